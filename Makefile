@@ -1,0 +1,73 @@
+# Needs Python 3.11 or newer, and nothing else: every target builds the part of .venv that it uses.
+
+# The first interpreter that runs and is new enough; `make PYTHON=/path/to/python ...` overrides it.
+NEW_ENOUGH := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$python -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$python && break; done)
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
+# More arguments for the program that a target runs: `make test ARGS="-k conv -x"`.
+ARGS ?=
+
+# The hint about newer releases asks the network at every run.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# One environment, so one installation at a time.
+.NOTPARALLEL:
+.PHONY: help demo test test-all lint format bench wheel-test hooks clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.demo  ## Train a digit classifier on JAX and on NumPy, and compare
+	$(BIN)/python examples/demo.py $(ARGS)
+
+test: .venv/.test  ## Run the tests (all but the slow sweeps), as CI does
+	$(PYTEST) -n 2 $(ARGS)
+
+test-all: .venv/.test  ## Run every test, the slow sweeps too
+	$(PYTEST) -n 2 -m "" $(ARGS)
+
+lint: .venv/.dev  ## Check style, formatting and types, as CI does
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: .venv/.dev  ## Repair style and formatting
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/.test  ## Measure the speed of both backends
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+wheel-test: .venv/.test  ## Build the wheel and train from it where only NumPy is installed
+	$(PYTEST) tests/test_wheel.py -v $(ARGS)
+
+hooks: .venv/.dev  ## Install the git hooks that run what `make lint` runs
+	$(BIN)/pre-commit install
+
+clean:  ## Remove the environment, the caches and everything built
+	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache
+	find frontend backends tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.created:
+	@test -n "$(PYTHON)" || { echo "lamella needs Python 3.11 or newer with venv; try: make PYTHON=/path/to/python" >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear .venv
+	@touch $@
+
+.venv/.demo: pyproject.toml | .venv/.created
+	$(PIP) --editable '.[demo]'
+	@touch $@
+
+# Each extra holds the ones before it, so a larger installation stands for the smaller ones.
+.venv/.test: pyproject.toml | .venv/.created
+	$(PIP) --editable '.[test]'
+	@touch .venv/.demo $@
+
+.venv/.dev: pyproject.toml | .venv/.created
+	$(PIP) --editable '.[dev]'
+	@touch .venv/.demo .venv/.test $@

@@ -1,0 +1,364 @@
+"""The seam: what a backend is, and how one is found and chosen.
+
+A backend turns programs into functions over its arrays. What it must provide is small: a name and a kernel for every
+mandatory primitive. Everything else has a default written here, and may be replaced where the backend knows a faster way
+to compute the same numbers:
+
+- `prepare(program)`: passes before compilation; the default simplifies and takes apart the ops without a kernel.
+- `compile(program)`: the program as a function `(*arrays) -> tuple of arrays`; the default interprets.
+- `asarray`, `numpy`, `owns`: to and from its arrays.
+- `runner(step)`: runs chunks of training steps; the default compiles the step program and loops.
+
+`SEAM` is the version of this agreement; docs/backends.md lists every op and member with its requirements.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import BackendError, did_you_mean
+from lamella.ir import interpret
+from lamella.ir.builder import constant
+from lamella.ir.program import Equation, Op, Program
+from lamella.ir.spec import numpy_dtype, spec_of
+from lamella.passes import expand, simplify
+
+SEAM = 1
+"""The version of the seam; it grows when a backend written for the last one would need a change."""
+
+GROUP = "lamella.backends"
+"""The entry-point group in which other distributions announce backends."""
+
+_IN_TREE = {"jax": "lamella_jax", "numpy": "lamella_numpy"}
+"""The backends of this distribution, in the order of preference; they load without package metadata."""
+
+Compiled = Callable[..., Sequence[Any]]
+
+
+class Backend:
+    """What every backend is; subclass it, or hand `name` and `kernels` to it.
+
+    Attributes:
+        name: the name users choose it by.
+        seam: the version of the seam it was written for.
+        kernels: for every op it computes itself `kernel(*arrays, **attributes) -> array`, or a tuple of arrays for an op
+            with several outputs. Operands and results are of the backend's arrays; attributes are as in the program.
+    """
+
+    name: str = ""
+    seam: int = SEAM
+    kernels: Mapping[Op, Callable[..., Any]]
+
+    def __init__(self, name: str = "", kernels: Mapping[Op, Callable[..., Any]] | None = None) -> None:
+        if name:
+            self.name = name
+        if kernels is not None:
+            self.kernels = kernels
+
+    # ---- programs ----
+
+    def has(self, op: Op) -> bool:
+        """Whether the backend computes `op` itself; other ops are taken apart by their definitions."""
+        return op is constant or op in self.kernels
+
+    def prepare(self, program: Program) -> Program:
+        """The program that will be compiled: simplified, and with kernels for every op.
+
+        Raises:
+            BackendError: a mandatory op has no kernel; op and layer are named.
+        """
+        return simplify(expand(simplify(program), self.has, self.name))
+
+    def compile(self, program: Program) -> Compiled:
+        """`program` as a function of its inputs, in order, to the sequence of its outputs.
+
+        The function is pure and may be called from several threads at once; what it returns is the caller's.
+        """
+        prepared = self.prepare(program)
+
+        def run(*arrays: Any) -> Sequence[Any]:
+            return interpret.run(prepared, arrays, self.apply)
+
+        return run
+
+    def apply(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
+        """The outputs of one equation on arrays."""
+        if equation.op is constant:
+            return (self.asarray(equation.attrs["value"], equation.attrs["dtype"]),)
+        result = self.kernels[equation.op](*operands, **equation.attrs)
+        return result if isinstance(result, tuple) else (result,)
+
+    def evaluate(self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
+        """The outputs of `op` on arrays at once: eager ops end here."""
+        kernel = self.kernels.get(op)
+        if kernel is None:
+            if op.definition is None:
+                raise BackendError(f"Backend {self.name!r} has no kernel for the mandatory op {op.name!r}.")
+            result = op.definition(*arrays, **attrs)
+        else:
+            op.result_specs([spec_of(a) for a in arrays], attrs)
+            result = kernel(*[self.asarray(a, spec_of(a).dtype) for a in arrays], **attrs)
+        return result if isinstance(result, tuple) else (result,)
+
+    # ---- arrays ----
+
+    def asarray(self, array: Any, dtype: str | None = None) -> Any:
+        """An array of this backend with the numbers of `array` (NumPy's or its own)."""
+        return np.asarray(array, None if dtype is None else numpy_dtype(dtype))
+
+    def numpy(self, array: Any) -> np.ndarray:
+        """The numbers of one of the backend's arrays as a NumPy array."""
+        return np.asarray(array)
+
+    def owns(self, array: Any) -> bool:
+        """Whether `array` is of the backend's own kind (NumPy arrays belong to nobody but the NumPy backend)."""
+        return False
+
+    @contextmanager
+    def scope(self, program: Program) -> Iterator[None]:
+        """What must be set while `program` is compiled or run for lamella itself (JAX: 64-bit types)."""
+        yield
+
+    # ---- functions and training ----
+
+    def function(self, program: Program) -> Compiled:
+        """`program` as a function that the framework's own transformations may trace (JAX: `jit`, `grad`, `vmap`)."""
+        return self.compile(program)
+
+    def runner(self, step: StepProgram) -> Runner:
+        """Who runs chunks of steps; the default compiles the step program and loops over it."""
+        return Runner(self, step)
+
+    def supports_optimizer(self, optimizer: Any) -> bool:
+        """Whether `compile` may take this foreign optimizer (JAX: an optax transformation)."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"<lamella backend {self.name!r}>"
+
+
+@dataclass(frozen=True)
+class StepProgram:
+    """One step of `fit` or `evaluate`, the same on every backend.
+
+    The program's inputs are the state leaves, then one batch of every data array, then `rows`, a float vector of length
+    batch: 1 for a real row, 0 for one that pads a short batch. Its outputs are the new state leaves, in the same order and
+    of the same specs, then the gradients where a foreign optimizer finishes the step. A leaf whose output is its own input
+    value never changes during a run (a frozen weight, the learning rate, the random key).
+
+    Attributes:
+        program: the step.
+        state_names: a path for every leaf: "params/dense/kernel", "optimizer/m/dense/kernel", "metrics/loss/total", "step".
+        data_names: "x", "y", "sample_weight": what a batch consists of.
+        gradient_names: for every gradient output the leaf it belongs to; empty unless `foreign_optimizer` is set.
+        foreign_optimizer: an optimizer of the backend's own framework that turns gradients into updates, or None.
+    """
+
+    program: Program
+    state_names: tuple[str, ...]
+    data_names: tuple[str, ...]
+    gradient_names: tuple[str, ...] = ()
+    foreign_optimizer: Any = None
+
+    @property
+    def invariant(self) -> tuple[bool, ...]:
+        """For every state leaf whether a step returns it as it came."""
+        inputs, outputs = self.program.inputs, self.program.outputs
+        return tuple(inputs[i] is outputs[i] for i in range(len(self.state_names)))
+
+
+State = tuple[Any, ...]
+
+
+class Runner:
+    """Runs chunks of steps: the default, one compiled call a step.
+
+    A state is a tuple of the backend's arrays in the order of `step.state_names`, and is never changed in place: when a
+    chunk fails or is interrupted, the state before it is still whole.
+    """
+
+    def __init__(self, backend: Backend, step: StepProgram) -> None:
+        self.backend = backend
+        self.step = step
+        with backend.scope(step.program):
+            self._run = backend.compile(step.program)
+
+    def load(self, leaves: Sequence[Any]) -> State:
+        """The state of these leaves (NumPy arrays or the backend's own)."""
+        specs = self.step.program.input_specs
+        with self.backend.scope(self.step.program):
+            return tuple(self.backend.asarray(a, s.dtype) for a, s in zip(leaves, specs, strict=False))
+
+    def place(self, arrays: Sequence[np.ndarray]) -> Any:
+        """Bring the data arrays (rows first) to where the steps run; once for many chunks."""
+        return tuple(arrays)
+
+    def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
+        """Run one step for every line of `indices` and return the new state.
+
+        Args:
+            state: the state before; it stays as it is.
+            data: what `place` returned.
+            indices: int32 (steps, batch): the rows of the data arrays that make up each batch.
+            rows: float (steps, batch): 1 for a real row, 0 for padding.
+        """
+        count = len(self.step.state_names)
+        specs = self.step.program.input_specs
+        with self.backend.scope(self.step.program):
+            for index, real in zip(indices, rows, strict=True):
+                batch = [self.backend.asarray(a[index], s.dtype) for a, s in zip(data, specs[count:], strict=False)]
+                state = tuple(self._run(*state, *batch, self.backend.asarray(real, specs[-1].dtype))[:count])
+        return state
+
+
+_LOADED: dict[str, Backend] = {}
+_CHOSEN: dict[str, str] = {}
+
+
+class _Scope(threading.local):
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+
+_SCOPE = _Scope()
+
+
+def _entry_points() -> dict[str, Any]:
+    from importlib import metadata
+
+    return {point.name: point for point in metadata.entry_points(group=GROUP)}
+
+
+def available_backends() -> list[str]:
+    """The names that can be chosen: the in-tree backends whose packages are installed, and those announced by others."""
+    names = [name for name in _IN_TREE if _installed(name)]
+    return sorted({*names, *[n for n in _entry_points() if n not in _IN_TREE], *_LOADED})
+
+
+def _installed(name: str) -> bool:
+    try:
+        found = importlib.util.find_spec(_IN_TREE[name]) is not None
+        return found and (name != "jax" or importlib.util.find_spec("jax") is not None)
+    except (ImportError, ValueError):  # a module blocked in sys.modules
+        return False
+
+
+def register_backend(backend: Backend) -> Backend:
+    """Make `backend` available under its name in this process, without an entry point."""
+    if backend.seam != SEAM:
+        raise BackendError(
+            f"Backend {backend.name!r} was written for version {backend.seam} of the seam, this lamella has version {SEAM}. "
+            "Install a release of the backend made for this lamella."
+        )
+    _LOADED[backend.name] = backend
+    interpret.register_evaluator(backend)
+    return backend
+
+
+def load_backend(name: str | Backend | None = None) -> Backend:
+    """The backend called `name` (None: the current one), imported at its first use.
+
+    Raises:
+        BackendError: the name is unknown, or the backend's package is missing or fails to import.
+    """
+    if isinstance(name, Backend):
+        return name
+    name = current_backend() if name is None else name
+    if name in _LOADED:
+        return _LOADED[name]
+    if name in _IN_TREE:
+        try:
+            found = importlib.import_module(_IN_TREE[name]).BACKEND
+        except ImportError as error:
+            extra = " Install it with `pip install 'lamella[jax]'`, or choose `numpy`." if name == "jax" else ""
+            raise BackendError(f"Backend {name!r} is not installed: {error}.{extra}") from None
+        return register_backend(found)
+    point = _entry_points().get(name) if isinstance(name, str) else None
+    if point is None:
+        raise BackendError(f"Unknown backend {name!r}: {did_you_mean(name, available_backends())}")
+    try:
+        found = point.load()
+    except Exception as error:  # whatever a stranger's package raises while it is imported
+        raise BackendError(f"Backend {name!r} ({point.value}) failed to import: {error!r}.") from error
+    return register_backend(found)
+
+
+def default_backend() -> str:
+    """The backend used where nobody chose: "jax" where it is installed, else "numpy"."""
+    return next((name for name in _IN_TREE if _installed(name)), "numpy")
+
+
+def current_backend() -> str:
+    """The name of the backend in force: the innermost `backend_scope`, `set_backend`, `LAMELLA_BACKEND`, the default."""
+    if _SCOPE.names:
+        return _SCOPE.names[-1]
+    if "name" in _CHOSEN:
+        return _CHOSEN["name"]
+    return os.environ.get("LAMELLA_BACKEND") or default_backend()
+
+
+def set_backend(name: str) -> None:
+    """Use the backend `name` from now on, in every thread.
+
+    Raises:
+        BackendError: it is unknown or not installed; the choice stays as it was.
+    """
+    load_backend(name)
+    _CHOSEN["name"] = name
+
+
+@contextmanager
+def backend_scope(name: str) -> Iterator[Backend]:
+    """Use the backend `name` inside a `with` block, in this thread."""
+    backend = load_backend(name)
+    _SCOPE.names.append(name)
+    try:
+        yield backend
+    finally:
+        _SCOPE.names.pop()
+
+
+def backend_of(array: Any) -> Backend | None:
+    """The loaded backend that owns `array`, or None for NumPy's arrays and everything else."""
+    for backend in _LOADED.values():
+        if backend.owns(array):
+            return backend
+    return None
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """The numbers of an array of any loaded backend."""
+    if isinstance(array, np.ndarray):
+        return array
+    owner = backend_of(array)
+    return np.asarray(array) if owner is None else owner.numpy(array)
+
+
+interpret.register_default(lambda: load_backend("numpy"))
+
+__all__ = [
+    "GROUP",
+    "SEAM",
+    "Backend",
+    "Runner",
+    "State",
+    "StepProgram",
+    "available_backends",
+    "backend_of",
+    "backend_scope",
+    "current_backend",
+    "default_backend",
+    "load_backend",
+    "register_backend",
+    "set_backend",
+    "to_numpy",
+]

@@ -1,0 +1,73 @@
+"""The one loop over equations, and the table of who computes an eager op.
+
+`run` executes a program on anything its `apply` function understands: arrays of any framework, tracers, or symbolic
+values of another trace. Every pass that rewrites a program by replaying it, every backend without a compiler of its own
+and the JAX lowering use this loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from lamella.ir.program import Equation, Op, Program, Value
+
+Apply = Callable[[Equation, Sequence[Any]], Sequence[Any]]
+
+
+def run(program: Program, arguments: Sequence[Any], apply: Apply) -> list[Any]:
+    """Execute `program`: `apply(equation, operands)` gives the outputs of one equation.
+
+    Operands are dropped after their last use, so an eager run holds no more than it needs.
+    """
+    last: dict[Value, int] = {}
+    for index, equation in enumerate(program.equations):
+        for value in equation.inputs:
+            last[value] = index
+    for value in program.outputs:
+        last[value] = len(program.equations)
+    environment: dict[Value, Any] = dict(zip(program.inputs, arguments, strict=True))
+    for index, equation in enumerate(program.equations):
+        results = apply(equation, [environment[v] for v in equation.inputs])
+        for value in equation.inputs:
+            if last[value] == index:
+                environment.pop(value, None)
+        for value, result in zip(equation.outputs, results, strict=True):
+            if value in last:
+                environment[value] = result
+    return [environment[v] for v in program.outputs]
+
+
+class Evaluator(Protocol):
+    """What a loaded backend registers so that ops run eagerly on its arrays."""
+
+    def owns(self, array: Any) -> bool:
+        """Whether `array` is one of this backend's arrays."""
+        ...
+
+    def evaluate(self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
+        """The outputs of `op` on arrays."""
+        ...
+
+
+_EVALUATORS: list[Evaluator] = []
+_DEFAULT: list[Callable[[], Evaluator]] = []
+
+
+def register_evaluator(evaluator: Evaluator) -> None:
+    """Let `evaluator` compute ops whose operands it owns."""
+    if evaluator not in _EVALUATORS:
+        _EVALUATORS.append(evaluator)
+
+
+def register_default(load: Callable[[], Evaluator]) -> None:
+    """Name the loader of the evaluator for plain NumPy arrays and operand-free ops."""
+    _DEFAULT[:] = [load]
+
+
+def evaluate(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
+    """Compute `op` at once on the backend that owns one of the operands; plain NumPy arrays are the default's."""
+    for evaluator in _EVALUATORS:
+        if any(evaluator.owns(x) for x in operands):
+            return evaluator.evaluate(op, operands, attrs)
+    return _DEFAULT[0]().evaluate(op, operands, attrs)

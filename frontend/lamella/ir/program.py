@@ -1,0 +1,389 @@
+"""The program: a straight list of typed equations. Plain data, with its printer.
+
+A `Program` has inputs, equations in an order in which every operand is defined before it is used, and outputs. An
+`Equation` applies an `Op` to values, with static attributes, and names the layer it came from in `where`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+
+from lamella.errors import TraceError
+from lamella.ir.spec import Shape, Spec
+
+ShapeRule = Callable[..., "Spec | tuple[Spec, ...]"]
+
+
+class Op:
+    """One operation: its name, its shape rule and how it is differentiated and taken apart.
+
+    Attributes:
+        name: the name a program prints.
+        shape: the shape rule: `(*specs, **attributes) -> Spec` or a tuple of them. It raises on operands that do not fit.
+        mandatory: a backend must have a kernel for it; every other op has a `definition`.
+        definition: `(*operands, **attributes) -> value(s)`: the op written in other ops.
+        vjp: `(g, y, *inputs, **attributes) -> gradient(s)`: one entry an input, `None` for one without gradient. `g` and
+            `y` are tuples for an op with several outputs. An op without a rule is differentiated by its definition.
+        linearize: for ops whose derivative needs more than their outputs (`scan`):
+            `(*inputs, **attributes) -> (outputs, pullback)` with `pullback(gs) -> gradients`.
+        mixed_axes: `(spec, attributes) -> axes` of the first operand along which entries influence each other though
+            the output keeps the dimension (a reversal, a softmax); reductions need not say so, their dimension goes.
+        prepare: what a direct call `op(*operands)` does to its operands first (promotion, broadcasting).
+        differentiable: False for comparisons, integers, random bits: nothing flows back.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shape: ShapeRule,
+        *,
+        mandatory: bool = False,
+        differentiable: bool = True,
+        prepare: Callable[..., Sequence[Any]] | None = None,
+        mixed_axes: Callable[[Spec, Mapping[str, Any]], Sequence[int]] | None = None,
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.mandatory = mandatory
+        self.differentiable = differentiable
+        self.prepare = prepare
+        self.mixed_axes = mixed_axes
+        self.definition: Callable[..., Any] | None = None
+        self.vjp: Callable[..., Any] | None = None
+        self.linearize: Callable[..., Any] | None = None
+        self.__doc__ = shape.__doc__
+        self.__module__ = shape.__module__  # help() and pickles look here
+
+    def def_vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Register `rule(g, y, *inputs, **attributes)` as the derivative; usable as a decorator."""
+        self.vjp = rule
+        return rule
+
+    def define(self, definition: Callable[..., Any]) -> Callable[..., Any]:
+        """Register the op's definition in other ops; usable as a decorator."""
+        self.definition = definition
+        return definition
+
+    def def_linearize(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Register a derivative that extends the forward equation; usable as a decorator."""
+        self.linearize = rule
+        return rule
+
+    def result_specs(self, specs: Sequence[Spec], attrs: Mapping[str, Any]) -> tuple[Spec, ...]:
+        """The specs of the outputs for operands of `specs`, always as a tuple."""
+        result = self.shape(*specs, **attrs)
+        return result if isinstance(result, tuple) else (result,)
+
+    def bind(self, *operands: Any, **attrs: Any) -> Any:
+        """Apply the op strictly: operands must already have the dtypes and shapes its shape rule asks for.
+
+        Symbolic operands add an equation to the running trace; arrays are computed at once by the backend that owns
+        them. One output comes alone, several as a tuple.
+        """
+        return _bind(self, operands, attrs)
+
+    def __call__(self, *operands: Any, **attrs: Any) -> Any:
+        """Apply the op after promoting and broadcasting its operands as `keras.ops` does."""
+        if self.prepare is not None:
+            operands = tuple(self.prepare(*operands))
+        return _bind(self, operands, attrs)
+
+    def __repr__(self) -> str:
+        return f"ops.{self.name}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (op_named, (self.name,))
+
+
+OPS: dict[str, Op] = {}
+
+
+def op_named(name: str) -> Op:
+    """The registered op called `name`."""
+    return OPS[name]
+
+
+@overload
+def op(function: ShapeRule, /) -> Op: ...
+@overload
+def op(**options: Any) -> Callable[[ShapeRule], Op]: ...
+def op(function: ShapeRule | None = None, /, **options: Any) -> Op | Callable[[ShapeRule], Op]:
+    """Make an `Op` of a function whose body is the shape rule; usable with or without options."""
+
+    def make(rule: ShapeRule) -> Op:
+        name = rule.__name__.rstrip("_")
+        if name in OPS:
+            raise ValueError(f"an op named {name!r} exists already")
+        OPS[name] = made = Op(name, rule, **options)
+        return made
+
+    return make if function is None else make(function)
+
+
+def _bind(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    from lamella.ir import builder  # the builder stands above the data it builds; ops reach it at call time only
+
+    return builder.bind(op, operands, attrs)
+
+
+class Value:
+    """A symbolic array: what a layer's `call` sees while it is traced. It has a spec and no numbers.
+
+    Attributes:
+        spec: shape and dtype.
+        trace: the trace the value belongs to.
+        mask: the boolean mask (batch, time) that travels with a sequence, or None.
+    """
+
+    __slots__ = ("__weakref__", "mask", "spec", "trace")
+
+    def __init__(self, spec: Spec, trace: Any = None) -> None:
+        self.spec = spec
+        self.trace = trace
+        self.mask: Value | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The shape, one integer a dimension."""
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> str:
+        """The dtype's name."""
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.spec.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.spec.size
+
+    @property
+    def T(self) -> Any:  # noqa: N802 - the field's name for it
+        """The value with its axes in reverse order."""
+        return _friendly("transpose")(self)
+
+    def __repr__(self) -> str:
+        return f"<lamella value {self.spec}>"
+
+    def __len__(self) -> int:
+        if not self.spec.shape:
+            raise TypeError("a scalar value has no length.")
+        return int(self.spec.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key: Any) -> Any:
+        return _friendly("getitem")(self, key)
+
+    def __bool__(self) -> bool:
+        raise TraceError(
+            f"A symbolic value ({self.spec}) has no truth value while a layer is traced: `if` and `while` on it cannot be "
+            "decided. Use `lamella.ops.where(condition, a, b)` instead."
+        )
+
+    def __float__(self) -> float:
+        raise TraceError(
+            f"A symbolic value ({self.spec}) has no number while a layer is traced; keep computing with `lamella.ops`, or "
+            "`compile(run_eagerly=True)` to look at numbers."
+        )
+
+    __int__ = __index__ = __float__
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise TraceError(
+            f"A NumPy function was called on a symbolic value ({self.spec}). Inside a layer's `call` use the function of "
+            "the same name in `lamella.ops`, for instance `ops.tanh(x)` for `np.tanh(x)`."
+        )
+
+    def __jax_array__(self) -> Any:
+        raise TraceError(
+            f"A JAX function was called on a symbolic value ({self.spec}). Inside a layer's `call` use the function of the "
+            "same name in `lamella.ops`, for instance `ops.tanh(x)` for `jnp.tanh(x)`."
+        )
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Any:
+        # `array + value` arrives here as the ufunc behind the operator
+        name = {"true_divide": "divide", "floor_divide": "floor_divide"}.get(ufunc.__name__, ufunc.__name__)
+        if method == "__call__" and name in _OPERATORS:
+            return _friendly(name)(*inputs)
+        return self.__array__()
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> Any:
+        return _friendly("equal")(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return _friendly("not_equal")(self, other)
+
+
+_OPERATORS = {
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "floor_divide",
+    "remainder",
+    "power",
+    "matmul",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+}
+
+
+def _friendly(name: str) -> Callable[..., Any]:
+    from lamella import ops  # the operators of a value are the friendly ops, which stand above it
+
+    return getattr(ops, name)
+
+
+def _operator(name: str, swapped: bool = False) -> Callable[..., Any]:
+    if swapped:
+        return lambda self, other: _friendly(name)(other, self)
+    return lambda self, *other: _friendly(name)(self, *other)
+
+
+for _python, _op in {
+    "add": "add",
+    "sub": "subtract",
+    "mul": "multiply",
+    "truediv": "divide",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "power",
+    "matmul": "matmul",
+    "and": "logical_and",
+    "or": "logical_or",
+    "xor": "logical_xor",
+}.items():
+    setattr(Value, f"__{_python}__", _operator(_op))
+    setattr(Value, f"__r{_python}__", _operator(_op, swapped=True))
+for _python, _op in {
+    "neg": "negative",
+    "abs": "abs",
+    "invert": "logical_not",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}.items():
+    setattr(Value, f"__{_python}__", _operator(_op))
+
+
+class Equation:
+    """`outputs = op(inputs, **attrs)`, coming from the layer at path `where`."""
+
+    __slots__ = ("attrs", "inputs", "op", "outputs", "where")
+
+    def __init__(
+        self, op: Op, inputs: tuple[Value, ...], attrs: dict[str, Any], outputs: tuple[Value, ...], where: str = ""
+    ) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.attrs = attrs
+        self.outputs = outputs
+        self.where = where
+
+
+class Program:
+    """A list of equations with named inputs and outputs; `print(program)` shows it.
+
+    Attributes:
+        inputs: the values to be given.
+        equations: in an order in which every operand stands before its use.
+        outputs: the values returned; one may appear twice, and an input may be an output.
+        input_names: a name an input, for the printer and for errors (`"dense/kernel"`).
+        output_names: the same for the outputs.
+    """
+
+    __slots__ = ("__weakref__", "equations", "input_names", "inputs", "output_names", "outputs")
+
+    def __init__(
+        self,
+        inputs: Sequence[Value],
+        equations: Sequence[Equation],
+        outputs: Sequence[Value],
+        input_names: Sequence[str] = (),
+        output_names: Sequence[str] = (),
+    ) -> None:
+        self.inputs = tuple(inputs)
+        self.equations = tuple(equations)
+        self.outputs = tuple(outputs)
+        self.input_names = tuple(input_names) or ("",) * len(self.inputs)
+        self.output_names = tuple(output_names) or ("",) * len(self.outputs)
+
+    @property
+    def input_specs(self) -> tuple[Spec, ...]:
+        """The specs of the inputs."""
+        return tuple(v.spec for v in self.inputs)
+
+    @property
+    def output_specs(self) -> tuple[Spec, ...]:
+        """The specs of the outputs."""
+        return tuple(v.spec for v in self.outputs)
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+    def __repr__(self) -> str:
+        return f"<Program: {len(self.inputs)} inputs, {len(self.equations)} equations, {len(self.outputs)} outputs>"
+
+
+def _lines(program: Program, indent: str = "", prefix: str = "%") -> Iterator[str]:
+    names: dict[Value, str] = {}
+
+    def name(value: Value) -> str:
+        return names.setdefault(value, f"{prefix}{len(names)}")
+
+    yield f"{indent}program("
+    for value, label in zip(program.inputs, program.input_names, strict=True):
+        yield f"{indent}    {name(value)}: {value.spec}" + (f"  # {label}" if label else "")
+    yield f"{indent}) {{"
+    where = ""
+    for equation in program.equations:
+        if equation.where != where:
+            where = equation.where
+            yield f"{indent}  # {where}" if where else f"{indent}  #"
+        operands = ", ".join(name(v) for v in equation.inputs)
+        left = ", ".join(f"{name(v)}: {v.spec}" for v in equation.outputs)
+        attrs, bodies = [], []
+        for key, value in equation.attrs.items():
+            if isinstance(value, Program):
+                bodies.append((key, value))
+            else:
+                attrs.append(f"{key}={_attribute(value)}")
+        yield f"{indent}    {left} = {equation.op.name}({', '.join(([operands] if operands else []) + attrs)})"
+        for key, body in bodies:
+            yield f"{indent}      {key}:"
+            yield from _lines(body, indent + "        ", f"{name(equation.outputs[0])}.")
+    results = ", ".join(
+        name(v) + (f" ({label})" if label else "")
+        for v, label in zip(program.outputs, program.output_names, strict=True)
+    )
+    yield f"{indent}    return {results}"
+    yield f"{indent}}}"
+
+
+def _attribute(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        if value.size == 1:
+            return str(value.reshape(())[()])
+        return f"<{value.dtype.name}{list(value.shape)}>"
+    if isinstance(value, tuple):
+        inner = ", ".join(_attribute(v) for v in value)
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    return str(int(value)) if isinstance(value, int) and not isinstance(value, bool) else str(value)

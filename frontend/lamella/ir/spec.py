@@ -1,0 +1,182 @@
+"""Shapes and dtypes: what is known of a value before any number is.
+
+One promotion table for every backend stands here: `promote` is the only place that decides which dtype two operands
+meet in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import DTypeError
+
+# name -> (kind, bits); the kinds are NumPy's letters: b(ool), u(nsigned), i(nteger), f(loat)
+DTYPES: dict[str, tuple[str, int]] = {
+    "bool": ("b", 1),
+    "uint8": ("u", 8),
+    "uint16": ("u", 16),
+    "uint32": ("u", 32),
+    "uint64": ("u", 64),
+    "int8": ("i", 8),
+    "int16": ("i", 16),
+    "int32": ("i", 32),
+    "int64": ("i", 64),
+    "float16": ("f", 16),
+    "bfloat16": ("f", 16),
+    "float32": ("f", 32),
+    "float64": ("f", 64),
+}
+
+Shape = tuple[int, ...]
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype given as a string, a NumPy dtype, or anything with a `name`.
+
+    Raises:
+        DTypeError: it is no dtype lamella computes with.
+    """
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return dtype
+    name = getattr(dtype, "name", None)
+    if not isinstance(name, str):
+        try:
+            name = np.dtype(dtype).name
+        except TypeError:
+            name = str(dtype)
+    if name not in DTYPES:
+        raise DTypeError(f"{name!r} is no dtype lamella computes with; it knows {', '.join(DTYPES)}.")
+    return name
+
+
+def numpy_dtype(dtype: str) -> np.dtype[Any]:
+    """The NumPy dtype that stores `dtype`; bfloat16, which NumPy lacks, is stored (already rounded) in float32."""
+    return np.dtype("float32" if dtype == "bfloat16" else dtype)
+
+
+def is_float(dtype: str) -> bool:
+    """Whether `dtype` is a floating-point dtype."""
+    return DTYPES[dtype][0] == "f"
+
+
+def is_integer(dtype: str) -> bool:
+    """Whether `dtype` is a signed or unsigned integer dtype (bool is neither)."""
+    return DTYPES[dtype][0] in "ui"
+
+
+def promote(*dtypes: str) -> str:
+    """The dtype that operands of `dtypes` meet in: bool < integers < floats, the wider of one kind.
+
+    float16 with bfloat16 meet in float32; an unsigned with a signed integer in the next signed one that holds both
+    (at most int64); an integer never widens a float.
+    """
+    result = dtypes[0]
+    for other in dtypes[1:]:
+        result = _promote2(result, other)
+    return result
+
+
+def _promote2(a: str, b: str) -> str:
+    if a == b:
+        return a
+    (kind_a, bits_a), (kind_b, bits_b) = DTYPES[a], DTYPES[b]
+    if kind_a == "f" or kind_b == "f":
+        if kind_a != kind_b:
+            return a if kind_a == "f" else b
+        if bits_a == bits_b:
+            return "float32"
+        return a if bits_a > bits_b else b
+    if kind_a == "b":
+        return b
+    if kind_b == "b":
+        return a
+    if kind_a == kind_b:
+        return a if bits_a > bits_b else b
+    signed, unsigned = (bits_a, bits_b) if kind_a == "i" else (bits_b, bits_a)
+    return f"int{signed if signed > unsigned else min(64, 2 * unsigned)}"
+
+
+class Rows(int):
+    """A dimension that counts batch rows: `batch * multiple` entries, of which each row owns `multiple`.
+
+    It behaves as the plain integer it is and survives products with plain integers, so a program can be asked afterwards
+    which of its operations mix the rows of a batch (see `passes.rows`).
+    """
+
+    multiple: int
+
+    def __new__(cls, size: int, multiple: int = 1) -> Rows:
+        """A dimension of `size` entries, `multiple` to a batch row."""
+        self = super().__new__(cls, size)
+        self.multiple = multiple
+        return self
+
+    def __mul__(self, other: Any) -> Any:
+        product = int(self) * other
+        if isinstance(other, Rows) or not isinstance(product, int):
+            return product
+        return Rows(product, self.multiple * int(other))
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Any) -> Any:
+        quotient = int(self) // other
+        if isinstance(other, int) and other > 0 and self.multiple % other == 0 and not isinstance(other, Rows):
+            return Rows(quotient, self.multiple // other)
+        return quotient
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Rows, (int(self), self.multiple))
+
+
+def size_of(shape: Iterable[int]) -> int:
+    """The number of elements of `shape`; it is a `Rows` where the shape has one row dimension."""
+    total: int = 1
+    for dim in shape:
+        total = total * dim
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The shape and the dtype of a value.
+
+    Attributes:
+        shape: one integer a dimension; `()` for a scalar.
+        dtype: a name from `DTYPES`.
+    """
+
+    shape: Shape
+    dtype: str
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return size_of(self.shape)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}[{','.join(str(int(d)) for d in self.shape)}]"
+
+
+def spec_of(x: Any) -> Spec:
+    """The spec of a symbolic value, a variable, or an array of any framework.
+
+    Raises:
+        DTypeError: `x` has no shape and dtype.
+    """
+    spec = getattr(x, "spec", None)
+    if isinstance(spec, Spec):
+        return spec
+    try:
+        return Spec(tuple(x.shape), dtype_name(x.dtype))
+    except AttributeError:
+        raise DTypeError(f"expected an array or a lamella value, got {type(x).__name__}.") from None

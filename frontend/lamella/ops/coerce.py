@@ -1,0 +1,183 @@
+"""What the friendly ops do before a strict one: promotion by the one table, broadcasting as an explicit equation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import DTypeError, ShapeError
+from lamella.ir import settings
+from lamella.ir.builder import current_trace, operand
+from lamella.ir.program import Value
+from lamella.ir.spec import Shape, Spec, dtype_name, is_float, numpy_dtype, promote, spec_of
+
+
+def is_weak(x: Any) -> bool:
+    """Whether `x` is a scalar whose dtype gives way to that of the other operand."""
+    return isinstance(x, bool | int | float | np.generic)
+
+
+def as_tensor(x: Any, dtype: str | None = None) -> Any:
+    """`x` as an operand: values, variables and arrays stay, lists and scalars become NumPy arrays.
+
+    A NumPy float64 array that meets a trace becomes `floatx`, as a Python float does.
+    """
+    x = operand(x)
+    if isinstance(x, Value):
+        return x if dtype is None or x.dtype == dtype else _convert(x, dtype)
+    if isinstance(x, bool | int | float | list | tuple):
+        items = np.asarray(x)
+        if items.dtype == object:
+            raise DTypeError(f"cannot make an array of {type(x).__name__} with entries that are no numbers.")
+        kind = dtype or {"f": settings.floatx(), "i": "int32"}.get(items.dtype.kind, items.dtype.name)
+        return items.astype(numpy_dtype(kind))
+    spec = spec_of(x)
+    if isinstance(x, np.ndarray | np.generic):
+        x = np.asarray(x)
+        if dtype is None and spec.dtype == "float64" and current_trace() is not None:
+            dtype = settings.floatx()
+    return x if dtype is None or spec.dtype == dtype else _convert(x, dtype)
+
+
+def _convert(x: Any, dtype: str) -> Any:
+    from lamella.ops.elementwise import convert
+
+    return convert.bind(x, dtype=dtype)
+
+
+def common_dtype(*xs: Any) -> str:
+    """The dtype the operands meet in; scalars give way to arrays."""
+    strong = [_strong_dtype(x) for x in xs if not is_weak(x)]
+    result = promote(*strong) if strong else None
+    for x in xs:
+        if is_weak(x):
+            kind = "b" if isinstance(x, bool | np.bool_) else "f" if isinstance(x, float | np.floating) else "i"
+            if kind == "f" and (result is None or not is_float(result)):
+                result = settings.floatx()
+            elif kind == "i" and (result is None or result == "bool"):
+                result = "int32"
+            elif result is None:
+                result = "bool"
+    assert result is not None  # noqa: S101 - there is at least one operand
+    return result
+
+
+def _strong_dtype(x: Any) -> str:
+    if isinstance(x, list | tuple):
+        x = as_tensor(x)
+    dtype = spec_of(x).dtype
+    if dtype == "float64" and isinstance(x, np.ndarray) and current_trace() is not None:
+        return settings.floatx()
+    return dtype
+
+
+def promoted(*xs: Any, dtype: str | None = None) -> list[Any]:
+    """The operands in their common dtype, and all of their common shape."""
+    items = [operand(x) for x in xs]
+    dtype = dtype or common_dtype(*items)
+    tensors = [as_tensor(x, dtype) for x in items]
+    shape = broadcast_shape(*[tuple(t.shape) for t in tensors])
+    return [broadcast_to(t, shape) for t in tensors]
+
+
+def floating(x: Any) -> list[Any]:
+    """The operand as a float: integers and booleans become `floatx`."""
+    x = as_tensor(x)
+    return [x if is_float(spec_of(x).dtype) else as_tensor(x, settings.floatx())]
+
+
+def floating_pair(x: Any, y: Any) -> list[Any]:
+    """Two operands promoted, and floats (division of integers is not an integer)."""
+    items = [operand(x), operand(y)]
+    dtype = common_dtype(*items)
+    return promoted(*items, dtype=dtype if is_float(dtype) else settings.floatx())
+
+
+def same(x: Any) -> list[Any]:
+    """The operand as it is."""
+    return [as_tensor(x)]
+
+
+def broadcast_shape(*shapes: Shape) -> Shape:
+    """The shape that `shapes` broadcast to by NumPy's rule.
+
+    Raises:
+        ShapeError: two dimensions differ and neither is 1.
+    """
+    ndim = max(len(s) for s in shapes)
+    result: list[int] = [1] * ndim
+    for shape in shapes:
+        offset = ndim - len(shape)
+        for i, dim in enumerate(shape):
+            if dim != 1 and result[offset + i] != 1 and dim != result[offset + i]:
+                listed = " and ".join(str(tuple(map(int, s))) for s in shapes)
+                raise ShapeError(
+                    f"shapes {listed} do not broadcast: dimensions {int(result[offset + i])} and {int(dim)}."
+                )
+            if result[offset + i] == 1:
+                result[offset + i] = dim
+    return tuple(result)
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+    """`x` stretched to `shape` by NumPy's rule: one `broadcast` equation, with a `reshape` where a 1 is stretched."""
+    from lamella.ops.shape import broadcast, reshape
+
+    x = as_tensor(x)
+    shape = tuple(shape)
+    have = tuple(x.shape)
+    if have == shape:
+        return x
+    offset = len(shape) - len(have)
+    if offset < 0 or any(d not in (1, shape[offset + i]) for i, d in enumerate(have)):
+        raise ShapeError(f"shape {tuple(map(int, have))} does not broadcast to {tuple(map(int, shape))}.")
+    kept = [i for i, d in enumerate(have) if d == shape[offset + i]]
+    if len(kept) < len(have):
+        x = reshape(x, tuple(have[i] for i in kept))
+    return broadcast.bind(x, shape=shape, axes=tuple(offset + i for i in kept))
+
+
+def normalize_axis(axis: int, ndim: int, what: str = "axis") -> int:
+    """`axis` as a non-negative integer below `ndim`.
+
+    Raises:
+        ShapeError: it is out of range.
+    """
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"{what} {axis} is out of range for {ndim} dimensions.")
+    return int(axis) % ndim
+
+
+def normalize_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """The axes as a sorted tuple; None means all."""
+    if axis is None:
+        return tuple(range(ndim))
+    items = [axis] if isinstance(axis, int | np.integer) else list(axis)
+    return tuple(sorted({normalize_axis(int(a), ndim) for a in items}))
+
+
+def zeros_like_spec(spec: Spec) -> Any:
+    """A zero of `spec`: a scalar constant, broadcast."""
+    return full_of(spec, 0)
+
+
+def full_of(spec: Spec, value: Any) -> Any:
+    """`value` everywhere, of `spec`."""
+    scalar = np.asarray(value).astype(numpy_dtype(spec.dtype))
+    trace = current_trace()
+    if trace is None:
+        return np.broadcast_to(scalar, spec.shape)
+    from lamella.ir.builder import constant_value
+
+    return broadcast_to(constant_value(trace, scalar, spec.dtype), spec.shape)
+
+
+def dtype_argument(dtype: Any, default: str) -> str:
+    """The dtype a user asked for, or `default`; "float" is `floatx`, "int" int32."""
+    if dtype is None:
+        return default
+    if dtype in ("float", float):
+        return settings.floatx()
+    return "int32" if dtype in ("int", int) else dtype_name(dtype)

@@ -1,0 +1,181 @@
+"""Sums of products: matrix multiplication and everything einsum-like with two operands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamella.errors import DTypeError, ShapeError
+from lamella.ir.program import op
+from lamella.ir.spec import Spec, spec_of
+from lamella.ops.coerce import as_tensor, broadcast_shape, broadcast_to, common_dtype, normalize_axis
+from lamella.ops.reduction import reduce_sum
+from lamella.ops.shape import reshape, transpose
+
+Pairs = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def _free(ndim: int, *used: tuple[int, ...]) -> tuple[int, ...]:
+    taken = {a for axes in used for a in axes}
+    return tuple(a for a in range(ndim) if a not in taken)
+
+
+@op(mandatory=True)
+def contract(x: Spec, y: Spec, *, contracting: Pairs, batch: Pairs) -> Spec:
+    """Products of x and y summed over the `contracting` axes, one by one along the `batch` axes.
+
+    Each is a pair (axes of x, axes of y). The result has the batch axes, then x's free axes, then y's.
+    """
+    if x.dtype != y.dtype or x.dtype == "bool":
+        raise DTypeError(f"operands must be numbers of one dtype, got {x.dtype} and {y.dtype}.")
+    for (left, right), what in ((contracting, "contracting"), (batch, "batch")):
+        if len(left) != len(right) or any(x.shape[a] != y.shape[b] for a, b in zip(left, right, strict=True)):
+            raise ShapeError(f"{what} axes {left} of {x} and {right} of {y} do not agree.")
+    if len({*contracting[0], *batch[0]}) != len(contracting[0]) + len(batch[0]):
+        raise ShapeError(f"an axis of {x} is named twice in {contracting}, {batch}.")
+    shape = (
+        *[x.shape[a] for a in batch[0]],
+        *[x.shape[a] for a in _free(x.ndim, contracting[0], batch[0])],
+        *[y.shape[a] for a in _free(y.ndim, contracting[1], batch[1])],
+    )
+    return Spec(shape, x.dtype)
+
+
+@contract.def_vjp
+def _(g: Any, out: Any, x: Any, y: Any, *, contracting: Pairs, batch: Pairs) -> Any:
+    return (
+        _operand_gradient(g, y, contracting, batch, spec_of(x).ndim, spec_of(y).ndim, left=True),
+        _operand_gradient(g, x, contracting[::-1], batch[::-1], spec_of(y).ndim, spec_of(x).ndim, left=False),
+    )
+
+
+def _operand_gradient(
+    g: Any, other: Any, contracting: Any, batch: Any, ndim: int, other_ndim: int, *, left: bool
+) -> Any:
+    """The gradient of one operand: `g` contracted with the other over the other's free axes, axes put back in order."""
+    (mine, theirs), (my_batch, their_batch) = contracting, batch
+    b = len(my_batch)
+    free, other_free = _free(ndim, mine, my_batch), _free(other_ndim, theirs, their_batch)
+    at = tuple(range(b))
+    # g has the batch axes, then the left operand's free axes, then the right one's
+    first, second = (free, other_free) if left else (other_free, free)
+    of_first = tuple(range(b, b + len(first)))
+    of_second = tuple(range(b + len(first), b + len(first) + len(second)))
+    of_other = of_second if left else of_first
+    if left:
+        product = contract.bind(g, other, contracting=(of_other, other_free), batch=(at, their_batch))
+        # product: batch, my free axes, my contracted axes in the order in which they stand in the other operand
+        order = [*my_batch, *free, *[mine[theirs.index(a)] for a in sorted(theirs)]]
+    else:
+        product = contract.bind(other, g, contracting=(other_free, of_other), batch=(their_batch, at))
+        order = [*my_batch, *[mine[theirs.index(a)] for a in sorted(theirs)], *free]
+    return transpose(product, [order.index(a) for a in range(ndim)])
+
+
+# ---- friendly functions ---------------------------------------------------------------------------------------------
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """x @ y by NumPy's rule: the last axis of x with the last but one of y, the leading axes broadcast."""
+    dtype = common_dtype(x, y)
+    x, y = as_tensor(x, dtype), as_tensor(y, dtype)
+    nx, ny = spec_of(x).ndim, spec_of(y).ndim
+    if nx == 0 or ny == 0:
+        raise ShapeError("matmul needs operands with at least one dimension; use multiply for scalars.")
+    if x.shape[-1] != y.shape[-2 if ny > 1 else 0]:
+        raise ShapeError(
+            f"matmul of {spec_of(x)} and {spec_of(y)}: {int(x.shape[-1])} columns meet {int(y.shape[-2 if ny > 1 else 0])} rows."
+        )
+    if ny <= 2:
+        return contract.bind(x, y, contracting=((nx - 1,), (max(ny - 2, 0),)), batch=((), ()))
+    if nx == 1:
+        return contract.bind(x, y, contracting=((0,), (ny - 2,)), batch=((), ()))
+    lead = broadcast_shape(tuple(x.shape[:-2]), tuple(y.shape[:-2]))
+    x, y = broadcast_to(x, (*lead, *x.shape[-2:])), broadcast_to(y, (*lead, *y.shape[-2:]))
+    n = len(lead)
+    at = tuple(range(n))
+    return contract.bind(x, y, contracting=((n + 1,), (n,)), batch=(at, at))
+
+
+dot = matmul
+
+
+def tensordot(x: Any, y: Any, axes: int | Sequence[Any] = 2) -> Any:
+    """Products summed over the last `axes` axes of x and the first of y, or over a pair of axis lists."""
+    dtype = common_dtype(x, y)
+    x, y = as_tensor(x, dtype), as_tensor(y, dtype)
+    nx, ny = spec_of(x).ndim, spec_of(y).ndim
+    if isinstance(axes, int):
+        left, right = tuple(range(nx - axes, nx)), tuple(range(axes))
+    else:
+        left, right = ((a,) if isinstance(a, int) else tuple(a) for a in axes)
+        left = tuple(normalize_axis(a, nx) for a in left)
+        right = tuple(normalize_axis(a, ny) for a in right)
+    return contract.bind(x, y, contracting=(left, right), batch=((), ()))
+
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Einstein summation of one or more operands, for example `einsum("bij,bjk->bik", x, y)`.
+
+    "..." stands for shared leading axes. Pairs are contracted from left to right.
+
+    Raises:
+        ShapeError: the subscripts do not fit the operands.
+    """
+    dtype = common_dtype(*operands)
+    items = [as_tensor(x, dtype) for x in operands]
+    left, arrow, right = subscripts.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(items):
+        raise ShapeError(f"einsum {subscripts!r} names {len(terms)} operands, got {len(items)}.")
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in subscripts]
+    width = max(
+        (spec_of(x).ndim - len(t.replace("...", "")) for t, x in zip(terms, items, strict=True) if "..." in t),
+        default=0,
+    )
+    dots = "".join(spare[:width])
+    for i, (term, x) in enumerate(zip(terms, items, strict=True)):
+        missing = spec_of(x).ndim - len(term.replace("...", ""))
+        terms[i] = term.replace("...", dots[width - missing :] if "..." in term else "")
+        if len(terms[i]) != spec_of(x).ndim:
+            raise ShapeError(f"einsum {subscripts!r}: {term!r} does not describe {spec_of(x)}.")
+        if len(set(terms[i])) != len(terms[i]):
+            raise ShapeError(f"einsum {subscripts!r}: a repeated index within one operand is not supported.")
+    every = "".join(terms)
+    output = (
+        right.replace("...", dots)
+        if arrow
+        else dots + "".join(sorted(c for c in set(every) - set(dots) if every.count(c) == 1))
+    )
+    if any(c not in every for c in output):
+        raise ShapeError(f"einsum {subscripts!r}: the output names an index that no operand has.")
+    term, x = terms[0], items[0]
+    for number, (other_term, other) in enumerate(zip(terms[1:], items[1:], strict=True), start=1):
+        later = set(output).union(*terms[number + 1 :])
+        term, x = _sum_out(term, x, later | set(other_term))
+        other_term, other = _sum_out(other_term, other, later | set(term))
+        both = [c for c in term if c in other_term]
+        kept = [c for c in both if c in later]
+        gone = [c for c in both if c not in later]
+        x = contract.bind(
+            x,
+            other,
+            contracting=(tuple(term.index(c) for c in gone), tuple(other_term.index(c) for c in gone)),
+            batch=(tuple(term.index(c) for c in kept), tuple(other_term.index(c) for c in kept)),
+        )
+        term = "".join([*kept, *[c for c in term if c not in both], *[c for c in other_term if c not in both]])
+    term, x = _sum_out(term, x, set(output))
+    return transpose(x, [term.index(c) for c in output])
+
+
+def _sum_out(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
+    """Sum the axes of `x` that nothing else names."""
+    axes = tuple(i for i, c in enumerate(term) if c not in needed)
+    if not axes:
+        return term, x
+    return "".join(c for c in term if c in needed), reduce_sum.bind(x, axes=axes)
+
+
+def outer(x: Any, y: Any) -> Any:
+    """All products of the entries of two vectors."""
+    return tensordot(reshape(x, (-1,)), reshape(y, (-1,)), 0)

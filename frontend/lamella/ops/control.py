@@ -1,0 +1,189 @@
+"""Ops that hold a program: `scan`, a loop over time, and `foreach`, one elementwise rule over many tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lamella.errors import ShapeError
+from lamella.ir import interpret
+from lamella.ir.builder import Trace, as_value, bind
+from lamella.ir.program import Program, op
+from lamella.ir.spec import Spec, spec_of
+from lamella.ops.coerce import as_tensor
+from lamella.ops.shape import concatenate_, reshape_, slice_
+from lamella.ops.tree import flatten, unflatten
+
+
+@op
+def scan_(*operands: Spec, body: Program, consts: int, carries: int, length: int, reverse: bool) -> tuple[Spec, ...]:
+    """A loop: operands are `consts`, initial carries, and stacked inputs (time first); one body run per step.
+
+    The body's inputs are the consts, the carries and one slice of each stacked input; its outputs the new carries and
+    one slice of each stacked output. Returns the last carries and the stacked outputs. With `reverse` time runs from the
+    last slice to the first; slice t of an output still belongs to slice t of the inputs.
+    """
+    fixed, stacked = operands[: consts + carries], operands[consts + carries :]
+    slices = tuple(Spec(s.shape[1:], s.dtype) for s in stacked)
+    if any(s.ndim < 1 or s.shape[0] != length for s in stacked):
+        raise ShapeError(f"stacked inputs must have {length} steps first, got {', '.join(map(str, stacked))}.")
+    if body.input_specs != (*fixed, *slices):
+        raise ShapeError("the body's inputs do not fit the operands.")
+    results = body.output_specs
+    if results[:carries] != fixed[consts:]:
+        came, given = ", ".join(map(str, results[:carries])), ", ".join(map(str, fixed[consts:]))
+        raise ShapeError(
+            f"a carry must keep its spec through a step: it starts as {given} and the body returns {came}."
+        )
+    return (*results[:carries], *[Spec((length, *s.shape), s.dtype) for s in results[carries:]])
+
+
+def _step_slice(x: Any, t: int) -> Any:
+    shape = spec_of(x).shape
+    part = slice_.bind(x, start=(t, *[0] * (len(shape) - 1)), stop=(t + 1, *shape[1:]), strides=(1,) * len(shape))
+    return reshape_.bind(part, shape=shape[1:])
+
+
+def replay(program: Program, arguments: Sequence[Any]) -> list[Any]:
+    """Apply the equations of `program` to other operands, strictly."""
+
+    def apply(equation: Any, operands: Sequence[Any]) -> Sequence[Any]:
+        result = bind(equation.op, tuple(operands), equation.attrs)
+        return result if isinstance(result, tuple) else (result,)
+
+    return interpret.run(program, arguments, apply)
+
+
+@scan_.define
+def _(*operands: Any, body: Program, consts: int, carries: int, length: int, reverse: bool) -> Any:
+    fixed, carry = list(operands[:consts]), list(operands[consts : consts + carries])
+    stacked = operands[consts + carries :]
+    steps: list[list[Any]] = [[] for _ in body.outputs[carries:]]
+    for t in reversed(range(length)) if reverse else range(length):
+        results = replay(body, [*fixed, *carry, *[_step_slice(x, t) for x in stacked]])
+        carry = results[:carries]
+        for rows, y in zip(steps, results[carries:], strict=True):
+            rows.append(reshape_.bind(y, shape=(1, *spec_of(y).shape)))
+    joined = [concatenate_.bind(*(rows[::-1] if reverse else rows), axis=0) for rows in steps]
+    return (*carry, *joined)
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """Run `carry, y = f(carry, x)` over the leading axis of `xs` and stack the ys, as `jax.lax.scan`.
+
+    Args:
+        f: the step, written in `lamella.ops`; values of the surrounding code may be used inside.
+        init: the first carry: a value or a nested tuple, list or dict of values. Every step must keep its specs.
+        xs: stacked inputs (time first), nested likewise, or None.
+        length: the number of steps, needed when `xs` is None.
+        reverse: run from the last step to the first.
+
+    Returns:
+        The last carry and the stacked ys.
+    """
+    first, carry_tree = flatten(init)
+    stacked, xs_tree = flatten(xs)
+    first, stacked = [as_tensor(c) for c in first], [as_tensor(x) for x in stacked]
+    steps = {int(spec_of(x).shape[0]) for x in stacked} | ({length} if length is not None else set())
+    if len(steps) != 1:
+        raise ShapeError(f"scan needs one number of steps, got {sorted(s for s in steps if s is not None)}.")
+    (count,) = steps
+    with Trace(captures_arrays=True) as inner:
+        carry_in = [inner.input(spec_of(c)) for c in first]
+        slices = [inner.input(Spec(spec_of(x).shape[1:], spec_of(x).dtype)) for x in stacked]
+        carry_out, ys = f(unflatten(carry_tree, carry_in), unflatten(xs_tree, slices))
+        flat_carry, out_tree = flatten(carry_out)
+        flat_ys, ys_tree = flatten(ys)
+        if out_tree != carry_tree:
+            raise ShapeError("the step must return a carry of the structure it was given.")
+        outputs = [as_value(v) for v in (*flat_carry, *flat_ys)]
+        body = inner.program(outputs)
+    consts = [outer for outer, _ in inner.captures]
+    n = len(consts)
+    # captured values come last in the trace's program; the op wants them first
+    ordered = Program(
+        (*body.inputs[len(body.inputs) - n :], *body.inputs[: len(body.inputs) - n]), body.equations, body.outputs
+    )
+    results = scan_.bind(
+        *consts, *first, *stacked, body=ordered, consts=n, carries=len(first), length=int(count), reverse=reverse
+    )
+    results = list(results) if isinstance(results, tuple) else [results]
+    return unflatten(carry_tree, results[: len(first)]), unflatten(ys_tree, results[len(first) :])
+
+
+@op
+def foreach_(*operands: Spec, body: Program, tensors: int, groups: int) -> tuple[Spec, ...]:
+    """One elementwise rule over many tensors: the operands are `groups` lists of `tensors` operands each, then scalars.
+
+    The body is a program of scalars: one input a group, then the scalar operands; one output a result list. Element by
+    element, result list r of tensor i is output r of the body at the i-th operands of every group. A backend may run the
+    rule over all tensors laid end to end.
+    """
+    shapes = [s.shape for s in operands[:tensors]]
+    for group in range(groups):
+        part = operands[group * tensors : (group + 1) * tensors]
+        if [s.shape for s in part] != shapes or len({s.dtype for s in part}) > 1:
+            raise ShapeError(f"group {group} of a foreach does not match the first: {', '.join(map(str, part))}.")
+    if any(s.shape != () for s in (*body.input_specs, *body.output_specs)):
+        raise ShapeError("the body of a foreach is a program of scalars.")
+    return tuple(Spec(shape, out.dtype) for out in body.output_specs for shape in shapes)
+
+
+@foreach_.define
+def _(*operands: Any, body: Program, tensors: int, groups: int) -> Any:
+    scalars = operands[groups * tensors :]
+    columns = [
+        elementwise_replay(body, [*[operands[g * tensors + i] for g in range(groups)], *scalars])
+        for i in range(tensors)
+    ]
+    return tuple(column[r] for r in range(len(body.outputs)) for column in columns)
+
+
+def elementwise_replay(body: Program, arguments: Sequence[Any]) -> list[Any]:
+    """A program of scalars applied element by element: operands broadcast where they meet, results take the full shape."""
+    from lamella.ops.coerce import broadcast_shape, broadcast_to
+    from lamella.ops.elementwise import convert
+
+    def apply(equation: Any, operands: Sequence[Any]) -> Sequence[Any]:
+        if equation.op is convert:
+            return (convert.bind(operands[0], **equation.attrs),)
+        shape = broadcast_shape(*[tuple(spec_of(x).shape) for x in operands]) if operands else ()
+        result = bind(equation.op, tuple(broadcast_to(x, shape) for x in operands), equation.attrs)
+        return result if isinstance(result, tuple) else (result,)
+
+    shape = broadcast_shape(*[tuple(spec_of(x).shape) for x in arguments])
+    return [broadcast_to(y, shape) for y in interpret.run(body, arguments, apply)]
+
+
+def foreach(
+    rule: Callable[..., Sequence[Any]], groups: Sequence[Sequence[Any]], scalars: Sequence[Any] = ()
+) -> list[list[Any]]:
+    """Apply an elementwise `rule(*one of each group, *scalars) -> results` to every tensor.
+
+    Args:
+        rule: written in elementwise ops on scalars; returns a sequence of results.
+        groups: lists of equally many tensors; the i-th tensors of all groups have one shape.
+        scalars: values of shape () that every tensor shares.
+
+    Returns:
+        One list of tensors for every result of the rule.
+    """
+    tensors = len(groups[0])
+    if tensors == 0:
+        return []
+    flat = [as_tensor(x) for group in groups for x in group]
+    shared = [as_tensor(s) for s in scalars]
+    with Trace(captures_arrays=True) as inner:
+        inputs = [inner.input(Spec((), spec_of(flat[g * tensors]).dtype)) for g in range(len(groups))]
+        inputs += [inner.input(Spec((), spec_of(s).dtype)) for s in shared]
+        body = inner.program([as_value(v) for v in rule(*inputs)])
+    captured = [outer for outer, _ in inner.captures]
+    results = foreach_.bind(*flat, *shared, *captured, body=body, tensors=tensors, groups=len(groups))
+    results = list(results) if isinstance(results, tuple) else [results]
+    return [results[r * tensors : (r + 1) * tensors] for r in range(len(body.outputs))]

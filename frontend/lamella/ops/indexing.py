@@ -1,0 +1,92 @@
+"""Reading and adding at integer positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella.errors import DTypeError, ShapeError
+from lamella.ir.program import op
+from lamella.ir.spec import Spec, is_integer, spec_of
+from lamella.ops.coerce import as_tensor, dtype_argument, normalize_axis
+
+
+def _indices(indices: Spec) -> None:
+    if not is_integer(indices.dtype):
+        raise DTypeError(f"indices must be integers, got {indices.dtype}.")
+
+
+@op(mandatory=True)
+def take_(x: Spec, indices: Spec, *, axis: int) -> Spec:
+    """Entries of x at `indices` along `axis`; an index outside is moved to the nearest end, on every backend"""
+    _indices(indices)
+    if not 0 <= axis < x.ndim or x.shape[axis] == 0:
+        raise ShapeError(f"cannot take along axis {axis} of {x}.")
+    return Spec((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
+
+
+@take_.def_vjp
+def _(g: Any, y: Any, x: Any, indices: Any, *, axis: int) -> Any:
+    return scatter_add.bind(g, indices, axis=axis, size=int(spec_of(x).shape[axis])), None
+
+
+@op(mandatory=True)
+def scatter_add(updates: Spec, indices: Spec, *, axis: int, size: int) -> Spec:
+    """Zeros with `size` entries along `axis`, to which each update is added at its index: the transpose of take"""
+    _indices(indices)
+    if updates.shape[axis : axis + indices.ndim] != indices.shape:
+        raise ShapeError(f"updates {updates} do not carry indices {indices} at axis {axis}.")
+    return Spec((*updates.shape[:axis], size, *updates.shape[axis + indices.ndim :]), updates.dtype)
+
+
+@scatter_add.def_vjp
+def _(g: Any, y: Any, updates: Any, indices: Any, *, axis: int, size: int) -> Any:
+    return take_.bind(g, indices, axis=axis), None
+
+
+# ---- friendly functions ---------------------------------------------------------------------------------------------
+
+
+def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """Entries of `x` at `indices` along `axis` (None: of the flattened operand)."""
+    from lamella.ops.shape import reshape
+
+    x, indices = as_tensor(x), as_tensor(indices)
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    return take_.bind(x, indices, axis=normalize_axis(axis, spec_of(x).ndim))
+
+
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+    """1 at the position that `x` names along a new `axis`, 0 elsewhere; an index outside gives zeros only."""
+    from lamella.ir import settings
+    from lamella.ops.comparison import equal
+    from lamella.ops.elementwise import cast
+    from lamella.ops.shape import expand_dims, iota
+
+    x = as_tensor(x)
+    _indices(spec_of(x))
+    place = normalize_axis(axis, spec_of(x).ndim + 1)
+    shape = list(spec_of(x).shape)
+    shape.insert(place, num_classes)
+    classes = iota.bind(shape=tuple(shape), dtype=spec_of(x).dtype, axis=place)
+    return cast(equal(expand_dims(x, place), classes), dtype_argument(dtype, settings.floatx()))
+
+
+def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
+    """For every position the entry of `x` that `indices` (of the same rank) names along `axis`."""
+    from lamella.ops.comparison import where
+    from lamella.ops.reduction import sum as sum_
+    from lamella.ops.shape import expand_dims
+
+    x, indices = as_tensor(x), as_tensor(indices)
+    axis = normalize_axis(axis, spec_of(x).ndim)
+    hit = one_hot(indices, int(spec_of(x).shape[axis]), axis=axis + 1, dtype="bool")
+    shape = spec_of(x).shape
+    return sum_(where(hit, expand_dims(x, axis), full_zero(x)), axis + 1) if shape else x
+
+
+def full_zero(x: Any) -> Any:
+    """A zero of the dtype of `x`."""
+    from lamella.ops.coerce import full_of
+
+    return full_of(Spec((), spec_of(x).dtype), 0)

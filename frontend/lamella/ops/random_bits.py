@@ -1,0 +1,104 @@
+"""Random bits as a pure function of (key, step, index): Threefry-2x32 with 20 rounds.
+
+References:
+    J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import DTypeError, ShapeError
+from lamella.ir.program import op
+from lamella.ir.spec import Spec, size_of, spec_of
+from lamella.ops.coerce import full_of
+from lamella.ops.comparison import bitwise_and, bitwise_or, bitwise_xor, left_shift, right_shift
+from lamella.ops.elementwise import add, convert
+from lamella.ops.shape import broadcast, concatenate_, iota, reshape_, slice_
+
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = 0x1BD11BDA
+FOLD = 0xFFFFFFFF
+"""The counter's high word of `fold_in`; steps stay below it, so a key folds and draws without meeting itself."""
+
+
+def _key(key: Spec) -> None:
+    if key != Spec((2,), "uint32"):
+        raise DTypeError(f"a key is uint32[2], got {key}.")
+
+
+@op(differentiable=False)
+def random_bits(key: Spec, step: Spec, *, shape: tuple[int, ...], bits: int) -> Spec:
+    """Uniform random bits: uint32 (bits=32) or uint16 (bits=16) of `shape`.
+
+    The 64-bit block with index j is threefry(key, (step, j)); element i is word i % 2 of block i // 2, or for bits=16
+    the 16-bit lane i % 4 of block i // 4, low lane first. So an element depends on its index only, not on the shape.
+    """
+    _key(key)
+    if step != Spec((), "uint32"):
+        raise DTypeError(f"step is uint32[], got {step}.")
+    if bits not in (16, 32):
+        raise ShapeError(f"bits is 16 or 32, got {bits}.")
+    return Spec(shape, f"uint{bits}")
+
+
+@op(differentiable=False)
+def fold_in(key: Spec, *, data: int) -> Spec:
+    """A new key from a key and a number below 2**32: threefry(key, (2**32 - 1, data))"""
+    _key(key)
+    return key
+
+
+def _like(x: Any, value: int) -> Any:
+    return full_of(spec_of(x), value)
+
+
+def _rotate(x: Any, by: int) -> Any:
+    return bitwise_or(left_shift(x, _like(x, by)), right_shift(x, _like(x, 32 - by)))
+
+
+def _entry(key: Any, i: int) -> Any:
+    return reshape_.bind(slice_.bind(key, start=(i,), stop=(i + 1,), strides=(1,)), shape=())
+
+
+def threefry(key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
+    """One block a pair of counter words; all operands uint32 of one shape."""
+    keys = (key0, key1, bitwise_xor(bitwise_xor(key0, key1), _like(key0, PARITY)))
+    x0, x1 = add(x0, keys[0]), add(x1, keys[1])
+    for group in range(5):
+        for by in ROTATIONS[group % 2]:
+            x0 = add(x0, x1)
+            x1 = bitwise_xor(_rotate(x1, by), x0)
+        x0 = add(x0, keys[(group + 1) % 3])
+        x1 = add(add(x1, keys[(group + 2) % 3]), _like(x1, group + 1))
+    return x0, x1
+
+
+@random_bits.define
+def _(key: Any, step: Any, *, shape: tuple[int, ...], bits: int) -> Any:
+    count = int(size_of(shape))
+    lanes = 64 // bits
+    blocks = max(1, -(-count // lanes))
+
+    def spread(x: Any) -> Any:
+        return broadcast.bind(x, shape=(blocks,), axes=())
+
+    index = iota.bind(shape=(blocks,), dtype="uint32", axis=0)
+    words = threefry(spread(_entry(key, 0)), spread(_entry(key, 1)), spread(step), index)
+    if bits == 16:
+        low = full_of(spec_of(index), 0xFFFF)
+        words = tuple(
+            half for w in words for half in (bitwise_and(w, low), right_shift(w, full_of(spec_of(index), 16)))
+        )
+    columns = [reshape_.bind(convert.bind(w, dtype=f"uint{bits}"), shape=(blocks, 1)) for w in words]
+    flat = reshape_.bind(concatenate_.bind(*columns, axis=1), shape=(blocks * lanes,))
+    return reshape_.bind(slice_.bind(flat, start=(0,), stop=(count,), strides=(1,)), shape=shape)
+
+
+@fold_in.define
+def _(key: Any, *, data: int) -> Any:
+    key0, key1 = _entry(key, 0), _entry(key, 1)
+    words = threefry(key0, key1, _like(key0, FOLD), _like(key1, data))
+    return concatenate_.bind(*[reshape_.bind(w, shape=(1,)) for w in words], axis=0)

@@ -1,0 +1,407 @@
+"""Shapes: moving, repeating, cutting and joining, without arithmetic."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import DTypeError, ShapeError
+from lamella.ir import settings
+from lamella.ir.program import op
+from lamella.ir.spec import Rows, Spec, size_of, spec_of
+from lamella.ops import coerce
+from lamella.ops.coerce import as_tensor, dtype_argument, full_of, normalize_axes, normalize_axis
+
+Ints = tuple[int, ...]
+
+
+@op(mandatory=True)
+def reshape_(x: Spec, *, shape: Ints) -> Spec:
+    """The same elements in row-major order under another shape"""
+    if size_of(shape) != x.size:
+        raise ShapeError(f"cannot reshape {x} ({int(x.size)} elements) to {tuple(map(int, shape))}.")
+    return Spec(shape, x.dtype)
+
+
+@reshape_.def_vjp
+def _(g: Any, y: Any, x: Any, *, shape: Ints) -> Any:
+    return reshape_.bind(g, shape=spec_of(x).shape)
+
+
+@op(mandatory=True)
+def transpose_(x: Spec, *, permutation: Ints) -> Spec:
+    """Axis i of the result is axis permutation[i] of x"""
+    if sorted(permutation) != list(range(x.ndim)):
+        raise ShapeError(f"{permutation} is no permutation of the {x.ndim} axes of {x}.")
+    return Spec(tuple(x.shape[a] for a in permutation), x.dtype)
+
+
+@transpose_.def_vjp
+def _(g: Any, y: Any, x: Any, *, permutation: Ints) -> Any:
+    return transpose_.bind(g, permutation=tuple(int(a) for a in np.argsort(permutation)))
+
+
+@op(mandatory=True)
+def broadcast(x: Spec, *, shape: Ints, axes: Ints) -> Spec:
+    """Axis i of x becomes axis axes[i] of the result; x repeats along the others. No dimension of 1 is stretched"""
+    if list(axes) != sorted(set(axes)) or len(axes) != x.ndim or any(not 0 <= a < len(shape) for a in axes):
+        raise ShapeError(f"axes {axes} do not place the {x.ndim} axes of {x} in {len(shape)} dimensions.")
+    if any(x.shape[i] != shape[a] for i, a in enumerate(axes)):
+        raise ShapeError(f"{x} does not fit axes {axes} of {tuple(map(int, shape))}.")
+    return Spec(shape, x.dtype)
+
+
+@broadcast.def_vjp
+def _(g: Any, y: Any, x: Any, *, shape: Ints, axes: Ints) -> Any:
+    from lamella.ops.reduction import reduce_sum
+
+    return reduce_sum.bind(g, axes=tuple(i for i in range(len(shape)) if i not in axes))
+
+
+@op(mandatory=True)
+def slice_(x: Spec, *, start: Ints, stop: Ints, strides: Ints) -> Spec:
+    """Entries start, start + stride, ... below stop of every axis (all positive)"""
+    if not len(start) == len(stop) == len(strides) == x.ndim:
+        raise ShapeError(f"start {start}, stop {stop} and strides {strides} must have {x.ndim} entries for {x}.")
+    shape = []
+    for a, b, s, d in zip(start, stop, strides, x.shape, strict=True):
+        if not 0 <= a <= b <= d or s < 1:
+            raise ShapeError(f"slice {a}:{b}:{s} does not lie within a dimension of {int(d)} of {x}.")
+        whole = a == 0 and b == d and s == 1
+        shape.append(d if whole else -(-(b - a) // s))
+    return Spec(tuple(shape), x.dtype)
+
+
+@slice_.def_vjp
+def _(g: Any, y: Any, x: Any, *, start: Ints, stop: Ints, strides: Ints) -> Any:
+    size = spec_of(g).shape
+    covered = [0 if n == 0 else (n - 1) * s + 1 for n, s in zip(size, strides, strict=True)]
+    high = tuple(int(d - a - c) for d, a, c in zip(spec_of(x).shape, start, covered, strict=True))
+    return pad_.bind(g, low=start, high=high, interior=tuple(s - 1 for s in strides), value=0.0)
+
+
+@op(mandatory=True)
+def pad_(x: Spec, *, low: Ints, high: Ints, interior: Ints, value: float) -> Spec:
+    """x with `low` entries of `value` before, `high` after and `interior` between neighbours of each axis"""
+    if not len(low) == len(high) == len(interior) == x.ndim or min((*low, *high, *interior, 0)) < 0:
+        raise ShapeError(f"low {low}, high {high}, interior {interior} do not pad {x}.")
+    shape = tuple(
+        d if b == a == i == 0 else int(a + b + d + max(d - 1, 0) * i)
+        for d, a, b, i in zip(x.shape, low, high, interior, strict=True)
+    )
+    return Spec(shape, x.dtype)
+
+
+@pad_.def_vjp
+def _(g: Any, y: Any, x: Any, *, low: Ints, high: Ints, interior: Ints, value: float) -> Any:
+    strides = tuple(i + 1 for i in interior)
+    stop = tuple(
+        int(a + (max(d - 1, 0) * s + (1 if d else 0))) for a, d, s in zip(low, spec_of(x).shape, strides, strict=True)
+    )
+    return slice_.bind(g, start=low, stop=stop, strides=strides)
+
+
+@op(mandatory=True)
+def concatenate_(*xs: Spec, axis: int) -> Spec:
+    """The operands one after the other along `axis`"""
+    first = xs[0]
+    if not 0 <= axis < first.ndim:
+        raise ShapeError(f"axis {axis} is out of range for {first}.")
+    for x in xs[1:]:
+        if x.dtype != first.dtype:
+            raise DTypeError(f"operands must have one dtype, got {first.dtype} and {x.dtype}.")
+        if x.shape[:axis] + x.shape[axis + 1 :] != first.shape[:axis] + first.shape[axis + 1 :]:
+            raise ShapeError(f"{first} and {x} differ outside axis {axis}.")
+    shape = list(first.shape)
+    shape[axis] = shape[axis] if len(xs) == 1 else sum(int(x.shape[axis]) for x in xs)
+    return Spec(tuple(shape), first.dtype)
+
+
+@concatenate_.def_vjp
+def _(g: Any, y: Any, *xs: Any, axis: int) -> Any:
+    sizes = tuple(int(spec_of(x).shape[axis]) for x in xs)
+    parts = split_.bind(g, sizes=sizes, axis=axis)
+    return parts if isinstance(parts, tuple) else (parts,)
+
+
+@op
+def split_(x: Spec, *, sizes: Ints, axis: int) -> tuple[Spec, ...]:
+    """Consecutive parts of `sizes` along `axis`: the opposite of concatenate"""
+    if not 0 <= axis < x.ndim or sum(sizes) != x.shape[axis]:
+        raise ShapeError(f"parts {sizes} do not make up axis {axis} of {x}.")
+    return tuple(Spec((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
+
+
+@split_.define
+def _(x: Any, *, sizes: Ints, axis: int) -> Any:
+    parts, offset = [], 0
+    for n in sizes:
+        parts.append(_cut(x, axis, offset, offset + n))
+        offset += n
+    return tuple(parts)
+
+
+@split_.def_vjp
+def _(g: Any, y: Any, x: Any, *, sizes: Ints, axis: int) -> Any:
+    return concatenate_.bind(*g, axis=axis)
+
+
+@op(mandatory=True, mixed_axes=lambda spec, attrs: attrs["axes"])
+def reverse(x: Spec, *, axes: Ints) -> Spec:
+    """x with the order along `axes` reversed"""
+    if any(not 0 <= a < x.ndim for a in axes):
+        raise ShapeError(f"axes {axes} are out of range for {x}.")
+    return x
+
+
+@reverse.def_vjp
+def _(g: Any, y: Any, x: Any, *, axes: Ints) -> Any:
+    return reverse.bind(g, axes=axes)
+
+
+@op(mandatory=True, differentiable=False)
+def iota(*, shape: Ints, dtype: str, axis: int) -> Spec:
+    """Every entry is its index along `axis`"""
+    if not 0 <= axis < len(shape):
+        raise ShapeError(f"axis {axis} is out of range for shape {shape}.")
+    return Spec(shape, dtype)
+
+
+def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
+    shape = spec_of(x).shape
+    low = tuple(start if i == axis else 0 for i in range(len(shape)))
+    high = tuple(stop if i == axis else d for i, d in enumerate(shape))
+    return slice_.bind(x, start=low, stop=high, strides=(1,) * len(shape))
+
+
+# ---- friendly functions ---------------------------------------------------------------------------------------------
+
+
+def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
+    """`x` under another shape; one entry may be -1 and is worked out."""
+    x = as_tensor(x)
+    shape = (newshape,) if isinstance(newshape, int | np.integer) else tuple(newshape)
+    have = spec_of(x)
+    if -1 in shape:
+        if shape.count(-1) > 1 or any(int(d) < -1 for d in shape):
+            raise ShapeError(f"a shape may hold one -1, got {shape}.")
+        rest = 1
+        for d in shape:
+            rest = rest * d if d != -1 else rest
+        if rest == 0 or have.size % int(rest):
+            raise ShapeError(f"cannot reshape {have} ({int(have.size)} elements) to {tuple(map(int, shape))}.")
+        missing = have.size // int(rest)
+        rows = next((d for d in have.shape if isinstance(d, Rows)), None)
+        if isinstance(missing, Rows) and any(isinstance(d, Rows) for d in shape):
+            missing = int(missing)
+        elif rows is not None and not isinstance(missing, Rows):
+            missing = int(missing)
+        shape = tuple(missing if d == -1 else d for d in shape)
+    if shape == have.shape:
+        return x
+    return reshape_.bind(x, shape=shape)
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """`x` with its axes in the order `axes` (None: reversed)."""
+    x = as_tensor(x)
+    ndim = spec_of(x).ndim
+    order = tuple(reversed(range(ndim))) if axes is None else tuple(normalize_axis(a, ndim) for a in axes)
+    return x if order == tuple(range(ndim)) else transpose_.bind(x, permutation=order)
+
+
+def moveaxis(x: Any, source: int, destination: int) -> Any:
+    """`x` with axis `source` at place `destination`."""
+    x = as_tensor(x)
+    ndim = spec_of(x).ndim
+    order = list(range(ndim))
+    order.insert(normalize_axis(destination, ndim), order.pop(normalize_axis(source, ndim)))
+    return transpose(x, order)
+
+
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """`x` with two axes exchanged."""
+    x = as_tensor(x)
+    ndim = spec_of(x).ndim
+    order = list(range(ndim))
+    a, b = normalize_axis(axis1, ndim), normalize_axis(axis2, ndim)
+    order[a], order[b] = order[b], order[a]
+    return transpose(x, order)
+
+
+def expand_dims(x: Any, axis: int) -> Any:
+    """`x` with a new dimension of 1 at `axis`."""
+    x = as_tensor(x)
+    shape = list(spec_of(x).shape)
+    shape.insert(normalize_axis(axis, len(shape) + 1), 1)
+    return reshape(x, shape)
+
+
+def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
+    """`x` without its dimensions of 1 (or those at `axis`)."""
+    x = as_tensor(x)
+    shape = spec_of(x).shape
+    axes = tuple(i for i, d in enumerate(shape) if d == 1) if axis is None else normalize_axes(axis, len(shape))
+    if any(shape[a] != 1 for a in axes):
+        raise ShapeError(f"cannot squeeze axes {axes} of {spec_of(x)}: not all are 1.")
+    return reshape(x, tuple(d for i, d in enumerate(shape) if i not in axes))
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+    """`x` stretched to `shape` by NumPy's rule."""
+    return coerce.broadcast_to(x, shape)
+
+
+def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
+    """`x` padded with a constant: `pad_width` is a number, a pair, or a pair for every axis, as in NumPy."""
+    x = as_tensor(x)
+    ndim = spec_of(x).ndim
+    widths = np.broadcast_to(np.asarray(pad_width, int), (ndim, 2))
+    low, high = (tuple(int(w) for w in side) for side in widths.T)
+    if not any((*low, *high)):
+        return x
+    return pad_.bind(x, low=low, high=high, interior=(0,) * ndim, value=float(constant_values))
+
+
+def concatenate(xs: Sequence[Any], axis: int = -1) -> Any:
+    """The operands, promoted, one after the other along `axis`."""
+    if not xs:
+        raise ShapeError("concatenate needs at least one operand.")
+    dtype = coerce.common_dtype(*xs)
+    items = [as_tensor(x, dtype) for x in xs]
+    return concatenate_.bind(*items, axis=normalize_axis(axis, spec_of(items[0]).ndim))
+
+
+def stack(xs: Sequence[Any], axis: int = 0) -> Any:
+    """The operands along a new axis."""
+    return concatenate([expand_dims(x, axis) for x in xs], axis)
+
+
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """Equal parts (a number) or parts between the given indices, along `axis`."""
+    x = as_tensor(x)
+    axis = normalize_axis(axis, spec_of(x).ndim)
+    size = int(spec_of(x).shape[axis])
+    if isinstance(indices_or_sections, int):
+        if size % indices_or_sections:
+            raise ShapeError(f"axis {axis} of {spec_of(x)} does not divide into {indices_or_sections} equal parts.")
+        sizes = (size // indices_or_sections,) * indices_or_sections
+    else:
+        edges = [0, *(int(i) for i in indices_or_sections), size]
+        sizes = tuple(b - a for a, b in itertools.pairwise(edges))
+    parts = split_.bind(x, sizes=sizes, axis=axis)
+    return list(parts) if isinstance(parts, tuple) else [parts]
+
+
+def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
+    """`x` with the order along `axis` (None: all) reversed."""
+    x = as_tensor(x)
+    return reverse.bind(x, axes=normalize_axes(axis, spec_of(x).ndim))
+
+
+def repeat(x: Any, repeats: int, axis: int) -> Any:
+    """Every entry along `axis` `repeats` times in a row."""
+    x = as_tensor(x)
+    shape = spec_of(x).shape
+    axis = normalize_axis(axis, len(shape))
+    wide = coerce.broadcast_to(expand_dims(x, axis + 1), (*shape[: axis + 1], repeats, *shape[axis + 1 :]))
+    return reshape(wide, (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
+
+
+def tile(x: Any, repeats: Sequence[int]) -> Any:
+    """`x` repeated `repeats[i]` times along axis i."""
+    x = as_tensor(x)
+    for axis, n in enumerate(repeats):
+        x = x if n == 1 else concatenate([x] * n, axis)
+    return x
+
+
+def zeros(shape: Sequence[int], dtype: Any = None) -> Any:
+    """Zeros of `shape` (dtype: `floatx`)."""
+    return full(shape, 0, dtype)
+
+
+def ones(shape: Sequence[int], dtype: Any = None) -> Any:
+    """Ones of `shape` (dtype: `floatx`)."""
+    return full(shape, 1, dtype)
+
+
+def full(shape: Sequence[int], value: float, dtype: Any = None) -> Any:
+    """`value` everywhere (dtype: `floatx`)."""
+    return full_of(Spec(tuple(shape), dtype_argument(dtype, settings.floatx())), value)
+
+
+def arange(start: int, stop: int | None = None, step: int = 1, dtype: Any = None) -> Any:
+    """start, start + step, ... below stop (int32 unless said otherwise)."""
+    begin, end = (0, start) if stop is None else (start, stop)
+    count = max(0, -(-(end - begin) // step))
+    kind = dtype_argument(dtype, "int32")
+    index = iota.bind(shape=(count,), dtype=kind, axis=0)
+    if begin == 0 and step == 1:
+        return index
+    from lamella.ops.elementwise import add, multiply
+
+    return add(multiply(index, full_of(Spec((), kind), step)), full_of(Spec((), kind), begin))
+
+
+def getitem(x: Any, key: Any) -> Any:
+    """`x[key]` for integers, slices, None, Ellipsis, and one array of integers."""
+    from lamella.ops.indexing import take
+
+    x = as_tensor(x)
+    keys = list(key) if isinstance(key, tuple) else [key]
+    consumed = sum(1 for k in keys if k is not None and k is not Ellipsis)
+    ndim = spec_of(x).ndim
+    if consumed > ndim:
+        raise ShapeError(f"{consumed} indices for {spec_of(x)}.")
+    if not any(k is Ellipsis for k in keys):
+        keys.append(Ellipsis)
+    place = next(i for i, k in enumerate(keys) if k is Ellipsis)
+    keys[place : place + 1] = [slice(None)] * (ndim - consumed)
+    axis, arrays = 0, []
+    start, stop, strides, flips, shape = [], [], [], [], []
+    for k in keys:
+        if k is None:
+            shape.append(1)
+            continue
+        size = spec_of(x).shape[axis]
+        if isinstance(k, int | np.integer):
+            index = normalize_axis(int(k), int(size), "index")
+            start.append(index), stop.append(index + 1), strides.append(1)
+        elif isinstance(k, slice):
+            a, b, s = k.indices(int(size))
+            if s < 0:
+                flips.append(axis)
+                n = len(range(a, b, s))
+                a, b, s = (a + (n - 1) * s, a + 1, -s) if n else (0, 0, 1)
+            start.append(a), stop.append(max(a, b)), strides.append(s)
+            whole = a == 0 and b == size and s == 1
+            shape.append(size if whole else len(range(a, max(a, b), s)))
+        else:
+            arrays.append((len(shape), k))
+            start.append(0), stop.append(int(size)), strides.append(1)
+            shape.append(size)
+        axis += 1
+    have = spec_of(x).shape
+    if any(a or b != d or s != 1 for a, b, s, d in zip(start, stop, strides, have, strict=True)):
+        x = slice_.bind(x, start=tuple(start), stop=tuple(stop), strides=tuple(strides))
+    if flips:
+        x = reverse.bind(x, axes=tuple(flips))
+    x = reshape(x, tuple(shape))
+    if len(arrays) > 1:
+        raise ShapeError("indexing by more than one array: use `ops.take` axis by axis.")
+    for at, indices in arrays:
+        x = take(x, indices, axis=at)
+    return x
+
+
+def eye(n: int, dtype: Any = None) -> Any:
+    """The identity matrix (n, n)."""
+    from lamella.ops.comparison import equal
+    from lamella.ops.elementwise import cast
+
+    rows, columns = iota.bind(shape=(n, n), dtype="int32", axis=0), iota.bind(shape=(n, n), dtype="int32", axis=1)
+    return cast(equal(rows, columns), dtype_argument(dtype, settings.floatx()))

@@ -1,0 +1,380 @@
+"""Windows sliding over n spatial dimensions: convolution with its two gradients, and pooling.
+
+Layouts are fixed: operands (batch, spatial ..., channels), kernels (spatial ..., channels in / groups, channels out).
+Layers with another `data_format` transpose around these ops. `padding` is a (low, high) pair for each spatial dimension;
+output position o reads input positions `o * stride - low + tap * dilation`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import DTypeError, ShapeError
+from lamella.ir.program import op
+from lamella.ir.spec import Spec, is_float, spec_of
+from lamella.ops.coerce import full_of
+from lamella.ops.comparison import bitwise_and, bitwise_not, bitwise_or, equal, select
+from lamella.ops.contraction import contract
+from lamella.ops.elementwise import add, divide, maximum
+from lamella.ops.shape import broadcast, concatenate_, pad_, reshape, reshape_, slice_, transpose
+
+Ints = tuple[int, ...]
+Padding = tuple[tuple[int, int], ...]
+
+
+def window_positions(size: int, window: int, stride: int, padding: tuple[int, int], dilation: int = 1) -> int:
+    """How many places a window has along a dimension of `size`."""
+    return max(0, (size + sum(padding) - (window - 1) * dilation - 1) // stride + 1)
+
+
+def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """The padding for ceil(size / stride) outputs; an odd cell goes to the high side, as in Keras."""
+    total = max((math.ceil(size / stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+def _spatial(x: Spec, n: int) -> Ints:
+    if x.ndim != n + 2:
+        raise ShapeError(f"expected (batch, {n} spatial dimensions, channels), got {x}.")
+    return x.shape[1:-1]
+
+
+def _positions(size: Ints, window: Ints, strides: Ints, padding: Padding, dilation: Ints) -> Ints:
+    if not len(size) == len(window) == len(strides) == len(padding) == len(dilation):
+        raise ShapeError(f"window {window}, strides {strides}, padding {padding}, dilation {dilation}: lengths differ.")
+    out = tuple(
+        window_positions(int(s), w, t, p, d)
+        for s, w, t, p, d in zip(size, window, strides, padding, dilation, strict=True)
+    )
+    if 0 in out:
+        raise ShapeError(
+            f"a window of {window} (dilation {dilation}) does not fit into spatial dimensions {tuple(map(int, size))} with "
+            f"padding {padding}."
+        )
+    return out
+
+
+@op
+def convolve(x: Spec, kernel: Spec, *, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Spec:
+    """Cross-correlation of x with a kernel: y[o] = sum over taps of x[o * stride - low + tap * dilation] @ kernel[tap]"""
+    n = len(strides)
+    size = _spatial(x, n)
+    if kernel.ndim != n + 2:
+        raise ShapeError(f"a kernel over {n} spatial dimensions has {n + 2} dimensions, got {kernel}.")
+    if x.dtype != kernel.dtype or not is_float(x.dtype):
+        raise DTypeError(f"x and kernel must be floats of one dtype, got {x.dtype} and {kernel.dtype}.")
+    if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
+        raise ShapeError(f"kernel {kernel} with {groups} groups does not fit {int(x.shape[-1])} channels of {x}.")
+    return Spec(
+        (x.shape[0], *_positions(size, kernel.shape[:n], strides, padding, dilation), kernel.shape[-1]), x.dtype
+    )
+
+
+@op
+def convolve_input_gradient(
+    g: Spec, kernel: Spec, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
+) -> Spec:
+    """The gradient of convolve in x, whose spatial dimensions are `size`; the definition of a transposed convolution"""
+    n = len(strides)
+    if _spatial(g, n) != _positions(size, kernel.shape[:n], strides, padding, dilation):
+        raise ShapeError(f"{g} is no result of a convolution of spatial size {size} with {kernel}.")
+    if g.shape[-1] != kernel.shape[-1]:
+        raise ShapeError(f"{g} does not have the {kernel.shape[-1]} output channels of {kernel}.")
+    return Spec((g.shape[0], *size, kernel.shape[-2] * groups), g.dtype)
+
+
+@op
+def convolve_kernel_gradient(
+    x: Spec, g: Spec, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
+) -> Spec:
+    """The gradient of convolve in the kernel, whose spatial dimensions are `size`"""
+    n = len(strides)
+    if _spatial(g, n) != _positions(_spatial(x, n), size, strides, padding, dilation) or g.shape[0] != x.shape[0]:
+        raise ShapeError(f"{g} is no result of a convolution of {x} with a kernel of spatial size {size}.")
+    return Spec((*size, x.shape[-1] // groups, g.shape[-1]), x.dtype)
+
+
+def _taps(window: Ints) -> Iterator[Ints]:
+    return itertools.product(*[range(int(k)) for k in window])
+
+
+def _pad_spatial(x: Any, padding: Padding, value: float) -> Any:
+    if not any(itertools.chain(*padding)):
+        return x
+    low, high = (0, *[p[0] for p in padding], 0), (0, *[p[1] for p in padding], 0)
+    return pad_.bind(x, low=low, high=high, interior=(0,) * len(low), value=value)
+
+
+def _at_tap(x: Any, tap: Ints, out: Ints, strides: Ints, dilation: Ints) -> Any:
+    """The entries of the padded `x` that meet `tap`, one for each output position."""
+    shape = spec_of(x).shape
+    start = (0, *[t * d for t, d in zip(tap, dilation, strict=True)], 0)
+    stop = (
+        shape[0],
+        *[a + (o - 1) * s + 1 for a, o, s in zip(start[1:-1], out, strides, strict=True)],
+        shape[-1],
+    )
+    return slice_.bind(x, start=start, stop=stop, strides=(1, *strides, 1))
+
+
+def _kernel_at(kernel: Any, tap: Ints) -> Any:
+    shape = spec_of(kernel).shape
+    n = len(tap)
+    start, stop = (*tap, 0, 0), (*[t + 1 for t in tap], *shape[n:])
+    return reshape(slice_.bind(kernel, start=start, stop=stop, strides=(1,) * (n + 2)), shape[n:])
+
+
+def _grouped(x: Any, groups: int) -> Any:
+    shape = spec_of(x).shape
+    return reshape(x, (*shape[:-1], groups, shape[-1] // groups))
+
+
+def _back_to_place(x: Any, tap: Ints, padded: Ints, strides: Ints, dilation: Ints) -> Any:
+    """The transpose of `_at_tap`: entries put back among zeros of the padded spatial size."""
+    out = spec_of(x).shape[1:-1]
+    low = tuple(t * d for t, d in zip(tap, dilation, strict=True))
+    high = tuple(p - a - (o - 1) * s - 1 for p, a, o, s in zip(padded, low, out, strides, strict=True))
+    return pad_.bind(x, low=(0, *low, 0), high=(0, *high, 0), interior=(0, *[s - 1 for s in strides], 0), value=0.0)
+
+
+def _crop(x: Any, padding: Padding, size: Ints) -> Any:
+    shape = spec_of(x).shape
+    start = (0, *[p[0] for p in padding], 0)
+    stop = (shape[0], *[p[0] + s for p, s in zip(padding, size, strict=True)], shape[-1])
+    return slice_.bind(x, start=start, stop=stop, strides=(1,) * len(shape))
+
+
+def _total(terms: Iterator[Any]) -> Any:
+    result = next(terms)
+    for term in terms:
+        result = add(result, term)
+    return result
+
+
+@convolve.define
+def _(x: Any, kernel: Any, *, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Any:
+    n = len(strides)
+    window = spec_of(kernel).shape[:n]
+    out = _positions(spec_of(x).shape[1:-1], window, strides, padding, dilation)
+    padded = _pad_spatial(x, padding, 0.0)
+
+    def term(tap: Ints) -> Any:
+        part, weights = _at_tap(padded, tap, out, strides, dilation), _kernel_at(kernel, tap)
+        if groups == 1:
+            return contract.bind(part, weights, contracting=((n + 1,), (0,)), batch=((), ()))
+        product = contract.bind(
+            _grouped(part, groups), _grouped(weights, groups), contracting=((n + 2,), (0,)), batch=((n + 1,), (1,))
+        )
+        return _channels_last(product, n)
+
+    return _total(term(tap) for tap in _taps(window))
+
+
+def _channels_last(product: Any, n: int) -> Any:
+    """(groups, batch, spatial, channels) to (batch, spatial, groups * channels)."""
+    moved = transpose(product, (*range(1, n + 2), 0, n + 2))
+    shape = spec_of(moved).shape
+    return reshape(moved, (*shape[:-2], shape[-2] * shape[-1]))
+
+
+@convolve_input_gradient.define
+def _(g: Any, kernel: Any, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Any:
+    n = len(strides)
+    window = spec_of(kernel).shape[:n]
+    padded = tuple(s + sum(p) for s, p in zip(size, padding, strict=True))
+
+    def term(tap: Ints) -> Any:
+        weights = _kernel_at(kernel, tap)
+        if groups == 1:
+            part = contract.bind(g, weights, contracting=((n + 1,), (1,)), batch=((), ()))
+        else:
+            part = _channels_last(
+                contract.bind(
+                    _grouped(g, groups), _grouped(weights, groups), contracting=((n + 2,), (2,)), batch=((n + 1,), (1,))
+                ),
+                n,
+            )
+        return _back_to_place(part, tap, padded, strides, dilation)
+
+    return _crop(_total(term(tap) for tap in _taps(window)), padding, size)
+
+
+@convolve_kernel_gradient.define
+def _(x: Any, g: Any, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Any:
+    n = len(strides)
+    out = spec_of(g).shape[1:-1]
+    padded = _pad_spatial(x, padding, 0.0)
+    axes = tuple(range(n + 1))
+
+    def term(tap: Ints) -> Any:
+        part = _at_tap(padded, tap, out, strides, dilation)
+        if groups == 1:
+            weights = contract.bind(part, g, contracting=(axes, axes), batch=((), ()))
+        else:
+            product = contract.bind(
+                _grouped(part, groups), _grouped(g, groups), contracting=(axes, axes), batch=((n + 1,), (n + 1,))
+            )
+            moved = transpose(product, (1, 0, 2))
+            shape = spec_of(moved).shape
+            weights = reshape(moved, (shape[0], shape[1] * shape[2]))
+        return reshape_.bind(weights, shape=(1, *spec_of(weights).shape))
+
+    stacked = concatenate_.bind(*[term(tap) for tap in _taps(size)], axis=0)
+    return reshape(stacked, (*size, *spec_of(stacked).shape[1:]))
+
+
+def _kernel_size(kernel: Any) -> Ints:
+    return tuple(int(d) for d in spec_of(kernel).shape[:-2])
+
+
+def _spatial_size(x: Any) -> Ints:
+    return tuple(int(d) for d in spec_of(x).shape[1:-1])
+
+
+# a convolution is linear in either operand, so the three ops are each other's derivatives
+
+
+@convolve.def_vjp
+def _(g: Any, y: Any, x: Any, kernel: Any, **attrs: Any) -> Any:
+    return (
+        convolve_input_gradient.bind(g, kernel, size=_spatial_size(x), **attrs),
+        convolve_kernel_gradient.bind(x, g, size=_kernel_size(kernel), **attrs),
+    )
+
+
+@convolve_input_gradient.def_vjp
+def _(h: Any, y: Any, g: Any, kernel: Any, *, size: Ints, **attrs: Any) -> Any:
+    return (
+        convolve.bind(h, kernel, **attrs),
+        convolve_kernel_gradient.bind(h, g, size=_kernel_size(kernel), **attrs),
+    )
+
+
+@convolve_kernel_gradient.def_vjp
+def _(h: Any, y: Any, x: Any, g: Any, *, size: Ints, **attrs: Any) -> Any:
+    return (
+        convolve_input_gradient.bind(g, h, size=_spatial_size(x), **attrs),
+        convolve.bind(x, h, **attrs),
+    )
+
+
+# ---- pooling --------------------------------------------------------------------------------------------------------
+
+
+def _pooled(x: Spec, window: Ints, strides: Ints, padding: Padding) -> Spec:
+    if not is_float(x.dtype):
+        raise DTypeError(f"pooling needs floats, got {x.dtype}.")
+    size = _spatial(x, len(window))
+    return Spec((x.shape[0], *_positions(size, window, strides, padding, (1,) * len(window)), x.shape[-1]), x.dtype)
+
+
+@op
+def max_pool(x: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
+    """The maximum of every window; padding counts as minus infinity; the first maximum takes the whole gradient"""
+    return _pooled(x, window, strides, padding)
+
+
+@op
+def max_pool_gradient(g: Spec, x: Spec, y: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
+    """g moved back to the first maximum of every window of x, whose pooled value is y"""
+    if _pooled(x, window, strides, padding) != y or g != y:
+        raise ShapeError(f"{g} and {y} are no pooling of {x}.")
+    return x
+
+
+@op
+def average_pool(x: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
+    """The mean of every window over its real cells (padding does not count)"""
+    return _pooled(x, window, strides, padding)
+
+
+@op
+def average_pool_gradient(g: Spec, *, size: Ints, window: Ints, strides: Ints, padding: Padding) -> Spec:
+    """g shared equally among the real cells of every window of an operand of spatial `size`"""
+    x = Spec((g.shape[0], *size, g.shape[-1]), g.dtype)
+    if _pooled(x, window, strides, padding) != g:
+        raise ShapeError(f"{g} is no pooling of spatial size {size}.")
+    return x
+
+
+def window_counts(size: Ints, window: Ints, strides: Ints, padding: Padding) -> np.ndarray:
+    """How many real cells every window covers, shaped (1, positions ..., 1)."""
+    counts = np.ones((), np.float64)
+    for s, w, t, p in zip(size, window, strides, padding, strict=True):
+        start = np.arange(window_positions(s, w, t, p)) * t - p[0]
+        counts = np.multiply.outer(counts, np.minimum(start + w, s) - np.maximum(start, 0))
+    return counts[None, ..., None]
+
+
+def _counts(like: Any, size: Ints, window: Ints, strides: Ints, padding: Padding) -> Any:
+    from lamella.ops.coerce import as_tensor
+
+    spec = spec_of(like)
+    counts = as_tensor(window_counts(size, window, strides, padding)[0, ..., 0], spec.dtype)
+    return broadcast.bind(counts, shape=spec.shape, axes=tuple(range(1, spec.ndim - 1)))
+
+
+def _windows(x: Any, window: Ints, strides: Ints, padding: Padding, value: float) -> Iterator[Any]:
+    ones = (1,) * len(window)
+    out = _positions(_spatial_size(x), window, strides, padding, ones)
+    padded = _pad_spatial(x, padding, value)
+    return (_at_tap(padded, tap, out, strides, ones) for tap in _taps(window))
+
+
+def _spread_back(parts: Sequence[Any], size: Ints, window: Ints, strides: Ints, padding: Padding) -> Any:
+    padded = tuple(s + sum(p) for s, p in zip(size, padding, strict=True))
+    ones = (1,) * len(window)
+    placed = (_back_to_place(part, tap, padded, strides, ones) for part, tap in zip(parts, _taps(window), strict=True))
+    return _crop(_total(placed), padding, size)
+
+
+@max_pool.define
+def _(x: Any, *, window: Ints, strides: Ints, padding: Padding) -> Any:
+    parts = _windows(x, window, strides, padding, -math.inf)
+    result = next(parts)
+    for part in parts:
+        result = maximum(result, part)
+    return result
+
+
+@max_pool_gradient.define
+def _(g: Any, x: Any, y: Any, *, window: Ints, strides: Ints, padding: Padding) -> Any:
+    parts, zero, taken = [], full_of(spec_of(g), 0), None
+    for part in _windows(x, window, strides, padding, -math.inf):
+        hit = equal(part, y)
+        first = hit if taken is None else bitwise_and(hit, bitwise_not(taken))
+        taken = hit if taken is None else bitwise_or(taken, hit)
+        parts.append(select.bind(first, g, zero))
+    return _spread_back(parts, _spatial_size(x), window, strides, padding)
+
+
+@average_pool.define
+def _(x: Any, *, window: Ints, strides: Ints, padding: Padding) -> Any:
+    total = _total(_windows(x, window, strides, padding, 0.0))
+    return divide(total, _counts(total, _spatial_size(x), window, strides, padding))
+
+
+@average_pool_gradient.define
+def _(g: Any, *, size: Ints, window: Ints, strides: Ints, padding: Padding) -> Any:
+    share = divide(g, _counts(g, size, window, strides, padding))
+    return _spread_back([share] * math.prod(window), size, window, strides, padding)
+
+
+@max_pool.def_vjp
+def _(g: Any, y: Any, x: Any, **attrs: Any) -> Any:
+    return max_pool_gradient.bind(g, x, y, **attrs)
+
+
+@average_pool.def_vjp
+def _(g: Any, y: Any, x: Any, **attrs: Any) -> Any:
+    return average_pool_gradient.bind(g, size=_spatial_size(x), **attrs)
+
+
+@average_pool_gradient.def_vjp
+def _(h: Any, y: Any, g: Any, *, size: Ints, **attrs: Any) -> Any:
+    return average_pool.bind(h, **attrs)

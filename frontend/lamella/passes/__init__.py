@@ -1,0 +1,15 @@
+"""Program to program: differentiation, simplification, and questions asked of a program."""
+
+from lamella.ops import primitives as _primitives
+from lamella.passes.differentiate import differentiate as differentiate
+from lamella.passes.differentiate import gradient_program as gradient_program
+from lamella.passes.expand import expand as expand
+from lamella.passes.rows import mixing_equation as mixing_equation
+from lamella.passes.scan_gradient import linearize_scan as _linearize_scan
+from lamella.passes.simplify import common_subexpressions as common_subexpressions
+from lamella.passes.simplify import dead_code as dead_code
+from lamella.passes.simplify import fold_constants as fold_constants
+from lamella.passes.simplify import simplify as simplify
+
+# the derivative of a loop needs the passes, which stand above the op
+_primitives.scan.def_linearize(_linearize_scan)

@@ -1,0 +1,170 @@
+"""Dead code, common subexpressions and constant folding. Each takes a program and returns one that computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.ir.builder import constant
+from lamella.ir.program import Equation, Program, Value
+from lamella.ir.spec import numpy_dtype
+
+_FOLD_LIMIT = 4096
+"""Elements: a larger constant costs more to keep than to compute."""
+
+
+def rewritten(program: Program, equations: Sequence[Equation], outputs: Sequence[Value] | None = None) -> Program:
+    """`program` with other equations (and outputs)."""
+    return Program(
+        program.inputs,
+        equations,
+        program.outputs if outputs is None else outputs,
+        program.input_names,
+        program.output_names,
+    )
+
+
+def dead_code(program: Program) -> Program:
+    """Without the equations that no output depends on."""
+    needed = set(program.outputs)
+    kept: list[Equation] = []
+    for equation in reversed(program.equations):
+        if any(v in needed for v in equation.outputs):
+            kept.append(equation)
+            needed.update(equation.inputs)
+    return program if len(kept) == len(program.equations) else rewritten(program, kept[::-1])
+
+
+def _key(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        # large constants are compared by identity: hashing them would cost more than it saves
+        content = value.tobytes() if value.size <= _FOLD_LIMIT else id(value)
+        return (value.shape, value.dtype.str, content)
+    if isinstance(value, float):
+        return ("float", np.float64(value).tobytes())
+    return (type(value).__name__, value)
+
+
+def common_subexpressions(program: Program) -> Program:
+    """Each distinct computation once."""
+    seen: dict[Any, tuple[Value, ...]] = {}
+    renamed: dict[Value, Value] = {}
+    kept: list[Equation] = []
+    for equation in program.equations:
+        inputs = tuple(renamed.get(v, v) for v in equation.inputs)
+        key = (
+            equation.op.name,
+            tuple(map(id, inputs)),
+            tuple((k, _key(v)) for k, v in sorted(equation.attrs.items())),
+        )
+        found = seen.get(key)
+        if found is not None:
+            renamed.update(zip(equation.outputs, found, strict=True))
+            continue
+        if any(a is not b for a, b in zip(inputs, equation.inputs, strict=True)):
+            equation = Equation(equation.op, inputs, equation.attrs, equation.outputs, equation.where)
+        seen[key] = equation.outputs
+        kept.append(equation)
+    if not renamed:
+        return program
+    return rewritten(program, kept, [renamed.get(v, v) for v in program.outputs])
+
+
+def fold_constants(program: Program) -> Program:
+    """Compute small equations whose operands are all constants, and drop those that change nothing (x + 0, x * 1)."""
+    from lamella.ir import interpret
+
+    known: dict[Value, np.ndarray] = {}
+    spread: dict[Value, np.ndarray] = {}  # scalars repeated to a shape: known, but not worth storing at full size
+    renamed: dict[Value, Value] = {}
+    kept: list[Equation] = []
+    for equation in program.equations:
+        op, attrs = equation.op, equation.attrs
+        inputs = tuple(renamed.get(v, v) for v in equation.inputs)
+        if op is constant:
+            known[equation.outputs[0]] = attrs["value"]
+            kept.append(equation)
+            continue
+        same = _identity(op.name, inputs, attrs, known, spread)
+        if same is not None:
+            renamed[equation.outputs[0]] = same
+            continue
+        if any(a is not b for a, b in zip(inputs, equation.inputs, strict=True)):
+            equation = Equation(op, inputs, attrs, equation.outputs, equation.where)
+        foldable = (
+            inputs
+            and all(v in known for v in inputs)
+            and all(v.spec.size <= _FOLD_LIMIT for v in (*inputs, *equation.outputs))
+            and all(v.spec.dtype != "bfloat16" for v in (*inputs, *equation.outputs))
+            and op.name not in ("broadcast", "scan", "foreach", "random_bits")
+        )
+        if foldable:
+            with np.errstate(all="ignore"):
+                results = interpret.evaluate(op, [known[v] for v in inputs], attrs)
+            for value, result in zip(equation.outputs, results, strict=True):
+                array = np.array(result, numpy_dtype(value.spec.dtype))
+                known[value] = array
+                kept.append(
+                    Equation(constant, (), {"value": array, "dtype": value.spec.dtype}, (value,), equation.where)
+                )
+            continue
+        if op.name == "broadcast" and inputs[0] in known and known[inputs[0]].size == 1:
+            spread[equation.outputs[0]] = np.broadcast_to(known[inputs[0]].reshape(()), equation.outputs[0].spec.shape)
+        kept.append(equation)
+    outputs = [renamed.get(v, v) for v in program.outputs]
+    return rewritten(program, kept, outputs)
+
+
+_NEUTRAL = {"add": (0.0, True), "subtract": (0.0, False), "multiply": (1.0, True), "divide": (1.0, False)}
+
+
+def _identity(
+    name: str,
+    inputs: Sequence[Value],
+    attrs: dict[str, Any],
+    known: dict[Value, np.ndarray],
+    spread: dict[Value, np.ndarray],
+) -> Value | None:
+    """The operand that the equation returns unchanged, or None."""
+    if name in _NEUTRAL:
+        neutral, commutes = _NEUTRAL[name]
+        left, right = (known.get(v, spread.get(v)) for v in inputs)
+        if _is_everywhere(right, neutral):
+            return inputs[0]
+        if commutes and _is_everywhere(left, neutral):
+            return inputs[1]
+    elif name == "convert":
+        return inputs[0] if attrs["dtype"] == inputs[0].spec.dtype else None
+    elif name == "reshape":
+        return inputs[0] if attrs["shape"] == inputs[0].spec.shape else None
+    elif name == "stop_gradient":
+        return inputs[0]
+    elif name == "reduce_sum":
+        return inputs[0] if not attrs["axes"] else None
+    elif name == "concatenate":
+        return inputs[0] if len(inputs) == 1 else None
+    return None
+
+
+def _is_everywhere(array: np.ndarray | None, value: float) -> bool:
+    # -0.0 + 0.0 is 0.0, a difference nobody observes through any op here
+    if array is None or array.size == 0:
+        return False
+    first = array.flat[0]
+    return bool(first == value) and (array.strides == (0,) * array.ndim or bool((array == value).all()))
+
+
+def simplify(program: Program) -> Program:
+    """Constants folded, common subexpressions shared, dead code gone; bodies of loops included."""
+    equations = []
+    changed = False
+    for equation in program.equations:
+        if any(isinstance(a, Program) for a in equation.attrs.values()):
+            attrs = {k: simplify(a) if isinstance(a, Program) else a for k, a in equation.attrs.items()}
+            equation = Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where)
+            changed = True
+        equations.append(equation)
+    program = rewritten(program, equations) if changed else program
+    return dead_code(common_subexpressions(fold_constants(dead_code(program))))
