@@ -1,1 +1,26 @@
-"""lamella."""
+"""lamella: Keras-like Sequential models, traced to a typed program and trained on NumPy or JAX."""
+
+from lamella import activations as activations
+from lamella import backend as backend
+from lamella import callbacks as callbacks
+from lamella import config as config
+from lamella import constraints as constraints
+from lamella import initializers as initializers
+from lamella import layers as layers
+from lamella import losses as losses
+from lamella import metrics as metrics
+from lamella import models as models
+from lamella import ops as ops
+from lamella import optimizers as optimizers
+from lamella import random as random
+from lamella import regularizers as regularizers
+from lamella import utils as utils
+from lamella.backend import available_backends as available_backends
+from lamella.backend import backend_scope as backend_scope
+from lamella.backend import set_backend as set_backend
+from lamella.layers import Input as Input
+from lamella.layers import Layer as Layer
+from lamella.models import Model as Model
+from lamella.models import Sequential as Sequential
+
+__version__ = "0.1.0"

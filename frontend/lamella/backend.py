@@ -29,7 +29,7 @@ from lamella.errors import BackendError, did_you_mean
 from lamella.ir import interpret
 from lamella.ir.builder import constant
 from lamella.ir.program import Equation, Op, Program
-from lamella.ir.spec import numpy_dtype, spec_of
+from lamella.ir.spec import Spec, numpy_dtype, spec_of
 from lamella.passes import expand, simplify
 
 SEAM = 1
@@ -130,9 +130,29 @@ class Backend:
 
     # ---- functions and training ----
 
-    def function(self, program: Program) -> Compiled:
-        """`program` as a function that the framework's own transformations may trace (JAX: `jit`, `grad`, `vmap`)."""
+    def function(self, program: Program, optimize: bool = True) -> Compiled:
+        """`program` as a function that the framework's own transformations may trace (JAX: `jit`, `grad`, `vmap`).
+
+        With `optimize=False` the program is run as it is written, one step an equation, for people who read along.
+        """
         return self.compile(program)
+
+    @contextmanager
+    def calling(self, program: Program) -> Iterator[None]:
+        """What must hold while a user calls a lowered function; raise here where it does not (JAX: 64-bit types)."""
+        yield
+
+    def fresh(self, array: np.ndarray, dtype: str) -> Any:
+        """A new array with the numbers of `array`, which nobody else holds and which may be donated."""
+        return self.asarray(np.array(array), dtype)
+
+    def host_call(self, function: Callable[[Any], Sequence[np.ndarray]], specs: Sequence[Spec], argument: Any) -> list[Any]:
+        """Arrays of `specs` computed by NumPy code on the host; `argument` may be traced where the framework can do it."""
+        return [self.asarray(a, s.dtype) for a, s in zip(function(argument), specs, strict=True)]
+
+    def key_words(self, key: Any) -> Any:
+        """The words uint32[2] of a random key of the framework's own type; None where it is no such key."""
+        return None
 
     def runner(self, step: StepProgram) -> Runner:
         """Who runs chunks of steps; the default compiles the step program and loops over it."""
@@ -197,6 +217,9 @@ class Runner:
         specs = self.step.program.input_specs
         with self.backend.scope(self.step.program):
             return tuple(self.backend.asarray(a, s.dtype) for a, s in zip(leaves, specs, strict=False))
+
+    def wait(self, state: State) -> None:
+        """Return when `state` has been computed, on a backend that computes while Python goes on."""
 
     def place(self, arrays: Sequence[np.ndarray]) -> Any:
         """Bring the data arrays (rows first) to where the steps run; once for many chunks."""

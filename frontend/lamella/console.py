@@ -132,26 +132,28 @@ class Progress:
         self._epoch_start = time.perf_counter()
         self._draw_if_due({})
 
-    def update(self, step: int, logs: dict[str, float]) -> None:
+    def update(self, step: int, logs: dict[str, float] | Callable[[], dict[str, float]]) -> None:
         """Note that `step` steps of the epoch are done; cheap enough to be called after every one.
 
         Args:
             step: The steps done so far, not the index of the last one.
-            logs: The loss and the metrics so far. They are read only when the line is drawn.
+            logs: The loss and the metrics so far, or a function that reads them: called only when the line is drawn.
         """
         self._step = step
         if time.perf_counter() >= self._next_draw:
-            self._draw_if_due(logs)
+            self._draw_if_due(logs() if callable(logs) else logs)
 
-    def end_epoch(self, logs: dict[str, float], seconds: float) -> None:
+    def end_epoch(self, logs: dict[str, float], seconds: float | None = None) -> None:
         """Write the epoch's permanent line.
 
         Args:
             logs: What to report, in the order to report it in.
-            seconds: How long the epoch took.
+            seconds: How long the epoch took; by default the time since it began.
         """
         if self.verbose == 0:
             return
+        if seconds is None:
+            seconds = time.perf_counter() - self._epoch_start
         # Whoever runs a whole epoch at once may never have called update().
         done = self._step or self.steps or 0
         count = f"{done} steps" if self.steps is None else f"{done}/{self.steps}"

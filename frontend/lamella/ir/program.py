@@ -135,15 +135,13 @@ class Value:
     Attributes:
         spec: shape and dtype.
         trace: the trace the value belongs to.
-        mask: the boolean mask (batch, time) that travels with a sequence, or None.
     """
 
-    __slots__ = ("__weakref__", "mask", "spec", "trace")
+    __slots__ = ("__weakref__", "spec", "trace")
 
     def __init__(self, spec: Spec, trace: Any = None) -> None:
         self.spec = spec
         self.trace = trace
-        self.mask: Value | None = None
 
     @property
     def shape(self) -> Shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from lamella.errors import DTypeError
 
@@ -14,7 +15,7 @@ def _from_environment() -> str:
     return name if name in _FLOATX else "float32"
 
 
-_SETTINGS = {"floatx": _from_environment(), "epsilon": 1e-7}
+_SETTINGS: dict[str, Any] = {"floatx": _from_environment(), "epsilon": 1e-7, "check_nan": False}
 
 
 def floatx() -> str:
@@ -41,3 +42,13 @@ def epsilon() -> float:
 def set_epsilon(value: float) -> None:
     """Set the fuzz factor."""
     _SETTINGS["epsilon"] = float(value)
+
+
+def checks_nan() -> bool:
+    """Whether arrays given to `fit`, `evaluate` and `predict` are searched for NaN and infinities."""
+    return bool(_SETTINGS["check_nan"])
+
+
+def set_check_nan(check: bool) -> None:
+    """Search the arrays given to `fit`, `evaluate` and `predict` for NaN and infinities, and refuse them."""
+    _SETTINGS["check_nan"] = bool(check)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir import settings
-from lamella.ir.builder import current_trace, operand
+from lamella.ir.builder import as_value, constant_value, current_trace, operand
 from lamella.ir.program import Value
 from lamella.ir.spec import Shape, Spec, dtype_name, is_float, numpy_dtype, promote, spec_of
 
@@ -32,13 +32,21 @@ def as_tensor(x: Any, dtype: str | None = None) -> Any:
         if items.dtype == object:
             raise DTypeError(f"cannot make an array of {type(x).__name__} with entries that are no numbers.")
         kind = dtype or {"f": settings.floatx(), "i": "int32"}.get(items.dtype.kind, items.dtype.name)
-        return items.astype(numpy_dtype(kind))
+        return _held(items.astype(numpy_dtype(kind)))
     spec = spec_of(x)
     if isinstance(x, np.ndarray | np.generic):
         x = np.asarray(x)
         if dtype is None and spec.dtype == "float64" and current_trace() is not None:
             dtype = settings.floatx()
-    return x if dtype is None or spec.dtype == dtype else _convert(x, dtype)
+    return _held(x if dtype is None or spec.dtype == dtype else _convert(x, dtype))
+
+
+def _held(x: Any) -> Any:
+    """In a trace a float64 array becomes a constant at once: a bare one would be taken for `floatx` at its next use."""
+    trace = current_trace()
+    if trace is None or not isinstance(x, np.ndarray) or x.dtype != np.float64:
+        return x
+    return constant_value(trace, np.array(x), "float64")
 
 
 def _convert(x: Any, dtype: str) -> Any:
@@ -78,6 +86,17 @@ def promoted(*xs: Any, dtype: str | None = None) -> list[Any]:
     items = [operand(x) for x in xs]
     dtype = dtype or common_dtype(*items)
     tensors = [as_tensor(x, dtype) for x in items]
+    return stretched(*tensors)
+
+
+def stretched(*tensors: Any) -> list[Any]:
+    """The operands broadcast to their common shape.
+
+    Next to a symbolic operand an array becomes a constant first, so that an equation repeats it: a scalar stays a scalar
+    in the program, instead of a constant of the full shape.
+    """
+    if any(isinstance(t, Value) for t in tensors):
+        tensors = tuple(as_value(t) for t in tensors)
     shape = broadcast_shape(*[tuple(t.shape) for t in tensors])
     return [broadcast_to(t, shape) for t in tensors]
 
@@ -169,8 +188,6 @@ def full_of(spec: Spec, value: Any) -> Any:
     trace = current_trace()
     if trace is None:
         return np.broadcast_to(scalar, spec.shape)
-    from lamella.ir.builder import constant_value
-
     return broadcast_to(constant_value(trace, scalar, spec.dtype), spec.shape)
 
 

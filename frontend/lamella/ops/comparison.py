@@ -11,7 +11,7 @@ from lamella.errors import DTypeError, ShapeError
 from lamella.ir.builder import operand
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_float, spec_of
-from lamella.ops.coerce import as_tensor, broadcast_shape, broadcast_to, common_dtype, full_of, promoted
+from lamella.ops.coerce import as_tensor, common_dtype, full_of, promoted, stretched
 
 
 def _compared(x: Spec, y: Spec) -> Spec:
@@ -103,9 +103,7 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     items = [operand(x), operand(y)]
     dtype = common_dtype(*items)
     condition = logical(condition)
-    a, b = (as_tensor(i, dtype) for i in items)
-    shape = broadcast_shape(tuple(condition.shape), tuple(a.shape), tuple(b.shape))
-    return select.bind(broadcast_to(condition, shape), broadcast_to(a, shape), broadcast_to(b, shape))
+    return select.bind(*stretched(condition, *[as_tensor(i, dtype) for i in items]))
 
 
 def logical(x: Any) -> Any:

@@ -146,7 +146,8 @@ def _(x: Any, *, sizes: Ints, axis: int) -> Any:
 
 @split_.def_vjp
 def _(g: Any, y: Any, x: Any, *, sizes: Ints, axis: int) -> Any:
-    return concatenate_.bind(*g, axis=axis)
+    # a single part is no tuple of one
+    return concatenate_.bind(*g, axis=axis) if isinstance(g, tuple) else g
 
 
 @op(mandatory=True, mixed_axes=lambda spec, attrs: attrs["axes"])

@@ -1,0 +1,570 @@
+"""The base of every layer, built in or a user's own.
+
+`__init__` stores configuration, `build(input_shape)` makes variables with `add_weight`, `call(x, ...)` is written in
+`lamella.ops`. A layer is called inside a trace with a symbolic value; called with an array it computes at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from lamella import constraints, initializers, ops, random, regularizers
+from lamella.errors import LamellaError, ShapeError, TraceError
+from lamella.ir import settings
+from lamella.ir.program import Value
+from lamella.ir.spec import Rows, Shape, Spec, dtype_name, is_float, spec_of
+from lamella.layers import legacy
+from lamella.layers import scope as scoping
+from lamella.layers.policy import Policy
+from lamella.layers.variable import Variable
+from lamella.names import snake_case
+
+_INPUT_WORDS = ("input_shape", "input_dim", "batch_input_shape", "batch_shape", "input_length", "input_dtype", "batch_size")
+
+
+class LayerMeta(type):
+    """Makes layers: translates the words of Keras 1 and remembers the arguments a layer was made with."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """A new layer; Keras 1 spellings are accepted with a `DeprecationWarning`."""
+        args, kwargs = legacy.translate(cls, args, kwargs)
+        given = {word: kwargs.pop(word) for word in _INPUT_WORDS if word in kwargs and word not in parameters(cls)}
+        weights = kwargs.pop("weights", None) if "weights" not in parameters(cls) else None
+        try:
+            _bind(cls, args, kwargs)
+        except TypeError as error:
+            raise TypeError(f"{cls.__name__}: {error}.{legacy.hint(cls, kwargs)}") from None
+        layer = super().__call__(*args, **kwargs)
+        layer._arguments = _bind(cls, args, kwargs)
+        if weights is not None:
+            layer._initial_weights = list(weights)
+        shape = _input_shape(layer, given)
+        if shape is not None:
+            layer._declared_input = (shape, given.get("input_dtype"))
+        return layer
+
+
+@lru_cache(maxsize=None)
+def _signature(cls: type) -> inspect.Signature:
+    signature = inspect.signature(cls.__init__)
+    return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+@lru_cache(maxsize=None)
+def parameters(cls: type) -> frozenset[str]:
+    return frozenset(_signature(cls).parameters)
+
+
+def _bind(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    bound = _signature(cls).bind(*args, **kwargs)
+    bound.apply_defaults()
+    arguments: dict[str, Any] = {}
+    for name, parameter in _signature(cls).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            arguments.update(bound.arguments.get(name, {}))
+        elif parameter.kind is not parameter.VAR_POSITIONAL:
+            arguments[name] = bound.arguments[name]
+    return arguments
+
+
+def _input_shape(layer: Layer, given: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """The batch shape that the input words of a first layer describe."""
+    if given.get("batch_input_shape") is not None or given.get("batch_shape") is not None:
+        batch = given.get("batch_input_shape") or given["batch_shape"]
+        return tuple(None if d is None else int(d) for d in batch)
+    shape = given.get("input_shape")
+    if shape is None and given.get("input_dim") is not None:
+        length = given.get("input_length")
+        shape = layer.shape_of_input_dim(int(given["input_dim"]), length, "input_length" in given)
+    if shape is None:
+        return None
+    shape = (shape,) if isinstance(shape, int | np.integer) else shape
+    return (given.get("batch_size"), *[None if d is None else int(d) for d in shape])
+
+
+class Layer(metaclass=LayerMeta):
+    """A layer: variables and a function of one input.
+
+    Args:
+        name: unique within a model; by default the class's name in snake case, numbered by the model.
+        trainable: whether the layer's weights may be trained.
+        dtype: a dtype, or a policy such as "mixed_bfloat16"; None for the default in force.
+        activity_regularizer: a penalty on the layer's output, divided by the batch size.
+
+    A first layer may also be given `input_shape=`, `input_dim=` or `batch_input_shape=`, and any layer `weights=[...]`.
+    """
+
+    supports_masking = False
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        activity_regularizer: Any = None,
+    ) -> None:
+        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+            raise ValueError(f"a layer's name is a non-empty string without '/', got {name!r}.")
+        self.name = snake_case(type(self).__name__) if name is None else name
+        self._named = name is not None
+        self._trainable = bool(trainable)
+        self.dtype_policy = Policy.of(dtype)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.built = False
+        self.build_shape: Shape | None = None
+        self._variables: list[Variable] = []
+        self._initial_weights: list[Any] | None = None
+        self._declared_input: tuple[tuple[int | None, ...], Any] | None = None
+        self._arguments: dict[str, Any] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in cls.__dict__:
+            cls.build = _built_once(cls.build)
+
+    # ---- the layers and variables a layer holds ----
+
+    @property
+    def children(self) -> dict[str, Layer]:
+        """The layers kept in attributes (also in lists, tuples and dicts), by their name within this one."""
+        found: dict[str, Layer] = {}
+        for value in vars(self).values():
+            for layer in _layers_in(value):
+                if layer is not self and not any(child is layer for child in found.values()):
+                    found[unique_name(layer, found)] = layer
+        return found
+
+    def named_variables(self, prefix: str = "") -> Iterator[tuple[str, Variable]]:
+        """Every variable with its path: the layer's own first, then those of the layers it holds."""
+        for variable in self._variables:
+            yield prefix + variable.name, variable
+        for name, child in self.children.items():
+            yield from child.named_variables(f"{prefix}{name}/")
+
+    def named_layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
+        """Every layer held, at any depth, with its path."""
+        for name, child in self.children.items():
+            yield prefix + name, child
+            yield from child.named_layers(f"{prefix}{name}/")
+
+    # ---- making weights ----
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the layer's variables for inputs of `input_shape` (None first for the batch); called once."""
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | int | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+        **legacy_words: Any,
+    ) -> Variable:
+        """A new variable of this layer.
+
+        Args:
+            shape: its shape; `()` for a scalar.
+            initializer: an initializer, its name, or a callable `(shape, dtype)`; by default glorot_uniform for floats,
+                zeros for the rest.
+            dtype: its dtype; by default the layer's variable dtype.
+            trainable: whether an optimizer may change it; False for state that `call` assigns.
+            regularizer: a penalty on the value, added to the loss.
+            constraint: applied to the value after each optimizer step.
+            name: its name within the layer; by default "variable", numbered.
+
+        Returns:
+            The variable, to be kept as an attribute and used in `call` like an array.
+        """
+        if isinstance(shape, str):  # add_weight("name", shape=...) of Keras 2
+            name, shape = shape, legacy_words.pop("shape", None)
+        if legacy_words:
+            raise TypeError(f"add_weight got unknown arguments {sorted(legacy_words)}.")
+        dims = () if shape is None else (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+        if any(d is None for d in dims):
+            raise ShapeError(
+                f"Layer {self.name!r}: a weight of shape {dims} has an unknown dimension; a dimension that a weight depends "
+                "on must be given in `input_shape`."
+            )
+        kind = self.dtype_policy.variable_dtype if dtype is None else dtype_name(dtype)
+        default = "glorot_uniform" if is_float(kind) else "zeros"
+        taken = {v.name for v in self._variables}
+        base = name or "variable"
+        label = next(n for n in _numbered(base) if n not in taken)
+        variable = Variable(
+            label,
+            dims,
+            kind,
+            initializers.get(default if initializer is None else initializer),
+            trainable=trainable,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
+        )
+        self._variables.append(variable)
+        variable._value = variable.draw(_weight_key(self, label))
+        return variable
+
+    def _unbuild(self) -> None:
+        """Undo a build that a later failure made void."""
+        self._variables.clear()
+        self.built, self.build_shape = False, None
+
+    # ---- calling ----
+
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The layer's function, written in `lamella.ops`; may take `training` and `mask`."""
+        raise NotImplementedError(f"{type(self).__name__} defines no `call`.")
+
+    def check_input(self, spec: Spec) -> None:
+        """Raise a `ShapeError` or `DTypeError` where inputs of `spec` do not fit; called before anything else."""
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the output: that of the input where the layer supports masks, else none."""
+        return mask if self.supports_masking else None
+
+    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
+        """Apply the layer to a symbolic value inside a trace, or to arrays at once."""
+        inputs = _converted(inputs)
+        running = scoping.current()
+        if running is None:
+            from lamella.layers import eager
+
+            return eager.call(self, inputs, args, training, mask, kwargs)
+        with running.calling(self):
+            before = running.compute_dtype, running.training
+            try:
+                for x in [x for x in _leaves(inputs) if hasattr(x, "shape")][:1]:
+                    self.check_input(spec_of(x))
+                    if not self.built:
+                        self.build(public_shape(spec_of(x).shape))
+                running.compute_dtype = self.dtype_policy.cast_to
+                if running.compute_dtype is not None:
+                    inputs = _map(lambda x: ops.cast(x, running.compute_dtype) if _is_floating(x) else x, inputs)
+                if training is not None:
+                    running.training = bool(training)
+                if mask is None:
+                    mask = running.mask_of(inputs)
+                accepted = _call_parameters(type(self))
+                if "training" in accepted:
+                    kwargs["training"] = running.training
+                if "mask" in accepted and mask is not None:
+                    kwargs["mask"] = mask
+                outputs = self.call(inputs, *args, **kwargs)
+                if self.activity_regularizer is not None:
+                    penalty = self.activity_regularizer(outputs)
+                    running.losses.append(ops.divide(penalty, float(int(outputs.shape[0]))))
+                if outputs is not inputs:
+                    running.set_mask(outputs, self.compute_mask(inputs, mask))
+                return outputs
+            except LamellaError as error:
+                raise self._located(error, running.where) from None
+            finally:
+                running.compute_dtype, running.training = before
+
+    def _located(self, error: LamellaError, where: str) -> LamellaError:
+        """The same error with the layer's path in front, added once, by the innermost layer."""
+        if getattr(error, "located", False):
+            return error
+        told = str(error)
+        if f"'{where}'" not in told:
+            told = f"Layer {where!r} ({type(self).__name__}): {told}"
+        located = type(error)(told)
+        located.located = True  # type: ignore[attr-defined]
+        return located
+
+    def name_within(self, parent: Layer | None) -> str:
+        """The name this layer has among the children of `parent`; its own name elsewhere."""
+        children = {} if parent is None else parent.children
+        return next((name for name, child in children.items() if child is self), self.name)
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar to the loss of the model, from inside `call`."""
+        running = scoping.current()
+        if running is not None:
+            from lamella.ir.builder import as_value
+
+            running.losses.append(as_value(loss))
+
+    def random_bits(self, shape: Sequence[int], bits: int = 32, seed: int | None = None) -> Any:
+        """Uniform random bits for this draw: the same on every backend for the same model seed, path and step.
+
+        Args:
+            shape: the shape; its last axes may depend on the input's.
+            bits: 32 for uint32, 16 for uint16.
+            seed: makes the draw a function of this number instead of the layer's path.
+        """
+        running = scoping.current()
+        if running is None:
+            raise TraceError(f"Layer {self.name!r}: random draws happen inside a call.")
+        key, step = running.random_key(seed)
+        return ops.random_bits.bind(key, step, shape=tuple(shape), bits=bits)
+
+    def random_uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, seed: int | None = None) -> Any:
+        """Uniform numbers in [low, high), float32, of 24 random bits each."""
+        bits = ops.right_shift(self.random_bits(shape, 32, seed), np.uint32(8))
+        return ops.add(ops.multiply(ops.cast(bits, "float32"), (high - low) * 2.0**-24), low)
+
+    def keep_mask(self, shape: Sequence[int], probability: float, seed: int | None = None) -> Any:
+        """A boolean mask that is true with `probability`, to 2**-17."""
+        threshold = round(probability * 65536)
+        if threshold >= 65536:
+            return ops.ones(shape, "bool")
+        return ops.less(self.random_bits(shape, 16, seed), np.uint16(threshold))
+
+    def shape_of_input_dim(self, input_dim: int, length: int | None, has_length: bool) -> tuple[int | None, ...]:
+        """The shape without batch that Keras 1's `input_dim=` (and `input_length=`) describes for this layer."""
+        return (length, input_dim) if has_length else (input_dim,)
+
+    # ---- weights ----
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All variables, the layer's own first, then those of the layers it holds."""
+        return _distinct(v for _, v in self.named_variables())
+
+    @property
+    def weights(self) -> list[Variable]:
+        """The same as `variables`."""
+        return self.variables
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The variables an optimizer may change."""
+        if not self._trainable:
+            return []
+        own = [v for v in self._variables if v.trainable]
+        return _distinct([*own, *[v for child in self.children.values() for v in child.trainable_variables]])
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The same as `trainable_variables`."""
+        return self.trainable_variables
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The variables an optimizer may not change."""
+        trained = set(map(id, self.trainable_variables))
+        return [v for v in self.variables if id(v) not in trained]
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The same as `non_trainable_variables`."""
+        return self.non_trainable_variables
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the layer's weights may be trained; setting it sets it for the layers it holds, too.
+
+        A compiled model keeps training what was trainable when it was compiled.
+        """
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for child in self.children.values():
+            child.trainable = value
+
+    @property
+    def trains(self) -> bool:
+        """Whether the layer counts as trainable in the running call: for a compiled model, as it stood at `compile`."""
+        running = scoping.current()
+        return self._trainable if running is None else running.trains(self)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The values of all variables as NumPy arrays (copies), in Keras's order."""
+        return [v.numpy() for v in self.variables]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all variables from a list in the order of `get_weights`.
+
+        Raises:
+            ShapeError: the number of arrays or one of the shapes does not fit; nothing is set then.
+        """
+        variables = self.variables
+        arrays = [np.asarray(w) for w in weights]
+        if len(arrays) != len(variables):
+            raise ShapeError(
+                f"Layer {self.name!r} has {len(variables)} weights, set_weights got {len(arrays)}"
+                + ("." if self.built or variables else "; it is not built yet: give an input shape first.")
+            )
+        for variable, array in zip(variables, arrays, strict=True):
+            if array.shape != variable.shape:
+                raise ShapeError(
+                    f"Layer {self.name!r}: weight {variable.name!r} has shape {variable.shape}, got {array.shape}."
+                )
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+    def count_params(self) -> int:
+        """The number of weights, counted one by one."""
+        return sum(int(np.prod(v.shape, dtype=np.int64)) for v in self.variables)
+
+    # ---- configuration ----
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the layer's variables."""
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype the layer computes in."""
+        return self.dtype_policy.compute_dtype
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments the layer was made with: `type(layer)(**layer.get_config())` is an equal layer, unbuilt."""
+        return {**self._arguments, "name": self.name, "trainable": self._trainable}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """A layer from `get_config`."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
+
+
+def unique_name(layer: Layer, taken: Container[str]) -> str:
+    """The layer's name, numbered where it is taken; a name the user gave is not changed.
+
+    Raises:
+        ValueError: the user gave two layers one name.
+    """
+    if layer._named:
+        if layer.name not in taken:
+            return layer.name
+        raise ValueError(
+            f"Two layers are called {layer.name!r}: names are unique within a model. Give one of them another `name=`."
+        )
+    return next(name for name in _numbered(snake_case(type(layer).__name__)) if name not in taken)
+
+
+def _numbered(base: str) -> Iterator[str]:
+    yield base
+    number = 1
+    while True:
+        yield f"{base}_{number}"
+        number += 1
+
+
+def public_shape(shape: Shape) -> Shape:
+    """The shape a user sees: None for dimensions that count batch rows."""
+    return tuple(None if isinstance(d, Rows) else int(d) for d in shape)  # type: ignore[misc]
+
+
+def _layers_in(value: Any) -> Iterator[Layer]:
+    if isinstance(value, Layer):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _layers_in(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _layers_in(item)
+
+
+def _distinct(variables: Any) -> list[Variable]:
+    return list({id(v): v for v in variables}.values())
+
+
+def _leaves(x: Any) -> list[Any]:
+    if isinstance(x, list | tuple):
+        return [leaf for item in x for leaf in _leaves(item)]
+    if isinstance(x, dict):
+        return [leaf for item in x.values() for leaf in _leaves(item)]
+    return [] if x is None else [x]
+
+
+def _map(function: Callable[[Any], Any], x: Any) -> Any:
+    if isinstance(x, list | tuple):
+        return type(x)(_map(function, item) for item in x)
+    if isinstance(x, dict):
+        return {key: _map(function, item) for key, item in x.items()}
+    return x if x is None else function(x)
+
+
+def _converted(inputs: Any) -> Any:
+    """Lists of numbers become arrays; lists of arrays stay lists of inputs."""
+    if isinstance(inputs, list) and not any(hasattr(x, "shape") for x in _leaves(inputs)):
+        return np.asarray(inputs, settings.floatx() if settings.floatx() != "bfloat16" else "float32")
+    return inputs
+
+
+def _is_floating(x: Any) -> bool:
+    return hasattr(x, "dtype") and is_float(spec_of(x).dtype)
+
+
+class _Building(threading.local):
+    """The layers being built in this thread, each with the random key and path its weights are drawn from."""
+
+    def __init__(self) -> None:
+        self.stack: list[tuple[Layer, np.ndarray, str]] = []
+
+
+_BUILDING = _Building()
+
+
+def _built_once(build: Callable[..., None]) -> Callable[..., None]:
+    """`build` with its bookkeeping: it runs once, knows where its weights' random keys come from, and fails whole."""
+
+    @functools.wraps(build)
+    def wrapped(self: Layer, input_shape: Any = None, *args: Any) -> None:
+        stack = _BUILDING.stack
+        if stack and stack[-1][0] is self:  # a subclass's build calling its parent's
+            build(self, input_shape, *args)
+            return
+        if self.built:
+            return
+        running = scoping.current()
+        if running is not None and running.layers and running.layers[-1] is self:
+            key, path = running.build_key, running.where
+        elif stack:
+            key, path = stack[-1][1], f"{stack[-1][2]}/{self.name_within(stack[-1][0])}"
+        else:
+            key, path = None, self.name
+        stack.append((self, random.key_from_seed(random.next_seed()) if key is None else key, path))
+        variables = len(self._variables)
+        try:
+            with scoping.entered(None):
+                build(self, input_shape, *args)
+        except BaseException:
+            del self._variables[variables:]
+            raise
+        finally:
+            stack.pop()
+        self.built = True
+        self.build_shape = input_shape
+        if self._initial_weights is not None:
+            self.set_weights(self._initial_weights)
+
+    return wrapped
+
+
+def _weight_key(layer: Layer, label: str) -> np.ndarray:
+    """The random key of a weight: a function of the model's seed and the weight's path."""
+    for holder, key, path in reversed(_BUILDING.stack):
+        if holder is layer:
+            return random.fold(key, f"{path}/{label}")
+    if _BUILDING.stack:
+        holder, key, path = _BUILDING.stack[-1]
+        return random.fold(key, f"{path}/{layer.name_within(holder)}/{label}")
+    return random.fold(random.key_from_seed(random.next_seed()), f"{layer.name}/{label}")
+
+
+@lru_cache(maxsize=None)
+def _call_parameters(cls: type[Layer]) -> frozenset[str]:
+    return frozenset(inspect.signature(cls.call).parameters)
+
+
+Layer.build = _built_once(Layer.build)

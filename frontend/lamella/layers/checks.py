@@ -1,0 +1,65 @@
+"""Checks of constructor arguments, shared by the layers: raised before anything is built, naming layer and argument."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import unknown_name
+
+
+def positive_integer(name: str, value: Any, layer: Any) -> int:
+    """`value` as an int above 0.
+
+    Raises:
+        ValueError: it is no positive integer.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{type(layer).__name__}: {name} must be a positive integer, got {value!r}.")
+    return int(value)
+
+
+def fraction(name: str, value: Any, layer: Any) -> float:
+    """`value` as a float from 0 to 1.
+
+    Raises:
+        ValueError: it is no such number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
+        raise ValueError(f"{type(layer).__name__}: {name} must be a number from 0 to 1, got {value!r}.")
+    return float(value)
+
+
+def integers(name: str, value: Any, n: int, layer: Any, *, minimum: int = 1) -> tuple[int, ...]:
+    """A number, or `n` of them, as a tuple of `n` ints of at least `minimum`.
+
+    Raises:
+        ValueError: there are not `n`, or one is too small.
+    """
+    items = (value,) * n if isinstance(value, int | np.integer) else value
+    if (
+        isinstance(items, str)
+        or not isinstance(items, Sequence)
+        or len(items) != n
+        or any(isinstance(i, bool) or not isinstance(i, int | np.integer) or i < minimum for i in items)
+    ):
+        raise ValueError(
+            f"{type(layer).__name__}: {name} must be an integer of at least {minimum}"
+            + (f" or {n} of them" if n > 1 else "")
+            + f", got {value!r}."
+        )
+    return tuple(int(i) for i in items)
+
+
+def choice(name: str, value: Any, allowed: Sequence[str], layer: Any) -> str:
+    """`value`, which must be one of `allowed`.
+
+    Raises:
+        UnknownNameError: it is not; the nearest allowed word is given.
+    """
+    word = value.lower() if isinstance(value, str) else value
+    if word not in allowed:
+        raise unknown_name(f"{name} of {type(layer).__name__}", value, allowed)
+    return word

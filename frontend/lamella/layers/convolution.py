@@ -1,0 +1,159 @@
+"""Convolution layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamella import activations, initializers, ops
+from lamella.errors import ShapeError
+from lamella.ir.spec import Shape, Spec
+from lamella.layers.base import Layer
+from lamella.layers.checks import choice, integers, positive_integer
+
+
+def channels_first_to_last(x: Any) -> Any:
+    """(batch, channels, spatial ...) as (batch, spatial ..., channels)."""
+    return ops.moveaxis(x, 1, -1)
+
+
+def channels_last_to_first(x: Any) -> Any:
+    """(batch, spatial ..., channels) as (batch, channels, spatial ...)."""
+    return ops.moveaxis(x, -1, 1)
+
+
+class Conv(Layer):
+    """y = activation(convolution of x with kernel + bias): the base of the layers over `spatial` dimensions.
+
+    Args:
+        filters: the number of output channels.
+        kernel_size: the window, a number or one for each spatial dimension.
+        strides: the steps of the window.
+        padding: "valid" (no padding) or "same" (ceil(size / stride) outputs; an odd cell is added on the high side).
+        data_format: "channels_last" (default) or "channels_first".
+        dilation_rate: the distance between the kernel's taps.
+        groups: input and output channels are split into so many groups that do not see each other.
+
+    Input shape `(batch, *spatial, channels)`, kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
+    """
+
+    spatial = 2
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        n = self.spatial
+        self.filters = positive_integer("filters", filters, self)
+        self.kernel_size = integers("kernel_size", kernel_size, n, self)
+        self.strides = integers("strides", strides, n, self)
+        self.dilation_rate = integers("dilation_rate", dilation_rate, n, self)
+        self.padding = choice("padding", padding, ["valid", "same"], self)
+        self.data_format = choice("data_format", data_format or "channels_last", ["channels_last", "channels_first"], self)
+        self.groups = positive_integer("groups", groups, self)
+        if self.filters % self.groups:
+            raise ValueError(f"{type(self).__name__}: {self.filters} filters do not divide into {self.groups} groups.")
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(
+                f"{type(self).__name__}: strides {self.strides} and dilation_rate {self.dilation_rate} cannot both be above 1."
+            )
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
+        self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
+
+    def _channel_axis(self) -> int:
+        return -1 if self.data_format == "channels_last" else 1
+
+    def check_input(self, spec: Spec) -> None:
+        """The right rank and channels, and spatial dimensions the window fits into."""
+        n = self.spatial
+        if spec.ndim != n + 2:
+            layout = "(batch, *spatial, channels)" if self.data_format == "channels_last" else "(batch, channels, *spatial)"
+            raise ShapeError(
+                f"expected inputs with {n + 2} dimensions, {layout}, got shape {tuple(map(int, spec.shape))}."
+            )
+        channels = int(spec.shape[self._channel_axis()])
+        if channels % self.groups:
+            raise ShapeError(f"{channels} input channels do not divide into {self.groups} groups.")
+        if self.built and channels != self.kernel.shape[-2] * self.groups:
+            raise ShapeError(
+                f"expected {self.kernel.shape[-2] * self.groups} channels, got {channels} "
+                f"(input shape {tuple(map(int, spec.shape))})."
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        """Make kernel and bias."""
+        channels = input_shape[self._channel_axis()]
+        self.kernel = self.add_weight(
+            (*self.kernel_size, channels // self.groups, self.filters),
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.filters,),
+                self.bias_initializer,
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def call(self, inputs: Any) -> Any:
+        """activation(convolve(inputs, kernel) + bias)"""
+        first = self.data_format == "channels_first"
+        x = channels_first_to_last(inputs) if first else inputs
+        y = ops.convolve(
+            x,
+            self.kernel,
+            strides=self.strides,
+            padding=window_padding(self.padding, x.shape[1:-1], self.kernel_size, self.strides, self.dilation_rate),
+            dilation=self.dilation_rate,
+            groups=self.groups,
+        )
+        if self.use_bias:
+            y = ops.add(y, self.bias)
+        y = self.activation(y)
+        return channels_last_to_first(y) if first else y
+
+
+def window_padding(
+    padding: str, size: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """The (low, high) padding of each spatial dimension for a word."""
+    if padding == "valid":
+        return ((0, 0),) * len(window)
+    return tuple(
+        ops.same_padding(int(s), w, t, d) for s, w, t, d in zip(size, window, strides, dilation, strict=True)
+    )
+
+
+class Conv2D(Conv):
+    """A convolution over images: y = activation(convolution of x with kernel + bias).
+
+    Input shape `(batch, height, width, channels)`, or `(batch, channels, height, width)` with
+    `data_format="channels_first"`; kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
+    """
+
+    spatial = 2

@@ -1,0 +1,224 @@
+"""Layers without structure in space or time: dense, activation, shape and dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella import activations, initializers, ops
+from lamella.errors import ShapeError
+from lamella.ir.spec import Shape, Spec, dtype_name
+from lamella.layers.base import Layer
+from lamella.layers.checks import fraction, positive_integer
+
+
+class InputLayer(Layer):
+    """Declares a model's input shape; it is not listed among the model's layers.
+
+    Args:
+        shape: the shape of one row, without the batch dimension.
+        batch_size: the batch size, where it is fixed.
+        dtype: the dtype of the rows; by default `floatx`.
+        batch_shape: the shape with the batch dimension (None where it is free), instead of `shape`.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int | None] | int | None = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        batch_shape: Sequence[int | None] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name, dtype=None)
+        if (shape is None) == (batch_shape is None):
+            raise ValueError("Input needs one of `shape` (of a row) and `batch_shape` (with the batch dimension).")
+        if batch_shape is not None:
+            dims = tuple(batch_shape)
+        else:
+            row = (shape,) if isinstance(shape, int | np.integer) else tuple(shape or ())
+            dims = (batch_size, *row)
+        self.batch_shape = tuple(None if d is None else int(d) for d in dims)
+        self.input_dtype = None if dtype is None else dtype_name(dtype)
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs as they are."""
+        return inputs
+
+
+def Input(  # noqa: N802 - Keras's name
+    shape: Sequence[int | None] | int | None = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    batch_shape: Sequence[int | None] | None = None,
+    name: str | None = None,
+) -> InputLayer:
+    """The declaration of a model's input: the first entry of a `Sequential`."""
+    return InputLayer(shape, batch_size=batch_size, dtype=dtype, batch_shape=batch_shape, name=name)
+
+
+class Dense(Layer):
+    """y = activation(x @ kernel + bias), over the last axis.
+
+    Args:
+        units: the size of the output's last axis.
+        activation: a function or its name; None for none.
+        use_bias: whether a bias is added.
+
+    Input shape `(batch, ..., features)`, output shape `(batch, ..., units)`; kernel `(features, units)`, bias `(units,)`.
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.units = positive_integer("units", units, self)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
+        self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
+
+    def check_input(self, spec: Spec) -> None:
+        """At least one axis beside the batch, of the size the kernel was built for."""
+        if spec.ndim < 2:
+            raise ShapeError(f"expected inputs of shape (batch, ..., features), got {tuple(map(int, spec.shape))}.")
+        if self.built and spec.shape[-1] != self.kernel.shape[0]:
+            raise ShapeError(
+                f"expected {self.kernel.shape[0]} features in the last axis, got {int(spec.shape[-1])} "
+                f"(input shape {tuple(map(int, spec.shape))})."
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the kernel (features, units) and the bias (units,)."""
+        self.kernel = self.add_weight(
+            (input_shape[-1], self.units),
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def call(self, inputs: Any) -> Any:
+        """activation(inputs @ kernel + bias)"""
+        y = ops.matmul(inputs, self.kernel)
+        if self.use_bias:
+            y = ops.add(y, self.bias)
+        return self.activation(y)
+
+
+class Activation(Layer):
+    """y = activation(x)."""
+
+    supports_masking = True
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs: Any) -> Any:
+        """activation(inputs)"""
+        return self.activation(inputs)
+
+
+class Flatten(Layer):
+    """All axes but the batch as one, in row-major order (of the channels-last layout).
+
+    Input shape `(batch, ...)`, output shape `(batch, features)`.
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = data_format
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs as (batch, features)."""
+        shape = inputs.shape
+        if self.data_format == "channels_first" and len(shape) > 2:
+            inputs = ops.moveaxis(inputs, 1, -1)
+        return ops.reshape(inputs, (shape[0], int(np.prod(shape[1:], dtype=np.int64))))
+
+
+class Reshape(Layer):
+    """Every row under another shape; one entry of `target_shape` may be -1.
+
+    Input shape `(batch, ...)`, output shape `(batch, *target_shape)`.
+    """
+
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_shape = tuple(int(d) for d in target_shape)
+        if self.target_shape.count(-1) > 1:
+            raise ValueError(f"Reshape: one entry of target_shape may be -1, got {self.target_shape}.")
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs as (batch, *target_shape)."""
+        size = int(np.prod(inputs.shape[1:], dtype=np.int64))
+        known = int(np.prod([d for d in self.target_shape if d != -1], dtype=np.int64))
+        if size % known if -1 in self.target_shape else size != known:
+            raise ShapeError(
+                f"cannot reshape rows of shape {tuple(map(int, inputs.shape[1:]))} ({size} elements) to {self.target_shape}."
+            )
+        return ops.reshape(inputs, (inputs.shape[0], *[size // known if d == -1 else d for d in self.target_shape]))
+
+
+class Dropout(Layer):
+    """In training, zeros a fraction `rate` of the entries and scales the rest by 1 / (1 - rate); else the identity.
+
+    Args:
+        rate: the fraction to drop, from 0 to 1.
+        noise_shape: the shape of the mask, where it is smaller than the input's and broadcasts (None or 1 entries).
+        seed: makes the masks a function of this number instead of the layer's path.
+
+    Masks are integer comparisons of 16-bit lanes: the same on every backend, with a rate exact to 2**-17.
+    """
+
+    supports_masking = True
+
+    def __init__(self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.rate = fraction("rate", rate, self)
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.seed = seed
+
+    def mask_shape(self, inputs: Any) -> tuple[int, ...]:
+        """The shape the mask is drawn in."""
+        shape = tuple(inputs.shape)
+        if self.noise_shape is None:
+            return shape
+        if len(self.noise_shape) != len(shape):
+            raise ShapeError(f"noise_shape {self.noise_shape} does not have the {len(shape)} axes of the input.")
+        return tuple(d if n is None else n for n, d in zip(self.noise_shape, shape, strict=True))
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """The inputs, thinned out in training."""
+        if not training or self.rate == 0.0:
+            return inputs
+        if self.rate == 1.0:
+            return ops.zeros_like(inputs)
+        kept = self.keep_mask(self.mask_shape(inputs), 1.0 - self.rate, seed=self.seed)
+        return ops.where(kept, ops.multiply(inputs, 1.0 / (1.0 - self.rate)), 0.0)

@@ -1,0 +1,276 @@
+"""A loss: values of one batch, and how they become one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamella import ops
+from lamella.errors import ShapeError
+from lamella.ir.spec import Spec, dtype_name, is_float, promote, size_of, spec_of
+from lamella.losses.check import CheckTargets, Targets, no_check, same_rank
+from lamella.names import snake_case
+
+REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none")
+
+
+def standardize_reduction(reduction: str | None) -> str:
+    """`reduction` as one of `REDUCTIONS`; None is "none".
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    reduction = "none" if reduction is None else reduction
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction is one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}.")
+    return reduction
+
+
+def squeeze_or_expand_to_same_rank(x1: Any, x2: Any) -> tuple[Any, Any]:
+    """Two operands with their ranks made equal where one has a trailing dimension of 1 more, as Keras does.
+
+    The vector of a pair (n,) and (n, 1) gains the dimension; otherwise the 1 goes. Anything else stays as it is.
+    """
+    x1, x2 = ops.convert_to_tensor(x1), ops.convert_to_tensor(x2)
+    first, second = same_rank(tuple(x1.shape), tuple(x2.shape))
+    return _reshaped(x1, first), _reshaped(x2, second)
+
+
+def _reshaped(x: Any, shape: tuple[int, ...]) -> Any:
+    return x if tuple(x.shape) == shape else ops.reshape(x, shape)
+
+
+def compute_dtype(y_pred: Any, dtype: str | None = None) -> str:
+    """The dtype a loss is computed in: `dtype`, else the prediction's, but at least float32."""
+    if dtype is not None:
+        return dtype
+    have = spec_of(ops.convert_to_tensor(y_pred)).dtype
+    return promote("float32", have) if is_float(have) else "float32"
+
+
+def operands(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, Any]:
+    """Targets and predictions in the dtype a loss is computed in, and of one rank."""
+    dtype = compute_dtype(y_pred)
+    y_true, y_pred = ops.cast(y_true, dtype), ops.cast(y_pred, dtype)
+    return squeeze_or_expand_to_same_rank(y_true, y_pred) if squeeze else (y_true, y_pred)
+
+
+def divide_no_nan(x: Any, y: Any) -> Any:
+    """x / y, and 0 where y is 0."""
+    empty = ops.equal(y, 0.0)
+    return ops.where(empty, 0.0, ops.divide(x, ops.where(empty, 1.0, y)))
+
+
+def align_weight(weight: Any, values: Any) -> tuple[Any, Any]:
+    """A weight made to broadcast against `values` (and `values`, which may gain a trailing 1 as in Keras).
+
+    A weight of fewer dimensions counts for whole rows (positions ...): dimensions of 1 are added at its end. Keras only
+    adds one to a vector, and broadcasts other shapes from the right.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+    """
+    shape, target = tuple(weight.shape), tuple(values.shape)
+    target, shape = same_rank(target, shape)
+    shape = (*shape, *(1,) * (len(target) - len(shape)))
+    if len(shape) != len(target) or any(w not in (1, v) for w, v in zip(shape, target, strict=True)):
+        raise ShapeError(
+            f"a sample_weight (or mask) of shape {tuple(map(int, weight.shape))} does not fit loss values of shape "
+            f"{tuple(map(int, values.shape))}: give one weight a row, or one a value."
+        )
+    return _reshaped(weight, shape), _reshaped(values, target)
+
+
+def reduce_weighted(
+    values: Any,
+    sample_weight: Any = None,
+    rows: Any = None,
+    reduction: str | None = "sum_over_batch_size",
+    mask: Any = None,
+) -> Any:
+    """One number from the values of a batch, or the weighted values.
+
+    With values v, weights w (1 where there is none) and N values of real rows:
+
+    - "sum_over_batch_size", "mean": sum(v w) / N. Weights do not enter the divisor, as in Keras.
+    - "mean_with_sample_weight": sum(v w) / sum(w), or / N without weights.
+    - "sum": sum(v w).
+    - "none": v w.
+
+    A divisor of 0 gives 0. A mask removes values; for the means N then counts the values it leaves.
+
+    Args:
+        values: floats (batch, ...), or one number, which is returned as it is.
+        sample_weight: (batch,), or any shape that broadcasts to `values` from the left.
+        rows: floats (batch,): 1 for a real row, 0 for one that only fills the batch up; it counts for nothing.
+        reduction: one of `REDUCTIONS`.
+        mask: True where a value counts; shapes as for `sample_weight`.
+
+    Raises:
+        ValueError: the reduction is unknown, or shapes do not fit.
+    """
+    reduction = standardize_reduction(reduction)
+    values = ops.convert_to_tensor(values)
+    if not is_float(spec_of(values).dtype):
+        values = ops.cast(values, "float32")
+    dtype = spec_of(values).dtype
+    means = reduction in ("sum_over_batch_size", "mean")
+    real = None if rows is None else ops.cast(rows, dtype)
+
+    weight = None
+    if mask is not None:
+        weight = ops.cast(mask, dtype)
+        if means:
+            kept = weight if real is None else ops.multiply(weight, _stretched(real, weight))
+            weight = ops.multiply(weight, divide_no_nan(_count(weight, real), ops.sum(kept)))
+    if sample_weight is not None:
+        given = ops.cast(sample_weight, dtype)
+        weight = given if weight is None else ops.multiply(*align_weight(given, weight))
+    weighted = weight is not None
+    if real is not None and tuple(values.shape):
+        weight = real if weight is None else ops.multiply(weight, _stretched(real, weight))
+    if weight is not None:
+        if tuple(values.shape):
+            weight, values = align_weight(weight, values)
+        values = ops.multiply(values, weight)
+    if reduction == "none" or not tuple(values.shape):
+        return values
+
+    total = ops.sum(values)
+    if reduction == "sum":
+        return total
+    if reduction == "mean_with_sample_weight" and weighted:
+        return divide_no_nan(total, ops.sum(weight))
+    if real is not None:
+        return ops.divide(total, _count(values, real))  # a batch has at least one real row
+    return ops.divide(total, float(max(int(size_of(values.shape)), 1)))
+
+
+def _stretched(rows: Any, like: Any) -> Any:
+    """`rows` (batch,) with dimensions of 1 up to the rank of `like`."""
+    return ops.reshape(rows, (*rows.shape, *(1,) * (len(like.shape) - 1)))
+
+
+def _count(values: Any, rows: Any) -> Any:
+    """How many entries of `values` belong to real rows: a number where every row is real."""
+    if rows is None:
+        return float(int(size_of(values.shape)))
+    return ops.multiply(ops.sum(rows), float(int(size_of(values.shape[1:]))))
+
+
+class Loss:
+    """The base of all losses. Subclass it and write `call(y_true, y_pred)`.
+
+    Args:
+        name: the name in messages; by default the class's, in snake case.
+        reduction: what becomes of the values of a batch, see `reduce_weighted`.
+        dtype: the dtype to compute in; None is the prediction's float dtype, but at least float32.
+    """
+
+    integer_targets = False
+    """Whether `call` wants the targets as they came (class numbers) instead of in the dtype of the loss."""
+
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
+        self.name = name or snake_case(type(self).__name__)
+        self.reduction = standardize_reduction(reduction)
+        self.dtype = None if dtype is None else dtype_name(getattr(dtype, "name", dtype))
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The unreduced values, one a sample (or position): (batch, ...)."""
+        raise NotImplementedError(f"the loss {type(self).__name__} does not say how it is computed: write `call`.")
+
+    def per_sample(self, y_true: Any, y_pred: Any) -> Any:
+        """`call` on operands in the dtype of the loss."""
+        dtype = compute_dtype(y_pred, self.dtype)
+        y_true = ops.convert_to_tensor(y_true)
+        return self.call(y_true if self.integer_targets else ops.cast(y_true, dtype), ops.cast(y_pred, dtype))
+
+    def mask(self, y_true: Any, y_pred: Any) -> Any:
+        """Where a value counts, for losses that leave some targets out; None where all do."""
+        return None
+
+    def __call__(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, rows: Any = None, mask: Any = None
+    ) -> Any:
+        """The loss of a batch.
+
+        Args:
+            y_true: targets.
+            y_pred: predictions (batch, ...).
+            sample_weight: one weight a row, or one a value.
+            rows: 1 for a real row, 0 for one that fills the batch up, (batch,); see `reduce_weighted`.
+            mask: True where a value counts, for predictions with a mask (a padded sequence).
+        """
+        own = self.mask(y_true, y_pred)
+        if own is not None:
+            mask = own if mask is None else ops.logical_and(mask, own)
+        return reduce_weighted(self.per_sample(y_true, y_pred), sample_weight, rows, self.reduction, mask)
+
+    def check(self, y: Spec, prediction: Spec, y_array: Any = None) -> None:
+        """Refuse targets that cannot be meant for these predictions.
+
+        Args:
+            y: the spec of a batch of targets.
+            prediction: the spec of the model's prediction for the batch.
+            y_array: the targets themselves (a NumPy array, all rows), where they are on the host.
+
+        Raises:
+            ValueError: what came, what was expected, and how to mend it.
+        """
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal loss."""
+        return {"name": self.name, "reduction": self.reduction}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Loss:
+        """The loss that `get_config` described."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+class LossFunctionWrapper(Loss):
+    """A function `(y_true, y_pred) -> values` as a loss.
+
+    Args:
+        fn: the function; it gets operands of one rank in the dtype of the loss.
+        reduction: see `reduce_weighted`.
+        name: the name; by default the function's.
+        dtype: the dtype to compute in.
+        **kwargs: passed on to `fn`.
+    """
+
+    targets: CheckTargets = staticmethod(no_check)
+    """What is checked of targets before training, from `losses.check`."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
+        self.fn = fn
+        self.kwargs = kwargs
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The function's values."""
+        return self.fn(*squeeze_or_expand_to_same_rank(y_true, y_pred), **self.kwargs)
+
+    def check(self, y: Spec, prediction: Spec, y_array: Any = None) -> None:
+        """Refuse targets that cannot be meant for these predictions."""
+        array = np.asarray(y_array) if isinstance(y_array, np.ndarray) else None
+        self.targets(Targets(self.name, y, prediction, array, self.kwargs))
+
+    def get_config(self) -> dict[str, Any]:
+        """Name, reduction and the arguments of the function that its class takes."""
+        return {**super().get_config(), **self.kwargs}

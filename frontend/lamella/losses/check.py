@@ -1,0 +1,191 @@
+"""What is looked at before training: targets that would train something else than was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lamella.ir.spec import Spec, is_float
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets and predictions to be checked.
+
+    Attributes:
+        loss: the loss's name.
+        y: the spec of a batch of targets.
+        prediction: the spec of a batch of predictions.
+        array: all targets, where they are on the host.
+        options: the loss's arguments.
+    """
+
+    loss: str
+    y: Spec
+    prediction: Spec
+    array: np.ndarray | None
+    options: Mapping[str, Any]
+
+
+CheckTargets = Callable[[Targets], None]
+
+
+def _row(shape: tuple[int, ...]) -> str:
+    """A shape for a message, the batch left open."""
+    return "(" + ", ".join(["batch", *(str(int(d)) for d in shape[1:])]) + ("," if len(shape) == 1 else "") + ")"
+
+
+def same_rank(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes that `squeeze_or_expand_to_same_rank` gives two operands."""
+    if len(first) == len(second) + 1 and first[-1] == 1:
+        return (first, (*second, 1)) if len(second) == 1 else (first[:-1], second)
+    if len(second) == len(first) + 1 and second[-1] == 1:
+        return ((*first, 1), second) if len(first) == 1 else (first, second[:-1])
+    return first, second
+
+
+def _same_rows(t: Targets) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of one row of targets and predictions after Keras's squeeze of a trailing 1."""
+    y, prediction = same_rank(t.y.shape, t.prediction.shape)
+    return y[1:], prediction[1:]
+
+
+def no_check(t: Targets) -> None:
+    """Nothing is known of what a custom loss takes."""
+
+
+def same_shape(t: Targets) -> None:
+    """Targets shaped like the predictions: a y (n, 1) against predictions (n, 3) would broadcast silently.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    y, prediction = _same_rows(t)
+    if y == prediction and len(t.y.shape) > 0:
+        return
+    width = int(t.prediction.shape[-1]) if len(t.prediction.shape) > 1 else 1
+    mend = f"Give y the shape {_row(t.prediction.shape)}"
+    if t.y.shape and len(t.y.shape) == len(t.prediction.shape) and t.y.shape[:-1] == t.prediction.shape[:-1]:
+        mend += f", or end the model with {int(t.y.shape[-1])} units instead of {width}"
+    elif len(t.y.shape) == 1:
+        mend += ", or end the model with 1 unit"
+    raise ValueError(
+        f"{t.loss}: y has shape {_row(t.y.shape)} and the model predicts {_row(t.prediction.shape)}. "
+        f"They would only meet by broadcasting, which compares every target with predictions it is not for. {mend}."
+    )
+
+
+def binary(t: Targets) -> None:
+    """Targets shaped like the predictions, from 0 to 1.
+
+    Raises:
+        ValueError: the shapes differ, or a label lies outside.
+    """
+    y, prediction = _same_rows(t)
+    if y != prediction and len(prediction) == 1 and prediction[0] > 1 and _is_column(t, y):
+        raise ValueError(
+            f"{t.loss}: y has shape {_row(t.y.shape)} and the model predicts {_row(t.prediction.shape)}: one label a row "
+            f"against {int(prediction[0])} outputs. For one class of {int(prediction[0])} a row use "
+            "loss='sparse_categorical_crossentropy' (and softmax); for a yes or no end the model with Dense(1)."
+        )
+    same_shape(t)
+    if t.array is None or t.array.size == 0:
+        return
+    low, high = _range(t)
+    if low < 0 or high > 1:
+        mend = (
+            "use loss='hinge', or map the labels with (y + 1) / 2" if low >= -1 and high <= 1 else "scale y to [0, 1]"
+        )
+        raise ValueError(f"{t.loss}: labels are probabilities from 0 to 1; y goes from {low:g} to {high:g}: {mend}.")
+
+
+def categorical(t: Targets) -> None:
+    """Targets with one column a class, like the predictions.
+
+    Raises:
+        ValueError: y holds class numbers, or another number of classes.
+    """
+    y, prediction = t.y.shape[1:], t.prediction.shape[1:]
+    if y == prediction and prediction:
+        return
+    classes = int(prediction[-1]) if prediction else 1
+    whole = not is_float(t.y.dtype) or t.array is None or bool(np.all(np.mod(t.array, 1) == 0))
+    if y in (prediction[:-1], (*prediction[:-1], 1)) and whole and prediction:
+        raise ValueError(
+            f"{t.loss}: y has shape {_row(t.y.shape)}, one class number a row, and this loss takes one column a class, "
+            f"{_row(t.prediction.shape)}. Use loss='sparse_categorical_crossentropy', or one-hot y with "
+            f"lamella.utils.to_categorical(y, {classes})."
+        )
+    if len(y) == len(prediction) and y[:-1] == prediction[:-1]:
+        raise ValueError(
+            f"{t.loss}: y has {int(y[-1])} classes (shape {_row(t.y.shape)}) and the model predicts {classes} "
+            f"({_row(t.prediction.shape)}): end the model with {int(y[-1])} units, or give y {classes} columns."
+        )
+    raise ValueError(
+        f"{t.loss}: y has shape {_row(t.y.shape)} and the model predicts {_row(t.prediction.shape)}; they must be equal."
+    )
+
+
+def sparse(t: Targets) -> None:
+    """Targets that are class numbers 0 ... classes - 1, one where the prediction has a row of classes.
+
+    Raises:
+        ValueError: y is one-hot, has another shape, or a label is no class number.
+    """
+    y, prediction = t.y.shape[1:], t.prediction.shape[1:]
+    if not prediction:
+        raise ValueError(
+            f"{t.loss}: the model predicts {_row(t.prediction.shape)}: there is no axis of classes. End it with one unit a "
+            "class."
+        )
+    classes = int(prediction[-1])
+    if y not in (prediction[:-1], (*prediction[:-1], 1)):
+        if y == prediction:
+            raise ValueError(
+                f"{t.loss}: y has shape {_row(t.y.shape)}, one column a class, and this loss takes class numbers "
+                f"{_row(t.prediction.shape[:-1])}. Use loss='categorical_crossentropy', or y.argmax(axis=-1)."
+            )
+        raise ValueError(
+            f"{t.loss}: y has shape {_row(t.y.shape)} and the model predicts {_row(t.prediction.shape)}; class numbers "
+            f"must have shape {_row(t.prediction.shape[:-1])}."
+        )
+    if t.array is None or t.array.size == 0:
+        return
+    array = t.array
+    ignored = t.options.get("ignore_class")
+    if ignored is not None:
+        array = array[array != ignored]
+        if array.size == 0:
+            return
+    if array.dtype.kind == "f" and not np.all(np.mod(array, 1) == 0):
+        odd = array[~(np.mod(array, 1) == 0)].reshape(-1)[0]
+        raise ValueError(
+            f"{t.loss}: labels are class numbers 0 to {classes - 1}; y holds {odd:g}, which is no whole number. For "
+            "numbers to be predicted as such use loss='mse'."
+        )
+    low, high = int(array.min()), int(array.max())
+    if low >= 0 and high < classes:
+        return
+    found = f"y goes from {low} to {high}" if low != high else f"y holds {low}"
+    if low == 1 and high == classes:
+        mend = "the labels seem to start at 1: give y - 1"
+    elif low < 0:
+        mend = "map the labels to 0 ... classes - 1, or pass ignore_class for one that stands for no class"
+    else:
+        mend = f"end the model with at least {high + 1} units, or map the labels to 0 ... {classes - 1}"
+    raise ValueError(f"{t.loss}: labels are class numbers 0 to {classes - 1} ({classes} outputs); {found}: {mend}.")
+
+
+def _is_column(t: Targets, y: tuple[int, ...]) -> bool:
+    return y in ((), (1,)) or len(t.y.shape) == 1
+
+
+def _range(t: Targets) -> tuple[float, float]:
+    assert t.array is not None  # noqa: S101 - the caller looked
+    low, high = float(t.array.min()), float(t.array.max())
+    if np.isnan(low) or np.isnan(high):
+        raise ValueError(f"{t.loss}: y holds NaN; remove those rows or give them a label.")
+    return low, high

@@ -1,0 +1,205 @@
+"""The losses by class. Every one takes `reduction`, `name` and `dtype` besides what it names itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import ops
+from lamella.losses import check, functions
+from lamella.losses.base import LossFunctionWrapper
+
+MEAN = "sum_over_batch_size"
+
+
+class MeanSquaredError(LossFunctionWrapper):
+    """mean((y_true - y_pred)**2)"""
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(self, reduction: str | None = MEAN, name: str = "mean_squared_error", dtype: Any = None) -> None:
+        super().__init__(functions.mean_squared_error, reduction, name, dtype)
+
+
+class MeanAbsoluteError(LossFunctionWrapper):
+    """mean(|y_true - y_pred|)"""
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(self, reduction: str | None = MEAN, name: str = "mean_absolute_error", dtype: Any = None) -> None:
+        super().__init__(functions.mean_absolute_error, reduction, name, dtype)
+
+
+class MeanAbsolutePercentageError(LossFunctionWrapper):
+    """100 mean(|y_true - y_pred| / |y_true|)"""
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(
+        self, reduction: str | None = MEAN, name: str = "mean_absolute_percentage_error", dtype: Any = None
+    ) -> None:
+        super().__init__(functions.mean_absolute_percentage_error, reduction, name, dtype)
+
+
+class MeanSquaredLogarithmicError(LossFunctionWrapper):
+    """mean((log(1 + y_true) - log(1 + y_pred))**2)"""
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(
+        self, reduction: str | None = MEAN, name: str = "mean_squared_logarithmic_error", dtype: Any = None
+    ) -> None:
+        super().__init__(functions.mean_squared_logarithmic_error, reduction, name, dtype)
+
+
+class Huber(LossFunctionWrapper):
+    """e**2 / 2 up to an error of `delta`, linear beyond.
+
+    References:
+        P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
+    """
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(
+        self, delta: float = 1.0, reduction: str | None = MEAN, name: str = "huber_loss", dtype: Any = None
+    ) -> None:
+        super().__init__(functions.huber, reduction, name, dtype, delta=delta)
+
+
+class LogCosh(LossFunctionWrapper):
+    """mean(log(cosh(y_pred - y_true)))"""
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(self, reduction: str | None = MEAN, name: str = "log_cosh", dtype: Any = None) -> None:
+        super().__init__(functions.log_cosh, reduction, name, dtype)
+
+
+class KLDivergence(LossFunctionWrapper):
+    """sum(y_true log(y_true / y_pred))"""
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(self, reduction: str | None = MEAN, name: str = "kl_divergence", dtype: Any = None) -> None:
+        super().__init__(functions.kl_divergence, reduction, name, dtype)
+
+
+class Poisson(LossFunctionWrapper):
+    """mean(y_pred - y_true log(y_pred))"""
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(self, reduction: str | None = MEAN, name: str = "poisson", dtype: Any = None) -> None:
+        super().__init__(functions.poisson, reduction, name, dtype)
+
+
+class Hinge(LossFunctionWrapper):
+    """mean(max(1 - y_true y_pred, 0)), labels -1 and 1"""
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(self, reduction: str | None = MEAN, name: str = "hinge", dtype: Any = None) -> None:
+        super().__init__(functions.hinge, reduction, name, dtype)
+
+
+class SquaredHinge(LossFunctionWrapper):
+    """mean(max(1 - y_true y_pred, 0)**2), labels -1 and 1"""
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(self, reduction: str | None = MEAN, name: str = "squared_hinge", dtype: Any = None) -> None:
+        super().__init__(functions.squared_hinge, reduction, name, dtype)
+
+
+class CategoricalHinge(LossFunctionWrapper):
+    """max(1 - score of the right class + best score of a wrong one, 0)"""
+
+    targets = staticmethod(check.categorical)
+
+    def __init__(self, reduction: str | None = MEAN, name: str = "categorical_hinge", dtype: Any = None) -> None:
+        super().__init__(functions.categorical_hinge, reduction, name, dtype)
+
+
+class CosineSimilarity(LossFunctionWrapper):
+    """-cos(y_true, y_pred) along `axis`"""
+
+    targets = staticmethod(check.same_shape)
+
+    def __init__(
+        self, axis: int = -1, reduction: str | None = MEAN, name: str = "cosine_similarity", dtype: Any = None
+    ) -> None:
+        super().__init__(functions.cosine_similarity, reduction, name, dtype, axis=axis)
+
+
+class BinaryCrossentropy(LossFunctionWrapper):
+    """mean(-y log(p) - (1 - y) log(1 - p)); see `losses.binary_crossentropy` for the arguments"""
+
+    targets = staticmethod(check.binary)
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = MEAN,
+        name: str = "binary_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        _smoothing(label_smoothing)
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(functions.binary_crossentropy, reduction, name, dtype, **options)
+
+
+class CategoricalCrossentropy(LossFunctionWrapper):
+    """-sum(y_true log(p)), one column a class; see `losses.categorical_crossentropy` for the arguments"""
+
+    targets = staticmethod(check.categorical)
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = MEAN,
+        name: str = "categorical_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        _smoothing(label_smoothing)
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(functions.categorical_crossentropy, reduction, name, dtype, **options)
+
+
+class SparseCategoricalCrossentropy(LossFunctionWrapper):
+    """-log(p[y_true]), class numbers; see `losses.sparse_categorical_crossentropy` for the arguments
+
+    Targets equal to `ignore_class` count for nothing: the mean is over the others.
+    """
+
+    targets = staticmethod(check.sparse)
+    integer_targets = True
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        reduction: str | None = MEAN,
+        axis: int = -1,
+        name: str = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+    ) -> None:
+        options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
+        super().__init__(functions.sparse_categorical_crossentropy, reduction, name, dtype, **options)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The values, one a class number."""
+        return self.fn(y_true, y_pred, **self.kwargs)
+
+    def mask(self, y_true: Any, y_pred: Any) -> Any:
+        """Where the target is not `ignore_class`."""
+        ignored = functions.class_numbers(y_true, y_pred, self.kwargs["ignore_class"], self.kwargs["axis"])[1]
+        return None if ignored is None else ops.logical_not(ignored)
+
+
+def _smoothing(label_smoothing: float) -> None:
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"label_smoothing is from 0 to 1, got {label_smoothing}.")

@@ -1,0 +1,110 @@
+"""How often predictions are right: functions to 0 or 1 a sample, and their means as metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import ops
+from lamella.ir.spec import promote, spec_of
+from lamella.losses.base import squeeze_or_expand_to_same_rank
+from lamella.metrics.base import MeanMetricWrapper
+
+
+def _right(matches: Any) -> Any:
+    return ops.cast(matches, "float32")
+
+
+def accuracy(y_true: Any, y_pred: Any) -> Any:
+    """1 where y_true == y_pred, else 0"""
+    y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
+    return _right(ops.equal(y_true, y_pred))
+
+
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
+    """1 where y_true == (y_pred > threshold), else 0"""
+    y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
+    dtype = promote(spec_of(y_true).dtype, "float32")
+    return _right(ops.equal(ops.cast(y_true, dtype), ops.cast(ops.greater(y_pred, threshold), dtype)))
+
+
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
+    """1 where argmax(y_true) == argmax(y_pred) over the last axis, else 0; of ties the first counts"""
+    return _right(ops.equal(ops.argmax(y_true, -1), ops.argmax(y_pred, -1)))
+
+
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
+    """1 where y_true == argmax(y_pred) over the last axis, else 0; of ties the first counts"""
+    y_true, y_pred = _labels(y_true, y_pred)
+    return _right(ops.equal(y_true, ops.argmax(y_pred, -1)))
+
+
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
+    """1 where the class argmax(y_true) is among the k highest predictions, else 0; ties with the k-th count as in"""
+    return _in_top(ops.argmax(y_true, -1), ops.convert_to_tensor(y_pred), k)
+
+
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
+    """1 where the class y_true is among the k highest predictions, else 0; ties with the k-th count as in"""
+    return _in_top(*_labels(y_true, y_pred), k)
+
+
+def _labels(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Class numbers as int32 without a trailing 1."""
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1:
+        y_true = ops.squeeze(y_true, -1)
+    return ops.cast(y_true, "int32"), y_pred
+
+
+def _in_top(labels: Any, y_pred: Any, k: int) -> Any:
+    """Whether fewer than k predictions are higher than that of the label: no sorting needed. A NaN is never in."""
+    hit = ops.one_hot(labels, int(y_pred.shape[-1]), dtype="bool")
+    # a label outside all classes finds no prediction: -inf, which everything exceeds
+    own = ops.max(ops.where(hit, y_pred, float("-inf")), -1, keepdims=True)
+    own = ops.where(ops.isnan(own), float("-inf"), own)
+    higher = ops.sum(ops.cast(ops.greater(y_pred, own), "int32"), -1)
+    return _right(ops.less(higher, k))
+
+
+class Accuracy(MeanMetricWrapper):
+    """How often y_true == y_pred."""
+
+    def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
+        super().__init__(accuracy, name, dtype)
+
+
+class BinaryAccuracy(MeanMetricWrapper):
+    """How often y_true == (y_pred > threshold)."""
+
+    def __init__(self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
+        if threshold is not None and not 0 < threshold < 1:
+            raise ValueError(f"BinaryAccuracy takes a threshold between 0 and 1, got {threshold}.")
+        super().__init__(binary_accuracy, name, dtype, threshold=threshold)
+
+
+class CategoricalAccuracy(MeanMetricWrapper):
+    """How often the highest prediction is the class of one-hot targets."""
+
+    def __init__(self, name: str = "categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(categorical_accuracy, name, dtype)
+
+
+class SparseCategoricalAccuracy(MeanMetricWrapper):
+    """How often the highest prediction is the class the target numbers."""
+
+    def __init__(self, name: str = "sparse_categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(sparse_categorical_accuracy, name, dtype)
+
+
+class TopKCategoricalAccuracy(MeanMetricWrapper):
+    """How often the class of one-hot targets is among the k highest predictions."""
+
+    def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
+
+
+class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
+    """How often the class the target numbers is among the k highest predictions."""
+
+    def __init__(self, k: int = 5, name: str = "sparse_top_k_categorical_accuracy", dtype: Any = None) -> None:
+        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k)

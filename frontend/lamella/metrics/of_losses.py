@@ -1,0 +1,149 @@
+"""Losses watched as metrics: their mean over the samples of all batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import losses, ops
+from lamella.losses.base import operands
+from lamella.metrics.base import Mean, MeanMetricWrapper, State
+
+
+class MeanSquaredError(MeanMetricWrapper):
+    """mean((y_true - y_pred)**2)"""
+
+    def __init__(self, name: str = "mean_squared_error", dtype: Any = None) -> None:
+        super().__init__(losses.mean_squared_error, name, dtype)
+
+
+class RootMeanSquaredError(Mean):
+    """sqrt(mean((y_true - y_pred)**2))"""
+
+    def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+
+    def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Add the squared errors of a batch."""
+        y_true, y_pred = operands(y_true, y_pred)
+        return self.accumulate(state, ops.square(ops.subtract(y_pred, y_true)), weight)
+
+    def compute(self, state: State) -> Any:
+        """The root of the mean."""
+        return ops.sqrt(super().compute(state))
+
+
+class MeanAbsoluteError(MeanMetricWrapper):
+    """mean(|y_true - y_pred|)"""
+
+    def __init__(self, name: str = "mean_absolute_error", dtype: Any = None) -> None:
+        super().__init__(losses.mean_absolute_error, name, dtype)
+
+
+class MeanAbsolutePercentageError(MeanMetricWrapper):
+    """100 mean(|y_true - y_pred| / |y_true|)"""
+
+    def __init__(self, name: str = "mean_absolute_percentage_error", dtype: Any = None) -> None:
+        super().__init__(losses.mean_absolute_percentage_error, name, dtype)
+
+
+class MeanSquaredLogarithmicError(MeanMetricWrapper):
+    """mean((log(1 + y_true) - log(1 + y_pred))**2)"""
+
+    def __init__(self, name: str = "mean_squared_logarithmic_error", dtype: Any = None) -> None:
+        super().__init__(losses.mean_squared_logarithmic_error, name, dtype)
+
+
+class LogCoshError(MeanMetricWrapper):
+    """mean(log(cosh(y_pred - y_true)))"""
+
+    def __init__(self, name: str = "logcosh", dtype: Any = None) -> None:
+        super().__init__(losses.log_cosh, name, dtype)
+
+
+class KLDivergence(MeanMetricWrapper):
+    """mean(sum(y_true log(y_true / y_pred)))"""
+
+    def __init__(self, name: str = "kl_divergence", dtype: Any = None) -> None:
+        super().__init__(losses.kl_divergence, name, dtype)
+
+
+class Poisson(MeanMetricWrapper):
+    """mean(y_pred - y_true log(y_pred))"""
+
+    def __init__(self, name: str = "poisson", dtype: Any = None) -> None:
+        super().__init__(losses.poisson, name, dtype)
+
+
+class Hinge(MeanMetricWrapper):
+    """mean(max(1 - y_true y_pred, 0))"""
+
+    def __init__(self, name: str = "hinge", dtype: Any = None) -> None:
+        super().__init__(losses.hinge, name, dtype)
+
+
+class SquaredHinge(MeanMetricWrapper):
+    """mean(max(1 - y_true y_pred, 0)**2)"""
+
+    def __init__(self, name: str = "squared_hinge", dtype: Any = None) -> None:
+        super().__init__(losses.squared_hinge, name, dtype)
+
+
+class CategoricalHinge(MeanMetricWrapper):
+    """mean(max(1 - score of the right class + best score of a wrong one, 0))"""
+
+    def __init__(self, name: str = "categorical_hinge", dtype: Any = None) -> None:
+        super().__init__(losses.categorical_hinge, name, dtype)
+
+
+def cosine(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+    """cos(y_true, y_pred): the metric grows with likeness, the loss of this name falls"""
+    return ops.negative(losses.cosine_similarity(y_true, y_pred, axis))
+
+
+class CosineSimilarity(MeanMetricWrapper):
+    """mean(cos(y_true, y_pred)) along `axis`: 1 for one direction, -1 for opposite ones"""
+
+    def __init__(self, name: str = "cosine_similarity", dtype: Any = None, axis: int = -1) -> None:
+        super().__init__(cosine, name, dtype, axis=axis)
+
+
+class BinaryCrossentropy(MeanMetricWrapper):
+    """mean(-y log(p) - (1 - y) log(1 - p)); see `losses.binary_crossentropy`"""
+
+    def __init__(
+        self,
+        name: str = "binary_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing}
+        super().__init__(losses.binary_crossentropy, name, dtype, **options)
+
+
+class CategoricalCrossentropy(MeanMetricWrapper):
+    """mean(-sum(y_true log(p))); see `losses.categorical_crossentropy`"""
+
+    def __init__(
+        self,
+        name: str = "categorical_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+    ) -> None:
+        options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
+        super().__init__(losses.categorical_crossentropy, name, dtype, **options)
+
+
+class SparseCategoricalCrossentropy(MeanMetricWrapper):
+    """mean(-log(p[y_true])); see `losses.sparse_categorical_crossentropy`"""
+
+    def __init__(
+        self,
+        name: str = "sparse_categorical_crossentropy",
+        dtype: Any = None,
+        from_logits: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(losses.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, axis=axis)

@@ -1,0 +1,83 @@
+"""Names as users write them: strings of every Keras era, resolved through one closed table a module."""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from lamella.errors import unknown_name
+
+T = TypeVar("T")
+
+
+def snake_case(name: str) -> str:
+    """`name` in Keras's snake case: "MeanSquaredError" is "mean_squared_error", "PReLU" is "p_re_lu"."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def deprecated(old: str, new: str, stacklevel: int | None = None) -> None:
+    """Warn that `old` is a word of an earlier Keras, and name today's.
+
+    Args:
+        old: the word as it was written.
+        new: what to write today.
+        stacklevel: as in `warnings.warn`, counted from the caller (1); None is the first frame outside lamella, so that the
+            warning points at the user's line, however deep the word was understood.
+    """
+    if stacklevel is None:
+        frame, level = sys._getframe(1), 2
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "lamella":
+            frame, level = frame.f_back, level + 1
+    else:
+        level = stacklevel + 1
+    warnings.warn(f"{old} is a word of an earlier Keras; write {new}.", DeprecationWarning, stacklevel=level)
+
+
+def by_name(kind: str, name: str, table: Mapping[str, T], old: Mapping[str, str] | None = None) -> T:
+    """The entry of `table` that `name` stands for.
+
+    Args:
+        kind: the kind of thing, for the message ("optimizer").
+        name: what the user wrote.
+        table: every name of today.
+        old: earlier spellings and today's; they resolve with a DeprecationWarning.
+
+    Raises:
+        UnknownNameError: the name is in neither; the message gives the nearest known one.
+    """
+    if name in table:
+        return table[name]
+    if old and name in old:
+        deprecated(repr(name), repr(old[name]))
+        return table[old[name]]
+    raise unknown_name(kind, name, [*table, *(old or ())])
+
+
+def from_identifier(kind: str, identifier: Any, table: Mapping[str, Any], old: Mapping[str, str] | None = None) -> Any:
+    """What a string, a class or a `{"class_name": ..., "config": ...}` dict stands for; anything else is itself.
+
+    Classes are called without arguments. Only names in `table` are ever called for a dict.
+
+    Raises:
+        UnknownNameError: the name is not in `table`.
+    """
+    if isinstance(identifier, dict) and "class_name" in identifier:
+        entry = by_name(kind, identifier["class_name"], table, old)
+        return entry(**identifier.get("config") or {})
+    if isinstance(identifier, str):
+        identifier = by_name(kind, identifier, table, old)
+    return identifier() if isinstance(identifier, type) else identifier
+
+
+def name_table(classes: Mapping[str, Any]) -> dict[str, Any]:
+    """`classes` by class name, with the snake-case spelling of each beside it."""
+    table: dict[str, Any] = {}
+    for name, made in classes.items():
+        table[name] = made
+        table.setdefault(snake_case(name), made)
+    return table

@@ -1,0 +1,226 @@
+"""Learning rates as functions of the step, written in ops: the compiled training step computes them.
+
+A schedule takes the count of updates made before (uint32 or any number) and returns a float of shape (), `floatx` but at
+least float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from lamella import ops
+from lamella.ir import settings
+from lamella.ir.spec import is_float, promote, spec_of
+from lamella.names import by_name
+
+
+def _steps(step: Any) -> Any:
+    """The step as a float."""
+    step = ops.convert_to_tensor(step)
+    dtype = spec_of(step).dtype
+    return ops.cast(step, promote("float32", dtype if is_float(dtype) else settings.floatx()))
+
+
+class LearningRateSchedule:
+    """The base of all schedules. Subclass it and write `__call__(step)` in `lamella.ops`, and `get_config`."""
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate of the update that follows `step` updates."""
+        raise NotImplementedError(f"the schedule {type(self).__name__} does not say its rate: write `__call__`.")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal schedule."""
+        return dict(vars(self))
+
+    def to_config(self) -> dict[str, Any]:
+        """Class name and arguments, as an optimizer's configuration holds them."""
+        return {"class_name": type(self).__name__, "config": self.get_config()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LearningRateSchedule:
+        """The schedule that `get_config` described."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+
+def _positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{name} is positive, got {value}.")
+
+
+class ExponentialDecay(LearningRateSchedule):
+    """initial_learning_rate * decay_rate ** (step / decay_steps); `staircase` rounds the exponent down"""
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "ExponentialDecay",
+    ) -> None:
+        _positive("decay_steps", decay_steps)
+        _positive("decay_rate", decay_rate)
+        self.initial_learning_rate = float(initial_learning_rate)
+        self.decay_steps = decay_steps
+        self.decay_rate = float(decay_rate)
+        self.staircase = staircase
+        self.name = name
+
+    def __call__(self, step: Any) -> Any:
+        """The rate at `step`."""
+        exponent = ops.divide(_steps(step), float(self.decay_steps))
+        if self.staircase:
+            exponent = ops.floor(exponent)
+        return ops.multiply(ops.exp(ops.multiply(exponent, math.log(self.decay_rate))), self.initial_learning_rate)
+
+
+class InverseTimeDecay(LearningRateSchedule):
+    """initial_learning_rate / (1 + decay_rate * step / decay_steps); `staircase` rounds the quotient down"""
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "InverseTimeDecay",
+    ) -> None:
+        _positive("decay_steps", decay_steps)
+        self.initial_learning_rate = float(initial_learning_rate)
+        self.decay_steps = decay_steps
+        self.decay_rate = float(decay_rate)
+        self.staircase = staircase
+        self.name = name
+
+    def __call__(self, step: Any) -> Any:
+        """The rate at `step`."""
+        quotient = ops.divide(_steps(step), float(self.decay_steps))
+        if self.staircase:
+            quotient = ops.floor(quotient)
+        return ops.divide(self.initial_learning_rate, ops.add(1.0, ops.multiply(quotient, self.decay_rate)))
+
+
+class PolynomialDecay(LearningRateSchedule):
+    """(initial - end) * (1 - step / decay_steps) ** power + end, and `end` from `decay_steps` on
+
+    With `cycle` decay_steps grows to the next multiple that is not below the step, so the rate rises again.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str = "PolynomialDecay",
+    ) -> None:
+        _positive("decay_steps", decay_steps)
+        self.initial_learning_rate = float(initial_learning_rate)
+        self.decay_steps = decay_steps
+        self.end_learning_rate = float(end_learning_rate)
+        self.power = float(power)
+        self.cycle = cycle
+        self.name = name
+
+    def __call__(self, step: Any) -> Any:
+        """The rate at `step`."""
+        t = _steps(step)
+        fraction = ops.divide(t, float(self.decay_steps))
+        if self.cycle:
+            fraction = ops.divide(fraction, ops.maximum(ops.ceil(fraction), 1.0))
+        else:
+            fraction = ops.minimum(fraction, 1.0)
+        scale = ops.power(ops.subtract(1.0, fraction), self.power)
+        return ops.add(ops.multiply(scale, self.initial_learning_rate - self.end_learning_rate), self.end_learning_rate)
+
+
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """values[i] up to and including step boundaries[i], the last value beyond
+
+    Raises:
+        ValueError: there is not one value more than boundaries.
+    """
+
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
+        if len(boundaries) != len(values) - 1:
+            raise ValueError(
+                f"PiecewiseConstantDecay takes one value more than boundaries, got {len(boundaries)} boundaries and "
+                f"{len(values)} values."
+            )
+        self.boundaries = list(boundaries)
+        self.values = [float(v) for v in values]
+        self.name = name
+
+    def __call__(self, step: Any) -> Any:
+        """The rate at `step`."""
+        t = _steps(step)
+        rate = ops.full_like(t, self.values[-1])
+        for boundary, value in zip(reversed(self.boundaries), reversed(self.values[:-1]), strict=True):
+            rate = ops.where(ops.less_equal(t, float(boundary)), value, rate)
+        return rate
+
+
+class CosineDecay(LearningRateSchedule):
+    """initial * ((1 - alpha) * (1 + cos(pi step / decay_steps)) / 2 + alpha), constant from `decay_steps` on
+
+    With `warmup_target` the rate first rises to it, linearly over `warmup_steps`, and decays from there.
+
+    References:
+        I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017,
+        https://arxiv.org/abs/1608.03983.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        alpha: float = 0.0,
+        name: str = "CosineDecay",
+        warmup_target: float | None = None,
+        warmup_steps: float = 0,
+    ) -> None:
+        _positive("decay_steps", decay_steps)
+        self.initial_learning_rate = float(initial_learning_rate)
+        self.decay_steps = decay_steps
+        self.alpha = float(alpha)
+        self.name = name
+        self.warmup_target = None if warmup_target is None else float(warmup_target)
+        self.warmup_steps = warmup_steps
+
+    def _decay(self, t: Any, start: float) -> Any:
+        fraction = ops.minimum(ops.divide(t, float(self.decay_steps)), 1.0)
+        cosine = ops.multiply(ops.add(ops.cos(ops.multiply(fraction, math.pi)), 1.0), 0.5)
+        return ops.multiply(ops.add(ops.multiply(cosine, 1.0 - self.alpha), self.alpha), start)
+
+    def __call__(self, step: Any) -> Any:
+        """The rate at `step`."""
+        t = _steps(step)
+        if self.warmup_target is None:
+            return self._decay(t, self.initial_learning_rate)
+        length = float(self.warmup_steps)
+        rise = self.warmup_target - self.initial_learning_rate
+        warming = ops.add(ops.multiply(ops.divide(t, max(length, 1.0)), rise), self.initial_learning_rate)
+        decaying = self._decay(ops.maximum(ops.subtract(t, length), 0.0), self.warmup_target)
+        return ops.where(ops.less(t, length), warming, decaying)
+
+
+TABLE: dict[str, type[LearningRateSchedule]] = {
+    made.__name__: made
+    for made in (ExponentialDecay, InverseTimeDecay, PolynomialDecay, PiecewiseConstantDecay, CosineDecay)
+}
+"""The schedules a configuration may name."""
+
+
+def get(config: dict[str, Any]) -> LearningRateSchedule:
+    """The schedule of a configuration `{"class_name": ..., "config": {...}}`.
+
+    Raises:
+        UnknownNameError: the class is not in `TABLE`.
+    """
+    return by_name("learning rate schedule", str(config.get("class_name")), TABLE)(**config.get("config", {}))

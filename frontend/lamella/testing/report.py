@@ -1,0 +1,92 @@
+"""What a conformance run found, as data and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from lamella import console
+
+
+@dataclass
+class Tally:
+    """The checks of one op, or of one topic: how many held, and what the others said."""
+
+    name: str
+    passed: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def check(self, what: str) -> Iterator[None]:
+        """Count the block as held, or note what it raised; a report goes on whatever a backend does."""
+        try:
+            yield
+        except Exception as error:
+            text = str(error) or repr(error)
+            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            self.failures.append(f"{what}: {kind}{text}")
+        else:
+            self.passed += 1
+
+
+@dataclass
+class Report:
+    """A conformance run.
+
+    Attributes:
+        backend: the name of the backend.
+        ops: a tally an op, in the order of their definition.
+        topics: a tally for each thing that is not about one op: threads, training, error messages ...
+        kernels: the names of the ops the backend computes itself; the others run by their definitions.
+        mandatory: the names of the ops that have no definition.
+    """
+
+    backend: str
+    ops: dict[str, Tally] = field(default_factory=dict)
+    topics: dict[str, Tally] = field(default_factory=dict)
+    kernels: frozenset[str] = frozenset()
+    mandatory: frozenset[str] = frozenset()
+
+    def op(self, name: str) -> Tally:
+        """The tally of an op."""
+        return self.ops.setdefault(name, Tally(name))
+
+    def topic(self, name: str) -> Tally:
+        """The tally of a topic."""
+        return self.topics.setdefault(name, Tally(name))
+
+    @property
+    def failures(self) -> list[str]:
+        """What failed, one text a check."""
+        return [text for tally in (*self.ops.values(), *self.topics.values()) for text in tally.failures]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything held."""
+        return not self.failures
+
+    def __str__(self) -> str:
+        rows = [
+            [
+                tally.name,
+                "its kernel" if tally.name in self.kernels
+                else "MISSING" if tally.name in self.mandatory else "its definition",
+                str(tally.passed),
+                str(len(tally.failures)) if tally.failures else "",
+            ]
+            for tally in self.ops.values()
+        ]  # fmt: skip
+        rows += [[tally.name, "", str(tally.passed), str(len(tally.failures) or "")] for tally in self.topics.values()]
+        columns = [
+            console.Column("check"),
+            console.Column("computed by"),
+            console.Column("passed", "right"),
+            console.Column("failed", "right"),
+        ]
+        total = sum(t.passed for t in (*self.ops.values(), *self.topics.values()))
+        verdict = "conforms" if self.passed else "does NOT conform"
+        lines = [console.table(f"Conformance of backend {self.backend!r}", columns, rows)]
+        lines += [f"FAILED {text}" for text in self.failures]
+        lines.append(f"Backend {self.backend!r} {verdict}: {total} checks passed, {len(self.failures)} failed.")
+        return "\n".join(lines)

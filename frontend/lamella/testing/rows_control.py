@@ -1,0 +1,176 @@
+"""Rows for the ops that hold a program: `scan` and `foreach`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import ops
+from lamella.ops import primitives as p
+from lamella.ops.tree import flatten
+from lamella.testing.records import Sample, bools, floats, ints, positive
+
+
+def _flat(results: tuple[Any, Any]) -> tuple[Any, ...]:
+    return tuple(flatten(results)[0])
+
+
+def _cumulative(xs: Any) -> Any:
+    def step(total: Any, x: Any) -> Any:
+        total = total + x
+        return total, total
+
+    return _flat(ops.scan(step, ops.zeros_like(xs[0]), xs))
+
+
+def _recurrent(xs: Any, h: Any, w: Any, u: Any, b: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = ops.tanh(x @ w + h @ u + b)
+        return h, h
+
+    return _flat(ops.scan(step, h, xs))
+
+
+def _two_carries(xs: Any, zs: Any, h: Any, c: Any, w: Any) -> Any:
+    def step(carry: Any, slices: Any) -> Any:
+        (h, c), (x, z) = carry, slices
+        c = ops.sigmoid(z) * c + ops.tanh(x @ w + h)
+        h = ops.tanh(c) * x
+        return (h, c), (c, h * z)
+
+    return _flat(ops.scan(step, (h, c), (xs, zs), reverse=True))
+
+
+def _map(xs: Any, w: Any) -> Any:
+    return _flat(ops.scan(lambda _, x: (None, ops.sin(x * w)), None, xs))
+
+
+def _last_only(xs: Any, h: Any) -> Any:
+    return _flat(ops.scan(lambda h, x: (ops.tanh(h * x + x), None), h, xs))
+
+
+def _iterated(x: Any, w: Any) -> Any:
+    return _flat(ops.scan(lambda x, _: (ops.tanh(w @ x), x), x, length=3))
+
+
+def _counted(xs: Any, h: Any, n: Any) -> Any:
+    def step(carry: Any, x: Any) -> Any:
+        h, n = carry
+        return (h * x + ops.cast(n, x.dtype), n + 1), (h, n)
+
+    return _flat(ops.scan(step, (h, n), xs))
+
+
+def _scaled(xs: Any, h: Any, a: Any, b: Any) -> Any:
+    # elementwise uses of invariant operands: their gradients can only be added up
+    return _flat(ops.scan(lambda h, x: (ops.sin(a * h) + ops.exp(b) * x, h * a), h, xs))
+
+
+def _masked(xs: Any, mask: Any, h: Any, w: Any) -> Any:
+    def step(h: Any, slices: Any) -> Any:
+        x, keep = slices
+        h = ops.where(ops.expand_dims(keep, 1), ops.tanh((h + x) @ w), h)
+        return h, h
+
+    return _flat(ops.scan(step, h, (xs, mask)))
+
+
+def _swapped(xs: Any, a: Any, b: Any, c: Any) -> Any:
+    def step(carry: Any, x: Any) -> Any:
+        a, b, c = carry
+        return (b, a * x, c), a + b
+
+    return _flat(ops.scan(step, (a, b, c), xs))
+
+
+def _nested(xs: Any, h: Any, w: Any) -> Any:
+    def outer(h: Any, row: Any) -> Any:
+        h, inner = ops.scan(lambda h, x: (ops.tanh(w * h + x), h * x), h, row)
+        return h, inner
+
+    return _flat(ops.scan(outer, h, xs))
+
+
+def _convolved(xs: Any, h: Any, kernel: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        window: dict[str, Any] = {"strides": (1,), "padding": ((1, 1),), "dilation": (1,), "groups": 1}
+        h = ops.tanh(p.convolve.bind(h, kernel, **window) + x)
+        return h, ops.mean(h, axis=1)
+
+    return _flat(ops.scan(step, h, xs))
+
+
+def _shared(xs: Any, w: Any) -> Any:
+    # one weight read twice in a step and once outside
+    def step(h: Any, x: Any) -> Any:
+        h = ops.tanh((h @ w + x) @ w)
+        return h, h
+
+    h, ys = ops.scan(step, ops.zeros_like(xs[0]), xs)
+    return h @ w, ys
+
+
+def _flat_foreach(lists: list[list[Any]]) -> tuple[Any, ...]:
+    return tuple(x for part in lists for x in part)
+
+
+def _descent(w0: Any, w1: Any, g0: Any, g1: Any, rate: Any) -> Any:
+    return _flat_foreach(ops.foreach(lambda w, g, rate: [w - rate * g], [[w0, w1], [g0, g1]], [rate]))
+
+
+def _momentum(w0: Any, w1: Any, w2: Any, g0: Any, g1: Any, g2: Any, m0: Any, m1: Any, m2: Any, rate: Any) -> Any:
+    def rule(w: Any, g: Any, m: Any, rate: Any) -> Any:
+        m = 0.9 * m - rate * g
+        return [w + m, m / (ops.sqrt(ops.square(g) + rate) + 1e-3)]
+
+    return _flat_foreach(ops.foreach(rule, [[w0, w1, w2], [g0, g1, g2], [m0, m1, m2]], [rate]))
+
+
+def _captured(x0: Any, x1: Any, a: Any) -> Any:
+    return _flat_foreach(ops.foreach(lambda x: [ops.tanh(x * a), ops.relu(x), x < a], [[x0, x1]]))
+
+
+def _integers(x0: Any, x1: Any) -> Any:
+    return _flat_foreach(ops.foreach(lambda x: [x + 1, ops.cast(x, "bool")], [[x0, x1]]))
+
+
+_SHAPES = ((2, 3), (), (4,))
+
+ROWS = [
+    Sample(p.scan, (floats(4, 3),), {}, "a running sum", _cumulative),
+    Sample(p.scan, (floats(3, 2, 3), floats(2, 2), floats(3, 2), floats(2, 2), floats(2)), {}, "recurrent", _recurrent),
+    Sample(
+        p.scan,
+        (floats(3, 2, 2), floats(3, 2, 2), floats(2, 2), floats(2, 2), floats(2, 2)),
+        {},
+        "two carries, two inputs, reversed",
+        _two_carries,
+    ),
+    Sample(p.scan, (floats(4, 2), floats(2)), {}, "no carry", _map),
+    Sample(p.scan, (floats(4, 2), floats(2)), {}, "no stacked output", _last_only),
+    Sample(p.scan, (floats(2), floats(2, 2)), {}, "no stacked input", _iterated),
+    Sample(p.scan, (floats(3, 2), floats(2), ints()), {}, "an integer carry", _counted),
+    Sample(p.scan, (floats(3, 2), floats(2), floats(2), floats()), {}, "elementwise weights", _scaled),
+    Sample(p.scan, (floats(4, 2, 2), bools(4, 2), floats(2, 2), floats(2, 2)), {}, "masked", _masked),
+    Sample(p.scan, (floats(3, 2), floats(2), floats(2), floats(2)), {}, "carries change places", _swapped),
+    Sample(p.scan, (floats(1, 3),), {}, "one step", _cumulative),
+    Sample(p.scan, (floats(2, 3, 2), floats(2), floats(2)), {}, "nested", _nested),
+    Sample(p.scan, (floats(2, 1, 4, 2), floats(1, 4, 2), floats(3, 2, 2)), {}, "a convolution inside", _convolved),
+    Sample(p.scan, (floats(3, 2, 2), floats(2, 2)), {}, "one weight used three times", _shared),
+    Sample(p.foreach, (floats(2, 3), floats(), floats(2, 3), floats(), floats()), {}, "gradient descent", _descent),
+    Sample(
+        p.foreach,
+        (*[floats(*s) for s in _SHAPES * 3], floats(domain=positive)),
+        {},
+        "momentum, two results",
+        _momentum,
+    ),
+    Sample(
+        p.foreach,
+        (floats(2, 2, domain=positive), floats(3, domain=positive), floats()),
+        {},
+        "three results of two dtypes",
+        _captured,
+        wrt=(0, 1, 2),
+    ),
+    Sample(p.foreach, (ints(3), ints(2, 2)), {}, "integers", _integers),
+]

@@ -1,0 +1,1 @@
+"""Training: from a compiled model to steps, chunks, epochs and logs."""

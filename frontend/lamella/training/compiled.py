@@ -1,0 +1,125 @@
+"""What `compile` decides: optimizer, loss, metrics, and which weights are trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella import losses, metrics, optimizers
+from lamella.backend import Backend, load_backend
+from lamella.ir.spec import Spec
+from lamella.layers.variable import Variable
+
+if TYPE_CHECKING:
+    from lamella.models.sequential import Sequential
+
+
+class Compiled:
+    """A model's training configuration, and the optimizer's state.
+
+    Attributes:
+        backend: where it trains.
+        optimizer: an optimizer of lamella's, or one of the backend's framework (`foreign` is true then).
+        loss: the loss, or None for a model that is only evaluated by its layers' penalties.
+        metric_identifiers: what the user named; metrics are chosen when the shapes are known.
+        frozen: ids of the layers that were not trainable at `compile`; what is trained later stays as it stood then.
+        steps: the number of optimizer steps taken.
+        epochs: the number of epochs whose rows were shuffled.
+        slots: for each slot of the optimizer, the array of each trained variable by id.
+    """
+
+    def __init__(
+        self, model: Sequential, optimizer: Any, loss: Any, metric_identifiers: Any, backend: Any, weighted: Any
+    ) -> None:
+        self.backend: Backend = load_backend(backend)
+        self.foreign = self.backend.supports_optimizer(optimizer)
+        if not self.foreign and _looks_like_optax(optimizer):
+            raise TypeError(
+                f"an optax transformation needs the JAX backend; this model is compiled for {self.backend.name!r}. Pass "
+                "`backend='jax'`, or use one of lamella.optimizers."
+            )
+        self.optimizer: Any = optimizer if self.foreign else optimizers.get(optimizer)
+        self.loss: losses.Loss | None = None if loss is None else losses.get(loss)
+        self.metric_identifiers = _listed(metric_identifiers)
+        self.weighted_identifiers = _listed(weighted)
+        for identifier in (*self.metric_identifiers, *self.weighted_identifiers):
+            if not (isinstance(identifier, str) and identifier.lower() in metrics.AUTOMATIC):
+                metrics.get(identifier)  # a misspelt name is told now, not in `fit`
+        self.frozen = model.frozen_layers()
+        self._untrained = {id(v) for v in model.variables if not v.trainable}
+        self.steps = 0
+        self.epochs = 0
+        self.slots: dict[str, dict[int, Any]] = {}
+        self.foreign_state: tuple[Any, ...] | None = None
+        self._metrics: tuple[Any, list[tuple[str, Any, bool]]] | None = None
+
+    def trained(self, model: Sequential) -> list[Variable]:
+        """The variables a step changes, in the order of the model's weights."""
+        found: dict[int, Variable] = {}
+
+        def visit(layer: Any) -> None:
+            if id(layer) in self.frozen:
+                return
+            for variable in layer._variables:
+                if variable.trainable and id(variable) not in self._untrained:
+                    found.setdefault(id(variable), variable)
+            for child in layer.children.values():
+                visit(child)
+
+        visit(model)
+        return [v for _, v in model.named_weights() if id(v) in found]
+
+    def metrics_for(self, y: Spec | None, prediction: Spec) -> list[tuple[str, Any, bool]]:
+        """(log key, metric, weighted) for each metric, chosen for targets and predictions of these specs."""
+        key = (None if y is None else (len(y.shape), y.shape[1:], y.dtype), prediction.shape[1:])
+        if self._metrics is None or self._metrics[0] != key:
+            chosen: list[tuple[str, Any, bool]] = []
+            if y is not None:
+                for identifiers, weighted in ((self.metric_identifiers, False), (self.weighted_identifiers, True)):
+                    for identifier in identifiers:
+                        metric = metrics.resolve(identifier, y, prediction, self.loss)
+                        chosen.append((_free(metric.name, [c[0] for c in chosen], weighted), metric, weighted))
+            self._metrics = (key, chosen)
+        return self._metrics[1]
+
+    def slot_arrays(self, model: Sequential) -> dict[str, list[Any]]:
+        """The optimizer's slots for the trained variables, new ones where there are none yet."""
+        if self.foreign:
+            return {}
+        variables = self.trained(model)
+        result: dict[str, list[Any]] = {}
+        fresh = self.optimizer.initial_slots([v.shape for v in variables], [v.dtype for v in variables])
+        for name, arrays in fresh.items():
+            held = self.slots.setdefault(name, {})
+            for variable, array in zip(variables, arrays, strict=True):
+                held.setdefault(id(variable), array)
+            result[name] = [held[id(v)] for v in variables]
+        return result
+
+    @property
+    def learning_rate(self) -> np.ndarray:
+        """The learning rate as the step reads it."""
+        return np.asarray(self.optimizer.learning_rate, np.float64)
+
+
+def _listed(identifiers: Any) -> list[Any]:
+    if identifiers is None:
+        return []
+    return list(identifiers) if isinstance(identifiers, list | tuple) else [identifiers]
+
+
+def _free(label: str, taken: list[str], weighted: bool) -> str:
+    """A log key that is not taken: Keras prefixes a weighted duplicate and numbers the rest."""
+    if label not in taken and label != "loss":
+        return label
+    if weighted and f"weighted_{label}" not in taken:
+        return f"weighted_{label}"
+    number = 1
+    while f"{label}_{number}" in taken:
+        number += 1
+    return f"{label}_{number}"
+
+
+def _looks_like_optax(optimizer: Any) -> bool:
+    return isinstance(optimizer, tuple) and hasattr(optimizer, "init") and hasattr(optimizer, "update")

@@ -1,0 +1,47 @@
+"""Old words of `compile` and `fit`, and a hint for words that never existed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella.errors import did_you_mean
+from lamella.names import deprecated
+
+_FIT = ("x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data", "shuffle")
+_FIT += ("class_weight", "sample_weight", "initial_epoch", "validation_batch_size", "validation_freq")
+_COMPILE = ("optimizer", "loss", "metrics", "weighted_metrics", "backend")
+
+
+def fit_words(epochs: int, words: dict[str, Any]) -> int:
+    """The number of epochs, from `nb_epoch` where a Keras 1 script says so.
+
+    Raises:
+        TypeError: a word that `fit` never knew.
+    """
+    if "nb_epoch" in words:
+        epochs = words.pop("nb_epoch")
+        deprecated("nb_epoch=", "epochs=", stacklevel=4)
+    if "show_accuracy" in words:
+        raise TypeError("fit: `show_accuracy=True` is `compile(metrics=['accuracy'])` today.")
+    _refuse("fit", words, _FIT)
+    return epochs
+
+
+def compile_words(metrics: Any, words: dict[str, Any]) -> Any:
+    """The metrics, from `class_mode` where a Keras 0 script says so.
+
+    Raises:
+        TypeError: a word that `compile` never knew.
+    """
+    if "class_mode" in words:
+        words.pop("class_mode")
+        deprecated("class_mode=", "metrics=['accuracy']", stacklevel=4)
+        metrics = ["accuracy"] if metrics is None else metrics
+    _refuse("compile", words, _COMPILE)
+    return metrics
+
+
+def _refuse(method: str, words: dict[str, Any], known: tuple[str, ...]) -> None:
+    if words:
+        word = next(iter(words))
+        raise TypeError(f"{method} takes no argument {word!r}: {did_you_mean(word, known)}")

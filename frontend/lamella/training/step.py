@@ -1,0 +1,214 @@
+"""The step programs: everything one step of `fit` or of `evaluate` computes, as one program for every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella import ops
+from lamella.backend import StepProgram
+from lamella.ir.builder import Trace, as_value
+from lamella.ir.program import Program, Value
+from lamella.ir.spec import Rows, Spec, numpy_dtype, promote
+from lamella.layers import scope as scoping
+from lamella.models.lowering import KEY, call_model, penalties_of
+from lamella.ops.control import replay
+from lamella.passes import differentiate
+
+if TYPE_CHECKING:
+    from lamella.models.sequential import Sequential
+    from lamella.training.compiled import Compiled
+
+
+@dataclass(frozen=True)
+class BatchSpecs:
+    """What a batch holds: the specs of x, of y (or None) and whether there are sample weights, for `rows` rows."""
+
+    rows: int
+    x: Spec
+    y: Spec | None
+    weighted: bool
+
+    @property
+    def named(self) -> list[tuple[str, Spec]]:
+        """The data arrays in the order of the step program's inputs."""
+        items = [("x", self.x)]
+        if self.y is not None:
+            items.append(("y", self.y))
+        if self.weighted:
+            items.append(("sample_weight", Spec((self.x.shape[0],), "float32")))
+        return items
+
+    @property
+    def row_dtype(self) -> str:
+        """The dtype of the vector that tells real rows from padding."""
+        return "float64" if self.x.dtype == "float64" else "float32"
+
+
+class Layout:
+    """The leaves of a training state, in order: what each is called, and its spec.
+
+    Attributes:
+        variables: the model's variables, trained ones first, each with its leaf's name.
+        trained: how many of them are trained.
+        slots: for each slot of the optimizer the leaves' names.
+        metrics: for each log key the names and initial values of its accumulators.
+    """
+
+    def __init__(self, model: Sequential, compiled: Compiled, y: Spec | None, *, training: bool) -> None:
+        trained = {id(v) for v in compiled.trained(model)}
+        named = model.named_weights()
+        first = [(f"params/{n}", v) for n, v in named if id(v) in trained]
+        rest = [(f"state/{n}", v) for n, v in named if id(v) not in trained]
+        self.variables = [*first, *rest]
+        self.trained = len(first)
+        specs = {name: variable.spec for name, variable in self.variables}
+        self.slots: dict[str, list[str]] = {}
+        self.own = training and not compiled.foreign
+        if self.own:
+            for slot in compiled.optimizer.slots():
+                self.slots[slot] = [f"optimizer/{slot}/{n.removeprefix('params/')}" for n, _ in first]
+                specs |= {leaf: v.spec for leaf, (_, v) in zip(self.slots[slot], first, strict=True)}
+            specs["optimizer/learning_rate"] = Spec((), rate_dtype(v.dtype for _, v in first))
+        if training:
+            specs["step"] = Spec((), "uint32")
+            specs["key"] = KEY
+        self.metrics: dict[str, dict[str, tuple[str, Any]]] = {}
+        dtype = rate_dtype([model.output_spec.dtype])
+        self.metric_rules = compiled.metrics_for(y, model.output_spec)
+        self.metrics["loss"] = {n: (f"metrics/loss/{n}", np.zeros((), dtype)) for n in ("total", "count")}
+        for label, metric, _ in self.metric_rules:
+            leaves = {}
+            for name, (shape, kind, initial) in metric.state_specs().items():
+                leaves[name] = (f"metrics/{label}/{name}", np.full(shape, initial, numpy_dtype(kind)))
+            self.metrics[label] = leaves
+        for leaves in self.metrics.values():
+            specs |= {leaf: Spec(start.shape, start.dtype.name) for leaf, start in leaves.values()}
+        self.specs = specs
+        self.names = tuple(specs)
+
+
+def rate_dtype(dtypes: Any) -> str:
+    """The dtype of learning rates and accumulators beside arrays of `dtypes`: at least float32."""
+    return promote("float32", *[d for d in dtypes if d.startswith(("float", "bfloat"))])
+
+
+def build_step(model: Sequential, compiled: Compiled, layout: Layout, batch: BatchSpecs, *, training: bool) -> StepProgram:
+    """The step program for batches of these specs.
+
+    With `training` it returns new weights, optimizer state and metric accumulators; without, the accumulators only.
+    """
+    forward, updated = _forward(model, compiled, layout, batch, training=training)
+    if training and layout.trained:
+        forward = differentiate(forward, range(layout.trained))
+    with Trace() as trace:
+        leaves = {name: trace.input(spec) for name, spec in layout.specs.items()}
+        data = [trace.input(spec) for _, spec in batch.named]
+        rows = trace.input(Spec((Rows(batch.rows),), batch.row_dtype))
+        results = replay(forward, [*_forward_inputs(layout, leaves, training), *data, rows])
+        new = dict(leaves)
+        new |= zip(updated, results[1:], strict=False)
+        gradients = results[1 + len(updated) :] if training else []
+        if layout.own:
+            new |= _optimizer_step(compiled, layout, leaves, gradients)
+            gradients = []
+        if training:
+            new["step"] = ops.add(leaves["step"], np.uint32(1))
+        names = [*layout.names, *[name for name, _ in batch.named], "rows"]
+        program = trace.program([as_value(new[n]) for n in layout.names] + list(gradients), names, layout.names if not gradients else ())
+    trained = [name for name, _ in layout.variables[: layout.trained]]
+    return StepProgram(
+        program,
+        layout.names,
+        tuple(name for name, _ in batch.named),
+        tuple(trained) if gradients else (),
+        compiled.optimizer if compiled.foreign and training else None,
+    )
+
+
+def _forward_inputs(layout: Layout, leaves: dict[str, Value], training: bool) -> list[Value]:
+    names = [name for name, _ in layout.variables]
+    names += [leaf for group in layout.metrics.values() for leaf, _ in group.values()]
+    return [leaves[n] for n in names] + ([leaves["step"], leaves["key"]] if training else [])
+
+
+def _forward(
+    model: Sequential, compiled: Compiled, layout: Layout, batch: BatchSpecs, *, training: bool
+) -> tuple[Program, list[str]]:
+    """Loss, new layer state and new accumulators of one batch; and the names of the leaves after the loss."""
+    with Trace() as trace:
+        variables = {v: trace.input(v.spec) for _, v in layout.variables}
+        accumulators = {
+            label: {n: trace.input(layout.specs[leaf]) for n, (leaf, _) in group.items()}
+            for label, group in layout.metrics.items()
+        }
+        step = trace.input(Spec((), "uint32")) if training else None
+        key = trace.input(KEY) if training else None
+        given = {name: trace.input(spec) for name, spec in batch.named}
+        rows = trace.input(Spec((Rows(batch.rows),), batch.row_dtype))
+        scope = scoping.Scope(variables, training=training, key=key, step=step, frozen=compiled.frozen)
+        prediction, mask = call_model(model, scope, given["x"])
+        penalties = penalties_of(model, scope)
+        trace.where = "loss"
+        loss = _loss(compiled, prediction, given, rows, mask, penalties)
+        count = ops.cast(ops.sum(rows), layout.specs["metrics/loss/count"].dtype)
+        outputs: dict[str, Any] = {}
+        names = {id(v): name for name, v in layout.variables}
+        if training:
+            outputs |= {names[id(v)]: scope.bindings[v] for v in scope.assigned}
+        totals = accumulators["loss"]
+        loss_value = ops.cast(ops.stop_gradient(loss), layout.specs["metrics/loss/total"].dtype)
+        outputs["metrics/loss/total"] = ops.add(totals["total"], ops.multiply(loss_value, count))
+        outputs["metrics/loss/count"] = ops.add(totals["count"], count)
+        for label, metric, weighted in layout.metric_rules:
+            trace.where = f"metrics/{label}"
+            weight = rows
+            if weighted and "sample_weight" in given:
+                weight = ops.multiply(rows, ops.cast(given["sample_weight"], rows.dtype))
+            after = metric.update(accumulators[label], given["y"], ops.stop_gradient(prediction), weight)
+            for name, value in after.items():
+                leaf = layout.metrics[label][name][0]
+                outputs[leaf] = ops.cast(value, layout.specs[leaf].dtype)
+        program = trace.program([as_value(loss), *[as_value(v) for v in outputs.values()]])
+    return program, list(outputs)
+
+
+def _loss(
+    compiled: Compiled, prediction: Value, given: dict[str, Value], rows: Value, mask: Any, penalties: Sequence[Value]
+) -> Any:
+    loss: Any = None
+    if compiled.loss is not None and "y" in given:
+        loss = compiled.loss(given["y"], prediction, given.get("sample_weight"), rows=rows, mask=mask)
+        if tuple(loss.shape):
+            raise ValueError(
+                f"the loss {compiled.loss.name!r} gives {tuple(map(int, loss.shape))} values, training needs one number: "
+                "use a reduction other than 'none'."
+            )
+    for penalty in penalties:
+        loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
+    if loss is None:
+        raise ValueError("there is nothing to train on: give `compile` a loss, or layers a regularizer.")
+    return loss
+
+
+def _optimizer_step(
+    compiled: Compiled, layout: Layout, leaves: dict[str, Value], gradients: Sequence[Value]
+) -> dict[str, Any]:
+    names = [name for name, _ in layout.variables[: layout.trained]]
+    if not names:
+        return {}
+    params, slots = compiled.optimizer.apply_gradients_program(
+        [leaves[n] for n in names],
+        list(gradients),
+        {slot: [leaves[n] for n in group] for slot, group in layout.slots.items()},
+        leaves["step"],
+        leaves["optimizer/learning_rate"],
+        constraints=[v.constraint for _, v in layout.variables[: layout.trained]],
+    )
+    new = dict(zip(names, params, strict=True))
+    for slot, group in layout.slots.items():
+        new |= zip(group, slots[slot], strict=True)
+    return new
