@@ -6,7 +6,6 @@ so that a user's `except ValueError` keeps working whatever the backend.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -36,6 +35,8 @@ class BackendError(LamellaError, ValueError, ImportError):
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The tail of a message about an unknown name: the nearest known name, else the list of all."""
+    import difflib  # only when something is misspelt
+
     options = sorted(set(known))
     match = difflib.get_close_matches(str(name).lower(), [o.lower() for o in options], n=1, cutoff=0.5)
     if match:

@@ -26,15 +26,15 @@ def deprecated(old: str, new: str, stacklevel: int | None = None) -> None:
     Args:
         old: the word as it was written.
         new: what to write today.
-        stacklevel: as in `warnings.warn`, counted from the caller (1); None is the first frame outside lamella, so that the
-            warning points at the user's line, however deep the word was understood.
+        stacklevel: as in `warnings.warn`: 1 is this function, 2 its caller. None is the first frame outside lamella, so
+            that the warning points at the user's line, however deep the word was understood.
     """
     if stacklevel is None:
         frame, level = sys._getframe(1), 2
         while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "lamella":
             frame, level = frame.f_back, level + 1
     else:
-        level = stacklevel + 1
+        level = stacklevel
     warnings.warn(f"{old} is a word of an earlier Keras; write {new}.", DeprecationWarning, stacklevel=level)
 
 

@@ -252,7 +252,7 @@ class Sequential(Trainable, Layer):
         """
         if not self.built:
             raise ValueError(f"Model {self.name!r} is not built yet, so its output shape is not known.")
-        return tuple(None if isinstance(d, Rows) else int(d) for d in self._specs[-1].shape)
+        return self._public(self._specs[-1])
 
     @property
     def input_dtype(self) -> str:
@@ -266,8 +266,12 @@ class Sequential(Trainable, Layer):
 
     def layer_output_shapes(self) -> list[BatchShape | None]:
         """For each layer its output shape, None where it is not known yet."""
-        known = [tuple(None if isinstance(d, Rows) else int(d) for d in s.shape) for s in self._specs[1:]]
+        known = [self._public(spec) for spec in self._specs[1:]]
         return [*known, *[None] * (len(self._chain) - len(known))]
+
+    def _public(self, spec: Spec) -> BatchShape:
+        free = self.input_shape[0] is None
+        return tuple(None if free and isinstance(d, Rows) else int(d) for d in spec.shape)
 
     def batch_spec(self, rows: int) -> Spec:
         """The spec of a batch of `rows` rows.

@@ -385,6 +385,42 @@ def _(g: Any, y: Any, x: Any) -> Any:
     return multiply(g, multiply(y, subtract(_like(y, 1), y)))
 
 
+@op(prepare=promoted)
+def clip(x: Spec, x_min: Spec, x_max: Spec) -> Spec:
+    """min(max(x, x_min), x_max); at a bound half of the gradient passes, as in Keras on JAX"""
+    _equal_specs(x, x_min)
+    return _equal_specs(x, x_max)
+
+
+@clip.define
+def _(x: Any, x_min: Any, x_max: Any) -> Any:
+    return minimum(maximum(x, x_min), x_max)
+
+
+@clip.def_vjp
+def _(g: Any, y: Any, x: Any, x_min: Any, x_max: Any) -> Any:
+    from lamella.ops.comparison import less, where
+
+    zero = _like(g, 0)
+    return clip_gradient.bind(g, x, x_min, x_max), where(less(x, x_min), g, zero), where(less(x_max, x), g, zero)
+
+
+@op
+def clip_gradient(g: Spec, x: Spec, x_min: Spec, x_max: Spec) -> Spec:
+    """g where x lies between its bounds, half of it on a bound, 0 outside"""
+    _equal_specs(g, x)
+    _equal_specs(x, x_min)
+    return _equal_specs(x, x_max)
+
+
+@clip_gradient.define
+def _(g: Any, x: Any, x_min: Any, x_max: Any) -> Any:
+    from lamella.ops.comparison import bitwise_and, bitwise_or, equal, less, where
+
+    half = where(bitwise_or(equal(x, x_min), equal(x, x_max)), multiply(g, _like(g, 0.5)), _like(g, 0))
+    return where(bitwise_and(less(x_min, x), less(x, x_max)), g, half)
+
+
 @op(prepare=floating)
 def softplus(x: Spec) -> Spec:
     """log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)): stable for every x"""
@@ -531,12 +567,6 @@ def reciprocal(x: Any) -> Any:
 def ceil(x: Any) -> Any:
     """The smallest integer not below x, as a float"""
     return negative(floor(negative(x)))
-
-
-def clip(x: Any, x_min: Any, x_max: Any) -> Any:
-    """`x` limited to [x_min, x_max]; at a bound half of the gradient passes, as in Keras on JAX."""
-    x = as_tensor(x)
-    return minimum(maximum(x, x_min), x_max)
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Any:

@@ -23,6 +23,8 @@ from lamella.ops.control import foreach_ as foreach
 from lamella.ops.control import scan_ as scan
 from lamella.ops.elementwise import abs_ as abs
 from lamella.ops.elementwise import add as add
+from lamella.ops.elementwise import clip as clip
+from lamella.ops.elementwise import clip_gradient as clip_gradient
 from lamella.ops.elementwise import convert_ as convert
 from lamella.ops.elementwise import cos as cos
 from lamella.ops.elementwise import divide as divide

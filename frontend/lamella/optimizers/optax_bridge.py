@@ -69,7 +69,7 @@ def transformation(optimizer: Optimizer) -> Any:
         count = jax_backend.asarray(np.zeros((), np.uint32), "uint32")
         return OptaxState(count, {name: rebuilt(params, arrays) for name, arrays in slots.items()})
 
-    def update(updates: Any, state: OptaxState, params: Any = None) -> tuple[Any, OptaxState]:
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, OptaxState]:
         if params is None:
             raise ValueError(f"{optimizer.name}: update needs the params: update(grads, state, params).")
         weights, slots = leaves(params), {name: leaves(tree) for name, tree in state.slots.items()}

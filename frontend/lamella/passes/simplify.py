@@ -10,6 +10,7 @@ import numpy as np
 from lamella.ir.builder import constant
 from lamella.ir.program import Equation, Program, Value
 from lamella.ir.spec import numpy_dtype
+from lamella.passes.peephole import peephole
 
 _FOLD_LIMIT = 4096
 """Elements: a larger constant costs more to keep than to compute."""
@@ -157,14 +158,50 @@ def _is_everywhere(array: np.ndarray | None, value: float) -> bool:
 
 
 def simplify(program: Program) -> Program:
-    """Constants folded, common subexpressions shared, dead code gone; bodies of loops included."""
-    equations = []
+    """Constants folded, small rewrites, common subexpressions shared, dead code gone; bodies of loops included."""
+    equations: list[Equation] = []
+    renamed: dict[Value, Value] = {}
+    used = {v for e in program.equations for v in e.inputs} | set(program.outputs)
     changed = False
     for equation in program.equations:
         if any(isinstance(a, Program) for a in equation.attrs.values()):
             attrs = {k: simplify(a) if isinstance(a, Program) else a for k, a in equation.attrs.items()}
             equation = Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where)
+            if equation.op.name == "scan":
+                equation, same = _pruned_scan(equation, used)
+                renamed |= same
             changed = True
         equations.append(equation)
-    program = rewritten(program, equations) if changed else program
-    return dead_code(common_subexpressions(fold_constants(dead_code(program))))
+    if changed:
+        outputs = [renamed.get(v, v) for v in program.outputs]
+        program = rewritten(program, [_renamed(e, renamed) for e in equations], outputs)
+    return dead_code(common_subexpressions(peephole(fold_constants(dead_code(program)))))
+
+
+def _renamed(equation: Equation, renamed: dict[Value, Value]) -> Equation:
+    if not any(v in renamed for v in equation.inputs):
+        return equation
+    inputs = tuple(renamed.get(v, v) for v in equation.inputs)
+    return Equation(equation.op, inputs, equation.attrs, equation.outputs, equation.where)
+
+
+def _pruned_scan(equation: Equation, used: set[Value]) -> tuple[Equation, dict[Value, Value]]:
+    """A scan without the stacks nobody reads, and with one stack where two hold the same; and the values that became one."""
+    carries = equation.attrs["carries"]
+    body: Program = equation.attrs["body"]
+    kept: dict[Value, Value] = {}
+    same: dict[Value, Value] = {}
+    results, outputs = list(body.outputs[:carries]), list(equation.outputs[:carries])
+    for result, output in zip(body.outputs[carries:], equation.outputs[carries:], strict=True):
+        if output not in used:
+            continue
+        if result in kept:
+            same[output] = kept[result]
+            continue
+        kept[result] = output
+        results.append(result)
+        outputs.append(output)
+    if len(outputs) == len(equation.outputs):
+        return equation, {}
+    attrs = {**equation.attrs, "body": dead_code(Program(body.inputs, body.equations, results))}
+    return Equation(equation.op, equation.inputs, attrs, tuple(outputs), equation.where), same

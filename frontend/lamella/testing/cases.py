@@ -118,19 +118,21 @@ def joined(programs: Sequence[Program]) -> Program:
     return builder.trace(every, *[s for program in programs for s in program.input_specs])
 
 
-def run_cases(backend: Backend, cases: Sequence[Case], tally: Tally) -> None:
-    """Compile the cases as one program, run it twice and check each case; apart where they do not run together."""
+def run_cases(backend: Backend, cases: Sequence[tuple[Tally, Case]]) -> None:
+    """Compile the cases as one program, run it twice and check each case; in halves where they do not run together."""
     try:
-        found = _run(backend, cases)
+        found = _run(backend, [case for _, case in cases])
     except Exception:
         if len(cases) > 1:
-            for case in cases:
-                run_cases(backend, [case], tally)
+            half = len(cases) // 2
+            run_cases(backend, cases[:half])
+            run_cases(backend, cases[half:])
             return
-        with tally.check(cases[0].label):
-            _run(backend, cases)
+        ((tally, case),) = cases
+        with tally.check(case.label):
+            _run(backend, [case])
         return
-    for case, (results, faults) in zip(cases, found, strict=True):
+    for (tally, case), (results, faults) in zip(cases, found, strict=True):
         with tally.check(case.label):
             for i, (value, array) in enumerate(zip(case.program.outputs, results, strict=True)):
                 require_spec(array, value.spec, f"output {i}")

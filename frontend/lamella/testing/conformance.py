@@ -23,7 +23,7 @@ from lamella.ir.spec import Spec
 from lamella.ops import primitives as p
 from lamella.ops.control import replay
 from lamella.passes import differentiate
-from lamella.testing.cases import aliases, case_of_derivative, case_of_sample, cases_of_kink, require_spec, run_cases
+from lamella.testing.cases import Case, aliases, case_of_derivative, case_of_sample, cases_of_kink, require_spec, run_cases
 from lamella.testing.equivalence import assert_close, run_on
 from lamella.testing.gradcheck import has_derivative, number_of
 from lamella.testing.records import TOLERANCE, Sample
@@ -60,8 +60,7 @@ def run(
         kernels=frozenset(name for name, op in every.items() if chosen.has(op)),
         mandatory=frozenset(name for name, op in every.items() if op.mandatory),
     )
-    for name in only or every:
-        _check_op(report, chosen, every[name], quick, derivatives)
+    _check_ops(report, chosen, [every[name] for name in only or every], quick, derivatives)
     if not only:
         for topic, verify in _TOPICS.items():
             with report.topic(topic).check(topic):
@@ -72,27 +71,51 @@ def run(
 # ---- one op ---------------------------------------------------------------------------------------------------------
 
 
-def _check_op(report: Report, backend: Backend, op: Op, quick: bool, derivatives: bool) -> None:
-    tally = report.op(op.name)
-    rows = samples_of(op)
-    with tally.check(op.name):
-        if not rows:
-            raise AssertionError("the op has no row in lamella.testing.samples.")
-        if not backend.has(op) and op.definition is None:
-            raise BackendError(f"the mandatory op {op.name!r} has no kernel.")
-    rows = rows[:2] if quick else rows
-    for dtype in ("float16", "float32", "float64"):
-        cases = [case_of_sample(row, dtype) for row in rows if dtype in row.dtypes]
-        if dtype != "float16":
-            for kink in kinks_of(op):
-                cases += cases_of_kink(kink, dtype)
-        if dtype == "float64" and derivatives:
-            cases += [case_of_derivative(r, order) for order in ((1,) if quick else (1, 2)) for r in rows if has_derivative(r)]
-        if cases and not (quick and dtype == "float16"):
-            run_cases(backend, cases, tally)
-    for row in rows[:1]:
-        with tally.check(f"{row.label} at once"):
-            check_eager(backend, row, row.dtypes[0])
+_TOGETHER = 40
+"""So many rows are compiled as one program: enough to spare a slow compiler, few enough to find a fault among them."""
+
+
+def _check_ops(report: Report, backend: Backend, every: Sequence[Op], quick: bool, derivatives: bool) -> None:
+    cases: dict[str, list[tuple[Tally, Case]]] = {"float16": [], "float32": [], "float64": []}
+    for op in every:
+        tally = report.op(op.name)
+        rows = samples_of(op)[: 2 if quick else None]
+        with tally.check(op.name):
+            if not rows:
+                raise AssertionError("the op has no row in lamella.testing.samples.")
+            if not backend.has(op) and op.definition is None:
+                raise BackendError(f"the mandatory op {op.name!r} has no kernel.")
+        for dtype, found in cases.items():
+            for row in rows:
+                if dtype in row.dtypes:
+                    add_case(found, tally, row.label, lambda row=row, dtype=dtype: [case_of_sample(row, dtype)])
+            for kink in kinks_of(op) if dtype != "float16" else ():
+                add_case(found, tally, kink.label, lambda kink=kink, dtype=dtype: cases_of_kink(kink, dtype))
+        for row in filter(has_derivative, rows if derivatives else ()):
+            for order in (1,) if quick else (1, 2):
+                add_case(
+                    cases["float64"],
+                    tally,
+                    f"{row.label}, derivative of order {order}",
+                    lambda row=row, order=order: [case_of_derivative(row, order)],
+                )
+        for row in rows[:1]:
+            with tally.check(f"{row.label} at once"):
+                check_eager(backend, row, row.dtypes[0])
+    for found in cases.values():
+        for start in range(0, len(found), _TOGETHER):
+            run_cases(backend, found[start : start + _TOGETHER])
+
+
+def add_case(
+    cases: list[tuple[Tally, Case]], tally: Tally, label: str, make: Callable[[], Sequence[Case]]
+) -> None:
+    """Add the cases that `make` gives; a row that cannot even be traced counts as failed."""
+    try:
+        cases += [(tally, case) for case in make()]
+    except Exception:
+        with tally.check(label):
+            make()
 
 
 def check_eager(backend: Backend, sample: Sample, dtype: str) -> None:
@@ -280,7 +303,7 @@ def _missing_composite(backend: Backend) -> None:
     for op in dict.fromkeys(s.op for s in composite):
         row = next(s for s in composite if s.op is op)
         tally = Tally(op.name)
-        run_cases(without(backend, op), [case_of_sample(row, row.dtypes[0])], tally)
+        run_cases(without(backend, op), [(tally, case_of_sample(row, row.dtypes[0]))])
         if tally.failures:
             raise AssertionError(f"without a kernel for {op.name!r}: {tally.failures[0]}")
 

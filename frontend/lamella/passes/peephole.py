@@ -1,0 +1,142 @@
+"""Small rewrites: equations that a neighbour makes shorter. Each keeps the numbers, up to the order of a sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lamella.ir import interpret
+from lamella.ir.builder import Trace, at, bind
+from lamella.ir.program import Equation, Op, Program, Value
+from lamella.ops import primitives as p
+
+Producer = Callable[[Value], "Equation | None"]
+Rule = Callable[[Sequence[Value], dict[str, Any], Producer], "Value | None"]
+
+
+def _made_by(op: Op, value: Value, producer: Producer) -> Equation | None:
+    equation = producer(value)
+    return equation if equation is not None and equation.op is op else None
+
+
+def _reshape(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
+    """A reshape of a reshape is one."""
+    inner = _made_by(p.reshape, operands[0], producer)
+    if inner is None:
+        return None
+    (x,) = inner.inputs
+    return x if x.spec.shape == attrs["shape"] else p.reshape.bind(x, **attrs)
+
+
+def _transpose(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
+    """A transposition of a transposition is one, or nothing."""
+    inner = _made_by(p.transpose, operands[0], producer)
+    if inner is None:
+        return None
+    order = tuple(inner.attrs["permutation"][a] for a in attrs["permutation"])
+    (x,) = inner.inputs
+    return x if order == tuple(range(len(order))) else p.transpose.bind(x, permutation=order)
+
+
+def _negative(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
+    """-(-x) is x, -(a - b) is b - a."""
+    inner = _made_by(p.negative, operands[0], producer)
+    if inner is not None:
+        return inner.inputs[0]
+    inner = _made_by(p.subtract, operands[0], producer)
+    return None if inner is None else p.subtract.bind(inner.inputs[1], inner.inputs[0])
+
+
+def _add(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
+    """a + (-b) is a - b."""
+    a, b = operands
+    inner = _made_by(p.negative, b, producer)
+    if inner is not None:
+        return p.subtract.bind(a, inner.inputs[0])
+    inner = _made_by(p.negative, a, producer)
+    return None if inner is None else p.subtract.bind(b, inner.inputs[0])
+
+
+def _subtract(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
+    """a - (-b) is a + b."""
+    inner = _made_by(p.negative, operands[1], producer)
+    return None if inner is None else p.add.bind(operands[0], inner.inputs[0])
+
+
+def _reduction(op: Op) -> Rule:
+    def rule(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
+        (x,), axes = operands, attrs["axes"]
+        shape = x.spec.shape
+        long = tuple(a for a in axes if shape[a] != 1)
+        if len(long) < len(axes):  # an axis of 1 needs no reducing
+            kept = tuple(d for i, d in enumerate(shape) if i not in axes)
+            y = op.bind(x, axes=long) if long else x
+            return y if y.spec.shape == kept else p.reshape.bind(y, shape=kept)
+        inner = _made_by(op, x, producer)
+        if inner is not None:  # a reduction of a reduction is one
+            left = [i for i in range(inner.inputs[0].spec.ndim) if i not in inner.attrs["axes"]]
+            return op.bind(inner.inputs[0], axes=tuple(sorted({*inner.attrs["axes"], *(left[a] for a in axes)})))
+        inner = _made_by(p.reshape, x, producer)
+        if inner is not None and len(axes) == len(shape):  # over everything, the shape does not matter
+            return op.bind(inner.inputs[0], axes=tuple(range(inner.inputs[0].spec.ndim)))
+        return None
+
+    return rule
+
+
+def _select(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
+    """A choice between equals is none."""
+    return operands[1] if operands[1] is operands[2] else None
+
+
+RULES: dict[Op, Rule] = {
+    p.reshape: _reshape,
+    p.transpose: _transpose,
+    p.negative: _negative,
+    p.add: _add,
+    p.subtract: _subtract,
+    p.reduce_sum: _reduction(p.reduce_sum),
+    p.reduce_max: _reduction(p.reduce_max),
+    p.reduce_min: _reduction(p.reduce_min),
+    p.select: _select,
+}
+"""For each op a rule that returns what an equation may be replaced by, or None."""
+
+
+def _again(value: Value, producer: Producer) -> Value:
+    """A rewritten equation may be rewritten once more."""
+    while True:
+        equation = producer(value)
+        rule = None if equation is None else RULES.get(equation.op)
+        found = None if rule is None or equation is None else rule(equation.inputs, equation.attrs, producer)
+        if found is None:
+            return value
+        value = found
+
+
+def peephole(program: Program) -> Program:
+    """`program` with every rule applied where it fits."""
+    if not any(e.op in RULES for e in program.equations):
+        return program
+    made: dict[Value, Equation] = {}
+    seen = 0
+
+    def producer(value: Value) -> Equation | None:
+        nonlocal seen
+        for equation in trace.equations[seen:]:
+            made.update((v, equation) for v in equation.outputs)
+        seen = len(trace.equations)
+        return made.get(value)
+
+    def apply(equation: Equation, operands: Sequence[Value]) -> Sequence[Value]:
+        with at(equation.where):
+            rule = RULES.get(equation.op)
+            found = None if rule is None else rule(operands, equation.attrs, producer)
+            if found is not None:
+                return (_again(found, producer),)
+            result = bind(equation.op, tuple(operands), equation.attrs)
+            return result if isinstance(result, tuple) else (result,)
+
+    with Trace() as trace:
+        outputs = interpret.run(program, [trace.input(v.spec) for v in program.inputs], apply)
+        return trace.program(outputs, program.input_names, program.output_names)
