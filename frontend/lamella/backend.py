@@ -146,7 +146,9 @@ class Backend:
         """A new array with the numbers of `array`, which nobody else holds and which may be donated."""
         return self.asarray(np.array(array), dtype)
 
-    def host_call(self, function: Callable[[Any], Sequence[np.ndarray]], specs: Sequence[Spec], argument: Any) -> list[Any]:
+    def host_call(
+        self, function: Callable[[Any], Sequence[np.ndarray]], specs: Sequence[Spec], argument: Any
+    ) -> list[Any]:
         """Arrays of `specs` computed by NumPy code on the host; `argument` may be traced where the framework can do it."""
         return [self.asarray(a, s.dtype) for a, s in zip(function(argument), specs, strict=True)]
 

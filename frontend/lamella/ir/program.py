@@ -202,7 +202,9 @@ class Value:
             "the same name in `lamella.ops`, for instance `ops.tanh(x)` for `np.tanh(x)`."
         )
 
+    @property
     def __jax_array__(self) -> Any:
+        # a property, because JAX asks whether there is one before it does anything else with an operand
         raise TraceError(
             f"A JAX function was called on a symbolic value ({self.spec}). Inside a layer's `call` use the function of the "
             "same name in `lamella.ops`, for instance `ops.tanh(x)` for `jnp.tanh(x)`."

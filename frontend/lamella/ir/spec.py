@@ -116,7 +116,8 @@ class Rows(int):
         return self
 
     def __mul__(self, other: Any) -> Any:
-        product = int(self) * other
+        # two plain integers: `int * Rows` would come back here
+        product = int(self) * (int(other) if isinstance(other, Rows) else other)
         if isinstance(other, Rows) or not isinstance(product, int):
             return product
         return Rows(product, self.multiple * int(other))

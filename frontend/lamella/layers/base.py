@@ -10,7 +10,6 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Container, Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ import numpy as np
 from lamella import constraints, initializers, ops, random, regularizers
 from lamella.errors import LamellaError, ShapeError, TraceError
 from lamella.ir import settings
-from lamella.ir.program import Value
 from lamella.ir.spec import Rows, Shape, Spec, dtype_name, is_float, spec_of
 from lamella.layers import legacy
 from lamella.layers import scope as scoping
@@ -26,7 +24,15 @@ from lamella.layers.policy import Policy
 from lamella.layers.variable import Variable
 from lamella.names import snake_case
 
-_INPUT_WORDS = ("input_shape", "input_dim", "batch_input_shape", "batch_shape", "input_length", "input_dtype", "batch_size")
+_INPUT_WORDS = (
+    "input_shape",
+    "input_dim",
+    "batch_input_shape",
+    "batch_shape",
+    "input_length",
+    "input_dtype",
+    "batch_size",
+)
 
 
 class LayerMeta(type):
@@ -51,14 +57,15 @@ class LayerMeta(type):
         return layer
 
 
-@lru_cache(maxsize=None)
+@functools.cache
 def _signature(cls: type) -> inspect.Signature:
     signature = inspect.signature(cls.__init__)
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
-@lru_cache(maxsize=None)
+@functools.cache
 def parameters(cls: type) -> frozenset[str]:
+    """The names of the arguments that `cls(...)` takes."""
     return frozenset(_signature(cls).parameters)
 
 
@@ -119,7 +126,7 @@ class Layer(metaclass=LayerMeta):
         self.dtype_policy = Policy.of(dtype)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
-        self.build_shape: Shape | None = None
+        self.build_shape: Any = None
         self._variables: list[Variable] = []
         self._initial_weights: list[Any] | None = None
         self._declared_input: tuple[tuple[int | None, ...], Any] | None = None
@@ -157,7 +164,7 @@ class Layer(metaclass=LayerMeta):
 
     # ---- making weights ----
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Any) -> None:
         """Make the layer's variables for inputs of `input_shape` (None first for the batch); called once."""
 
     def add_weight(
@@ -182,6 +189,7 @@ class Layer(metaclass=LayerMeta):
             regularizer: a penalty on the value, added to the loss.
             constraint: applied to the value after each optimizer step.
             name: its name within the layer; by default "variable", numbered.
+            **legacy_words: `shape=` where the name came first, as in Keras 2.
 
         Returns:
             The variable, to be kept as an attribute and used in `call` like an array.
@@ -197,7 +205,7 @@ class Layer(metaclass=LayerMeta):
                 "on must be given in `input_shape`."
             )
         kind = self.dtype_policy.variable_dtype if dtype is None else dtype_name(dtype)
-        default = "glorot_uniform" if is_float(kind) else "zeros"
+        default = initializers.GlorotUniform() if is_float(kind) else initializers.Zeros()
         taken = {v.name for v in self._variables}
         base = name or "variable"
         label = next(n for n in _numbered(base) if n not in taken)
@@ -205,7 +213,7 @@ class Layer(metaclass=LayerMeta):
             label,
             dims,
             kind,
-            initializers.get(default if initializer is None else initializer),
+            initializers.get(initializer) or default,
             trainable=trainable,
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
@@ -213,6 +221,13 @@ class Layer(metaclass=LayerMeta):
         self._variables.append(variable)
         variable._value = variable.draw(_weight_key(self, label))
         return variable
+
+    def _build_again(self, input_shape: Any) -> None:
+        """Asked to build when built already: nothing happens; a model refuses another shape."""
+
+    def _own_key(self) -> tuple[np.ndarray, str]:
+        """Where weights come from when nobody builds the layer but its user: a seed of its own."""
+        return random.key_from_seed(random.next_seed()), self.name
 
     def _unbuild(self) -> None:
         """Undo a build that a later failure made void."""
@@ -263,7 +278,7 @@ class Layer(metaclass=LayerMeta):
                 if self.activity_regularizer is not None:
                     penalty = self.activity_regularizer(outputs)
                     running.losses.append(ops.divide(penalty, float(int(outputs.shape[0]))))
-                if outputs is not inputs:
+                if outputs is not inputs or running.mask_of(inputs) is None:
                     running.set_mask(outputs, self.compute_mask(inputs, mask))
                 return outputs
             except LamellaError as error:
@@ -505,6 +520,12 @@ def _is_floating(x: Any) -> bool:
     return hasattr(x, "dtype") and is_float(spec_of(x).dtype)
 
 
+def building(layer: Layer) -> tuple[np.ndarray, str]:
+    """The random key and the path that `layer`, which is being built, draws its weights from."""
+    stack = _BUILDING.stack
+    return stack[-1][1:] if stack and stack[-1][0] is layer else layer._own_key()
+
+
 class _Building(threading.local):
     """The layers being built in this thread, each with the random key and path its weights are drawn from."""
 
@@ -525,15 +546,16 @@ def _built_once(build: Callable[..., None]) -> Callable[..., None]:
             build(self, input_shape, *args)
             return
         if self.built:
+            self._build_again(input_shape)
             return
         running = scoping.current()
-        if running is not None and running.layers and running.layers[-1] is self:
+        if running is not None and running.build_key is not None and running.layers and running.layers[-1] is self:
             key, path = running.build_key, running.where
         elif stack:
             key, path = stack[-1][1], f"{stack[-1][2]}/{self.name_within(stack[-1][0])}"
         else:
-            key, path = None, self.name
-        stack.append((self, random.key_from_seed(random.next_seed()) if key is None else key, path))
+            key, path = self._own_key()
+        stack.append((self, key, path))
         variables = len(self._variables)
         try:
             with scoping.entered(None):
@@ -559,10 +581,11 @@ def _weight_key(layer: Layer, label: str) -> np.ndarray:
     if _BUILDING.stack:
         holder, key, path = _BUILDING.stack[-1]
         return random.fold(key, f"{path}/{layer.name_within(holder)}/{label}")
-    return random.fold(random.key_from_seed(random.next_seed()), f"{layer.name}/{label}")
+    key, path = layer._own_key()
+    return random.fold(key, f"{path}/{label}")
 
 
-@lru_cache(maxsize=None)
+@functools.cache
 def _call_parameters(cls: type[Layer]) -> frozenset[str]:
     return frozenset(inspect.signature(cls.call).parameters)
 

@@ -66,13 +66,15 @@ class Conv(Layer):
         self.strides = integers("strides", strides, n, self)
         self.dilation_rate = integers("dilation_rate", dilation_rate, n, self)
         self.padding = choice("padding", padding, ["valid", "same"], self)
-        self.data_format = choice("data_format", data_format or "channels_last", ["channels_last", "channels_first"], self)
+        self.data_format = choice(
+            "data_format", data_format or "channels_last", ["channels_last", "channels_first"], self
+        )
         self.groups = positive_integer("groups", groups, self)
         if self.filters % self.groups:
             raise ValueError(f"{type(self).__name__}: {self.filters} filters do not divide into {self.groups} groups.")
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
-                f"{type(self).__name__}: strides {self.strides} and dilation_rate {self.dilation_rate} cannot both be above 1."
+                f"{type(self).__name__}: strides {self.strides} or dilation_rate {self.dilation_rate} must be 1."
             )
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -88,7 +90,9 @@ class Conv(Layer):
         """The right rank and channels, and spatial dimensions the window fits into."""
         n = self.spatial
         if spec.ndim != n + 2:
-            layout = "(batch, *spatial, channels)" if self.data_format == "channels_last" else "(batch, channels, *spatial)"
+            layout = (
+                "(batch, *spatial, channels)" if self.data_format == "channels_last" else "(batch, channels, *spatial)"
+            )
             raise ShapeError(
                 f"expected inputs with {n + 2} dimensions, {layout}, got shape {tuple(map(int, spec.shape))}."
             )
@@ -144,9 +148,7 @@ def window_padding(
     """The (low, high) padding of each spatial dimension for a word."""
     if padding == "valid":
         return ((0, 0),) * len(window)
-    return tuple(
-        ops.same_padding(int(s), w, t, d) for s, w, t, d in zip(size, window, strides, dilation, strict=True)
-    )
+    return tuple(ops.same_padding(int(s), w, t, d) for s, w, t, d in zip(size, window, strides, dilation, strict=True))
 
 
 class Conv2D(Conv):

@@ -37,7 +37,9 @@ class Pooling(Layer):
         self.pool_size = integers("pool_size", pool_size, self.spatial, self)
         self.strides = integers("strides", self.pool_size if strides is None else strides, self.spatial, self)
         self.padding = choice("padding", padding, ["valid", "same"], self)
-        self.data_format = choice("data_format", data_format or "channels_last", ["channels_last", "channels_first"], self)
+        self.data_format = choice(
+            "data_format", data_format or "channels_last", ["channels_last", "channels_first"], self
+        )
 
     def check_input(self, spec: Spec) -> None:
         """The right rank."""
@@ -100,7 +102,9 @@ class GlobalPooling(Layer):
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.data_format = choice("data_format", data_format or "channels_last", ["channels_last", "channels_first"], self)
+        self.data_format = choice(
+            "data_format", data_format or "channels_last", ["channels_last", "channels_first"], self
+        )
         self.keepdims = bool(keepdims)
 
     def check_input(self, spec: Spec) -> None:

@@ -89,7 +89,7 @@ class LSTM(Layer):
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self.bias_initializer = initializers.get(bias_initializer) or initializers.Zeros()
         self.unit_forget_bias = bool(unit_forget_bias)
         self.kernel_regularizer, self.kernel_constraint = kernel_regularizer, kernel_constraint
         self.recurrent_regularizer, self.recurrent_constraint = recurrent_regularizer, recurrent_constraint
@@ -186,7 +186,9 @@ class LSTM(Layer):
             parts = ops.split(kernel, 4, 1)
             z = ops.add(
                 x,
-                ops.concatenate([ops.matmul(ops.multiply(h, m), p) for m, p in zip(state_masks, parts, strict=True)], 1),
+                ops.concatenate(
+                    [ops.matmul(ops.multiply(h, m), p) for m, p in zip(state_masks, parts, strict=True)], 1
+                ),
             )
         i, f, g, o = ops.split(z, 4, 1)
         i, f, o = self.recurrent_activation(i), self.recurrent_activation(f), self.recurrent_activation(o)
@@ -207,7 +209,10 @@ class LSTM(Layer):
             return [inputs]
         # as Keras: recurrent dropout brings a mask of its own for every gate, for the inputs too
         count = 4 if self.recurrent_dropout > 0 else 1
-        return [ops.multiply(inputs, m) for m in self._masks(count, (inputs.shape[0], 1, inputs.shape[2]), self.dropout, inputs)]
+        return [
+            ops.multiply(inputs, m)
+            for m in self._masks(count, (inputs.shape[0], 1, inputs.shape[2]), self.dropout, inputs)
+        ]
 
     def _state_masks(self, inputs: Any, training: bool) -> list[Any] | None:
         if not training or self.recurrent_dropout == 0:

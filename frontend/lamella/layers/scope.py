@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lamella.errors import ShapeError, TraceError
-from lamella.ir.builder import Trace, at
+from lamella.ir.builder import Trace, as_value, at
 from lamella.ir.program import Value
-from lamella.ir.spec import is_float, spec_of
+from lamella.ir.spec import is_float
 
 if TYPE_CHECKING:
     from lamella.layers.base import Layer
@@ -95,7 +95,6 @@ class Scope:
     def assign(self, variable: Variable, value: Any) -> Value:
         """Give `variable` a new value for the rest of the trace; the program returns the last one."""
         from lamella import ops
-        from lamella.ir.builder import as_value
 
         new = as_value(ops.cast(value, variable.dtype))
         if tuple(new.shape) != variable.shape:
@@ -130,7 +129,7 @@ class Scope:
     def set_mask(self, x: Any, mask: Any) -> None:
         """Let `mask` (batch, time) travel with the value `x`."""
         if mask is not None and isinstance(x, Value):
-            self._masks[id(x)] = (x, mask)
+            self._masks[id(x)] = (x, as_value(mask))
 
     def random_key(self, seed: int | None = None) -> tuple[Any, Any]:
         """A key for the next draw of the layer being called, and the step.

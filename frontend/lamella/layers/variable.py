@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import ShapeError
-from lamella.ir.program import Value
 from lamella.ir.spec import Shape, Spec, is_float, numpy_dtype, spec_of
 from lamella.layers import scope as scoping
 
@@ -67,9 +66,7 @@ class Variable:
         """
         value = np.asarray(_initialize(self.initializer, self.spec, key))
         if value.shape != self.shape:
-            raise ShapeError(
-                f"the initializer of {self.name!r} returned shape {value.shape}, expected {self.shape}."
-            )
+            raise ShapeError(f"the initializer of {self.name!r} returned shape {value.shape}, expected {self.shape}.")
         return _stored(value, self.dtype)
 
     @property

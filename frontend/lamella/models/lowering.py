@@ -17,7 +17,7 @@ from lamella.ir.spec import Rows, Spec, spec_of
 from lamella.layers import scope as scoping
 
 if TYPE_CHECKING:
-    from lamella.models.sequential import Sequential
+    from lamella.training.model import TrainableModel
 
 KEY = Spec((2,), "uint32")
 
@@ -36,7 +36,13 @@ class Forward:
 
 
 def trace_forward(
-    model: Sequential, x: Spec, *, training: bool, keyed: bool, losses: bool = False, frozen: frozenset[int] | None = None
+    model: TrainableModel,
+    x: Spec,
+    *,
+    training: bool,
+    keyed: bool,
+    losses: bool = False,
+    frozen: frozenset[int] | None = None,
 ) -> Forward:
     """Trace `model` on a batch of `x`.
 
@@ -70,7 +76,7 @@ def trace_forward(
     return Forward(program, [position[id(v)] for v in scope.assigned], len(penalties))
 
 
-def call_model(model: Sequential, scope: scoping.Scope, batch: Value) -> tuple[Value, Value | None]:
+def call_model(model: TrainableModel, scope: scoping.Scope, batch: Value) -> tuple[Value, Value | None]:
     """The prediction of `model` inside a trace, and its mask."""
     scope.layers.append(model)
     try:
@@ -81,7 +87,7 @@ def call_model(model: Sequential, scope: scoping.Scope, batch: Value) -> tuple[V
         scope.layers.pop()
 
 
-def penalties_of(model: Sequential, scope: scoping.Scope) -> list[Value]:
+def penalties_of(model: TrainableModel, scope: scoping.Scope) -> list[Value]:
     """What regularizers, activity regularizers and `add_loss` add to the loss, each a scalar."""
     penalties = [as_value(loss) for loss in scope.losses]
     seen: set[int] = set()
@@ -106,7 +112,7 @@ class Lowered:
     """
 
     def __init__(
-        self, model: Sequential, backend: Backend, *, training: bool | None = None, optimize: bool = True
+        self, model: TrainableModel, backend: Backend, *, training: bool | None = None, optimize: bool = True
     ) -> None:
         self.backend = backend
         self.input_shape = model.input_shape
@@ -287,6 +293,6 @@ def key_of(seed: Any, backend: Backend) -> Any:
     return ops.stack([high, low])
 
 
-def rows_spec(shape: Sequence[int], dtype: str, rows: int) -> Spec:
+def rows_spec(shape: Sequence[int | None], dtype: str, rows: int) -> Spec:
     """The spec of a batch with `rows` rows, whose row dimension is known as such."""
-    return Spec((Rows(rows), *[int(d) for d in shape[1:]]), dtype)
+    return Spec((Rows(rows), *[int(d) for d in shape[1:] if d is not None]), dtype)

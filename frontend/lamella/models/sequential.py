@@ -14,11 +14,12 @@ from lamella.ir.builder import Trace
 from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
 from lamella.layers import scope as scoping
-from lamella.layers.base import Layer, unique_name
+from lamella.layers.base import Layer, building, unique_name
 from lamella.layers.core import InputLayer
 from lamella.layers.variable import Variable
 from lamella.models.lowering import Lowered, rows_spec, trace_forward
-from lamella.training.model import Trainable
+from lamella.training import inference
+from lamella.training.model import TrainableModel
 
 _BATCH = 7
 """The rows of the batch that shapes are worked out with; any number does, and 1 would broadcast."""
@@ -26,7 +27,7 @@ _BATCH = 7
 BatchShape = tuple[int | None, ...]
 
 
-class Sequential(Trainable, Layer):
+class Sequential(TrainableModel):
     """A model whose layers are applied one after another.
 
     Args:
@@ -66,7 +67,9 @@ class Sequential(Trainable, Layer):
             ValueError: its name is taken, or it does not fit behind the layers before it; the model stays as it was.
         """
         if not isinstance(layer, Layer):
-            wrong = f"the class {layer.__name__}; write {layer.__name__}(...)" if isinstance(layer, type) else repr(layer)
+            wrong = (
+                f"the class {layer.__name__}; write {layer.__name__}(...)" if isinstance(layer, type) else repr(layer)
+            )
             raise TypeError(f"Sequential takes layers, got {wrong}.")
         if isinstance(layer, InputLayer):
             self._declare(layer)
@@ -139,26 +142,26 @@ class Sequential(Trainable, Layer):
         Raises:
             ValueError: no shape is given or known, or the layers do not fit together.
         """
+        before = self._input
         if input_shape is not None:
-            if len(input_shape) and isinstance(input_shape[0], list | tuple):
-                input_shape = input_shape[0]
-            shape = tuple(None if d is None else int(d) for d in input_shape)
-            if self.built and shape[1:] != self.input_shape[1:]:
-                raise ShapeError(f"Model {self.name!r} is built for inputs of shape {self.input_shape}, got {shape}.")
-            if not self.built:
-                before = self._input
-                self._input = (shape, None if before is None else before[1])
-                try:
-                    self._advance()
-                except BaseException:
-                    self._input = before
-                    raise
-        if not self._specs:
-            raise ValueError(
-                f"Model {self.name!r} has no input shape yet: begin with `Input(shape)`, give the first layer "
-                "`input_shape=...`, or call `build((None, ...))`."
-            )
+            self._input = (_batch_shape(input_shape), None if before is None else before[1])
+        try:
+            self._advance()
+            if not self._specs:
+                raise ValueError(
+                    f"Model {self.name!r} has no input shape yet: begin with `Input(shape)`, give the first layer "
+                    "`input_shape=...`, or call `build((None, ...))`."
+                )
+        except BaseException:
+            self._input = before
+            raise
         self._changed()
+
+    def _build_again(self, input_shape: Any) -> None:
+        if input_shape is not None and _batch_shape(input_shape)[1:] != self.input_shape[1:]:
+            raise ShapeError(
+                f"Model {self.name!r} is built for inputs of shape {self.input_shape}, got {_batch_shape(input_shape)}."
+            )
 
     def _advance(self) -> None:
         """Work out specs, and build layers, as far as the input shape allows; all or nothing."""
@@ -168,25 +171,23 @@ class Sequential(Trainable, Layer):
         specs = self._specs[:] or [rows_spec(shape, dtype or self._default_dtype(), shape[0] or _BATCH)]
         masks = self._masks[:] or [None]
         unbuilt = [layer for layer in self._every_layer() if not layer.built]
-        running = scoping.current()
-        build_key = random.key_from_seed(self.seed)
-        prefix: list[str] = []
-        if running is not None and running.layers and running.layers[-1] is self and running.build_key is not None:
-            build_key, prefix = running.build_key, list(running.path)
+        key, path = building(self)
         try:
             for name, layer in list(self._chain.items())[len(specs) - 1 :]:
                 with Trace() as trace:
                     x = trace.input(specs[-1])
-                    scope = scoping.Scope({}, build_key=build_key, trace=trace)
+                    scope = scoping.Scope({}, build_key=key, trace=trace)
                     scope.layers.append(self)
-                    scope.path.extend(prefix)
+                    scope.path.extend([path] if path else [])
                     if masks[-1] is not None:
                         scope.set_mask(x, trace.input(masks[-1]))
                     with scoping.entered(scope):
                         y = layer(x)
                     found = scope.mask_of(y)
                 if not hasattr(y, "spec"):
-                    raise ShapeError(f"Layer {name!r} returned {type(y).__name__}; in a Sequential it returns one array.")
+                    raise ShapeError(
+                        f"Layer {name!r} returned {type(y).__name__}; in a Sequential it returns one array."
+                    )
                 specs.append(y.spec)
                 masks.append(None if found is None else found.spec)
         except BaseException:
@@ -194,6 +195,9 @@ class Sequential(Trainable, Layer):
                 layer._unbuild()
             raise
         self._specs, self._masks = specs, masks
+
+    def _own_key(self) -> tuple[np.ndarray, str]:
+        return random.key_from_seed(self.seed), ""
 
     def _every_layer(self) -> Iterator[Layer]:
         for _, layer in self.named_layers():
@@ -225,9 +229,14 @@ class Sequential(Trainable, Layer):
         """Apply the model inside a trace, or to a batch of arrays at once."""
         if scoping.current() is not None or mask is not None:
             return super().__call__(inputs, training=training, mask=mask)
-        return self._call_on_arrays(inputs, bool(training))
+        return inference.call_on_arrays(self, inputs, bool(training))
 
     # ---- shapes ----
+
+    @property
+    def has_input_shape(self) -> bool:
+        """Whether the input shape is known."""
+        return bool(self._specs) or self._input is not None
 
     @property
     def input_shape(self) -> BatchShape:
@@ -360,7 +369,7 @@ class Sequential(Trainable, Layer):
         """
         from lamella.backend import load_backend
 
-        found = load_backend(self._backend_name() if backend is None else backend)
+        found = load_backend(self.backend_name if backend is None else backend)
         if input_shape is not None:
             self.build(input_shape)
         self._require_built()
@@ -394,6 +403,13 @@ class Sequential(Trainable, Layer):
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {', '.join(self._chain) or 'no layers'}>"
+
+
+def _batch_shape(shape: Any) -> BatchShape:
+    """A batch shape as a user gives it; of a list of them, the first."""
+    if len(shape) and isinstance(shape[0], list | tuple):
+        shape = shape[0]
+    return tuple(None if d is None else int(d) for d in shape)
 
 
 def _declared_by(layer: Layer) -> tuple[BatchShape, str | None] | None:

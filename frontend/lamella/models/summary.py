@@ -10,7 +10,6 @@ from lamella import console
 from lamella.ir.spec import DTYPES
 
 if TYPE_CHECKING:
-
     from lamella.models.sequential import Sequential
 
 
@@ -21,7 +20,11 @@ def summary(model: Sequential, *, line_length: int | None, print_fn: Any, show_t
         count = console.human_count(layer.count_params()) if layer.built else "not built"
         row = [f"{name} ({type(layer).__name__})", "?" if shape is None else str(shape), count]
         rows.append([*row, "yes" if layer.trainable else "no"] if show_trainable else row)
-    columns = [("Layer (type)", "left"), ("Output shape", "left"), ("Parameters", "right")]
+    columns: list[tuple[str, console.Justify]] = [
+        ("Layer (type)", "left"),
+        ("Output shape", "left"),
+        ("Parameters", "right"),
+    ]
     if show_trainable:
         columns.append(("Trainable", "left"))
     console.table(
@@ -46,5 +49,3 @@ def _count(variables: Any) -> tuple[int, int]:
     sizes = [int(np.prod(v.shape, dtype=np.int64)) for v in variables]
     octets = [n * max(1, DTYPES[v.dtype][1] // 8) for n, v in zip(sizes, variables, strict=True)]
     return sum(sizes), sum(octets)
-
-

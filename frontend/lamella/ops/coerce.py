@@ -31,22 +31,25 @@ def as_tensor(x: Any, dtype: str | None = None) -> Any:
         items = np.asarray(x)
         if items.dtype == object:
             raise DTypeError(f"cannot make an array of {type(x).__name__} with entries that are no numbers.")
-        kind = dtype or {"f": settings.floatx(), "i": "int32"}.get(items.dtype.kind, items.dtype.name)
-        return _held(items.astype(numpy_dtype(kind)))
+        kind = dtype or {"f": settings.floatx(), "i": "int32"}.get(items.dtype.kind) or dtype_name(items.dtype)
+        return _held(items.astype(numpy_dtype(kind)), kind)
     spec = spec_of(x)
     if isinstance(x, np.ndarray | np.generic):
         x = np.asarray(x)
         if dtype is None and spec.dtype == "float64" and current_trace() is not None:
             dtype = settings.floatx()
-    return _held(x if dtype is None or spec.dtype == dtype else _convert(x, dtype))
+    return _held(x if dtype is None or spec.dtype == dtype else _convert(x, dtype), dtype or spec.dtype)
 
 
-def _held(x: Any) -> Any:
-    """In a trace a float64 array becomes a constant at once: a bare one would be taken for `floatx` at its next use."""
+def _held(x: Any, dtype: str) -> Any:
+    """In a trace some arrays become constants at once: a bare one would be taken for another dtype at its next use.
+
+    One of float64 would pass for `floatx`, one of bfloat16, which NumPy stores in float32, for that.
+    """
     trace = current_trace()
-    if trace is None or not isinstance(x, np.ndarray) or x.dtype != np.float64:
+    if trace is None or not isinstance(x, np.ndarray) or dtype not in ("float64", "bfloat16"):
         return x
-    return constant_value(trace, np.array(x), "float64")
+    return constant_value(trace, np.array(x), dtype)
 
 
 def _convert(x: Any, dtype: str) -> Any:
@@ -95,7 +98,7 @@ def stretched(*tensors: Any) -> list[Any]:
     Next to a symbolic operand an array becomes a constant first, so that an equation repeats it: a scalar stays a scalar
     in the program, instead of a constant of the full shape.
     """
-    if any(isinstance(t, Value) for t in tensors):
+    if current_trace() is not None and any(isinstance(t, Value) for t in tensors):
         tensors = tuple(as_value(t) for t in tensors)
     shape = broadcast_shape(*[tuple(t.shape) for t in tensors])
     return [broadcast_to(t, shape) for t in tensors]

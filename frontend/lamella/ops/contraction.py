@@ -83,9 +83,8 @@ def matmul(x: Any, y: Any) -> Any:
     if nx == 0 or ny == 0:
         raise ShapeError("matmul needs operands with at least one dimension; use multiply for scalars.")
     if x.shape[-1] != y.shape[-2 if ny > 1 else 0]:
-        raise ShapeError(
-            f"matmul of {spec_of(x)} and {spec_of(y)}: {int(x.shape[-1])} columns meet {int(y.shape[-2 if ny > 1 else 0])} rows."
-        )
+        columns, rows = int(x.shape[-1]), int(y.shape[-2 if ny > 1 else 0])
+        raise ShapeError(f"matmul of {spec_of(x)} and {spec_of(y)}: {columns} columns meet {rows} rows.")
     if ny <= 2:
         return contract.bind(x, y, contracting=((nx - 1,), (max(ny - 2, 0),)), batch=((), ()))
     if nx == 1:

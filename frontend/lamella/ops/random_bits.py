@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, size_of, spec_of

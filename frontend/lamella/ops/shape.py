@@ -362,8 +362,8 @@ def getitem(x: Any, key: Any) -> Any:
         keys.append(Ellipsis)
     place = next(i for i, k in enumerate(keys) if k is Ellipsis)
     keys[place : place + 1] = [slice(None)] * (ndim - consumed)
-    axis, arrays = 0, []
-    start, stop, strides, flips, shape = [], [], [], [], []
+    axis, arrays, flips, shape = 0, [], [], []
+    cuts: list[tuple[int, int, int]] = []
     for k in keys:
         if k is None:
             shape.append(1)
@@ -371,24 +371,24 @@ def getitem(x: Any, key: Any) -> Any:
         size = spec_of(x).shape[axis]
         if isinstance(k, int | np.integer):
             index = normalize_axis(int(k), int(size), "index")
-            start.append(index), stop.append(index + 1), strides.append(1)
+            cuts.append((index, index + 1, 1))
         elif isinstance(k, slice):
-            a, b, s = k.indices(int(size))
-            if s < 0:
+            start, stop, step = k.indices(int(size))
+            count = len(range(start, stop, step))
+            if step < 0:
                 flips.append(axis)
-                n = len(range(a, b, s))
-                a, b, s = (a + (n - 1) * s, a + 1, -s) if n else (0, 0, 1)
-            start.append(a), stop.append(max(a, b)), strides.append(s)
-            whole = a == 0 and b == size and s == 1
-            shape.append(size if whole else len(range(a, max(a, b), s)))
+                start, stop, step = (start + (count - 1) * step, start + 1, -step) if count else (0, 0, 1)
+            stop = max(start, stop)
+            cuts.append((start, stop, step))
+            shape.append(size if (start, stop, step) == (0, size, 1) else count)
         else:
             arrays.append((len(shape), k))
-            start.append(0), stop.append(int(size)), strides.append(1)
+            cuts.append((0, int(size), 1))
             shape.append(size)
         axis += 1
-    have = spec_of(x).shape
-    if any(a or b != d or s != 1 for a, b, s, d in zip(start, stop, strides, have, strict=True)):
-        x = slice_.bind(x, start=tuple(start), stop=tuple(stop), strides=tuple(strides))
+    if any(cut != (0, size, 1) for cut, size in zip(cuts, spec_of(x).shape, strict=True)):
+        starts, stops, steps = zip(*cuts, strict=True)
+        x = slice_.bind(x, start=starts, stop=stops, strides=steps)
     if flips:
         x = reverse.bind(x, axes=tuple(flips))
     x = reshape(x, tuple(shape))

@@ -15,7 +15,7 @@ import numpy as np
 from lamella import ops
 from lamella.errors import did_you_mean
 from lamella.ir.spec import numpy_dtype, promote, spec_of
-from lamella.names import deprecated
+from lamella.names import deprecated, snake_case
 from lamella.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 from lamella.optimizers.schedules import get as get_schedule
 
@@ -43,7 +43,7 @@ class Optimizer:
         clipvalue: gradients are limited to [-clipvalue, clipvalue].
         global_clipnorm: all gradients together are scaled down to this Euclidean norm; a norm that is not finite makes
             them NaN.
-        name: the name in files; by default the class's, in lower case.
+        name: the name in files; by default the class's, in snake case ("rm_sprop", as in Keras).
         **kwargs: earlier Keras's `lr` and `decay`, which warn.
 
     Raises:
@@ -73,7 +73,7 @@ class Optimizer:
                 raise ValueError(f"{key} is positive, got {value}.")
         if weight_decay is not None and weight_decay < 0:
             raise ValueError(f"weight_decay is not negative, got {weight_decay}.")
-        self.name = name or type(self).__name__.lower()
+        self.name = name or snake_case(type(self).__name__)
         self.weight_decay = None if weight_decay is None else float(weight_decay)
         self.clipnorm = None if clipnorm is None else float(clipnorm)
         self.clipvalue = None if clipvalue is None else float(clipvalue)

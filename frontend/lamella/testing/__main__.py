@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lamella.testing", description="Hold a backend against the ops.")
     parser.add_argument("--backend", required=True, help="the name of an installed backend")
     parser.add_argument("--only", default="", help="names of ops, separated by commas; all of them by default")
-    parser.add_argument("--quick", action="store_true", help="the first rows of every op only")
+    parser.add_argument("--quick", action="store_true", help="the first row of every op only")
     options = parser.parse_args(arguments)
     try:
         report = conformance.run(

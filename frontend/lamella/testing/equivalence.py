@@ -23,7 +23,9 @@ def difference(a: Any, b: Any) -> float:
         return 0.0 if np.array_equal(left, right) else np.inf
     left, right = left.astype(np.float64), right.astype(np.float64)
     finite = np.isfinite(right)
-    if not np.array_equal(np.isfinite(left), finite) or not np.array_equal(left[~finite], right[~finite], equal_nan=True):
+    if not np.array_equal(np.isfinite(left), finite) or not np.array_equal(
+        left[~finite], right[~finite], equal_nan=True
+    ):
         return np.inf
     if not finite.any():
         return 0.0

@@ -122,8 +122,8 @@ def compare_slopes(
             moved = np.argwhere(direction)
             entry = f"entry {tuple(map(int, moved[0]))}" if len(moved) == 1 else "all entries"
             raise AssertionError(
-                f"operand {place}, moving {entry}: the derivative is {found!r}, central differences give {expected!r}, off by "
-                f"{abs(found - expected):.3g}."
+                f"operand {place}, moving {entry}: the derivative is {found!r}, central differences give {expected!r}, "
+                f"off by {abs(found - expected):.3g}."
             )
 
 

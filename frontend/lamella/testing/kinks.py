@@ -32,6 +32,18 @@ KINKS = [
     Kink(p.maximum, ([NAN, 1.0, INF], [1.0, NAN, 1.0]), [NAN, NAN, INF], reason="NaN wins"),
     Kink(p.minimum, ([NAN, 1.0, -INF], [1.0, NAN, 1.0]), [NAN, NAN, -INF], reason="NaN wins"),
     Kink(
+        p.clip, ([-1.0, 1.0, 0.0, 3.0, NAN], [-1.0] * 5, [1.0] * 5), [-1.0, 1.0, 0.0, 1.0, NAN],
+        reason="NaN stays",
+    ),
+    Kink(
+        p.clip, ([-1.0, 1.0, 0.0, 3.0], [-1.0] * 4, [1.0] * 4), [-1.0, 1.0, 0.0, 1.0], ([0.5, 0.5, 1.0, 0.0], None, None),
+        reason="half of the gradient passes on a bound",
+    ),
+    Kink(
+        p.clip_gradient, ([4.0, 4.0, 4.0], [-1.0, 0.0, 2.0], [-1.0] * 3, [1.0] * 3), [2.0, 4.0, 0.0],
+        reason="half of the gradient passes on a bound",
+    ),
+    Kink(
         p.reduce_max, ([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]],), [3.0, 2.0],
         ([[0.0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3]],), {"axes": (1,)}, "ties share equally", 1e-7,
     ),

@@ -44,7 +44,9 @@ def away(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 
 def fractional(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers at least 0.1 from every integer and every half."""
-    return generator.integers(-3, 3, shape) + generator.choice([0.25, 0.75], shape) + generator.uniform(-0.1, 0.1, shape)
+    return (
+        generator.integers(-3, 3, shape) + generator.choice([0.25, 0.75], shape) + generator.uniform(-0.1, 0.1, shape)
+    )
 
 
 def distinct(offset: float = 0.0) -> Domain:

@@ -66,6 +66,15 @@ def _between_multiples(arrays: list[np.ndarray]) -> list[np.ndarray]:
     return [parts * divisor, divisor]
 
 
+def _clipped(*shape: int) -> list[Sample]:
+    """Numbers below, between and above two bounds, on neither of them."""
+    x, low, high = (floats(*shape, domain=d) for d in (fractional, uniform(-1.05, -0.95), uniform(0.95, 1.05)))
+    return [
+        Sample(p.clip, (x, low, high), reason="not on a bound"),
+        Sample(p.clip_gradient, (floats(*shape), x, low, high), reason="not on a bound"),
+    ]
+
+
 def _elementwise() -> list[Sample]:
     rows = [
         Sample(op, (floats(*shape, domain=domain),), reason=reason)
@@ -107,6 +116,8 @@ def _elementwise() -> list[Sample]:
         Sample(p.relu_gradient, (floats(2, 3), floats(2, 3, domain=away)), reason="y away from 0"),
         Sample(p.relu_gradient, (floats(), floats(domain=away)), reason="y away from 0"),
         Sample(p.relu_gradient, (ints(4), ints(4)), reason="integers"),
+        *_clipped(3, 4),
+        *_clipped(),
     ]
     return rows
 

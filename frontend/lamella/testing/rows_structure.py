@@ -173,7 +173,12 @@ def _indexing() -> list[Sample]:
 def _random() -> list[Sample]:
     key = Operand((2,), given([0x13198A2E, 0x03707344]), "uint32")
     rows = [
-        Sample(p.random_bits, (key, Operand((), given(step), "uint32")), {"shape": shape, "bits": bits}, f"{bits} bits, step {step}")
+        Sample(
+            p.random_bits,
+            (key, Operand((), given(step), "uint32")),
+            {"shape": shape, "bits": bits},
+            f"{bits} bits, step {step}",
+        )
         for bits in (16, 32)
         for shape, step in (((7,), 0), ((3, 5), 1), ((), 2), ((2, 2, 3), 2**32 - 2))
     ]

@@ -58,9 +58,7 @@ def _convolutions() -> list[Sample]:
         out = floats(*y.shape)
         rows += [
             Sample(p.convolve, (floats(*x), floats(*kernel)), attributes, row.reason),
-            Sample(
-                p.convolve_input_gradient, (out, floats(*kernel)), {"size": row.size, **attributes}, row.reason
-            ),
+            Sample(p.convolve_input_gradient, (out, floats(*kernel)), {"size": row.size, **attributes}, row.reason),
             Sample(p.convolve_kernel_gradient, (floats(*x), out), {"size": row.window, **attributes}, row.reason),
         ]
     same = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}

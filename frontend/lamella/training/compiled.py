@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamella import losses, metrics, optimizers
-from lamella.backend import Backend, load_backend
+from lamella.backend import Backend, load_backend, to_numpy
 from lamella.ir.spec import Spec
 from lamella.layers.variable import Variable
 
 if TYPE_CHECKING:
-    from lamella.models.sequential import Sequential
+    from lamella.training.model import TrainableModel
 
 
 class Compiled:
@@ -30,7 +30,7 @@ class Compiled:
     """
 
     def __init__(
-        self, model: Sequential, optimizer: Any, loss: Any, metric_identifiers: Any, backend: Any, weighted: Any
+        self, model: TrainableModel, optimizer: Any, loss: Any, metric_identifiers: Any, backend: Any, weighted: Any
     ) -> None:
         self.backend: Backend = load_backend(backend)
         self.foreign = self.backend.supports_optimizer(optimizer)
@@ -54,7 +54,7 @@ class Compiled:
         self.foreign_state: tuple[Any, ...] | None = None
         self._metrics: tuple[Any, list[tuple[str, Any, bool]]] | None = None
 
-    def trained(self, model: Sequential) -> list[Variable]:
+    def trained(self, model: TrainableModel) -> list[Variable]:
         """The variables a step changes, in the order of the model's weights."""
         found: dict[int, Variable] = {}
 
@@ -83,7 +83,7 @@ class Compiled:
             self._metrics = (key, chosen)
         return self._metrics[1]
 
-    def slot_arrays(self, model: Sequential) -> dict[str, list[Any]]:
+    def slot_arrays(self, model: TrainableModel) -> dict[str, list[Any]]:
         """The optimizer's slots for the trained variables, new ones where there are none yet."""
         if self.foreign:
             return {}
@@ -96,6 +96,17 @@ class Compiled:
                 held.setdefault(id(variable), array)
             result[name] = [held[id(v)] for v in variables]
         return result
+
+    @property
+    def metric_labels(self) -> list[str]:
+        """The log keys of the metrics, once the shapes that choose them are known."""
+        return [] if self._metrics is None else [label for label, _, _ in self._metrics[1]]
+
+    def move(self, backend: Backend) -> None:
+        """Train on another backend from now on."""
+        self.backend = backend
+        for held in self.slots.values():
+            held.update({key: to_numpy(array) for key, array in held.items()})
 
     @property
     def learning_rate(self) -> np.ndarray:

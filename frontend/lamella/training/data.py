@@ -13,8 +13,8 @@ from lamella.ir import settings
 from lamella.ir.spec import DTYPES, Rows, Spec, numpy_dtype
 
 if TYPE_CHECKING:
-    from lamella.models.sequential import Sequential
     from lamella.training.compiled import Compiled
+    from lamella.training.model import TrainableModel
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def canonical(array: np.ndarray, what: str) -> np.ndarray:
     if kind == "f":
         target = settings.floatx()
         return array if array.dtype.name == target else array.astype(numpy_dtype(target))
-    if kind in "iu" and bits > 32 or array.dtype.name == "uint32":
+    if (kind in "iu" and bits > 32) or array.dtype.name == "uint32":
         if array.size and (array.min() < -(2**31) or array.max() >= 2**31):
             raise ShapeError(f"{what} holds integers beyond 32 bits.")
         return array.astype(np.int32)
@@ -79,7 +79,13 @@ def canonical(array: np.ndarray, what: str) -> np.ndarray:
 
 
 def prepare(
-    model: Sequential, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, *, what: str = "x"
+    model: TrainableModel,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    *,
+    what: str = "x",
 ) -> Data:
     """Arrays for a model, checked against its input; a model without an input shape is built for them.
 
@@ -92,7 +98,7 @@ def prepare(
     rows = as_array(x, what)
     if len(rows) == 0:
         raise ShapeError(f"{what} is empty: its shape is {rows.shape}. Give at least one row.")
-    if rows.ndim == 1 and (not model.has_input_shape or len(model.input_shape) == 2 and model.input_shape[1] == 1):
+    if rows.ndim == 1 and (not model.has_input_shape or (len(model.input_shape) == 2 and model.input_shape[1] == 1)):
         rows = rows[:, None]
     if not model.built:
         model.build((None, *rows.shape[1:]))
@@ -109,7 +115,18 @@ def prepare(
     return Data(rows, targets, weights)
 
 
-def _any_batch(model: Sequential, shape: tuple[int, ...]) -> tuple[int, ...]:
+def prepare_validation(model: TrainableModel, given: Any) -> Data:
+    """The arrays of `validation_data`.
+
+    Raises:
+        ValueError: it is no pair or triple, or its arrays do not fit.
+    """
+    if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+        raise ShapeError("validation_data is (x, y) or (x, y, sample_weight).")
+    return prepare(model, *given, what="x of validation_data")
+
+
+def _any_batch(model: TrainableModel, shape: tuple[int, ...]) -> tuple[int, ...]:
     fixed = model.input_shape[0]
     return shape if fixed is None else (fixed, *shape[1:])
 
@@ -132,7 +149,7 @@ def _weights(sample_weight: Any, class_weight: Any, y: np.ndarray | None, rows: 
     return weights.reshape(rows).astype(np.float32)
 
 
-def check_targets(model: Sequential, compiled: Compiled, data: Data) -> None:
+def check_targets(model: TrainableModel, compiled: Compiled, data: Data) -> None:
     """Raise where the targets do not fit the loss and the model's predictions; before anything is computed.
 
     Raises:

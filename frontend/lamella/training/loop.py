@@ -17,8 +17,8 @@ from lamella.training.data import Data
 from lamella.training.step import BatchSpecs, Layout, build_step
 
 if TYPE_CHECKING:
-    from lamella.models.sequential import Sequential
     from lamella.training.compiled import Compiled
+    from lamella.training.model import TrainableModel
 
 CHUNK_SECONDS = 0.25
 """About how long a chunk runs: Ctrl-C loses no more than this, and the progress bar moves."""
@@ -36,7 +36,7 @@ class Loop:
         training: whether steps train or evaluate.
     """
 
-    def __init__(self, model: Sequential, compiled: Compiled, data: Data, *, training: bool) -> None:
+    def __init__(self, model: TrainableModel, compiled: Compiled, data: Data, *, training: bool) -> None:
         self.model, self.compiled, self.training = model, compiled, training
         self._specs = tuple(Spec(a.shape[1:], a.dtype.name) for a in data.arrays)
         self._has_y, self._weighted = data.y is not None, data.sample_weight is not None
@@ -44,6 +44,7 @@ class Loop:
         self._runners: dict[int, Runner] = {}
         self._mixes: bool | None = None
         self._seconds: float | None = None
+        self._rate: Any = None
         self.state: State = ()
         self._template: Any = None
 
@@ -86,7 +87,7 @@ class Loop:
             for slot, arrays in compiled.slot_arrays(self.model).items():
                 leaves |= zip(layout.slots[slot], arrays, strict=True)
             if layout.own:
-                leaves["optimizer/learning_rate"] = compiled.learning_rate
+                leaves["optimizer/learning_rate"] = self._rate = compiled.learning_rate
             leaves["step"] = np.uint32(compiled.steps)
             leaves["key"] = random.key_from_seed(self.model.seed)
         for group in layout.metrics.values():
@@ -104,7 +105,7 @@ class Loop:
         """Clear the accumulators, and read the learning rate again."""
         fresh = {leaf: start for group in self.layout.metrics.values() for leaf, start in group.values()}
         if self.layout.own:
-            fresh["optimizer/learning_rate"] = self.compiled.learning_rate
+            fresh["optimizer/learning_rate"] = self._rate = self.compiled.learning_rate
         self.replace(fresh)
 
     def replace(self, leaves: dict[str, Any]) -> None:
@@ -143,12 +144,14 @@ class Loop:
             self.compiled.foreign_state = tuple(self.state[len(names) :])
 
     def adopt(self) -> None:
-        """Take over weights that a callback has set since `commit`."""
+        """Take over weights that a callback has set since `commit`, and a new learning rate."""
         changed = {
             name: variable.value
             for i, (name, variable) in enumerate(self.layout.variables)
             if variable._value is not self.state[i]
         }
+        if self.layout.own and self.compiled.learning_rate != self._rate:
+            changed["optimizer/learning_rate"] = self._rate = self.compiled.learning_rate
         if changed:
             self.replace(changed)
 
@@ -175,7 +178,7 @@ class Loop:
     # ---- running ----
 
     def run(
-        self, data: Any, order: np.ndarray, batch: int, *, single: bool, between: Callable[[int], None] | None = None
+        self, data: Any, order: np.ndarray, batch: int, *, single: bool, between: Callable[[int], bool] | None = None
     ) -> None:
         """Run all batches of `order` once.
 
@@ -184,12 +187,12 @@ class Loop:
             order: int32 row numbers.
             batch: rows a batch.
             single: one step a chunk, because somebody watches every batch.
-            between: called with the number of steps done before each chunk and after the last.
+            between: called with the number of steps done before each chunk and after the last; False ends the run.
         """
         done = 0
         for indices, real, rows in self._chunks(order, batch, single):
-            if between is not None:
-                between(done)
+            if between is not None and not between(done):
+                return
             runner = self.runner(rows)
             start = time.perf_counter()
             state = runner.run(self.state, data, indices, real)

@@ -2,65 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from abc import abstractmethod
+from typing import Any
 
 import numpy as np
 
-from lamella import console, ops, random
-from lamella.backend import Backend, backend_of, current_backend, load_backend
-from lamella.errors import ShapeError
-from lamella.ir.builder import Trace, as_value
-from lamella.ir.program import Program
-from lamella.ir.spec import Rows, Spec, spec_of
-from lamella.layers import scope as scoping
-from lamella.models import lowering
+from lamella import console
+from lamella.backend import current_backend, load_backend, to_numpy
+from lamella.ir.spec import Spec
+from lamella.layers.base import Layer
+from lamella.layers.variable import Variable
 from lamella.names import deprecated
-from lamella.passes import differentiate, mixing_equation
-from lamella.training import legacy
+from lamella.training import gradients, inference, legacy
 from lamella.training.compiled import Compiled
-from lamella.training.data import Data, check_targets, prepare, split_validation
+from lamella.training.data import Data, check_targets, prepare, prepare_validation, split_validation
+from lamella.training.fit import fit
 from lamella.training.history import CallbackList, History
 from lamella.training.loop import Loop
 
-if TYPE_CHECKING:
-    from lamella.models.sequential import Sequential
-
-    Self = Sequential
-else:
-    Self = Any
+_CACHED = 64
 
 
-class Trainable:
-    """The training half of a model."""
+class Programs(dict[Any, Any]):
+    """Compiled functions by what they were compiled for; the oldest goes when there are too many."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        while len(self) > _CACHED:
+            self.pop(next(iter(self)), None)
+
+
+class TrainableModel(Layer):
+    """The training half of a model.
+
+    Attributes:
+        seed: decides the model's weights, masks and orders.
+        stop_training: set to True in a callback to end `fit` after the epoch.
+        history: the `History` of the last `fit`.
+        functions: compiled functions for calls and gradients.
+        calls: how many times the model was called on arrays in training mode; each draws other masks.
+    """
+
+    seed: int
 
     def _prepare_training(self) -> None:
         self._compiled: Compiled | None = None
         self._chosen_backend: str | None = None
         self._loops: list[Loop] = []
-        self._functions: dict[Any, Any] = {}
-        self._draws = 0
+        self.functions = Programs()
+        self.calls = 0
         self.stop_training = False
         self.history: History | None = None
 
     def _forget_programs(self) -> None:
         self._loops.clear()
-        self._functions.clear()
+        self.functions.clear()
 
-    def _backend_name(self) -> str:
+    # ---- what a model says of itself ----
+
+    @property
+    @abstractmethod
+    def input_shape(self) -> tuple[int | None, ...]:
+        """The shape of a batch, None for a free number of rows."""
+
+    @property
+    @abstractmethod
+    def has_input_shape(self) -> bool:
+        """Whether the input shape is known."""
+
+    @property
+    @abstractmethod
+    def input_dtype(self) -> str:
+        """The dtype that batches are cast to."""
+
+    @property
+    @abstractmethod
+    def output_spec(self) -> Spec:
+        """The spec of the predictions for a batch."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> list[Layer]:
+        """The layers in order."""
+
+    @abstractmethod
+    def batch_spec(self, rows: int) -> Spec:
+        """The spec of a batch of `rows` rows."""
+
+    @abstractmethod
+    def check_batch(self, spec: Spec) -> Spec:
+        """The spec of a batch that fits the model, with its row dimension known as such."""
+
+    @abstractmethod
+    def named_weights(self) -> list[tuple[str, Variable]]:
+        """Every variable once, with its path."""
+
+    @abstractmethod
+    def frozen_layers(self) -> frozenset[int]:
+        """Ids of the layers that are not trainable now."""
+
+    @property
+    def backend_name(self) -> str:
+        """The backend the model runs on: the one it was compiled for or moved to, else the one in force."""
         if self._compiled is not None:
             return self._compiled.backend.name
         return self._chosen_backend or current_backend()
 
-    @property
-    def has_input_shape(self: Self) -> bool:
-        """Whether the input shape is known."""
-        return bool(self._specs) or self._input is not None
-
     # ---- compile ----
 
     def compile(
-        self: Self,
+        self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
         metrics: Any = None,
@@ -77,6 +128,7 @@ class Trainable:
             metrics: names, objects or functions; "accuracy" is chosen by the shapes.
             weighted_metrics: the same, weighted by sample and class weights.
             backend: a backend's name; None for the one in force.
+            **legacy_words: words of earlier releases, which warn.
 
         Raises:
             ValueError: a name is unknown (the nearest known one is given), or a backend is not installed.
@@ -100,10 +152,8 @@ class Trainable:
 
     @property
     def metrics_names(self) -> list[str]:
-        """The keys of the logs: "loss", then the metrics."""
-        compiled = self._require_compiled()
-        chosen = compiled._metrics[1] if compiled._metrics is not None else []
-        return ["loss", *[label for label, _, _ in chosen]]
+        """The keys of the logs: "loss", then the metrics, once their shapes are known."""
+        return ["loss", *self._require_compiled().metric_labels]
 
     def _require_compiled(self) -> Compiled:
         if self._compiled is None:
@@ -112,7 +162,7 @@ class Trainable:
             )
         return self._compiled
 
-    def to(self: Self, backend: str) -> Self:
+    def to(self, backend: str) -> TrainableModel:
         """Move the model to another backend: its weights, and its training if it is compiled. Returns the model.
 
         Raises:
@@ -122,19 +172,27 @@ class Trainable:
         if self._compiled is not None:
             if self._compiled.foreign and not found.supports_optimizer(self._compiled.optimizer):
                 raise TypeError(f"the optimizer this model is compiled with does not run on {found.name!r}.")
-            self._compiled.backend = found
-            for held in self._compiled.slots.values():
-                held.update({key: _on_host(array) for key, array in held.items()})
+            self._compiled.move(found)
         for variable in self.variables:
-            variable._value = variable.numpy()
+            variable._value = to_numpy(variable._value)
         self._chosen_backend = found.name
         self._forget_programs()
         return self
 
-    # ---- fit ----
+    def loop_for(self, data: Data, *, training: bool) -> Loop:
+        """The step programs for data of these shapes, made once."""
+        compiled = self._require_compiled()
+        for loop in self._loops:
+            if loop.training == training and loop.fits(data):
+                return loop
+        loop = Loop(self, compiled, data, training=training)
+        self._loops.append(loop)
+        return loop
+
+    # ---- fit, evaluate, predict ----
 
     def fit(
-        self: Self,
+        self,
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
@@ -168,6 +226,7 @@ class Trainable:
             initial_epoch: the number of the first epoch.
             validation_batch_size: rows a step of the evaluation (by default `batch_size`).
             validation_freq: evaluate after every so many epochs.
+            **legacy_words: words of earlier releases (`nb_epoch`), which warn.
 
         Returns:
             The `History`: for every log key the values, one an epoch.
@@ -183,110 +242,27 @@ class Trainable:
         data = prepare(self, x, y, sample_weight, class_weight)
         validation: Data | None = None
         if validation_data is not None:
-            validation = self._validation(validation_data)
+            validation = prepare_validation(self, validation_data)
         elif validation_split:
             data, validation = split_validation(data, validation_split)
         check_targets(self, compiled, data)
         if validation is not None:
             check_targets(self, compiled, validation)
-        level = 1 if verbose == "auto" else int(verbose)
-        batch = min(batch, data.rows)
-        steps = -(-data.rows // batch)
-        self.history = history = History()
-        hooks = CallbackList(
-            [history, *_listed(callbacks)], self, {"epochs": epochs, "steps": steps, "verbose": level}
+        return fit(
+            self,
+            data,
+            validation,
+            batch=min(batch, data.rows),
+            validation_batch=validation_batch_size or batch,
+            validation_freq=validation_freq,
+            epochs=range(initial_epoch, epochs),
+            verbose=_level(verbose),
+            callbacks=callbacks,
+            shuffle=shuffle,
         )
-        loop = self._loop(data, training=True)
-        evaluation = None if validation is None else self._loop(validation, training=False)
-        loop.begin(batch)
-        placed = loop.place(data)
-        if evaluation is not None and validation is not None:
-            held = validation
-            check_batch = min(validation_batch_size or batch, held.rows)
-            evaluation.begin(check_batch)
-            placed_validation = evaluation.place(held)
-        self.stop_training = False
-        try:
-            hooks.call("on_train_begin", {})
-            with console.Progress(epochs, steps, level) as progress:
-                for epoch in range(initial_epoch, epochs):
-                    loop.start_epoch()
-                    self._hook(loop, hooks, "on_epoch_begin", epoch, {})
-                    progress.begin_epoch(epoch)
-                    order = self._order(compiled, data.rows, shuffle)
-                    self._run_epoch(loop, hooks, placed, order, batch, progress)
-                    logs = loop.logs()
-                    if evaluation is not None and validation is not None and (epoch + 1) % validation_freq == 0:
-                        evaluation.take_weights(loop)
-                        hooks.call("on_test_begin", {})
-                        found = evaluation.evaluate(placed_validation, validation.rows, check_batch)
-                        hooks.call("on_test_end", found)
-                        logs |= {f"val_{key}": value for key, value in found.items()}
-                    loop.commit()
-                    progress.end_epoch(logs)
-                    self._hook(loop, hooks, "on_epoch_end", epoch, logs)
-                    if self.stop_training:
-                        break
-            loop.commit()
-            hooks.call("on_train_end", {})
-        finally:
-            loop.commit()
-        return history
-
-    def _run_epoch(
-        self, loop: Loop, hooks: CallbackList, placed: Any, order: np.ndarray, batch: int, progress: Any
-    ) -> None:
-        watched = hooks.watches_batches
-        steps = -(-len(order) // batch)
-
-        def between(done: int) -> None:
-            if watched and done:
-                logs = loop.logs()
-                self._hook(loop, hooks, "on_train_batch_end", done - 1, logs)
-                hooks.call("on_batch_end", done - 1, logs)
-            if watched and done < steps:
-                self._hook(loop, hooks, "on_train_batch_begin", done, {})
-                hooks.call("on_batch_begin", done, {})
-            if done:
-                progress.update(done, loop.logs)
-
-        loop.run(placed, order, batch, single=watched, between=between)
-
-    def _hook(self, loop: Loop, hooks: CallbackList, name: str, *args: Any) -> None:
-        """Call a hook with the model's weights up to date; weights it sets are trained on."""
-        if len(hooks.items) > 1:
-            loop.commit()
-            hooks.call(name, *args)
-            loop.adopt()
-        else:
-            hooks.call(name, *args)
-
-    def _order(self: Self, compiled: Compiled, rows: int, shuffle: bool) -> np.ndarray:
-        if not shuffle:
-            return np.arange(rows, dtype=np.int32)
-        key = random.fold(random.key_from_seed(self.seed), "shuffle")
-        compiled.epochs += 1
-        return random.permutation(key, rows, step=compiled.epochs)
-
-    def _validation(self: Self, given: Any) -> Data:
-        if not isinstance(given, tuple | list) or len(given) not in (2, 3):
-            raise ShapeError("validation_data is (x, y) or (x, y, sample_weight).")
-        return prepare(self, *given, what="x of validation_data")
-
-    def _loop(self: Self, data: Data, *, training: bool) -> Loop:
-        """The programs for data of these shapes, made once."""
-        compiled = self._require_compiled()
-        for loop in self._loops:
-            if loop.training == training and loop.fits(data):
-                return loop
-        loop = Loop(self, compiled, data, training=training)
-        self._loops.append(loop)
-        return loop
-
-    # ---- evaluate, predict ----
 
     def evaluate(
-        self: Self,
+        self,
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
@@ -307,12 +283,11 @@ class Trainable:
         data = prepare(self, x, y, sample_weight)
         check_targets(self, compiled, data)
         hooks = CallbackList(callbacks, self, {"verbose": verbose})
-        hooks.call("on_test_begin", {})
         batch = min(_batch_size(batch_size), data.rows)
-        loop = self._loop(data, training=False)
+        hooks.call("on_test_begin", {})
+        loop = self.loop_for(data, training=False)
         loop.begin(batch)
-        level = 1 if verbose == "auto" else int(verbose)
-        with console.Progress(0, -(-data.rows // batch), level) as progress:
+        with console.Progress(0, -(-data.rows // batch), _level(verbose)) as progress:
             progress.begin_epoch(0)
             logs = loop.evaluate(loop.place(data), data.rows, batch)
             progress.end_epoch(logs)
@@ -320,7 +295,7 @@ class Trainable:
         return _results(logs, loop, return_dict)
 
     def predict(
-        self: Self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", callbacks: Any = None
+        self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", callbacks: Any = None
     ) -> np.ndarray:
         """The predictions for the rows, in inference mode, as one NumPy array.
 
@@ -330,54 +305,13 @@ class Trainable:
         data = prepare(self, x)
         hooks = CallbackList(callbacks, self, {"verbose": verbose})
         hooks.call("on_predict_begin", {})
-        backend = load_backend(self._backend_name())
-        batch = min(_batch_size(batch_size), data.rows)
-        parts = []
-        for at in range(0, data.rows, batch):
-            part = data.x[at : at + batch]
-            count = len(part)
-            if count < batch and self._keeps_rows_apart(data.x):
-                part = np.concatenate([part, np.repeat(part[:1], batch - count, 0)])
-            parts.append(self._predict_batch(backend, part)[:count])
+        predictions = inference.predict(self, data.x, min(_batch_size(batch_size), data.rows))
         hooks.call("on_predict_end", {})
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return predictions
 
-    def _keeps_rows_apart(self: Self, x: np.ndarray) -> bool:
-        cached = ("rows", x.shape[1:], x.dtype.name)
-        if cached not in self._functions:
-            spec = Spec((Rows(4), *x.shape[1:]), x.dtype.name)
-            program = lowering.trace_forward(self, spec, training=False, keyed=False).program
-            self._functions[cached] = mixing_equation(program) is None
-        return self._functions[cached]
-
-    def _predict_batch(self: Self, backend: Backend, x: np.ndarray) -> np.ndarray:
-        forward, run = self._function(backend, Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name), training=False)
-        with backend.scope(forward.program):
-            values = self._values_on(backend)
-            return backend.numpy(run(*values, backend.asarray(x, x.dtype.name))[0])
-
-    def _values_on(self: Self, backend: Backend) -> list[Any]:
-        """The values of the model's variables as arrays of `backend`, moved there once."""
-        values = []
-        for _, variable in self.named_weights():
-            value = variable._value
-            placed = backend.asarray(value if backend.owns(value) else _on_host(value), variable.dtype)
-            if placed is not value:
-                variable._value = placed
-            values.append(placed)
-        return values
-
-    def _function(self: Self, backend: Backend, x: Spec, *, training: bool) -> tuple[lowering.Forward, Any]:
-        cached = (backend.name, x, training)
-        if cached not in self._functions:
-            forward = lowering.trace_forward(self, x, training=training, keyed=training)
-            with backend.scope(forward.program):
-                self._functions[cached] = (forward, backend.compile(forward.program))
-        return self._functions[cached]
-
-    def predict_on_batch(self: Self, x: Any) -> np.ndarray:
+    def predict_on_batch(self, x: Any) -> np.ndarray:
         """The predictions for one batch, without any machinery around it."""
-        return self._predict_batch(load_backend(self._backend_name()), prepare(self, x).x)
+        return inference.predict_batch(self, load_backend(self.backend_name), prepare(self, x).x)
 
     def predict_classes(self, x: Any, batch_size: int | None = None, verbose: int | str = 0) -> np.ndarray:
         """The most probable class of each row (Keras 1's name for the argmax of `predict`)."""
@@ -390,32 +324,14 @@ class Trainable:
         deprecated("predict_proba", "predict")
         return self.predict(x, batch_size, verbose)
 
-    def _call_on_arrays(self: Self, inputs: Any, training: bool) -> Any:
-        """`model(x)`: the predictions as an array of the backend that owns x, else of the model's."""
-        owner = backend_of(inputs)
-        if owner is None:
-            inputs = prepare(self, inputs).x
-        elif not self.built:
-            self.build((None, *inputs.shape[1:]))
-        backend = owner or load_backend(self._backend_name())
-        spec = self.check_batch(spec_of(inputs))
-        forward, run = self._function(backend, spec, training=training)
-        with backend.scope(forward.program):
-            values = self._values_on(backend)
-            key = []
-            if training:
-                self._draws += 1
-                key = [random.fold(random.key_from_seed(self.seed), f"call {self._draws}")]
-            results = run(*values, backend.asarray(inputs, spec.dtype), *key)
-        named = self.named_weights()
-        for index, value in zip(forward.assigned, results[1:], strict=False):
-            named[index][1]._value = value
-        return results[0]
+    def layer_outputs(self, x: Any) -> dict[str, np.ndarray]:
+        """The output of every layer for a batch, in inference mode: {layer name: array}."""
+        return inference.layer_outputs(self, prepare(self, x))
 
     # ---- one batch ----
 
     def train_on_batch(
-        self: Self,
+        self,
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
@@ -423,26 +339,23 @@ class Trainable:
         return_dict: bool = False,
     ) -> Any:
         """One step on one batch; returns its loss (and metrics) before the step."""
-        data = prepare(self, x, y, sample_weight, class_weight)
-        return self._on_batch(data, return_dict, training=True)
+        return self._on_batch(prepare(self, x, y, sample_weight, class_weight), return_dict, training=True)
 
-    def test_on_batch(self: Self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch, in inference mode."""
         return self._on_batch(prepare(self, x, y, sample_weight), return_dict, training=False)
 
-    def _on_batch(self: Self, data: Data, return_dict: bool, *, training: bool) -> Any:
+    def _on_batch(self, data: Data, return_dict: bool, *, training: bool) -> Any:
         check_targets(self, self._require_compiled(), data)
-        loop = self._loop(data, training=training)
+        loop = self.loop_for(data, training=training)
         loop.begin(data.rows)
         order = np.arange(data.rows, dtype=np.int32)
         loop.run(loop.place(data), order, data.rows, single=True)
         loop.commit()
         return _results(loop.logs(), loop, return_dict)
 
-    # ---- gradients, layers ----
-
     def value_and_grad(
-        self: Self, x: Any, y: Any = None, training: bool = False, seed: int | None = None, backend: Any = None
+        self, x: Any, y: Any = None, training: bool = False, seed: int | None = None, backend: Any = None
     ) -> tuple[Any, dict[str, Any]]:
         """The loss of a batch, regularization included, and its gradients.
 
@@ -459,79 +372,13 @@ class Trainable:
         compiled = self._require_compiled()
         data = prepare(self, x, y)
         check_targets(self, compiled, data)
-        found = load_backend(backend or self._backend_name())
-        named = self.named_weights()
-        trained = {id(v) for v in compiled.trained(self)}
-        wrt = [i for i, (_, v) in enumerate(named) if id(v) in trained]
-        program = self._loss_program(compiled, data, training)
-        cached = ("gradients", found.name, program_key(data), training, tuple(wrt))
-        if cached not in self._functions:
-            differentiated = differentiate(program, wrt)
-            with found.scope(differentiated):
-                self._functions[cached] = found.compile(differentiated)
-        key = random.key_from_seed(self.seed if seed is None else seed)
-        with found.scope(program):
-            operands = [*self._values_on(found), *[found.asarray(a, a.dtype.name) for a in data.arrays]]
-            loss, *gradients = self._functions[cached](*operands, *([found.asarray(key, "uint32")] if training else []))
-        return loss, {named[i][0]: g for i, g in zip(wrt, gradients, strict=True)}
-
-    def _loss_program(self: Self, compiled: Compiled, data: Data, training: bool) -> Program:
-        named = self.named_weights()
-        with Trace() as trace:
-            inputs = [trace.input(v.spec) for _, v in named]
-            batch = [trace.input(Spec((Rows(data.rows), *a.shape[1:]), a.dtype.name)) for a in data.arrays]
-            key = trace.input(lowering.KEY) if training else None
-            scope = scoping.Scope(
-                dict(zip([v for _, v in named], inputs, strict=True)),
-                training=training,
-                key=key,
-                step=as_value(np.uint32(0)),
-                frozen=compiled.frozen,
-            )
-            y, mask = lowering.call_model(self, scope, batch[0])
-            loss: Any = None
-            if compiled.loss is not None and data.y is not None:
-                loss = compiled.loss(batch[1], y, mask=mask)
-            for penalty in lowering.penalties_of(self, scope):
-                loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
-            if loss is None:
-                raise ValueError("there is no loss: give `compile` one, or layers a regularizer.")
-            return trace.program([loss], [name for name, _ in named])
-
-    def layer_outputs(self: Self, x: Any) -> dict[str, np.ndarray]:
-        """The output of every layer for a batch, in inference mode: {layer name: array}."""
-        data = prepare(self, x)
-        backend = load_backend(self._backend_name())
-        named = self.named_weights()
-        with Trace() as trace:
-            inputs = [trace.input(v.spec) for _, v in named]
-            batch = trace.input(Spec((Rows(data.rows), *data.x.shape[1:]), data.x.dtype.name))
-            scope = scoping.Scope(dict(zip([v for _, v in named], inputs, strict=True)))
-            scope.layers.append(self)
-            with scoping.entered(scope):
-                value, outputs = ops.cast(batch, self.input_dtype), []
-                for layer in self.layers:
-                    value = layer(value)
-                    outputs.append(value)
-            program = trace.program([as_value(v) for v in outputs])
-        with backend.scope(program):
-            results = backend.compile(program)(*self._values_on(backend), backend.asarray(data.x, data.x.dtype.name))
-        return {name: backend.numpy(y) for name, y in zip(self.children, results, strict=True)}
+        found = load_backend(backend or self.backend_name)
+        number = self.seed if seed is None else seed
+        return gradients.value_and_grad(self, compiled, data, found, training=training, seed=number)
 
 
-def program_key(data: Data) -> tuple[Any, ...]:
-    """What tells the programs for two batches apart."""
-    return tuple((a.shape, a.dtype.name) for a in data.arrays)
-
-
-def _on_host(value: Any) -> Any:
-    from lamella.backend import to_numpy
-
-    return to_numpy(value)
-
-
-def _listed(items: Any) -> list[Any]:
-    return [] if items is None else list(items) if isinstance(items, Sequence) else [items]
+def _level(verbose: int | str) -> int:
+    return 1 if verbose == "auto" else int(verbose)
 
 
 def _batch_size(batch_size: int | None) -> int:

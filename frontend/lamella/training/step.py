@@ -19,8 +19,8 @@ from lamella.ops.control import replay
 from lamella.passes import differentiate
 
 if TYPE_CHECKING:
-    from lamella.models.sequential import Sequential
     from lamella.training.compiled import Compiled
+    from lamella.training.model import TrainableModel
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Layout:
         metrics: for each log key the names and initial values of its accumulators.
     """
 
-    def __init__(self, model: Sequential, compiled: Compiled, y: Spec | None, *, training: bool) -> None:
+    def __init__(self, model: TrainableModel, compiled: Compiled, y: Spec | None, *, training: bool) -> None:
         trained = {id(v) for v in compiled.trained(model)}
         named = model.named_weights()
         first = [(f"params/{n}", v) for n, v in named if id(v) in trained]
@@ -96,7 +96,9 @@ def rate_dtype(dtypes: Any) -> str:
     return promote("float32", *[d for d in dtypes if d.startswith(("float", "bfloat"))])
 
 
-def build_step(model: Sequential, compiled: Compiled, layout: Layout, batch: BatchSpecs, *, training: bool) -> StepProgram:
+def build_step(
+    model: TrainableModel, compiled: Compiled, layout: Layout, batch: BatchSpecs, *, training: bool
+) -> StepProgram:
     """The step program for batches of these specs.
 
     With `training` it returns new weights, optimizer state and metric accumulators; without, the accumulators only.
@@ -118,7 +120,9 @@ def build_step(model: Sequential, compiled: Compiled, layout: Layout, batch: Bat
         if training:
             new["step"] = ops.add(leaves["step"], np.uint32(1))
         names = [*layout.names, *[name for name, _ in batch.named], "rows"]
-        program = trace.program([as_value(new[n]) for n in layout.names] + list(gradients), names, layout.names if not gradients else ())
+        program = trace.program(
+            [as_value(new[n]) for n in layout.names] + list(gradients), names, layout.names if not gradients else ()
+        )
     trained = [name for name, _ in layout.variables[: layout.trained]]
     return StepProgram(
         program,
@@ -136,7 +140,7 @@ def _forward_inputs(layout: Layout, leaves: dict[str, Value], training: bool) ->
 
 
 def _forward(
-    model: Sequential, compiled: Compiled, layout: Layout, batch: BatchSpecs, *, training: bool
+    model: TrainableModel, compiled: Compiled, layout: Layout, batch: BatchSpecs, *, training: bool
 ) -> tuple[Program, list[str]]:
     """Loss, new layer state and new accumulators of one batch; and the names of the leaves after the loss."""
     with Trace() as trace:

@@ -1,0 +1,68 @@
+"""A model's loss on one batch, and its gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella import ops, random
+from lamella.backend import Backend
+from lamella.ir.builder import Trace, as_value
+from lamella.ir.program import Program
+from lamella.ir.spec import Rows, Spec
+from lamella.layers import scope as scoping
+from lamella.models import lowering
+from lamella.passes import differentiate
+from lamella.training.inference import values_on
+
+if TYPE_CHECKING:
+    from lamella.training.compiled import Compiled
+    from lamella.training.data import Data
+    from lamella.training.model import TrainableModel
+
+
+def value_and_grad(
+    model: TrainableModel, compiled: Compiled, data: Data, backend: Backend, *, training: bool, seed: int
+) -> tuple[Any, dict[str, Any]]:
+    """The loss of a batch, regularization included, and {path: gradient} of the trained weights."""
+    named = model.named_weights()
+    trained = {id(v) for v in compiled.trained(model)}
+    wrt = [i for i, (_, v) in enumerate(named) if id(v) in trained]
+    program = loss_program(model, compiled, data, training=training)
+    shapes = tuple((a.shape, a.dtype.name) for a in data.arrays)
+    cached = ("gradients", backend.name, shapes, training, tuple(wrt), id(compiled))
+    if cached not in model.functions:
+        differentiated = differentiate(program, wrt)
+        with backend.scope(differentiated):
+            model.functions[cached] = backend.compile(differentiated)
+    with backend.scope(program):
+        operands = [*values_on(model, backend), *[backend.asarray(a, a.dtype.name) for a in data.arrays]]
+        if training:
+            operands.append(backend.asarray(random.key_from_seed(seed), "uint32"))
+        loss, *gradients = model.functions[cached](*operands)
+    return loss, {named[i][0]: g for i, g in zip(wrt, gradients, strict=True)}
+
+
+def loss_program(model: TrainableModel, compiled: Compiled, data: Data, *, training: bool) -> Program:
+    """The compiled loss of one batch as a program of the variables, the batch, and in training a random key."""
+    named = model.named_weights()
+    with Trace() as trace:
+        inputs = [trace.input(v.spec) for _, v in named]
+        batch = [trace.input(Spec((Rows(data.rows), *a.shape[1:]), a.dtype.name)) for a in data.arrays]
+        scope = scoping.Scope(
+            dict(zip([v for _, v in named], inputs, strict=True)),
+            training=training,
+            key=trace.input(lowering.KEY) if training else None,
+            step=as_value(np.uint32(0)),
+            frozen=compiled.frozen,
+        )
+        y, mask = lowering.call_model(model, scope, batch[0])
+        loss: Any = None
+        if compiled.loss is not None and data.y is not None:
+            loss = compiled.loss(batch[1], y, mask=mask)
+        for penalty in lowering.penalties_of(model, scope):
+            loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
+        if loss is None:
+            raise ValueError("there is no loss: give `compile` one, or layers a regularizer.")
+        return trace.program([loss], [name for name, _ in named])

@@ -1,0 +1,113 @@
+"""Predictions: the model's call on arrays, batch by batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella import ops, random
+from lamella.backend import Backend, backend_of, load_backend, to_numpy
+from lamella.ir.builder import Trace, as_value
+from lamella.ir.spec import Rows, Spec, spec_of
+from lamella.layers import scope as scoping
+from lamella.models import lowering
+from lamella.passes import mixing_equation
+from lamella.training.data import Data, prepare
+
+if TYPE_CHECKING:
+    from lamella.training.model import TrainableModel
+
+
+def predict(model: TrainableModel, x: np.ndarray, batch: int) -> np.ndarray:
+    """The predictions for all rows, `batch` at a time; a short last batch is filled up where rows do not mix."""
+    backend = load_backend(model.backend_name)
+    parts = []
+    for at in range(0, len(x), batch):
+        part = x[at : at + batch]
+        count = len(part)
+        if count < batch and keeps_rows_apart(model, x):
+            part = np.concatenate([part, np.repeat(part[:1], batch - count, 0)])
+        parts.append(predict_batch(model, backend, part)[:count])
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def keeps_rows_apart(model: TrainableModel, x: np.ndarray) -> bool:
+    """Whether no operation of the model's inference lets rows influence each other."""
+    cached = ("rows", x.shape[1:], x.dtype.name)
+    if cached not in model.functions:
+        spec = Spec((Rows(4), *x.shape[1:]), x.dtype.name)
+        program = lowering.trace_forward(model, spec, training=False, keyed=False).program
+        model.functions[cached] = mixing_equation(program) is None
+    return model.functions[cached]
+
+
+def predict_batch(model: TrainableModel, backend: Backend, x: np.ndarray) -> np.ndarray:
+    """The predictions for one batch."""
+    forward, run = function_for(model, backend, Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name), training=False)
+    with backend.scope(forward.program):
+        return backend.numpy(run(*values_on(model, backend), backend.asarray(x, x.dtype.name))[0])
+
+
+def values_on(model: TrainableModel, backend: Backend) -> list[Any]:
+    """The values of the model's variables as arrays of `backend`, moved there once."""
+    values = []
+    for _, variable in model.named_weights():
+        value = variable._value
+        placed = backend.asarray(value if backend.owns(value) else to_numpy(value), variable.dtype)
+        if placed is not value:
+            variable._value = placed
+        values.append(placed)
+    return values
+
+
+def function_for(model: TrainableModel, backend: Backend, x: Spec, *, training: bool) -> tuple[lowering.Forward, Any]:
+    """The model's call on batches of `x`, compiled once."""
+    cached = (backend.name, x, training)
+    if cached not in model.functions:
+        forward = lowering.trace_forward(model, x, training=training, keyed=training)
+        with backend.scope(forward.program):
+            model.functions[cached] = (forward, backend.compile(forward.program))
+    return model.functions[cached]
+
+
+def call_on_arrays(model: TrainableModel, inputs: Any, training: bool) -> Any:
+    """`model(x)`: the predictions as an array of the backend that owns x, else of the model's."""
+    owner = backend_of(inputs)
+    if owner is None:
+        inputs = prepare(model, inputs).x
+    elif not model.built:
+        model.build((None, *inputs.shape[1:]))
+    backend = owner or load_backend(model.backend_name)
+    spec = model.check_batch(spec_of(inputs))
+    forward, run = function_for(model, backend, spec, training=training)
+    with backend.scope(forward.program):
+        key = []
+        if training:
+            model.calls += 1
+            key = [backend.asarray(random.fold(random.key_from_seed(model.seed), f"call {model.calls}"), "uint32")]
+        results = run(*values_on(model, backend), backend.asarray(inputs, spec.dtype), *key)
+    named = model.named_weights()
+    for index, value in zip(forward.assigned, results[1:], strict=False):
+        named[index][1]._value = value
+    return results[0]
+
+
+def layer_outputs(model: TrainableModel, data: Data) -> dict[str, np.ndarray]:
+    """The output of every layer for one batch, in inference mode."""
+    backend = load_backend(model.backend_name)
+    named = model.named_weights()
+    with Trace() as trace:
+        inputs = [trace.input(v.spec) for _, v in named]
+        batch = trace.input(Spec((Rows(data.rows), *data.x.shape[1:]), data.x.dtype.name))
+        scope = scoping.Scope(dict(zip([v for _, v in named], inputs, strict=True)))
+        scope.layers.append(model)
+        with scoping.entered(scope):
+            value, outputs = ops.cast(batch, model.input_dtype), []
+            for layer in model.layers:
+                value = layer(value)
+                outputs.append(value)
+        program = trace.program([as_value(v) for v in outputs])
+    with backend.scope(program):
+        results = backend.compile(program)(*values_on(model, backend), backend.asarray(data.x, data.x.dtype.name))
+        return {name: np.array(backend.numpy(y)) for name, y in zip(model.children, results, strict=True)}

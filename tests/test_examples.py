@@ -1,0 +1,58 @@
+"""Every example is a test: it runs on both backends, small, and says what it should."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(script, *arguments, backend, folder):
+    environment = {**os.environ, "LAMELLA_BACKEND": backend}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / script), *arguments],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_the_first_regression_finds_the_slope(backend, tmp_path):
+    if backend == "jax":
+        pytest.importorskip("jax")
+    out = run("first_regression.py", backend=backend, folder=tmp_path)
+    assert len(re.findall(r"^Epoch \d+/200 - .* - loss: ", out, re.M)) == 200
+    before = re.search(r"before: w = (-?[\d.]+), b = (-?[\d.]+)", out)
+    assert abs(float(before[1])) <= 0.05
+    assert float(before[2]) == 0
+    assert abs(float(re.search(r"after: w = (-?[\d.]+)", out)[1]) - 3) < 0.15
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_the_first_convnet_tells_stripes_apart(backend, tmp_path):
+    if backend == "jax":
+        pytest.importorskip("jax")
+    out = run("first_convnet.py", "--size", "40", "--rows", "64", "--epochs", "3", backend=backend, folder=tmp_path)
+    assert "val_accuracy" in out
+    assert float(re.search(r"test accuracy ([\d.]+)", out)[1]) >= 0.75
+
+
+def test_the_demo_shows_one_curve_on_two_backends(tmp_path):
+    pytest.importorskip("jax")
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    out = run("demo.py", "--picture", "digits.png", backend="numpy", folder=tmp_path)
+    assert float(re.search(r"largest difference of the two curves: ([\d.e+-]+)", out)[1]) < 1e-4
+    accuracies = [float(a) for a in re.findall(r"^ *(?:jax|numpy): test accuracy ([\d.]+), [\d.]+ s an epoch$", out, re.M)]
+    assert len(accuracies) == 2
+    assert min(accuracies) >= 0.97
+    assert (tmp_path / "digits.png").stat().st_size > 20_000
