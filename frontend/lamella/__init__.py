@@ -24,3 +24,12 @@ from lamella.models import Model as Model
 from lamella.models import Sequential as Sequential
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """`lamella.testing` and its tables of samples are imported when they are first asked for."""
+    if name == "testing":
+        import lamella.testing as testing
+
+        return testing
+    raise AttributeError(f"module 'lamella' has no attribute {name!r}")

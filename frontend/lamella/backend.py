@@ -86,7 +86,7 @@ class Backend:
         prepared = self.prepare(program)
 
         def run(*arrays: Any) -> Sequence[Any]:
-            return interpret.run(prepared, arrays, self.apply)
+            return own_results(interpret.run(prepared, arrays, self.apply), arrays)
 
         return run
 
@@ -163,6 +163,19 @@ class Backend:
     def supports_optimizer(self, optimizer: Any) -> bool:
         """Whether `compile` may take this foreign optimizer (JAX: an optax transformation)."""
         return False
+
+    def gradient_transformation(self, initial: Callable[..., Any], step: Callable[..., Any], name: str) -> Any:
+        """An update rule as an optimizer of the framework's own kind (JAX: an optax transformation).
+
+        Args:
+            initial: `(weights) -> {slot: arrays}`, on lists of arrays.
+            step: `(weights, gradients, {slot: arrays}, count) -> (changes, {slot: arrays})`.
+            name: the optimizer's name, for messages.
+
+        Raises:
+            BackendError: the framework has no such thing.
+        """
+        raise BackendError(f"backend {self.name!r} has no optimizers of its own.")
 
     def __repr__(self) -> str:
         return f"<lamella backend {self.name!r}>"
@@ -243,6 +256,19 @@ class Runner:
                 batch = [self.backend.asarray(a[index], s.dtype) for a, s in zip(data, specs[count:], strict=False)]
                 state = tuple(self._run(*state, *batch, self.backend.asarray(real, specs[-1].dtype))[:count])
         return state
+
+
+def own_results(results: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
+    """The results, copied where one of NumPy's arrays shares memory with an operand or with another result."""
+    taken = [x for x in operands if isinstance(x, np.ndarray)]
+    mine: list[Any] = []
+    for result in results:
+        if isinstance(result, np.ndarray):
+            if any(np.may_share_memory(result, x) for x in taken):
+                result = result.copy()
+            taken.append(result)
+        mine.append(result)
+    return mine
 
 
 _LOADED: dict[str, Backend] = {}

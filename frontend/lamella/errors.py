@@ -40,7 +40,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     options = sorted(set(known))
     match = difflib.get_close_matches(str(name).lower(), [o.lower() for o in options], n=1, cutoff=0.5)
     if match:
-        nearest = next(o for o in options if o.lower() == match[0])
+        nearest = [o for o in options if o.lower() == match[0]][-1]  # "mse" rather than "MSE"
         return f"did you mean {nearest!r}?"
     return "known names: " + ", ".join(repr(o) for o in options) + "."
 

@@ -1,4 +1,4 @@
-"""Random numbers drawn on the host: Threefry-2x32 in NumPy, the same bits as `ops.random_bits`.
+"""Random numbers drawn on the host, from the bits of `ops.random_bits`.
 
 Initial weights and orders are drawn here, once, for every backend. Everything but the process's own sequence of seeds
 is a pure function of a key: `uint32[2]`, made by `key_from_seed` and `fold`.
@@ -20,7 +20,7 @@ import numpy as np
 
 from lamella.ir import settings
 from lamella.ir.spec import dtype_name
-from lamella.ops.random_bits import FOLD, PARITY, ROTATIONS
+from lamella.ops.random_bits import fold_in, random_bits
 
 Key = np.ndarray
 """uint32[2]"""
@@ -35,23 +35,7 @@ def key_from_seed(seed: int) -> Key:
 def fold(key: Key, data: int | str) -> Key:
     """A new key from a key and a number below 2**32, or a text (its CRC-32): `ops.fold_in` on the host."""
     number = zlib.crc32(data.encode()) if isinstance(data, str) else int(data) & 0xFFFFFFFF
-    return np.array(threefry(key, FOLD, np.array([number], dtype=np.uint32)), dtype=np.uint32).reshape(2)
-
-
-def threefry(key: Key, high: int, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Threefry-2x32, 20 rounds, of the counters (high, low[i]) under `key`; two words a counter, uint32."""
-    first, second = np.uint32(key[0]), np.uint32(key[1])
-    keys = (first, second, first ^ second ^ np.uint32(PARITY))
-    with np.errstate(over="ignore"):  # the sums are modulo 2**32
-        x0 = np.full_like(low, np.uint32(high)) + keys[0]
-        x1 = low + keys[1]
-        for group in range(5):
-            for by in ROTATIONS[group % 2]:
-                x0 = x0 + x1
-                x1 = ((x1 << np.uint32(by)) | (x1 >> np.uint32(32 - by))) ^ x0
-            x0 = x0 + keys[(group + 1) % 3]
-            x1 = x1 + keys[(group + 2) % 3] + np.uint32(group + 1)
-    return x0, x1
+    return np.asarray(fold_in.bind(np.asarray(key, np.uint32), data=number))
 
 
 def bits(key: Key, shape: Sequence[int], step: int = 0) -> np.ndarray:
@@ -59,9 +43,8 @@ def bits(key: Key, shape: Sequence[int], step: int = 0) -> np.ndarray:
 
     Element i is word i % 2 of the block threefry(key, (step, i // 2)); it depends on its index only.
     """
-    count = math.prod(int(d) for d in shape)
-    words = threefry(key, step, np.arange(max(1, -(-count // 2)), dtype=np.uint32))
-    return np.stack(words, axis=1).reshape(-1)[:count].reshape(tuple(shape))
+    dims = tuple(int(d) for d in shape)
+    return np.asarray(random_bits.bind(np.asarray(key, np.uint32), np.asarray(step, np.uint32), shape=dims, bits=32))
 
 
 def uniform(key: Key, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = None) -> np.ndarray:
@@ -88,8 +71,31 @@ def truncated_normal(
 
 
 def permutation(key: Key, n: int, step: int = 0) -> np.ndarray:
-    """A random order of 0 ... n - 1 (int32): the stable sort of n words."""
-    return np.argsort(bits(key, (n,), step), kind="stable").astype(np.int32)
+    """A random order of 0 ... n - 1 (int32), one for each step; `Orders` draws many of them for the price of one."""
+    return Orders(key, n)[step]
+
+
+class Orders:
+    """Random orders of 0 ... n - 1, one a step: the stable sort of n words.
+
+    Orders of few rows are drawn many steps at a time: order `step` sorts row `step % k` of `bits(key, (k, n), step // k)`,
+    where k orders make up about 16,384 words.
+    """
+
+    def __init__(self, key: Key, n: int) -> None:
+        self.key, self.n = key, n
+        self.together = max(1, 16_384 // max(n, 1))
+        self._block: int | None = None
+        self._orders = np.zeros((0, n), np.int32)
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        """The order of `step`, int32 of length n."""
+        block, row = divmod(step, self.together)
+        if block != self._block:
+            words = bits(self.key, (self.together, self.n), block)
+            self._orders = np.argsort(words, axis=1, kind="stable").astype(np.int32)
+            self._block = block
+        return self._orders[row]
 
 
 def rounded(x: np.ndarray, dtype: Any = None) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from lamella.errors import TraceError
+from lamella.errors import LamellaError, TraceError
 from lamella.ir.spec import Shape, Spec
 
 ShapeRule = Callable[..., "Spec | tuple[Spec, ...]"]
@@ -129,6 +129,10 @@ def _bind(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     return builder.bind(op, operands, attrs)
 
 
+class ForeignCallError(LamellaError, ValueError):
+    """A JAX function was called on a symbolic value. No TypeError: JAX puts its own words in the place of those."""
+
+
 class Value:
     """A symbolic array: what a layer's `call` sees while it is traced. It has a spec and no numbers.
 
@@ -205,7 +209,7 @@ class Value:
     @property
     def __jax_array__(self) -> Any:
         # a property, because JAX asks whether there is one before it does anything else with an operand
-        raise TraceError(
+        raise ForeignCallError(
             f"A JAX function was called on a symbolic value ({self.spec}). Inside a layer's `call` use the function of the "
             "same name in `lamella.ops`, for instance `ops.tanh(x)` for `jnp.tanh(x)`."
         )

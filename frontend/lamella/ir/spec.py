@@ -33,6 +33,9 @@ DTYPES: dict[str, tuple[str, int]] = {
 
 Shape = tuple[int, ...]
 
+# NumPy works out a dtype's name anew at every look, for longer than a small op takes
+_NUMPY_NAMES = {np.dtype(name): name for name in DTYPES if name != "bfloat16"}
+
 
 def dtype_name(dtype: Any) -> str:
     """The name of a dtype given as a string, a NumPy dtype, or anything with a `name`.
@@ -42,6 +45,8 @@ def dtype_name(dtype: Any) -> str:
     """
     if isinstance(dtype, str) and dtype in DTYPES:
         return dtype
+    if isinstance(dtype, np.dtype) and dtype in _NUMPY_NAMES:
+        return _NUMPY_NAMES[dtype]
     name = getattr(dtype, "name", None)
     if not isinstance(name, str):
         try:

@@ -60,6 +60,7 @@ def _convert(x: Any, dtype: str) -> Any:
 
 def common_dtype(*xs: Any) -> str:
     """The dtype the operands meet in; scalars give way to arrays."""
+    xs = tuple(operand(x) for x in xs)  # a variable in mixed precision is read in another dtype than it is kept in
     strong = [_strong_dtype(x) for x in xs if not is_weak(x)]
     result = promote(*strong) if strong else None
     for x in xs:
@@ -98,8 +99,10 @@ def stretched(*tensors: Any) -> list[Any]:
     Next to a symbolic operand an array becomes a constant first, so that an equation repeats it: a scalar stays a scalar
     in the program, instead of a constant of the full shape.
     """
-    if current_trace() is not None and any(isinstance(t, Value) for t in tensors):
-        tensors = tuple(as_value(t) for t in tensors)
+    trace = current_trace()
+    if trace is not None and any(isinstance(t, Value) for t in tensors):
+        # a value of another trace is told before its shape is
+        tensors = tuple(trace.local(as_value(t)) for t in tensors)
     shape = broadcast_shape(*[tuple(t.shape) for t in tensors])
     return [broadcast_to(t, shape) for t in tensors]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella.errors import DTypeError, ShapeError
+from lamella.ir.builder import operand
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, spec_of
 from lamella.ops.coerce import as_tensor, broadcast_shape, broadcast_to, common_dtype, normalize_axis
@@ -77,6 +78,7 @@ def _operand_gradient(
 
 def matmul(x: Any, y: Any) -> Any:
     """x @ y by NumPy's rule: the last axis of x with the last but one of y, the leading axes broadcast."""
+    x, y = operand(x), operand(y)
     dtype = common_dtype(x, y)
     x, y = as_tensor(x, dtype), as_tensor(y, dtype)
     nx, ny = spec_of(x).ndim, spec_of(y).ndim
@@ -101,6 +103,7 @@ dot = matmul
 
 def tensordot(x: Any, y: Any, axes: int | Sequence[Any] = 2) -> Any:
     """Products summed over the last `axes` axes of x and the first of y, or over a pair of axis lists."""
+    x, y = operand(x), operand(y)
     dtype = common_dtype(x, y)
     x, y = as_tensor(x, dtype), as_tensor(y, dtype)
     nx, ny = spec_of(x).ndim, spec_of(y).ndim

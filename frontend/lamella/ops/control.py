@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from lamella.errors import ShapeError
 from lamella.ir import interpret
-from lamella.ir.builder import Trace, as_value, bind
+from lamella.ir.builder import Trace, as_value, at, bind
 from lamella.ir.program import Program, op
 from lamella.ir.spec import Spec, spec_of
 from lamella.ops.coerce import as_tensor
@@ -45,10 +46,11 @@ def _step_slice(x: Any, t: int) -> Any:
 
 
 def replay(program: Program, arguments: Sequence[Any]) -> list[Any]:
-    """Apply the equations of `program` to other operands, strictly."""
+    """Apply the equations of `program` to other operands, strictly; each keeps the layer it came from."""
 
     def apply(equation: Any, operands: Sequence[Any]) -> Sequence[Any]:
-        result = bind(equation.op, tuple(operands), equation.attrs)
+        with at(equation.where) if equation.where else nullcontext():
+            result = bind(equation.op, tuple(operands), equation.attrs)
         return result if isinstance(result, tuple) else (result,)
 
     return interpret.run(program, arguments, apply)

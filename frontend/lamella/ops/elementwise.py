@@ -387,7 +387,7 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=promoted)
 def clip(x: Spec, x_min: Spec, x_max: Spec) -> Spec:
-    """min(max(x, x_min), x_max); at a bound half of the gradient passes, as in Keras on JAX"""
+    """min(max(x, x_min), x_max); at a bound x and the bound get half of the gradient each, as in Keras on JAX"""
     _equal_specs(x, x_min)
     return _equal_specs(x, x_max)
 
@@ -399,10 +399,12 @@ def _(x: Any, x_min: Any, x_max: Any) -> Any:
 
 @clip.def_vjp
 def _(g: Any, y: Any, x: Any, x_min: Any, x_max: Any) -> Any:
-    from lamella.ops.comparison import less, where
+    from lamella.ops.comparison import equal, less, where
 
-    zero = _like(g, 0)
-    return clip_gradient.bind(g, x, x_min, x_max), where(less(x, x_min), g, zero), where(less(x_max, x), g, zero)
+    zero, half = _like(g, 0), multiply(g, _like(g, 0.5))
+    low = where(less(x, x_min), g, where(equal(x, x_min), half, zero))
+    high = where(less(x_max, x), g, where(equal(x, x_max), half, zero))
+    return clip_gradient.bind(g, x, x_min, x_max), low, high
 
 
 @op

@@ -31,7 +31,7 @@ def _(g: Any, y: Any, x: Any, indices: Any, *, axis: int) -> Any:
 
 @op(mandatory=True)
 def scatter_add(updates: Spec, indices: Spec, *, axis: int, size: int) -> Spec:
-    """Zeros with `size` entries along `axis`, to which each update is added at its index: the transpose of take"""
+    """Zeros with `size` entries along `axis`, to which each update is added at its index (moved to the nearest end)"""
     _indices(indices)
     if updates.shape[axis : axis + indices.ndim] != indices.shape:
         raise ShapeError(f"updates {updates} do not carry indices {indices} at axis {axis}.")

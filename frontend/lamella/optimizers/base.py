@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lamella import ops
+from lamella.backend import load_backend
 from lamella.errors import did_you_mean
 from lamella.ir.spec import numpy_dtype, promote, spec_of
 from lamella.names import deprecated, snake_case
@@ -299,9 +300,18 @@ class Optimizer:
         The state holds the slots and the count of steps; `update` needs the params. A learning rate that is a number is
         fixed when this is called.
         """
-        from lamella.optimizers.optax_bridge import transformation
+        rate = self.learning_rate
 
-        return transformation(self)
+        def initial(weights: Sequence[Any]) -> dict[str, list[np.ndarray]]:
+            return self.initial_slots([tuple(w.shape) for w in weights], [spec_of(w).dtype for w in weights])
+
+        def step(
+            weights: Sequence[Any], gradients: Sequence[Any], slots: Mapping[str, Sequence[Any]], count: Any
+        ) -> tuple[list[Any], dict[str, list[Any]]]:
+            updated, new = self.apply_gradients_program(weights, gradients, slots, count, rate)
+            return [ops.subtract(after, before) for after, before in zip(updated, weights, strict=True)], new
+
+        return load_backend("jax").gradient_transformation(initial, step, self.name)
 
     # ---- configuration ----
 

@@ -72,8 +72,9 @@ def _reduction(op: Op) -> Rule:
             kept = tuple(d for i, d in enumerate(shape) if i not in axes)
             y = op.bind(x, axes=long) if long else x
             return y if y.spec.shape == kept else p.reshape.bind(y, shape=kept)
-        inner = _made_by(op, x, producer)
-        if inner is not None:  # a reduction of a reduction is one
+        # a sum of a sum is one; a maximum of maxima is not, where its derivative is shared among ties
+        inner = _made_by(op, x, producer) if op is p.reduce_sum else None
+        if inner is not None:
             left = [i for i in range(inner.inputs[0].spec.ndim) if i not in inner.attrs["axes"]]
             return op.bind(inner.inputs[0], axes=tuple(sorted({*inner.attrs["axes"], *(left[a] for a in axes)})))
         inner = _made_by(p.reshape, x, producer)

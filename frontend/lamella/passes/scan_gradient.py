@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lamella.ir.builder import Trace, bind
+from lamella.ir.builder import Trace, at, bind
 from lamella.ir.program import Equation, Program, Value
 from lamella.ir.spec import Spec, is_float
 from lamella.ops import primitives as p
@@ -228,6 +228,7 @@ def _collect(rule: After, want: Callable[[Value], Value]) -> None:
 
 def _replay_into(environment: dict[Value, Value], equations: Sequence[Equation]) -> None:
     for equation in equations:
-        result = bind(equation.op, tuple(environment[v] for v in equation.inputs), equation.attrs)
+        with at(equation.where):
+            result = bind(equation.op, tuple(environment[v] for v in equation.inputs), equation.attrs)
         results = result if isinstance(result, tuple) else (result,)
         environment.update(zip(equation.outputs, results, strict=True))

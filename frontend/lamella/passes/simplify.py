@@ -128,7 +128,10 @@ def _identity(
     known: dict[Value, np.ndarray],
     spread: dict[Value, np.ndarray],
 ) -> Value | None:
-    """The operand that the equation returns unchanged, or None."""
+    """The operand that the equation returns unchanged, or None.
+
+    `stop_gradient` is none of these: the body of a loop, and what `jax.grad` is applied to, are simplified first.
+    """
     if name in _NEUTRAL:
         neutral, commutes = _NEUTRAL[name]
         left, right = (known.get(v, spread.get(v)) for v in inputs)
@@ -140,8 +143,6 @@ def _identity(
         return inputs[0] if attrs["dtype"] == inputs[0].spec.dtype else None
     elif name == "reshape":
         return inputs[0] if attrs["shape"] == inputs[0].spec.shape else None
-    elif name == "stop_gradient":
-        return inputs[0]
     elif name == "reduce_sum":
         return inputs[0] if not attrs["axes"] else None
     elif name == "concatenate":

@@ -136,9 +136,9 @@ def run_cases(backend: Backend, cases: Sequence[tuple[Tally, Case]]) -> None:
         with tally.check(case.label):
             for i, (value, array) in enumerate(zip(case.program.outputs, results, strict=True)):
                 require_spec(array, value.spec, f"output {i}")
-            case.verify(results)
             if faults:
                 raise AssertionError(faults[0])
+            case.verify(results)
 
 
 def _run(backend: Backend, cases: Sequence[Case]) -> list[tuple[list[np.ndarray], list[str]]]:
@@ -148,7 +148,7 @@ def _run(backend: Backend, cases: Sequence[Case]) -> list[tuple[list[np.ndarray]
     # rows at the ends of the number line divide by 0 on purpose
     with np.errstate(all="ignore"), backend.scope(program):
         compiled = backend.compile(program)
-        operands = [backend.asarray(a, s.dtype) for a, s in zip(arguments, program.input_specs, strict=True)]
+        operands = [backend.asarray(a.copy(), s.dtype) for a, s in zip(arguments, program.input_specs, strict=True)]
         before = [np.array(backend.numpy(x)) for x in operands]
         results = list(compiled(*operands))
         if len(results) != len(program.outputs):
@@ -162,6 +162,9 @@ def _run(backend: Backend, cases: Sequence[Case]) -> list[tuple[list[np.ndarray]
         faults: list[str] = []
         inputs = range(given, given := given + len(case.program.inputs))
         outputs = range(made, made := made + len(case.program.outputs))
+        for i, k in enumerate(inputs):
+            if not np.array_equal(after[k], before[k], equal_nan=after[k].dtype.kind == "f"):
+                faults.append(f"operand {i} was changed by the call.")
         for i, k in enumerate(outputs):
             if aliases(results[k], operands):
                 faults.append(f"output {i} shares memory with an operand.")
@@ -169,8 +172,5 @@ def _run(backend: Backend, cases: Sequence[Case]) -> list[tuple[list[np.ndarray]
                 faults.append(f"output {i} changed when the function was called again.")
             if not np.array_equal(again[k], arrays[k], equal_nan=again[k].dtype.kind == "f"):
                 faults.append(f"output {i} differs at a second call.")
-        for i, k in enumerate(inputs):
-            if not np.array_equal(after[k], before[k], equal_nan=after[k].dtype.kind == "f"):
-                faults.append(f"operand {i} was changed by the call.")
         found.append(([arrays[k] for k in outputs], faults))
     return found

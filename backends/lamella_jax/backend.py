@@ -1,0 +1,193 @@
+"""The backend: programs as functions of JAX arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from lamella.backend import Backend, Compiled, Runner, StepProgram
+from lamella.errors import DTypeError
+from lamella.ir.program import Equation, Op, Program
+from lamella.ir.spec import Spec, spec_of
+from lamella.passes import expand
+from lamella_jax import elementwise, lowerings
+from lamella_jax.optax_bridge import gradient_transformation
+from lamella_jax.runner import JaxRunner
+
+
+class JaxBackend(Backend):
+    """JAX on whatever device it finds: CPU, GPU or TPU."""
+
+    name = "jax"
+    kernels = lowerings.LOWERINGS
+
+    # ---- programs ----
+
+    def compile(self, program: Program) -> Compiled:
+        """`program` as a jitted function of its inputs to a tuple; 64-bit programs run under 64-bit types by themselves."""
+        prepared = self.prepare(program)
+        compiled = jax.jit(lambda *arrays: _outputs(prepared, arrays))
+        if not lowerings.holds_64_bits(prepared):
+            return compiled
+
+        def wide(*arrays: Any) -> Sequence[Any]:
+            with jax.enable_x64(True):
+                return compiled(*arrays)
+
+        return wide
+
+    def function(self, program: Program, optimize: bool = True) -> Compiled:
+        """`program` as a pure function that `jax.jit`, `grad`, `vmap`, optax, `shard_map` and `jax.export` may take.
+
+        Raises:
+            DTypeError: when it is called: the program holds 64-bit numbers and JAX's 64-bit types are off.
+        """
+        prepared = self.prepare(program) if optimize else expand(program, self.has, self.name)
+
+        def function(*arrays: Any) -> Sequence[Any]:
+            with self.calling(prepared):
+                specs = prepared.input_specs
+                return _outputs(prepared, [self._given(a, s) for a, s in zip(arrays, specs, strict=True)])
+
+        return function
+
+    def _given(self, array: Any, spec: Spec) -> Any:
+        return array if isinstance(array, jax.Array) else self.asarray(array, spec.dtype)
+
+    @contextmanager
+    def calling(self, program: Program) -> Iterator[None]:
+        """Refuse to run a 64-bit program with 64-bit types off: JAX would drop to 32 bits, and not say so.
+
+        Raises:
+            DTypeError: `program` holds 64-bit numbers and JAX's 64-bit types are off.
+        """
+        if lowerings.holds_64_bits(program):
+            _require_64_bits("this program holds 64-bit numbers")
+        yield
+
+    def apply(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
+        """The outputs of one equation."""
+        return lowerings.apply(equation, operands)
+
+    def evaluate(self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
+        """The outputs of `op` on arrays or tracers.
+
+        Raises:
+            DTypeError: an operand or a result is of 64 bits and JAX's 64-bit types are off.
+        """
+        specs = [spec_of(a) for a in arrays]
+        results = op.result_specs(specs, attrs)
+        if not _has_64_bits():
+            for spec in (*specs, *results):
+                if spec.dtype.endswith("64"):
+                    _require_64_bits(f"ops.{op.name} meets {spec}")
+        kernel = self.kernels.get(op) or op.definition
+        assert kernel is not None  # noqa: S101 - every mandatory op has a lowering
+        outputs = kernel(*[self.asarray(a, s.dtype) for a, s in zip(arrays, specs, strict=True)], **attrs)
+        return outputs if isinstance(outputs, tuple) else (outputs,)
+
+    # ---- arrays ----
+
+    def asarray(self, array: Any, dtype: str | None = None) -> jax.Array:
+        """A JAX array with the numbers of `array`; it never shares memory with a NumPy array."""
+        if isinstance(array, jax.Array):
+            return array if dtype is None or array.dtype == np.dtype(dtype) else elementwise.convert(array, dtype=dtype)
+        host = np.asarray(array)
+        if dtype is not None and host.dtype != np.dtype(dtype):
+            host = host.astype(np.dtype(dtype))
+        if host.dtype.itemsize == 8 and not _has_64_bits():
+            _require_64_bits(f"an array of {host.dtype.name} was given")
+        return jnp.array(host)
+
+    def fresh(self, array: np.ndarray, dtype: str) -> jax.Array:
+        """A new array that nobody else holds."""
+        return jnp.array(np.asarray(array).astype(np.dtype(dtype)))
+
+    def host_call(
+        self, function: Callable[[Any], Sequence[np.ndarray]], specs: Sequence[Spec], argument: Any
+    ) -> list[Any]:
+        """Arrays of `specs` computed by NumPy code; under `jit` and `vmap` the host is called when the result is needed."""
+        if not isinstance(argument, Tracer):
+            return super().host_call(function, specs, argument)
+        shapes = [jax.ShapeDtypeStruct(lowerings.integers(s.shape), np.dtype(s.dtype)) for s in specs]
+
+        def on_host(value: Any) -> list[np.ndarray]:
+            return [np.asarray(a, shape.dtype) for a, shape in zip(function(value), shapes, strict=True)]
+
+        return list(jax.pure_callback(on_host, shapes, argument, vmap_method="sequential"))
+
+    def key_words(self, key: Any) -> Any:
+        """The first two words of a key made by `jax.random.key`; None where it is no such key."""
+        if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.shape:
+            return None
+        return jax.random.key_data(key).ravel()[:2]
+
+    def numpy(self, array: Any) -> np.ndarray:
+        """The numbers of a JAX array; bfloat16, which NumPy lacks, comes as float32."""
+        host = np.asarray(array)
+        return host.astype(np.float32) if host.dtype == jnp.bfloat16 else host
+
+    def owns(self, array: Any) -> bool:
+        """Whether `array` is a JAX array or tracer."""
+        return isinstance(array, jax.Array)
+
+    @contextmanager
+    def scope(self, program: Program) -> Iterator[None]:
+        """JAX's 64-bit types, for this thread, where `program` holds a 64-bit number."""
+        if lowerings.holds_64_bits(program):
+            with jax.enable_x64(True):
+                yield
+        else:
+            yield
+
+    # ---- training ----
+
+    def runner(self, step: StepProgram) -> Runner:
+        """Many steps in one dispatch, with the data on the device."""
+        return JaxRunner(self, step)
+
+    def supports_optimizer(self, optimizer: Any) -> bool:
+        """Whether it is an optax transformation: a named tuple of `init` and `update`."""
+        return (
+            isinstance(optimizer, tuple)
+            and callable(getattr(optimizer, "init", None))
+            and callable(getattr(optimizer, "update", None))
+        )
+
+    def gradient_transformation(self, initial: Callable[..., Any], step: Callable[..., Any], name: str) -> Any:
+        """The rule as an `optax.GradientTransformation`; it works under `jax.jit`."""
+        return gradient_transformation(initial, step, name)
+
+
+def _outputs(program: Program, arrays: Sequence[Any]) -> tuple[Any, ...]:
+    # a constant that is an output is a NumPy array until here
+    return tuple(jnp.asarray(y) for y in lowerings.run(program, arrays))
+
+
+def _has_64_bits() -> bool:
+    """Whether JAX's 64-bit types are on, in this thread and scope."""
+    return jax.dtypes.canonicalize_dtype(np.int64) == np.int64
+
+
+def _require_64_bits(found: str) -> None:
+    """Refuse 64-bit numbers where JAX would make 32-bit ones of them.
+
+    Raises:
+        DTypeError: JAX's 64-bit types are off.
+    """
+    if not _has_64_bits():
+        raise DTypeError(
+            f"{found}, but JAX's 64-bit types are off here, so that results and gradients would silently be of 32 bits. "
+            "Call it, and jax.grad or jax.jit around it, inside `with jax.enable_x64(True):`."
+        )
+
+
+BACKEND = JaxBackend()
+
+__all__ = ["BACKEND", "JaxBackend"]

@@ -1,0 +1,353 @@
+"""Every op as a function of JAX arrays: `LOWERINGS`, and the loop that applies it to a program.
+
+The operands of an equation already agree in dtype and shape, so `jax.lax` is enough: nothing here promotes, and the
+result has exactly the dtype of the program. An op missing from the table is applied by its definition.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+
+from lamella.ir import interpret
+from lamella.ir.program import Equation, Op, Program
+from lamella.ops import primitives as p
+from lamella_jax import elementwise as e
+from lamella_jax import random_bits as r
+from lamella_jax import windows as w
+
+Array = Any
+Ints = tuple[int, ...]
+
+
+def integers(dims: Sequence[int]) -> Ints:
+    """Plain integers: a dimension of a program may remember that it counts batch rows."""
+    return tuple(int(d) for d in dims)
+
+
+# ---- contraction and reductions ---------------------------------------------------------------------------------------
+
+
+def contract(x: Array, y: Array, *, contracting: Any, batch: Any) -> Array:
+    """Products summed over the contracting axes; batch axes come first"""
+    return lax.dot_general(x, y, (contracting, batch), preferred_element_type=x.dtype)
+
+
+def reduce_sum(x: Array, *, axes: Ints) -> Array:
+    """The sum over `axes`; 16-bit floats are added up in float32 and rounded once"""
+    if x.dtype.itemsize == 2 and e.is_float(x):
+        return lax.convert_element_type(lax.reduce_sum(lax.convert_element_type(x, np.float32), axes), x.dtype)
+    return lax.reduce_sum(x, axes)
+
+
+def argmax(x: Array, *, axis: int) -> Array:
+    """The int32 index of the first maximum"""
+    if x.dtype == np.bool_:
+        x = lax.convert_element_type(x, np.uint8)
+    return lax.argmax(x, axis, np.int32)
+
+
+# ---- shapes -----------------------------------------------------------------------------------------------------------
+
+
+def reshape(x: Array, *, shape: Ints) -> Array:
+    """The same elements under another shape"""
+    return lax.reshape(x, integers(shape))
+
+
+def transpose(x: Array, *, permutation: Ints) -> Array:
+    """Axis i of the result is axis permutation[i] of x"""
+    return lax.transpose(x, permutation)
+
+
+def broadcast(x: Array, *, shape: Ints, axes: Ints) -> Array:
+    """Axis i of x becomes axis axes[i]"""
+    return lax.broadcast_in_dim(x, integers(shape), axes)
+
+
+def slice_(x: Array, *, start: Ints, stop: Ints, strides: Ints) -> Array:
+    """Entries start, start + stride, ... below stop of every axis"""
+    return lax.slice(x, integers(start), integers(stop), integers(strides))
+
+
+def pad(x: Array, *, low: Ints, high: Ints, interior: Ints, value: float) -> Array:
+    """Entries of `value` before, after and between"""
+    return lax.pad(x, e.like(x, value), list(zip(*map(integers, (low, high, interior)), strict=True)))
+
+
+def concatenate(*xs: Array, axis: int) -> Array:
+    """The operands one after the other"""
+    return lax.concatenate(xs, axis)
+
+
+def split(x: Array, *, sizes: Ints, axis: int) -> tuple[Array, ...]:
+    """Consecutive parts along `axis`"""
+    return tuple(lax.split(x, integers(sizes), axis))
+
+
+def reverse(x: Array, *, axes: Ints) -> Array:
+    """The order along `axes` reversed"""
+    return lax.rev(x, axes)
+
+
+def iota(*, shape: Ints, dtype: str, axis: int) -> Array:
+    """Every entry is its index along `axis`"""
+    return lax.broadcasted_iota(np.dtype(dtype), integers(shape), axis)
+
+
+# ---- indexing ---------------------------------------------------------------------------------------------------------
+
+
+def _clamped(indices: Array, size: int) -> Array:
+    """int32 indices within [0, size)."""
+    if size - 1 <= np.iinfo(indices.dtype).max:
+        indices = lax.min(indices, e.like(indices, size - 1))
+    return lax.convert_element_type(lax.max(indices, e.like(indices, 0)), np.int32)
+
+
+def take(x: Array, indices: Array, *, axis: int) -> Array:
+    """Entries at `indices` along `axis`, moved to the nearest end where they are outside"""
+    n, rank = indices.ndim, x.ndim
+    start = lax.expand_dims(_clamped(indices, x.shape[axis]), (n,))
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=(*range(axis), *range(axis + n, rank + n - 1)),
+        collapsed_slice_dims=(axis,),
+        start_index_map=(axis,),
+    )
+    sizes = tuple(1 if i == axis else d for i, d in enumerate(x.shape))
+    return lax.gather(x, start, numbers, sizes, mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS)
+
+
+def scatter_add(updates: Array, indices: Array, *, axis: int, size: int) -> Array:
+    """Zeros to which each update is added at its index: the transpose of take"""
+    n, rank = indices.ndim, updates.ndim
+    shape = (*updates.shape[:axis], int(size), *updates.shape[axis + n :])
+    numbers = lax.ScatterDimensionNumbers(
+        update_window_dims=(*range(axis), *range(axis + n, rank)),
+        inserted_window_dims=(axis,),
+        scatter_dims_to_operand_dims=(axis,),
+    )
+    return lax.scatter_add(
+        lax.full(shape, 0, updates.dtype),
+        lax.expand_dims(_clamped(indices, int(size)), (n,)),
+        updates,
+        numbers,
+        mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
+    )
+
+
+# ---- softmax ----------------------------------------------------------------------------------------------------------
+
+
+def _spread(x: Array, shape: Ints, axis: int) -> Array:
+    return lax.broadcast_in_dim(x, shape, [i for i in range(len(shape)) if i != axis])
+
+
+def softmax(x: Array, *, axis: int) -> Array:
+    """exp(x) / sum(exp(x)), shifted by the maximum"""
+
+    @jax.custom_jvp
+    def value(x: Array) -> Array:
+        shifted = lax.exp(lax.sub(x, _spread(lax.reduce_max(x, (axis,)), x.shape, axis)))
+        return lax.div(shifted, _spread(reduce_sum(shifted, axes=(axis,)), x.shape, axis))
+
+    @value.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        y, (t,) = value(*primals), tangents
+        return y, lax.mul(y, lax.sub(t, _spread(reduce_sum(lax.mul(t, y), axes=(axis,)), y.shape, axis)))
+
+    return value(x)
+
+
+def log_softmax(x: Array, *, axis: int) -> Array:
+    """x - log(sum(exp(x))), shifted by the maximum"""
+
+    @jax.custom_jvp
+    def value(x: Array) -> Array:
+        shifted = lax.sub(x, _spread(lax.reduce_max(x, (axis,)), x.shape, axis))
+        return lax.sub(shifted, _spread(lax.log(reduce_sum(lax.exp(shifted), axes=(axis,))), x.shape, axis))
+
+    @value.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        y, (t,) = value(*primals), tangents
+        return y, lax.sub(t, _spread(reduce_sum(lax.mul(lax.exp(y), t), axes=(axis,)), y.shape, axis))
+
+    return value(x)
+
+
+# ---- ops that hold a program ------------------------------------------------------------------------------------------
+
+
+def scan(*operands: Array, body: Program, consts: int, carries: int, length: int, reverse: bool) -> tuple[Array, ...]:
+    """A loop over time: `jax.lax.scan`, with the loop-invariant operands outside the carry"""
+    # inside `shard_map` a carry that starts the same everywhere (zeros) differs after the first step
+    operands = e.aligned(*operands)
+    fixed = operands[:consts]
+
+    def step(carry: Sequence[Array], slices: Sequence[Array]) -> tuple[Any, Any]:
+        results = run(body, [*fixed, *carry, *slices])
+        return tuple(results[:carries]), tuple(results[carries:])
+
+    carry, stacked = lax.scan(
+        step,
+        tuple(operands[consts : consts + carries]),
+        tuple(operands[consts + carries :]),
+        length=int(length),
+        reverse=reverse,
+    )
+    return (*carry, *stacked)
+
+
+def foreach(*operands: Array, body: Program, tensors: int, groups: int) -> tuple[Array, ...]:
+    """The elementwise rule tensor by tensor: XLA makes one loop of it for each"""
+    scalars = operands[groups * tensors :]
+    columns = [
+        _elementwise(body, [*[operands[g * tensors + i] for g in range(groups)], *scalars]) for i in range(tensors)
+    ]
+    return tuple(column[result] for result in range(len(body.outputs)) for column in columns)
+
+
+def _elementwise(body: Program, arguments: Sequence[Array]) -> list[Array]:
+    """A program of scalars on tensors of one shape and scalars, which are spread where they meet a tensor."""
+    full = max((np.shape(x) for x in arguments), key=len)
+
+    def spread(x: Array, shape: Ints) -> Array:
+        return x if np.shape(x) == shape else lax.broadcast(x, shape)
+
+    def on_one_shape(equation: Equation, arrays: Sequence[Array]) -> Sequence[Array]:
+        shape = max((np.shape(x) for x in arrays), key=len, default=())
+        return apply(equation, [spread(x, shape) for x in arrays])
+
+    return [spread(y, full) for y in interpret.run(body, arguments, on_one_shape)]
+
+
+# ---- the table --------------------------------------------------------------------------------------------------------
+
+LOWERINGS: dict[Op, Callable[..., Any]] = {
+    # elementwise
+    p.add: lax.add,
+    p.subtract: lax.sub,
+    p.multiply: lax.mul,
+    p.divide: lax.div,
+    p.remainder: e.remainder,
+    p.floor_divide: e.floor_divide,
+    p.power: e.power,
+    p.maximum: lax.max,
+    p.minimum: lax.min,
+    p.negative: lax.neg,
+    p.exp: lax.exp,
+    p.expm1: lax.expm1,
+    p.log: lax.log,
+    p.log1p: lax.log1p,
+    p.sqrt: lax.sqrt,
+    p.tanh: lax.tanh,
+    p.sin: lax.sin,
+    p.cos: lax.cos,
+    p.abs: e.absolute,
+    p.sign: lax.sign,
+    p.floor: lax.floor,
+    p.round: e.round_half_even,
+    p.stop_gradient: lax.stop_gradient,
+    p.convert: e.convert,
+    p.clip: e.clip,
+    p.clip_gradient: e.clip_gradient,
+    p.relu: e.relu,
+    p.relu_gradient: e.relu_gradient,
+    p.sigmoid: e.sigmoid,
+    p.softplus: e.softplus,
+    p.erf: lax.erf,
+    # comparisons and bits
+    p.equal: lax.eq,
+    p.less: lax.lt,
+    p.less_equal: lax.le,
+    p.bitwise_and: lax.bitwise_and,
+    p.bitwise_or: lax.bitwise_or,
+    p.bitwise_xor: lax.bitwise_xor,
+    p.bitwise_not: lax.bitwise_not,
+    p.left_shift: e.left_shift,
+    p.right_shift: e.right_shift,
+    p.select: lax.select,
+    # contraction and reductions
+    p.contract: contract,
+    p.reduce_sum: reduce_sum,
+    p.reduce_max: lambda x, *, axes: lax.reduce_max(x, axes),
+    p.reduce_min: lambda x, *, axes: lax.reduce_min(x, axes),
+    p.argmax: argmax,
+    p.softmax: softmax,
+    p.log_softmax: log_softmax,
+    # shapes
+    p.reshape: reshape,
+    p.transpose: transpose,
+    p.broadcast: broadcast,
+    p.slice: slice_,
+    p.pad: pad,
+    p.concatenate: concatenate,
+    p.split: split,
+    p.reverse: reverse,
+    p.iota: iota,
+    # indexing and random bits
+    p.take: take,
+    p.scatter_add: scatter_add,
+    p.random_bits: r.random_bits,
+    p.fold_in: r.fold_in,
+    # windows
+    p.convolve: w.convolve,
+    p.convolve_input_gradient: w.convolve_input_gradient,
+    p.convolve_kernel_gradient: w.convolve_kernel_gradient,
+    p.max_pool: w.max_pool,
+    p.max_pool_gradient: w.max_pool_gradient,
+    p.average_pool: w.average_pool,
+    p.average_pool_gradient: w.average_pool_gradient,
+    # control
+    p.scan: scan,
+    p.foreach: foreach,
+}
+"""What computes each op: `(*operands, **attributes) -> array`, or a tuple of them for an op with several outputs."""
+
+
+def constant(value: np.ndarray, dtype: str) -> Array:
+    """The array of a `constant` equation. It stays NumPy's: inside `jit` it becomes a literal of the jaxpr."""
+    return np.asarray(value, np.dtype(dtype))
+
+
+def apply(equation: Equation, operands: Sequence[Array]) -> Sequence[Array]:
+    """The outputs of one equation, under the name of the layer it came from."""
+    if equation.op is p.constant:
+        return (constant(equation.attrs["value"], equation.attrs["dtype"]),)
+    lowering = LOWERINGS.get(equation.op) or equation.op.definition
+    assert lowering is not None  # noqa: S101 - `prepare` has refused mandatory ops without a lowering
+    if equation.where:
+        with jax.named_scope(equation.where):
+            result = lowering(*operands, **equation.attrs)
+    else:
+        result = lowering(*operands, **equation.attrs)
+    return result if isinstance(result, tuple) else (result,)
+
+
+def run(program: Program, arguments: Sequence[Array]) -> list[Array]:
+    """The outputs of `program`, equation by equation."""
+    return interpret.run(program, arguments, apply)
+
+
+_WIDE: weakref.WeakKeyDictionary[Program, bool] = weakref.WeakKeyDictionary()
+"""What `holds_64_bits` found: it is asked at every call."""
+
+
+def holds_64_bits(program: Program) -> bool:
+    """Whether a value of `program` needs JAX's 64-bit types."""
+    found = _WIDE.get(program)
+    if found is None:
+        values = itertools.chain(program.inputs, *[e.outputs for e in program.equations])
+        bodies = (a for e in program.equations for a in e.attrs.values() if isinstance(a, Program))
+        found = any(v.spec.dtype.endswith("64") for v in values) or any(map(holds_64_bits, bodies))
+        _WIDE[program] = found
+    return found
+
+
+__all__ = ["LOWERINGS", "apply", "constant", "holds_64_bits", "run"]

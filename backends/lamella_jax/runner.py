@@ -1,0 +1,156 @@
+"""Training on JAX: the data lies on the device, and one dispatch runs many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lamella.backend import Runner, State, StepProgram
+from lamella_jax import elementwise, lowerings
+
+if TYPE_CHECKING:
+    from lamella_jax.backend import JaxBackend
+
+_ENTRIES = 16384
+"""About so many row numbers go up with a dispatch: enough that it costs nothing a step, few enough to pad freely."""
+
+
+class JaxRunner(Runner):
+    """Runs a chunk as a loop on the device, whose number of turns is an operand: one compilation serves every chunk.
+
+    The row numbers come in a matrix of a fixed height, padded below; a longer chunk takes several dispatches. So chunks
+    of 57, 57, 56 and 1 steps share one compiled function, and since every step runs in the same loop body, the numbers
+    do not depend on how steps are cut into chunks. Where only single steps are ever run (`train_on_batch`), the matrix
+    has one line. The state is not donated: after an error or Ctrl-C the state before is whole.
+
+    With a foreign optimizer (an optax transformation) the leaves of its state follow the program's own in the state tuple.
+
+    Attributes:
+        foreign_names: a path for every leaf of the foreign optimizer's state, "foreign/0/mu/dense/kernel" and so on.
+    """
+
+    def __init__(self, backend: JaxBackend, step: StepProgram) -> None:
+        self.backend = backend
+        self.step = step
+        self._count = len(step.state_names)
+        self._program = backend.prepare(step.program)
+        self._tall: set[Any] = set()
+        self._foreign: Any = None
+        self.foreign_names: tuple[str, ...] = ()
+        trained = {step.state_names.index(name): i for i, name in enumerate(step.gradient_names)}
+        self._trained = trained if step.foreign_optimizer is not None else {}
+        self._fixed = tuple(i for i, same in enumerate(step.invariant) if same and i not in self._trained)
+        self._varying = tuple(i for i in range(self._count) if i not in self._fixed)
+        if step.foreign_optimizer is not None:
+            with backend.scope(step.program):
+                specs = step.program.input_specs
+                params = {
+                    step.state_names[i]: jax.ShapeDtypeStruct(tuple(map(int, specs[i].shape)), np.dtype(specs[i].dtype))
+                    for i in self._trained
+                }
+                paths, self._foreign = jax.tree_util.tree_flatten_with_path(
+                    jax.eval_shape(step.foreign_optimizer.init, params)
+                )
+                self.foreign_names = tuple(
+                    f"foreign/{jax.tree_util.keystr(p, simple=True, separator='/')}" for p, _ in paths
+                )
+        self._chunk = jax.jit(self._steps)
+
+    # ---- the contract ----
+
+    def load(self, leaves: Sequence[Any]) -> State:
+        """The state of these leaves; the foreign optimizer's own are made where they are not given."""
+        specs = self.step.program.input_specs[: self._count]
+        with self.backend.scope(self.step.program):
+            own = [self.backend.asarray(a, s.dtype) for a, s in zip(leaves, specs, strict=False)]
+            rest = [self.backend.asarray(a) for a in leaves[self._count :]]
+            if self._foreign is not None and not rest:
+                params = {self.step.state_names[i]: own[i] for i in self._trained}
+                rest = jax.tree.leaves(self.step.foreign_optimizer.init(params))
+            return (*own, *rest)
+
+    def place(self, arrays: Sequence[Any]) -> Any:
+        """Copy the data to the device, once for many chunks.
+
+        What is wider than the program wants (float64 features, int64 labels) is narrowed first; what is narrower
+        (uint8 pictures) stays so, and each batch is widened in the loop.
+        """
+        specs = self.step.program.input_specs[self._count :]
+        with self.backend.scope(self.step.program):
+            placed = []
+            for array, spec in zip(arrays, specs, strict=False):
+                wide = np.dtype(array.dtype).itemsize >= np.dtype(spec.dtype).itemsize
+                placed.append(self.backend.asarray(array, spec.dtype if wide else None))
+            return tuple(placed)
+
+    def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
+        """Run one step for every line of `indices`; returns at once, the device goes on working."""
+        steps, batch = indices.shape
+        shapes = (batch, *[a.shape for a in data])
+        height = min(max(_ENTRIES // max(batch, 1), 16), 512)
+        if steps == 1 and shapes not in self._tall:
+            height = 1
+        else:
+            self._tall.add(shapes)
+        fixed = tuple(state[i] for i in self._fixed)
+        varying = (*[state[i] for i in self._varying], *state[self._count :])
+        with self.backend.scope(self.step.program):
+            dtype = np.dtype(self.step.program.input_specs[-1].dtype)
+            for start in range(0, steps, height):
+                turns = min(height, steps - start)
+                numbers = np.zeros((height, batch), np.int32)
+                numbers[:turns] = indices[start : start + turns]
+                real = np.zeros((height, batch), dtype)
+                real[:turns] = rows[start : start + turns]
+                varying = self._chunk(varying, fixed, data, numbers, real, np.int32(turns))
+        result = dict(zip((*self._varying, *self._fixed), (*varying[: len(self._varying)], *fixed), strict=True))
+        return (*[result[i] for i in range(self._count)], *varying[len(self._varying) :])
+
+    def wait(self, state: State) -> None:
+        """Return when the device has computed `state`."""
+        jax.block_until_ready(state)
+
+    # ---- what is compiled ----
+
+    def _steps(self, varying: Any, fixed: Any, data: Any, numbers: Any, real: Any, turns: Any) -> Any:
+        specs = self.step.program.input_specs[self._count :]
+
+        def step(turn: Any, varying: Any) -> Any:
+            line = lax.dynamic_index_in_dim(numbers, turn, keepdims=False)
+            batch = [
+                elementwise.convert(lowerings.take(a, line, axis=0), dtype=s.dtype)
+                for a, s in zip(data, specs[:-1], strict=True)
+            ]
+            present = lax.dynamic_index_in_dim(real, turn, keepdims=False)
+            return self._step(varying, fixed, batch, present)
+
+        return lax.fori_loop(np.int32(0), turns, step, varying)
+
+    def _step(self, varying: Any, fixed: Any, batch: Sequence[Any], present: Any) -> Any:
+        place = {
+            i: x for i, x in zip((*self._varying, *self._fixed), (*varying[: len(self._varying)], *fixed), strict=True)
+        }
+        state = [place[i] for i in range(self._count)]
+        outputs = [jnp.asarray(y) for y in lowerings.run(self._program, [*state, *batch, present])]
+        after, gradients = outputs[: self._count], outputs[self._count :]
+        rest = varying[len(self._varying) :]
+        if self._foreign is not None:
+            rest = self._foreign_update(after, gradients, rest)
+        return (*[after[i] for i in self._varying], *rest)
+
+    def _foreign_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
+        """Let the foreign optimizer turn the gradients into updates; `after` gets the new weights."""
+        names = self.step.state_names
+        params = {names[i]: after[i] for i in self._trained}
+        slopes = {names[i]: gradients[n] for i, n in self._trained.items()}
+        before = jax.tree.unflatten(self._foreign, leaves)
+        updates, new = self.step.foreign_optimizer.update(slopes, before, params)
+        for i in self._trained:
+            after[i] = lax.convert_element_type(jnp.add(params[names[i]], updates[names[i]]), after[i].dtype)
+        # a loop keeps the dtypes of what it carries, whatever the transformation's arithmetic made of them
+        return [lax.convert_element_type(y, x.dtype) for x, y in zip(leaves, jax.tree.leaves(new), strict=True)]

@@ -1,0 +1,130 @@
+"""The kernel table: for every op NumPy computes itself, `kernel(*arrays, **attributes) -> array(s)`.
+
+The plain kernels here are the backend's meaning: eager ops and `optimize=False` call them one by one. The compiler has
+faster ways of saying the same for most of them (`lowering`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.ir.builder import constant
+from lamella.ir.program import Equation, Op
+from lamella.ir.spec import numpy_dtype
+from lamella.ops import primitives as p
+from lamella_numpy import control, elementwise, shaping
+
+UFUNCS: dict[Op, np.ufunc] = {
+    p.add: np.add,
+    p.subtract: np.subtract,
+    p.multiply: np.multiply,
+    p.divide: np.divide,
+    p.remainder: np.remainder,
+    p.power: np.power,
+    p.maximum: np.maximum,
+    p.minimum: np.minimum,
+    p.negative: np.negative,
+    p.exp: np.exp,
+    p.expm1: np.expm1,
+    p.log: np.log,
+    p.log1p: np.log1p,
+    p.sqrt: np.sqrt,
+    p.tanh: np.tanh,
+    p.sin: np.sin,
+    p.cos: np.cos,
+    p.abs: np.absolute,
+    p.sign: np.sign,
+    p.floor: np.floor,
+    p.round: np.rint,
+    p.equal: np.equal,
+    p.less: np.less,
+    p.less_equal: np.less_equal,
+    p.bitwise_and: np.bitwise_and,
+    p.bitwise_or: np.bitwise_or,
+    p.bitwise_xor: np.bitwise_xor,
+    p.bitwise_not: np.invert,
+    p.left_shift: np.left_shift,
+    p.right_shift: np.right_shift,
+}
+"""Ops that are one NumPy ufunc, which keeps the dtype of equal operands."""
+
+
+def apply(equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
+    """The outputs of one equation on arrays; a bfloat16 output is rounded after the kernel."""
+    if equation.op is constant:
+        results: Any = (constant_array(equation),)
+    else:
+        compute = KERNELS.get(equation.op, equation.op.definition)
+        assert compute is not None  # noqa: S101 - a mandatory op has a kernel, the others a definition
+        results = compute(*operands, **equation.attrs)
+        results = results if isinstance(results, tuple) else (results,)
+    if any(v.spec.dtype == "bfloat16" for v in equation.outputs):
+        pairs = zip(results, equation.outputs, strict=True)
+        results = tuple(elementwise.bfloat16(y) if v.spec.dtype == "bfloat16" else y for y, v in pairs)
+    return results
+
+
+def constant_array(equation: Equation) -> np.ndarray[Any, Any]:
+    """The value of a `constant` equation in the dtype it is stored in."""
+    dtype = equation.attrs["dtype"]
+    array = np.asarray(equation.attrs["value"], numpy_dtype(dtype))
+    return elementwise.bfloat16(array) if dtype == "bfloat16" else array
+
+
+KERNELS: dict[Op, Callable[..., Any]] = {
+    **UFUNCS,
+    p.convert: elementwise.convert,
+    p.select: elementwise.select,
+    p.relu: elementwise.relu,
+    p.relu_gradient: elementwise.relu_gradient,
+    p.sigmoid: elementwise.sigmoid,
+    p.softplus: elementwise.softplus,
+    p.softmax: elementwise.softmax,
+    p.log_softmax: elementwise.log_softmax,
+    p.reduce_sum: elementwise.reduce_sum,
+    p.reduce_max: elementwise.reduce_max,
+    p.reduce_min: elementwise.reduce_min,
+    p.argmax: elementwise.argmax,
+    p.reshape: shaping.reshape,
+    p.transpose: shaping.transpose,
+    p.broadcast: shaping.broadcast,
+    p.slice: shaping.slice_,
+    p.pad: shaping.pad,
+    p.concatenate: shaping.concatenate,
+    p.split: shaping.split,
+    p.reverse: shaping.reverse,
+    p.iota: shaping.iota,
+    p.take: shaping.take,
+    p.scatter_add: shaping.scatter_add,
+    p.contract: shaping.contract,
+    p.scan: control.make_scan(apply),
+    p.foreach: control.make_foreach(apply),
+}
+
+
+def _optional(module: str, *names: str) -> None:
+    try:
+        found = importlib.import_module(f"lamella_numpy.{module}")
+    except ImportError:
+        return
+    for name in names:
+        if hasattr(found, name):
+            KERNELS[getattr(p, name)] = getattr(found, name)
+
+
+_optional(
+    "window",
+    "convolve",
+    "convolve_input_gradient",
+    "convolve_kernel_gradient",
+    "max_pool",
+    "max_pool_gradient",
+    "average_pool",
+    "average_pool_gradient",
+)
+_optional("random_bits", "random_bits", "fold_in")
+_optional("indexing", "scatter_add")

@@ -1,0 +1,290 @@
+"""Lowering rules of the ops that hold a program: `scan` becomes a loop, `foreach` passes over flat vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lamella.ir.builder import trace
+from lamella.ir.program import Equation, Op, Program, Value
+from lamella.ir.spec import Spec, numpy_dtype
+from lamella.ops import primitives as p
+from lamella.ops.control import elementwise_replay
+from lamella.passes import simplify
+from lamella_numpy import places
+from lamella_numpy.lowering import Lowering, Rule, dims
+from lamella_numpy.places import Loop, Place, Thing
+
+CHUNK = 32768
+"""Elements: longer vectors are passed over in pieces of this length, which stay in the caches between two lines."""
+
+
+def _column(loop: Loop, like: Place, items: Thing) -> Place:
+    """The loop's variable over `items`, views laid out like `like`."""
+    return Place(like.storage, like.shape, like.strides, like.offset, loop, like.hint, source=items)
+
+
+class _Scan:
+    """One scan while it is lowered: the body's lines in a loop over premade views of the stacks.
+
+    A changing carry is read from one place and written to another: to the next entry of a stack where it is stacked
+    anyway, else to two buffers in turn. What no turn changes is computed before the loop.
+    """
+
+    def __init__(self, low: Lowering, equation: Equation) -> None:
+        attrs = equation.attrs
+        self.low = low
+        self.program: Program = attrs["body"]
+        self.length = int(attrs["length"])
+        self.backwards = bool(attrs["reverse"])
+        consts, changing = attrs["consts"], attrs["consts"] + attrs["carries"]
+        outputs, operands, inputs = self.program.outputs, equation.inputs, self.program.inputs
+        self.fixed = list(zip(inputs[:consts], operands[:consts], strict=True))
+        self.carries = list(
+            zip(inputs[consts:changing], operands[consts:changing], outputs, equation.outputs, strict=False)
+        )
+        self.slices = list(zip(inputs[changing:], operands[changing:], strict=True))
+        self.stacked = list(zip(outputs[attrs["carries"] :], equation.outputs[attrs["carries"] :], strict=True))
+        self.invariant: set[Value] = set()
+        self.starts: dict[Value, Place] = {}
+        self.stacks: list[Place] = []
+        self.writes: list[tuple[Place, Value]] = []
+        self.finals: list[tuple[Value, Place]] = []
+        self.loop: Loop | None = None
+
+    def lower(self) -> None:
+        low = self.low
+        self.fixed += [(inner, start) for inner, start, new, _ in self.carries if new is inner]
+        for inner, operand in self.fixed:
+            low.environment[inner] = low.environment[operand]
+            self.invariant.add(inner)
+        for inner, operand in self.slices:
+            self._fix_repeated(inner, operand)
+        self.starts = {inner: low.compact(start) for inner, start, new, _ in self.carries if new is not inner}
+        self.stacks = [low.result(stack) for _, stack in self.stacked]
+        for stack in self.stacks:
+            low.touch(stack.storage)
+        low.body(self.program, self.invariant, self._open)
+        for target, value in self.writes:
+            if low.environment[value] is not target:
+                low.copy(target, value)
+        assert self.loop is not None  # noqa: S101 - `body` opened it
+        low.close_loop(self.loop)
+        for value, place in [*self.finals, *zip([y for _, y in self.stacked], self.stacks, strict=True)]:
+            low.touch(place.storage)
+            low.bind(value, place)
+        for inner, start, new, final in self.carries:
+            if new is inner:
+                low.bind(final, low.environment[start])
+
+    def _fix_repeated(self, inner: Value, operand: Value) -> None:
+        """A stack whose slices are all the same is not sliced."""
+        low = self.low
+        if low.is_scalar(operand):
+            low.environment[inner] = low.environment[operand]
+        elif low.expanded(operand).shape[0] != operand.spec.shape[0]:
+            low.environment[inner] = places.entry(low.expanded(operand), 0)
+        else:
+            return
+        self.invariant.add(inner)
+
+    def _turns(self, stack: Place) -> Thing:
+        """The list of the slices of `stack`, in the order of the turns."""
+        return places.derive_thing(stack, "turns({})" + "[::-1]" * self.backwards, f"{stack.hint}_turns")
+
+    def _open(self) -> None:
+        """Open the loop and give every changing input and every output its place in a turn."""
+        low = self.low
+        pairs = {
+            inner: [low.buffer(s.shape, s.storage.dtype, s.hint) for _ in "ab"] for inner, s in self.starts.items()
+        }
+        for place in [buffer for pair in pairs.values() for buffer in pair]:
+            low.touch(place.storage)
+        loop = self.loop = low.open_loop(self.length)
+        for inner, operand in self.slices:
+            if inner not in self.invariant:
+                stack = low.expanded(operand)
+                low.environment[inner] = _column(loop, places.entry(stack, 0), self._turns(stack))
+        aimed: dict[Value, Place] = {}
+        for (value, _), stack in zip(self.stacked, self.stacks, strict=True):
+            self._aim(aimed, value, _column(loop, places.entry(stack, 0), self._turns(stack)), stack)
+        for inner, _, value, final in self.carries:
+            start = self.starts.get(inner)
+            if start is None:
+                continue
+            stack = aimed.get(value)
+            if stack is not None:
+                after = self._turns(stack)
+                last = places.entry(stack, 0 if self.backwards else self.length - 1)
+            else:
+                first, second = pairs[inner]
+                count = (self.length + 1) // 2
+                after = places.combine(
+                    f"([{{}}, {{}}] * {count})[:{self.length}]", f"{first.hint}_turns", first, second
+                )
+                last = (second, first)[self.length % 2]
+                self._aim({}, value, _column(loop, first, after), first, only_if_free=value in low.pins)
+            before = places.combine("[{}, *{}[:-1]]", f"{start.hint}_before", start, after)
+            low.environment[inner] = _column(loop, start, before)
+            self.finals.append((final, last if self.length else start))
+
+    def _aim(
+        self, aimed: dict[Value, Place], value: Value, place: Place, stack: Place, *, only_if_free: bool = False
+    ) -> None:
+        """Let `value` be computed into `place`, or be copied there at the end of a turn."""
+        free = value not in aimed and value not in self.invariant and value not in set(self.program.inputs)
+        if free and not only_if_free:
+            aimed[value] = stack
+            self.low.pins[value] = lambda: place
+        self.writes.append((place, value))
+
+
+def _scan(low: Lowering, equation: Equation) -> None:
+    _Scan(low, equation).lower()
+
+
+# ---- foreach --------------------------------------------------------------------------------------------------------
+
+
+def together(low: Lowering, found: Sequence[Place]) -> Place | None:
+    """The vector that places laid end to end in one storage make up, or None where they are not."""
+    storage, offset = found[0].storage, found[0].offset
+    for place in found:
+        if place.storage is not storage or place.offset != offset or not place.contiguous:
+            return None
+        offset += place.size
+    if len(found) == 1:
+        return places.reshape(found[0], (found[0].size,))
+    root = storage.root
+    if root is None:
+        return None
+    return places.sliced(root, (found[0].offset,), (offset,), (1,))
+
+
+def laid_out(root: Place, values: Sequence[Value]) -> list[Place]:
+    """A place for every value, end to end in the vector `root`."""
+    result, offset = [], 0
+    for value in values:
+        shape = dims(value)
+        end = offset + places.size(shape)
+        part = places.reshape(places.sliced(root, (offset,), (end,), (1,)), shape)
+        assert part is not None  # noqa: S101 - a stretch of a vector has every shape
+        result.append(part)
+        offset = end
+    return result
+
+
+def flat_buffer(low: Lowering, values: Sequence[Value], hint: str) -> Place:
+    """A buffer with room for all values end to end."""
+    root = low.buffer((sum(v.spec.size for v in values),), numpy_dtype(values[0].spec.dtype), hint)
+    root.storage.root = root
+    return root
+
+
+def _gathered(low: Lowering, values: Sequence[Value]) -> Place:
+    """The values of a group end to end: where they are, or copied to where they should be."""
+    found = [low.place(v) for v in values]
+    if all(place.shape == dims(v) for place, v in zip(found, values, strict=True)):
+        flat = together(low, found)
+        if flat is not None:
+            return flat
+    if all(v in low.slots for v in values):
+        targets = [low.slots[v] for v in values]
+        flat = together(low, targets)
+        if flat is not None:
+            return _copy_missing(low, values, targets, flat)
+    root = flat_buffer(low, values, f"{low.hint}_operand")
+    return _copy_missing(low, values, laid_out(root, values), root)
+
+
+def _copy_missing(low: Lowering, values: Sequence[Value], targets: Sequence[Place], flat: Place) -> Place:
+    for value, target in zip(values, targets, strict=True):
+        place = low.environment[value]
+        same = isinstance(place, Place) and place.storage is target.storage and place.offset == target.offset
+        if not same and target.size:
+            low.copy(target, value)
+    return flat
+
+
+def _foreach(low: Lowering, equation: Equation) -> None:
+    """The rule over vectors: every group end to end, in pieces where they are long."""
+    body, tensors, groups = equation.attrs["body"], equation.attrs["tensors"], equation.attrs["groups"]
+    grouped = [equation.inputs[g * tensors : (g + 1) * tensors] for g in range(groups)]
+    scalars = equation.inputs[groups * tensors :]
+    operands = [_gathered(low, group) for group in grouped]
+    results = []
+    for r in range(len(body.outputs)):
+        values = equation.outputs[r * tensors : (r + 1) * tensors]
+        wanted = [low.pins[v]() for v in values] if all(v in low.pins for v in values) else []
+        flat = together(low, wanted) if wanted else None
+        if flat is None:
+            flat = flat_buffer(low, values, low.hint)
+            wanted = laid_out(flat, values)
+        results.append((flat, values, wanted))
+    total = operands[0].size
+    _over(low, _flat_program(body, groups, min(total, CHUNK)), operands, scalars, [r[0] for r in results], total)
+    for _, values, wanted in results:
+        for value, place in zip(values, wanted, strict=True):
+            low.touch(place.storage)
+            low.bind(value, place)
+
+
+def _flat_program(body: Program, groups: int, length: int) -> Program:
+    """The scalar rule as a program over vectors of `length`."""
+    specs = [Spec((length,) if i < groups else (), s.dtype) for i, s in enumerate(body.input_specs)]
+
+    def rule(*arguments: Value) -> list[Value]:
+        replayed = elementwise_replay(body, arguments)
+        return [y if y.spec.shape == (length,) else p.broadcast.bind(y, shape=(length,), axes=()) for y in replayed]
+
+    return simplify(trace(rule, *specs))
+
+
+def _over(
+    low: Lowering,
+    program: Program,
+    operands: Sequence[Place],
+    scalars: Sequence[Value],
+    results: Sequence[Place],
+    total: int,
+) -> None:
+    """Write `program` over whole vectors, or in a loop over pieces of `CHUNK` elements."""
+    inputs, given, chunked = program.inputs, set(program.inputs), total > CHUNK
+    shared = inputs[len(operands) :]
+    for value, operand in zip(shared, scalars, strict=True):
+        low.environment[value] = low.environment[operand]
+    opened: list[Loop] = []
+    targets: list[Place] = []
+
+    def piece(place: Place) -> Place:
+        if not chunked:
+            return place
+        items = places.derive_thing(place, f"pieces({{}}, {CHUNK})", f"{place.hint}_pieces")
+        return Place(place.storage, (CHUNK,), (1,), place.offset, opened[0], place.hint, source=items)
+
+    def start() -> None:
+        if chunked:
+            opened.append(low.open_loop(-(-total // CHUNK)))
+            low.chunk = (opened[0], total, CHUNK)
+        for value, place in zip(inputs, operands, strict=False):
+            low.environment[value] = piece(place)
+        for value, place in zip(program.outputs, results, strict=True):
+            target = piece(place)
+            targets.append(target)
+            if value not in given and value not in invariant and value not in low.pins:
+                low.pins[value] = lambda target=target: target
+
+    invariant = set(shared)
+    for place in results:
+        low.touch(place.storage)
+    if total:
+        low.clock += 1
+        low.body(program, invariant, start)
+        for value, target in zip(program.outputs, targets, strict=True):
+            if low.environment[value] is not target:
+                low.copy(target, value)
+        if chunked:
+            low.chunk = None
+            low.close_loop(opened[0])
+
+
+RULES: dict[Op, Rule] = {p.scan: _scan, p.foreach: _foreach}

@@ -1,0 +1,239 @@
+"""Write docs/backends.md: the words below, and the ops as their docstrings describe them.
+
+`python docs/make_backends.py` rewrites the page; a test requires that it is up to date.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from types import FunctionType
+
+from lamella import backend
+from lamella.ops import primitives as p
+from lamella.testing.samples import kinks_of
+
+PAGE = Path(__file__).with_name("backends.md")
+
+WORDS = """# Writing a backend
+
+A backend turns programs into functions over its arrays. It needs a name and a kernel for each of the {mandatory} mandatory
+ops below; everything else has a default. The other {composite} ops carry a definition in simpler ones, which is used where
+a backend has no kernel of its own, so a backend may start small and grow where it is slow. It needs **forward kernels
+only**: gradients are ordinary programs by the time a backend sees them.
+
+This page describes **version {seam} of the seam** (`lamella.backend.SEAM`). The version grows when a backend written for the
+last one would need a change; a backend of another version is refused when it is loaded, with both versions in the message.
+
+## A complete small example
+
+`lamella/testing/reference.py` is a backend of one page: plain NumPy, nothing fast. This one starts from it, adds a kernel
+for an op that has a definition, and counts:
+
+```python
+import collections
+
+import numpy as np
+
+from lamella.ops import primitives as p
+from lamella.testing.reference import KERNELS, Reference
+
+
+def softmax(x, *, axis):
+    y = np.exp(x - x.max(axis, keepdims=True))
+    return y / y.sum(axis, keepdims=True)
+
+
+class Counting(Reference):
+    name = "counting"
+    kernels = {{**KERNELS, p.softmax: softmax}}
+
+    def __init__(self):
+        super().__init__()
+        self.counts = collections.Counter()
+
+    def apply(self, equation, operands):
+        self.counts[equation.op.name] += 1
+        return super().apply(equation, operands)
+
+
+BACKEND = Counting()
+```
+
+Announce it in the `pyproject.toml` of its own distribution; nothing in lamella changes:
+
+```toml
+[project.entry-points."lamella.backends"]
+counting = "my_package:BACKEND"
+```
+
+After `pip install`, users choose it like any other: `LAMELLA_BACKEND=counting`, `lamella.set_backend("counting")`,
+`model.compile(..., backend="counting")`. It is imported when it is first used, and `lamella.available_backends()` lists it
+without importing it. A backend that fails to import harms nobody else. Within one process,
+`lamella.backend.register_backend(BACKEND)` does without an entry point.
+
+## Does it conform?
+
+```
+python -m lamella.testing --backend counting
+```
+
+runs every op on {samples} rows of operands and {kinks} exact rows at kinks, in float32 and float64, against the reference;
+compares every derivative of the first and second order with central differences; checks that operands stay as they were and
+that results share no memory with them or with each other's, that dtypes are those the program says, that four threads may
+call one compiled function, that training steps through the runner give the reference's numbers, and that a missing op is
+one readable error. It prints a table and exits with 0, 1 (does not conform) or 2 (cannot be loaded). `--only add,tanh` looks
+at some ops, `--quick` at the first row of each. From pytest:
+
+```python
+from lamella.testing import conformance
+
+
+def test_conformance():
+    report = conformance.run("numpy", only=["add", "tanh"])  # the name of your backend, and no `only`
+    assert report.passed, report
+```
+
+Results agree with the reference where max|a - b| <= tolerance * max|b| over a tensor: {tolerances}; integers and bool agree
+exactly.
+
+## What a kernel is given, and what it must keep
+
+- `kernels[op](*operands, **attributes)` returns one array, or a tuple for an op with several outputs. Operands are arrays of
+  the backend's own; attributes are Python values as printed in the program (tuples of integers, strings, numbers), and a
+  `Program` for the ops that hold one (`scan`, `foreach`).
+- Operands have exactly the dtypes and shapes that the op's rule asks for: promotion and broadcasting happened before, as
+  equations of their own. The result must have exactly the dtype and shape of the rule: float32 stays float32.
+- Integers wrap around. A NaN is never dropped: it stays NaN through arithmetic, wins a maximum and a minimum, compares
+  unequal to everything. Division by zero gives infinity or NaN and no exception.
+- A kernel changes no operand. A compiled function is pure, its results are the caller's and share no memory with operands
+  or with any buffer that is used again; several threads may call it at once.
+- An index outside is moved to the nearest end. Reductions over no axes return the operand's numbers.
+- `bfloat16` is stored as float32 that is already rounded where the framework has no such dtype.
+
+## Members of a backend
+
+`lamella.backend.Backend` has a default for all of these; subclass it and replace what you know better. A backend may replace
+how something runs, never what it computes.
+
+{members}
+
+### The step program
+
+`fit` and `evaluate` run one and the same program on every backend, described by a `StepProgram`:
+
+{step}
+
+### The runner
+
+{runner}
+
+## Mandatory ops
+
+`constant` is among them but needs no kernel: whoever runs the program binds it.
+
+{mandatory_table}
+
+## Ops with a definition
+
+A kernel for one of these is an optimization; the definition gives the same numbers, up to rounding.
+
+{composite_table}
+
+## What an op's line means
+
+The signature names the operands, then the attributes after the `*`. Each line under "exact" is a row of the conformance
+suite: the operands, the value, and where they are given the gradients for the cotangent 1.
+"""
+
+
+def _signature(op: p.Op) -> str:
+    operands, attributes = [], []
+    for name, parameter in inspect.signature(op.shape).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            operands.append(f"*{name}")
+        elif parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            attributes.append(name)
+        else:
+            operands.append(name)
+    return f"{op.name}({', '.join([*operands, *(['*', *attributes] if attributes else [])])})"
+
+
+def _text(docstring: str | None) -> str:
+    """A docstring as Markdown: its paragraphs, and its sections as bold words with a list."""
+    lines = []
+    for line in inspect.cleandoc(docstring or "").splitlines():
+        section = re.fullmatch(r"([A-Z][a-z]+):", line)
+        item = re.fullmatch(r" {4}(\S.*)", line)
+        if section:
+            lines += [f"**{section[1]}**", ""]
+        elif item:
+            name = re.match(r"(\w+): (.*)", item[1])
+            lines.append(f"- `{name[1]}`: {name[2]}" if name else f"- {item[1]}")
+        else:
+            lines.append(f"  {line.strip()}" if line.startswith("     ") else line)
+    return "\n".join(lines).strip()
+
+
+def _number(x: object) -> str:
+    return re.sub(r"\b(\d+)\.0\b", r"\1", str(getattr(x, "tolist", lambda: x)()))
+
+
+def _ops(mandatory: bool) -> str:
+    parts = []
+    for op in p.every_op().values():
+        if op.mandatory is not mandatory:
+            continue
+        paragraphs = [f"#### `{_signature(op)}`", _text(op.__doc__)]
+        if not op.differentiable:
+            paragraphs.append("Nothing flows back through it.")
+        rows = []
+        for kink in kinks_of(op):
+            operands = ", ".join(_number(x) for x in kink.operands)
+            attributes = "".join(f", {k}={v}" for k, v in kink.attributes.items())
+            gradients = [f"gradient {_number(g)}" for g in kink.gradients if g is not None]
+            result = "; ".join([_number(kink.value), *gradients])
+            rows.append(f"- {kink.reason}: `{op.name}({operands}{attributes})` is `{result}`")
+        if rows:
+            paragraphs.append("Exact:\n\n" + "\n".join(rows))
+        parts.append("\n\n".join(paragraphs))
+    return "\n\n".join(parts)
+
+
+def _members(kind: type) -> str:
+    parts = []
+    for name, member in vars(kind).items():
+        if name.startswith("_") or not isinstance(member, FunctionType | property):
+            continue
+        function = member if isinstance(member, FunctionType) else member.fget
+        assert function is not None  # noqa: S101 - a property has a getter
+        arguments = list(inspect.signature(function).parameters)[1:]
+        call = f"({', '.join(arguments)})" if isinstance(member, FunctionType) else ""
+        parts.append(f"#### `{name}{call}`\n\n{_text(function.__doc__)}")
+    return "\n\n".join(parts)
+
+
+def page() -> str:
+    """The text of docs/backends.md."""
+    from lamella.testing.samples import KINKS, SAMPLES, TOLERANCE
+
+    mandatory = len(p.mandatory_ops())
+    return WORDS.format(
+        mandatory=mandatory,
+        composite=len(p.every_op()) - mandatory - 1,
+        seam=backend.SEAM,
+        samples=len(SAMPLES),
+        kinks=len(KINKS),
+        tolerances=", ".join(f"{t:g} for {name}" for name, t in TOLERANCE.items()),
+        members="\n\n".join([_text(backend.Backend.__doc__), _members(backend.Backend)]),
+        step="\n\n".join([_text(backend.StepProgram.__doc__), _members(backend.StepProgram)]),
+        runner="\n\n".join([_text(backend.Runner.__doc__), _members(backend.Runner)]),
+        mandatory_table=_ops(True),
+        composite_table=_ops(False),
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE}")

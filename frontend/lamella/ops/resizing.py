@@ -1,0 +1,155 @@
+"""Resizing of images: a product with a constant matrix for each of the two spatial dimensions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import ShapeError, unknown_name
+from lamella.ir.spec import is_float, spec_of
+from lamella.ops.coerce import as_tensor
+from lamella.ops.contraction import tensordot
+from lamella.ops.elementwise import cast
+from lamella.ops.indexing import take
+from lamella.ops.shape import getitem, moveaxis, pad
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+    return np.maximum(0.0, 1.0 - x)
+
+
+def _keys_cubic(x: np.ndarray) -> np.ndarray:
+    near = ((1.5 * x - 2.5) * x) * x + 1.0
+    far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    return np.where(x >= 2.0, 0.0, np.where(x >= 1.0, far, near))
+
+
+def _lanczos(radius: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: np.where(x > radius, 0.0, np.sinc(x) * np.sinc(x / radius))
+
+
+KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "bilinear": _triangle,
+    "bicubic": _keys_cubic,
+    "lanczos3": _lanczos(3.0),
+    "lanczos5": _lanczos(5.0),
+}
+"""For each interpolation but "nearest" the weight of an input cell by its distance in cells."""
+
+INTERPOLATIONS = ("nearest", *KERNELS)
+
+
+@functools.lru_cache(maxsize=256)
+def resize_matrix(size: int, new_size: int, interpolation: str, antialias: bool) -> np.ndarray:
+    """How much every input cell gives to every output cell, `(size, new_size)`; the columns sum to 1.
+
+    Output cell j is centred at (j + 1/2) * size / new_size - 1/2 in the input. With `antialias` the kernel is widened
+    where the image shrinks, so that every input cell counts.
+
+    References:
+        R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on Acoustics, Speech,
+        and Signal Processing 29, 1981.
+    """
+    step = size / new_size
+    centre = (np.arange(new_size) + 0.5) * step - 0.5
+    distance = np.abs(centre[None, :] - np.arange(size)[:, None]) / (max(step, 1.0) if antialias else 1.0)
+    weights = KERNELS[interpolation](distance)
+    matrix = weights / weights.sum(0, keepdims=True)
+    matrix.flags.writeable = False
+    return matrix
+
+
+def nearest_cells(size: int, new_size: int) -> np.ndarray:
+    """For every output cell the input cell its centre lies in (int32), in the float32 arithmetic of `jax.image`."""
+    centre = (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) * np.float32(size) / np.float32(new_size)
+    return np.minimum(np.floor(centre), size - 1).astype(np.int32)
+
+
+def resize(
+    images: Any,
+    size: tuple[int, int],
+    interpolation: str = "bilinear",
+    antialias: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    fill_mode: str = "constant",
+    fill_value: float = 0.0,
+    data_format: str | None = None,
+) -> Any:
+    """Images at another size, as `keras.ops.image.resize`.
+
+    Args:
+        images: `(batch, height, width, channels)` or one image `(height, width, channels)`; integers become float32
+            unless the interpolation is "nearest".
+        size: the new (height, width).
+        interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
+        antialias: widen the kernel where the image shrinks.
+        crop_to_aspect_ratio: crop the image, in its middle, to the aspect ratio of `size` first.
+        pad_to_aspect_ratio: pad it, on both sides, to that aspect ratio first.
+        fill_mode: "constant", the only one.
+        fill_value: what to pad with.
+        data_format: "channels_last" (default) or "channels_first".
+
+    Raises:
+        ShapeError: `images` has neither three nor four dimensions.
+        UnknownNameError: the interpolation or the fill mode is not known.
+        ValueError: both cropping and padding are asked for.
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
+    if fill_mode != "constant":
+        raise unknown_name("fill_mode", fill_mode, ["constant"])
+    if crop_to_aspect_ratio and pad_to_aspect_ratio:
+        raise ValueError("an image is either cropped or padded to the aspect ratio, not both.")
+    x = as_tensor(images)
+    ndim = spec_of(x).ndim
+    if ndim not in (3, 4):
+        raise ShapeError(f"expected images of 4 dimensions, or one of 3, got {spec_of(x)}.")
+    rows = ndim - 3 if data_format in (None, "channels_last") else ndim - 2
+    if crop_to_aspect_ratio:
+        x = crop_to_ratio(x, rows, size)
+    elif pad_to_aspect_ratio:
+        x = pad_to_ratio(x, rows, size, fill_value)
+    if interpolation != "nearest" and not is_float(spec_of(x).dtype):
+        x = cast(x, "float32")
+    for axis, new_size in zip((rows, rows + 1), size, strict=True):
+        old = int(spec_of(x).shape[axis])
+        if old == new_size:
+            continue
+        if interpolation == "nearest":
+            x = take(x, nearest_cells(old, new_size), axis)
+        else:
+            matrix = cast(resize_matrix(old, new_size, interpolation, antialias), spec_of(x).dtype)
+            x = moveaxis(tensordot(x, matrix, ((axis,), (0,))), -1, axis)
+    return x
+
+
+def crop_to_ratio(x: Any, rows: int, size: tuple[int, int]) -> Any:
+    """The middle of the image whose height stands at axis `rows`, with the aspect ratio of `size`."""
+    height, width = (int(d) for d in spec_of(x).shape[rows : rows + 2])
+    kept = (
+        max(min(height, int(float(width * size[0]) / size[1])), 1),
+        max(min(width, int(float(height * size[1]) / size[0])), 1),
+    )
+    return crop(x, rows, (int((height - kept[0]) / 2), int((width - kept[1]) / 2)), kept)
+
+
+def crop(x: Any, rows: int, start: tuple[int, int], size: tuple[int, int]) -> Any:
+    """`size` rows and columns from `start` of the image whose height stands at axis `rows`."""
+    key = [slice(None)] * spec_of(x).ndim
+    for axis, low, count in zip((rows, rows + 1), start, size, strict=True):
+        key[axis] = slice(low, low + count)
+    return getitem(x, tuple(key))
+
+
+def pad_to_ratio(x: Any, rows: int, size: tuple[int, int], fill_value: float) -> Any:
+    """The image whose height stands at axis `rows`, equally padded on both sides to the aspect ratio of `size`."""
+    height, width = (int(d) for d in spec_of(x).shape[rows : rows + 2])
+    above = int((max(height, int(float(width * size[0]) / size[1])) - height) / 2)
+    beside = 0 if above else int((max(width, int(float(height * size[1]) / size[0])) - width) / 2)
+    widths = [(0, 0)] * spec_of(x).ndim
+    widths[rows : rows + 2] = [(above, above), (beside, beside)]
+    return pad(x, widths, constant_values=fill_value)

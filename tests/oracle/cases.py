@@ -1,0 +1,31 @@
+"""The oracle's tables, one per kind: what Keras was asked, row by row.
+
+Nothing here imports Keras. `record.py` replays the rows with Keras and writes `data/<kind>.npz`; lamella's tests replay
+the same rows with lamella and compare with what `load.load(kind, row.id)` returns.
+"""
+
+from __future__ import annotations
+
+from .cases_functions import ACTIVATIONS as ACTIVATIONS
+from .cases_functions import LOSSES as LOSSES
+from .cases_functions import METRICS as METRICS
+from .cases_layers import LAYERS as LAYERS
+from .cases_training import FITS as FITS
+from .cases_training import OPTIMIZERS as OPTIMIZERS
+from .rows import ActivationCase as ActivationCase
+from .rows import Case as Case
+from .rows import Constructor as Constructor
+from .rows import FitCase as FitCase
+from .rows import LayerCase as LayerCase
+from .rows import LossCase as LossCase
+from .rows import MetricCase as MetricCase
+from .rows import OptimizerCase as OptimizerCase
+
+TABLES: dict[str, tuple[Case, ...]] = {
+    "activations": ACTIVATIONS,
+    "layers": LAYERS,
+    "losses": LOSSES,
+    "optimizers": OPTIMIZERS,
+    "metrics": METRICS,
+    "fits": FITS,
+}

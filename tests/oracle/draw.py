@@ -1,0 +1,86 @@
+"""Deterministic draws: the seed is the CRC-32 of the case's id, so re-recording asks the same questions."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+# Predictions keep this distance from every threshold, so that rounding cannot move one across.
+_MARGIN = 0.02
+
+
+def generator(case_id: str) -> np.random.RandomState:
+    """Return the generator of a case. `RandomState` because its stream is frozen across NumPy versions."""
+    return np.random.RandomState(zlib.crc32(case_id.encode()))
+
+
+def weight(random: np.random.RandomState, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw a weight: variances positive, scales near one, kernels scaled by their fan-in."""
+    if name == "moving_variance":
+        value = random.uniform(0.5, 2.0, shape)
+    elif name == "gamma":
+        value = 1.0 + 0.3 * random.standard_normal(shape)
+    elif len(shape) == 1:
+        value = 0.3 * random.standard_normal(shape)
+    else:
+        value = random.standard_normal(shape) / np.sqrt(np.prod(shape[:-1]))
+    return value.astype("float32")
+
+
+def mask(random: np.random.RandomState, pattern: str, batch: int, steps: int) -> np.ndarray:
+    """Draw a boolean mask (batch, steps), True where a step counts."""
+    lengths = 1 + (np.arange(batch) * (steps - 1)) // max(batch - 1, 1)
+    right = np.arange(steps)[None, :] < lengths[:, None]
+    if pattern == "right":
+        return right
+    if pattern == "left":
+        return right[:, ::-1].copy()
+    holes = random.uniform(size=(batch, steps)) < 0.6
+    # The first and last steps are masked in some rows and not in others.
+    holes[0, 0], holes[1, 0], holes[0, -1], holes[1, -1] = False, True, True, False
+    if pattern == "row":
+        holes[2] = False
+    return holes
+
+
+def targets(random: np.random.RandomState, kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw targets for predictions of a shape."""
+    if kind == "normal":
+        return random.standard_normal(shape).astype("float32")
+    if kind == "binary":
+        return random.randint(0, 2, shape).astype("float32")
+    if kind == "soft_binary":
+        return random.uniform(0.1, 0.9, shape).astype("float32")
+    if kind == "soft":
+        return predictions(random, "simplex", shape)
+    if kind == "class":
+        return random.randint(0, 3, shape).astype("float32")
+    labels = random.randint(0, shape[-1], shape[:-1])
+    if kind == "one_hot":
+        return np.eye(shape[-1], dtype="float32")[labels]
+    labels = labels.astype("int32")
+    return labels[..., None] if kind == "sparse_column" else labels
+
+
+def predictions(random: np.random.RandomState, kind: str, shape: tuple[int, ...], threshold: float = 0.5) -> np.ndarray:
+    """Draw predictions of a shape."""
+    if kind == "normal":
+        value = random.standard_normal(shape)
+    elif kind == "class":
+        value = random.randint(0, 3, shape)
+    elif kind == "probability":
+        value = random.uniform(0.05, 0.95, shape)
+        value = np.where(np.abs(value - threshold) < _MARGIN, value + 2 * _MARGIN, value)
+    else:
+        value = random.uniform(0.05, 1.0, shape)
+        value = value / value.sum(axis=-1, keepdims=True)
+    return value.astype("float32")
+
+
+def sample_weight(random: np.random.RandomState, kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Draw non-negative weights for predictions of a shape; one of them is zero, or all where the kind is "zero"."""
+    shapes = {"row": shape[:1], "zero": shape[:1], "column": (shape[0], 1), "position": shape[:-1]}
+    value = random.uniform(0.2, 2.0, shapes[kind])
+    value[0 if kind != "zero" else slice(None)] = 0.0
+    return value.astype("float32")

@@ -1,0 +1,114 @@
+"""Records Keras's answers to the rows of `cases.py`, so that lamella's tests need no Keras.
+
+    python tests/oracle/record.py                  # write data/*.npz
+    python tests/oracle/record.py --check          # ask again and compare with the checked-in files
+    python tests/oracle/record.py layers fits      # only these kinds
+
+Needs keras==3.15.1 and jax, and runs on the CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Run as a script, this file's package is not importable; its parent's parent makes `oracle` one.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import jax
+import keras
+import numpy as np
+
+from oracle import cases, load, record_functions, record_layers, record_training
+
+KERAS_VERSION = "3.15.1"
+# Re-recorded on the CPU that recorded them, the answers come out the same to the bit. Another CPU has other vector widths,
+# so XLA sums in another order, and twenty steps of an optimizer carry the differences along.
+TOLERANCE = 1e-5
+
+RECORDERS: dict[str, Callable[[Any], dict[str, np.ndarray]]] = {
+    "activations": record_functions.record_activation,
+    "layers": record_layers.record,
+    "losses": record_functions.record_loss,
+    "optimizers": record_training.record_optimizer,
+    "metrics": record_functions.record_metric,
+    "fits": record_training.record_fit,
+}
+
+
+def record(kind: str) -> dict[str, np.ndarray]:
+    """Ask Keras every row of a kind; the arrays are keyed `"<case id>/<key>"`.
+
+    Raises:
+        ValueError: Two rows share an id, or an id would be read as part of another's.
+    """
+    arrays = {"about": np.array(json.dumps({"keras": keras.__version__, "jax": jax.__version__}))}
+    seen = set()
+    for case in cases.TABLES[kind]:
+        if case.id in seen or "/" in case.id:
+            raise ValueError(f"{kind} row id {case.id!r} is used twice or contains a slash")
+        seen.add(case.id)
+        arrays |= {f"{case.id}/{key}": np.asarray(value) for key, value in RECORDERS[kind](case).items()}
+    return arrays
+
+
+def difference(new: np.ndarray, old: np.ndarray) -> float:
+    """Return max|new - old| / max|old|, infinite where the kinds, shapes or non-finite values differ."""
+    if new.shape != old.shape or new.dtype.kind != old.dtype.kind:
+        return np.inf
+    if new.dtype.kind != "f" or not np.isfinite(old).all():
+        return 0.0 if np.array_equal(new, old, equal_nan=old.dtype.kind == "f") else np.inf
+    if new.dtype != old.dtype or not np.isfinite(new).all():
+        return np.inf
+    error = np.abs(new.astype("float64") - old).max(initial=0.0)
+    scale = np.abs(old).max(initial=0.0)
+    return 0.0 if error == 0.0 else float(error / scale) if scale > 0 else np.inf
+
+
+def check(kind: str, arrays: dict[str, np.ndarray]) -> list[str]:
+    """Compare fresh answers with the checked-in file and describe every difference."""
+    recorded = load.archive(kind)
+    findings = [f"{kind}: {name} is recorded but no longer asked" for name in recorded.keys() - arrays.keys()]
+    findings += [f"{kind}: {name} is asked but not recorded" for name in arrays.keys() - recorded.keys()]
+    for name in arrays.keys() & recorded.keys():
+        # The versions are for the reader; answers, not versions, are compared.
+        if name != "about" and (error := difference(arrays[name], recorded[name])) > TOLERANCE:
+            findings.append(f"{kind}: {name} differs by {error:.2e} of its largest value")
+    return sorted(findings)
+
+
+def main() -> int:
+    """Record or check the kinds given on the command line, all of them by default."""
+    parser = argparse.ArgumentParser(description="Record Keras's answers, or check the recorded ones.")
+    parser.add_argument("kinds", nargs="*", help=f"among {', '.join(cases.TABLES)}; default all")
+    parser.add_argument("--check", action="store_true", help="compare with the checked-in files; write nothing")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.kinds) - cases.TABLES.keys():
+        parser.error(f"unknown kinds {sorted(unknown)}; known: {', '.join(cases.TABLES)}")
+    if keras.__version__ != KERAS_VERSION:
+        parser.error(f"the oracle is Keras {KERAS_VERSION}, but Keras {keras.__version__} is installed")
+    findings = []
+    for kind in arguments.kinds or cases.TABLES:
+        arrays = record(kind)
+        if arguments.check:
+            found = check(kind, arrays)
+            findings += found
+            print(f"{kind}: {len(cases.TABLES[kind])} rows, {len(arrays)} arrays, {len(found)} differences")
+        else:
+            path = load.DATA / f"{kind}.npz"
+            path.parent.mkdir(exist_ok=True)
+            np.savez_compressed(path, **arrays)
+            print(f"{kind}: {len(cases.TABLES[kind])} rows, {len(arrays)} arrays, {path.stat().st_size:,} bytes")
+    print(*findings, sep="\n", end="\n" if findings else "")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

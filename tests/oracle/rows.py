@@ -1,0 +1,207 @@
+"""The row types of the oracle's tables: plain data, importable without Keras and without lamella.
+
+Every row names what to build with the user's own words (class name and keyword arguments), so the same row builds Keras
+when answers are recorded and lamella when they are replayed. Every keyword argument is a plain, JSON-able Python value.
+
+`tolerance` is a bound on max|a - b| / max|b| per tensor, and `reason` says why it is not tighter. The bounds were set
+from measurements: Keras's float32 answers were compared with its own in float64, and each bound leaves a factor of
+about three over the largest difference found in its table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Kwargs = dict[str, Any]
+Constructor = tuple[str, Kwargs]
+
+OTHER_ORDER = "float32 sums taken in another order"
+ELEMENTWISE = "float32 library functions differ by a few units in the last place"
+EXACT = "values that float32 represents, or one correctly rounded function of them"
+TWENTY_STEPS = "float32 differences carried through twenty updates"
+POWERS = "1 - beta_2 ** t in float32 loses digits at small t, so Adam's steps differ more than others'"
+
+
+@dataclass(frozen=True)
+class ActivationCase:
+    """One activation function on given points.
+
+    Attributes:
+        id: Unique name; its CRC-32 seeds the draws.
+        name: Name in `keras.activations`.
+        kwargs: Arguments after `x`.
+        points: The points, flat; None draws standard normals.
+        shape: Shape of the input; None is `(len(points),)`.
+        tolerance: Bound on the relative difference.
+        reason: Why the bound is what it is.
+    """
+
+    id: str
+    name: str
+    kwargs: Kwargs = field(default_factory=dict)
+    points: tuple[float, ...] | None = None
+    shape: tuple[int, ...] | None = None
+    tolerance: float = 4e-6
+    reason: str = ELEMENTWISE
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """One layer, or a Sequential stack where `layers` has several entries, called on one batch.
+
+    Attributes:
+        id: Unique name; its CRC-32 seeds the draws.
+        layers: (class name, keyword arguments) of each layer, first to last.
+        input_shape: Shape of `x`, batch axis included.
+        input_dtype: Dtype of `x`; an integer dtype has no gradient with respect to `x`.
+        training: "same" where `training=True` gives the inference answer (checked when recording), "differs" where the
+            answer in training mode is recorded too, "random" where it depends on random numbers and is not recorded.
+        mask: None, or the pattern of the boolean mask: "right", "left", "holes" or "row" (one row wholly masked).
+        mask_value: None passes the mask to the call; a number writes it into `x` at the masked steps instead and passes
+            no mask, for stacks that begin with Masking.
+        x_values: Flat literal input, for exact rows; None draws standard normals (or small integers).
+        tolerance: Bound on the relative difference.
+        reason: Why the bound is what it is.
+    """
+
+    id: str
+    layers: tuple[Constructor, ...]
+    input_shape: tuple[int, ...]
+    input_dtype: str = "float32"
+    training: str = "same"
+    mask: str | None = None
+    mask_value: float | None = None
+    x_values: tuple[float, ...] | None = None
+    tolerance: float = 5e-6
+    reason: str = OTHER_ORDER
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """One loss object on one batch.
+
+    Attributes:
+        id: Unique name; its CRC-32 seeds the draws.
+        name: Class name in `keras.losses`.
+        kwargs: Constructor arguments.
+        shape: Shape of `y_pred`.
+        y_true: How to draw the targets: "normal", "binary", "soft_binary", "one_hot", "soft", "sparse" or
+            "sparse_column" (a trailing axis of size one).
+        y_pred: How to draw the predictions: "normal", "probability" or "simplex" (rows that sum to one).
+        sample_weight: None, "row" of shape (batch,), "column" of shape (batch, 1), or "position" (one per loss value).
+        y_true_values: Flat literal targets, for exact rows; None draws.
+        y_pred_values: Flat literal predictions, for exact rows; None draws.
+        tolerance: Bound on the relative difference.
+        reason: Why the bound is what it is.
+    """
+
+    id: str
+    name: str
+    kwargs: Kwargs
+    shape: tuple[int, ...]
+    y_true: str
+    y_pred: str
+    sample_weight: str | None = None
+    y_true_values: tuple[float, ...] | None = None
+    y_pred_values: tuple[float, ...] | None = None
+    tolerance: float = 1e-6
+    reason: str = OTHER_ORDER
+
+
+@dataclass(frozen=True)
+class OptimizerCase:
+    """Twenty steps of one optimizer on two weights of shapes (4, 3) and (3,) with given gradients.
+
+    Attributes:
+        id: Unique name; its CRC-32 seeds the draws.
+        name: Class name in `keras.optimizers`.
+        kwargs: Constructor arguments.
+        tolerance: Bound on the relative difference.
+        reason: Why the bound is what it is.
+    """
+
+    id: str
+    name: str
+    kwargs: Kwargs
+    tolerance: float = 3e-6
+    reason: str = TWENTY_STEPS
+
+
+@dataclass(frozen=True)
+class MetricCase:
+    """One metric object over several batches of unequal size.
+
+    Attributes:
+        id: Unique name; its CRC-32 seeds the draws.
+        name: Class name in `keras.metrics`.
+        kwargs: Constructor arguments.
+        shape: Shape of one row of `y_pred`, without the batch axis.
+        y_true: How to draw the targets, as in `LossCase`, or "class" for integers comparable with `y_pred`.
+        y_pred: How to draw the predictions, as in `LossCase`, or "class" for integers.
+        sample_weight: As in `LossCase`.
+        y_true_values: Flat literal targets of a single batch, for exact rows; None draws.
+        y_pred_values: Flat literal predictions of a single batch, for exact rows; None draws.
+        tolerance: Bound on the relative difference.
+        reason: Why the bound is what it is.
+    """
+
+    id: str
+    name: str
+    kwargs: Kwargs
+    shape: tuple[int, ...]
+    y_true: str
+    y_pred: str
+    sample_weight: str | None = None
+    y_true_values: tuple[float, ...] | None = None
+    y_pred_values: tuple[float, ...] | None = None
+    tolerance: float = 1e-6
+    reason: str = OTHER_ORDER
+
+
+@dataclass(frozen=True)
+class FitCase:
+    """One `fit` of a small Sequential with given initial weights and `shuffle=False`, then `evaluate` and `predict`.
+
+    Attributes:
+        id: Unique name; its CRC-32 seeds the draws.
+        layers: (class name, keyword arguments) of each layer, first to last.
+        input_shape: Shape of one row of `x`, without the batch axis.
+        target: "normal", "binary", "sparse", "one_hot", or "sequence" (one target a step).
+        classes: Width of the model's output.
+        optimizer: (class name, keyword arguments).
+        loss: Name as given to `compile`, or (class name, keyword arguments).
+        metrics: Names as given to `compile`.
+        weighted_metrics: Names as given to `compile`.
+        rows: Number of rows of `x`.
+        batch_size: Rows in a batch; the last batch of an epoch is ragged.
+        epochs: Passes over the rows.
+        sample_weight: Whether `fit` and `evaluate` get one weight per row.
+        class_weight: Given to `fit` as it stands.
+        validation_split: Given to `fit` as it stands.
+        validation_rows: Rows of extra `validation_data`; 0 gives none.
+        tolerance: Bound on the relative difference, for history, weights, `evaluate` and `predict` alike.
+        reason: Why the bound is what it is.
+    """
+
+    id: str
+    layers: tuple[Constructor, ...]
+    input_shape: tuple[int, ...]
+    target: str
+    classes: int
+    optimizer: Constructor
+    loss: str | Constructor
+    metrics: tuple[str, ...] = ()
+    weighted_metrics: tuple[str, ...] = ()
+    rows: int = 70
+    batch_size: int = 20
+    epochs: int = 5
+    sample_weight: bool = False
+    class_weight: dict[int, float] | None = None
+    validation_split: float = 0.0
+    validation_rows: int = 0
+    tolerance: float = 3e-5
+    reason: str = TWENTY_STEPS
+
+
+Case = ActivationCase | LayerCase | LossCase | OptimizerCase | MetricCase | FitCase
