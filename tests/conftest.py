@@ -75,10 +75,10 @@ def process_as_it_was(monkeypatch):
     monkeypatch.setattr(policy, "_GLOBAL", dict(policy._GLOBAL))
     monkeypatch.setattr(seam, "_CHOSEN", dict(seam._CHOSEN))
     monkeypatch.setattr(random, "_SEEDS", random._Seeds())
-    state = np.random.get_state()
+    state = np.random.get_state()  # noqa: NPY002 - the generator that users' scripts seed
     random.set_random_seed(1234)
     yield
-    np.random.set_state(state)
+    np.random.set_state(state)  # noqa: NPY002
 
 
 @pytest.fixture

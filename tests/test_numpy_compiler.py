@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lamella import ops
-from lamella.backend import load_backend
+from lamella.backend import Backend, load_backend
 from lamella.ir import interpret
 from lamella.ir.builder import constant_value, current_trace, trace
 from lamella.ir.check import check
@@ -20,7 +20,6 @@ from lamella.ir.spec import Spec, numpy_dtype
 from lamella.ops import primitives as p
 from lamella.passes import differentiate
 from lamella_numpy import BACKEND, kernels
-from lamella_numpy.compiler import Compiled
 
 UNARY = [ops.tanh, ops.negative, ops.abs, ops.relu, ops.sigmoid, ops.softplus, ops.sin, ops.square, ops.floor, ops.sign]
 BINARY = [ops.add, ops.subtract, ops.multiply, ops.maximum, ops.minimum, ops.divide, ops.mod]
@@ -28,7 +27,7 @@ BINARY = [ops.add, ops.subtract, ops.multiply, ops.maximum, ops.minimum, ops.div
 
 def interpreted(program, arrays):
     with np.errstate(all="ignore"):
-        return [np.array(y) for y in interpret.run(BACKEND.prepare(program), arrays, kernels.apply)]
+        return [np.array(y) for y in interpret.run(Backend.prepare(BACKEND, program), arrays, kernels.apply)]
 
 
 def draw_arrays(program, seed=0):
@@ -66,7 +65,7 @@ def assert_apart(results, arrays):
 
 def assert_compiles(program, dtype="float32"):
     check(program)
-    compiled = Compiled(BACKEND.prepare(program))
+    compiled = BACKEND.compile(program)
     arrays = draw_arrays(program)
     before = [a.copy() for a in arrays]
     first = compiled(*arrays)
@@ -292,7 +291,7 @@ def test_select_is_exact_beside_nan(dtype):
 
     program = trace(build, Spec((4, 5), "bool"), Spec((4, 5), dtype), Spec((4, 5), dtype))
     assert_compiles(program)
-    compiled = Compiled(program)
+    compiled = BACKEND.compile(program)
     c, x, y = draw_arrays(program, 1)
     if x.dtype.kind == "f":
         x[~c], y[c] = np.nan, np.inf
@@ -304,7 +303,7 @@ def test_select_is_exact_beside_nan(dtype):
 def test_relu_gradient_is_exact_beside_nan():
     program = trace(lambda g, y: p.relu_gradient.bind(g, y), Spec((4,), "float32"), Spec((4,), "float32"))
     g, y = np.array([np.nan, 1, 2, np.inf], np.float32), np.array([0, 1, -0.0, -3], np.float32)
-    (found,) = Compiled(program)(g, y)
+    (found,) = BACKEND.compile(program)(g, y)
     np.testing.assert_array_equal(found, [0, 1, 0, 0])
 
 
@@ -369,7 +368,7 @@ def test_outputs_that_are_inputs_constants_and_each_other():
 
 
 def test_wrong_shapes_are_refused():
-    compiled = Compiled(trace(lambda x: x + 1.0, Spec((3,), "float32")))
+    compiled = BACKEND.compile(trace(lambda x: x + 1.0, Spec((3,), "float32")))
     with pytest.raises(ValueError, match="has shape"):
         compiled(np.ones(4, np.float32))
     with pytest.raises(ValueError, match="takes 1 arrays"):
@@ -392,7 +391,7 @@ MLP = [(32, 20), (32, 1), (20, 64), (64,), (64, 64), (64,), (64, 1), (1,)]
 
 def test_four_threads_share_one_compiled_program():
     program = differentiate(trace(mlp, *[Spec(s, "float32") for s in MLP]), range(2, 8))
-    compiled = Compiled(BACKEND.prepare(program))
+    compiled = BACKEND.compile(program)
     arrays = [draw_arrays(program, seed) for seed in range(4)]
     wanted = [[y.copy() for y in compiled(*a)] for a in arrays]
     faults = []
@@ -418,7 +417,7 @@ def test_a_steady_call_allocates_its_results_only():
         Spec((256, 256), "float32"),
     )
     program = differentiate(program, [])
-    compiled = Compiled(BACKEND.prepare(program))
+    compiled = BACKEND.compile(program)
     arrays = draw_arrays(program)
     compiled(*arrays)
     tracemalloc.start()
@@ -434,15 +433,14 @@ def test_buffers_share_memory():
             x = ops.tanh(ops.transpose(x) @ x)
         return ops.sum(x)
 
-    compiled = Compiled(trace(chain, Spec((64, 64), "float32")))
+    compiled = BACKEND.compile(trace(chain, Spec((64, 64), "float32")))
     assert compiled._generated.arena <= 4 * 64 * 64 * 4
 
 
 def test_unoptimized_source_has_one_line_an_equation():
     program = differentiate(trace(lstm_like, *[Spec(s, "float32") for s in LSTM]), [1])
-    prepared = BACKEND.prepare(program)
-    plain = BACKEND.compile(program, optimize=False)
-    assert len(plain.source.strip().splitlines()) == len(prepared.equations) + 2
+    plain = BACKEND.function(program, optimize=False)
+    assert len(plain.source.strip().splitlines()) == len(program.equations) + 2
     arrays = draw_arrays(program)
     assert_same(plain(*arrays), interpreted(program, arrays))
     assert_apart(plain(*arrays), arrays)
@@ -474,3 +472,15 @@ def test_two_loops_may_share_one_body():
         return first, ys, second, zs
 
     assert_compiles(trace(build, Spec((3,), "float32"), Spec((4, 1), "float32")))
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+def test_what_a_layer_is_called_cannot_become_code(optimize):
+    """Names come from files that strangers wrote: they end no comment, and make no bad identifier."""
+    names = ("x\nraise SystemExit", "x²", "new", "given", "lambda", "7")
+    where = "net\nraise SystemExit\r\x0c\u2028/dense\ud800"
+    program = trace(lambda *xs: [ops.tanh(x) for x in xs], *[Spec((2,), "float32")] * len(names), where=where)
+    program = type(program)(program.inputs, program.equations, program.outputs, names, names)
+    compiled = BACKEND.function(program, optimize=optimize)
+    arrays = draw_arrays(program)
+    assert_same(compiled(*arrays), interpreted(program, arrays))

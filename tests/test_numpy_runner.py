@@ -199,6 +199,30 @@ def test_an_interruption_leaves_the_state_whole(stop):
         np.testing.assert_array_equal(y, z)
 
 
+@pytest.mark.parametrize("where", ["_load", "_turn", "_result"])
+def test_an_interruption_between_the_parts_of_a_run_is_harmless(where):
+    step = adam_step()
+    data, indices, rows = draw_data()
+    runner = BACKEND.runner(step)
+    placed = runner.place(data)
+    state = runner.run(start(step), placed, indices, rows)
+    wanted = runner.run(state, placed, indices, rows)
+    original = getattr(runner, where)
+
+    def interrupted(*arguments):
+        if where != "_result":
+            original(*arguments)
+        raise KeyboardInterrupt
+
+    setattr(runner, where, interrupted)
+    for before in (wanted, state, start(step)):
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(before, placed, indices, rows)
+    setattr(runner, where, original)
+    for y, z in zip(runner.run(state, placed, indices, rows), wanted, strict=True):
+        np.testing.assert_array_equal(y, z)
+
+
 def test_wrong_states_are_refused_before_any_work():
     step = adam_step()
     data, indices, rows = draw_data()

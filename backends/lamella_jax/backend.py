@@ -82,7 +82,11 @@ class JaxBackend(Backend):
             DTypeError: an operand or a result is of 64 bits and JAX's 64-bit types are off.
         """
         specs = [spec_of(a) for a in arrays]
-        results = op.result_specs(specs, attrs)
+        try:
+            results = op.result_specs(specs, attrs)
+        except DTypeError:
+            specs = _with_bfloat16(arrays, specs)
+            results = op.result_specs(specs, attrs)
         if not _has_64_bits():
             for spec in (*specs, *results):
                 if spec.dtype.endswith("64"):
@@ -106,8 +110,9 @@ class JaxBackend(Backend):
         return jnp.array(host)
 
     def fresh(self, array: np.ndarray, dtype: str) -> jax.Array:
-        """A new array that nobody else holds."""
-        return jnp.array(np.asarray(array).astype(np.dtype(dtype)))
+        """A new array that nobody else holds, of 64 bits where `dtype` says so."""
+        with jax.enable_x64(dtype.endswith("64") or _has_64_bits()):
+            return jnp.array(np.asarray(array).astype(np.dtype(dtype)))
 
     def host_call(
         self, function: Callable[[Any], Sequence[np.ndarray]], specs: Sequence[Spec], argument: Any
@@ -163,6 +168,16 @@ class JaxBackend(Backend):
     def gradient_transformation(self, initial: Callable[..., Any], step: Callable[..., Any], name: str) -> Any:
         """The rule as an `optax.GradientTransformation`; it works under `jax.jit`."""
         return gradient_transformation(initial, step, name)
+
+
+def _with_bfloat16(arrays: Sequence[Any], specs: Sequence[Spec]) -> list[Spec]:
+    """NumPy holds bfloat16 in float32, so a NumPy operand next to a bfloat16 array may be one."""
+    if not any(s.dtype == "bfloat16" for s in specs):
+        return list(specs)
+    return [
+        Spec(s.shape, "bfloat16") if s.dtype == "float32" and not isinstance(a, jax.Array) else s
+        for a, s in zip(arrays, specs, strict=True)
+    ]
 
 
 def _outputs(program: Program, arrays: Sequence[Any]) -> tuple[Any, ...]:

@@ -97,18 +97,22 @@ def round_half_even(x: Array) -> Array:
 
 @jax.custom_jvp
 def clip(x: Array, x_min: Array, x_max: Array) -> Array:
-    """min(max(x, x_min), x_max); at a bound half of the gradient passes, and the bounds get none of it"""
+    """min(max(x, x_min), x_max); at a bound x and the bound get half of the gradient each"""
     return lax.min(lax.max(x, x_min), x_max)
 
 
 @clip.defjvp
 def _(primals: Any, tangents: Any) -> Any:
     x, x_min, x_max = primals
-    zero = lax.full_like(x, 0)
     moved = clip_gradient(tangents[0], *primals)
-    low = lax.select(lax.lt(x, x_min), tangents[1], zero)
-    high = lax.select(lax.gt(x, x_max), tangents[2], zero)
+    low = _beyond(lax.lt(x, x_min), lax.eq(x, x_min), tangents[1])
+    high = _beyond(lax.gt(x, x_max), lax.eq(x, x_max), tangents[2])
     return clip(*primals), lax.add(moved, lax.add(low, high))
+
+
+def _beyond(outside: Array, on: Array, t: Array) -> Array:
+    """t outside, half of it on the bound, else 0."""
+    return lax.select(outside, t, lax.select(on, lax.mul(t, like(t, 0.5)), lax.full_like(t, 0)))
 
 
 def clip_gradient(g: Array, x: Array, x_min: Array, x_max: Array) -> Array:

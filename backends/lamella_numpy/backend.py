@@ -10,8 +10,9 @@ import numpy as np
 from lamella.backend import Backend, Runner, StepProgram
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import numpy_dtype
+from lamella.passes import expand, simplify
 from lamella_numpy import kernels
-from lamella_numpy.compiler import Compiled
+from lamella_numpy.compiler import Compiled, is_written
 from lamella_numpy.elementwise import bfloat16
 from lamella_numpy.plain import Plain
 from lamella_numpy.runner import NumpyRunner
@@ -23,15 +24,23 @@ class NumpyBackend(Backend):
     name = "numpy"
     kernels = kernels.KERNELS
 
-    def compile(self, program: Program, *, optimize: bool = True) -> Compiled | Plain:
+    def prepare(self, program: Program) -> Program:
+        """The program that will be compiled: simplified, and with a rule of the compiler for every op."""
+        return simplify(expand(simplify(program), lambda op: is_written(op, self.kernels), self.name))
+
+    def compile(self, program: Program) -> Compiled:
+        """`program` as a function over NumPy arrays; `.source` is its text."""
+        return Compiled(self.prepare(program))
+
+    def function(self, program: Program, optimize: bool = True) -> Compiled | Plain:
         """`program` as a function over NumPy arrays; `.source` is its text.
 
         Args:
-            program: what to compile.
-            optimize: plan buffers and fold views into their readers; False gives one line for every equation, for reading.
+            program: what to compute.
+            optimize: plan buffers and fold views into their readers; False gives one line for every equation of the
+                program as it is written, for reading.
         """
-        program = self.prepare(program)
-        return Compiled(program) if optimize else Plain(program)
+        return self.compile(program) if optimize else Plain(program)
 
     def runner(self, step: StepProgram) -> Runner:
         """Who runs chunks of steps: state in double-buffered vectors, batches gathered into fixed arrays."""

@@ -7,8 +7,8 @@ back, so a compiled program may run in several threads at once and be called fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from lamella.ir.builder import constant
 from lamella.ir.program import Op, Program, Value
 from lamella.ir.spec import numpy_dtype
 from lamella.ops import primitives as p
-from lamella.passes import expand, simplify
 from lamella_numpy import memory, places, rules_control, rules_elementwise, rules_shape
 from lamella_numpy.elementwise import bfloat16
 from lamella_numpy.kernels import KERNELS
@@ -120,13 +119,14 @@ class Generated:
         arena: bytes of buffers.
         scratches: how many dictionaries kernels keep temporary arrays in.
         constants: the arrays the text names `constants[i]`.
+        make: the function `frame`.
     """
 
     source: str
     arena: int
     scratches: int
     constants: list[np.ndarray[Any, Any]]
-    make: Callable[..., Any] = field(repr=False, default=lambda: None)
+    make: Callable[..., Any]
 
 
 def generate(program: Program, bindings: Bindings) -> Generated:
@@ -157,6 +157,7 @@ class _Compilation:
         self.bindings = bindings
         self.made_by = {v: e for e in program.equations for v in e.outputs}
         self.targets: dict[int, Place] = {}  # output number: where it is wanted
+        self.vectors: dict[tuple[str, int], Place] = {}
 
     def lower(self) -> tuple[list[str], str]:
         """Write every line; returns the parameters of `step` and what it returns."""
@@ -202,7 +203,7 @@ class _Compilation:
     def _stretch(self, side: str, flat: Flat, value: Value, hint: str) -> Place:
         """The view of a part of one of the runner's vectors."""
         low, key = self.low, (side, flat.vector)
-        if key not in self._roots:
+        if key not in self.vectors:
             whole = Thing(low.static, side, name=side)
             storage = Storage(flat.size, numpy_dtype(value.spec.dtype))
             root = Place(
@@ -215,18 +216,14 @@ class _Compilation:
                 parents=(whole,),
                 template=f"{{}}[{flat.vector}]",
             )
-            storage.root = self._roots[key] = root
+            storage.root = self.vectors[key] = root
         shape = dims(value)
-        part = places.sliced(self._roots[key], (flat.offset,), (flat.offset + places.size(shape),), (1,))
+        part = places.sliced(self.vectors[key], (flat.offset,), (flat.offset + places.size(shape),), (1,))
         view = places.reshape(part, shape)
         assert view is not None  # noqa: S101 - a stretch of a vector has every shape
-        if view.name is None and view is not self._roots[key]:
+        if view.name is None and view is not self.vectors[key]:
             view.hint = hint
         return view
-
-    @property
-    def _roots(self) -> dict[tuple[str, int], Place]:
-        return self.__dict__.setdefault("_made_roots", {})
 
     # ---- what is asked for where ----
 
@@ -319,13 +316,13 @@ class _Compilation:
         return "(" + "".join(f"{name}, " for name in names).rstrip() + ")"
 
 
-def prepared(program: Program) -> Program:
-    """The program with a rule for every op, in its simplest form."""
-    return simplify(expand(program, lambda op: op is constant or op in RULES, "numpy"))
+def is_written(op: Op, kernels: Mapping[Op, Any]) -> bool:
+    """Whether the compiler writes `op` itself, for a backend with these kernels; others are written as their definitions."""
+    return op is constant or (op in RULES and (op in kernels or op not in KERNELS))
 
 
 class Compiled:
-    """A compiled program: `compiled(*arrays) -> tuple of arrays`, each of its own.
+    """A prepared program, compiled: `compiled(*arrays) -> tuple of arrays`, each of its own.
 
     Attributes:
         program: what it computes.
@@ -335,7 +332,7 @@ class Compiled:
     def __init__(self, program: Program) -> None:
         self.program = program
         everything = Bindings((None,) * len(program.inputs), (None,) * len(program.outputs))
-        self._generated = generate(prepared(program), everything)
+        self._generated = generate(program, everything)
         self._frames: list[Callable[..., tuple[Any, ...]]] = []
         self._inputs = [(numpy_dtype(s.dtype), tuple(map(int, s.shape)), s.dtype) for s in program.input_specs]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from lamella.ir import interpret
 from lamella.ir.program import Equation, Program
+from lamella.ir.spec import numpy_dtype
 
 Apply = Callable[[Equation, Sequence[Any]], Sequence[Any]]
 
@@ -20,8 +21,7 @@ def make_scan(apply: Apply) -> Callable[..., Any]:
         """A loop over the leading axis of the stacked operands; slices of the results are written in place."""
         fixed, carry = operands[:consts], list(operands[consts : consts + carries])
         stacked = operands[consts + carries :]
-        specs = body.output_specs[carries:]
-        stacks = [apply_empty(length, spec) for spec in specs]
+        stacks = [np.empty((length, *s.shape), numpy_dtype(s.dtype)) for s in body.output_specs[carries:]]
         for t in reversed(range(length)) if reverse else range(length):
             results = interpret.run(body, [*fixed, *carry, *[x[t, ...] for x in stacked]], apply)
             carry = results[:carries]
@@ -30,13 +30,6 @@ def make_scan(apply: Apply) -> Callable[..., Any]:
         return (*carry, *stacks)
 
     return scan
-
-
-def apply_empty(length: int, spec: Any) -> np.ndarray[Any, Any]:
-    """Room for `length` arrays of `spec`."""
-    from lamella.ir.spec import numpy_dtype
-
-    return np.empty((length, *spec.shape), numpy_dtype(spec.dtype))
 
 
 def make_foreach(apply: Apply) -> Callable[..., Any]:

@@ -6,7 +6,6 @@ faster ways of saying the same for most of them (`lowering`).
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from lamella.ir.builder import constant
 from lamella.ir.program import Equation, Op
 from lamella.ir.spec import numpy_dtype
 from lamella.ops import primitives as p
-from lamella_numpy import control, elementwise, shaping
+from lamella_numpy import control, elementwise, indexing, random_bits, shaping, window
 
 UFUNCS: dict[Op, np.ufunc] = {
     p.add: np.add,
@@ -99,32 +98,17 @@ KERNELS: dict[Op, Callable[..., Any]] = {
     p.reverse: shaping.reverse,
     p.iota: shaping.iota,
     p.take: shaping.take,
-    p.scatter_add: shaping.scatter_add,
+    p.scatter_add: indexing.scatter_add,
     p.contract: shaping.contract,
+    p.convolve: window.convolve,
+    p.convolve_input_gradient: window.convolve_input_gradient,
+    p.convolve_kernel_gradient: window.convolve_kernel_gradient,
+    p.max_pool: window.max_pool,
+    p.max_pool_gradient: window.max_pool_gradient,
+    p.average_pool: window.average_pool,
+    p.average_pool_gradient: window.average_pool_gradient,
+    p.random_bits: random_bits.random_bits,
+    p.fold_in: random_bits.fold_in,
     p.scan: control.make_scan(apply),
     p.foreach: control.make_foreach(apply),
 }
-
-
-def _optional(module: str, *names: str) -> None:
-    try:
-        found = importlib.import_module(f"lamella_numpy.{module}")
-    except ImportError:
-        return
-    for name in names:
-        if hasattr(found, name):
-            KERNELS[getattr(p, name)] = getattr(found, name)
-
-
-_optional(
-    "window",
-    "convolve",
-    "convolve_input_gradient",
-    "convolve_kernel_gradient",
-    "max_pool",
-    "max_pool_gradient",
-    "average_pool",
-    "average_pool_gradient",
-)
-_optional("random_bits", "random_bits", "fold_in")
-_optional("indexing", "scatter_add")

@@ -167,7 +167,7 @@ class Lowering(Writer):
             return place
         shape = (1,) * missing + place.shape
         strides = (0,) * missing + place.strides
-        return places.derive(place, f"{{}}.reshape{written(shape)}", shape, strides, place.offset)
+        return places.derive(place, f"{{}}.reshape{places.written(shape)}", shape, strides, place.offset)
 
     def full(self, value: Value) -> Place:
         """`value` as an array of its own shape, copied out where it is stored smaller."""

@@ -1,6 +1,6 @@
 """Programs as Python for people who read to learn: one line an equation, nothing folded, nothing planned.
 
-Every line calls the op's plain kernel; bodies of loops stand before the function as functions of their own.
+Every line calls the op's plain kernel, or its definition where it has none; loops interpret their bodies.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from lamella.ir.builder import constant
-from lamella.ir.program import Equation, Program, Value
+from lamella.ir.program import OPS, Equation, Program, Value
+from lamella.ir.spec import DTYPES
 from lamella_numpy.elementwise import bfloat16
 from lamella_numpy.kernels import KERNELS, constant_array
 from lamella_numpy.writing import comment, identifier
@@ -21,8 +22,9 @@ class _Text:
     """The text of one program and the names it uses."""
 
     def __init__(self) -> None:
-        self.namespace: dict[str, Any] = {op.name: kernel for op, kernel in KERNELS.items()}
-        self.namespace |= {"bfloat16": bfloat16, "inf": float("inf"), "nan": float("nan")}
+        self.namespace: dict[str, Any] = {name: KERNELS.get(op, op.definition) for name, op in OPS.items()}
+        self.namespace |= {"constant": np.asarray, "bfloat16": bfloat16, "inf": float("inf"), "nan": float("nan")}
+        self.namespace |= {name: np.dtype(name) for name in DTYPES if name != "bfloat16"}
         self.used = {*self.namespace, *keyword.kwlist}
         self.names: dict[Value, str] = {}
 
@@ -41,7 +43,7 @@ class _Text:
         return name
 
     def function(self, name: str, program: Program) -> list[str]:
-        """The lines of `program` as a function; its loops' bodies are described in the namespace."""
+        """The lines of `program` as a function."""
         for i, value in enumerate(program.inputs):
             self.names[value] = self.fresh(program.input_names[i] or f"x{i}")
         lines = [f"def {name}({', '.join(self.names[v] for v in program.inputs)}):"]
@@ -54,7 +56,8 @@ class _Text:
         if equation.op is constant:
             array = constant_array(equation)
             self.names[equation.outputs[0]] = name = self.fresh("constant_y")
-            return f"{name} = {self.keep('value', array)}" + (f"  # {array}" if array.size == 1 else "")
+            number = repr(array.tolist()) if array.size == 1 else self.keep("table", array)
+            return f"{name} = constant({number}, {array.dtype.name})"
         layer = equation.where.rsplit("/", 1)[-1].replace("(gradient)", "gradient").strip()
         results = [
             self.fresh(f"{layer}_{equation.op.name}" if layer else f"{equation.op.name}_y") for _ in equation.outputs

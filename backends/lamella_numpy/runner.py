@@ -20,7 +20,7 @@ from lamella.ir.program import Program, Value
 from lamella.ir.spec import numpy_dtype
 from lamella.ops import primitives as p
 from lamella_numpy import memory, places
-from lamella_numpy.compiler import Bindings, Flat, generate, prepared
+from lamella_numpy.compiler import Bindings, Flat, generate
 from lamella_numpy.elementwise import bfloat16
 from lamella_numpy.lowering import dims
 
@@ -99,7 +99,7 @@ class NumpyRunner(Runner):
             raise BackendError(f"Backend {backend.name!r} takes no optimizer of another framework.")
         self.backend = backend
         self.step = step
-        program = prepared(backend.prepare(step.program))
+        program = backend.prepare(step.program)
         self._leaves = len(step.state_names)
         self._invariant = step.invariant
         self._program = program

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lamella.ir.spec import numpy_dtype
+
 Array = np.ndarray[Any, Any]
 Ints = tuple[int, ...]
 Pairs = tuple[Ints, Ints]
@@ -67,8 +69,6 @@ def reverse(x: Array, *, axes: Ints) -> Array:
 
 def iota(*, shape: Ints, dtype: str, axis: int) -> Array:
     """Every entry is its index along `axis`"""
-    from lamella.ir.spec import numpy_dtype
-
     line = np.arange(shape[axis]).astype(numpy_dtype(dtype))
     return broadcast(line, shape=shape, axes=(axis,))
 
@@ -78,16 +78,6 @@ def take(x: Array, indices: Array, *, axis: int) -> Array:
     if indices.dtype == np.uint64:  # does not convert to a signed index by itself
         indices = np.minimum(indices, np.uint64(x.shape[axis])).astype(np.intp)
     return np.take(x, indices, axis, mode="clip")
-
-
-def scatter_add(updates: Array, indices: Array, *, axis: int, size: int) -> Array:
-    """Zeros with `size` entries along `axis`, to which each update is added at its index (moved to the nearest end)"""
-    places = np.clip(indices.astype(np.intp).reshape(-1), 0, max(size - 1, 0))
-    shape = updates.shape
-    flat = updates.reshape((*shape[:axis], places.size, *shape[axis + indices.ndim :]))
-    result = np.zeros((size, *flat.shape[:axis], *flat.shape[axis + 1 :]), updates.dtype)
-    np.add.at(result, places, np.moveaxis(flat, axis, 0))
-    return np.ascontiguousarray(np.moveaxis(result, 0, axis))
 
 
 def contract(x: Array, y: Array, *, contracting: Pairs, batch: Pairs) -> Array:

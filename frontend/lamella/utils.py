@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from lamella.errors import ShapeError
 from lamella.ir import settings
 from lamella.ir.spec import numpy_dtype
+from lamella.names import deprecated
 from lamella.random import set_random_seed as set_random_seed
 
 
@@ -34,6 +36,14 @@ def to_categorical(y: Any, num_classes: int | None = None) -> np.ndarray:
 
 def clear_session() -> None:
     """Nothing to clear: names and numbers belong to a model, not to the process. Kept so that old scripts run."""
+
+
+def __getattr__(name: str) -> Any:
+    """`from keras.utils import np_utils` of old tutorials: its functions are here today."""
+    if name == "np_utils":
+        deprecated("utils.np_utils", "lamella.utils")
+        return sys.modules[__name__]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = ["clear_session", "set_random_seed", "to_categorical"]

@@ -47,7 +47,12 @@ class LayerMeta(type):
             _bind(cls, args, kwargs)
         except TypeError as error:
             raise TypeError(f"{cls.__name__}: {error}.{legacy.hint(cls, kwargs)}") from None
-        layer = super().__call__(*args, **kwargs)
+        try:
+            layer = super().__call__(*args, **kwargs)
+        except TypeError as error:
+            if not str(error).startswith("Layer.__init__() got an unexpected keyword argument"):
+                raise
+            raise TypeError(f"{cls.__name__} takes no such argument:{legacy.hint(cls, kwargs)}") from None
         layer._arguments = _bind(cls, args, kwargs)
         if weights is not None:
             layer._initial_weights = list(weights)
@@ -560,6 +565,8 @@ def _built_once(build: Callable[..., None]) -> Callable[..., None]:
         try:
             with scoping.entered(None):
                 build(self, input_shape, *args)
+                if self._initial_weights is not None:
+                    self.set_weights(self._initial_weights)
         except BaseException:
             del self._variables[variables:]
             raise
@@ -567,8 +574,6 @@ def _built_once(build: Callable[..., None]) -> Callable[..., None]:
             stack.pop()
         self.built = True
         self.build_shape = input_shape
-        if self._initial_weights is not None:
-            self.set_weights(self._initial_weights)
 
     return wrapped
 

@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 KEY = Spec((2,), "uint32")
 
 
+_CACHED = 64
+
+
+class Programs(dict[Any, Any]):
+    """Compiled functions by what they were compiled for; the oldest goes when there are too many."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        while len(self) > _CACHED:
+            self.pop(next(iter(self)), None)
+
+
 class Forward:
     """The program of a model's call, and which variables it reads and assigns.
 
@@ -63,7 +75,7 @@ def trace_forward(
             dict(zip([v for _, v in named], inputs, strict=True)),
             training=training,
             key=key,
-            step=as_value(np.uint32(0)),
+            step=np.zeros((), np.uint32),  # a constant where a layer draws, and nowhere else
             frozen=frozen,
         )
         y, _ = call_model(model, scope, batch)
@@ -118,7 +130,7 @@ class Lowered:
         self.input_shape = model.input_shape
         self.training = training
         self.__name__ = model.name
-        self._model = model
+        self._model = model.snapshot()  # layers added later are not of this function
         self._optimize = optimize
         self._named = list(model.named_weights())
         trained = {id(v) for v in model.trainable_variables}
@@ -126,7 +138,7 @@ class Lowered:
         self._state_names = [n for n, v in self._named if id(v) not in trained]
         self._frozen = model.frozen_layers()
         self._values = {n: v.numpy() for n, v in self._named}
-        self._cache: dict[Any, tuple[Forward, Any]] = {}
+        self._cache = Programs()
         self._lock = threading.Lock()
 
     def _arrays(self, names: Sequence[str]) -> dict[str, Any]:
@@ -289,7 +301,7 @@ def key_of(seed: Any, backend: Backend) -> Any:
     elif spec.dtype == "int64":
         high = ops.cast(ops.right_shift(seed, 32), "uint32")
     else:
-        high = ops.where(ops.less(seed, 0), np.uint32(0xFFFFFFFF), np.uint32(0))
+        high = ops.cast(ops.right_shift(seed, 31), "uint32")  # the sign, 32 times
     return ops.stack([high, low])
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -326,6 +328,28 @@ class Sequential(TrainableModel):
         """Ids of the layers that are not trainable now."""
         every = [self, *[layer for _, layer in self.named_layers()]]
         return frozenset(id(layer) for layer in every if not layer._trainable)
+
+    @contextmanager
+    def built_on_success(self) -> Iterator[None]:
+        """What is built inside is undone where an exception leaves the block."""
+        before = self._input, self._specs, self._masks
+        unbuilt = [layer for layer in self._every_layer() if not layer.built]
+        try:
+            yield
+        except BaseException:
+            if self._specs is not before[1]:
+                for layer in unbuilt:
+                    layer._unbuild()
+                self._input, self._specs, self._masks = before
+                self._changed()
+            raise
+
+    def snapshot(self) -> Sequential:
+        """The same layers in a model of their own, which `add` and `pop` on this one do not change."""
+        clone = copy.copy(self)
+        clone._chain, clone._specs, clone._masks = dict(self._chain), self._specs[:], self._masks[:]
+        clone._prepare_training()
+        return clone
 
     # ---- looking and lowering ----
 

@@ -48,12 +48,12 @@ def as_array(value: Any, what: str) -> np.ndarray:
     Raises:
         DTypeError: it holds no numbers.
     """
-    if isinstance(value, dict) or callable(value) or isinstance(value, str):
-        raise DTypeError(f"{what} is an array of numbers, got {type(value).__name__}.")
+    if value is None or isinstance(value, dict | str) or callable(value):
+        raise DTypeError(f"{what} is an array of numbers, got {'None' if value is None else type(value).__name__}.")
     try:
         array = to_numpy(value) if hasattr(value, "dtype") else np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise ShapeError(f"{what} is no rectangular array of numbers: {error}.") from None
+    except (ValueError, TypeError):
+        raise ShapeError(f"{what} is no rectangular array of numbers: its rows differ in length.") from None
     if array.dtype.name not in DTYPES:
         raise DTypeError(f"{what} must hold numbers, got dtype {array.dtype}.")
     if array.ndim == 0:
@@ -155,8 +155,10 @@ def check_targets(model: TrainableModel, compiled: Compiled, data: Data) -> None
     Raises:
         ValueError: what came, what was expected, and how to mend it.
     """
-    if compiled.loss is None or data.y is None:
+    if compiled.loss is None:
         return
+    if data.y is None:
+        raise ShapeError(f"the model is compiled with the loss {compiled.loss.name!r}, which needs targets: give y.")
     out = model.output_spec
     rows = Rows(data.rows)
     prediction = Spec((rows, *[int(d) for d in out.shape[1:]]), out.dtype)

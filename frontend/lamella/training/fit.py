@@ -42,7 +42,7 @@ def fit(
             for epoch in epochs:
                 logs = run.epoch(epoch, progress)
                 if check is not None and (epoch + 1) % validation_freq == 0:
-                    logs |= check.evaluate(run)
+                    logs = dict(sorted({**logs, **check.evaluate(run)}.items()))
                 run.loop.commit()
                 progress.end_epoch(logs)
                 run.hook("on_epoch_end", epoch, logs)
@@ -61,6 +61,7 @@ class _Run:
     def __init__(self, model: TrainableModel, hooks: CallbackList, data: Data, batch: int, shuffle: bool) -> None:
         self.model, self.hooks, self.batch, self.shuffle = model, hooks, batch, shuffle
         self.rows = data.rows
+        self.orders = random.Orders(random.fold(random.key_from_seed(model.seed), "shuffle"), data.rows)
         self.loop = model.loop_for(data, training=True)
         self.loop.begin(batch)
         self.placed = self.loop.place(data)
@@ -90,8 +91,7 @@ class _Run:
         if not self.shuffle:
             return np.arange(self.rows, dtype=np.int32)
         self.loop.compiled.epochs += 1
-        key = random.fold(random.key_from_seed(self.model.seed), "shuffle")
-        return random.permutation(key, self.rows, step=self.loop.compiled.epochs)
+        return self.orders[self.loop.compiled.epochs]
 
     def hook(self, name: str, *args: Any) -> None:
         """Call a hook with the model's weights up to date; weights it sets are trained on."""

@@ -63,7 +63,7 @@ def values_on(model: TrainableModel, backend: Backend) -> list[Any]:
 
 def function_for(model: TrainableModel, backend: Backend, x: Spec, *, training: bool) -> tuple[lowering.Forward, Any]:
     """The model's call on batches of `x`, compiled once."""
-    cached = (backend.name, x, training)
+    cached = (backend.name, x, model.frozen_layers() if training else None)
     if cached not in model.functions:
         forward = lowering.trace_forward(model, x, training=training, keyed=training)
         with backend.scope(forward.program):

@@ -47,6 +47,7 @@ class Loop:
         self._rate: Any = None
         self.state: State = ()
         self._template: Any = None
+        self._cleared: dict[int, Any] = {}
 
     def fits(self, data: Data) -> bool:
         """Whether the loop's programs serve these arrays."""
@@ -96,6 +97,9 @@ class Loop:
         extra = compiled.foreign_state or ()
         self._template = self.runner(batch)
         self.state = self._template.load([*values, *extra])
+        # leaves are never changed in place, so those an epoch starts from serve every epoch
+        cleared = {leaf for group in layout.metrics.values() for leaf, _ in group.values()}
+        self._cleared = {i: self.state[i] for i, name in enumerate(layout.names) if name in cleared}
 
     def place(self, data: Data) -> Any:
         """Bring the rows to where the steps run."""
@@ -103,10 +107,13 @@ class Loop:
 
     def start_epoch(self) -> None:
         """Clear the accumulators, and read the learning rate again."""
-        fresh = {leaf: start for group in self.layout.metrics.values() for leaf, start in group.values()}
-        if self.layout.own:
-            fresh["optimizer/learning_rate"] = self._rate = self.compiled.learning_rate
-        self.replace(fresh)
+        state = list(self.state)
+        for i, leaf in self._cleared.items():
+            state[i] = leaf
+        self.state = tuple(state)
+        if self.layout.own and self._rate != self.compiled.learning_rate:
+            self._rate = self.compiled.learning_rate
+            self.replace({"optimizer/learning_rate": self._rate})
 
     def replace(self, leaves: dict[str, Any]) -> None:
         """Set some leaves."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from lamella.backend import current_backend, load_backend, to_numpy
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.variable import Variable
+from lamella.models.lowering import Programs
 from lamella.names import deprecated
 from lamella.training import gradients, inference, legacy
 from lamella.training.compiled import Compiled
@@ -19,17 +21,6 @@ from lamella.training.data import Data, check_targets, prepare, prepare_validati
 from lamella.training.fit import fit
 from lamella.training.history import CallbackList, History
 from lamella.training.loop import Loop
-
-_CACHED = 64
-
-
-class Programs(dict[Any, Any]):
-    """Compiled functions by what they were compiled for; the oldest goes when there are too many."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-        while len(self) > _CACHED:
-            self.pop(next(iter(self)), None)
 
 
 class TrainableModel(Layer):
@@ -88,6 +79,14 @@ class TrainableModel(Layer):
     @abstractmethod
     def batch_spec(self, rows: int) -> Spec:
         """The spec of a batch of `rows` rows."""
+
+    @abstractmethod
+    def snapshot(self) -> TrainableModel:
+        """The same layers in a model of their own."""
+
+    @abstractmethod
+    def built_on_success(self) -> AbstractContextManager[None]:
+        """What is built inside is undone where an exception leaves the block."""
 
     @abstractmethod
     def check_batch(self, spec: Spec) -> Spec:
@@ -236,18 +235,23 @@ class TrainableModel(Layer):
         Raises:
             ValueError: the model is not compiled, or the data do not fit it; nothing has been changed then.
         """
-        epochs = legacy.fit_words(epochs, legacy_words)
+        epochs = _whole("epochs", legacy.fit_words(epochs, legacy_words), 0)
+        initial_epoch = _whole("initial_epoch", initial_epoch, 0)
+        validation_freq = _whole("validation_freq", validation_freq, 1)
+        if validation_batch_size is not None:
+            validation_batch_size = _whole("validation_batch_size", validation_batch_size, 1)
         compiled = self._require_compiled()
         batch = _batch_size(batch_size)
-        data = prepare(self, x, y, sample_weight, class_weight)
         validation: Data | None = None
-        if validation_data is not None:
-            validation = prepare_validation(self, validation_data)
-        elif validation_split:
-            data, validation = split_validation(data, validation_split)
-        check_targets(self, compiled, data)
-        if validation is not None:
-            check_targets(self, compiled, validation)
+        with self.built_on_success():
+            data = prepare(self, x, y, sample_weight, class_weight)
+            if validation_data is not None:
+                validation = prepare_validation(self, validation_data)
+            elif validation_split:
+                data, validation = split_validation(data, validation_split)
+            check_targets(self, compiled, data)
+            if validation is not None:
+                check_targets(self, compiled, validation)
         return fit(
             self,
             data,
@@ -280,8 +284,7 @@ class TrainableModel(Layer):
             ValueError: the model is not compiled, or the data do not fit it.
         """
         compiled = self._require_compiled()
-        data = prepare(self, x, y, sample_weight)
-        check_targets(self, compiled, data)
+        data = self._checked(compiled, x, y, sample_weight)
         hooks = CallbackList(callbacks, self, {"verbose": verbose})
         batch = min(_batch_size(batch_size), data.rows)
         hooks.call("on_test_begin", {})
@@ -339,14 +342,24 @@ class TrainableModel(Layer):
         return_dict: bool = False,
     ) -> Any:
         """One step on one batch; returns its loss (and metrics) before the step."""
-        return self._on_batch(prepare(self, x, y, sample_weight, class_weight), return_dict, training=True)
+        data = self._checked(self._require_compiled(), x, y, sample_weight, class_weight)
+        return self._on_batch(data, return_dict, training=True)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch, in inference mode."""
-        return self._on_batch(prepare(self, x, y, sample_weight), return_dict, training=False)
+        data = self._checked(self._require_compiled(), x, y, sample_weight)
+        return self._on_batch(data, return_dict, training=False)
+
+    def _checked(
+        self, compiled: Compiled, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
+    ) -> Data:
+        """Arrays that fit the model and its loss; where they do not, the model stays as it was, unbuilt if need be."""
+        with self.built_on_success():
+            data = prepare(self, x, y, sample_weight, class_weight)
+            check_targets(self, compiled, data)
+        return data
 
     def _on_batch(self, data: Data, return_dict: bool, *, training: bool) -> Any:
-        check_targets(self, self._require_compiled(), data)
         loop = self.loop_for(data, training=training)
         loop.begin(data.rows)
         order = np.arange(data.rows, dtype=np.int32)
@@ -370,8 +383,7 @@ class TrainableModel(Layer):
             (loss, {path: gradient}), in the order of `model.trainable_weights`.
         """
         compiled = self._require_compiled()
-        data = prepare(self, x, y)
-        check_targets(self, compiled, data)
+        data = self._checked(compiled, x, y)
         found = load_backend(backend or self.backend_name)
         number = self.seed if seed is None else seed
         return gradients.value_and_grad(self, compiled, data, found, training=training, seed=number)
@@ -382,11 +394,13 @@ def _level(verbose: int | str) -> int:
 
 
 def _batch_size(batch_size: int | None) -> int:
-    if batch_size is None:
-        return 32
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise ValueError(f"batch_size is a positive integer, got {batch_size!r}.")
-    return int(batch_size)
+    return 32 if batch_size is None else _whole("batch_size", batch_size, 1)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} is {'a positive integer' if least else 'an integer from 0'}, got {value!r}.")
+    return int(value)
 
 
 def _results(logs: dict[str, float], loop: Loop, return_dict: bool) -> Any:

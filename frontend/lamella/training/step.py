@@ -169,15 +169,21 @@ def _forward(
         outputs["metrics/loss/count"] = ops.add(totals["count"], count)
         for label, metric, weighted in layout.metric_rules:
             trace.where = f"metrics/{label}"
-            weight = rows
-            if weighted and "sample_weight" in given:
-                weight = ops.multiply(rows, ops.cast(given["sample_weight"], rows.dtype))
+            weight = _metric_weight(rows, given.get("sample_weight") if weighted else None, mask, prediction)
             after = metric.update(accumulators[label], given["y"], ops.stop_gradient(prediction), weight)
             for name, value in after.items():
                 leaf = layout.metrics[label][name][0]
                 outputs[leaf] = ops.cast(value, layout.specs[leaf].dtype)
         program = trace.program([as_value(loss), *[as_value(v) for v in outputs.values()]])
     return program, list(outputs)
+
+
+def _metric_weight(rows: Value, sample_weight: Value | None, mask: Any, prediction: Value) -> Any:
+    """What each row counts in a metric, or, where the predictions have a mask, each of its steps."""
+    weight: Any = rows if sample_weight is None else ops.multiply(rows, ops.cast(sample_weight, rows.dtype))
+    if mask is None or len(mask.shape) >= len(prediction.shape):
+        return weight
+    return ops.multiply(ops.reshape(weight, (*rows.shape, *[1] * (len(mask.shape) - 1))), ops.cast(mask, rows.dtype))
 
 
 def _loss(
