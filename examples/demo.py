@@ -49,7 +49,9 @@ def draw(results, path):
     axes = left.subplots()
     for name, style in zip(BACKENDS, ("-", "--"), strict=True):
         curve = results[name]["curve"]
-        axes.plot(range(1, len(curve) + 1), curve, style, linewidth=2.5, label=f"{name}, {results[name]['accuracy']:.1%}")
+        axes.plot(
+            range(1, len(curve) + 1), curve, style, linewidth=2.5, label=f"{name}, {results[name]['accuracy']:.1%}"
+        )
     axes.set(xlabel="epoch", ylabel="training loss", yscale="log", title="one script, one seed, two backends")
     axes.legend(title="test accuracy")
     images, labels = results["numpy"]["images"], results["numpy"]["labels"]
@@ -59,8 +61,9 @@ def draw(results, path):
     for cell, i in zip(right.subplots(4, 8).flat, wrong_first, strict=True):
         cell.imshow(images[i, :, :, 0], cmap="gray_r")
         cell.set_axis_off()
-        good = guesses[i] == labels[i]
-        cell.set_title(f"{guesses[i]}" if good else f"{guesses[i]}, is {labels[i]}", color="black" if good else "red", fontsize=9)
+        wrong = guesses[i] != labels[i]
+        title = f"{guesses[i]}, is {labels[i]}" if wrong else f"{guesses[i]}"
+        cell.set_title(title, color="red" if wrong else "black", fontsize=9)
     figure.savefig(path, dpi=130)
     print(f"wrote {path}")
 

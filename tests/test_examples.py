@@ -52,7 +52,9 @@ def test_the_demo_shows_one_curve_on_two_backends(tmp_path):
     pytest.importorskip("matplotlib")
     out = run("demo.py", "--picture", "digits.png", backend="numpy", folder=tmp_path)
     assert float(re.search(r"largest difference of the two curves: ([\d.e+-]+)", out)[1]) < 1e-4
-    accuracies = [float(a) for a in re.findall(r"^ *(?:jax|numpy): test accuracy ([\d.]+), [\d.]+ s an epoch$", out, re.M)]
+    accuracies = [
+        float(a) for a in re.findall(r"^ *(?:jax|numpy): test accuracy ([\d.]+), [\d.]+ s an epoch$", out, re.M)
+    ]
     assert len(accuracies) == 2
     assert min(accuracies) >= 0.97
     assert (tmp_path / "digits.png").stat().st_size > 20_000

@@ -46,6 +46,9 @@ class JaxRunner(Runner):
         self._trained = trained if step.foreign_optimizer is not None else {}
         self._fixed = tuple(i for i, same in enumerate(step.invariant) if same and i not in self._trained)
         self._varying = tuple(i for i in range(self._count) if i not in self._fixed)
+        arranged = (*self._varying, *self._fixed)
+        self._places = tuple(arranged.index(i) for i in range(self._count))
+        self._row_dtype = np.dtype(step.program.input_specs[-1].dtype)
         if step.foreign_optimizer is not None:
             with backend.scope(step.program):
                 specs = step.program.input_specs
@@ -91,25 +94,22 @@ class JaxRunner(Runner):
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
         """Run one step for every line of `indices`; returns at once, the device goes on working."""
         steps, batch = indices.shape
-        shapes = (batch, *[a.shape for a in data])
+        shapes = (batch, len(data[0]))
         height = min(max(_ENTRIES // max(batch, 1), 16), 512)
         if steps == 1 and shapes not in self._tall:
             height = 1
         else:
             self._tall.add(shapes)
-        fixed = tuple(state[i] for i in self._fixed)
+        fixed = tuple([state[i] for i in self._fixed])
         varying = (*[state[i] for i in self._varying], *state[self._count :])
         with self.backend.scope(self.step.program):
-            dtype = np.dtype(self.step.program.input_specs[-1].dtype)
             for start in range(0, steps, height):
                 turns = min(height, steps - start)
-                numbers = np.zeros((height, batch), np.int32)
-                numbers[:turns] = indices[start : start + turns]
-                real = np.zeros((height, batch), dtype)
-                real[:turns] = rows[start : start + turns]
+                numbers = _of_height(indices[start : start + turns], height, np.dtype(np.int32))
+                real = _of_height(rows[start : start + turns], height, self._row_dtype)
                 varying = self._chunk(varying, fixed, data, numbers, real, np.int32(turns))
-        result = dict(zip((*self._varying, *self._fixed), (*varying[: len(self._varying)], *fixed), strict=True))
-        return (*[result[i] for i in range(self._count)], *varying[len(self._varying) :])
+        leaves = (*varying[: len(self._varying)], *fixed)
+        return (*[leaves[i] for i in self._places], *varying[len(self._varying) :])
 
     def wait(self, state: State) -> None:
         """Return when the device has computed `state`."""
@@ -132,10 +132,8 @@ class JaxRunner(Runner):
         return lax.fori_loop(np.int32(0), turns, step, varying)
 
     def _step(self, varying: Any, fixed: Any, batch: Sequence[Any], present: Any) -> Any:
-        place = {
-            i: x for i, x in zip((*self._varying, *self._fixed), (*varying[: len(self._varying)], *fixed), strict=True)
-        }
-        state = [place[i] for i in range(self._count)]
+        leaves = (*varying[: len(self._varying)], *fixed)
+        state = [leaves[i] for i in self._places]
         outputs = [jnp.asarray(y) for y in lowerings.run(self._program, [*state, *batch, present])]
         after, gradients = outputs[: self._count], outputs[self._count :]
         rest = varying[len(self._varying) :]
@@ -154,3 +152,12 @@ class JaxRunner(Runner):
             after[i] = lax.convert_element_type(jnp.add(params[names[i]], updates[names[i]]), after[i].dtype)
         # a loop keeps the dtypes of what it carries, whatever the transformation's arithmetic made of them
         return [lax.convert_element_type(y, x.dtype) for x, y in zip(leaves, jax.tree.leaves(new), strict=True)]
+
+
+def _of_height(lines: np.ndarray, height: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """The lines, followed by lines of zeros that no step reads."""
+    if len(lines) == height:
+        return np.ascontiguousarray(lines, dtype)
+    padded = np.zeros((height, lines.shape[1]), dtype)
+    padded[: len(lines)] = lines
+    return padded

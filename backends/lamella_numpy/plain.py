@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lamella.backend import own_results
 from lamella.ir.builder import constant
 from lamella.ir.program import OPS, Equation, Program, Value
 from lamella.ir.spec import DTYPES
@@ -106,10 +107,5 @@ class Plain:
         """The outputs for `arrays`, one for every input of the program."""
         with np.errstate(all="ignore"):
             results = self._step(*arrays)
-        seen: list[Any] = [*arrays, *(a for a in self._step.__globals__.values() if isinstance(a, np.ndarray))]
-        fresh = []
-        for y in results:
-            own = np.array(y) if any(np.may_share_memory(y, other) for other in seen) else np.asarray(y)
-            seen.append(own)
-            fresh.append(own)
-        return tuple(fresh)
+        constants = [a for a in self._step.__globals__.values() if isinstance(a, np.ndarray)]
+        return tuple(own_results([np.asarray(y) for y in results], [*arrays, *constants]))

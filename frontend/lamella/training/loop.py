@@ -72,8 +72,9 @@ class Loop:
         """Whether a short batch may be filled up: no operation of the model lets rows influence each other."""
         if self._mixes is None:
             x = self._batch(4).x
+            # with the penalties: an activity regularizer adds up rows, too
             forward = trace_forward(
-                self.model, x, training=self.training, keyed=self.training, frozen=self.compiled.frozen
+                self.model, x, training=self.training, keyed=self.training, losses=True, frozen=self.compiled.frozen
             )
             self._mixes = mixing_equation(forward.program) is not None
         return not self._mixes

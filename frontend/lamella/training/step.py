@@ -10,7 +10,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.backend import StepProgram
-from lamella.ir.builder import Trace, as_value
+from lamella.ir.builder import Trace, as_value, at
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import Rows, Spec, numpy_dtype, promote
 from lamella.layers import scope as scoping
@@ -115,7 +115,8 @@ def build_step(
         new |= zip(updated, results[1:], strict=False)
         gradients = results[1 + len(updated) :] if training else []
         if layout.own:
-            new |= _optimizer_step(compiled, layout, leaves, gradients)
+            with at("optimizer"):
+                new |= _optimizer_step(compiled, layout, leaves, gradients)
             gradients = []
         if training:
             new["step"] = ops.add(leaves["step"], np.uint32(1))

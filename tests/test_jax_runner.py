@@ -1,0 +1,282 @@
+"""Chunks of steps on the JAX backend: bit-equal however they are cut, few compilations, optax inside the loop."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax")
+optax = pytest.importorskip("optax")
+
+import jax.numpy as jnp  # noqa: E402
+
+from lamella import ops  # noqa: E402
+from lamella.backend import Runner, StepProgram, load_backend  # noqa: E402
+from lamella.ir.builder import Trace, as_value, trace  # noqa: E402
+from lamella.ir.spec import Spec  # noqa: E402
+from lamella.ops.control import replay  # noqa: E402
+from lamella.passes import differentiate  # noqa: E402
+
+backend = load_backend("jax")
+WEIGHTS = {"kernel": (3, 3, 1, 4), "bias": (4,), "head": (36, 3)}
+BATCH, ROWS = 8, 40
+CONVOLUTION = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+POOL = {"window": (2, 2), "strides": (2, 2), "padding": ((0, 0), (0, 0))}
+
+
+def loss(kernel, bias, head, key, step, x, y, rows):
+    """A convolution, a pooling, dropout, a softmax."""
+    h = ops.max_pool(ops.relu(ops.add(ops.convolve(x, kernel, **CONVOLUTION), bias)), **POOL)
+    h = ops.reshape(h, (BATCH, 36))
+    keep = ops.less(ops.random_bits.bind(ops.fold_in.bind(key, data=1), step, shape=(BATCH, 36), bits=16), 50000)
+    logits = ops.matmul(ops.where(keep, h, 0.0), head)
+    losses = -ops.sum(ops.log_softmax(logits) * ops.one_hot(y, 3, dtype=logits.dtype), axis=-1)
+    return ops.sum(losses * rows) / ops.sum(rows)
+
+
+def adam(g, w, m, v, rate, alpha):
+    m = m + (g - m) * 0.1
+    v = v + (g * g - v) * 0.001
+    return w - rate * alpha * m / (ops.sqrt(v) + 1e-7), m, v
+
+
+def step_of(dtype="float32", foreign=None):
+    """A training step with Adam, or one that hands its gradients to `foreign`; bias, rate and key never change with it."""
+    shapes = [Spec(s, dtype) for s in WEIGHTS.values()]
+    batch = [Spec((BATCH, 6, 6, 1), dtype), Spec((BATCH,), "int32"), Spec((BATCH,), dtype)]
+    forward = trace(loss, *shapes, Spec((2,), "uint32"), Spec((), "uint32"), *batch)
+    gradient = differentiate(forward, range(3))
+    with Trace() as running:
+        weights = [running.input(s) for s in shapes]
+        m, v = ([running.input(s) for s in shapes] if foreign is None else [] for _ in range(2))
+        rate, total = running.input(Spec((), dtype)), running.input(Spec((), dtype))
+        key, step = running.input(Spec((2,), "uint32")), running.input(Spec((), "uint32"))
+        data = [running.input(s) for s in batch]
+        value, *slopes = replay(gradient, [*weights, key, step, *data])
+        rest = [rate, total + value, key, ops.add(step, np.uint32(1))]
+        if foreign is None:
+            t = ops.cast(ops.add(step, np.uint32(1)), dtype)
+            alpha = ops.sqrt(-ops.expm1(t * math.log(0.999))) / -ops.expm1(t * math.log(0.9))
+            new, new_m, new_v = ops.foreach(adam, [slopes, weights, m, v], [rate, alpha])
+            outputs = [*new, *new_m, *new_v, *rest]
+        else:
+            outputs = [*weights, *rest, *slopes]
+        program = running.program([as_value(y) for y in outputs])
+    slots = [f"{slot}/{name}" for slot in "mv" for name in WEIGHTS] if foreign is None else []
+    names = (*WEIGHTS, *slots, "rate", "total", "key", "step")
+    return StepProgram(program, names, ("x", "y"), () if foreign is None else tuple(WEIGHTS), foreign)
+
+
+def start(step):
+    generator = np.random.default_rng(0)
+    leaves = []
+    for name, spec in zip(step.state_names, step.program.input_specs, strict=False):
+        drawn = (
+            generator.normal(0, 0.3, spec.shape) if name in WEIGHTS else np.full(spec.shape, 0.01 * (name == "rate"))
+        )
+        leaves.append(np.array([1, 2], np.uint32) if name == "key" else drawn.astype(spec.dtype))
+    return leaves
+
+
+def data_of(dtype="float32"):
+    generator = np.random.default_rng(1)
+    return [generator.normal(size=(ROWS, 6, 6, 1)).astype(dtype), generator.integers(0, 3, ROWS)]
+
+
+def order(steps, seed=2):
+    indices = np.random.default_rng(seed).integers(0, ROWS, (steps, BATCH)).astype(np.int32)
+    rows = np.ones((steps, BATCH), np.float32)
+    rows[-1, 5:] = 0
+    return indices, rows
+
+
+def assert_same(found, wanted):
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def run_in_chunks(runner, state, placed, indices, rows, lengths):
+    done = 0
+    for length in lengths:
+        state = runner.run(state, placed, indices[done : done + length], rows[done : done + length])
+        done += length
+    return state
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A runner that took 171 steps at once: (runner, state before, placed data, indices, rows, state after)."""
+    step = step_of()
+    runner = backend.runner(step)
+    state, placed = runner.load(start(step)), runner.place(data_of())
+    indices, rows = order(171)
+    return runner, state, placed, indices, rows, runner.run(state, placed, indices, rows)
+
+
+def test_it_computes_what_the_default_runner_computes(trained):
+    runner, state, _, indices, rows, _ = trained
+    plain = Runner(backend, runner.step)
+    wanted = plain.run(plain.load(start(runner.step)), data_of(), indices[:6], rows[:6])
+    found = runner.run(state, trained[2], indices[:6], rows[:6])
+    for name, a, b in zip(runner.step.state_names, found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("lengths", [(57, 57, 56, 1), (1, 170), (100, 71)])
+def test_every_chunking_is_bit_equal(trained, lengths):
+    runner, state, placed, indices, rows, wanted = trained
+    assert_same(run_in_chunks(runner, state, placed, indices, rows, lengths), wanted)
+
+
+def test_single_steps_are_bit_equal_to_chunks(trained):
+    runner, state, placed, indices, rows, wanted = trained
+    alone = backend.runner(runner.step)  # it has never seen a chunk, and compiles for single steps
+    assert_same(run_in_chunks(alone, state, placed, indices, rows, [1] * 171), wanted)
+    assert alone._chunk._cache_size() == 1
+
+
+def test_chunks_of_any_length_share_one_compilation(trained):
+    runner, state, placed, indices, rows, _ = trained
+    before = runner._chunk._cache_size()
+    for length in (57, 56, 2, 1):
+        runner.run(state, placed, indices[:length], rows[:length])
+    assert runner._chunk._cache_size() == before == 1
+
+
+def test_a_chunk_longer_than_the_matrix_takes_several_dispatches(trained):
+    runner, state, placed, *_ = trained
+    indices, rows = order(1100)
+    whole = runner.run(state, placed, indices, rows)
+    assert_same(run_in_chunks(runner, state, placed, indices, rows, (511, 589)), whole)
+    assert runner._chunk._cache_size() == 1
+
+
+def test_the_state_before_stays_whole(trained, monkeypatch):
+    runner, state, placed, indices, rows, wanted = trained
+    before = [np.array(x) for x in state]
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "_chunk", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(state, placed, indices, rows)
+    assert_same(state, before)
+    assert_same(runner.run(state, placed, indices, rows), wanted)
+
+
+def test_leaves_that_never_change_stay_the_same_arrays(trained):
+    runner, state, *_, after = trained
+    for name in ("rate", "key"):
+        at = runner.step.state_names.index(name)
+        assert after[at] is state[at]
+
+
+def test_data_comes_in_any_dtype_and_is_not_shared(trained):
+    runner, state, placed, indices, rows, _ = trained
+    wanted = runner.run(state, placed, indices[:3], rows[:3])
+    x, y = data_of("float64")
+    narrowed = runner.place([x, y.astype(np.float64)])
+    assert [a.dtype.name for a in narrowed] == ["float32", "int32"]
+    x[:] = 0  # the device holds a copy
+    assert_same(runner.run(state, narrowed, indices[:3], rows[:3]), wanted)
+    pictures = np.random.default_rng(0).integers(0, 255, (ROWS, 6, 6, 1)).astype(np.uint8)
+    small, large = runner.place([pictures, y]), runner.place([pictures.astype(np.float32), y])
+    assert small[0].dtype == np.uint8
+    assert_same(runner.run(state, small, indices[:3], rows[:3]), runner.run(state, large, indices[:3], rows[:3]))
+
+
+def test_float64_is_float64_while_64_bit_types_are_off():
+    step = step_of("float64")
+    runner = backend.runner(step)
+    indices, rows = order(20)
+    state, placed = runner.load(start(step)), runner.place(data_of("float64"))
+    after = runner.run(state, placed, indices, rows)
+    assert [a.dtype.name for a in after] == [s.dtype for s in step.program.input_specs[: len(after)]]
+    reference = load_backend("numpy").runner(step)
+    wanted = reference.run(reference.load(start(step)), reference.place(data_of("float64")), indices, rows)
+    for a, b in zip(after, wanted, strict=True):
+        np.testing.assert_allclose(backend.numpy(a), np.asarray(b), rtol=1e-9, atol=1e-12)
+
+
+# ---- optax --------------------------------------------------------------------------------------------------------------
+
+
+def test_optax_inside_the_loop_is_optax_outside(trained):
+    tx = optax.chain(optax.clip_by_global_norm(0.5), optax.adamw(0.01, weight_decay=0.1))
+    step = step_of(foreign=tx)
+    runner = backend.runner(step)
+    state, placed = runner.load(start(step)), runner.place(data_of())
+    count = len(step.state_names)
+    assert len(state) == count + len(runner.foreign_names)
+    assert any(name.endswith("mu/kernel") for name in runner.foreign_names)
+    indices, rows = order(5)
+    after = runner.run(state, placed, indices, rows)
+
+    x, y = data_of()
+    function = backend.function(trace(loss, *step.program.input_specs[:3], *step.program.input_specs[5:]))
+    value_and_grad = jax.jit(jax.value_and_grad(lambda p, *rest: function(*[p[n] for n in WEIGHTS], *rest)[0]))
+    params = dict(zip(WEIGHTS, map(jnp.asarray, start(step)), strict=False))
+    slots, total = tx.init(params), 0.0
+    for n in range(5):
+        batch = (x[indices[n]], y[indices[n]].astype(np.int32), rows[n])
+        value, slopes = value_and_grad(params, np.array([1, 2], np.uint32), np.uint32(n), *batch)
+        updates, slots = tx.update(slopes, slots, params)
+        params, total = optax.apply_updates(params, updates), total + value
+    wanted = [*[params[n] for n in WEIGHTS], *jax.tree.leaves(slots)]
+    for a, b in zip([*after[:3], *after[count:]], wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(after[step.state_names.index("total")], total, rtol=1e-5)
+
+
+def test_the_foreign_state_travels_with_the_chunks_and_can_be_loaded():
+    step = step_of(foreign=optax.adam(0.01))
+    runner = backend.runner(step)
+    state, placed = runner.load(start(step)), runner.place(data_of())
+    indices, rows = order(12)
+    whole = runner.run(state, placed, indices, rows)
+    half = runner.run(state, placed, indices[:6], rows[:6])
+    again = backend.runner(step)
+    resumed = again.load([np.asarray(leaf) for leaf in half])
+    assert_same(again.run(resumed, placed, indices[6:], rows[6:]), whole)
+
+
+def test_an_optax_transformation_is_recognised():
+    assert backend.supports_optimizer(optax.sgd(0.1))
+    assert backend.supports_optimizer(optax.chain(optax.clip(1.0), optax.adam(0.1)))
+    for other in ("adam", None, (1, 2), object()):
+        assert not backend.supports_optimizer(other)
+
+
+# ---- threads ------------------------------------------------------------------------------------------------------------
+
+
+def test_threads_share_a_runner_and_a_compiled_program(trained):
+    runner, state, placed, indices, rows, wanted = trained
+    program = trace(lambda x: ops.softmax(ops.matmul(x, x)), Spec((16, 16), "float64"))
+    compiled = backend.compile(program)
+    x = np.random.default_rng(0).normal(size=(16, 16))
+    expected = np.asarray(compiled(x)[0])
+    failures = []
+
+    def work(wide):
+        try:
+            for _ in range(5):
+                if wide:  # 64-bit types are on in this thread only, and only inside the call
+                    assert_same(compiled(x), [expected])
+                    assert jnp.zeros(1, float).dtype == np.float32
+                else:
+                    assert_same(runner.run(state, placed, indices, rows), wanted)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(n % 2 == 0,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
