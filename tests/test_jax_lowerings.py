@@ -16,7 +16,6 @@ from lamella.ir.builder import trace  # noqa: E402
 from lamella.ir.spec import Spec  # noqa: E402
 from lamella.ops import primitives as p  # noqa: E402
 from lamella.passes import differentiate  # noqa: E402
-from lamella.testing import conformance  # noqa: E402
 from lamella.testing.cases import joined  # noqa: E402
 from lamella.testing.gradcheck import has_derivative, number_of  # noqa: E402
 from lamella.testing.kinks import KINKS  # noqa: E402
@@ -85,12 +84,6 @@ def test_a_planted_wrong_derivative_is_found(monkeypatch):
     monkeypatch.setitem(backend.kernels, p.relu, lambda x: lax.max(x, jnp.zeros_like(x)))
     rows = [row for row in rows_with_derivatives() if row[0].startswith("relu at")]
     assert disagreements(rows) != []
-
-
-@pytest.mark.slow
-def test_conformance():
-    report = conformance.run("jax")
-    assert report.passed, str(report)
 
 
 # ---- values the tables do not reach -------------------------------------------------------------------------------------

@@ -219,14 +219,19 @@ def test_optax_inside_the_loop_is_optax_outside(trained):
 
     x, y = data_of()
     function = backend.function(trace(loss, *step.program.input_specs[:3], *step.program.input_specs[5:]))
-    value_and_grad = jax.jit(jax.value_and_grad(lambda p, *rest: function(*[p[n] for n in WEIGHTS], *rest)[0]))
+
+    @jax.jit
+    def one(params, slots, *batch):
+        value, slopes = jax.value_and_grad(lambda p: function(*[p[n] for n in WEIGHTS], *batch)[0])(params)
+        updates, slots = tx.update(slopes, slots, params)
+        return optax.apply_updates(params, updates), slots, value
+
     params = dict(zip(WEIGHTS, map(jnp.asarray, start(step)), strict=False))
     slots, total = tx.init(params), 0.0
     for n in range(5):
-        batch = (x[indices[n]], y[indices[n]].astype(np.int32), rows[n])
-        value, slopes = value_and_grad(params, np.array([1, 2], np.uint32), np.uint32(n), *batch)
-        updates, slots = tx.update(slopes, slots, params)
-        params, total = optax.apply_updates(params, updates), total + value
+        key_and_step = (np.array([1, 2], np.uint32), np.uint32(n))
+        params, slots, value = one(params, slots, *key_and_step, x[indices[n]], y[indices[n]].astype(np.int32), rows[n])
+        total += value
     wanted = [*[params[n] for n in WEIGHTS], *jax.tree.leaves(slots)]
     for a, b in zip([*after[:3], *after[count:]], wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

@@ -84,7 +84,7 @@ def test_convolutions_and_their_gradients():
 
 @pytest.mark.slow
 def test_many_convolutions_and_their_gradients():
-    for x, kernel, at in shapes(200, seed=1):
+    for x, kernel, at in shapes(50, seed=1):
         check_shape(x, kernel, at)
 
 
@@ -94,19 +94,24 @@ def test_many_convolutions_and_their_gradients():
 def test_pooling_agrees_with_the_definition(window, strides, padding):
     # few distinct numbers, so that windows have ties
     x = np.random.default_rng(0).integers(0, 3, (2, 7, 6, 2)).astype(np.float32)
+    x[0, 3, 3, 0] = np.nan
     at = {"window": window, "strides": strides, "padding": padding}
     reference = load_backend("numpy")
     y = reference.evaluate(p.max_pool, [x], at)[0]
     g = np.random.default_rng(1).integers(-4, 5, y.shape).astype(np.float32)
-    np.testing.assert_array_equal(windows.max_pool(jnp.asarray(x), **at), y)
     wanted = reference.evaluate(p.max_pool_gradient, [g, x, y], at)[0]
-    np.testing.assert_array_equal(
-        windows.max_pool_gradient(jnp.asarray(g), jnp.asarray(x), jnp.asarray(y), **at), wanted
-    )
-    found = jax.vjp(lambda x: windows.max_pool(x, **at), jnp.asarray(x))[1](jnp.asarray(g))[0]
-    np.testing.assert_array_equal(found, wanted)
-    found = jax.jvp(lambda x: windows.max_pool(x, **at), (jnp.asarray(x),), (jnp.ones_like(x),))[1]
-    np.testing.assert_array_equal(found, np.ones_like(y))
+
+    def pool(x):
+        return windows.max_pool(x, **at)
+
+    @jax.jit
+    def on_jax(x, g):
+        y, back = jax.vjp(pool, x)
+        return y, back(g)[0], windows.max_pool_gradient(g, x, y, **at), jax.jvp(pool, (x,), (jnp.ones_like(x),))[1]
+
+    slope = np.where(np.isnan(y), 0, 1)  # no cell of a window with a NaN is its maximum
+    for found, expected in zip(on_jax(x, g), (y, wanted, wanted, slope), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 # ---- XLA's naive convolution --------------------------------------------------------------------------------------------

@@ -50,7 +50,11 @@ def test_old_names_of_constraints_warn(old, kind):
 
 def test_fit_adds_penalties_to_the_loss_and_applies_constraints(backend):
     model = lamella.Sequential(
-        [Input((3,)), Dense(4, kernel_regularizer=regularizers.L2(0.5), kernel_constraint=constraints.NonNeg()), Dense(1)]
+        [
+            Input((3,)),
+            Dense(4, kernel_regularizer=regularizers.L2(0.5), kernel_constraint=constraints.NonNeg()),
+            Dense(1),
+        ]
     )
     model.compile("sgd", "mse", backend=backend)
     x = np.random.default_rng(1).normal(size=(32, 3)).astype(np.float32)

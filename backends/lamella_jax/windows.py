@@ -385,8 +385,8 @@ def _apart_max_pool_gradient(g: Array, x: Array, y: Array, window: Ints) -> Arra
     out = y.shape[1:-1]
     parts = _parts(x, window, window, ((0, 0),) * n, 0.0)
     kind = np.int8 if len(parts) <= 127 else np.int32
-    number = lax.full(y.shape, len(parts) - 1, kind)
-    for i in reversed(range(len(parts) - 1)):
+    number = lax.full(y.shape, len(parts), kind)  # no cell is the maximum of a window with a NaN
+    for i in reversed(range(len(parts))):
         number = lax.select(lax.eq(parts[i], y), lax.full(y.shape, i, kind), number)
     # without the barrier every cell would search its window again
     number = lax.optimization_barrier(number)

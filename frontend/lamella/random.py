@@ -92,8 +92,10 @@ class Orders:
         """The order of `step`, int32 of length n."""
         block, row = divmod(step, self.together)
         if block != self._block:
-            words = bits(self.key, (self.together, self.n), block)
-            self._orders = np.argsort(words, axis=1, kind="stable").astype(np.int32)
+            words = bits(self.key, (self.together, self.n), block).astype(np.uint64)
+            # a word and its row number in one integer: any sort then gives the stable order, and the fastest may be used
+            words = (words << np.uint64(32)) | np.arange(self.n, dtype=np.uint64)
+            self._orders = (np.sort(words, axis=1) & np.uint64(0xFFFFFFFF)).astype(np.int32)
             self._block = block
         return self._orders[row]
 

@@ -6,10 +6,12 @@ the same rows with lamella and compare with what `load.load(kind, row.id)` retur
 
 from __future__ import annotations
 
+from .cases_catalogue import CATALOGUE as CATALOGUE
 from .cases_functions import ACTIVATIONS as ACTIVATIONS
 from .cases_functions import LOSSES as LOSSES
 from .cases_functions import METRICS as METRICS
 from .cases_layers import LAYERS as LAYERS
+from .cases_recurrent import RECURRENT as RECURRENT
 from .cases_training import FITS as FITS
 from .cases_training import OPTIMIZERS as OPTIMIZERS
 from .rows import ActivationCase as ActivationCase
@@ -20,10 +22,13 @@ from .rows import LayerCase as LayerCase
 from .rows import LossCase as LossCase
 from .rows import MetricCase as MetricCase
 from .rows import OptimizerCase as OptimizerCase
+from .rows import RecurrentCase as RecurrentCase
 
 TABLES: dict[str, tuple[Case, ...]] = {
     "activations": ACTIVATIONS,
     "layers": LAYERS,
+    "catalogue": CATALOGUE,
+    "recurrent": RECURRENT,
     "losses": LOSSES,
     "optimizers": OPTIMIZERS,
     "metrics": METRICS,

@@ -17,7 +17,7 @@ def generator(case_id: str) -> np.random.RandomState:
 
 def weight(random: np.random.RandomState, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Draw a weight: variances positive, scales near one, kernels scaled by their fan-in."""
-    if name == "moving_variance":
+    if name in ("moving_variance", "moving_stddev", "renorm_stddev"):
         value = random.uniform(0.5, 2.0, shape)
     elif name == "gamma":
         value = 1.0 + 0.3 * random.standard_normal(shape)

@@ -26,7 +26,7 @@ import jax
 import keras
 import numpy as np
 
-from oracle import cases, load, record_functions, record_layers, record_training
+from oracle import cases, load, record_functions, record_layers, record_recurrent, record_training
 
 KERAS_VERSION = "3.15.1"
 # Re-recorded on the CPU that recorded them, the answers come out the same to the bit. Another CPU has other vector widths,
@@ -36,6 +36,8 @@ TOLERANCE = 1e-5
 RECORDERS: dict[str, Callable[[Any], dict[str, np.ndarray]]] = {
     "activations": record_functions.record_activation,
     "layers": record_layers.record,
+    "catalogue": record_layers.record,
+    "recurrent": record_recurrent.record,
     "losses": record_functions.record_loss,
     "optimizers": record_training.record_optimizer,
     "metrics": record_functions.record_metric,

@@ -14,7 +14,10 @@ from . import draw
 from .rows import LayerCase
 
 # Weights whose initial value does not depend on random numbers.
-_DETERMINISTIC = ("bias", "gamma", "beta", "moving_mean", "moving_variance")
+_DETERMINISTIC = (
+    "bias", "gamma", "beta", "moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev", "alpha",
+    "scale",
+)  # fmt: skip
 
 
 def _input(random: np.random.RandomState, case: LayerCase) -> tuple[np.ndarray, np.ndarray | None]:
@@ -34,11 +37,21 @@ def _input(random: np.random.RandomState, case: LayerCase) -> tuple[np.ndarray, 
 
 
 def _build(case: LayerCase) -> keras.layers.Layer:
-    layers = [getattr(keras.layers, name)(**kwargs) for name, kwargs in case.layers]
+    inner = [] if case.wraps is None else [getattr(keras.layers, case.wraps[0])(**case.wraps[1])]
+    layers = [getattr(keras.layers, name)(*inner, **kwargs) for name, kwargs in case.layers]
     if len(layers) > 1:
         return keras.Sequential([keras.Input(batch_shape=case.input_shape, dtype=case.input_dtype), *layers])
     layers[0](keras.KerasTensor(case.input_shape, dtype=case.input_dtype))
     return layers[0]
+
+
+def _adapt(layer: keras.layers.Layer, data: np.ndarray) -> None:
+    """Adapt a layer; Discretization's own `adapt` asks for TensorFlow, which its steps do not need."""
+    if isinstance(layer, keras.layers.Discretization):
+        layer.update_state(data)
+        layer.finalize_state()
+    else:
+        layer.adapt(data)
 
 
 def _run(
@@ -87,8 +100,13 @@ def record(case: LayerCase) -> dict[str, np.ndarray]:
     for index, variable in enumerate(layer.weights):
         if variable.name in _DETERMINISTIC:
             entry[f"initial/{index}"] = np.asarray(variable.value)
-    weights = [draw.weight(random, variable.name, tuple(variable.shape)) for variable in layer.weights]
-    layer.set_weights(weights)
+    if case.adapt is None:
+        weights = [draw.weight(random, variable.name, tuple(variable.shape)) for variable in layer.weights]
+        layer.set_weights(weights)
+    else:
+        entry["adapt"] = (3.0 + 2.0 * random.standard_normal(case.adapt)).astype("float32")
+        _adapt(layer, entry["adapt"])
+        weights = layer.get_weights()
     x, mask = _input(random, case)
     entry |= {"x": x} | {f"weights/{index}": value for index, value in enumerate(weights)}
     call_kwargs: dict[str, Any] = {}

@@ -63,6 +63,10 @@ class LayerCase:
         x_values: Flat literal input, for exact rows; None draws standard normals (or small integers).
         tolerance: Bound on the relative difference.
         reason: Why the bound is what it is.
+        kind: The table, and file of recordings, that the row belongs to.
+        wraps: Class name and keyword arguments of a layer that the one layer of the row gets as its first argument.
+        adapt: Shape of normal data, of mean 3 and deviation 2, that the one layer of the row is adapted to; its weights
+            are then what that gave.
     """
 
     id: str
@@ -73,6 +77,36 @@ class LayerCase:
     mask: str | None = None
     mask_value: float | None = None
     x_values: tuple[float, ...] | None = None
+    tolerance: float = 5e-6
+    reason: str = OTHER_ORDER
+    kind: str = "layers"
+    wraps: Constructor | None = None
+    adapt: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class RecurrentCase:
+    """One recurrent layer, layer over several inputs, or attention, called on one batch.
+
+    Attributes:
+        id: Unique name; its CRC-32 seeds the draws.
+        layer: (class name, keyword arguments); a constructor among the arguments is a layer or cell of its own.
+        inputs: Shapes of the inputs, batch axis included; they are standard normals.
+        call: "one" for layer(x), "list" for layer([x, ...]), "arguments" for layer(x, ...).
+        masks: The pattern of each input's mask, as in `LayerCase`, or None; empty for none.
+        call_kwargs: Keyword arguments of the call.
+        training: As in `LayerCase`.
+        tolerance: Bound on the relative difference.
+        reason: Why the bound is what it is.
+    """
+
+    id: str
+    layer: Constructor
+    inputs: tuple[tuple[int, ...], ...]
+    call: str = "one"
+    masks: tuple[str | None, ...] = ()
+    call_kwargs: Kwargs = field(default_factory=dict)
+    training: str = "same"
     tolerance: float = 5e-6
     reason: str = OTHER_ORDER
 
@@ -204,4 +238,4 @@ class FitCase:
     reason: str = TWENTY_STEPS
 
 
-Case = ActivationCase | LayerCase | LossCase | OptimizerCase | MetricCase | FitCase
+Case = ActivationCase | LayerCase | RecurrentCase | LossCase | OptimizerCase | MetricCase | FitCase

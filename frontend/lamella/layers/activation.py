@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from lamella import ops
+from lamella import activations, constraints, initializers, ops, regularizers
+from lamella.errors import ShapeError
+from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
+from lamella.layers.checks import integers, number
 
 
 class ReLU(Layer):
@@ -31,26 +35,121 @@ class ReLU(Layer):
 
     def call(self, inputs: Any) -> Any:
         """The rectified inputs."""
-        from lamella import activations
-
         return activations.relu(
             inputs, negative_slope=self.negative_slope, max_value=self.max_value, threshold=self.threshold
         )
 
 
-class Softmax(Layer):
-    """exp(x) / sum(exp(x)) along `axis`; entries whose mask is false get probability 0."""
+class LeakyReLU(Layer):
+    """x where x >= 0, else negative_slope * x.
+
+    Args:
+        negative_slope: the slope below 0 (0.3 here, 0.2 in the activation of this name, as in Keras).
+
+    References:
+        A. L. Maas, A. Y. Hannun, A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML 2013.
+    """
 
     supports_masking = True
 
-    def __init__(self, axis: int | tuple[int, ...] = -1, **kwargs: Any) -> None:
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = axis
+        self.negative_slope = number("negative_slope", negative_slope, self, minimum=0.0)
+
+    def call(self, inputs: Any) -> Any:
+        """The rectified inputs."""
+        return activations.leaky_relu(inputs, negative_slope=self.negative_slope)
+
+
+class PReLU(Layer):
+    """max(x, 0) - alpha * max(-x, 0), with a trained alpha for each entry of a row; the derivative at 0 is 0.
+
+    Args:
+        alpha_initializer: what alpha starts as.
+        alpha_regularizer: a penalty on it.
+        alpha_constraint: applied to it after each optimizer step.
+        shared_axes: the axes (the batch is 0) along which entries share one alpha, such as (1, 2) for images.
+
+    References:
+        K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, https://arxiv.org/abs/1502.01852
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "Zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: int | Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
+        axes = () if shared_axes is None else (shared_axes,) if isinstance(shared_axes, int) else tuple(shared_axes)
+        self.shared_axes = integers("shared_axes", axes, len(axes), self) if axes else ()
+
+    def check_input(self, spec: Spec) -> None:
+        """The shape alpha was made for, but along shared axes."""
+        if any(a >= spec.ndim for a in self.shared_axes):
+            raise ShapeError(f"shared_axes {self.shared_axes} do not exist in shape {tuple(map(int, spec.shape))}.")
+        if self.built:
+            expected = self.alpha.shape
+            fits = spec.ndim == len(expected) + 1 and all(
+                i in self.shared_axes or d == e
+                for i, (d, e) in enumerate(zip(spec.shape[1:], expected, strict=True), 1)
+            )
+            if not fits:
+                raise ShapeError(f"alpha has shape {expected}, inputs have {tuple(map(int, spec.shape))}.")
+
+    def build(self, input_shape: Shape) -> None:
+        """Make alpha, of the shape of a row with size 1 along shared axes."""
+        self.alpha = self.add_weight(
+            tuple(1 if i in self.shared_axes else d for i, d in enumerate(input_shape[1:], start=1)),
+            self.alpha_initializer,
+            name="alpha",
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """The rectified inputs."""
+        below = ops.multiply(ops.negative(self.alpha.value), ops.relu(ops.negative(inputs)))
+        return ops.add(ops.relu(inputs), below)
+
+
+class ELU(Layer):
+    """x where x > 0, else alpha * (exp(x) - 1); the derivative at 0 is alpha."""
+
+    supports_masking = True
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = number("alpha", alpha, self)
+
+    def call(self, inputs: Any) -> Any:
+        """The activated inputs."""
+        return activations.elu(inputs, alpha=self.alpha)
+
+
+class Softmax(Layer):
+    """exp(x) / sum(exp(x)) along `axis`, or over several axes; entries whose mask is false get probability 0."""
+
+    supports_masking = True
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis if isinstance(axis, int) else tuple(axis)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """The probabilities."""
-        if mask is not None and tuple(mask.shape) == tuple(inputs.shape):
-            inputs = ops.add(inputs, ops.multiply(ops.cast(ops.logical_not(mask), inputs.dtype), -3e38))
+        if mask is not None:
+            mask = ops.broadcast_to(ops.greater(mask, 0.5) if mask.dtype != "bool" else mask, inputs.shape)
+            inputs = ops.where(mask, inputs, -30000.0 if inputs.dtype == "float16" else -1e9)
         if isinstance(self.axis, int):
-            return ops.softmax(inputs, self.axis)
-        return ops.exp(ops.subtract(inputs, ops.logsumexp(inputs, self.axis, keepdims=True)))
+            y = ops.softmax(inputs, self.axis)
+        else:
+            y = ops.exp(ops.subtract(inputs, ops.logsumexp(inputs, self.axis, keepdims=True)))
+        return y if mask is None else ops.where(mask, y, 0.0)

@@ -63,3 +63,43 @@ def choice(name: str, value: Any, allowed: Sequence[str], layer: Any) -> str:
     if word not in allowed:
         raise unknown_name(f"{name} of {type(layer).__name__}", value, allowed)
     return word
+
+
+def layout(value: Any, layer: Any) -> str:
+    """A `data_format`: "channels_last" (also for None) or "channels_first".
+
+    Raises:
+        UnknownNameError: it is neither.
+    """
+    return choice("data_format", value or "channels_last", ["channels_last", "channels_first"], layer)
+
+
+def number(name: str, value: Any, layer: Any, *, minimum: float | None = None) -> float:
+    """`value` as a finite float, of at least `minimum` where one is given.
+
+    Raises:
+        ValueError: it is no such number.
+    """
+    fine = isinstance(value, int | float | np.number) and not isinstance(value, bool) and np.isfinite(value)
+    if not fine or (minimum is not None and value < minimum):
+        raise ValueError(
+            f"{type(layer).__name__}: {name} must be a number"
+            + ("" if minimum is None else f" of at least {minimum:g}")
+            + f", got {value!r}."
+        )
+    return float(value)
+
+
+def pairs(name: str, value: Any, n: int, layer: Any) -> tuple[tuple[int, int], ...]:
+    """`n` (low, high) pairs from a number, from `n` numbers (each for both sides) or from `n` pairs.
+
+    Raises:
+        ValueError: it is none of these, or a number is negative.
+    """
+    items = (value,) * n if isinstance(value, int | np.integer) else value
+    if isinstance(items, str) or not isinstance(items, Sequence) or len(items) != n:
+        raise ValueError(
+            f"{type(layer).__name__}: {name} must be an integer, {n} integers or {n} pairs of them, got {value!r}."
+        )
+    made = [integers(f"{name}[{i}]", item, 2, layer, minimum=0) for i, item in enumerate(items)]
+    return tuple((low, high) for low, high in made)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import activations, initializers, ops
+from lamella import activations, constraints, initializers, ops, regularizers
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
-from lamella.layers.checks import choice, integers, positive_integer
+from lamella.layers.checks import choice, integers, layout, positive_integer
 
 
 def channels_first_to_last(x: Any) -> Any:
@@ -22,6 +22,20 @@ def channels_last_to_first(x: Any) -> Any:
     return ops.moveaxis(x, -1, 1)
 
 
+def channels_of(spec: Spec, spatial: int, data_format: str) -> int:
+    """The number of channels of inputs of `spec`.
+
+    Raises:
+        ShapeError: they do not have a batch, a channel and `spatial` spatial dimensions.
+    """
+    if spec.ndim != spatial + 2:
+        words = "(batch, *spatial, channels)" if data_format == "channels_last" else "(batch, channels, *spatial)"
+        raise ShapeError(
+            f"expected inputs with {spatial + 2} dimensions, {words}, got shape {tuple(map(int, spec.shape))}."
+        )
+    return int(spec.shape[-1 if data_format == "channels_last" else 1])
+
+
 class Conv(Layer):
     """y = activation(convolution of x with kernel + bias): the base of the layers over `spatial` dimensions.
 
@@ -29,7 +43,9 @@ class Conv(Layer):
         filters: the number of output channels.
         kernel_size: the window, a number or one for each spatial dimension.
         strides: the steps of the window.
-        padding: "valid" (no padding) or "same" (ceil(size / stride) outputs; an odd cell is added on the high side).
+        padding: "valid" (no padding) or "same" (ceil(size / stride) outputs; an odd cell is added on the high side); over
+            one dimension also "causal" (as many cells before as the window reaches back, so that no output sees later
+            inputs).
         data_format: "channels_last" (default) or "channels_first".
         dilation_rate: the distance between the kernel's taps.
         groups: input and output channels are split into so many groups that do not see each other.
@@ -65,10 +81,8 @@ class Conv(Layer):
         self.kernel_size = integers("kernel_size", kernel_size, n, self)
         self.strides = integers("strides", strides, n, self)
         self.dilation_rate = integers("dilation_rate", dilation_rate, n, self)
-        self.padding = choice("padding", padding, ["valid", "same"], self)
-        self.data_format = choice(
-            "data_format", data_format or "channels_last", ["channels_last", "channels_first"], self
-        )
+        self.padding = choice("padding", padding, ["valid", "same", *(["causal"] if n == 1 else [])], self)
+        self.data_format = layout(data_format, self)
         self.groups = positive_integer("groups", groups, self)
         if self.filters % self.groups:
             raise ValueError(f"{type(self).__name__}: {self.filters} filters do not divide into {self.groups} groups.")
@@ -80,23 +94,18 @@ class Conv(Layer):
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
-        self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
-
-    def _channel_axis(self) -> int:
-        return -1 if self.data_format == "channels_last" else 1
+        self.kernel_regularizer, self.bias_regularizer = (
+            regularizers.get(kernel_regularizer),
+            regularizers.get(bias_regularizer),
+        )
+        self.kernel_constraint, self.bias_constraint = (
+            constraints.get(kernel_constraint),
+            constraints.get(bias_constraint),
+        )
 
     def check_input(self, spec: Spec) -> None:
         """The right rank and channels, and spatial dimensions the window fits into."""
-        n = self.spatial
-        if spec.ndim != n + 2:
-            layout = (
-                "(batch, *spatial, channels)" if self.data_format == "channels_last" else "(batch, channels, *spatial)"
-            )
-            raise ShapeError(
-                f"expected inputs with {n + 2} dimensions, {layout}, got shape {tuple(map(int, spec.shape))}."
-            )
-        channels = int(spec.shape[self._channel_axis()])
+        channels = channels_of(spec, self.spatial, self.data_format)
         if channels % self.groups:
             raise ShapeError(f"{channels} input channels do not divide into {self.groups} groups.")
         if self.built and channels != self.kernel.shape[-2] * self.groups:
@@ -107,7 +116,7 @@ class Conv(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel and bias."""
-        channels = input_shape[self._channel_axis()]
+        channels = input_shape[-1 if self.data_format == "channels_last" else 1]
         self.kernel = self.add_weight(
             (*self.kernel_size, channels // self.groups, self.filters),
             self.kernel_initializer,
@@ -138,8 +147,7 @@ class Conv(Layer):
         )
         if self.use_bias:
             y = ops.add(y, self.bias)
-        y = self.activation(y)
-        return channels_last_to_first(y) if first else y
+        return self.activation(channels_last_to_first(y) if first else y)
 
 
 def window_padding(
@@ -148,6 +156,8 @@ def window_padding(
     """The (low, high) padding of each spatial dimension for a word."""
     if padding == "valid":
         return ((0, 0),) * len(window)
+    if padding == "causal":
+        return tuple(((w - 1) * d, 0) for w, d in zip(window, dilation, strict=True))
     return tuple(ops.same_padding(int(s), w, t, d) for s, w, t, d in zip(size, window, strides, dilation, strict=True))
 
 
@@ -159,3 +169,23 @@ class Conv2D(Conv):
     """
 
     spatial = 2
+
+
+class Conv1D(Conv):
+    """A convolution over sequences: y = activation(convolution of x with kernel + bias).
+
+    Input shape `(batch, steps, channels)`, or `(batch, channels, steps)` with `data_format="channels_first"`; kernel
+    `(kernel_size, channels // groups, filters)`, bias `(filters,)`. With `padding="causal"` output t sees inputs up to t.
+    """
+
+    spatial = 1
+
+
+class Conv3D(Conv):
+    """A convolution over volumes: y = activation(convolution of x with kernel + bias).
+
+    Input shape `(batch, depth, height, width, channels)`, or `(batch, channels, depth, height, width)` with
+    `data_format="channels_first"`; kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
+    """
+
+    spatial = 3

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella import activations, initializers, ops
+from lamella import activations, constraints, initializers, ops, regularizers
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec, dtype_name
 from lamella.layers.base import Layer
@@ -92,8 +92,14 @@ class Dense(Layer):
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
-        self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
+        self.kernel_regularizer, self.bias_regularizer = (
+            regularizers.get(kernel_regularizer),
+            regularizers.get(bias_regularizer),
+        )
+        self.kernel_constraint, self.bias_constraint = (
+            constraints.get(kernel_constraint),
+            constraints.get(bias_constraint),
+        )
 
     def check_input(self, spec: Spec) -> None:
         """At least one axis beside the batch, of the size the kernel was built for."""

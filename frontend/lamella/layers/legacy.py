@@ -28,25 +28,74 @@ _RECURRENT = {
     "forget_bias_init": "unit_forget_bias",
 }
 
+_CONVOLUTION = {**_WEIGHTS, **_WINDOW, "nb_filter": "filters", "atrous_rate": "dilation_rate"}
+_DEPTHWISE = {**_CONVOLUTION, "init": "depthwise_initializer"}
+_LENGTHS = {"filter_length": "kernel_size", "subsample_length": "strides"}
+_POOL_LENGTHS = {"pool_length": "pool_size", "stride": "strides"}
+_ORDER = {"dim_ordering": "data_format"}
+
 WORDS: dict[str, dict[str, str]] = {
     "Dense": _WEIGHTS,
-    "Conv2D": {**_WEIGHTS, **_WINDOW, "nb_filter": "filters", "atrous_rate": "dilation_rate"},
-    "MaxPooling2D": _WINDOW,
-    "AveragePooling2D": _WINDOW,
-    "GlobalMaxPooling2D": {"dim_ordering": "data_format"},
-    "GlobalAveragePooling2D": {"dim_ordering": "data_format"},
-    "Flatten": {"dim_ordering": "data_format"},
+    "Conv": _CONVOLUTION,
+    "Conv1D": _LENGTHS,
+    "ConvTranspose": _CONVOLUTION,
+    "Conv1DTranspose": _LENGTHS,
+    "Depthwise": _DEPTHWISE,
+    "SeparableConv1D": _LENGTHS,
+    "Pooling": _WINDOW,
+    "MaxPooling1D": _POOL_LENGTHS,
+    "AveragePooling1D": _POOL_LENGTHS,
+    "GlobalPooling": _ORDER,
+    "Spatial": _ORDER,
+    "UpSampling1D": {"length": "size"},
+    "Flatten": _ORDER,
     "Dropout": {"p": "rate"},
+    "SpatialDropout": _ORDER,
+    "GaussianDropout": {"p": "rate"},
+    "GaussianNoise": {"sigma": "stddev"},
+    "LeakyReLU": {"alpha": "negative_slope"},
+    "PReLU": {"init": "alpha_initializer"},
+    "Embedding": {
+        "init": "embeddings_initializer",
+        "W_regularizer": "embeddings_regularizer",
+        "W_constraint": "embeddings_constraint",
+    },
     "Reshape": {"dims": "target_shape"},
     "BatchNormalization": {"beta_init": "beta_initializer", "gamma_init": "gamma_initializer"},
-    "LSTM": {**_WEIGHTS, **_RECURRENT},
+    **{name: {**_WEIGHTS, **_RECURRENT} for name in ("CellRNN", "KernelCell")},
+    "ConvLSTM": {**_CONVOLUTION, **_RECURRENT},
 }
-"""For each layer the words of Keras 1 and what they are called today."""
+"""For each layer, or base of layers, the words of Keras 1 and what they are called today."""
 
 _VALUES = {
     "data_format": {"tf": "channels_last", "th": "channels_first", "default": None},
     "unit_forget_bias": {"one": True, "zero": False},
 }
+
+
+_KERNEL_SIDES = {
+    "Conv2D": ("nb_row", "nb_col"),
+    "Conv2DTranspose": ("nb_row", "nb_col"),
+    "SeparableConv2D": ("nb_row", "nb_col"),
+    "ConvLSTM2D": ("nb_row", "nb_col"),
+    "Conv3D": ("kernel_dim1", "kernel_dim2", "kernel_dim3"),
+}
+"""The convolutions whose kernel had a word for each side, which also stood second, third ... among the arguments."""
+
+_OLD_NAMES = frozenset(
+    ("Convolution2D", "Convolution2DTranspose", "Deconvolution2D", "SeparableConvolution2D", "AtrousConvolution2D")
+)
+"""The classes that read `(filters, rows, columns)` without asking."""
+
+REFUSED = {
+    "lora_rank": "lamella has no low-rank adaptation (LoRA)",
+    "lora_alpha": "lamella has no low-rank adaptation (LoRA)",
+    "quantization_config": "lamella does not quantize",
+    "gptq_unpacked_column_size": "lamella does not quantize",
+    "sparse": "lamella has no sparse tensors",
+    "ragged": "lamella has no ragged tensors",
+}
+"""Arguments of Keras that no layer takes, and why; their defaults (None, False) may be written."""
 
 
 def translate(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -57,10 +106,14 @@ def translate(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
         TypeError: an old and a new word for the same argument.
     """
     kwargs = dict(kwargs)
+    for word in [word for word in kwargs if word in REFUSED]:
+        if kwargs.pop(word):
+            raise ValueError(f"{cls.__name__}: `{word}` is not supported: {REFUSED[word]}.")
     words = _words(cls)
-    old = [word for word in kwargs if word in words] + [w for w in ("nb_row", "nb_col") if w in kwargs]
-    if "Conv2D" in _names(cls):
-        args, kwargs = _kernel_rows_and_columns(cls, args, kwargs, bool(old))
+    old = [word for word in kwargs if word in words]
+    for name, sides in _KERNEL_SIDES.items():
+        if name in _names(cls):
+            args, kwargs = _kernel_sides(cls, name, sides, args, kwargs, bool(old))
     for word in old:
         if word not in kwargs:
             continue
@@ -71,21 +124,58 @@ def translate(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
             value = _VALUES[new].get(value, value)
         kwargs[new] = value
         deprecated(f"{word}=", f"{new}=")
-    if "BatchNormalization" in _names(cls) and "mode" in kwargs:
+    args = _special(cls, args, kwargs)
+    return args, kwargs
+
+
+def _special(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Words that became another argument's value, or nothing; `kwargs` are changed, the positional arguments returned."""
+    names = _names(cls)
+    if "BatchNormalization" in names and "mode" in kwargs:
         if kwargs.pop("mode") != 0:
             raise ValueError("BatchNormalization: only mode 0 of Keras 1 exists today; drop `mode=`.")
         deprecated("mode=", "nothing (mode 0 is the only one)")
-    if "LSTM" in _names(cls) and "consume_less" in kwargs:
-        kwargs.pop("consume_less")
-        deprecated("consume_less=", "nothing (lamella chooses the fast way)")
-    return args, kwargs
+    if names & {"CellRNN", "KernelCell", "ConvLSTM"}:
+        for word in [word for word in ("consume_less", "implementation") if word in kwargs]:
+            kwargs.pop(word)
+            deprecated(f"{word}=", "nothing (lamella chooses the fast way)")
+    if "ZeroPadding" in names and "padding" in kwargs:
+        kwargs["padding"] = _sides(kwargs["padding"])
+    elif "ZeroPadding" in names and args:
+        args = (_sides(args[0]), *args[1:])
+    if "Conv2DTranspose" in names and "output_shape" in kwargs:
+        kwargs.pop("output_shape")
+        deprecated("output_shape=", "output_padding= where the shape that lamella works out is not the one wanted")
+    if "Embedding" in names and kwargs.get("input_length") is not None:
+        kwargs.pop("input_length")
+        deprecated("input_length=", "Input((length,)) before it, or nothing")
+    if "Embedding" in names and "dropout" in kwargs:
+        raise ValueError("Embedding: `dropout` of Keras 1 is a layer of its own today: add SpatialDropout1D after it.")
+    return args
+
+
+def _sides(padding: Any) -> Any:
+    """A dict padding of Keras 1, or its four numbers (top, bottom, left, right), as pairs."""
+    new = padding
+    if isinstance(padding, dict):
+        known = {"left_pad", "right_pad", "top_pad", "bottom_pad"}
+        if set(padding) - known:
+            raise ValueError(f"ZeroPadding: padding has the keys {sorted(known)}, got {sorted(padding)}.")
+        across = (padding.get("left_pad", 0), padding.get("right_pad", 0))
+        down = (padding.get("top_pad", 0), padding.get("bottom_pad", 0))
+        new = (down, across) if {"top_pad", "bottom_pad"} & set(padding) else across
+    elif isinstance(padding, list | tuple) and len(padding) == 4 and all(_is_size(p) for p in padding):
+        new = ((padding[0], padding[1]), (padding[2], padding[3]))
+    if new is not padding:
+        deprecated(f"padding={padding!r}", f"padding={new!r}")
+    return new
 
 
 def hint(cls: type, kwargs: dict[str, Any]) -> str:
     """What to say about keyword arguments that the layer does not take."""
     from lamella.layers.base import parameters
 
-    known = parameters(cls) | {"name", "trainable", "dtype", "input_shape"}
+    known = {word for base in cls.__mro__[:-1] for word in parameters(base)} - {"args", "kwargs"} | {"input_shape"}
     unknown = [word for word in kwargs if word not in known]
     return f" {unknown[0]!r}: {did_you_mean(unknown[0], known)}" if unknown else ""
 
@@ -102,24 +192,34 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _kernel_rows_and_columns(
-    cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], old_words: bool
+def _kernel_sides(
+    cls: type, name: str, sides: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any], old_words: bool
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """`Convolution2D(filters, rows, columns)` of Keras 1 as `Conv2D(filters, (rows, columns))`."""
-    if "nb_row" in kwargs or "nb_col" in kwargs:
-        kwargs["kernel_size"] = (kwargs.pop("nb_row"), kwargs.pop("nb_col"))
-        deprecated("nb_row=, nb_col=", "kernel_size=")
+    if any(side in kwargs for side in sides):
+        missing = [side for side in sides if side not in kwargs]
+        if missing:
+            raise TypeError(f"{cls.__name__}: {', '.join(sides)} come together; {missing[0]} is missing.")
+        kwargs["kernel_size"] = tuple(kwargs.pop(side) for side in sides)
+        deprecated("=, ".join(sides) + "=", "kernel_size=")
         return args, kwargs
-    if len(args) < 3 or not (_is_size(args[1]) and _is_size(args[2])):
+    n = len(sides)
+    if len(args) < n + 1 or not all(_is_size(a) for a in args[1 : n + 1]):
         return args, kwargs
-    filters, rows, columns = args[:3]
-    if old_words or cls.__name__ == "Convolution2D":
-        deprecated(f"{cls.__name__}(filters, rows, columns)", f"Conv2D({filters}, ({rows}, {columns}))")
-        return (filters, (rows, columns), *args[3:]), kwargs
+    filters, kernel = args[0], tuple(args[1 : n + 1])
+    given = f"{cls.__name__}({', '.join(map(str, args[: n + 1]))})"
+    # today's fourth argument, the padding, is no number
+    if old_words or n == 3 or cls.__name__ in _OLD_NAMES:
+        deprecated(given, f"{name}({filters}, {kernel})")
+        rest = args[n + 1 :]
+        if cls.__name__ == "Deconvolution2D" and rest:
+            kwargs["output_shape"], rest = rest[0], rest[1:]
+        return (filters, kernel, *rest), kwargs
+    rows, columns = kernel
     if rows == columns and rows > 1:
         raise ValueError(
-            f"Conv2D({filters}, {rows}, {columns}) is a {rows}x{columns} kernel in Keras 1 and strides of {columns} today. "
-            f"Write Conv2D({filters}, ({rows}, {columns})) for the kernel, or "
-            f"Conv2D({filters}, {rows}, strides={columns}) for the strides."
+            f"{given} is a {rows}x{columns} kernel in Keras 1 and strides of {columns} today. "
+            f"Write {name}({filters}, ({rows}, {columns})) for the kernel, or "
+            f"{name}({filters}, {rows}, strides={columns}) for the strides."
         )
     return args, kwargs

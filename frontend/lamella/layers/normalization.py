@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from lamella import initializers, ops
-from lamella.errors import ShapeError
+import numpy as np
+
+from lamella import constraints, initializers, ops, regularizers
+from lamella.errors import ShapeError, unknown_name
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
+from lamella.layers.variable import Variable
 from lamella.ops.coerce import normalize_axis
 
 
@@ -39,6 +43,27 @@ def centred_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tuple
     return d, r, ops.add(first, r), variance
 
 
+def move(average: Any, batch: Any, momentum: float) -> Any:
+    """Move a moving average: momentum * average + (1 - momentum) * batch, which is also returned."""
+    moved = ops.add(ops.multiply(average, momentum), ops.multiply(batch, 1.0 - momentum))
+    average.assign(moved)
+    return moved
+
+
+def check_clipping(clipping: Mapping[str, float]) -> None:
+    """Check the limits of batch renormalization.
+
+    Raises:
+        ValueError: one is not known, or they contradict each other.
+    """
+    known = ("rmax", "rmin", "dmax")
+    for name in clipping:
+        if name not in known:
+            raise unknown_name("limit in renorm_clipping", name, known)
+    if clipping.get("rmax", 1.0) < clipping.get("rmin", 0.0) or clipping.get("dmax", 0.0) < 0:
+        raise ValueError(f"renorm_clipping needs rmin <= rmax and dmax >= 0, got {dict(clipping)}.")
+
+
 class BatchNormalization(Layer):
     """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, each channel over the batch and all other axes.
 
@@ -52,12 +77,24 @@ class BatchNormalization(Layer):
         epsilon: added to the variance.
         center: whether beta is added.
         scale: whether to multiply by gamma.
+        renorm: batch renormalization: in training y is also multiplied by r = sqrt(variance + epsilon) / renorm_stddev
+            and shifted by d = (mean - renorm_mean) / renorm_stddev (before gamma), which count as constants, so that
+            training sees what inference will compute. The layer then keeps `moving_stddev`, `renorm_mean` and
+            `renorm_stddev` as well.
+        renorm_clipping: limits "rmin" and "rmax" of r, and "dmax" of |d|.
+        renorm_momentum: how slowly `renorm_mean` and `renorm_stddev` move.
+        synchronized: False, the only value there is without several devices.
 
     References:
         S. Ioffe, C. Szegedy, "Batch Normalization", 2015, https://arxiv.org/abs/1502.03167
+        S. Ioffe, "Batch Renormalization", 2017, https://arxiv.org/abs/1702.03275
     """
 
     supports_masking = True
+
+    moving_stddev: Variable
+    renorm_mean: Variable
+    renorm_stddev: Variable
 
     def __init__(
         self,
@@ -74,9 +111,15 @@ class BatchNormalization(Layer):
         gamma_regularizer: Any = None,
         beta_constraint: Any = None,
         gamma_constraint: Any = None,
+        renorm: bool = False,
+        renorm_clipping: Mapping[str, float] | None = None,
+        renorm_momentum: float = 0.99,
+        synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if synchronized:
+            raise ValueError("BatchNormalization: synchronized=True needs several devices, which lamella does not use.")
         if isinstance(axis, list | tuple):
             if len(axis) != 1:
                 raise ValueError(f"BatchNormalization: one axis, got {axis}.")
@@ -88,8 +131,17 @@ class BatchNormalization(Layer):
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer, self.gamma_regularizer = beta_regularizer, gamma_regularizer
-        self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
+        self.beta_regularizer, self.gamma_regularizer = (
+            regularizers.get(beta_regularizer),
+            regularizers.get(gamma_regularizer),
+        )
+        self.beta_constraint, self.gamma_constraint = (
+            constraints.get(beta_constraint),
+            constraints.get(gamma_constraint),
+        )
+        self.renorm, self.renorm_momentum = bool(renorm), float(renorm_momentum)
+        self.renorm_clipping = dict(renorm_clipping or {})
+        check_clipping(self.renorm_clipping)
 
     def check_input(self, spec: Spec) -> None:
         """The channel axis must exist, beside the batch, and have the size the layer was built for."""
@@ -127,6 +179,33 @@ class BatchNormalization(Layer):
         self.moving_variance = self.add_weight(
             shape, self.moving_variance_initializer, name="moving_variance", trainable=False
         )
+        if self.renorm:
+            # a standard deviation starts as the root of what the variance starts as
+            deviation = np.sqrt(self.moving_variance.numpy())
+            mean = self.moving_mean.numpy()
+            starts = {"moving_stddev": deviation, "renorm_mean": mean, "renorm_stddev": deviation}
+            for name, start in starts.items():
+                setattr(self, name, self.add_weight(shape, initializers.Constant(start), name=name, trainable=False))
+
+    def _renormalized(self, mean: Any, variance: Any) -> tuple[Any, Any]:
+        """(r, d) of batch renormalization for the batch's moments, per channel; and the averages moved towards them."""
+        stddev = ops.sqrt(ops.add(variance, self.epsilon))
+        floor = ops.maximum(self.renorm_stddev, self.epsilon**0.5)
+        r = ops.divide(stddev, floor)
+        d = ops.divide(ops.subtract(mean, self.renorm_mean), floor)
+        limits = self.renorm_clipping
+        if "rmin" in limits:
+            r = ops.maximum(r, limits["rmin"])
+        if "rmax" in limits:
+            r = ops.minimum(r, limits["rmax"])
+        if "dmax" in limits:
+            d = ops.clip(d, -limits["dmax"], limits["dmax"])
+        move(self.renorm_mean, mean, self.renorm_momentum)
+        move(self.renorm_stddev, stddev, self.renorm_momentum)
+        move(self.moving_mean, mean, self.momentum)
+        moved = move(self.moving_stddev, stddev, self.momentum)
+        self.moving_variance.assign(ops.relu(ops.subtract(ops.square(moved), self.epsilon)))
+        return ops.stop_gradient(r), ops.stop_gradient(d)
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """The normalized inputs; in training the moving averages are updated."""
@@ -134,6 +213,7 @@ class BatchNormalization(Layer):
         axis = normalize_axis(self.axis, ndim)
         shape = tuple(int(d) if i == axis else 1 for i, d in enumerate(inputs.shape))
         dtype = inputs.dtype
+        correction = None
         # 16-bit floats have too few digits for sums over a batch
         x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
 
@@ -147,18 +227,25 @@ class BatchNormalization(Layer):
                 full = ops.reshape(ops.cast(mask, x.dtype), (*mask.shape, *[1] * (ndim - len(mask.shape))))
                 weights = full
             d, r, mean, variance = centred_moments(x, axes, weights)
-            channels = (shape[axis],)
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                kept = ops.multiply(moving, self.momentum)
-                moving.assign(ops.add(kept, ops.multiply(ops.reshape(batch, channels), 1.0 - self.momentum)))
+            of_channel = [ops.reshape(v, (shape[axis],)) for v in (mean, variance)]
+            if self.renorm:
+                correction = self._renormalized(*of_channel)
+            else:
+                move(self.moving_mean, of_channel[0], self.momentum)
+                move(self.moving_variance, of_channel[1], self.momentum)
         else:
             d, r = ops.subtract(x, spread(self.moving_mean)), None
             variance = spread(self.moving_variance)
         factor = ops.rsqrt(ops.add(variance, self.epsilon))
+        if correction is not None:
+            factor = ops.multiply(factor, spread(correction[0]))
         if self.scale:
             factor = ops.multiply(factor, spread(self.gamma))
         # d * factor + shift with a small shift: x * factor + (beta - mean * factor) would cancel far from zero
         shift = None if r is None else ops.negative(ops.multiply(r, factor))
+        if correction is not None:
+            moved = spread(correction[1])
+            shift = ops.add(shift, ops.multiply(moved, spread(self.gamma)) if self.scale else moved)
         if self.center:
             beta = spread(self.beta)
             shift = beta if shift is None else ops.add(shift, beta)

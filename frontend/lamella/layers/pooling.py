@@ -1,4 +1,4 @@
-"""Pooling layers: maxima and means of windows, and of whole images."""
+"""Pooling layers: maxima and means of windows, and of whole sequences, images and volumes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
-from lamella.layers.checks import choice, integers
+from lamella.layers.checks import choice, integers, layout
 from lamella.layers.convolution import channels_first_to_last, channels_last_to_first, window_padding
 
 
@@ -37,9 +37,7 @@ class Pooling(Layer):
         self.pool_size = integers("pool_size", pool_size, self.spatial, self)
         self.strides = integers("strides", self.pool_size if strides is None else strides, self.spatial, self)
         self.padding = choice("padding", padding, ["valid", "same"], self)
-        self.data_format = choice(
-            "data_format", data_format or "channels_last", ["channels_last", "channels_first"], self
-        )
+        self.data_format = layout(data_format, self)
 
     def check_input(self, spec: Spec) -> None:
         """The right rank."""
@@ -68,26 +66,72 @@ def check_rank(spec: Spec, spatial: int) -> None:
         )
 
 
-class MaxPooling2D(Pooling):
-    """The maximum of each window; the first maximum receives the whole gradient.
-
-    Input shape `(batch, height, width, channels)`.
-    """
+class MaxPooling(Pooling):
+    """The maximum of each window; the first maximum receives the whole gradient."""
 
     def pool(self, x: Any, **window: Any) -> Any:
         """The maximum of each window."""
         return ops.max_pool(x, **window)
 
 
-class AveragePooling2D(Pooling):
+class AveragePooling(Pooling):
+    """The mean of each window over its real cells (padding does not count)."""
+
+    def __init__(
+        self,
+        pool_size: int | Sequence[int],
+        strides: int | Sequence[int] | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, **kwargs)
+
+    def pool(self, x: Any, **window: Any) -> Any:
+        """The mean of each window."""
+        return ops.average_pool(x, **window)
+
+
+class MaxPooling1D(MaxPooling):
+    """The maximum of each window of a sequence, `(batch, steps, channels)`; ties: the first takes the gradient."""
+
+    spatial = 1
+
+
+class MaxPooling2D(MaxPooling):
+    """The maximum of each window; the first maximum receives the whole gradient.
+
+    Input shape `(batch, height, width, channels)`.
+    """
+
+    spatial = 2
+
+
+class MaxPooling3D(MaxPooling):
+    """The maximum of each window of a volume, `(batch, depth, height, width, channels)`."""
+
+    spatial = 3
+
+
+class AveragePooling1D(AveragePooling):
+    """The mean of each window of a sequence, `(batch, steps, channels)`, over its real cells."""
+
+    spatial = 1
+
+
+class AveragePooling2D(AveragePooling):
     """The mean of each window over its real cells (padding does not count).
 
     Input shape `(batch, height, width, channels)`.
     """
 
-    def pool(self, x: Any, **window: Any) -> Any:
-        """The mean of each window."""
-        return ops.average_pool(x, **window)
+    spatial = 2
+
+
+class AveragePooling3D(AveragePooling):
+    """The mean of each window of a volume, `(batch, depth, height, width, channels)`, over its real cells."""
+
+    spatial = 3
 
 
 class GlobalPooling(Layer):
@@ -102,9 +146,7 @@ class GlobalPooling(Layer):
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.data_format = choice(
-            "data_format", data_format or "channels_last", ["channels_last", "channels_first"], self
-        )
+        self.data_format = layout(data_format, self)
         self.keepdims = bool(keepdims)
 
     def check_input(self, spec: Spec) -> None:
@@ -118,17 +160,70 @@ class GlobalPooling(Layer):
         return tuple(range(start, start + self.spatial))
 
 
-class GlobalAveragePooling2D(GlobalPooling):
-    """The mean over height and width: `(batch, height, width, channels)` to `(batch, channels)`."""
+class GlobalAveragePooling(GlobalPooling):
+    """The mean over the spatial dimensions."""
 
     def call(self, inputs: Any) -> Any:
         """The mean over the spatial axes."""
         return ops.mean(inputs, self.axes, keepdims=self.keepdims)
 
 
-class GlobalMaxPooling2D(GlobalPooling):
-    """The maximum over height and width: `(batch, height, width, channels)` to `(batch, channels)`."""
+class GlobalMaxPooling(GlobalPooling):
+    """The maximum over the spatial dimensions; ties share the gradient equally."""
 
     def call(self, inputs: Any) -> Any:
         """The maximum over the spatial axes."""
         return ops.max(inputs, self.axes, keepdims=self.keepdims)
+
+
+class GlobalAveragePooling1D(GlobalPooling):
+    """The mean over the steps that are not masked: `(batch, steps, channels)` to `(batch, channels)`.
+
+    A row whose steps are all masked has no mean: its outputs are NaN, as in Keras.
+    """
+
+    spatial = 1
+    supports_masking = True
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """None: there are no steps left to mask."""
+        return None
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """The mean over the steps."""
+        (axis,) = self.axes
+        if mask is None:
+            return ops.mean(inputs, axis, keepdims=self.keepdims)
+        counted = ops.expand_dims(mask, 3 - axis)
+        total = ops.sum(ops.where(counted, inputs, 0.0), axis, keepdims=self.keepdims)
+        return ops.divide(total, ops.sum(ops.cast(counted, inputs.dtype), axis, keepdims=self.keepdims))
+
+
+class GlobalAveragePooling2D(GlobalAveragePooling):
+    """The mean over height and width: `(batch, height, width, channels)` to `(batch, channels)`."""
+
+    spatial = 2
+
+
+class GlobalAveragePooling3D(GlobalAveragePooling):
+    """The mean over depth, height and width: `(batch, depth, height, width, channels)` to `(batch, channels)`."""
+
+    spatial = 3
+
+
+class GlobalMaxPooling1D(GlobalMaxPooling):
+    """The maximum over the steps: `(batch, steps, channels)` to `(batch, channels)`."""
+
+    spatial = 1
+
+
+class GlobalMaxPooling2D(GlobalMaxPooling):
+    """The maximum over height and width: `(batch, height, width, channels)` to `(batch, channels)`."""
+
+    spatial = 2
+
+
+class GlobalMaxPooling3D(GlobalMaxPooling):
+    """The maximum over depth, height and width: `(batch, depth, height, width, channels)` to `(batch, channels)`."""
+
+    spatial = 3

@@ -77,6 +77,7 @@ from lamella.ops.indexing import take as take
 from lamella.ops.indexing import take_along_axis as take_along_axis
 from lamella.ops.nn import log_softmax as log_softmax
 from lamella.ops.nn import softmax as softmax
+from lamella.ops.normal import normal_from_bits as normal_from_bits
 from lamella.ops.random_bits import fold_in as fold_in
 from lamella.ops.random_bits import random_bits as random_bits
 from lamella.ops.reduction import all as all
@@ -93,6 +94,7 @@ from lamella.ops.reduction import std as std
 from lamella.ops.reduction import sum as sum
 from lamella.ops.reduction import variance as var
 from lamella.ops.reduction import variance as variance
+from lamella.ops.resizing import resize as resize
 from lamella.ops.shape import arange as arange
 from lamella.ops.shape import broadcast_to as broadcast_to
 from lamella.ops.shape import concatenate as concatenate

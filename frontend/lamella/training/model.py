@@ -350,9 +350,7 @@ class TrainableModel(Layer):
         data = self._checked(self._require_compiled(), x, y, sample_weight)
         return self._on_batch(data, return_dict, training=False)
 
-    def _checked(
-        self, compiled: Compiled, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
-    ) -> Data:
+    def _checked(self, compiled: Compiled, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Data:
         """Arrays that fit the model and its loss; where they do not, the model stays as it was, unbuilt if need be."""
         with self.built_on_success():
             data = prepare(self, x, y, sample_weight, class_weight)

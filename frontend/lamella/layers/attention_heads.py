@@ -1,0 +1,173 @@
+"""What the attention layers of several heads have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamella import constraints, initializers, ops, regularizers
+from lamella.ir.spec import Shape
+from lamella.layers import scope as scoping
+from lamella.layers.attention import causal_mask, window_mask
+from lamella.layers.base import Layer
+from lamella.layers.checks import fraction, positive_integer
+from lamella.layers.einsum_dense import EinsumDense
+
+
+class Heads(Layer):
+    """What the two have in common: projections, masks, and the softmax in between."""
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        *,
+        dropout: float,
+        use_bias: bool,
+        sliding_window: int | None,
+        flash_attention: bool | None,
+        kernel_initializer: Any,
+        bias_initializer: Any,
+        kernel_regularizer: Any,
+        bias_regularizer: Any,
+        activity_regularizer: Any,
+        kernel_constraint: Any,
+        bias_constraint: Any,
+        use_gate: bool,
+        seed: int | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dropout = fraction("dropout", dropout, self)
+        self.use_bias, self.use_gate, self.seed = bool(use_bias), bool(use_gate), seed
+        self.sliding_window = None
+        if sliding_window is not None:
+            self.sliding_window = positive_integer("sliding_window", sliding_window, self)
+        if flash_attention:
+            raise ValueError(
+                f"{type(self).__name__}: flash_attention=True asks for one kernel of one device; leave it to the backend."
+            )
+        self._words = {
+            "kernel_initializer": initializers.get(kernel_initializer),
+            "bias_initializer": initializers.get(bias_initializer),
+            "kernel_regularizer": regularizers.get(kernel_regularizer),
+            "bias_regularizer": regularizers.get(bias_regularizer),
+            "activity_regularizer": regularizers.get(activity_regularizer),
+            "kernel_constraint": constraints.get(kernel_constraint),
+            "bias_constraint": constraints.get(bias_constraint),
+            "dtype": kwargs.get("dtype"),
+        }
+        self._shapes: tuple[Any, Any, Any] | None = None
+        self.query_dense: Any = None
+        self.key_dense: Any = None
+        self.gate_dense: Any = None
+        self.value_dense: Any = None
+        self.output_dense: Any = None
+
+    def _input_shapes(self, query: Shape, value: Shape | None, key: Shape | None) -> tuple[Shape, Shape, Shape]:
+        """The shapes of query, value and key: those given to `build`, else those of the call that builds."""
+        if value is None:
+            return self._shapes or (query, query, query)
+        return query, value, value if key is None else key
+
+    def _projection(self, equation: str, output_shape: Sequence[int | None], bias: str, name: str, **more: Any) -> Any:
+        words = {**self._words, **more}
+        return EinsumDense(equation, tuple(output_shape), bias_axes=bias if self.use_bias else None, name=name, **words)
+
+    def _build_projections(self, query: Shape, value: Shape, key: Shape) -> None:
+        """Build the projections for their inputs."""
+        for held, shape in (
+            (self.query_dense, query), (self.key_dense, key), (self.gate_dense, query), (self.value_dense, value),
+        ):  # fmt: skip
+            if held is not None:
+                held.build(shape)
+        self.output_dense.build((*query[:-1], *self._value_heads()))
+
+    def _value_heads(self) -> tuple[int, int]:
+        raise NotImplementedError
+
+    def __call__(
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+        mask: Any = None,
+    ) -> Any:
+        """Apply the layer to symbolic values or arrays; their own masks count where none are given."""
+        running = scoping.current()
+        query_mask = mask if query_mask is None else query_mask
+        if running is not None:
+            query_mask = running.mask_of(query) if query_mask is None else query_mask
+            value_mask = running.mask_of(value) if value_mask is None else value_mask
+            key_mask = running.mask_of(key) if key_mask is None and key is not None else key_mask
+            if not self.built:
+                q, v, k = [(None, *map(int, x.shape[1:])) for x in (query, value, value if key is None else key)]
+                self._shapes = q, v, k
+        return super().__call__(
+            query,
+            value,
+            key,
+            query_mask,
+            value_mask,
+            key_mask,
+            attention_mask,
+            training=training,
+            return_attention_scores=return_attention_scores,
+            use_causal_mask=use_causal_mask,
+        )
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The query's mask."""
+        return mask
+
+    def _seen(self, sizes: tuple[int, int], masks: Sequence[Any], attention_mask: Any, causal: bool) -> Any:
+        """Which keys each query sees, `(batch, T, S)`, or None for all."""
+        query_mask, value_mask, key_mask = masks
+        found = [] if query_mask is None else [ops.expand_dims(query_mask, -1)]
+        found += [ops.expand_dims(m, -2) for m in (value_mask, key_mask) if m is not None]
+        if causal:
+            found.append(causal_mask(*sizes))
+        if self.sliding_window is not None:
+            found.append(window_mask(*sizes, self.sliding_window))
+        if attention_mask is not None:
+            found.append(attention_mask)
+        if not found:
+            return None
+        seen = [m if m.dtype == "bool" else ops.not_equal(m, 0) for m in found]
+        result = seen[0]
+        for m in seen[1:]:
+            result = ops.logical_and(result, m)
+        return result
+
+    def _weights(self, scores: Any, seen: Any, axes: tuple[int, ...], asked: bool) -> Any:
+        """softmax of the scores over `axes`, without the keys that are not seen
+
+        A query that sees nothing gives every key the same weight; or, as in Keras, none where the weights are dropped,
+        asked for, or over several axes.
+        """
+        if seen is not None:
+            heads = len(scores.shape) - len(seen.shape)
+            at = len(seen.shape) - 2 * len(axes)
+            seen = ops.reshape(seen, (*seen.shape[:at], *[1] * heads, *seen.shape[at:]))
+            scores = ops.where(seen, scores, -30000.0 if scores.dtype == "float16" else -1e9)
+        if len(axes) == 1:
+            weights = ops.softmax(scores, axes[0])
+        else:
+            weights = ops.exp(ops.subtract(scores, ops.logsumexp(scores, axes, keepdims=True)))
+        none = seen is not None and (asked or self.dropout > 0 or len(scores.shape) != 4)
+        return ops.where(seen, weights, 0.0) if none else weights
+
+    def _thinned(self, weights: Any, training: bool) -> Any:
+        if not training or self.dropout == 0:
+            return weights
+        if self.dropout == 1.0:
+            return ops.zeros_like(weights)
+        kept = self.keep_mask(tuple(weights.shape), 1.0 - self.dropout, seed=self.seed)
+        return ops.where(kept, ops.multiply(weights, 1.0 / (1.0 - self.dropout)), 0.0)

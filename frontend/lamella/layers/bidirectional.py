@@ -1,0 +1,157 @@
+"""A recurrent layer run over a sequence in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamella import ops
+from lamella.ir.spec import Shape, Spec
+from lamella.layers import scope as scoping
+from lamella.layers.base import Layer
+from lamella.layers.rnn import declared_batch
+
+_MERGE_MODES = ("concat", "sum", "mul", "ave", None)
+
+
+class Bidirectional(Layer):
+    """The outputs of a recurrent layer that reads forwards and of one that reads backwards, merged.
+
+    Args:
+        layer: a recurrent layer; both directions are new layers of its configuration, called `forward_` and `backward_`
+            and its name.
+        merge_mode: "concat" (along the last axis), "sum", "mul", "ave", or None for both outputs, which only a layer of
+            your own can take.
+        weights: weights to begin with, the forward layer's first.
+        backward_layer: another layer for the way back; it has `go_backwards=True`.
+
+    Input shape `(batch, time, ...)`; outputs of sequences are in the order of time. Where sequences are returned the output
+    of a masked step is zero. With `return_state` the forward layer's states come before the backward layer's, and
+    `initial_state` takes them in that order.
+
+    References:
+        M. Schuster, K. K. Paliwal, "Bidirectional Recurrent Neural Networks", IEEE Transactions on Signal Processing 45,
+        1997.
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        layer: Any,
+        merge_mode: str | None = "concat",
+        weights: Sequence[Any] | None = None,
+        backward_layer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for word, given in (("layer", layer), ("backward_layer", backward_layer)):
+            if not (isinstance(given, Layer) and hasattr(given, "go_backwards")) and (
+                given is not None or word == "layer"
+            ):
+                raise ValueError(f"Bidirectional: {word} must be a recurrent layer, got {type(given).__name__}.")
+        if merge_mode not in _MERGE_MODES:
+            raise ValueError(f"Bidirectional: merge_mode must be one of {_MERGE_MODES}, got {merge_mode!r}.")
+        self.forward_layer = _again(layer, "forward_")
+        self.backward_layer = backward_layer
+        if backward_layer is None:
+            self.backward_layer = _again(layer, "backward_", go_backwards=not layer.go_backwards)
+        self._check_directions()
+        self.merge_mode = merge_mode
+        self.stateful, self.return_sequences = layer.stateful, layer.return_sequences
+        self.return_state = layer.return_state
+        self._batch: int | None = None
+        for held in (self.forward_layer, self.backward_layer):
+            held.zero_output_for_mask = held.return_sequences
+        if weights:
+            self._initial_weights = list(weights)
+
+    def _check_directions(self) -> None:
+        if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
+            raise ValueError(
+                "Bidirectional: one of the layers reads backwards and one does not; both have "
+                f"go_backwards={self.forward_layer.go_backwards}."
+            )
+        for word in ("stateful", "return_sequences", "return_state"):
+            one, other = getattr(self.forward_layer, word), getattr(self.backward_layer, word)
+            if one != other:
+                raise ValueError(f"Bidirectional: layer has {word}={one}, backward_layer {word}={other}.")
+
+    @property
+    def children(self) -> dict[str, Layer]:
+        """The two directions; the layer they were made from is not part of this one."""
+        return {held.name: held for held in (self.forward_layer, self.backward_layer)}
+
+    def shape_of_input_dim(self, input_dim: int, length: int | None, has_length: bool) -> tuple[int | None, ...]:
+        """`input_dim` features a step, `input_length` steps."""
+        return (length, input_dim)
+
+    def check_input(self, spec: Spec) -> None:
+        """What the forward layer takes."""
+        self.forward_layer.check_input(spec)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Apply the layer; a stateful one notes the batch size it is built for."""
+        if self.stateful and not self.built:
+            self._batch = declared_batch(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def build(self, input_shape: Shape) -> None:
+        """Build both directions."""
+        batch: Any = self._batch if input_shape[0] is None else input_shape[0]
+        self.forward_layer.build((batch, *input_shape[1:]))
+        self.backward_layer.build((batch, *input_shape[1:]))
+
+    def reset_states(self) -> None:
+        """Let the next batch begin with states of zeros."""
+        self.forward_layer.reset_states()
+        self.backward_layer.reset_states()
+
+    def reset_state(self) -> None:
+        """The same as `reset_states`."""
+        self.reset_states()
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The input's mask where sequences are returned, else none."""
+        return mask if self.return_sequences else None
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None) -> Any:
+        """The merged outputs; then the states of both directions where they are asked for."""
+        given = [None, None]
+        if initial_state is not None:
+            half = len(initial_state) // 2
+            given = [initial_state[:half], initial_state[half:]]
+        words: dict[str, Any] = {} if mask is None else {"mask": mask}
+        y = self.forward_layer(sequences, initial_state=given[0], **words)
+        reverse = self.backward_layer(sequences, initial_state=given[1], **words)
+        states: tuple[Any, ...] = ()
+        if self.return_state:
+            (y, *first), (reverse, *second) = y, reverse
+            states = (*first, *second)
+        if self.return_sequences:
+            reverse = ops.flip(reverse, 1)
+        outputs = self._merged(y, reverse)
+        if not states and self.merge_mode is not None:
+            return outputs
+        results = (*(outputs if isinstance(outputs, tuple) else (outputs,)), *states)
+        running = scoping.current()
+        if running is not None and self.return_sequences:
+            for result in results[: len(results) - len(states)]:
+                running.set_mask(result, mask)
+        return results
+
+    def _merged(self, y: Any, reverse: Any) -> Any:
+        if self.merge_mode == "concat":
+            return ops.concatenate([y, reverse], -1)
+        if self.merge_mode == "mul":
+            return ops.multiply(y, reverse)
+        if self.merge_mode is None:
+            return y, reverse
+        total = ops.add(y, reverse)
+        return ops.divide(total, 2.0) if self.merge_mode == "ave" else total
+
+
+def _again(layer: Any, prefix: str, **changed: Any) -> Any:
+    """A new layer of the same configuration, renamed."""
+    name = f"{prefix}{layer.name.removeprefix(prefix)}"
+    return type(layer).from_config({**layer.get_config(), **changed, "name": name})

@@ -1,0 +1,210 @@
+"""What cells have in common: a step in three parts, of which a recurrent layer runs only the last inside its loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import activations, constraints, initializers, ops, regularizers
+from lamella.ir.spec import Shape
+from lamella.layers.base import Layer
+from lamella.layers.checks import fraction, positive_integer
+
+
+class SequenceCell(Layer):
+    """A cell in three parts, of which a recurrent layer runs only the last inside its loop.
+
+    `prepare` gives what is the same for all steps (dropout masks, kernels cut into gates), `project` the part of a step
+    that depends on the inputs alone, for one step or for all at once, and `step` the rest. `call` is the three in a row.
+
+    Attributes:
+        state_size: the size of the state, or a list of sizes.
+        output_size: the size of the output.
+        repeats_state: whether the output of a step is its first new state.
+    """
+
+    state_size: Any
+    output_size: int
+    repeats_state = True
+
+    def prepare(self, shape: Shape, dtype: str, training: bool) -> Any:
+        """What all steps share, for inputs of `shape` at one step."""
+        raise NotImplementedError
+
+    def project(self, inputs: Any, prepared: Any) -> Any:
+        """What a step needs of its inputs; `inputs` are one step's, or (batch, time, ...) for all steps."""
+        raise NotImplementedError
+
+    def step(self, inputs: Any, states: list[Any], prepared: Any) -> tuple[Any, list[Any]]:
+        """The output and the new states, from projected inputs and the old states."""
+        raise NotImplementedError
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+        """One step.
+
+        Args:
+            inputs: the inputs of the step, batch first.
+            states: the list of states before the step.
+            training: whether inputs and states are thinned out by the dropouts.
+
+        Returns:
+            The output and the list of states after the step.
+        """
+        prepared = self.prepare(tuple(inputs.shape), inputs.dtype, training)
+        given = list(states) if isinstance(states, list | tuple) else [states]
+        return self.step(self.project(inputs, prepared), given, prepared)
+
+    def get_initial_state(self, batch_size: int, dtype: str | None = None) -> list[Any]:
+        """States of zeros for a batch."""
+        sizes = self.state_size if isinstance(self.state_size, list | tuple) else [self.state_size]
+        return [ops.zeros((batch_size, size), dtype or self.compute_dtype) for size in sizes]
+
+    def dropout_masks(self, count: int, shape: Shape, rate: float, dtype: str, seed: int | None) -> list[Any]:
+        """`count` masks of 0 and 1 / (1 - rate); a recurrent layer draws them once for all its steps."""
+        if rate == 1.0:
+            return [ops.zeros(shape, dtype)] * count
+        scale = 1.0 / (1.0 - rate)
+        kept = [self.keep_mask(shape, 1.0 - rate, seed=seed) for _ in range(count)]
+        return [ops.multiply(ops.cast(mask, dtype), scale) for mask in kept]
+
+
+def along(inputs: Any, mask: Any) -> Any:
+    """inputs * mask, for a mask of one step and inputs of one step or of all, (batch, time, ...)"""
+    return ops.multiply(inputs, mask if len(inputs.shape) == len(mask.shape) else ops.expand_dims(mask, 1))
+
+
+class KernelCell(SequenceCell):
+    """A cell of `gates` gates with a kernel, a recurrent kernel and a bias: the base of the cells below.
+
+    Args:
+        units: the size of the output.
+        activation: the function of the output.
+        use_bias: whether there is a bias.
+        dropout: in training, the fraction of the inputs dropped.
+        recurrent_dropout: in training, the fraction of the state dropped.
+        seed: makes the dropout masks a function of this number instead of the layer's path.
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        activation: Any,
+        recurrent_activation: Any = None,
+        use_bias: bool,
+        kernel_initializer: Any,
+        recurrent_initializer: Any,
+        bias_initializer: Any,
+        kernel_regularizer: Any,
+        recurrent_regularizer: Any,
+        bias_regularizer: Any,
+        kernel_constraint: Any,
+        recurrent_constraint: Any,
+        bias_constraint: Any,
+        dropout: float,
+        recurrent_dropout: float,
+        seed: int | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if self.activity_regularizer is not None:
+            raise ValueError(
+                f"{type(self).__name__}: activity_regularizer belongs to the layer that runs the cell, not to a step."
+            )
+        self.units = positive_integer("units", units, self)
+        self.activation = activations.get(activation)
+        self.recurrent_activation = activations.get(recurrent_activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.recurrent_initializer = initializers.get(recurrent_initializer)
+        self.bias_initializer = initializers.get(bias_initializer) or initializers.Zeros()
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.recurrent_constraint = constraints.get(recurrent_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.dropout = fraction("dropout", dropout, self)
+        self.recurrent_dropout = fraction("recurrent_dropout", recurrent_dropout, self)
+        self.seed = seed
+        self.state_size: Any = self.units
+        self.output_size = self.units
+
+    @property
+    def bias_shape(self) -> Shape:
+        """The shape of the bias."""
+        return (self.gates * self.units,)
+
+    def kernel_shapes(self, input_shape: Shape) -> tuple[Shape, Shape]:
+        """The shapes of kernel and recurrent kernel."""
+        width = self.gates * self.units
+        return (input_shape[-1], width), (self.units, width)
+
+    def initial_bias(self) -> Any:
+        """The initializer of the bias."""
+        return self.bias_initializer
+
+    def build(self, input_shape: Shape) -> None:
+        """Make kernel (features, gates * units), recurrent_kernel (units, gates * units) and bias."""
+        kernel, recurrent_kernel = self.kernel_shapes(input_shape)
+        self.kernel = self.add_weight(
+            kernel,
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.recurrent_kernel = self.add_weight(
+            recurrent_kernel,
+            self.recurrent_initializer,
+            name="recurrent_kernel",
+            regularizer=self.recurrent_regularizer,
+            constraint=self.recurrent_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                self.bias_shape,
+                self.initial_bias(),
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
+        """The dropout masks, and the recurrent kernel: whole, and cut into gates where each has a mask of its own."""
+        kernel = ops.convert_to_tensor(self.recurrent_kernel)
+        prepared: dict[str, Any] = {"kernel": kernel, "inputs": None, "state": None}
+        if training and self.dropout > 0:
+            # as Keras: recurrent dropout brings a mask of its own for every gate, for the inputs too
+            count = self.gates if self.recurrent_dropout > 0 else 1
+            prepared["inputs"] = self.dropout_masks(count, shape, self.dropout, dtype, self.seed)
+        if training and self.recurrent_dropout > 0:
+            held = (shape[0], self.units)
+            prepared["state"] = self.dropout_masks(self.gates, held, self.recurrent_dropout, dtype, self.seed)
+            prepared["kernels"] = ops.split(kernel, self.gates, 1)
+        return prepared
+
+    def input_bias(self) -> Any:
+        """The bias added to the projected inputs."""
+        return self.bias
+
+    def project(self, inputs: Any, prepared: dict[str, Any]) -> Any:
+        """inputs @ kernel + bias, `(..., gates * units)`"""
+        masks = prepared["inputs"]
+        if masks is None or len(masks) == 1:
+            z = ops.matmul(inputs if masks is None else along(inputs, masks[0]), self.kernel)
+        else:
+            parts = ops.split(self.kernel, self.gates, 1)
+            products = [ops.matmul(along(inputs, m), part) for m, part in zip(masks, parts, strict=True)]
+            z = ops.concatenate(products, -1)
+        return ops.add(z, self.input_bias()) if self.use_bias else z
+
+    def recur(self, h: Any, prepared: dict[str, Any]) -> Any:
+        """h @ recurrent_kernel, `(batch, gates * units)`; with recurrent dropout every gate sees its own part of h"""
+        masks = prepared["state"]
+        if masks is None:
+            return ops.matmul(h, prepared["kernel"])
+        pairs = zip(masks, prepared["kernels"], strict=True)
+        products = [ops.matmul(ops.multiply(h, m), part) for m, part in pairs]
+        return products[0] if len(products) == 1 else ops.concatenate(products, 1)

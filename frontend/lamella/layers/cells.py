@@ -1,0 +1,278 @@
+"""The cells of recurrent layers: one step of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella import ops
+from lamella.ir.spec import Shape
+from lamella.layers.cell_base import KernelCell
+
+
+class SimpleRNNCell(KernelCell):
+    """h = activation(x @ W + h @ U + b)
+
+    Args:
+        units: the size of the state.
+        activation: the function of the new state (tanh).
+        use_bias: whether there is a bias.
+        dropout: in training, the fraction of the inputs dropped.
+        recurrent_dropout: in training, the fraction of the state dropped.
+        seed: makes the dropout masks a function of this number instead of the layer's path.
+
+    Called with inputs `(batch, features)` and states `[h (batch, units)]`, it returns `(h, [h])`; kernel
+    `(features, units)`, recurrent_kernel `(units, units)`, bias `(units,)`.
+
+    References:
+        J. L. Elman, "Finding Structure in Time", Cognitive Science 14, 1990.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units,
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            **kwargs,
+        )
+
+    def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
+        """activation(inputs + h @ U)"""
+        h = self.activation(ops.add(inputs, self.recur(states[0], prepared)))
+        return h, [h]
+
+
+class LSTMCell(KernelCell):
+    """i, f, o = sigmoid, g = tanh of x @ W + h @ U + b; c = f * c + i * g; h = o * tanh(c)
+
+    Args:
+        units: the size of the state.
+        activation: the function of g and of the output (tanh).
+        recurrent_activation: the function of the gates (sigmoid).
+        use_bias: whether there is a bias.
+        unit_forget_bias: the forget gate's bias starts at 1.
+        dropout: in training, the fraction of the inputs dropped.
+        recurrent_dropout: in training, the fraction of h dropped, with a mask for every gate.
+        seed: makes the dropout masks a function of this number instead of the layer's path.
+
+    Called with inputs `(batch, features)` and states `[h, c]`, each `(batch, units)`, it returns `(h, [h, c])`; kernel
+    `(features, 4 units)`, recurrent_kernel `(units, 4 units)`, bias `(4 units,)`, gates in the order i, f, g, o.
+
+    References:
+        S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9, 1997.
+    """
+
+    gates = 4
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            **kwargs,
+        )
+        self.unit_forget_bias = bool(unit_forget_bias)
+        self.state_size = [self.units, self.units]
+
+    def initial_bias(self) -> Any:
+        """`bias_initializer`, with ones for the forget gate where `unit_forget_bias` says so."""
+        return forget_bias(self.units, self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
+
+    def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
+        """One step from `inputs`, already projected."""
+        h, c = states
+        i, f, g, o = ops.split(ops.add(inputs, self.recur(h, prepared)), 4, 1)
+        i, f, o = self.recurrent_activation(i), self.recurrent_activation(f), self.recurrent_activation(o)
+        c = ops.add(ops.multiply(f, c), ops.multiply(i, self.activation(g)))
+        h = ops.multiply(o, self.activation(c))
+        return h, [h, c]
+
+
+def forget_bias(size: int, initializer: Any) -> Any:
+    """An initializer of 4 `size` entries: those of `initializer`, with ones for the second gate."""
+
+    def bias(shape: Shape, dtype: str) -> np.ndarray:
+        parts = [initializer((size,), dtype), np.ones(size, dtype), initializer((2 * size,), dtype)]
+        return np.concatenate([np.asarray(part) for part in parts])
+
+    return bias
+
+
+class GRUCell(KernelCell):
+    """z, r = sigmoid of x @ W + h @ U + b; n = tanh(x @ W + r * (h @ U + b)); h = z * h + (1 - z) * n
+
+    Args:
+        units: the size of the state.
+        activation: the function of n (tanh).
+        recurrent_activation: the function of the gates z and r (sigmoid).
+        use_bias: whether there is a bias.
+        dropout: in training, the fraction of the inputs dropped.
+        recurrent_dropout: in training, the fraction of h dropped, with a mask for every gate.
+        reset_after: True: r multiplies the product h @ U + b, as above, and inputs and state have biases of their own;
+            False: r multiplies h, n = tanh(x @ W + b + (r * h) @ U).
+        seed: makes the dropout masks a function of this number instead of the layer's path.
+
+    Called with inputs `(batch, features)` and states `[h (batch, units)]`, it returns `(h, [h])`; kernel
+    `(features, 3 units)`, recurrent_kernel `(units, 3 units)`, bias `(2, 3 units)`, or `(3 units,)` with
+    `reset_after=False`; gates in the order z, r, n.
+
+    References:
+        K. Cho and others, "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
+        Translation", 2014, https://arxiv.org/abs/1406.1078
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        reset_after: bool = True,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            **kwargs,
+        )
+        self.reset_after = bool(reset_after)
+
+    @property
+    def bias_shape(self) -> Shape:
+        """A row for the inputs and one for the state with `reset_after`, else one for both."""
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def input_bias(self) -> Any:
+        """The inputs' bias."""
+        return ops.getitem(self.bias, 0) if self.reset_after else self.bias
+
+    def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
+        """Also the state's bias, or without `reset_after` the kernel's columns for n apart from those for z and r."""
+        prepared = super().prepare(shape, dtype, training)
+        if self.reset_after:
+            prepared["bias"] = ops.getitem(self.bias, 1) if self.use_bias else None
+        else:
+            kernel, n = prepared["kernel"], 2 * self.units
+            prepared["gates"], prepared["candidate"] = kernel[:, :n], kernel[:, n:]
+        return prepared
+
+    def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
+        """One step from `inputs`, already projected."""
+        (h,) = states
+        x_z, x_r, x_n = ops.split(inputs, 3, 1)
+        if self.reset_after:
+            inner = self.recur(h, prepared)
+            inner = inner if prepared["bias"] is None else ops.add(inner, prepared["bias"])
+            h_z, h_r, h_n = ops.split(inner, 3, 1)
+            r = self.recurrent_activation(ops.add(x_r, h_r))
+            candidate = ops.multiply(r, h_n)
+        else:
+            h_z, h_r, dropped = self._gates_before(h, prepared)
+            r = self.recurrent_activation(ops.add(x_r, h_r))
+            candidate = ops.matmul(ops.multiply(r, dropped), prepared["candidate"])
+        z = self.recurrent_activation(ops.add(x_z, h_z))
+        n = self.activation(ops.add(x_n, candidate))
+        h = ops.add(ops.multiply(z, h), ops.multiply(ops.subtract(1.0, z), n))
+        return h, [h]
+
+    def _gates_before(self, h: Any, prepared: dict[str, Any]) -> Sequence[Any]:
+        """The state's part of z and of r, and the state that r will multiply."""
+        masks = prepared["state"]
+        if masks is None:
+            return *ops.split(ops.matmul(h, prepared["gates"]), 2, 1), h
+        h_z, h_r, dropped = [ops.multiply(h, mask) for mask in masks]
+        z, r, _ = prepared["kernels"]
+        return ops.matmul(h_z, z), ops.matmul(h_r, r), dropped

@@ -1,0 +1,273 @@
+"""Recurrent layers whose products are convolutions: `ConvLSTM1D`, `ConvLSTM2D` and `ConvLSTM3D`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamella import ops
+from lamella.errors import ShapeError
+from lamella.ir.spec import Shape, Spec
+from lamella.layers.cell_base import KernelCell, along
+from lamella.layers.cells import forget_bias
+from lamella.layers.checks import choice, fraction, integers, layout, positive_integer
+from lamella.layers.convolution import window_padding
+from lamella.layers.rnn import RNN
+
+
+class ConvLSTMCell(KernelCell):
+    """i, f, o = sigmoid, g = tanh of conv(x, W) + conv(h, U) + b; c = f * c + i * g; h = o * tanh(c)
+
+    Channels come last here. The inputs' convolution has the strides, padding and dilation; the state's keeps its size.
+    """
+
+    gates = 4
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: tuple[int, ...],
+        strides: tuple[int, ...],
+        padding: str,
+        dilation_rate: tuple[int, ...],
+        unit_forget_bias: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(filters, **kwargs)
+        self.filters = self.units
+        self.kernel_size, self.strides, self.padding, self.dilation_rate = kernel_size, strides, padding, dilation_rate
+        self.unit_forget_bias = bool(unit_forget_bias)
+        self._held: Shape = ()
+
+    def build(self, input_shape: Shape) -> None:
+        """Make kernel (*kernel_size, channels, 4 filters), recurrent_kernel (*kernel_size, filters, 4 filters) and bias."""
+        if any(d is None for d in input_shape[1:]):
+            raise ShapeError(f"a ConvLSTM needs to know the size of a step, got {input_shape}.")
+        super().build(input_shape)
+        low = window_padding(self.padding, input_shape[1:-1], self.kernel_size, self.strides, self.dilation_rate)
+        reach = [(k - 1) * d for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
+        sizes = [
+            (int(n) + sum(p) - r - 1) // s + 1
+            for n, p, r, s in zip(input_shape[1:-1], low, reach, self.strides, strict=True)
+        ]
+        if min(sizes) < 1:
+            raise ShapeError(f"a window of {self.kernel_size} does not fit into steps of shape {input_shape[1:]}.")
+        self._held = (*sizes, self.filters)
+
+    def kernel_shapes(self, input_shape: Shape) -> tuple[Shape, Shape]:
+        """The shapes of kernel and recurrent kernel."""
+        width = 4 * self.filters
+        return (*self.kernel_size, int(input_shape[-1]), width), (*self.kernel_size, self.filters, width)
+
+    def initial_bias(self) -> Any:
+        """`bias_initializer`, with ones for the forget gate where `unit_forget_bias` says so."""
+        return forget_bias(self.filters, self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
+
+    def state_shapes(self, batch: int, step: Shape) -> list[Spec]:
+        """The specs of h and c."""
+        return [Spec((batch, *self._held), "float32")] * 2
+
+    def get_initial_state(self, batch_size: int, dtype: str | None = None) -> list[Any]:
+        """h and c of zeros, `(batch, *spatial, filters)`."""
+        return [ops.zeros((batch_size, *self._held), dtype or self.compute_dtype)] * 2
+
+    def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
+        """The dropout masks, of a gate each, and the recurrent kernel."""
+        prepared: dict[str, Any] = {
+            "kernel": ops.convert_to_tensor(self.recurrent_kernel),
+            "inputs": None,
+            "state": None,
+        }
+        if training and self.dropout > 0:
+            prepared["inputs"] = self.dropout_masks(4, shape, self.dropout, dtype, self.seed)
+        if training and self.recurrent_dropout > 0:
+            held = (shape[0], *self._held)
+            prepared["state"] = self.dropout_masks(4, held, self.recurrent_dropout, dtype, self.seed)
+            prepared["kernels"] = ops.split(prepared["kernel"], 4, -1)
+        return prepared
+
+    def project(self, inputs: Any, prepared: dict[str, Any]) -> Any:
+        """conv(inputs, W) + b, of one step or of all as one batch"""
+        masks = prepared["inputs"]
+        if masks is None:
+            z = self._convolved(inputs, self.kernel)
+        else:
+            parts = zip(masks, ops.split(self.kernel, 4, -1), strict=True)
+            z = ops.concatenate([self._convolved(along(inputs, m), part) for m, part in parts], -1)
+        return ops.add(z, self.bias) if self.use_bias else z
+
+    def _convolved(self, x: Any, kernel: Any) -> Any:
+        front, step = x.shape[: len(x.shape) - len(self.kernel_size) - 1], x.shape[-len(self.kernel_size) - 1 :]
+        rows = x if len(front) == 1 else ops.reshape(x, (front[0] * int(front[1]), *step))
+        padding = window_padding(self.padding, step[:-1], self.kernel_size, self.strides, self.dilation_rate)
+        y = ops.convolve(rows, kernel, strides=self.strides, padding=padding, dilation=self.dilation_rate, groups=1)
+        return y if len(front) == 1 else ops.reshape(y, (*front, *y.shape[1:]))
+
+    def recur(self, h: Any, prepared: dict[str, Any]) -> Any:
+        """conv(h, U); with recurrent dropout every gate sees its own part of h"""
+        ones = (1,) * len(self.kernel_size)
+        padding = window_padding("same", h.shape[1:-1], self.kernel_size, ones, ones)
+        words: dict[str, Any] = {"strides": ones, "padding": padding, "dilation": ones, "groups": 1}
+        if prepared["state"] is None:
+            return ops.convolve(h, prepared["kernel"], **words)
+        parts = zip(prepared["state"], prepared["kernels"], strict=True)
+        return ops.concatenate([ops.convolve(ops.multiply(h, m), part, **words) for m, part in parts], -1)
+
+    def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
+        """One step from `inputs`, already convolved."""
+        h, c = states
+        i, f, g, o = ops.split(ops.add(inputs, self.recur(h, prepared)), 4, -1)
+        i, f, o = self.recurrent_activation(i), self.recurrent_activation(f), self.recurrent_activation(o)
+        c = ops.add(ops.multiply(f, c), ops.multiply(i, self.activation(g)))
+        h = ops.multiply(o, self.activation(c))
+        return h, [h, c]
+
+
+class ConvLSTM(RNN):
+    """An LSTM over pictures: the base of the layers over `spatial` dimensions.
+
+    Args:
+        filters: the number of channels of the state.
+        kernel_size: the window of both convolutions, a number or one for each spatial dimension.
+        strides: the steps of the window over the inputs.
+        padding: "valid" or "same", of the inputs' convolution; the state's is "same".
+        data_format: "channels_last" (default) or "channels_first".
+        dilation_rate: the distance between the taps of the inputs' kernel.
+        activation: the function of g and of the output (tanh).
+        recurrent_activation: the function of the gates (sigmoid).
+        unit_forget_bias: the forget gate's bias starts at 1.
+        dropout: in training, the fraction of the inputs dropped, with one mask a gate for all steps.
+        recurrent_dropout: in training, the fraction of the state dropped, with one mask a gate for all steps.
+        seed: makes the dropout masks a function of this number instead of the layer's path.
+        return_sequences: return the output of every step, not only the last.
+        return_state: return the last states h and c, too.
+        go_backwards: read the sequence from its end; the outputs come in the order of reading.
+        stateful: begin each batch with the states the last one ended with; the batch size must be declared.
+
+    Input shape `(batch, time, *spatial, channels)`, output `(batch, *spatial, filters)` or `(batch, time, *spatial,
+    filters)`; kernel `(*kernel_size, channels, 4 filters)`, recurrent_kernel `(*kernel_size, filters, 4 filters)`, bias
+    `(4 filters,)`, gates in the order i, f, g, o. A masked step keeps the state and repeats the last output.
+
+    References:
+        X. Shi and others, "Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting", 2015,
+        https://arxiv.org/abs/1506.04214
+    """
+
+    spatial = 2
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros",
+        unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        n = self.spatial
+        positive_integer("filters", filters, self)
+        fraction("dropout", dropout, self)
+        fraction("recurrent_dropout", recurrent_dropout, self)
+        steps, dilation = integers("strides", strides, n, self), integers("dilation_rate", dilation_rate, n, self)
+        if max(steps) > 1 and max(dilation) > 1:
+            raise ValueError(f"{type(self).__name__}: strides {steps} or dilation_rate {dilation} must be 1.")
+        cell = ConvLSTMCell(
+            filters=filters,
+            kernel_size=integers("kernel_size", kernel_size, n, self),
+            strides=steps,
+            padding=choice("padding", padding, ["valid", "same"], self),
+            dilation_rate=dilation,
+            activation=activation,
+            recurrent_activation=recurrent_activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            recurrent_initializer=recurrent_initializer,
+            bias_initializer=bias_initializer,
+            unit_forget_bias=unit_forget_bias,
+            kernel_regularizer=kernel_regularizer,
+            recurrent_regularizer=recurrent_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            recurrent_constraint=recurrent_constraint,
+            bias_constraint=bias_constraint,
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
+            seed=seed,
+            name="conv_lstm_cell",
+            dtype=kwargs.get("dtype"),
+        )
+        self.data_format = layout(data_format, self)
+        super().__init__(
+            cell,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            activity_regularizer=activity_regularizer,
+            **kwargs,
+        )
+        self.filters, self.step_ndim = filters, n + 2
+
+    def check_input(self, spec: Spec) -> None:
+        """(batch, time, *spatial, channels), with the channels and the size the layer was built for."""
+        super().check_input(spec)
+        if self.built and tuple(map(int, spec.shape[2:])) != tuple(map(int, self.build_shape[2:])):
+            raise ShapeError(
+                f"expected steps of shape {tuple(self.build_shape[2:])}, got {tuple(map(int, spec.shape[2:]))}."
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        """Build the cell, for channels last."""
+        if self.data_format == "channels_first":
+            input_shape = (*input_shape[:2], *input_shape[3:], input_shape[2])
+        super().build(input_shape)
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        """The last output, or the outputs of all steps; then the last states where they are asked for."""
+        if self.data_format == "channels_last":
+            return super().call(sequences, initial_state, mask, training)
+        given = None if initial_state is None else [ops.moveaxis(s, 1, -1) for s in initial_state]
+        found = super().call(ops.moveaxis(sequences, 2, -1), given, mask, training)
+        outputs, *states = found if self.return_state else (found,)
+        outputs = ops.moveaxis(outputs, -1, 2 if self.return_sequences else 1)
+        return (outputs, *[ops.moveaxis(s, -1, 1) for s in states]) if self.return_state else outputs
+
+
+class ConvLSTM1D(ConvLSTM):
+    """A `ConvLSTM` over sequences of lines: inputs `(batch, time, length, channels)`; the arguments are those of the base."""
+
+    spatial = 1
+
+
+class ConvLSTM2D(ConvLSTM):
+    """A `ConvLSTM` over films: inputs `(batch, time, rows, columns, channels)`; the arguments are those of the base."""
+
+    spatial = 2
+
+
+class ConvLSTM3D(ConvLSTM):
+    """A `ConvLSTM` over films of volumes: inputs `(batch, time, depth, rows, columns, channels)`; arguments of the base."""
+
+    spatial = 3

@@ -1,0 +1,141 @@
+"""A dense layer whose sums are written in Einstein's notation."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from lamella import activations, constraints, initializers, ops, regularizers
+from lamella.errors import ShapeError
+from lamella.ir.spec import Shape, Spec
+from lamella.layers.base import Layer
+from lamella.layers.checks import integers
+
+_LETTERS = re.compile(
+    r"(?P<left>\.\.\.)?(?P<x>[a-zA-Z]+)(?P<right>\.\.\.)?,(?P<kernel>[a-zA-Z]+)->(\.\.\.)?(?P<y>[a-zA-Z]+)(\.\.\.)?"
+)
+
+
+class EinsumDense(Layer):
+    """y = activation(einsum(equation, x, kernel) + bias).
+
+    Args:
+        equation: "inputs,kernel->outputs", one letter an axis, for example "abc,cd->abd" (a Dense over the last axis);
+            the first letter of inputs and outputs is the batch. "..." in front ("...x,xy->...y") or behind
+            ("ab...,bc->ac...") of inputs and outputs stands for further axes.
+        output_shape: the shape of a row of the output, without the axes that "..." stands for; None entries are taken
+            from the input.
+        activation: a function or its name; None for none.
+        bias_axes: the letters of the outputs along which the bias varies, as one string; None for no bias.
+
+    The kernel has the axes its letters name; the bias those of the outputs from the first in `bias_axes` on, with size 1
+    where the letter is not in `bias_axes`.
+    """
+
+    def __init__(
+        self,
+        equation: str,
+        output_shape: int | Sequence[int | None],
+        activation: Any = None,
+        bias_axes: str | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.equation = equation
+        found = _LETTERS.fullmatch(equation.replace(" ", "")) if isinstance(equation, str) else None
+        if found is None or (found["left"] and found["right"]):
+            raise ValueError(
+                f"EinsumDense: equation must read 'ab,bc->ac', '...b,bc->...c' or 'ab...,bc->ac...', got {equation!r}."
+            )
+        self._x, self._kernel, self._y = found["x"], found["kernel"], found["y"]
+        self._dots = "left" if found["left"] else "right" if found["right"] else ""
+        given = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+        integers("output_shape", tuple(d for d in given if d is not None), sum(d is not None for d in given), self)
+        self.output_shape = given
+        self.activation = activations.get(activation)
+        self.bias_axes = bias_axes
+        for letter in bias_axes or "":
+            if letter not in self._y:
+                raise ValueError(f"EinsumDense: bias axis {letter!r} is none of the outputs' axes {self._y!r}.")
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+
+    def check_input(self, spec: Spec) -> None:
+        """As many axes as the equation names."""
+        extra = spec.ndim - len(self._x)
+        if extra < 0 or (extra > 0 and not self._dots):
+            raise ShapeError(f"{self.equation!r} does not describe inputs of shape {tuple(map(int, spec.shape))}.")
+
+    def sizes(self, input_shape: Shape) -> tuple[dict[str, Any], int]:
+        """The size of every letter, and how many axes "..." stands for.
+
+        Raises:
+            ShapeError: a letter has two sizes, or none.
+        """
+        extra = len(input_shape) - len(self._x)
+        named = input_shape[extra:] if self._dots == "left" else input_shape[: len(self._x)]
+        sizes: dict[str, Any] = dict(zip(self._x, named, strict=True))
+        # behind leading dots the first letter is no batch: it is one of the axes that output_shape describes
+        batch = () if self._dots == "left" and extra > 0 else (input_shape[0],)
+        outputs = (*batch, *self.output_shape)
+        if len(outputs) != len(self._y):
+            raise ShapeError(f"output_shape {self.output_shape} does not fit the outputs of {self.equation!r}.")
+        for letter, size in zip(self._y, outputs, strict=True):
+            known = sizes.get(letter)
+            if known is not None and size is not None and known != size:
+                raise ShapeError(
+                    f"{self.equation!r}: axis {letter!r} has size {known} in the input and {size} in the output."
+                )
+            sizes[letter] = size if known is None else known
+        missing = [c for c in self._kernel if sizes.get(c) is None]
+        if missing:
+            raise ShapeError(f"{self.equation!r}: the size of the kernel's axis {missing[0]!r} is in no shape.")
+        return sizes, extra
+
+    def build(self, input_shape: Shape) -> None:
+        """Make kernel and bias."""
+        sizes, extra = self.sizes(input_shape)
+        initializer = self.kernel_initializer
+        if isinstance(initializer, initializers.VarianceScaling) and None in (
+            initializer.input_axes,
+            initializer.output_axes,
+        ):
+            initializer = copy.copy(initializer)
+            initializer.output_axes = [i for i, c in enumerate(self._kernel) if c in self._y]
+            initializer.input_axes = [i for i, c in enumerate(self._kernel) if c not in self._y]
+        self.kernel = self.add_weight(
+            tuple(sizes[c] for c in self._kernel),
+            initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        if self.bias_axes is not None:
+            first = min(self._y.index(c) for c in self.bias_axes)
+            shape = [sizes[c] if c in self.bias_axes else 1 for c in self._y[first:]]
+            self.bias = self.add_weight(
+                (*shape, *([1] * extra if self._dots == "right" else [])),
+                self.bias_initializer,
+                name="bias",
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def call(self, inputs: Any) -> Any:
+        """activation(einsum(equation, inputs, kernel) + bias)"""
+        y = ops.einsum(self.equation, inputs, self.kernel)
+        if self.bias_axes is not None:
+            y = ops.add(y, self.bias)
+        return self.activation(y)

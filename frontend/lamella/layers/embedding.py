@@ -1,0 +1,79 @@
+"""Vectors for integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import constraints, initializers, ops, regularizers
+from lamella.ir.spec import spec_of
+from lamella.layers import scope as scoping
+from lamella.layers.base import Layer
+from lamella.layers.checks import positive_integer
+
+
+class Embedding(Layer):
+    """y = embeddings[x]: a trained vector for each of `input_dim` integers.
+
+    Args:
+        input_dim: how many integers there are: 0 up to, not including, `input_dim`. One outside is moved to the nearest
+            end.
+        output_dim: the length of the vectors.
+        embeddings_initializer: what the vectors start as.
+        embeddings_regularizer: a penalty on them.
+        embeddings_constraint: applied to them after each optimizer step.
+        mask_zero: 0 stands for a step that does not count; the output's mask is false there.
+        weights: the vectors themselves, `(input_dim, output_dim)`, or a list of that one array.
+
+    Input shape `(batch, ...)` of integers (or of floats that hold them), output shape `(batch, ..., output_dim)`.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        weights: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.input_dim = positive_integer("input_dim", input_dim, self)
+        self.output_dim = positive_integer("output_dim", output_dim, self)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self.mask_zero = bool(mask_zero)
+        self.supports_masking = self.mask_zero
+        if weights is not None:
+            self._initial_weights = list(weights) if isinstance(weights, list) and len(weights) == 1 else [weights]
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments but `weights`, which are values."""
+        return {name: value for name, value in super().get_config().items() if name != "weights"}
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the vectors."""
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim),
+            self.embeddings_initializer,
+            name="embeddings",
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
+        )
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Apply the layer; integers are not rounded to a 16-bit float on the way, as other layers' inputs are."""
+        if scoping.current() is not None and hasattr(inputs, "shape"):
+            if spec_of(inputs).dtype not in ("int32", "int64"):
+                inputs = ops.cast(inputs, "int32")
+        return super().__call__(inputs, *args, **kwargs)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """With `mask_zero`, true where the input is not 0."""
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
+
+    def call(self, inputs: Any) -> Any:
+        """The vectors of the inputs."""
+        return ops.take(self.embeddings, inputs, axis=0)

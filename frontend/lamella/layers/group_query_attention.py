@@ -1,0 +1,124 @@
+"""Attention of several heads in groups that share keys and values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import ops
+from lamella.errors import ShapeError
+from lamella.ir.spec import Shape
+from lamella.layers import scope as scoping
+from lamella.layers.attention_heads import Heads
+from lamella.layers.checks import positive_integer
+
+
+class GroupQueryAttention(Heads):
+    """Attention of several heads whose keys and values are shared by groups of query heads.
+
+    Args:
+        head_dim: the size of queries, keys and values in each head.
+        num_query_heads: the number of query heads, a multiple of the next.
+        num_key_value_heads: the number of heads of keys and values.
+        dropout: in training, the fraction of the attention weights dropped.
+        use_bias: whether the projections have biases.
+        sliding_window: a query sees the keys less than so many places away.
+        flash_attention: None or False; the backend chooses its kernels.
+        use_gate: multiply each head's output by the sigmoid of a projection of the query.
+        seed: makes the dropout masks a function of this number instead of the layer's path.
+
+    Called as `MultiHeadAttention` is, with inputs `(batch, T, dim)` and `(batch, S, dim)`.
+
+    References:
+        J. Ainslie and others, "GQA: Training Generalized Multi-Query Transformer Models from Multi-Head Checkpoints", 2023,
+        https://arxiv.org/abs/2305.13245
+    """
+
+    def __init__(
+        self,
+        head_dim: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        sliding_window: int | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        use_gate: bool = False,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            dropout=dropout,
+            use_bias=use_bias,
+            sliding_window=sliding_window,
+            flash_attention=flash_attention,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            use_gate=use_gate,
+            seed=seed,
+            **kwargs,
+        )
+        self.head_dim = positive_integer("head_dim", head_dim, self)
+        self.num_query_heads = positive_integer("num_query_heads", num_query_heads, self)
+        self.num_key_value_heads = positive_integer("num_key_value_heads", num_key_value_heads, self)
+        if self.num_query_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"GroupQueryAttention: {num_query_heads} query heads do not divide into {num_key_value_heads} groups."
+            )
+
+    def _value_heads(self) -> tuple[int, int]:
+        return self.num_query_heads, self.head_dim
+
+    def build(self, input_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None) -> None:
+        """Make and build the projections; without the other shapes, those of the inputs of the first call."""
+        query_shape, value_shape, key_shape = self._input_shapes(input_shape, value_shape, key_shape)
+        if not len(query_shape) == len(value_shape) == len(key_shape) == 3:
+            raise ShapeError(f"expected inputs of shape (batch, time, features), got {query_shape} and {value_shape}.")
+        many, few = (None, self.num_query_heads, self.head_dim), (None, self.num_key_value_heads, self.head_dim)
+        self.query_dense = self._projection("bqm,muh->bquh", many, "uh", "query")
+        self.key_dense = self._projection("bkm,mvh->bkvh", few, "vh", "key")
+        if self.use_gate:
+            self.gate_dense = self._projection("bqm,muh->bquh", many, "uh", "gate", activation="sigmoid")
+        self.value_dense = self._projection("bkm,mvh->bkvh", few, "vh", "value")
+        self.output_dense = self._projection("bquh,uhm->bqm", (None, int(query_shape[-1])), "m", "attention_output")
+        self._build_projections(query_shape, value_shape, key_shape)
+
+    def call(
+        self,
+        query: Any,
+        value: Any,
+        key: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+        attention_mask: Any = None,
+        return_attention_scores: bool = False,
+        training: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """The output; with `return_attention_scores` also the attention weights."""
+        key = value if key is None else key
+        sizes = int(query.shape[1]), int(value.shape[1])
+        seen = self._seen(sizes, (query_mask, value_mask, key_mask), attention_mask, use_causal_mask)
+        gate = self.gate_dense(query) if self.use_gate else None
+        group = self.num_query_heads // self.num_key_value_heads
+        q = ops.multiply(self.query_dense(query), self.head_dim**-0.5)
+        k, v = ops.repeat(self.key_dense(key), group, 2), ops.repeat(self.value_dense(value), group, 2)
+        weights = self._weights(ops.einsum("bquh,bkuh->buqk", q, k), seen, (3,), return_attention_scores)
+        outputs = ops.einsum("buqk,bkuh->bquh", self._thinned(weights, training), v)
+        outputs = self.output_dense(outputs if gate is None else ops.multiply(outputs, gate))
+        running = scoping.current()
+        if running is not None:
+            running.set_mask(outputs, query_mask)
+        return (outputs, weights) if return_attention_scores else outputs

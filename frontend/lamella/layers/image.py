@@ -1,0 +1,117 @@
+"""Image layers that draw nothing at random: resizing and cropping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import ops
+from lamella.errors import ShapeError
+from lamella.ir.spec import Spec, is_float
+from lamella.layers.base import Layer
+from lamella.layers.checks import choice, layout, number, positive_integer
+from lamella.ops.resizing import INTERPOLATIONS, crop, crop_to_ratio, resize
+
+_LIMITS = {"uint8": (0.0, 255.0), "int8": (-128.0, 127.0), "uint16": (0.0, 65535.0), "int16": (-32768.0, 32767.0)}
+
+
+class ImageLayer(Layer):
+    """The base: images `(batch, height, width, channels)`, or a single one `(height, width, channels)`."""
+
+    def __init__(self, height: int, width: int, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.height = positive_integer("height", height, self)
+        self.width = positive_integer("width", width, self)
+        self.data_format = layout(data_format, self)
+
+    def check_input(self, spec: Spec) -> None:
+        """Four dimensions, or three."""
+        if spec.ndim not in (3, 4):
+            raise ShapeError(
+                f"expected images (batch, height, width, channels), got shape {tuple(map(int, spec.shape))}."
+            )
+
+    def rows(self, x: Any) -> int:
+        """The axis of the height."""
+        return len(x.shape) - (3 if self.data_format == "channels_last" else 2)
+
+
+class Resizing(ImageLayer):
+    """Images at the size (`height`, `width`).
+
+    Integers stay integers: they are rounded after the interpolation.
+
+    Args:
+        height: the new height.
+        width: the new width.
+        interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".
+        crop_to_aspect_ratio: crop the images, in their middle, to the new aspect ratio before resizing them.
+        pad_to_aspect_ratio: pad them, on both sides, to the new aspect ratio before resizing them.
+        fill_mode: "constant", the only one.
+        fill_value: what to pad with.
+        antialias: widen the kernel where the images shrink.
+        data_format: "channels_last" (default) or "channels_first".
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        interpolation: str = "bilinear",
+        crop_to_aspect_ratio: bool = False,
+        pad_to_aspect_ratio: bool = False,
+        fill_mode: str = "constant",
+        fill_value: float = 0.0,
+        antialias: bool = False,
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(height, width, data_format, **kwargs)
+        self.interpolation = choice("interpolation", interpolation, INTERPOLATIONS, self)
+        self.fill_mode = choice("fill_mode", fill_mode, ["constant"], self)
+        self.fill_value = number("fill_value", fill_value, self)
+        self.antialias = bool(antialias)
+        self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = bool(crop_to_aspect_ratio), bool(pad_to_aspect_ratio)
+        if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
+            raise ValueError("Resizing: images are either cropped or padded to the aspect ratio, not both.")
+
+    def call(self, inputs: Any) -> Any:
+        """The resized images."""
+        y = resize(
+            inputs,
+            (self.height, self.width),
+            self.interpolation,
+            self.antialias,
+            self.crop_to_aspect_ratio,
+            self.pad_to_aspect_ratio,
+            self.fill_mode,
+            self.fill_value,
+            self.data_format,
+        )
+        if y.dtype == inputs.dtype:
+            return y
+        if not is_float(inputs.dtype):
+            y = ops.round(y)
+            if inputs.dtype in _LIMITS:
+                y = ops.clip(y, *_LIMITS[inputs.dtype])
+        return ops.cast(y, inputs.dtype)
+
+
+class CenterCrop(ImageLayer):
+    """The middle `height` rows and `width` columns of images.
+
+    Images too small for that are cropped to the aspect ratio instead, and enlarged bilinearly.
+
+    Args:
+        height: the rows to keep.
+        width: the columns to keep.
+        data_format: "channels_last" (default) or "channels_first".
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """The middle of the images, in the layer's compute dtype."""
+        x = ops.cast(inputs, self.compute_dtype)
+        rows, size = self.rows(x), (self.height, self.width)
+        left = [int(d) - n for d, n in zip(x.shape[rows : rows + 2], size, strict=True)]
+        if min(left) >= 0:
+            return crop(x, rows, (left[0] // 2, left[1] // 2), size)
+        return resize(crop_to_ratio(x, rows, size), size, "bilinear", data_format=self.data_format)

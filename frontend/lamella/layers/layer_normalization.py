@@ -1,0 +1,294 @@
+"""Normalizations of each row by itself: over axes, over groups of channels, and to unit length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamella import constraints, initializers, ops, regularizers
+from lamella.errors import ShapeError
+from lamella.ir.spec import Shape, Spec
+from lamella.layers.base import Layer
+from lamella.layers.checks import number
+from lamella.layers.normalization import centred_moments
+from lamella.names import deprecated
+from lamella.ops.coerce import normalize_axis
+
+
+def axes_of(axis: Any, layer: Layer) -> int | tuple[int, ...]:
+    """An axis argument: an int, or several.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(axis, int) and not isinstance(axis, bool):
+        return axis
+    if isinstance(axis, list | tuple) and axis and all(isinstance(a, int) for a in axis):
+        return tuple(sorted(axis))
+    raise TypeError(f"{type(layer).__name__}: axis must be an integer or several of them, got {axis!r}.")
+
+
+def wide(x: Any) -> Any:
+    """`x` in float32 where it is narrower: 16-bit floats have too few digits for sums."""
+    return ops.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x
+
+
+class Affine(Layer):
+    """The base of the normalizations with a trained scale (gamma) and shift (beta)."""
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        epsilon: float,
+        center: bool,
+        scale: bool,
+        beta_initializer: Any,
+        gamma_initializer: Any,
+        beta_regularizer: Any,
+        gamma_regularizer: Any,
+        beta_constraint: Any,
+        gamma_constraint: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.epsilon = number("epsilon", epsilon, self, minimum=0.0)
+        self.center, self.scale = bool(center), bool(scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+        self.gamma: Any = None
+        self.beta: Any = None
+
+    def add_gamma_and_beta(self, shape: Sequence[Any], *, gamma: bool, beta: bool) -> None:
+        """Make the weights that are wanted."""
+        if gamma:
+            self.gamma = self.add_weight(
+                shape,
+                self.gamma_initializer,
+                name="gamma",
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+            )
+        if beta:
+            self.beta = self.add_weight(
+                shape,
+                self.beta_initializer,
+                name="beta",
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+            )
+
+    def scaled(self, y: Any, shape: Sequence[int]) -> Any:
+        """gamma * y + beta, both of `shape`."""
+        if self.gamma is not None:
+            y = ops.multiply(y, ops.reshape(ops.cast(self.gamma, y.dtype), shape))
+        if self.beta is not None:
+            y = ops.add(y, ops.reshape(ops.cast(self.beta, y.dtype), shape))
+        return y
+
+
+class LayerNormalization(Affine):
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of each row over `axis`.
+
+    Args:
+        axis: the axis, or axes, over which each row is normalized; gamma and beta have their shape.
+        epsilon: added to the variance.
+        center: whether beta is added.
+        scale: whether to multiply by gamma.
+        rms_scaling: y = gamma * x / sqrt(variance + epsilon), with the variance about the mean: a word that Keras keeps
+            for old models. It is not what RMSNormalization does.
+
+    References:
+        J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016, https://arxiv.org/abs/1607.06450
+    """
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        rms_scaling: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+            beta_constraint, gamma_constraint, **kwargs,
+        )  # fmt: skip
+        self.axis = axes_of(axis, self)
+        self.rms_scaling = bool(rms_scaling)
+        if self.rms_scaling:
+            deprecated("rms_scaling=True", "RMSNormalization (which divides by the root of the mean square)")
+
+    def places(self, ndim: int) -> tuple[int, ...]:
+        """The normalized axes, counted from the front, in the order of gamma's own."""
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        return tuple(normalize_axis(a, ndim) for a in axes)
+
+    def check_input(self, spec: Spec) -> None:
+        """The axes exist, are not the batch's, and have the sizes of gamma and beta."""
+        places = self.places(spec.ndim)
+        if 0 in places:
+            raise ShapeError(f"axis {self.axis} is the batch: rows are normalized one by one.")
+        weight = self.gamma if self.gamma is not None else self.beta
+        if weight is not None and tuple(int(spec.shape[a]) for a in places) != weight.shape:
+            raise ShapeError(
+                f"expected sizes {weight.shape} along axis {self.axis}, got shape {tuple(map(int, spec.shape))}."
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        """Make gamma and beta, of the shape of the normalized axes."""
+        shape = [input_shape[a] for a in self.places(len(input_shape))]
+        self.add_gamma_and_beta(shape, gamma=self.scale or self.rms_scaling, beta=self.center and not self.rms_scaling)
+
+    def call(self, inputs: Any) -> Any:
+        """The normalized inputs."""
+        x = wide(inputs)
+        places = self.places(len(x.shape))
+        d, r, _, variance = centred_moments(x, tuple(sorted(places)))
+        centred = x if self.rms_scaling else ops.subtract(d, r)
+        y = ops.multiply(centred, ops.rsqrt(ops.add(variance, self.epsilon)))
+        shape = tuple(int(d) if i in places else 1 for i, d in enumerate(x.shape))
+        return ops.cast(self.scaled(y, shape), inputs.dtype)
+
+
+class GroupNormalization(Affine):
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of each row and group of channels.
+
+    Args:
+        groups: the channels are split into so many groups; -1 for as many as channels (instance normalization).
+        axis: the channel axis.
+        epsilon: added to the variance.
+        center: whether beta, one entry a channel, is added.
+        scale: whether to multiply by gamma, one entry a channel.
+
+    References:
+        Y. Wu, K. He, "Group normalization", 2018, https://arxiv.org/abs/1803.08494
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
+            beta_constraint, gamma_constraint, **kwargs,
+        )  # fmt: skip
+        if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
+            raise ValueError(f"GroupNormalization: groups must be a positive integer or -1, got {groups!r}.")
+        self.groups, self.axis = groups, int(axis)
+
+    def check_input(self, spec: Spec) -> None:
+        """The channel axis exists, divides into groups, and has the size of gamma and beta."""
+        axis = normalize_axis(self.axis, spec.ndim)
+        channels = int(spec.shape[axis])
+        if axis == 0:
+            raise ShapeError("the channel axis cannot be the batch axis.")
+        if self.groups > channels or channels % self.groups:
+            raise ShapeError(f"{channels} channels do not divide into {self.groups} groups.")
+        weight = self.gamma if self.gamma is not None else self.beta
+        if weight is not None and channels != weight.shape[0]:
+            raise ShapeError(f"expected {weight.shape[0]} channels in axis {self.axis}, got {channels}.")
+
+    def build(self, input_shape: Shape) -> None:
+        """Make gamma and beta, one entry a channel."""
+        self.add_gamma_and_beta((input_shape[self.axis],), gamma=self.scale, beta=self.center)
+
+    def call(self, inputs: Any) -> Any:
+        """The normalized inputs."""
+        x = wide(inputs)
+        axis = normalize_axis(self.axis, len(x.shape))
+        channels = int(x.shape[axis])
+        groups = channels if self.groups == -1 else self.groups
+        parts = (groups, channels // groups)
+        grouped = ops.reshape(x, (*x.shape[:axis], *parts, *x.shape[axis + 1 :]))
+        ndim = len(x.shape) + 1
+        d, r, _, variance = centred_moments(grouped, tuple(a for a in range(1, ndim) if a != axis))
+        y = ops.multiply(ops.subtract(d, r), ops.rsqrt(ops.add(variance, self.epsilon)))
+        y = self.scaled(y, (*[1] * axis, *parts, *[1] * (ndim - axis - 2)))
+        return ops.cast(ops.reshape(y, x.shape), inputs.dtype)
+
+
+class RMSNormalization(Layer):
+    """y = scale * x / sqrt(mean(x**2) + epsilon), the mean of each row over `axis`.
+
+    Args:
+        axis: the axis, or axes; scale has their shape.
+        epsilon: added to the mean square.
+
+    References:
+        B. Zhang, R. Sennrich, "Root mean square layer normalization", 2019, https://arxiv.org/abs/1910.07467
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axes_of(axis, self)
+        self.epsilon = number("epsilon", epsilon, self, minimum=0.0)
+
+    def places(self, ndim: int) -> tuple[int, ...]:
+        """The normalized axes, counted from the front."""
+        axes = (self.axis,) if isinstance(self.axis, int) else self.axis
+        return tuple(normalize_axis(a, ndim) for a in axes)
+
+    def check_input(self, spec: Spec) -> None:
+        """The axes exist, are not the batch's, and have the sizes of the scale."""
+        sizes = tuple(int(spec.shape[a]) for a in self.places(spec.ndim))
+        if 0 in self.places(spec.ndim):
+            raise ShapeError(f"axis {self.axis} is the batch: rows are normalized one by one.")
+        if self.built and sizes != self.scale.shape:
+            raise ShapeError(f"expected sizes {self.scale.shape} along axis {self.axis}, got {sizes}.")
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the scale."""
+        self.scale = self.add_weight([input_shape[a] for a in self.places(len(input_shape))], "ones", name="scale")
+
+    def call(self, inputs: Any) -> Any:
+        """The scaled inputs."""
+        x = wide(inputs)
+        places = self.places(len(x.shape))
+        square = ops.mean(ops.square(x), places, keepdims=True)
+        y = ops.multiply(x, ops.rsqrt(ops.add(square, self.epsilon)))
+        shape = tuple(int(d) if i in places else 1 for i, d in enumerate(x.shape))
+        return ops.cast(ops.multiply(y, ops.reshape(ops.cast(self.scale, x.dtype), shape)), inputs.dtype)
+
+
+class UnitNormalization(Layer):
+    """y = x / sqrt(sum(x**2)), the sum over `axis`; a row of zeros stays one.
+
+    Args:
+        axis: the axis, or axes, along which y has length 1.
+    """
+
+    supports_masking = True
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axes_of(axis, self)
+
+    def call(self, inputs: Any) -> Any:
+        """The scaled inputs."""
+        x = wide(inputs)
+        total = ops.sum(ops.square(x), self.axis, keepdims=True)
+        # as Keras: at most 1e12 times x; the maximum keeps the root of 0 out of the gradient
+        return ops.cast(ops.multiply(x, ops.rsqrt(ops.maximum(total, 1e-24))), inputs.dtype)

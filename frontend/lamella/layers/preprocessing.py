@@ -1,0 +1,310 @@
+"""Numeric preprocessing: scaling, standardizing, binning and encoding, learned from data by `adapt` where needed."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella import ops
+from lamella.errors import ShapeError, TraceError
+from lamella.ir.spec import Shape, Spec, is_float
+from lamella.layers import scope as scoping
+from lamella.layers.base import Layer
+from lamella.layers.checks import choice, number, positive_integer
+from lamella.ops.coerce import normalize_axis
+
+_LEAST_DEVIATION = 1e-7
+
+
+class Rescaling(Layer):
+    """y = x * scale + offset.
+
+    Args:
+        scale: a number, or an array that broadcasts against the inputs: 1 / 255 takes bytes to [0, 1].
+        offset: likewise.
+    """
+
+    supports_masking = True
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale, self.offset = scale, offset
+
+    def call(self, inputs: Any) -> Any:
+        """The rescaled inputs, in the layer's compute dtype."""
+        dtype = self.compute_dtype
+        scale, offset = (ops.cast(np.asarray(v, np.float64), dtype) for v in (self.scale, self.offset))
+        return ops.add(ops.multiply(ops.cast(inputs, dtype), scale), offset)
+
+
+def batches_of(data: Any) -> Iterator[np.ndarray]:
+    """What `adapt` was given as arrays, one a batch: an array, or an iterable of arrays (or of tuples that begin with one).
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: it holds no batch.
+    """
+    if hasattr(data, "shape") or hasattr(data, "__array__"):
+        return iter([np.asarray(data)])
+    if not isinstance(data, Iterable):
+        raise TypeError(f"adapt takes an array or an iterable of batches, got {type(data).__name__}.")
+    arrays = (batch[0] if isinstance(batch, tuple) else batch for batch in data)
+    first = next(arrays, None)
+    if first is None:
+        raise ValueError("adapt got an iterable without batches.")
+    if not hasattr(first, "shape"):
+        raise TypeError(f"adapt takes an iterable of arrays, got one of {type(first).__name__}.")
+    return (np.asarray(batch) for batch in itertools.chain([first], arrays))
+
+
+class Normalization(Layer):
+    """y = (x - mean) / max(sqrt(variance), 1e-7), with mean and variance given, or taken from data by `adapt`.
+
+    Args:
+        axis: the axis, or axes, that keep their own mean and variance; None for one mean and variance of everything.
+        mean: the mean(s), together with `variance`; else `adapt` sets both.
+        variance: the variance(s).
+        invert: y = x * max(sqrt(variance), 1e-7) + mean instead.
+
+    Weights, none of them trained: mean and variance, with the sizes of `axis`, and a count that Keras keeps for old files.
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        axis: int | Sequence[int] | None = -1,
+        mean: Any = None,
+        variance: Any = None,
+        invert: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.axis = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+        if (mean is None) != (variance is None):
+            raise ValueError(f"Normalization: mean and variance come together, got mean={mean}, variance={variance}.")
+        if mean is not None and (np.shape(mean) != np.shape(variance) or np.ndim(mean) > len(self.axis)):
+            raise ValueError(
+                f"Normalization: mean and variance have one shape, of at most {len(self.axis)} dimensions; got "
+                f"{np.shape(mean)} and {np.shape(variance)}."
+            )
+        self.input_mean, self.input_variance = mean, variance
+        self.invert = bool(invert)
+
+    def kept(self, ndim: int) -> tuple[int, ...]:
+        """The axes with a mean of their own, counted from the front."""
+        return tuple(sorted(normalize_axis(a, ndim) for a in self.axis))
+
+    def check_input(self, spec: Spec) -> None:
+        """The kept axes have the sizes the layer was built for."""
+        sizes = tuple(int(spec.shape[a]) for a in self.kept(spec.ndim))
+        if self.built and sizes != self.sizes:
+            raise ShapeError(f"expected sizes {self.sizes} along axes {self.axis}, got {sizes}.")
+
+    def build(self, input_shape: Shape) -> None:
+        """Make mean, variance and count where they are to be adapted."""
+        kept = self.kept(len(input_shape))
+        if any(input_shape[a] is None for a in kept):
+            raise ShapeError(f"axis {self.axis} of inputs of shape {input_shape} has no known size to keep a mean for.")
+        self.sizes = tuple(int(input_shape[a]) for a in kept)
+        if self.input_mean is None:
+            self.adapt_mean = self.add_weight(self.sizes, "zeros", name="mean", trainable=False)
+            self.adapt_variance = self.add_weight(self.sizes, "ones", name="variance", trainable=False)
+            self.count = self.add_weight((), "zeros", "int32", name="count", trainable=False)
+
+    def adapt(self, data: Any) -> None:
+        """Take mean and variance from data; what they were is forgotten.
+
+        Args:
+            data: an array, or an iterable of batches; of a tuple the first entry counts.
+
+        Raises:
+            ValueError: mean and variance were given, or the shapes do not fit.
+        """
+        if self.input_mean is not None:
+            raise ValueError("Normalization: mean and variance were given, there is nothing to adapt.")
+        total, mean, variance = 0, np.zeros(()), np.zeros(())
+        for batch in batches_of(data):
+            if not self.built:
+                self.build(batch.shape)
+            kept = self.kept(batch.ndim)
+            if tuple(batch.shape[a] for a in kept) != self.sizes:
+                raise ShapeError(f"expected sizes {self.sizes} along axes {self.axis}, got shape {batch.shape}.")
+            axes = tuple(a for a in range(batch.ndim) if a not in kept)
+            values = batch.astype(np.float64)
+            batch_mean, batch_variance = values.mean(axes), values.var(axes)
+            count = int(np.prod([batch.shape[a] for a in axes], dtype=np.int64))
+            total += count
+            share = count / total
+            merged = mean * (1.0 - share) + batch_mean * share
+            variance = (variance + (mean - merged) ** 2) * (1.0 - share)
+            variance = variance + (batch_variance + (batch_mean - merged) ** 2) * share
+            mean = merged
+        self.adapt_mean.assign(np.asarray(mean))
+        self.adapt_variance.assign(np.asarray(variance))
+
+    def call(self, inputs: Any) -> Any:
+        """The standardized inputs, in the layer's compute dtype."""
+        ndim, dtype = len(inputs.shape), self.compute_dtype
+        kept = self.kept(ndim)
+        if self.input_mean is None:
+            mean, variance = ops.cast(self.adapt_mean, dtype), ops.cast(self.adapt_variance, dtype)
+        else:
+            mean, variance = (
+                ops.cast(np.asarray(v, np.float64), dtype) for v in (self.input_mean, self.input_variance)
+            )
+        own = kept[len(kept) - len(mean.shape) :]
+        sizes = dict(zip(own, (int(d) for d in mean.shape), strict=True))
+        shape = tuple(sizes.get(a, 1) for a in range(ndim))
+        mean, variance = ops.reshape(mean, shape), ops.reshape(variance, shape)
+        deviation = ops.maximum(ops.sqrt(variance), _LEAST_DEVIATION)
+        x = ops.cast(inputs, dtype)
+        if self.invert:
+            return ops.add(mean, ops.multiply(x, deviation))
+        return ops.divide(ops.subtract(x, mean), deviation)
+
+
+def encode(indices: Any, depth: int, mode: str, dtype: str, weights: Any = None) -> Any:
+    """Integers as vectors of `depth` entries.
+
+    Args:
+        indices: the integers; one outside 0 ... depth - 1 gives no entry.
+        depth: the number of classes.
+        mode: "one_hot" (a vector an integer; a last axis of 1 goes), "multi_hot" (a vector a row, with a 1 for every
+            class that occurs along axis 1) or "count" (how often it occurs).
+        dtype: the dtype of the vectors.
+        weights: for "count", what each integer counts.
+    """
+    ndim = len(indices.shape)
+    if mode == "one_hot" and ndim > 1 and indices.shape[-1] == 1:
+        indices = ops.reshape(indices, indices.shape[:-1])
+    classes = np.arange(depth, dtype=np.float32 if is_float(indices.dtype) else np.int32)
+    hot = ops.cast(ops.equal(ops.expand_dims(indices, -1), ops.cast(classes, indices.dtype)), dtype)
+    if mode == "one_hot":
+        return hot
+    axis = 1 if ndim > 1 else 0
+    if mode == "multi_hot":
+        return ops.max(hot, axis)
+    if weights is not None:
+        hot = ops.multiply(hot, ops.expand_dims(ops.cast(weights, dtype), -1))
+    return ops.sum(hot, axis)
+
+
+class CategoryEncoding(Layer):
+    """Integers from 0 up to, not including, `num_tokens` as vectors.
+
+    Args:
+        num_tokens: how many integers there are; others give no entry.
+        output_mode: "multi_hot" (which of them occur in a row), "count" (how often) or "one_hot" (a vector an integer).
+
+    Input shape `(batch, length)`, output `(batch, num_tokens)`; with "one_hot" input shape `(batch, ...)`, output
+    `(batch, ..., num_tokens)`. With "count" the call takes `count_weights`, of the shape of the inputs.
+    """
+
+    def __init__(self, num_tokens: int | None = None, output_mode: str = "multi_hot", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_tokens = positive_integer("num_tokens", num_tokens, self)
+        mode = "multi_hot" if output_mode == "binary" else output_mode
+        self.output_mode = choice("output_mode", mode, ["multi_hot", "count", "one_hot"], self)
+
+    def call(self, inputs: Any, count_weights: Any = None) -> Any:
+        """The vectors."""
+        if count_weights is not None and self.output_mode != "count":
+            raise ValueError("count_weights mean something with output_mode='count' only.")
+        return encode(inputs, self.num_tokens, self.output_mode, self.compute_dtype, count_weights)
+
+
+class Discretization(Layer):
+    """The number of the bin each entry falls into: how many boundaries are not above it.
+
+    Args:
+        bin_boundaries: the boundaries between the bins, increasing; n boundaries make n + 1 bins.
+        num_bins: instead, how many bins `adapt` makes, about equally full.
+        epsilon: how exactly `adapt` looks: it keeps about 1 / epsilon points of the data.
+        output_mode: "int" (the numbers, int32), "one_hot", "multi_hot" or "count", as in `CategoryEncoding`.
+    """
+
+    def __init__(
+        self,
+        bin_boundaries: Sequence[float] | None = None,
+        num_bins: int | None = None,
+        epsilon: float = 0.01,
+        output_mode: str = "int",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if (bin_boundaries is None) == (num_bins is None):
+            raise ValueError("Discretization: one of bin_boundaries and num_bins is needed.")
+        self.num_bins = None if num_bins is None else positive_integer("num_bins", num_bins, self)
+        self.bin_boundaries = None if bin_boundaries is None else [float(b) for b in bin_boundaries]
+        if any(b < a for a, b in itertools.pairwise(self.bin_boundaries or ())):
+            raise ValueError(f"Discretization: bin_boundaries must increase, got {self.bin_boundaries}.")
+        self.epsilon = number("epsilon", epsilon, self, minimum=1e-6)
+        self.output_mode = choice("output_mode", output_mode, ["int", "one_hot", "multi_hot", "count"], self)
+        # models whose programs hold the boundaries, for `adapt` to make them trace again
+        self._users: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def adapt(self, data: Any, steps: int | None = None) -> None:
+        """Choose the boundaries so that the bins are about equally full; what they were is forgotten.
+
+        Args:
+            data: an array, or an iterable of batches.
+            steps: how many batches to look at; None for all.
+        """
+        if self.num_bins is None:
+            raise ValueError("Discretization: bin_boundaries were given, there is nothing to adapt.")
+        kept = np.zeros((2, 0), np.float32)
+        for batch in itertools.islice(batches_of(data), steps):
+            kept = merged(summary(batch.astype(np.float32), self.epsilon), kept, self.epsilon)
+        self.bin_boundaries = [float(b) for b in compressed(kept, 1.0 / self.num_bins)[0, :-1]]
+        for model in self._users:
+            model._forget_programs()
+
+    def call(self, inputs: Any) -> Any:
+        """The bins."""
+        running = scoping.current()
+        if running is not None and hasattr(running.layers[0], "_forget_programs"):
+            self._users.add(running.layers[0])
+        boundaries = self.bin_boundaries
+        if boundaries is None:
+            if running is None or running.build_key is None:
+                raise TraceError("has no boundaries yet: call `adapt` with data first.")
+            boundaries = [0.0] * ((self.num_bins or 1) - 1)  # a model is being built: only the shape counts
+        x = inputs if is_float(inputs.dtype) else ops.cast(inputs, "float32")
+        edges = ops.cast(np.asarray(boundaries, np.float64), x.dtype)
+        # not below, instead of above or equal: a NaN falls into the last bin, as in NumPy
+        passed = ops.logical_not(ops.less(ops.expand_dims(x, -1), edges))
+        indices = ops.sum(passed, -1) if boundaries else ops.zeros_like(x, "int32")
+        if self.output_mode == "int":
+            return indices
+        return encode(indices, len(boundaries) + 1, self.output_mode, self.compute_dtype)
+
+
+def summary(values: np.ndarray, epsilon: float) -> np.ndarray:
+    """About 1 / epsilon points of the sorted values, and how many values each stands for: `(2, points)`."""
+    ordered = np.sort(values.reshape(-1))
+    step = max(ordered.size / (1.0 / epsilon), 1.0)
+    points = ordered[int(step - 1) :: int(step)]
+    return np.stack([points, np.ones_like(points) * step])
+
+
+def merged(first: np.ndarray, second: np.ndarray, epsilon: float) -> np.ndarray:
+    """Two summaries as one."""
+    both = np.concatenate((first, second), axis=1)
+    return compressed(both[:, np.argsort(both[0])], epsilon)
+
+
+def compressed(points: np.ndarray, epsilon: float) -> np.ndarray:
+    """A summary of about 1 / epsilon points, by linear interpolation of the cumulated weights."""
+    if points.shape[1] * epsilon < 1:
+        return points
+    percents = epsilon + np.arange(0.0, 1.0, epsilon)
+    total = points[1].cumsum()
+    share = total / total[-1]
+    places = np.interp(percents, share, points[0])
+    weights = np.interp(percents, share, total)
+    return np.stack((places, np.diff(weights, prepend=0.0))).astype(np.float32)

@@ -1,0 +1,199 @@
+"""Layers that disturb their inputs in training, and a penalty as a layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from lamella import ops, regularizers
+from lamella.activations import SELU_ALPHA, SELU_SCALE
+from lamella.ir.spec import Spec
+from lamella.layers.base import Layer
+from lamella.layers.checks import fraction, layout, number
+from lamella.layers.core import Dropout
+from lamella.layers.pooling import check_rank
+
+
+class SpatialDropout(Dropout):
+    """Dropout of whole channels: the base of the layers over `spatial` dimensions."""
+
+    spatial = 2
+
+    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(rate, None, seed, **kwargs)
+        self.data_format = layout(data_format, self)
+
+    def check_input(self, spec: Spec) -> None:
+        """The right rank."""
+        check_rank(spec, self.spatial)
+
+    def mask_shape(self, inputs: Any) -> tuple[int, ...]:
+        """One entry a row and channel."""
+        ones = (1,) * self.spatial
+        if self.data_format == "channels_first":
+            return (*inputs.shape[:2], *ones)
+        return (inputs.shape[0], *ones, inputs.shape[-1])
+
+
+class SpatialDropout1D(SpatialDropout):
+    """In training, zeros whole channels of a sequence and scales the rest by 1 / (1 - rate); else the identity.
+
+    Args:
+        rate: the fraction to drop, from 0 to 1.
+        seed: makes the masks a function of this number instead of the layer's path.
+
+    Input shape `(batch, steps, channels)`.
+
+    References:
+        J. Tompson and others, "Efficient object localization using convolutional networks", 2014,
+        https://arxiv.org/abs/1411.4280
+    """
+
+    spatial = 1
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(rate, None, seed, **kwargs)
+
+
+class SpatialDropout2D(SpatialDropout):
+    """In training, zeros whole channels of an image and scales the rest by 1 / (1 - rate); else the identity.
+
+    Args:
+        rate: the fraction to drop, from 0 to 1.
+        data_format: "channels_last" (default), `(batch, height, width, channels)`, or "channels_first".
+        seed: makes the masks a function of this number instead of the layer's path.
+    """
+
+    spatial = 2
+
+
+class SpatialDropout3D(SpatialDropout):
+    """In training, zeros whole channels of a volume and scales the rest by 1 / (1 - rate); else the identity.
+
+    Args:
+        rate: the fraction to drop, from 0 to 1.
+        data_format: "channels_last" (default), `(batch, depth, height, width, channels)`, or "channels_first".
+        seed: makes the masks a function of this number instead of the layer's path.
+    """
+
+    spatial = 3
+
+
+def below_one(rate: Any, layer: Layer) -> float:
+    """A rate at which something is left.
+
+    Raises:
+        ValueError: it is not from 0 up to, not including, 1.
+    """
+    rate = fraction("rate", rate, layer)
+    if rate == 1.0:
+        raise ValueError(f"{type(layer).__name__}: rate must be below 1: at 1 the scale of what is left is infinite.")
+    return rate
+
+
+class AlphaDropout(Dropout):
+    """In training, sets a fraction `rate` of the entries to -1.7581 and rescales; mean 0 and variance 1 are kept.
+
+    y = a * (x where kept, else p) + b with p = -1.7581, the lower limit of selu, a = ((1 - rate) (1 + rate p**2))**(-1/2)
+    and b = -a p rate. Made for networks of `selu` units.
+
+    Args:
+        rate: the fraction, from 0 up to, not including, 1.
+        noise_shape: the shape of the mask, where it is smaller than the input's and broadcasts (None or 1 entries).
+        seed: makes the masks a function of this number instead of the layer's path.
+
+    References:
+        G. Klambauer, T. Unterthiner, A. Mayr, S. Hochreiter, "Self-normalizing neural networks", NeurIPS 2017,
+        https://arxiv.org/abs/1706.02515
+    """
+
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(rate, noise_shape, seed, **kwargs)
+        self.rate = below_one(rate, self)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """The inputs, disturbed in training."""
+        if not training or self.rate == 0.0:
+            return inputs
+        low = -SELU_ALPHA * SELU_SCALE
+        a = ((1.0 - self.rate) * (1.0 + self.rate * low**2)) ** -0.5
+        kept = self.keep_mask(self.mask_shape(inputs), 1.0 - self.rate, seed=self.seed)
+        return ops.add(ops.multiply(ops.where(kept, inputs, low), a), -a * low * self.rate)
+
+
+class Noise(Layer):
+    """The base of the layers that draw normal numbers, one an entry, in training."""
+
+    supports_masking = True
+
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def normal(self, inputs: Any) -> Any:
+        """Standard normal numbers of the shape and dtype of `inputs`: the same on every backend, to rounding."""
+        bits = self.random_bits(tuple(inputs.shape), 32, self.seed)
+        wide = "float64" if inputs.dtype == "float64" else "float32"
+        return ops.cast(ops.normal_from_bits(bits, wide), inputs.dtype)
+
+
+class GaussianNoise(Noise):
+    """In training, y = x + stddev * normal; else the identity.
+
+    Args:
+        stddev: the standard deviation of the noise.
+        seed: makes the noise a function of this number instead of the layer's path.
+    """
+
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        self.stddev = number("stddev", stddev, self, minimum=0.0)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """The inputs, disturbed in training."""
+        if not training or self.stddev == 0.0:
+            return inputs
+        return ops.add(inputs, ops.multiply(self.normal(inputs), self.stddev))
+
+
+class GaussianDropout(Noise):
+    """In training, y = x * (1 + sqrt(rate / (1 - rate)) * normal); else the identity.
+
+    The noise has the mean and the variance of `Dropout(rate)`.
+
+    Args:
+        rate: the drop rate whose variance it has, from 0 up to, not including, 1.
+        seed: makes the noise a function of this number instead of the layer's path.
+
+    References:
+        N. Srivastava and others, "Dropout: a simple way to prevent neural networks from overfitting", Journal of Machine
+        Learning Research 15, 2014.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        self.rate = below_one(rate, self)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """The inputs, disturbed in training."""
+        if not training or self.rate == 0.0:
+            return inputs
+        stddev = math.sqrt(self.rate / (1.0 - self.rate))
+        return ops.multiply(inputs, ops.add(ops.multiply(self.normal(inputs), stddev), 1.0))
+
+
+class ActivityRegularization(Layer):
+    """y = x; adds (l1 * sum(|x|) + l2 * sum(x**2)) / batch size to the loss."""
+
+    supports_masking = True
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
+        self.l1, self.l2 = float(l1), float(l2)
+
+    def call(self, inputs: Any) -> Any:
+        """The inputs as they are."""
+        return inputs

@@ -1,0 +1,265 @@
+"""A cell run over time: what all recurrent layers share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from lamella import ops
+from lamella.errors import ShapeError
+from lamella.ir.spec import Rows, Shape, Spec, spec_of
+from lamella.layers import scope as scoping
+from lamella.layers.base import Layer, unique_name
+from lamella.layers.cell_base import SequenceCell
+from lamella.layers.stacked_cells import StackedRNNCells, check_cell, engine_of, state_shapes, unbuilt_copy
+from lamella.layers.variable import Variable
+from lamella.ops.tree import flatten, unflatten
+
+
+class RNN(Layer):
+    """A cell applied step by step: output, states = cell(inputs[:, t], states).
+
+    Args:
+        cell: a cell, or a list of cells that run one on top of another (`StackedRNNCells`). A cell of your own has
+            `state_size` (a size, or a list of sizes), perhaps `output_size` and `get_initial_state(batch_size)`, and
+            `call(inputs, states)`, which returns the output of a step and the list of new states.
+        return_sequences: return the output of every step, not only the last.
+        return_state: return the last states, too: `(outputs, *states)`.
+        go_backwards: read the sequence from its end; the outputs come in the order of reading.
+        stateful: begin each batch with the states the last one ended with; the batch size must be declared.
+        unroll: write the steps out instead of looping over them: the same numbers, a longer program.
+        zero_output_for_mask: the output of a masked step is zero instead of the last output.
+
+    Input shape `(batch, time, ...)`; output `(batch, ...)`, or `(batch, time, ...)` with `return_sequences`. A masked step
+    keeps the states. `initial_state` may be given to the call. Gradients do not reach the batch before.
+    """
+
+    supports_masking = True
+    step_ndim: int | None = None
+    """How many dimensions the inputs of a step have; None where the cell knows."""
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cell = StackedRNNCells(cell) if isinstance(cell, list | tuple) else cell
+        check_cell(self.cell, self)
+        self.return_sequences, self.return_state = bool(return_sequences), bool(return_state)
+        self.go_backwards, self.stateful, self.unroll = bool(go_backwards), bool(stateful), bool(unroll)
+        self.zero_output_for_mask = bool(zero_output_for_mask)
+        self.states: list[Any] | None = None
+        self._batch: int | None = None
+        self._states_structure: Any = None
+        if self.return_state and self.activity_regularizer is not None:
+            raise ValueError(
+                f"{type(self).__name__}: activity_regularizer takes one output; return_state gives several."
+            )
+
+    @property
+    def children(self) -> dict[str, Layer]:
+        """The cell first; a list of cells that the layer was made with is inside `cell`."""
+        given, _ = flatten(self._arguments.get("cell"))
+        found: dict[str, Layer] = {}
+        for layer in [self.cell, *super().children.values()]:
+            if isinstance(layer, Layer) and (layer is self.cell or not any(layer is g for g in given)):
+                if not any(layer is held for held in found.values()):
+                    found[unique_name(layer, found)] = layer
+        return found
+
+    def named_variables(self, prefix: str = "") -> Iterator[tuple[str, Variable]]:
+        """The cell's variables, then the states of a stateful layer."""
+        own = {id(v) for v in self._variables}
+        found = list(super().named_variables(prefix))
+        yield from [(path, v) for path, v in found if id(v) not in own]
+        yield from [(path, v) for path, v in found if id(v) in own]
+
+    def shape_of_input_dim(self, input_dim: int, length: int | None, has_length: bool) -> tuple[int | None, ...]:
+        """`input_dim` features a step, `input_length` steps."""
+        return (length, input_dim)
+
+    def check_input(self, spec: Spec) -> None:
+        """(batch, time, ...), with the features the cell's kernel was built for."""
+        shape = tuple(map(int, spec.shape))
+        if self.step_ndim is not None and spec.ndim != self.step_ndim + 1:
+            words = "features" if self.step_ndim == 2 else f"{self.step_ndim - 1} dimensions of a step"
+            raise ShapeError(f"expected inputs of shape (batch, time, {words}), got {shape}.")
+        if spec.ndim < 2:
+            raise ShapeError(f"expected inputs of shape (batch, time, ...), got {shape}.")
+        kernel = getattr(self.cell, "kernel", None)
+        if self.built and self.step_ndim == 2 and kernel is not None and shape[-1] != kernel.shape[0]:
+            raise ShapeError(f"expected {kernel.shape[0]} features a step, got {shape[-1]} (input shape {shape}).")
+
+    # ---- building ----
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Apply the layer; a stateful one notes the batch size it is built for."""
+        if self.stateful and not self.built:
+            self._batch = declared_batch(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def build(self, input_shape: Shape) -> None:
+        """Build the cell for the inputs of a step; a stateful layer makes its states."""
+        step = (input_shape[0], *input_shape[2:])
+        if isinstance(self.cell, Layer):
+            self.cell.build(step)
+        if self.stateful:
+            batch = self._batch if input_shape[0] is None else int(input_shape[0])
+            if batch is None:
+                raise ValueError(
+                    f"Layer {self.name!r}: stateful=True needs the batch size; declare it with "
+                    f"Input(batch_shape=(rows, {', '.join(map(str, input_shape[1:]))})) or batch_input_shape=."
+                )
+            self._batch = batch
+            self._make_states(batch, step)
+
+    def _make_states(self, batch: int, step: Shape) -> None:
+        shapes, self._states_structure = flatten(state_shapes(self.cell, batch, step))
+        self.states = [self.add_weight(s.shape, "zeros", trainable=False, name="state") for s in shapes]
+
+    def reset_states(self) -> None:
+        """Let the next batch begin with states of zeros."""
+        for state in self.states or []:
+            state.assign(ops.zeros(state.shape, state.dtype))
+
+    def reset_state(self) -> None:
+        """The same as `reset_states`."""
+        self.reset_states()
+
+    # ---- calling ----
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The input's mask where sequences are returned, else none."""
+        return mask if self.return_sequences else None
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        """The last output, or the outputs of all steps; then the last states where they are asked for."""
+        engine = engine_of(self.cell)
+        shape = (sequences.shape[0], *sequences.shape[2:])
+        states = self._first_states(engine, shape, sequences.dtype, initial_state)
+        prepared = engine.prepare(shape, sequences.dtype, training)
+        steps = time_first(engine.project(sequences, prepared))
+        keeps = None if mask is None else _kept(mask)
+        held = self.return_sequences or not engine.repeats_state
+
+        def step(states: Any, x: Any) -> Any:
+            x, keep = x if keeps is not None else (x, None)
+            output, new = engine.step(x, states, prepared)
+            if keep is not None:
+                new = choose(keep, new, states)
+                output = self._masked(engine, keep, output, states, new)
+            return new, output if held else None
+
+        xs = steps if keeps is None else (steps, keeps)
+        states, outputs = (_unrolled if self.unroll else ops.scan)(step, states, xs, reverse=self.go_backwards)
+        if self.stateful:
+            for variable, state in zip(self.states or [], flatten(states)[0], strict=True):
+                variable.assign(ops.stop_gradient(state))
+        last = first_of(states)
+        if not engine.repeats_state and not self.return_sequences:
+            last = outputs[0 if self.go_backwards else -1]
+        elif self.zero_output_for_mask and keeps is not None:
+            last = choose(keeps[0 if self.go_backwards else -1], last, ops.zeros_like(last))
+        if self.return_sequences:
+            outputs = time_first(ops.flip(outputs, 0) if self.go_backwards else outputs)
+        result = outputs if self.return_sequences else last
+        if not self.return_state:
+            return result
+        running = scoping.current()
+        if running is not None and self.return_sequences:
+            running.set_mask(result, mask)
+        return (result, *states)
+
+    def _first_states(self, engine: SequenceCell, shape: Shape, dtype: str, given: Any) -> list[Any]:
+        if self.stateful and int(shape[0]) != self._batch:
+            raise ShapeError(f"stateful for batches of {self._batch} rows, got {int(shape[0])} rows.")
+        if given is not None:
+            states = list(given) if isinstance(given, list | tuple) else [given]
+        elif self.stateful:
+            # the states' first dimension counts rows of the batch
+            kept = [ops.reshape(ops.convert_to_tensor(s), (shape[0], *s.shape[1:])) for s in self.states or []]
+            states = unflatten(self._states_structure, kept)
+        else:
+            states = engine.get_initial_state(shape[0], dtype)
+        leaves, structure = flatten(states)
+        return unflatten(structure, [ops.cast(s, dtype) for s in leaves])
+
+    def _masked(self, engine: SequenceCell, keep: Any, output: Any, before: Any, after: Any) -> Any:
+        """The output of a step that some rows skip."""
+        if self.zero_output_for_mask:
+            return choose(keep, output, ops.zeros_like(output))
+        if engine.repeats_state:
+            return first_of(after)
+        previous = first_of(before)
+        if tuple(previous.shape) != tuple(output.shape):
+            raise ShapeError(
+                f"a masked step repeats the first state, of shape {tuple(map(int, previous.shape))}, which is no output of "
+                f"shape {tuple(map(int, output.shape))}; give zero_output_for_mask=True."
+            )
+        return choose(keep, output, previous)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """A layer from `get_config`, with a cell of its own."""
+        return cls(**{**config, "cell": unbuilt_copy(config["cell"])} if "cell" in config else config)
+
+
+def declared_batch(inputs: Any) -> int | None:
+    """The batch size of arrays, or the one that the model being built or traced declares."""
+    given = flatten(inputs)[0][0]
+    rows = spec_of(given).shape[0]
+    running = scoping.current()
+    if running is None or not isinstance(rows, Rows):
+        return int(rows)
+    shape = getattr(running.layers[0], "input_shape", None) if running.layers else None
+    return None if shape is None or shape[0] is None else int(shape[0])
+
+
+def time_first(x: Any) -> Any:
+    """(batch, time, ...) as (time, batch, ...), and back"""
+    return ops.transpose(x, (1, 0, *range(2, len(x.shape))))
+
+
+def first_of(states: Any) -> Any:
+    """The state a masked step repeats: the first, of the last cell where there are several."""
+    return states[-1][0] if isinstance(states[0], list | tuple) else states[0]
+
+
+def choose(keep: Any, new: Any, old: Any) -> Any:
+    """For the rows where `keep` (batch,) holds the entries of `new`, else those of `old`; both may be nested."""
+    fresh, structure = flatten(new)
+    chosen = []
+    for a, b in zip(fresh, flatten(old)[0], strict=True):
+        rows = ops.reshape(keep, (keep.shape[0], *[1] * (len(a.shape) - 1)))
+        chosen.append(ops.where(rows, a, b))
+    return unflatten(structure, chosen)
+
+
+def _kept(mask: Any) -> Any:
+    """The mask as booleans (time, batch)."""
+    if math.prod(map(int, mask.shape[2:])) != 1:
+        raise ShapeError(f"a mask has the shape (batch, time), got {tuple(map(int, mask.shape))}.")
+    flat = ops.reshape(mask, tuple(mask.shape[:2])) if len(mask.shape) > 2 else mask
+    return ops.transpose(flat if flat.dtype == "bool" else ops.not_equal(flat, 0), (1, 0))
+
+
+def _unrolled(step: Any, states: Any, xs: Any, reverse: bool) -> tuple[Any, Any]:
+    """`ops.scan` written out; draws of the cell's own are those of a loop, the same at every step."""
+    running = scoping.current()
+    leaves, structure = flatten(xs)
+    count = int(leaves[0].shape[0])
+    before = {} if running is None else dict(running.draws)
+    outputs: list[Any] = [None] * count
+    for t in reversed(range(count)) if reverse else range(count):
+        if running is not None:
+            running.draws = dict(before)
+        states, outputs[t] = step(states, unflatten(structure, [x[t] for x in leaves]))
+    return states, None if outputs[0] is None else ops.stack(outputs, 0)

@@ -1,0 +1,76 @@
+"""A layer whose kernel is kept at spectral norm 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import initializers, ops
+from lamella.ir.spec import Shape
+from lamella.layers.base import Layer
+from lamella.layers.checks import positive_integer
+from lamella.layers.variable import Variable
+
+
+class SpectralNormalization(Layer):
+    """`layer`, whose kernel is divided by its largest singular value at every training step.
+
+    The kernel counts as a matrix `(..., last axis)`. A power iteration follows its largest singular value sigma:
+    v = normalize(u @ W^T), u = normalize(v @ W), sigma = v @ W @ u^T; u is kept from step to step. In training the kernel
+    becomes kernel / sigma; otherwise it is used as it is. A kernel of zeros stays as it is.
+
+    Args:
+        layer: a layer with a `kernel` or with `embeddings`.
+        power_iterations: how many iterations a step takes.
+
+    References:
+        T. Miyato and others, "Spectral normalization for generative adversarial networks", 2018,
+        https://arxiv.org/abs/1802.05957
+    """
+
+    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(layer, Layer):
+            raise TypeError(f"SpectralNormalization wraps a layer, got {type(layer).__name__}.")
+        self.layer = layer
+        self.power_iterations = positive_integer("power_iterations", power_iterations, self)
+
+    def build(self, input_shape: Shape) -> None:
+        """Build the layer, and make u, `(1, last axis of the kernel)`."""
+        self.layer.build(input_shape)
+        kernel = getattr(self.layer, "kernel", None)
+        kernel = getattr(self.layer, "embeddings", None) if kernel is None else kernel
+        if kernel is None:
+            raise ValueError(f"SpectralNormalization: {type(self.layer).__name__} has neither kernel nor embeddings.")
+        self.kernel: Variable = kernel
+        self._variables.append(kernel)  # first among the weights, as in Keras
+        self.vector_u = self.add_weight(
+            (1, self.kernel.shape[-1]),
+            initializers.TruncatedNormal(stddev=0.02),
+            name="vector_u",
+            trainable=False,
+        )
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """The layer's outputs, in training with the kernel normalized."""
+        if training:
+            self._normalize()
+        return ops.cast(self.layer(inputs), inputs.dtype)
+
+    def _normalize(self) -> None:
+        kernel = ops.convert_to_tensor(self.kernel)
+        matrix = ops.reshape(kernel, (-1, int(kernel.shape[-1])))
+        before = ops.convert_to_tensor(self.vector_u)
+        u, v = before, None
+        for _ in range(self.power_iterations):
+            v = unit(ops.matmul(u, ops.transpose(matrix)))
+            u = unit(ops.matmul(v, matrix))
+        u, v = ops.stop_gradient(u), ops.stop_gradient(v)
+        sigma = ops.reshape(ops.matmul(ops.matmul(v, matrix), ops.transpose(u)), ())
+        zero = ops.all(ops.equal(kernel, 0.0))
+        self.vector_u.assign(ops.where(zero, before, u))
+        self.kernel.assign(ops.divide(kernel, ops.where(zero, 1.0, sigma)))
+
+
+def unit(x: Any) -> Any:
+    """x / sqrt(sum(x**2)), at most 1e7 times x."""
+    return ops.multiply(x, ops.rsqrt(ops.maximum(ops.sum(ops.square(x)), 1e-14)))

@@ -1,0 +1,166 @@
+"""Cells one on top of another, cells of a user's own, and what a recurrent layer asks of any cell."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from lamella.ir.spec import Shape, Spec
+from lamella.layers.base import Layer
+from lamella.layers.cell_base import SequenceCell
+
+
+class StackedRNNCells(SequenceCell):
+    """Cells one on top of another: each has the output of the one before as its inputs.
+
+    Args:
+        cells: the cells, the lowest first.
+
+    Called with inputs `(batch, features)` and the list of the cells' lists of states, it returns the last cell's output and
+    the list of the cells' new states.
+    """
+
+    def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(cells, list | tuple) or not cells:
+            raise ValueError(f"StackedRNNCells: cells must be a list of cells, got {cells!r}.")
+        self.cells = list(cells)
+        for cell in self.cells:
+            check_cell(cell, self)
+
+    @property
+    def state_size(self) -> list[Any]:
+        """The state sizes of the cells."""
+        return [cell.state_size for cell in self.cells]
+
+    @property
+    def output_size(self) -> int:  # type: ignore[override]
+        """The output size of the last cell."""
+        return output_size(self.cells[-1])
+
+    @property
+    def repeats_state(self) -> bool:
+        """Whether the last cell's output is its first state."""
+        return engine_of(self.cells[-1]).repeats_state
+
+    def build(self, input_shape: Shape) -> None:
+        """Build every cell for the outputs of the one before."""
+        for cell, shape in zip(self.cells, self._shapes(input_shape), strict=True):
+            if isinstance(cell, Layer):
+                cell.build(shape)
+
+    def _shapes(self, shape: Shape) -> list[Shape]:
+        """The shape of a step's inputs for every cell."""
+        return [shape, *[(shape[0], output_size(cell)) for cell in self.cells[:-1]]]
+
+    def get_initial_state(self, batch_size: int, dtype: str | None = None) -> list[Any]:
+        """The cells' initial states."""
+        return [engine_of(cell).get_initial_state(batch_size, dtype or self.compute_dtype) for cell in self.cells]
+
+    def prepare(self, shape: Shape, dtype: str, training: bool) -> list[Any]:
+        """What each cell prepares."""
+        pairs = zip(self.cells, self._shapes(shape), strict=True)
+        return [engine_of(cell).prepare(s, dtype, training) for cell, s in pairs]
+
+    def project(self, inputs: Any, prepared: list[Any]) -> Any:
+        """The first cell's projection."""
+        return engine_of(self.cells[0]).project(inputs, prepared[0])
+
+    def step(self, inputs: Any, states: list[Any], prepared: list[Any]) -> tuple[Any, list[Any]]:
+        """Every cell's step in turn."""
+        new = []
+        x = inputs
+        for index, (cell, held, constants) in enumerate(zip(self.cells, states, prepared, strict=True)):
+            engine = engine_of(cell)
+            x = x if index == 0 else engine.project(x, constants)
+            given = list(held) if isinstance(held, list | tuple) else [held]
+            x, after = engine.step(x, given, constants)
+            new.append(after)
+        return x, new
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Cells from `get_config`, each a new one."""
+        return cls(**{**config, "cells": unbuilt_copy(config["cells"])})
+
+
+class _OwnCell(SequenceCell):
+    """A user's cell as it is run by a layer: every step is a call."""
+
+    repeats_state = False
+
+    def __init__(self, cell: Any) -> None:
+        super().__init__()
+        self._cell = (cell,)
+        self.state_size = cell.state_size
+
+    def prepare(self, shape: Shape, dtype: str, training: bool) -> None:
+        """Nothing is known of the cell."""
+
+    def project(self, inputs: Any, prepared: Any) -> Any:
+        """The inputs."""
+        return inputs
+
+    def step(self, inputs: Any, states: list[Any], prepared: Any) -> tuple[Any, list[Any]]:
+        """A call of the cell."""
+        (cell,) = self._cell
+        run: Any = cell if callable(cell) else cell.call
+        output, new = run(inputs, states)
+        return output, list(new) if isinstance(new, list | tuple) else [new]
+
+    def get_initial_state(self, batch_size: int, dtype: str | None = None) -> list[Any]:
+        """What the cell says, else zeros."""
+        (cell,) = self._cell
+        if not hasattr(cell, "get_initial_state"):
+            return super().get_initial_state(batch_size, dtype)
+        states = cell.get_initial_state(batch_size=batch_size)
+        return list(states) if isinstance(states, list | tuple) else [states]
+
+
+def engine_of(cell: Any) -> SequenceCell:
+    """The cell in its three parts; one whose `call` is the user's own does everything in the step."""
+    if isinstance(cell, SequenceCell) and type(cell).call is SequenceCell.call:
+        return cell
+    return _OwnCell(cell)
+
+
+def check_cell(cell: Any, layer: Layer) -> None:
+    """Raise a `ValueError` where `cell` is no cell."""
+    missing = [word for word in ("call", "state_size") if not hasattr(cell, word)]
+    if missing:
+        given = type(cell).__name__ if not isinstance(cell, type) else f"the class {cell.__name__}"
+        raise ValueError(
+            f"{type(layer).__name__}: a cell has `call(inputs, states)` and `state_size`; {given} has no `{missing[0]}`."
+        )
+
+
+def output_size(cell: Any) -> int:
+    """The size of a cell's output: its `output_size`, else its first state's size."""
+    size = getattr(cell, "output_size", None)
+    if size is None:
+        size = cell.state_size[0] if isinstance(cell.state_size, list | tuple) else cell.state_size
+    return int(size)
+
+
+def state_shapes(cell: Any, batch: int, step: Shape) -> Any:
+    """The specs of a cell's states, nested as the cell nests them."""
+    shapes = getattr(cell, "state_shapes", None)
+    if shapes is not None:
+        return shapes(batch, step)
+    if isinstance(cell, StackedRNNCells):
+        return [state_shapes(c, batch, step) for c in cell.cells]
+    sizes = cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size]
+    return [Spec((batch, int(size)), "float32") for size in sizes]
+
+
+def unbuilt_copy(cell: Any) -> Any:
+    """A cell, layer, or list of them made anew from the same configuration."""
+    if isinstance(cell, list | tuple):
+        return [unbuilt_copy(c) for c in cell]
+    if not isinstance(cell, Layer):
+        return copy.deepcopy(cell)
+    config = cell.get_config()
+    if not cell._named:
+        config.pop("name")
+    return type(cell).from_config(config)

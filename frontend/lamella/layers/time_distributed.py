@@ -1,0 +1,69 @@
+"""A layer applied to every step of a sequence."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from lamella import ops
+from lamella.errors import ShapeError
+from lamella.ir.spec import Shape, Spec
+from lamella.layers.base import Layer
+
+
+class TimeDistributed(Layer):
+    """y[:, t] = layer(x[:, t]), with one set of weights for all steps.
+
+    Args:
+        layer: the layer to apply.
+
+    Input shape `(batch, time, ...)`, output shape `(batch, time, ...)`. Where the layer keeps rows apart and has no state,
+    all steps are one batch of `batch * time` rows; elsewhere it is applied step by step, so that a `BatchNormalization`
+    takes its moments over the batch at each step.
+    """
+
+    supports_masking = True
+
+    def __init__(self, layer: Layer, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(layer, Layer):
+            raise ValueError(f"TimeDistributed wraps a layer, got {type(layer).__name__}.")
+        self.layer = layer
+
+    def check_input(self, spec: Spec) -> None:
+        """Batch, time, and at least one more dimension."""
+        if spec.ndim < 3:
+            raise ShapeError(f"expected inputs of shape (batch, time, ...), got {tuple(map(int, spec.shape))}.")
+
+    def build(self, input_shape: Shape) -> None:
+        """Build the layer for one step."""
+        self.layer.build((input_shape[0], *input_shape[2:]))
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """The layer's outputs for every step."""
+        batch, steps = inputs.shape[:2]
+        if mask is not None and tuple(map(int, mask.shape[:2])) != (int(batch), int(steps)):
+            raise ShapeError(
+                f"a mask of shape {tuple(map(int, mask.shape))} does not fit {int(steps)} steps of {int(batch)} rows."
+            )
+        masked = mask is not None and "mask" in inspect.signature(self.layer.call).parameters
+        if not masked and _rows_apart(self.layer):
+            rows = self.layer(ops.reshape(inputs, (batch * int(steps), *inputs.shape[2:])))
+            return ops.reshape(rows, (batch, int(steps), *rows.shape[1:]))
+        outputs = []
+        for t in range(int(steps)):
+            words: dict[str, Any] = {"mask": ops.getitem(mask, (slice(None), t))} if masked else {}
+            outputs.append(self.layer(inputs[:, t], **words))
+        return ops.stack(outputs, 1)
+
+
+def _rows_apart(layer: Layer) -> bool:
+    """Whether a layer is known to treat every row alike and for itself, with nothing kept between calls."""
+    every = [layer, *[held for _, held in layer.named_layers()]]
+    for held in every:
+        own = type(held).__module__.startswith("lamella.")
+        if not own or type(held).__name__ in ("Lambda", "ActivityRegularization"):
+            return False
+        if held.activity_regularizer is not None or getattr(held, "noise_shape", None) is not None:
+            return False
+    return all(v.trainable for v in layer.variables)
