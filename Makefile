@@ -35,7 +35,7 @@ test-all: .venv/.test  ## Run every test, the slow sweeps too
 lint: .venv/.dev  ## Check style, formatting and types, as CI does
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 
 format: .venv/.dev  ## Repair style and formatting
 	$(BIN)/ruff check --fix
