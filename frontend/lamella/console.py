@@ -7,7 +7,6 @@ terminal shows it in colour. A stream that is no terminal, such as a pipe or a l
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 import unicodedata
@@ -64,7 +63,7 @@ def table(
         if len(row) != len(columns):
             raise ValueError(f"A table of {len(columns)} columns cannot take a row of {len(row)} cells: {list(row)!r}.")
     if width is None and file is not None and _is_terminal(file):
-        width = shutil.get_terminal_size().columns
+        width = _terminal_columns()
     lines: list[list[Segment]] = [[(_printable(title), "italic")]] if title else []
     lines += _grid(columns, rows, width)
     lines += [[(_printable(line), "")] for line in footer]
@@ -192,7 +191,7 @@ class Progress:
         parts += _log_segments(logs)
         heading = self._heading(" ")
         # A line that reached the last column would wrap, and the next one would be drawn below it.
-        room = shutil.get_terminal_size().columns - 1 - _cells(_plain(heading))
+        room = _terminal_columns() - 1 - _cells(_plain(heading))
         while _cells(_plain(_joined(parts))) > room and len(parts) > 1:
             parts.pop()
         tail = _joined(parts)
@@ -218,6 +217,12 @@ class Progress:
         self._drawn_width = 0 if end else width
         _write_line(self.file, line, padding + end, self._console)
         self.file.flush()
+
+
+def _terminal_columns() -> int:
+    import shutil  # with its archive formats more to import than all of this page
+
+    return shutil.get_terminal_size().columns
 
 
 def format_number(value: float) -> str:

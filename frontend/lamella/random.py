@@ -10,7 +10,6 @@ References:
 from __future__ import annotations
 
 import math
-import random as python_random
 import threading
 import zlib
 from collections.abc import Sequence
@@ -189,6 +188,8 @@ def set_random_seed(seed: int) -> None:
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"set_random_seed takes an integer from 0 to 2**32 - 1, got {seed!r}.")
+    import random as python_random
+
     seed = int(seed)
     python_random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - the user's own draws shall repeat too
