@@ -40,7 +40,6 @@ from lamella.ops.elementwise import clip as clip
 from lamella.ops.elementwise import cos as cos
 from lamella.ops.elementwise import divide as divide
 from lamella.ops.elementwise import divide as true_divide
-from lamella.ops.elementwise import erf as erf
 from lamella.ops.elementwise import exp as exp
 from lamella.ops.elementwise import expm1 as expm1
 from lamella.ops.elementwise import floor as floor
@@ -115,6 +114,7 @@ from lamella.ops.shape import swapaxes as swapaxes
 from lamella.ops.shape import tile as tile
 from lamella.ops.shape import transpose as transpose
 from lamella.ops.shape import zeros as zeros
+from lamella.ops.special import erf as erf
 from lamella.ops.window import average_pool as average_pool
 from lamella.ops.window import convolve as convolve
 from lamella.ops.window import convolve_input_gradient as convolve_input_gradient

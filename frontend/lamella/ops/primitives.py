@@ -28,7 +28,6 @@ from lamella.ops.elementwise import clip_gradient as clip_gradient
 from lamella.ops.elementwise import convert_ as convert
 from lamella.ops.elementwise import cos as cos
 from lamella.ops.elementwise import divide as divide
-from lamella.ops.elementwise import erf as erf
 from lamella.ops.elementwise import exp as exp
 from lamella.ops.elementwise import expm1 as expm1
 from lamella.ops.elementwise import floor as floor
@@ -71,6 +70,7 @@ from lamella.ops.shape import reverse as reverse
 from lamella.ops.shape import slice_ as slice
 from lamella.ops.shape import split_ as split
 from lamella.ops.shape import transpose_ as transpose
+from lamella.ops.special import erf as erf
 from lamella.ops.window import average_pool as average_pool
 from lamella.ops.window import average_pool_gradient as average_pool_gradient
 from lamella.ops.window import convolve as convolve
