@@ -43,6 +43,7 @@ LEVELS = {
     "lamella.random": 5,
     "lamella.config": 5,
     # what layers.base is made of
+    "lamella.layers.building": 5,
     "lamella.layers.checks": 5,
     "lamella.layers.eager": 5,
     "lamella.layers.legacy": 5,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from lamella.ir import settings
 from lamella.ir.spec import Rows, Shape, Spec, dtype_name, is_float, spec_of
 from lamella.layers import legacy
 from lamella.layers import scope as scoping
+from lamella.layers.building import built_once, weight_key
 from lamella.layers.policy import Policy
 from lamella.layers.variable import Variable
 from lamella.names import snake_case
@@ -140,7 +140,7 @@ class Layer(metaclass=LayerMeta):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
-            cls.build = _built_once(cls.build)
+            cls.build = built_once(cls.build)
 
     # ---- the layers and variables a layer holds ----
 
@@ -224,7 +224,7 @@ class Layer(metaclass=LayerMeta):
             constraint=constraints.get(constraint),
         )
         self._variables.append(variable)
-        variable._value = variable.draw(_weight_key(self, label))
+        variable._value = variable.draw(weight_key(self, label))
         return variable
 
     def _build_again(self, input_shape: Any) -> None:
@@ -525,74 +525,9 @@ def _is_floating(x: Any) -> bool:
     return hasattr(x, "dtype") and is_float(spec_of(x).dtype)
 
 
-def building(layer: Layer) -> tuple[np.ndarray, str]:
-    """The random key and the path that `layer`, which is being built, draws its weights from."""
-    stack = _BUILDING.stack
-    return stack[-1][1:] if stack and stack[-1][0] is layer else layer._own_key()
-
-
-class _Building(threading.local):
-    """The layers being built in this thread, each with the random key and path its weights are drawn from."""
-
-    def __init__(self) -> None:
-        self.stack: list[tuple[Layer, np.ndarray, str]] = []
-
-
-_BUILDING = _Building()
-
-
-def _built_once(build: Callable[..., None]) -> Callable[..., None]:
-    """`build` with its bookkeeping: it runs once, knows where its weights' random keys come from, and fails whole."""
-
-    @functools.wraps(build)
-    def wrapped(self: Layer, input_shape: Any = None, *args: Any) -> None:
-        stack = _BUILDING.stack
-        if stack and stack[-1][0] is self:  # a subclass's build calling its parent's
-            build(self, input_shape, *args)
-            return
-        if self.built:
-            self._build_again(input_shape)
-            return
-        running = scoping.current()
-        if running is not None and running.build_key is not None and running.layers and running.layers[-1] is self:
-            key, path = running.build_key, running.where
-        elif stack:
-            key, path = stack[-1][1], f"{stack[-1][2]}/{self.name_within(stack[-1][0])}"
-        else:
-            key, path = self._own_key()
-        stack.append((self, key, path))
-        variables = len(self._variables)
-        try:
-            with scoping.entered(None):
-                build(self, input_shape, *args)
-                if self._initial_weights is not None:
-                    self.set_weights(self._initial_weights)
-        except BaseException:
-            del self._variables[variables:]
-            raise
-        finally:
-            stack.pop()
-        self.built = True
-        self.build_shape = input_shape
-
-    return wrapped
-
-
-def _weight_key(layer: Layer, label: str) -> np.ndarray:
-    """The random key of a weight: a function of the model's seed and the weight's path."""
-    for holder, key, path in reversed(_BUILDING.stack):
-        if holder is layer:
-            return random.fold(key, f"{path}/{label}")
-    if _BUILDING.stack:
-        holder, key, path = _BUILDING.stack[-1]
-        return random.fold(key, f"{path}/{layer.name_within(holder)}/{label}")
-    key, path = layer._own_key()
-    return random.fold(key, f"{path}/{label}")
-
-
 @functools.cache
 def _call_parameters(cls: type[Layer]) -> frozenset[str]:
     return frozenset(inspect.signature(cls.call).parameters)
 
 
-Layer.build = _built_once(Layer.build)
+Layer.build = built_once(Layer.build)

@@ -16,7 +16,8 @@ from lamella.ir.builder import Trace
 from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
 from lamella.layers import scope as scoping
-from lamella.layers.base import Layer, building, unique_name
+from lamella.layers.base import Layer, unique_name
+from lamella.layers.building import building
 from lamella.layers.core import InputLayer
 from lamella.layers.variable import Variable
 from lamella.models.lowering import Lowered, rows_spec, trace_forward
