@@ -173,10 +173,12 @@ class Sequential(TrainableModel):
         shape, dtype = self._input
         specs = self._specs[:] or [rows_spec(shape, dtype or self._default_dtype(), shape[0] or _BATCH)]
         masks = self._masks[:] or [None]
-        unbuilt = [layer for layer in self._every_layer() if not layer.built]
+        added = list(self._chain.items())[len(specs) - 1 :]
+        every = [part for _, layer in added for part in (layer, *[inner for _, inner in layer.named_layers()])]
+        unbuilt = [layer for layer in every if not layer.built]
         key, path = building(self)
         try:
-            for name, layer in list(self._chain.items())[len(specs) - 1 :]:
+            for name, layer in added:
                 with Trace() as trace:
                     x = trace.input(specs[-1])
                     scope = scoping.Scope({}, build_key=key, trace=trace)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir.program import op
-from lamella.ir.spec import Spec, is_float, is_integer, spec_of
+from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ops.coerce import as_tensor, dtype_argument, floating, floating_pair, full_of, promoted, same
 
 
@@ -476,11 +476,6 @@ def full_like(x: Any, value: Any, dtype: Any = None) -> Any:
     """`value` everywhere, of the shape of `x`."""
     spec = spec_of(as_tensor(x))
     return full_of(Spec(spec.shape, dtype_argument(dtype, spec.dtype)), value)
-
-
-def is_integer_spec(x: Any) -> bool:
-    """Whether an operand holds integers."""
-    return is_integer(spec_of(x).dtype)
 
 
 def isfinite(x: Any) -> Any:

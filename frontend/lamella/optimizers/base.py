@@ -100,7 +100,7 @@ class Optimizer:
             if decay:
                 learning_rate = InverseTimeDecay(float(learning_rate), 1, decay)
         for key in list(kwargs):
-            if key in _NEUTRAL and (kwargs[key] == _NEUTRAL[key] or key in ("ema_momentum", "jit_compile")):
+            if key in _NEUTRAL and kwargs[key] == _NEUTRAL[key]:
                 del kwargs[key]
             elif key in _NEUTRAL:
                 raise ValueError(f"{type(self).__name__}: lamella's optimizers have no {key}; leave it out.")
