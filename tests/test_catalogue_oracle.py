@@ -123,7 +123,7 @@ OTHERS = {"Layer", "InputLayer"}
 def exported():
     """The layers of this catalogue: those that the table of the core has no row of."""
     core = {name for case in (*cases.LAYERS, *cases.FITS) for name, _ in case.layers}
-    found = {name: getattr(layers, name) for name in vars(layers) if name[0].isupper() and name not in OTHERS | core}
+    found = {name: getattr(layers, name) for name in layers.__all__ if name not in OTHERS | core}
     return {n: k for n, k in found.items() if isinstance(k, type) and issubclass(k, layers.Layer)}
 
 

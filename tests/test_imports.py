@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -202,16 +203,16 @@ def test_an_allowed_import_is_not(module, text):
 
 
 def test_no_module_hides_an_import():
-    """`__import__` and `import_module` would slip past the table; the seam loads a backend by name, and it alone.
+    """`__import__` and `import_module` would slip past the table: the seam loads a backend by name, and it alone.
 
-    The NumPy kernels of a family are imported at their first use, from their own package.
+    A package's own modules may be imported late: the NumPy kernels of a family, and what `names.lazily` has a table of.
     """
     users = set()
     for name, path in KNOWN.items():
         text = path.read_text(encoding="utf-8").replace('import_module(f"lamella_numpy.{module}")', "")
         if "import_module(" in text or "__import__(" in text:
             users.add(name)
-    assert users == {"lamella.backend"}
+    assert users == {"lamella.backend", "lamella.names"}
 
 
 def loaded_by(run_python, statement):
@@ -230,3 +231,12 @@ def test_the_numpy_backend_loads_nothing_else(run_python):
     statement = "import lamella; lamella.set_backend('numpy'); lamella.ops.tanh(1.0)"
     loaded = {name.split(".")[0] for name in loaded_by(run_python, statement)}
     assert not loaded & {"jax", "jaxlib", "scipy", "rich", "h5py", "optax", "lamella_jax"}
+
+
+@pytest.mark.parametrize("package", ["layers"])
+def test_what_is_imported_late_is_what_type_checkers_read(package):
+    tree = ast.parse((SOURCES["lamella"] / package / "__init__.py").read_text())
+    block = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
+    declared = {(n.module, a.name) for n in block.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    modules = importlib.import_module(f"lamella.{package}")._MODULES
+    assert declared == {(f"lamella.{package}.{m}", name) for m, names in modules.items() for name in names.split()}

@@ -97,7 +97,7 @@ def test_half_a_kernel_is_none():
 def test_layers_that_are_not_there_say_why(name):
     with pytest.raises(ImportError, match=rf"^lamella.layers has no {name}: it .*\.$"):
         getattr(layers, name)
-    assert name not in vars(layers)
+    assert name not in dir(layers)
 
 
 def test_an_unknown_name_is_an_attribute_error():

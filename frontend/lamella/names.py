@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from lamella.errors import unknown_name
@@ -81,3 +82,28 @@ def name_table(classes: Mapping[str, Any]) -> dict[str, Any]:
         table[name] = made
         table.setdefault(snake_case(name), made)
     return table
+
+
+def lazily(
+    package: str, modules: Mapping[str, str], refuse: Callable[[str], Exception | None] = lambda name: None
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """`__all__`, `__getattr__` and `__dir__` of a package that imports its modules when one of their names is asked for.
+
+    Args:
+        package: the package's `__name__`.
+        modules: for each module the names it gives the package, separated by spaces.
+        refuse: what to raise for a name that is in no module; None leaves it to an AttributeError.
+    """
+    where = {name: f"{package}.{module}" for module, names in modules.items() for name in names.split()}
+
+    def find(name: str) -> Any:
+        if name not in where:
+            raise refuse(name) or AttributeError(f"module {package!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module(where[name]), name)
+        setattr(sys.modules[package], name, found)  # the next look needs no `__getattr__`
+        return found
+
+    def names() -> list[str]:
+        return sorted({*where, *vars(sys.modules[package])})
+
+    return sorted(where), find, names

@@ -39,6 +39,6 @@ ABSENT: dict[str, str] = {
 """For each name what it is, to follow the name in a sentence."""
 
 
-def sentence(name: str) -> str:
-    """Why there is no layer of this name."""
-    return f"lamella.layers has no {name}: it {ABSENT[name]}."
+def refusal(name: str) -> ImportError | None:
+    """Why there is no layer of this name, where Keras has, or had, one: `from lamella.layers import` shows the error."""
+    return ImportError(f"lamella.layers has no {name}: it {ABSENT[name]}.") if name in ABSENT else None
