@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 import lamella
+from lamella import initializers
 from lamella.layers import BatchNormalization, Conv2D, Dense, Dropout, Flatten, Input, MaxPooling2D
 
 
@@ -210,3 +213,33 @@ def test_training_repeats_itself_bit_for_bit(backend):
         history = model.fit(x, x[:, 0], epochs=2, batch_size=16, verbose=0).history["loss"]
         runs.append([np.array(history), *model.get_weights()])
     assert_identical(*runs)
+
+
+def test_weights_are_drawn_when_first_read():
+    tracemalloc.start()
+    try:
+        model = lamella.Sequential([Input((100,)), Dense(10_000_000)])
+        assert model.count_params() == 1_010_000_000 and model.output_shape == (None, 10_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_weights_read_late_are_those_read_early():
+    lamella.utils.set_random_seed(3)
+    early = lamella.Sequential([Input((4,)), Dense(3)])
+    first = early.get_weights()
+    lamella.utils.set_random_seed(3)
+    late = lamella.Sequential([Input((4,)), Dense(3)])
+    late.compile("sgd", "mse")
+    late.evaluate(np.ones((2, 4)), np.ones((2, 3)), verbose=0)
+    for a, b in zip(first, late.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("initializer", ["orthogonal", "identity", initializers.Constant([1.0, 2.0])])
+def test_an_initializer_that_does_not_fit_says_so_when_the_layer_is_built(initializer):
+    layer = Dense(3, bias_initializer=initializer)
+    with pytest.raises(ValueError, match=r"shape|dimensions"):
+        lamella.Sequential([Input((4,)), layer])
+    assert not layer.built and not layer.weights

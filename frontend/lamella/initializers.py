@@ -18,7 +18,17 @@ from lamella.names import from_identifier, name_table
 
 
 class Initializer:
-    """Initial values as a function of (shape, dtype, key). Subclass it and write `__call__` and `get_config`."""
+    """Initial values as a function of (shape, dtype, key). Subclass it and write `__call__` and `get_config`.
+
+    Attributes:
+        deferred: whether the values may be made when they are first read, and not at all where a file's take their place.
+            True says that `check` finds every fault of a shape, and that the key, or a seed, decides every draw.
+    """
+
+    deferred = False
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Raise a ValueError where there are no values of this shape; asked when a layer is built."""
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
         """An array of `shape` and `dtype` (None: `floatx`).
@@ -54,6 +64,8 @@ def _full(shape: Sequence[int], value: Any, dtype: Any) -> np.ndarray:
 class Zeros(Initializer):
     """0 everywhere."""
 
+    deferred = True
+
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
         """Zeros of `shape`."""
         return _full(shape, 0, dtype)
@@ -62,16 +74,28 @@ class Zeros(Initializer):
 class Ones(Initializer):
     """1 everywhere."""
 
+    deferred = True
+
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
         """Ones of `shape`."""
         return _full(shape, 1, dtype)
 
 
 class Constant(Initializer):
-    """`value` everywhere; an array is broadcast to the shape."""
+    """`value` everywhere; an array is broadcast to the shape.
+
+    Raises:
+        ValueError: the array does not broadcast to the shape.
+    """
+
+    deferred = True
 
     def __init__(self, value: Any = 0.0) -> None:
         self.value = value
+
+    def check(self, shape: Sequence[int]) -> None:
+        """The value broadcasts to `shape`."""
+        np.broadcast_to(self.value, tuple(shape))
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
         """`value`, repeated to `shape`."""
@@ -89,13 +113,19 @@ class Identity(Initializer):
         ValueError: the shape has other than two dimensions.
     """
 
+    deferred = True
+
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
-        """The matrix."""
+    def check(self, shape: Sequence[int]) -> None:
+        """The shape is a matrix's."""
         if len(shape) != 2:
             raise ValueError(f"Identity makes matrices (2 dimensions); the weight has shape {tuple(shape)}.")
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
+        """The matrix."""
+        self.check(shape)
         return random.rounded(self.gain * np.eye(int(shape[0]), int(shape[1])), dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -109,6 +139,8 @@ class RandomInitializer(Initializer):
     Args:
         seed: an integer gives the same values every call, whatever the key.
     """
+
+    deferred = True
 
     def __init__(self, seed: int | None = None) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
@@ -335,10 +367,14 @@ class Orthogonal(RandomInitializer):
         super().__init__(seed)
         self.gain = gain
 
+    def check(self, shape: Sequence[int]) -> None:
+        """The shape has two dimensions or more."""
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal needs at least two dimensions; the weight has shape {tuple(shape)}.")
+
     def draw(self, shape: tuple[int, ...], dtype: Any, key: random.Key) -> np.ndarray:
         """The values for `key`."""
-        if len(shape) < 2:
-            raise ValueError(f"Orthogonal needs at least two dimensions; the weight has shape {shape}.")
+        self.check(shape)
         rows, columns = math.prod(shape[:-1]), shape[-1]
         drawn = random.normal(key, (max(rows, columns), min(rows, columns)), "float64")
         q, r = np.linalg.qr(drawn)

@@ -44,7 +44,7 @@ class LayerMeta(type):
         given = {word: kwargs.pop(word) for word in _INPUT_WORDS if word in kwargs and word not in parameters(cls)}
         weights = kwargs.pop("weights", None) if "weights" not in parameters(cls) else None
         try:
-            _bind(cls, args, kwargs)
+            arguments = _bind(cls, args, kwargs)
         except TypeError as error:
             raise TypeError(f"{cls.__name__}: {error}.{legacy.hint(cls, kwargs)}") from None
         try:
@@ -53,7 +53,7 @@ class LayerMeta(type):
             if not str(error).startswith("Layer.__init__() got an unexpected keyword argument"):
                 raise
             raise TypeError(f"{cls.__name__} takes no such argument:{legacy.hint(cls, kwargs)}") from None
-        layer._arguments = _bind(cls, args, kwargs)
+        layer._arguments = arguments
         if weights is not None:
             layer._initial_weights = list(weights)
         shape = _input_shape(layer, given)
@@ -223,8 +223,8 @@ class Layer(metaclass=LayerMeta):
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
         )
+        variable.initialize(*weight_key(self, label))
         self._variables.append(variable)
-        variable._value = variable.draw(weight_key(self, label))
         return variable
 
     def _build_again(self, input_shape: Any) -> None:

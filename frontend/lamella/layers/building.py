@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import random
 from lamella.layers import scope as scoping
 
 if TYPE_CHECKING:
@@ -69,13 +68,13 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def weight_key(layer: Layer, label: str) -> np.ndarray:
-    """The random key of a weight: a function of the model's seed and the weight's path."""
+def weight_key(layer: Layer, label: str) -> tuple[np.ndarray, str]:
+    """What decides the draws of a weight: the model's random key, and the weight's path to fold into it."""
     for holder, key, path in reversed(_BUILDING.stack):
         if holder is layer:
-            return random.fold(key, f"{path}/{label}")
+            return key, f"{path}/{label}"
     if _BUILDING.stack:
         holder, key, path = _BUILDING.stack[-1]
-        return random.fold(key, f"{path}/{layer.name_within(holder)}/{label}")
+        return key, f"{path}/{layer.name_within(holder)}/{label}"
     key, path = layer._own_key()
-    return random.fold(key, f"{path}/{label}")
+    return key, f"{path}/{label}"

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lamella import random
 from lamella.errors import ShapeError
+from lamella.initializers import Initializer
 from lamella.ir.spec import Shape, Spec, is_float, numpy_dtype, spec_of
 from lamella.layers import scope as scoping
 
@@ -41,7 +43,8 @@ class Variable:
         self.initializer = initializer
         self.regularizer = regularizer
         self.constraint = constraint
-        self._value: Any = None
+        self._held: Any = None
+        self._key: tuple[np.ndarray, str] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -58,13 +61,40 @@ class Variable:
         """The number of dimensions."""
         return len(self.spec.shape)
 
+    def initialize(self, key: np.ndarray, path: str) -> None:
+        """Give the variable its first value: now, or, where nobody can tell the difference, when it is first read.
+
+        The draws are a function of `key`, uint32[2], with `path` folded in.
+
+        Raises:
+            ValueError: the initializer makes no values of this shape.
+        """
+        if isinstance(self.initializer, Initializer):
+            self.initializer.check(self.shape)
+        if getattr(self.initializer, "deferred", False):
+            self._key = (key, path)
+        else:
+            self._held = self.draw(random.fold(key, path))
+
+    @property
+    def _value(self) -> Any:
+        if self._held is None and self._key is not None:
+            with scoping.entered(None):
+                self._held = self.draw(random.fold(*self._key))
+        return self._held
+
+    @_value.setter
+    def _value(self, value: Any) -> None:
+        self._held = value
+
     def draw(self, key: np.ndarray | None) -> np.ndarray:
         """A first value for the random key `key`, drawn on the host: the same numbers whatever the backend.
 
         Raises:
             ShapeError: the initializer returned another shape.
         """
-        value = np.asarray(_initialize(self.initializer, self.spec, key))
+        keyed = {"key": key} if isinstance(self.initializer, Initializer) else {}
+        value = np.asarray(self.initializer(self.spec.shape, self.spec.dtype, **keyed))
         if value.shape != self.shape:
             raise ShapeError(f"the initializer of {self.name!r} returned shape {value.shape}, expected {self.shape}.")
         return _stored(value, self.dtype)
@@ -127,14 +157,6 @@ for _word in "add sub mul truediv floordiv mod pow matmul".split():
     setattr(Variable, f"__r{_word}__", _operator(f"__r{_word}__"))
 for _word in "neg abs lt le gt ge getitem".split():
     setattr(Variable, f"__{_word}__", _operator(f"__{_word}__"))
-
-
-def _initialize(initializer: Callable[..., Any], spec: Spec, key: np.ndarray | None) -> Any:
-    from lamella.initializers import Initializer
-
-    if isinstance(initializer, Initializer):
-        return initializer(spec.shape, spec.dtype, key=key)
-    return initializer(spec.shape, spec.dtype)
 
 
 def _stored(value: np.ndarray, dtype: str) -> np.ndarray:

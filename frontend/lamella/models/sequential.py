@@ -77,7 +77,7 @@ class Sequential(TrainableModel):
         if isinstance(layer, InputLayer):
             self._declare(layer)
             return
-        if any(held is layer for held in self._chain.values()):
+        if layer in self._chain.values():
             raise ValueError(f"Layer {layer.name!r} is in the model already; a Sequential applies each layer once.")
         before = self._input, self._specs[:], self._masks[:], layer.name
         try:
