@@ -138,10 +138,10 @@ class JaxRunner(Runner):
         after, gradients = outputs[: self._count], outputs[self._count :]
         rest = varying[len(self._varying) :]
         if self._foreign is not None:
-            rest = self._foreign_update(after, gradients, rest)
+            rest = self.foreign_update(after, gradients, rest)
         return (*[after[i] for i in self._varying], *rest)
 
-    def _foreign_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
+    def foreign_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
         """Let the foreign optimizer turn the gradients into updates; `after` gets the new weights."""
         names = self.step.state_names
         params = {names[i]: after[i] for i in self._trained}

@@ -236,6 +236,22 @@ class Runner:
     def wait(self, state: State) -> None:
         """Return when `state` has been computed, on a backend that computes while Python goes on."""
 
+    def foreign_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
+        """One step of the foreign optimizer: put the new weights into `after`, the leaves of the state after a step.
+
+        Args:
+            after: the program's state leaves.
+            gradients: in the order of `step.gradient_names`.
+            leaves: the foreign optimizer's own state.
+
+        Returns:
+            Its new state.
+
+        Raises:
+            BackendError: the backend has no foreign optimizers.
+        """
+        raise BackendError(f"backend {self.backend.name!r} has no optimizers of its own.")
+
     def place(self, arrays: Sequence[np.ndarray]) -> Any:
         """Bring the data arrays (rows first) to where the steps run; once for many chunks."""
         return tuple(arrays)

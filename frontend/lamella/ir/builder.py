@@ -7,7 +7,7 @@ used inside it becomes an extra input of the body by itself (`captures`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from lamella.errors import TraceError
 from lamella.ir import interpret
-from lamella.ir.program import Equation, Op, Program, Value, op
+from lamella.ir.program import Equation, Known, Op, Program, Value, op
 from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
 
 
@@ -36,10 +36,14 @@ class Trace:
         captures: values of enclosing traces used here, each with the input that stands for it; in a trace without a
             parent also arrays that are not NumPy's (a tracer must not become a constant).
         parent: the enclosing trace, or None.
+
+    Given `feed`, an array for every input in the order in which they are made, the trace computes each equation as it is
+    written down: its values are `Known`.
     """
 
-    def __init__(self, *, captures_arrays: bool = False) -> None:
+    def __init__(self, *, captures_arrays: bool = False, feed: Iterable[Any] | None = None) -> None:
         self.captures_arrays = captures_arrays
+        self._feed = None if feed is None else iter(feed)
         self.equations: list[Equation] = []
         self.inputs: list[Value] = []
         self.captures: list[tuple[Any, Value]] = []
@@ -59,7 +63,7 @@ class Trace:
 
     def input(self, spec: Spec) -> Value:
         """A new input of the program."""
-        value = Value(spec, self)
+        value = Value(spec, self) if self._feed is None else Known(spec, self, next(self._feed))
         self.inputs.append(value)
         return value
 
@@ -96,7 +100,12 @@ class Trace:
         """Add `op(inputs, **attrs)`, type-checked by its shape rule, and return its outputs."""
         operands = tuple(self.local(v) for v in inputs)
         specs = op.result_specs([v.spec for v in operands], attrs)
-        outputs = tuple(Value(spec, self) for spec in specs)
+        if self._feed is None:
+            outputs = tuple(Value(spec, self) for spec in specs)
+        else:
+            known = [v.data for v in operands if isinstance(v, Known)]
+            arrays = [attrs["value"]] if op is constant else interpret.evaluate(op, known, attrs)
+            outputs = tuple(Known(spec, self, array) for spec, array in zip(specs, arrays, strict=True))
         self.equations.append(Equation(op, operands, attrs, outputs, self.where))
         return outputs
 

@@ -219,7 +219,7 @@ class Value:
         name = {"true_divide": "divide", "floor_divide": "floor_divide"}.get(ufunc.__name__, ufunc.__name__)
         if method == "__call__" and name in _OPERATORS:
             return _friendly(name)(*inputs)
-        return self.__array__()
+        return Value.__array__(self)
 
     def __hash__(self) -> int:
         return id(self)
@@ -229,6 +229,42 @@ class Value:
 
     def __ne__(self, other: object) -> Any:
         return _friendly("not_equal")(self, other)
+
+
+class Known(Value):
+    """A value of a trace that computes while it records (`compile(run_eagerly=True)`): `print` shows its numbers.
+
+    Attributes:
+        data: the array.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self, spec: Spec, trace: Any, data: Any) -> None:
+        super().__init__(spec, trace)
+        self.data = data
+
+    def numpy(self) -> np.ndarray:
+        """The numbers as a NumPy array."""
+        return np.asarray(self.data)
+
+    def __repr__(self) -> str:
+        return f"<lamella value {self.spec} =\n{self.numpy()}>"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
+    __index__ = Value.__index__
+    __hash__ = Value.__hash__
 
 
 _OPERATORS = {

@@ -55,6 +55,7 @@ def trace_forward(
     keyed: bool,
     losses: bool = False,
     frozen: frozenset[int] | None = None,
+    feed: Sequence[Any] | None = None,
 ) -> Forward:
     """Trace `model` on a batch of `x`.
 
@@ -65,9 +66,10 @@ def trace_forward(
         keyed: whether the program takes a random key.
         losses: whether the penalties (regularizers, activity, `add_loss`) are returned.
         frozen: ids of the layers that count as not trainable; None asks the layers.
+        feed: an array for every input, to compute each equation as it is traced.
     """
     named = list(model.named_weights())
-    with Trace() as trace:
+    with Trace(feed=feed) as trace:
         inputs = [trace.input(v.spec) for _, v in named]
         batch = trace.input(x)
         key = trace.input(KEY) if keyed else None

@@ -24,6 +24,7 @@ class Compiled:
         loss: the loss, or None for a model that is only evaluated by its layers' penalties.
         metric_identifiers: what the user named; metrics are chosen when the shapes are known.
         frozen: ids of the layers that were not trainable at `compile`; what is trained later stays as it stood then.
+        run_eagerly: whether steps are traced anew each time, with every value computed as it is traced.
         steps: the number of optimizer steps taken.
         epochs: the number of epochs whose rows were shuffled.
         slots: for each slot of the optimizer, the array of each trained variable by id.
@@ -48,6 +49,7 @@ class Compiled:
                 metrics.get(identifier)  # a misspelt name is told now, not in `fit`
         self.frozen = model.frozen_layers()
         self._untrained = {id(v) for v in model.variables if not v.trainable}
+        self.run_eagerly = False
         self.steps = 0
         self.epochs = 0
         self.slots: dict[str, dict[int, Any]] = {}

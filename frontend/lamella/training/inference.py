@@ -14,6 +14,7 @@ from lamella.layers import scope as scoping
 from lamella.models import lowering
 from lamella.passes import mixing_equation
 from lamella.training.data import Data, prepare
+from lamella.training.watched import known
 
 if TYPE_CHECKING:
     from lamella.training.model import TrainableModel
@@ -44,7 +45,11 @@ def keeps_rows_apart(model: TrainableModel, x: np.ndarray) -> bool:
 
 def predict_batch(model: TrainableModel, backend: Backend, x: np.ndarray) -> np.ndarray:
     """The predictions for one batch."""
-    forward, run = function_for(model, backend, Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name), training=False)
+    spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
+    if model.runs_eagerly:
+        feed = [*[v.numpy() for _, v in model.named_weights()], x]
+        return known(lowering.trace_forward(model, spec, training=False, keyed=False, feed=feed).program)[0][0]
+    forward, run = function_for(model, backend, spec, training=False)
     with backend.scope(forward.program):
         return backend.numpy(run(*values_on(model, backend), backend.asarray(x, x.dtype.name))[0])
 

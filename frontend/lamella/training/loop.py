@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lamella.models.lowering import trace_forward
 from lamella.passes import mixing_equation
 from lamella.training.data import Data
 from lamella.training.step import BatchSpecs, Layout, build_step
+from lamella.training.watched import WatchedRunner
 
 if TYPE_CHECKING:
     from lamella.training.compiled import Compiled
@@ -64,8 +66,13 @@ class Loop:
     def runner(self, rows: int) -> Runner:
         """Who runs steps on batches of `rows` rows."""
         if rows not in self._runners:
-            step = build_step(self.model, self.compiled, self.layout, self._batch(rows), training=self.training)
-            self._runners[rows] = self.compiled.backend.runner(step)
+            build = partial(
+                build_step, self.model, self.compiled, self.layout, self._batch(rows), training=self.training
+            )
+            runner = self.compiled.backend.runner(build())
+            if self.compiled.run_eagerly:
+                runner = WatchedRunner(runner, lambda feed: build(feed=feed))
+            self._runners[rows] = runner
         return self._runners[rows]
 
     def pads(self) -> bool:

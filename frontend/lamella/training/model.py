@@ -115,6 +115,7 @@ class TrainableModel(Layer):
         loss: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        run_eagerly: bool = False,
         *,
         backend: Any = None,
         **legacy_words: Any,
@@ -126,6 +127,8 @@ class TrainableModel(Layer):
             loss: a name, one of `lamella.losses`, or a function of (y_true, y_pred) written in `lamella.ops`.
             metrics: names, objects or functions; "accuracy" is chosen by the shapes.
             weighted_metrics: the same, weighted by sample and class weights.
+            run_eagerly: compute each equation as it is traced, at every step, so that `print` and a debugger inside layers,
+                losses and metrics see numbers; slow.
             backend: a backend's name; None for the one in force.
             **legacy_words: words of earlier releases, which warn.
 
@@ -137,7 +140,13 @@ class TrainableModel(Layer):
         self._compiled = Compiled(
             self, optimizer, loss, metrics, backend or self._chosen_backend or current_backend(), weighted_metrics
         )
+        self._compiled.run_eagerly = bool(run_eagerly)
         self._loops.clear()
+
+    @property
+    def runs_eagerly(self) -> bool:
+        """Whether the model was compiled with `run_eagerly=True`."""
+        return self._compiled is not None and self._compiled.run_eagerly
 
     @property
     def optimizer(self) -> Any:

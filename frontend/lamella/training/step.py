@@ -97,16 +97,27 @@ def rate_dtype(dtypes: Any) -> str:
 
 
 def build_step(
-    model: TrainableModel, compiled: Compiled, layout: Layout, batch: BatchSpecs, *, training: bool
+    model: TrainableModel,
+    compiled: Compiled,
+    layout: Layout,
+    batch: BatchSpecs,
+    *,
+    training: bool,
+    feed: Sequence[Any] | None = None,
 ) -> StepProgram:
     """The step program for batches of these specs.
 
     With `training` it returns new weights, optimizer state and metric accumulators; without, the accumulators only.
+    Given `feed`, an array for every input of the program, every value is known while it is traced, the outputs' too.
     """
-    forward, updated = _forward(model, compiled, layout, batch, training=training)
+    fed = None
+    if feed is not None:
+        known = dict(zip(layout.names, feed, strict=False))
+        fed = [*_forward_inputs(layout, known, training), *feed[len(layout.names) :]]
+    forward, updated = _forward(model, compiled, layout, batch, training=training, feed=fed)
     if training and layout.trained:
         forward = differentiate(forward, range(layout.trained))
-    with Trace() as trace:
+    with Trace(feed=feed) as trace:
         leaves = {name: trace.input(spec) for name, spec in layout.specs.items()}
         data = [trace.input(spec) for _, spec in batch.named]
         rows = trace.input(Spec((Rows(batch.rows),), batch.row_dtype))
@@ -134,17 +145,23 @@ def build_step(
     )
 
 
-def _forward_inputs(layout: Layout, leaves: dict[str, Value], training: bool) -> list[Value]:
+def _forward_inputs(layout: Layout, leaves: dict[str, Any], training: bool) -> list[Any]:
     names = [name for name, _ in layout.variables]
     names += [leaf for group in layout.metrics.values() for leaf, _ in group.values()]
     return [leaves[n] for n in names] + ([leaves["step"], leaves["key"]] if training else [])
 
 
 def _forward(
-    model: TrainableModel, compiled: Compiled, layout: Layout, batch: BatchSpecs, *, training: bool
+    model: TrainableModel,
+    compiled: Compiled,
+    layout: Layout,
+    batch: BatchSpecs,
+    *,
+    training: bool,
+    feed: Sequence[Any] | None,
 ) -> tuple[Program, list[str]]:
     """Loss, new layer state and new accumulators of one batch; and the names of the leaves after the loss."""
-    with Trace() as trace:
+    with Trace(feed=feed) as trace:
         variables = {v: trace.input(v.spec) for _, v in layout.variables}
         accumulators = {
             label: {n: trace.input(layout.specs[leaf]) for n, (leaf, _) in group.items()}
