@@ -133,8 +133,8 @@ HERE = {
     name for name, kind in exported().items()
     if kind.__module__.rpartition(".")[2] in {
         "activation", "adaptive_pooling", "aliases", "convolution", "core", "einsum_dense", "embedding", "image",
-        "lambda_layer", "layer_normalization", "normalization", "pooling", "preprocessing", "regularization",
-        "reshaping", "separable", "spectral_normalization", "transposed",
+        "lambda_layer", "layer_normalization", "normalization", "pooling", "preprocessing", "random_image",
+        "regularization", "reshaping", "separable", "spectral_normalization", "transposed",
     }
 }  # fmt: skip
 

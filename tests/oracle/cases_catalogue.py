@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .cases_images import IMAGES
 from .cases_windows import CONVOLUTION, DEPTHWISE, FIRST, POOLING, TRANSPOSED, row, rows, stack
 from .rows import ELEMENTWISE, EXACT, LayerCase
 
@@ -308,4 +309,5 @@ CATALOGUE: tuple[LayerCase, ...] = (
     *ACTIVATION,
     *NORMALIZATION,
     *PREPROCESSING,
+    *IMAGES,
 )

@@ -98,6 +98,13 @@ if TYPE_CHECKING:
     from lamella.layers.preprocessing import Discretization as Discretization
     from lamella.layers.preprocessing import Normalization as Normalization
     from lamella.layers.preprocessing import Rescaling as Rescaling
+    from lamella.layers.random_image import RandomBrightness as RandomBrightness
+    from lamella.layers.random_image import RandomContrast as RandomContrast
+    from lamella.layers.random_image import RandomCrop as RandomCrop
+    from lamella.layers.random_image import RandomFlip as RandomFlip
+    from lamella.layers.random_image import RandomRotation as RandomRotation
+    from lamella.layers.random_image import RandomTranslation as RandomTranslation
+    from lamella.layers.random_image import RandomZoom as RandomZoom
     from lamella.layers.recurrent import GRU as GRU
     from lamella.layers.recurrent import LSTM as LSTM
     from lamella.layers.recurrent import SimpleRNN as SimpleRNN
@@ -166,6 +173,9 @@ _MODULES = {
         "MaxPooling2D MaxPooling3D"
     ),
     "preprocessing": "CategoryEncoding Discretization Normalization Rescaling",
+    "random_image": (
+        "RandomBrightness RandomContrast RandomCrop RandomFlip RandomRotation RandomTranslation RandomZoom"
+    ),
     "recurrent": "GRU LSTM SimpleRNN",
     "regularization": (
         "ActivityRegularization AlphaDropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D "

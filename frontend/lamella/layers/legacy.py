@@ -94,6 +94,7 @@ REFUSED = {
     "gptq_unpacked_column_size": "lamella does not quantize",
     "sparse": "lamella has no sparse tensors",
     "ragged": "lamella has no ragged tensors",
+    "bounding_box_format": "lamella's image layers take images alone, without boxes, labels or masks",
 }
 """Arguments of Keras that no layer takes, and why; their defaults (None, False) may be written."""
 

@@ -1,0 +1,147 @@
+"""Affine transformations of images: every output pixel is read at a computed place of the input, by gathering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lamella.errors import ShapeError, unknown_name
+from lamella.ir.spec import spec_of
+from lamella.ops.coerce import as_tensor
+from lamella.ops.comparison import greater, greater_equal, less, logical_and, where
+from lamella.ops.elementwise import abs_, add, cast, clip, floor, floor_divide, maximum, multiply, remainder, subtract
+from lamella.ops.indexing import take
+from lamella.ops.shape import expand_dims, iota, reshape, squeeze, transpose
+
+INTERPOLATIONS = ("nearest", "bilinear")
+
+_ROUNDING = 2.0**-22
+"""How far a place may be rounded, as a part of the size of the image."""
+
+
+def _mirrored(index: Any, size: int) -> Any:
+    """Down and up again, the outermost cells once: (d c b | a b c d | c b a)"""
+    turn = max(size - 1, 1)
+    return abs_(subtract(remainder(add(index, turn), 2 * turn), turn))
+
+
+def _reflected(index: Any, size: int) -> Any:
+    """Down and up again, the outermost cells twice: (b a | a b c d | d c)"""
+    doubled = _mirrored(add(multiply(index, 2), 1), 2 * size + 1)
+    return floor_divide(subtract(doubled, 1), 2)
+
+
+FILL_MODES: dict[str, Callable[[Any, int], Any]] = {
+    "constant": lambda index, size: clip(index, 0, size - 1),
+    "nearest": lambda index, size: clip(index, 0, size - 1),
+    "wrap": lambda index, size: remainder(index, size),
+    "mirror": _mirrored,
+    "reflect": _reflected,
+}
+"""For each fill mode the cell inside the image that stands for a cell outside."""
+
+Cells = list[tuple[Any, Any]]
+"""The cells along one axis that a place is read from: (index, weight), the weight None where it is 1."""
+
+
+def _nearest(place: Any, size: int) -> Cells:
+    """The nearest cell; half-way the one farther from 0."""
+    low = floor(place)
+    rest = subtract(place, low)
+    up = where(less(place, 0.0), greater(rest, 0.5), greater_equal(rest, 0.5))
+    return [(add(cast(low, "int32"), cast(up, "int32")), None)]
+
+
+def _linear(place: Any, size: int) -> Cells:
+    """The cells on both sides, weighted by nearness.
+
+    A place that rounding left just below a cell counts as on it. XLA computes a place again wherever it is needed, and not
+    always to the same last bit: the middle of an image would otherwise be split after the cell below and weighted as if after
+    the cell itself.
+    """
+    low = floor(add(place, size * _ROUNDING))
+    rest = maximum(subtract(place, low), 0.0)
+    index = cast(low, "int32")
+    return [(index, subtract(1.0, rest)), (add(index, 1), rest)]
+
+
+def affine_transform(
+    images: Any,
+    transform: Any,
+    interpolation: str = "bilinear",
+    fill_mode: str = "constant",
+    fill_value: float = 0.0,
+    data_format: str | None = None,
+) -> Any:
+    """Images whose pixel (x, y) is that of the input at (a0 x + a1 y + a2, b0 x + b1 y + b2), as in `keras.ops.image`.
+
+    Differentiable with respect to the images. The projective entries c0 and c1 are not applied.
+
+    Args:
+        images: `(batch, height, width, channels)`, or one image `(height, width, channels)`; floats.
+        transform: (a0, a1, a2, b0, b1, b2, c0, c1) for each image, `(batch, 8)`, or once, `(8,)`; x counts columns.
+        interpolation: "bilinear" or "nearest".
+        fill_mode: what lies outside: "constant" (`fill_value`), "nearest" (the outermost pixel), "wrap" (the image again),
+            "reflect" (the image mirrored, its outermost pixels twice) or "mirror" (once).
+        fill_value: for "constant".
+        data_format: "channels_last" (default) or "channels_first".
+
+    Raises:
+        ShapeError: images or transform have another rank, or another number of entries.
+        UnknownNameError: the interpolation or the fill mode is not known.
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
+    if fill_mode not in FILL_MODES:
+        raise unknown_name("fill_mode", fill_mode, list(FILL_MODES))
+    x, entries = as_tensor(images), as_tensor(transform)
+    if spec_of(x).ndim not in (3, 4):
+        raise ShapeError(f"expected images of 4 dimensions, or one of 3, got {spec_of(x)}.")
+    if spec_of(entries).ndim not in (1, 2) or int(spec_of(entries).shape[-1]) != 8:
+        raise ShapeError(f"a transform has 8 entries, once or for each image; got {spec_of(entries)}.")
+    single = spec_of(x).ndim == 3
+    if single:
+        x = expand_dims(x, 0)
+    if spec_of(entries).ndim == 1:
+        entries = expand_dims(entries, 0)
+    first = data_format == "channels_first"
+    if first:
+        x = transpose(x, (0, 2, 3, 1))
+    y = _gathered(x, entries, interpolation, fill_mode, fill_value)
+    if first:
+        y = transpose(y, (0, 3, 1, 2))
+    return squeeze(y, 0) if single else y
+
+
+def _gathered(x: Any, entries: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
+    """The pixels of channels-last images at the transformed places."""
+    batch, height, width, channels = spec_of(x).shape
+    dtype = spec_of(x).dtype
+    # places are found in at least float32, as half a byte of mantissa would not tell the columns apart
+    wide = "float64" if dtype == "float64" else "float32"
+    entries = cast(entries, wide)
+    a0, a1, a2, b0, b1, b2 = (reshape(take(entries, i, 1), (-1, 1, 1)) for i in range(6))
+    grid = (1, int(height), int(width))
+    down, right = (iota.bind(shape=grid, dtype=wide, axis=axis) for axis in (1, 2))
+    rows = add(add(multiply(down, b1), multiply(right, b0)), b2)
+    columns = add(add(multiply(down, a1), multiply(right, a0)), a2)
+    cells = _nearest if interpolation == "nearest" else _linear
+    pixels = reshape(x, (batch * height * width, channels))
+    image = multiply(iota.bind(shape=(batch, 1, 1), dtype="int32", axis=0), int(height) * int(width))
+    total = None
+    for row, row_weight in cells(rows, int(height)):
+        start = add(image, multiply(FILL_MODES[fill_mode](row, int(height)), int(width)))
+        for column, column_weight in cells(columns, int(width)):
+            part = take(pixels, add(start, FILL_MODES[fill_mode](column, int(width))), 0)
+            if fill_mode == "constant":
+                inside = logical_and(_within(row, int(height)), _within(column, int(width)))
+                part = where(expand_dims(inside, -1), part, fill_value)
+            if row_weight is not None:
+                part = multiply(expand_dims(multiply(row_weight, column_weight), -1), cast(part, wide))
+            total = part if total is None else add(total, part)
+    return cast(total, dtype)
+
+
+def _within(index: Any, size: int) -> Any:
+    """Whether a cell lies in the image."""
+    return logical_and(greater_equal(index, 0), less(index, size))
