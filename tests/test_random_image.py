@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lamella
-from lamella import layers as L
+from lamella import layers as L  # noqa: N812 - named often
 from lamella import ops
 from lamella.backend import load_backend
 from lamella.errors import ShapeError, UnknownNameError

@@ -152,8 +152,8 @@ class RandomRotation(AffineLayer):
     """In training, turns every image about its middle, by an angle of its own.
 
     Args:
-        factor: the largest angle in full turns, both ways, or the bounds (lower, upper) of the angle; from -1 to 1. A positive
-            angle turns counter-clockwise.
+        factor: the largest angle in full turns, both ways, or the bounds (lower, upper) of the angle; from -1 to 1. A
+            positive angle turns counter-clockwise.
         fill_mode: what lies outside the image: "reflect" (the image mirrored), "wrap" (the image again), "constant"
             (`fill_value`) or "nearest" (the outermost pixels).
         interpolation: "bilinear" or "nearest".

@@ -44,14 +44,26 @@ def keeps_rows_apart(model: TrainableModel, x: np.ndarray) -> bool:
 
 
 def predict_batch(model: TrainableModel, backend: Backend, x: np.ndarray) -> np.ndarray:
-    """The predictions for one batch."""
+    """The predictions for one batch; the states of stateful layers are kept for the next."""
     spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
     if model.runs_eagerly:
         feed = [*[v.numpy() for _, v in model.named_weights()], x]
-        return known(lowering.trace_forward(model, spec, training=False, keyed=False, feed=feed).program)[0][0]
+        forward = lowering.trace_forward(model, spec, training=False, keyed=False, feed=feed)
+        results = known(forward.program)[0]
+        keep_assigned(model, forward, results)
+        return results[0]
     forward, run = function_for(model, backend, spec, training=False)
     with backend.scope(forward.program):
-        return backend.numpy(run(*values_on(model, backend), backend.asarray(x, x.dtype.name))[0])
+        results = run(*values_on(model, backend), backend.asarray(x, x.dtype.name))
+        keep_assigned(model, forward, results)
+        return backend.numpy(results[0])
+
+
+def keep_assigned(model: TrainableModel, forward: lowering.Forward, results: Any) -> None:
+    """Give the variables that layers assigned their new values."""
+    named = model.named_weights()
+    for index, value in zip(forward.assigned, results[1:], strict=False):
+        named[index][1]._value = value
 
 
 def values_on(model: TrainableModel, backend: Backend) -> list[Any]:
@@ -92,9 +104,7 @@ def call_on_arrays(model: TrainableModel, inputs: Any, training: bool) -> Any:
             model.calls += 1
             key = [backend.asarray(random.fold(random.key_from_seed(model.seed), f"call {model.calls}"), "uint32")]
         results = run(*values_on(model, backend), backend.asarray(inputs, spec.dtype), *key)
-    named = model.named_weights()
-    for index, value in zip(forward.assigned, results[1:], strict=False):
-        named[index][1]._value = value
+    keep_assigned(model, forward, results)
     return results[0]
 
 

@@ -143,10 +143,18 @@ class Loop:
         self.state = tuple(state)
 
     def commit(self) -> None:
-        """Give the model the state reached: weights, layer state, optimizer slots and the number of steps."""
+        """Give the model the state reached: weights, layer state, optimizer slots and the number of steps.
+
+        After an evaluation only what layers assigned is new: the states of stateful layers.
+        """
         names = self.layout.names
         at = {name: i for i, name in enumerate(names)}
-        if not self.state or not self.training:
+        if not self.state:
+            return
+        if not self.training:
+            for i, (_, variable) in enumerate(self.layout.variables):
+                if not self._template.step.invariant[i]:
+                    variable._value = self.state[i]
             return
         for i, (_, variable) in enumerate(self.layout.variables):
             variable._value = self.state[i]

@@ -10,6 +10,7 @@ import numpy as np
 
 from lamella import console
 from lamella.backend import current_backend, load_backend, to_numpy
+from lamella.errors import ShapeError
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.variable import Variable
@@ -250,7 +251,6 @@ class TrainableModel(Layer):
         if validation_batch_size is not None:
             validation_batch_size = _whole("validation_batch_size", validation_batch_size, 1)
         compiled = self._require_compiled()
-        batch = _batch_size(batch_size)
         validation: Data | None = None
         with self.built_on_success():
             data = prepare(self, x, y, sample_weight, class_weight)
@@ -261,12 +261,16 @@ class TrainableModel(Layer):
             check_targets(self, compiled, data)
             if validation is not None:
                 check_targets(self, compiled, validation)
+            batch = self._batch_of(batch_size, data.rows)
+            validation_batch = batch
+            if validation is not None:
+                validation_batch = self._batch_of(validation_batch_size or batch_size, validation.rows)
         return fit(
             self,
             data,
             validation,
-            batch=min(batch, data.rows),
-            validation_batch=validation_batch_size or batch,
+            batch=batch,
+            validation_batch=validation_batch,
             validation_freq=validation_freq,
             epochs=range(initial_epoch, epochs),
             verbose=_level(verbose),
@@ -295,7 +299,7 @@ class TrainableModel(Layer):
         compiled = self._require_compiled()
         data = self._checked(compiled, x, y, sample_weight)
         hooks = CallbackList(callbacks, self, {"verbose": verbose})
-        batch = min(_batch_size(batch_size), data.rows)
+        batch = self._batch_of(batch_size, data.rows)
         hooks.call("on_test_begin", {})
         loop = self.loop_for(data, training=False)
         loop.begin(batch)
@@ -303,6 +307,7 @@ class TrainableModel(Layer):
             progress.begin_epoch(0)
             logs = loop.evaluate(loop.place(data), data.rows, batch)
             progress.end_epoch(logs)
+        loop.commit()
         hooks.call("on_test_end", logs)
         return _results(logs, loop, return_dict)
 
@@ -315,9 +320,10 @@ class TrainableModel(Layer):
             ValueError: the rows do not fit the model.
         """
         data = prepare(self, x)
+        batch = self._batch_of(batch_size, data.rows)
         hooks = CallbackList(callbacks, self, {"verbose": verbose})
         hooks.call("on_predict_begin", {})
-        predictions = inference.predict(self, data.x, min(_batch_size(batch_size), data.rows))
+        predictions = inference.predict(self, data.x, batch)
         hooks.call("on_predict_end", {})
         return predictions
 
@@ -339,6 +345,30 @@ class TrainableModel(Layer):
     def layer_outputs(self, x: Any) -> dict[str, np.ndarray]:
         """The output of every layer for a batch, in inference mode: {layer name: array}."""
         return inference.layer_outputs(self, prepare(self, x))
+
+    def _batch_of(self, batch_size: int | None, rows: int) -> int:
+        """How many of the rows a step takes; a model with stateful layers takes just as many as their states are for.
+
+        Raises:
+            ShapeError: the rows do not come out even, or a stateful layer is asked for batches of another size.
+        """
+        batch = min(_batch_size(batch_size), rows)
+        fixed = self.input_shape[0]
+        path = next((path for path, layer in self.named_layers() if getattr(layer, "stateful", False)), None)
+        if path is None or fixed is None:
+            return batch
+        if batch_size not in (None, fixed) or rows % fixed:
+            raise ShapeError(
+                f"Layer {path!r} is stateful for batches of {fixed} rows, got {rows} rows in batches of "
+                f"{fixed if batch_size is None else batch_size}: give batch_size={fixed} and a multiple of {fixed} rows."
+            )
+        return fixed
+
+    def reset_states(self) -> None:
+        """Let the next batch begin with states of zeros, in every stateful layer."""
+        for _, layer in self.named_layers():
+            if getattr(layer, "stateful", False):
+                layer.reset_states()  # type: ignore[attr-defined]
 
     # ---- one batch ----
 

@@ -107,7 +107,8 @@ def build_step(
 ) -> StepProgram:
     """The step program for batches of these specs.
 
-    With `training` it returns new weights, optimizer state and metric accumulators; without, the accumulators only.
+    With `training` it returns new weights, optimizer state and metric accumulators; without, the accumulators and what layers
+    assigned: the states of stateful layers.
     Given `feed`, an array for every input of the program, every value is known while it is traced, the outputs' too.
     """
     fed = None
@@ -179,8 +180,7 @@ def _forward(
         count = ops.cast(ops.sum(rows), layout.specs["metrics/loss/count"].dtype)
         outputs: dict[str, Any] = {}
         names = {id(v): name for name, v in layout.variables}
-        if training:
-            outputs |= {names[id(v)]: scope.bindings[v] for v in scope.assigned}
+        outputs |= {names[id(v)]: scope.bindings[v] for v in scope.assigned}
         totals = accumulators["loss"]
         loss_value = ops.cast(ops.stop_gradient(loss), layout.specs["metrics/loss/total"].dtype)
         outputs["metrics/loss/total"] = ops.add(totals["total"], ops.multiply(loss_value, count))
