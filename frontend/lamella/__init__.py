@@ -10,6 +10,7 @@ from lamella import layers as layers
 from lamella import losses as losses
 from lamella import metrics as metrics
 from lamella import models as models
+from lamella import old_modules as _old_modules
 from lamella import ops as ops
 from lamella import optimizers as optimizers
 from lamella import random as random
@@ -24,6 +25,8 @@ from lamella.models import Model as Model
 from lamella.models import Sequential as Sequential
 
 __version__ = "0.1.0"
+
+_old_modules.install()
 
 
 def __getattr__(name: str) -> object:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lamella import random
+from lamella.errors import did_you_mean, unknown_name
 from lamella.ir import settings
 from lamella.ir.spec import dtype_name, numpy_dtype
 from lamella.names import from_identifier, name_table
@@ -386,6 +387,77 @@ class Orthogonal(RandomInitializer):
         return {"gain": self.gain, **super().get_config()}
 
 
+_WINDOWS: dict[str, tuple[float, ...]] = {
+    "boxcar": (1.0,),
+    "hann": (0.5, 0.5),
+    "hamming": (0.54, 0.46),
+    "blackman": (0.42, 0.5, 0.08),
+    "nuttall": (0.3635819, 0.4891775, 0.1365995, 0.0106411),
+    "blackmanharris": (0.35875, 0.48829, 0.14128, 0.01168),
+    "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
+}
+"""The coefficients a of the windows sum((-1)**k * a[k] * cos(2 pi k n / size))."""
+
+
+class STFT(Initializer):
+    """The kernel of a convolution that makes a short-time Fourier transform, `(frame length, 1, frequencies)`.
+
+    The real part is cos(-2 pi t f / n), the imaginary one sin(-2 pi t f / n), with n = 2 (frequencies - 1), times the window.
+
+    Args:
+        side: "real" or "imag".
+        window: "hann", "hamming", "blackman", "boxcar", "nuttall", "blackmanharris" or "flattop", its values, or None.
+        scaling: what the window is divided by: the root of the sum of its squares ("density"), the sum of its sizes
+            ("spectrum"), or 1 (None).
+        periodic: whether a named window is one period, not symmetric.
+
+    Raises:
+        ValueError: an argument is none of these, or, when called, the window does not have the frame's length.
+    """
+
+    def __init__(
+        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+    ) -> None:
+        if side not in ("real", "imag"):
+            raise ValueError(f"STFT takes side 'real' or 'imag', got {side!r}.")
+        if isinstance(window, str) and window not in _WINDOWS:
+            raise unknown_name("window of STFT", window, list(_WINDOWS))
+        if scaling not in (None, "density", "spectrum"):
+            raise ValueError(f"STFT takes scaling 'density', 'spectrum' or None, got {scaling!r}.")
+        self.side, self.window, self.scaling, self.periodic = side, window, scaling, bool(periodic)
+
+    def _window(self, length: int) -> np.ndarray:
+        if not isinstance(self.window, str):
+            values = np.asarray(self.window, np.float64)
+            if values.shape != (length,):
+                raise ValueError(f"the window of STFT has shape {values.shape}, the frame {length} steps.")
+            return values
+        if length == 1:
+            return np.ones(1)
+        angle = 2.0 * np.pi * np.arange(length) / (length if self.periodic else length - 1)
+        return sum(((-1) ** k * a * np.cos(k * angle) for k, a in enumerate(_WINDOWS[self.window])), np.zeros(length))
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
+        """The kernel."""
+        if len(shape) != 3:
+            raise ValueError(f"STFT makes kernels (frame length, 1, frequencies); the weight has shape {tuple(shape)}.")
+        length, _, frequencies = (int(d) for d in shape)
+        angle = -2.0 * np.pi * np.arange(length)[:, None, None] * np.arange(frequencies) / (2 * (frequencies - 1))
+        kernel = np.cos(angle) if self.side == "real" else np.sin(angle)
+        if self.window is not None:
+            window = self._window(length)
+            scale = {"density": np.sqrt(np.sum(window**2)), "spectrum": np.sum(np.abs(window))}.get(
+                self.scaling or "", 1.0
+            )
+            kernel = kernel * window[:, None, None] / scale
+        return random.rounded(kernel, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument, the window's values as plain numbers."""
+        window = self.window.tolist() if isinstance(self.window, np.ndarray) else self.window
+        return {"side": self.side, "window": window, "scaling": self.scaling, "periodic": self.periodic}
+
+
 class FromFunction(Initializer):
     """A user's `function(shape, dtype)` as an initializer."""
 
@@ -411,6 +483,7 @@ TABLE: dict[str, Any] = {
             for made in (
                 Zeros, Ones, Constant, Identity, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling,
                 GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Orthogonal,
+                STFT,
             )
         }
     ),
@@ -420,8 +493,17 @@ TABLE: dict[str, Any] = {
     "uniform": RandomUniform,
     "IdentityInitializer": Identity,
     "OrthogonalInitializer": Orthogonal,
+    "STFTInitializer": STFT,
+    "stft": STFT,
 }  # fmt: skip
 """Every string an initializer argument takes."""
+
+
+def __getattr__(name: str) -> Any:
+    """`initializers.glorot_uniform(seed=1)`: each class under every name that Keras gives it."""
+    if name in TABLE:
+        return TABLE[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {did_you_mean(name, [*TABLE])}")
 
 
 def get(identifier: Any) -> Initializer | None:

@@ -133,6 +133,45 @@ def l1_l2(l1: float = 0.0, l2: float = 0.0) -> L1L2:
     return L1L2(l1, l2)
 
 
+orthogonal_regularizer = OrthogonalRegularizer
+
+
+def l1l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
+    """Keras 1's `l1l2(l1, l2)`, with its factors of 0.01."""
+    deprecated("regularizers.l1l2", "regularizers.L1L2")
+    return L1L2(l1, l2)
+
+
+def WeightRegularizer(l1: float = 0.0, l2: float = 0.0) -> L1L2:  # noqa: N802 - a class in Keras 1
+    """Keras 1's `WeightRegularizer(l1, l2)`: `L1L2`."""
+    deprecated("regularizers.WeightRegularizer", "regularizers.L1L2")
+    return L1L2(l1, l2)
+
+
+def ActivityRegularizer(l1: float = 0.0, l2: float = 0.0) -> L1L2:  # noqa: N802 - a class in Keras 1
+    """Keras 1's `ActivityRegularizer(l1, l2)`: `L1L2`, given as `activity_regularizer=`."""
+    deprecated("regularizers.ActivityRegularizer", "regularizers.L1L2")
+    return L1L2(l1, l2)
+
+
+def activity_l1(l: float = 0.01) -> L1:  # noqa: E741 - Keras 1 called it so
+    """Keras 1's `activity_l1(l)`: `L1`, given as `activity_regularizer=`."""
+    deprecated("regularizers.activity_l1", "regularizers.L1")
+    return L1(l)
+
+
+def activity_l2(l: float = 0.01) -> L2:  # noqa: E741 - Keras 1 called it so
+    """Keras 1's `activity_l2(l)`: `L2`, given as `activity_regularizer=`."""
+    deprecated("regularizers.activity_l2", "regularizers.L2")
+    return L2(l)
+
+
+def activity_l1l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
+    """Keras 1's `activity_l1l2(l1, l2)`: `L1L2`, given as `activity_regularizer=`."""
+    deprecated("regularizers.activity_l1l2", "regularizers.L1L2")
+    return L1L2(l1, l2)
+
+
 TABLE: dict[str, Any] = {
     **name_table({made.__name__: made for made in (L1, L2, L1L2, OrthogonalRegularizer)}),
     "l1l2": L1L2,

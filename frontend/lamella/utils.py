@@ -38,6 +38,9 @@ def clear_session() -> None:
     """Nothing to clear: names and numbers belong to a model, not to the process. Kept so that old scripts run."""
 
 
+__path__: list[str] = []  # so that `import lamella.utils.np_utils` comes to `lamella.old_modules`
+
+
 def __getattr__(name: str) -> Any:
     """`from keras.utils import np_utils` of old tutorials: its functions are here today."""
     if name == "np_utils":

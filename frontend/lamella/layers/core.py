@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import activations, constraints, initializers, ops, regularizers
+from lamella import activations, constraints, initializers, old_modules, ops, regularizers
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec, dtype_name
 from lamella.layers.base import Layer
@@ -230,3 +230,7 @@ class Dropout(Layer):
             return ops.zeros_like(inputs)
         kept = self.keep_mask(self.mask_shape(inputs), 1.0 - self.rate, seed=self.seed)
         return ops.where(kept, ops.multiply(inputs, 1.0 / (1.0 - self.rate)), 0.0)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_modules.names_of_today(__name__)

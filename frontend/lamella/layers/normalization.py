@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import constraints, initializers, ops, regularizers
+from lamella import constraints, initializers, old_modules, ops, regularizers
 from lamella.errors import ShapeError, unknown_name
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
@@ -124,6 +124,8 @@ class BatchNormalization(Layer):
             if len(axis) != 1:
                 raise ValueError(f"BatchNormalization: one axis, got {axis}.")
             axis = axis[0]
+        if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
+            raise ValueError(f"BatchNormalization: axis must be an integer, got {axis!r}.")
         self.axis = int(axis)
         self.momentum, self.epsilon = float(momentum), float(epsilon)
         self.center, self.scale = bool(center), bool(scale)
@@ -253,3 +255,7 @@ class BatchNormalization(Layer):
         if shift is not None:
             y = ops.add(y, shift)
         return ops.cast(y, dtype)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_modules.names_of_today(__name__)

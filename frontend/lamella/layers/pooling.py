@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lamella import ops
+from lamella import old_modules, ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
@@ -227,3 +227,7 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
     """The maximum over depth, height and width: `(batch, depth, height, width, channels)` to `(batch, channels)`."""
 
     spatial = 3
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_modules.names_of_today(__name__)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lamella import old_modules
 from lamella.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from lamella.layers.checks import fraction, positive_integer
 from lamella.layers.rnn import RNN
@@ -309,3 +310,7 @@ class GRU(CellRNN):
             **kwargs,
         )
         self.use_cudnn = cudnn_word(use_cudnn, self)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = old_modules.names_of_today(__name__)

@@ -49,7 +49,7 @@ def predict_batch(model: TrainableModel, backend: Backend, x: np.ndarray) -> np.
     if model.runs_eagerly:
         feed = [*[v.numpy() for _, v in model.named_weights()], x]
         forward = lowering.trace_forward(model, spec, training=False, keyed=False, feed=feed)
-        results = known(forward.program)[0]
+        results = [array for array, _ in known(forward.program)]
         keep_assigned(model, forward, results)
         return results[0]
     forward, run = function_for(model, backend, spec, training=False)
