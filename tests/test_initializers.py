@@ -140,7 +140,8 @@ def test_a_function_is_taken():
 def test_config_round_trip(name):
     made = initializers.TABLE[name]()
     again = type(made).from_config(made.get_config())
-    np.testing.assert_array_equal(made((4, 4), key=KEY), again((4, 4), key=KEY))
+    shape = (4, 1, 4) if name == "STFT" else (4, 4)
+    np.testing.assert_array_equal(made(shape, key=KEY), again(shape, key=KEY))
 
 
 @pytest.mark.parametrize(
