@@ -88,4 +88,4 @@ class _Finder:
 def install() -> None:
     """Let Python find the modules that are gone, after everything that is there."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.append(_Finder())  # type: ignore[arg-type]
+        sys.meta_path.append(_Finder())
