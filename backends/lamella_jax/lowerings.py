@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
@@ -213,6 +214,14 @@ def foreach(*operands: Array, body: Program, tensors: int, groups: int) -> tuple
     return tuple(column[result] for result in range(len(body.outputs)) for column in columns)
 
 
+def switch(index: Array, *operands: Array, branches: Sequence[Program]) -> tuple[Array, ...]:
+    """One branch: `jax.lax.switch`, which moves an index outside to the nearest end"""
+    # inside `shard_map` a branch that returns a constant must vary as the others do
+    operands = e.aligned(*operands) if operands else ()
+    functions = [lambda *arrays, branch=branch: tuple(map(jnp.asarray, run(branch, arrays))) for branch in branches]
+    return tuple(lax.switch(index, functions, *operands))
+
+
 def _elementwise(body: Program, arguments: Sequence[Array]) -> list[Array]:
     """A program of scalars on tensors of one shape and scalars, which are spread where they meet a tensor."""
     full = max((np.shape(x) for x in arguments), key=len)
@@ -307,6 +316,7 @@ LOWERINGS: dict[Op, Callable[..., Any]] = {
     # control
     p.scan: scan,
     p.foreach: foreach,
+    p.switch: switch,
 }
 """What computes each op: `(*operands, **attributes) -> array`, or a tuple of them for an op with several outputs."""
 
@@ -344,7 +354,7 @@ def holds_64_bits(program: Program) -> bool:
     found = _WIDE.get(program)
     if found is None:
         values = itertools.chain(program.inputs, *[e.outputs for e in program.equations])
-        bodies = (a for e in program.equations for a in e.attrs.values() if isinstance(a, Program))
+        bodies = (body for e in program.equations for body in e.bodies.values())
         found = any(v.spec.dtype.endswith("64") for v in values) or any(map(holds_64_bits, bodies))
         _WIDE[program] = found
     return found

@@ -118,14 +118,14 @@ class Generated:
         source: the function `frame(room, constants, scratches, given, new)`; it returns `(once, step)`.
         arena: bytes of buffers.
         scratches: how many dictionaries kernels keep temporary arrays in.
-        constants: the arrays the text names `constants[i]`.
+        constants: the arrays (and lists of compiled branches) that the text names `constants[i]`.
         make: the function `frame`.
     """
 
     source: str
     arena: int
     scratches: int
-    constants: list[np.ndarray[Any, Any]]
+    constants: list[Any]
     make: Callable[..., Any]
 
 
@@ -133,6 +133,7 @@ def generate(program: Program, bindings: Bindings) -> Generated:
     """Write the source for a prepared program and compile it."""
     low = Lowering(RULES, _RESERVED)
     low.before_block = rules_shape.aim_at_parts
+    low.compiled = Compiled
     made = _Compilation(low, program, bindings)
     parameters, results = made.lower()
     low.storages = [s for s in low.storages if s.pooled]

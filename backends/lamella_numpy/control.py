@@ -32,6 +32,17 @@ def make_scan(apply: Apply) -> Callable[..., Any]:
     return scan
 
 
+def make_switch(apply: Apply) -> Callable[..., Any]:
+    """The kernel of `switch` that computes the equations of the branch with `apply`."""
+
+    def switch(index: Any, *operands: Any, branches: Sequence[Program]) -> Any:
+        """The outputs of one branch; copies where it returns an operand."""
+        branch = branches[min(max(int(index), 0), len(branches) - 1)]
+        return tuple(np.array(y) for y in interpret.run(branch, operands, apply))
+
+    return switch
+
+
 def make_foreach(apply: Apply) -> Callable[..., Any]:
     """The kernel of `foreach` that computes the equations of the body with `apply`."""
 

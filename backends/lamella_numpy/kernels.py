@@ -111,4 +111,5 @@ KERNELS: dict[Op, Callable[..., Any]] = {
     p.fold_in: random_bits.fold_in,
     p.scan: control.make_scan(apply),
     p.foreach: control.make_foreach(apply),
+    p.switch: control.make_switch(apply),
 }

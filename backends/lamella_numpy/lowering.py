@@ -61,6 +61,7 @@ class Lowering(Writer):
         last: the index of the equation of a value's block that reads it last.
         index: that of the running equation in its block.
         before_block: called with the equations of a block before their lines are written.
+        compiled: makes a function of a prepared program, for the branches of a `switch`.
     """
 
     def __init__(self, rules: Mapping[Op, Rule], reserved: Iterable[str]) -> None:
@@ -73,6 +74,7 @@ class Lowering(Writer):
         self.last: dict[Value, int] = {}
         self.index = 0
         self.before_block: Callable[[Lowering, Sequence[Equation]], None] = lambda low, equations: None
+        self.compiled: Callable[[Program], Callable[..., Any]] = lambda program: lambda *arrays: ()
         self._full: dict[Value, tuple[Any, Place]] = {}
 
     # ---- where values are ----

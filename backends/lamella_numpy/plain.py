@@ -85,7 +85,7 @@ class _Text:
 
 def _is_tuple(equation: Equation) -> bool:
     """Whether the kernel of an op with one output gives it in a tuple."""
-    return len(equation.outputs) == 1 and equation.op.name in ("scan", "foreach", "split")
+    return len(equation.outputs) == 1 and equation.op.name in ("scan", "foreach", "switch", "split")
 
 
 class Plain:

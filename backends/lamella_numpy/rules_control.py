@@ -1,4 +1,7 @@
-"""Lowering rules of the ops that hold a program: `scan` becomes a loop, `foreach` passes over flat vectors."""
+"""Lowering rules of the ops that hold programs.
+
+`scan` becomes a loop, `foreach` passes over flat vectors, `switch` a call of the compiled branch.
+"""
 
 from __future__ import annotations
 
@@ -287,4 +290,21 @@ def _over(
             low.close_loop(opened[0])
 
 
-RULES: dict[Op, Rule] = {p.scan: _scan, p.foreach: _foreach}
+# ---- switch ---------------------------------------------------------------------------------------------------------
+
+
+def _switch(low: Lowering, equation: Equation) -> None:
+    """A call of the compiled function of one branch, which has buffers of its own."""
+    index, *operands = equation.inputs
+    functions = low.fresh("branches")
+    low.static.lines.append(f"{functions} = constants[{len(low.constants)}]")
+    low.constants.append([low.compiled(branch) for branch in equation.attrs["branches"]])
+    arguments = "".join(f"{low.use(low.compact(v))}, " for v in operands)
+    results = [low.result(value) for value in equation.outputs]
+    made, last = low.fresh("results"), len(equation.attrs["branches"]) - 1
+    low.emit(f"{made} = {functions}[min(max({low.scalar(index)}, 0), {last})]({arguments.rstrip(', ')})")
+    for i, place in enumerate(results):
+        low.emit(f"{low.use(place)}[{'...' if place.shape else '()'}] = {made}[{i}]")
+
+
+RULES: dict[Op, Rule] = {p.scan: _scan, p.foreach: _foreach, p.switch: _switch}

@@ -36,7 +36,7 @@ class Writer:
         static, once, main: what is made with a frame, what runs once before many calls, and the function itself.
         block: where lines go now.
         scope: stands for the equations that may overwrite a buffer made now.
-        constants: the arrays that the text names `constants[i]`.
+        constants: the arrays (and lists of compiled branches) that the text names `constants[i]`.
         storages: every buffer of the arena.
         scratches: how many dictionaries kernels keep temporary arrays in.
         loops: those that are open, the outermost first.
@@ -50,7 +50,7 @@ class Writer:
         self.main = Block(1)
         self.block = self.main
         self.scope: Any = self.main
-        self.constants: list[np.ndarray[Any, Any]] = []
+        self.constants: list[Any] = []
         self.storages: list[Storage] = []
         self.scratches = 0
         self.loops: list[Loop] = []

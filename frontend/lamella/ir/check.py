@@ -40,9 +40,8 @@ def check(program: Program) -> Program:
             if value in defined:
                 raise ProgramError(f"{place} defines a value that is already defined.")
             defined.add(value)
-        for attribute in equation.attrs.values():
-            if isinstance(attribute, Program):
-                check(attribute)
+        for body in equation.bodies.values():
+            check(body)
     for value in program.outputs:
         if value not in defined:
             raise ProgramError(f"an output of {value.spec} is defined by nothing in the program.")

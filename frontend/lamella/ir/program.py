@@ -338,6 +338,41 @@ class Equation:
         self.outputs = outputs
         self.where = where
 
+    @property
+    def bodies(self) -> dict[str, Program]:
+        """The programs that the attributes hold, each under the name the printer gives it."""
+        return bodies_of(self.attrs)
+
+
+def bodies_of(attrs: Mapping[str, Any]) -> dict[str, Program]:
+    """The programs among `attrs`: an attribute is one, or a tuple of them.
+
+    This and `with_bodies` are how everything that walks a program finds the programs within it.
+    """
+    found: dict[str, Program] = {}
+    for key, value in attrs.items():
+        if isinstance(value, Program):
+            found[key] = value
+        elif _holds_programs(value):
+            found.update((f"{key}[{i}]", program) for i, program in enumerate(value))
+    return found
+
+
+def with_bodies(attrs: Mapping[str, Any], change: Callable[[Program], Program]) -> dict[str, Any]:
+    """`attrs` with `change(program)` in the place of every program."""
+    return {
+        key: change(value)
+        if isinstance(value, Program)
+        else tuple(map(change, value))
+        if _holds_programs(value)
+        else value
+        for key, value in attrs.items()
+    }
+
+
+def _holds_programs(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and isinstance(value[0], Program)
+
 
 class Program:
     """A list of equations with named inputs and outputs; `print(program)` shows it.
@@ -400,14 +435,14 @@ def _lines(program: Program, indent: str = "", prefix: str = "%") -> Iterator[st
             yield f"{indent}  # {where}" if where else f"{indent}  #"
         operands = ", ".join(name(v) for v in equation.inputs)
         left = ", ".join(f"{name(v)}: {v.spec}" for v in equation.outputs)
-        attrs, bodies = [], []
-        for key, value in equation.attrs.items():
-            if isinstance(value, Program):
-                bodies.append((key, value))
-            else:
-                attrs.append(f"{key}={_attribute(value)}")
+        bodies = equation.bodies
+        attrs = [
+            f"{key}={_attribute(value)}"
+            for key, value in equation.attrs.items()
+            if not isinstance(value, Program) and not _holds_programs(value)
+        ]
         yield f"{indent}    {left} = {equation.op.name}({', '.join(([operands] if operands else []) + attrs)})"
-        for key, body in bodies:
+        for key, body in bodies.items():
             yield f"{indent}      {key}:"
             yield from _lines(body, indent + "        ", f"{name(equation.outputs[0])}.")
     results = ", ".join(

@@ -6,6 +6,8 @@ running trace; on arrays, NumPy's or a loaded backend's (tracers too), they comp
 
 from lamella.ops import primitives as primitives
 from lamella.ops.affine import affine_transform as affine_transform
+from lamella.ops.branches import cond as cond
+from lamella.ops.branches import switch as switch
 from lamella.ops.coerce import as_tensor as convert_to_tensor
 from lamella.ops.comparison import bitwise_and as bitwise_and
 from lamella.ops.comparison import bitwise_not as bitwise_not

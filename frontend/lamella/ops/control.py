@@ -76,6 +76,7 @@ def scan(
     xs: Any = None,
     length: int | None = None,
     reverse: bool = False,
+    unroll: int | bool = 1,
 ) -> tuple[Any, Any]:
     """Run `carry, y = f(carry, x)` over the leading axis of `xs` and stack the ys, as `jax.lax.scan`.
 
@@ -85,6 +86,8 @@ def scan(
         xs: stacked inputs (time first), nested likewise, or None.
         length: the number of steps, needed when `xs` is None.
         reverse: run from the last step to the first.
+        unroll: True writes every step into the program, without a loop; a number of steps is a hint that changes no
+            result, and no backend needs it.
 
     Returns:
         The last carry and the stacked ys.
@@ -112,9 +115,11 @@ def scan(
     ordered = Program(
         (*body.inputs[len(body.inputs) - n :], *body.inputs[: len(body.inputs) - n]), body.equations, body.outputs
     )
-    results = scan_.bind(
-        *consts, *first, *stacked, body=ordered, consts=n, carries=len(first), length=int(count), reverse=reverse
-    )
+    loop: dict[str, Any] = {"consts": n, "carries": len(first), "length": int(count), "reverse": reverse}
+    if unroll is True and scan_.definition is not None and count:
+        results = scan_.definition(*consts, *first, *stacked, body=ordered, **loop)
+    else:
+        results = scan_.bind(*consts, *first, *stacked, body=ordered, **loop)
     results = list(results) if isinstance(results, tuple) else [results]
     return unflatten(carry_tree, results[: len(first)]), unflatten(ys_tree, results[len(first) :])
 

@@ -10,6 +10,8 @@ from lamella.passes.simplify import common_subexpressions as common_subexpressio
 from lamella.passes.simplify import dead_code as dead_code
 from lamella.passes.simplify import fold_constants as fold_constants
 from lamella.passes.simplify import simplify as simplify
+from lamella.passes.switch_gradient import linearize_switch as _linearize_switch
 
-# the derivative of a loop needs the passes, which stand above the op
+# the derivatives of a loop and of branches need the passes, which stand above the ops
 _primitives.scan.def_linearize(_linearize_scan)
+_primitives.switch.def_linearize(_linearize_switch)

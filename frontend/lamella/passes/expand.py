@@ -8,7 +8,7 @@ from typing import Any
 from lamella.errors import BackendError
 from lamella.ir import interpret
 from lamella.ir.builder import Trace, at, bind
-from lamella.ir.program import Equation, Op, Program
+from lamella.ir.program import Equation, Op, Program, with_bodies
 
 
 def expand(program: Program, has: Callable[[Op], bool], backend: str = "the backend") -> Program:
@@ -17,14 +17,11 @@ def expand(program: Program, has: Callable[[Op], bool], backend: str = "the back
     Raises:
         BackendError: a mandatory op is missing; the message names it and the layer it came from.
     """
-    if all(has(e.op) and not _bodies(e) for e in program.equations):
+    if all(has(e.op) and not e.bodies for e in program.equations):
         return program
 
     def apply(equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
-        attrs = {
-            key: expand(value, has, backend) if isinstance(value, Program) else value
-            for key, value in equation.attrs.items()
-        }
+        attrs = with_bodies(equation.attrs, lambda body: expand(body, has, backend))
         with at(equation.where):
             if has(equation.op):
                 result = bind(equation.op, tuple(operands), attrs)
@@ -49,7 +46,3 @@ def expand(program: Program, has: Callable[[Op], bool], backend: str = "the back
     with Trace() as trace:
         outputs = interpret.run(program, [trace.input(v.spec) for v in program.inputs], apply)
         return trace.program(outputs, program.input_names, program.output_names)
-
-
-def _bodies(equation: Equation) -> bool:
-    return any(isinstance(a, Program) for a in equation.attrs.values())

@@ -36,7 +36,9 @@ def mixing_equation(program: Program) -> Equation | None:
             fixed = equation.attrs["consts"] + equation.attrs["carries"]
             if any(isinstance(v.spec.shape[0], Rows) for v in equation.inputs[fixed:]):
                 return equation
-            inner = mixing_equation(equation.attrs["body"])
+        # a body's inputs have the specs of the operands, which say which dimensions are rows
+        for body in equation.bodies.values():
+            inner = mixing_equation(body)
             if inner is not None:
                 return inner
     return None

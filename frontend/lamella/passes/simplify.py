@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamella.ir.builder import constant
-from lamella.ir.program import Equation, Program, Value
+from lamella.ir.program import Equation, Program, Value, with_bodies
 from lamella.ir.spec import numpy_dtype
 from lamella.passes.peephole import peephole
 
@@ -99,7 +99,8 @@ def fold_constants(program: Program) -> Program:
             and all(v in known for v in inputs)
             and all(v.spec.size <= _FOLD_LIMIT for v in (*inputs, *equation.outputs))
             and all(v.spec.dtype != "bfloat16" for v in (*inputs, *equation.outputs))
-            and op.name not in ("broadcast", "scan", "foreach", "random_bits")
+            and op.name not in ("broadcast", "random_bits")
+            and not equation.bodies
         )
         if foldable:
             with np.errstate(all="ignore"):
@@ -165,8 +166,8 @@ def simplify(program: Program) -> Program:
     used = {v for e in program.equations for v in e.inputs} | set(program.outputs)
     changed = False
     for equation in program.equations:
-        if any(isinstance(a, Program) for a in equation.attrs.values()):
-            attrs = {k: simplify(a) if isinstance(a, Program) else a for k, a in equation.attrs.items()}
+        if equation.bodies:
+            attrs = with_bodies(equation.attrs, simplify)
             equation = Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where)
             if equation.op.name == "scan":
                 equation, same = _pruned_scan(equation, used)

@@ -1,4 +1,4 @@
-"""Rows for the ops that hold a program: `scan` and `foreach`."""
+"""Rows for the ops that hold programs: `scan`, `foreach` and `switch`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from lamella import ops
 from lamella.ops import primitives as p
 from lamella.ops.tree import flatten
-from lamella.testing.records import Sample, bools, floats, ints, positive
+from lamella.testing.records import Operand, Sample, bools, floats, given, ints, positive
 
 
 def _flat(results: tuple[Any, Any]) -> tuple[Any, ...]:
@@ -133,6 +133,35 @@ def _integers(x0: Any, x1: Any) -> Any:
     return _flat_foreach(ops.foreach(lambda x: [x + 1, ops.cast(x, "bool")], [[x0, x1]]))
 
 
+def _branched(p: Any, x: Any, w: Any) -> Any:
+    return ops.cond(p, lambda: (ops.tanh(x * w), ops.sum(w)), lambda: (x - w, ops.sum(x) * 2.0))
+
+
+def _four_ways(i: Any, x: Any) -> Any:
+    # the last returns its operand, the first something that does not depend on it
+    branches = [lambda x: ops.ones_like(x), ops.sin, lambda x: x * x, lambda x: x]
+    return ops.switch(i, branches, x)
+
+
+def _counted_branches(i: Any, n: Any) -> Any:
+    return ops.switch(i, [lambda n: (n + 1, n > 0), lambda n: (n * 2, n < 0)], n)
+
+
+def _branches_in_a_loop(xs: Any, h: Any, w: Any) -> Any:
+    def step(h: Any, x: Any) -> Any:
+        h = ops.cond(ops.sum(x) > 0, lambda: ops.tanh(h * w + x), lambda: ops.sin(h) - x)
+        return h, h * x
+
+    return _flat(ops.scan(step, h, xs))
+
+
+def _loop_in_a_branch(p: Any, x: Any, w: Any) -> Any:
+    def loop() -> Any:
+        return ops.scan(lambda h, _: (ops.tanh(h @ w), None), x, length=3)[0]
+
+    return ops.cond(p, loop, lambda: ops.cond(ops.logical_not(p), lambda: x * 3.0, loop))
+
+
 _SHAPES = ((2, 3), (), (4,))
 
 ROWS = [
@@ -173,4 +202,18 @@ ROWS = [
         wrt=(0, 1, 2),
     ),
     Sample(p.foreach, (ints(3), ints(2, 2)), {}, "integers", _integers),
+    *[
+        Sample(p.switch, (Operand((), given(taken), "bool"), *operands), {}, f"{reason}, {taken}", build)
+        for taken in (True, False)
+        for operands, reason, build in (
+            ((floats(2, 3), floats(2, 3)), "two results", _branched),
+            ((floats(2, 2), floats(2, 2)), "a loop in a branch", _loop_in_a_branch),
+        )
+    ],
+    *[
+        Sample(p.switch, (Operand((), given(i), "int32"), floats(3)), {}, f"index {i} of four", _four_ways)
+        for i in (-2, 0, 1, 2, 3, 9)
+    ],
+    Sample(p.switch, (ints(low=1, high=2), ints(2, 2)), {}, "integers and bool", _counted_branches),
+    Sample(p.switch, (floats(4, 2), floats(2), floats(2)), {}, "in a loop", _branches_in_a_loop),
 ]
