@@ -19,6 +19,7 @@ from jax import lax
 from lamella.ir import interpret
 from lamella.ir.program import Equation, Op, Program
 from lamella.ops import primitives as p
+from lamella.ops.ordering import lowest
 from lamella_jax import elementwise as e
 from lamella_jax import random_bits as r
 from lamella_jax import windows as w
@@ -127,6 +128,15 @@ def take(x: Array, indices: Array, *, axis: int) -> Array:
 
 def scatter_add(updates: Array, indices: Array, *, axis: int, size: int) -> Array:
     """Zeros to which each update is added at its index: the transpose of take"""
+    return _scattered(lax.scatter_add, 0, updates, indices, axis, size)
+
+
+def scatter_max(updates: Array, indices: Array, *, axis: int, size: int) -> Array:
+    """The maxima of the updates at each index"""
+    return _scattered(lax.scatter_max, lowest(updates.dtype.name), updates, indices, axis, size)
+
+
+def _scattered(scatter: Callable[..., Array], fill: Any, updates: Array, indices: Array, axis: int, size: int) -> Array:
     n, rank = indices.ndim, updates.ndim
     shape = (*updates.shape[:axis], int(size), *updates.shape[axis + n :])
     numbers = lax.ScatterDimensionNumbers(
@@ -134,13 +144,26 @@ def scatter_add(updates: Array, indices: Array, *, axis: int, size: int) -> Arra
         inserted_window_dims=(axis,),
         scatter_dims_to_operand_dims=(axis,),
     )
-    return lax.scatter_add(
-        lax.full(shape, 0, updates.dtype),
+    return scatter(
+        lax.full(shape, fill, updates.dtype),
         lax.expand_dims(_clamped(indices, int(size)), (n,)),
         updates,
         numbers,
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
     )
+
+
+def argsort(x: Array, *, axis: int) -> Array:
+    """The int32 positions that put x in ascending order, equal entries in their own"""
+    positions = lax.broadcasted_iota(np.int32, x.shape, axis)
+    return lax.sort((lax.stop_gradient(x), positions), dimension=axis, is_stable=True, num_keys=1)[1]
+
+
+def cumsum(x: Array, *, axis: int) -> Array:
+    """The running sums; 16-bit floats are added up in float32 and rounded once each"""
+    if x.dtype.itemsize == 2 and e.is_float(x):
+        return lax.convert_element_type(lax.cumsum(lax.convert_element_type(x, np.float32), axis), x.dtype)
+    return lax.cumsum(x, axis)
 
 
 # ---- softmax ----------------------------------------------------------------------------------------------------------
@@ -222,6 +245,21 @@ def switch(index: Array, *operands: Array, branches: Sequence[Program]) -> tuple
     return tuple(lax.switch(index, functions, *operands))
 
 
+def custom_gradient(*operands: Array, body: Program, gradient: Program) -> tuple[Array, ...]:
+    """The body, with the other program for its derivative in reverse mode"""
+
+    @jax.custom_vjp
+    def value(*arrays: Array) -> tuple[Array, ...]:
+        return tuple(map(jnp.asarray, run(body, arrays)))
+
+    def backward(arrays: Sequence[Array], gs: Sequence[Array]) -> tuple[Any, ...]:
+        found = run(gradient, [*arrays, *gs])
+        return (*found, *[None] * (len(arrays) - len(found)))
+
+    value.defvjp(lambda *arrays: (value(*arrays), arrays), backward)
+    return value(*operands)
+
+
 def _elementwise(body: Program, arguments: Sequence[Array]) -> list[Array]:
     """A program of scalars on tensors of one shape and scalars, which are spread where they meet a tensor."""
     full = max((np.shape(x) for x in arguments), key=len)
@@ -257,6 +295,16 @@ LOWERINGS: dict[Op, Callable[..., Any]] = {
     p.sqrt: lax.sqrt,
     p.tanh: lax.tanh,
     p.sin: lax.sin,
+    p.tan: lax.tan,
+    p.sinh: lax.sinh,
+    p.cosh: lax.cosh,
+    p.arcsin: lax.asin,
+    p.arccos: lax.acos,
+    p.arctan: lax.atan,
+    p.arctan2: lax.atan2,
+    p.arcsinh: lax.asinh,
+    p.arccosh: lax.acosh,
+    p.arctanh: lax.atanh,
     p.cos: lax.cos,
     p.abs: e.absolute,
     p.sign: lax.sign,
@@ -271,6 +319,8 @@ LOWERINGS: dict[Op, Callable[..., Any]] = {
     p.sigmoid: e.sigmoid,
     p.softplus: e.softplus,
     p.erf: lax.erf,
+    p.erfc: lax.erfc,
+    p.erfinv: lax.erf_inv,
     # comparisons and bits
     p.equal: lax.eq,
     p.less: lax.lt,
@@ -303,6 +353,9 @@ LOWERINGS: dict[Op, Callable[..., Any]] = {
     # indexing and random bits
     p.take: take,
     p.scatter_add: scatter_add,
+    p.scatter_max: scatter_max,
+    p.argsort: argsort,
+    p.cumsum: cumsum,
     p.random_bits: r.random_bits,
     p.fold_in: r.fold_in,
     # windows
@@ -317,6 +370,7 @@ LOWERINGS: dict[Op, Callable[..., Any]] = {
     p.scan: scan,
     p.foreach: foreach,
     p.switch: switch,
+    p.custom_gradient: custom_gradient,
 }
 """What computes each op: `(*operands, **attributes) -> array`, or a tuple of them for an op with several outputs."""
 

@@ -47,6 +47,27 @@ def scatter_add(
         out: a contiguous array to write into.
         scratch: unused; every kernel with temporaries takes one.
     """
+    return _scattered(np.add, 0, updates, indices, axis, size, out)
+
+
+def scatter_max(
+    updates: Array,
+    indices: Array,
+    *,
+    axis: int,
+    size: int,
+    out: Array | None = None,
+    scratch: Scratch | None = None,
+) -> Array:
+    """The maxima of the updates at each of `size` indices; arguments as for `scatter_add`."""
+    kind = updates.dtype.kind
+    least = -np.inf if kind == "f" else False if kind == "b" else np.iinfo(updates.dtype).min
+    return _scattered(np.maximum, least, updates, indices, axis, size, out)
+
+
+def _scattered(
+    ufunc: np.ufunc, fill: Any, updates: Array, indices: Array, axis: int, size: int, out: Array | None
+) -> Array:
     before, after = updates.shape[:axis], updates.shape[axis + indices.ndim :]
     if out is None:
         out = np.empty((*before, size, *after), updates.dtype)
@@ -55,11 +76,27 @@ def scatter_add(
     places = _moved_inside(indices.reshape(-1), size)
     target = out.reshape(len(rows), size, width)
     if not rows.size:
-        target.fill(0)
+        target.fill(fill)
         return out
     order = np.argsort(places, kind="stable")
     ordered = places[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    target.fill(0)
-    target[:, ordered[starts]] = np.add.reduceat(rows[:, order], starts, axis=1, dtype=target.dtype)
+    target.fill(fill)
+    target[:, ordered[starts]] = ufunc.reduceat(rows[:, order], starts, axis=1, dtype=target.dtype)
+    return out
+
+
+def argsort(x: Array, *, axis: int) -> Array:
+    """The int32 positions that put x in ascending order along `axis`; equal entries keep theirs, NaN comes last."""
+    return np.argsort(x, axis, kind="stable").astype(np.int32)
+
+
+def cumsum(x: Array, *, axis: int, out: Array | None = None) -> Array:
+    """The running sums along `axis`, in x's dtype; 16-bit floats are added up in float32 and rounded once each."""
+    if x.dtype != np.float16:
+        return np.cumsum(x, axis, x.dtype, out)
+    total = np.cumsum(x, axis, np.float32).astype(x.dtype)
+    if out is None:
+        return total
+    out[...] = total
     return out

@@ -56,7 +56,7 @@ class MaxNorm(Constraint):
 
     def __call__(self, w: Any) -> Any:
         """The weight with its long vectors shortened."""
-        norms = ops.norm(w, self.axis, keepdims=True)
+        norms = ops.norm(w, axis=self.axis, keepdims=True)
         return _rescaled(w, norms, ops.clip(norms, 0.0, float(self.max_value)))
 
     def get_config(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class UnitNorm(Constraint):
 
     def __call__(self, w: Any) -> Any:
         """The weight divided by its norms."""
-        return ops.divide(w, ops.add(ops.norm(w, self.axis, keepdims=True), settings.epsilon()))
+        return ops.divide(w, ops.add(ops.norm(w, axis=self.axis, keepdims=True), settings.epsilon()))
 
     def get_config(self) -> dict[str, Any]:
         """The axis."""
@@ -112,7 +112,7 @@ class MinMaxNorm(Constraint):
 
     def __call__(self, w: Any) -> Any:
         """The weight with its vectors lengthened or shortened."""
-        norms = ops.norm(w, self.axis, keepdims=True)
+        norms = ops.norm(w, axis=self.axis, keepdims=True)
         clipped = ops.clip(norms, float(self.min_value), float(self.max_value))
         desired = ops.add(ops.multiply(clipped, float(self.rate)), ops.multiply(norms, 1.0 - self.rate))
         return _rescaled(w, norms, desired)

@@ -72,6 +72,12 @@ class Op:
         self.linearize = rule
         return rule
 
+    @property
+    def operand_names(self) -> tuple[str, ...]:
+        """The names of the operands; none for an op that takes any number of them."""
+        code = self.shape.__code__
+        return code.co_varnames[: code.co_argcount]
+
     def result_specs(self, specs: Sequence[Spec], attrs: Mapping[str, Any]) -> tuple[Spec, ...]:
         """The specs of the outputs for operands of `specs`, always as a tuple."""
         result = self.shape(*specs, **attrs)
@@ -86,7 +92,17 @@ class Op:
         return _bind(self, operands, attrs)
 
     def __call__(self, *operands: Any, **attrs: Any) -> Any:
-        """Apply the op after promoting and broadcasting its operands as `keras.ops` does."""
+        """Apply the op after promoting and broadcasting its operands as `keras.ops` does.
+
+        Operands may be given by the names of the shape rule's parameters.
+        """
+        if attrs:
+            rest = self.operand_names[len(operands) :]
+            named = [attrs.pop(name) for name in rest if name in attrs]
+            if named and len(named) < len(rest):
+                missing = ", ".join(self.operand_names)
+                raise TypeError(f"{self.name} takes the operands {missing}; got {len(operands) + len(named)} of them.")
+            operands = (*operands, *named)
         if self.prepare is not None:
             operands = tuple(self.prepare(*operands))
         return _bind(self, operands, attrs)

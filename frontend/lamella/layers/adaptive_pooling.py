@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from lamella import ops
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import integers, layout
 from lamella.layers.convolution import channels_first_to_last, channels_last_to_first
 from lamella.layers.pooling import check_rank
-
-
-def adaptive_windows(size: int, count: int) -> list[tuple[int, int]]:
-    """The (start, stop) of `count` windows over `size` cells: floor(i * size / count) to ceil((i + 1) * size / count)."""
-    return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+from lamella.ops.spatial import adaptive_maximum, adaptive_mean, adaptive_windows
 
 
 class AdaptivePooling(Layer):
@@ -59,27 +52,16 @@ class AdaptiveAveragePooling(AdaptivePooling):
     """The mean of each window."""
 
     def reduce(self, x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
-        """A product with a constant matrix that holds 1 / length in the cells of each window."""
-        matrix = np.zeros((int(x.shape[axis]), len(windows)))
-        for i, (start, stop) in enumerate(windows):
-            matrix[start:stop, i] = 1.0 / (stop - start)
-        mixed = ops.tensordot(x, ops.cast(matrix, x.dtype), ((axis,), (0,)))
-        return ops.moveaxis(mixed, -1, axis)
+        """The mean of each window along `axis`."""
+        return adaptive_mean(x, axis, windows)
 
 
 class AdaptiveMaxPooling(AdaptivePooling):
     """The maximum of each window; the first maximum receives the whole gradient."""
 
     def reduce(self, x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
-        """The maxima of all windows of each length that occurs, and of those the ones asked for."""
-        pooled, place, offset = [], {}, 0
-        for length in sorted({stop - start for start, stop in windows}):
-            window = tuple(length if i == axis else 1 for i in range(1, self.spatial + 1))
-            pooled.append(ops.max_pool(x, window=window, strides=(1,) * self.spatial, padding=((0, 0),) * self.spatial))
-            place[length] = offset
-            offset += int(pooled[-1].shape[axis])
-        chosen = np.array([place[stop - start] + start for start, stop in windows], np.int32)
-        return ops.take(ops.concatenate(pooled, axis), chosen, axis)
+        """The maximum of each window along `axis`."""
+        return adaptive_maximum(x, axis, windows)
 
 
 class AdaptiveAveragePooling1D(AdaptiveAveragePooling):

@@ -11,8 +11,8 @@ from lamella.ir.spec import Shape, Spec
 from lamella.layers.cell_base import KernelCell, along
 from lamella.layers.cells import forget_bias
 from lamella.layers.checks import choice, fraction, integers, layout, positive_integer
-from lamella.layers.convolution import window_padding
 from lamella.layers.rnn import RNN
+from lamella.ops.spatial import window_padding
 
 
 class ConvLSTMCell(KernelCell):

@@ -10,6 +10,7 @@ from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
+from lamella.ops.spatial import window_padding
 
 
 def channels_first_to_last(x: Any) -> Any:
@@ -148,17 +149,6 @@ class Conv(Layer):
         if self.use_bias:
             y = ops.add(y, self.bias)
         return self.activation(channels_last_to_first(y) if first else y)
-
-
-def window_padding(
-    padding: str, size: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
-) -> tuple[tuple[int, int], ...]:
-    """The (low, high) padding of each spatial dimension for a word."""
-    if padding == "valid":
-        return ((0, 0),) * len(window)
-    if padding == "causal":
-        return tuple(((w - 1) * d, 0) for w, d in zip(window, dilation, strict=True))
-    return tuple(ops.same_padding(int(s), w, t, d) for s, w, t, d in zip(size, window, strides, dilation, strict=True))
 
 
 class Conv2D(Conv):

@@ -76,4 +76,5 @@ class Embedding(Layer):
 
     def call(self, inputs: Any) -> Any:
         """The vectors of the inputs."""
-        return ops.take(self.embeddings, inputs, axis=0)
+        # the strict op: here a negative index is outside, not counted from the end
+        return ops.primitives.take.bind(ops.convert_to_tensor(self.embeddings), inputs, axis=0)

@@ -10,7 +10,8 @@ from lamella.errors import ShapeError
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout
-from lamella.layers.convolution import channels_first_to_last, channels_last_to_first, window_padding
+from lamella.layers.convolution import channels_first_to_last, channels_last_to_first
+from lamella.ops.spatial import window_padding
 
 
 class Pooling(Layer):
@@ -71,7 +72,7 @@ class MaxPooling(Pooling):
 
     def pool(self, x: Any, **window: Any) -> Any:
         """The maximum of each window."""
-        return ops.max_pool(x, **window)
+        return ops.primitives.max_pool.bind(x, **window)
 
 
 class AveragePooling(Pooling):
@@ -89,7 +90,7 @@ class AveragePooling(Pooling):
 
     def pool(self, x: Any, **window: Any) -> Any:
         """The mean of each window."""
-        return ops.average_pool(x, **window)
+        return ops.primitives.average_pool.bind(x, **window)
 
 
 class MaxPooling1D(MaxPooling):

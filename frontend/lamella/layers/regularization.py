@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella import ops, regularizers
-from lamella.activations import SELU_ALPHA, SELU_SCALE
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import fraction, layout, number
 from lamella.layers.core import Dropout
 from lamella.layers.pooling import check_rank
+from lamella.ops.activation import SELU_ALPHA, SELU_SCALE
 
 
 class SpatialDropout(Dropout):

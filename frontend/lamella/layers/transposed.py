@@ -11,31 +11,7 @@ from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
 from lamella.layers.convolution import channels_first_to_last, channels_last_to_first, channels_of
-
-
-def output_padding_of(
-    padding: str, window: int, stride: int, dilation: int, output_padding: int | None
-) -> tuple[int, int]:
-    """How far the window reaches over the two ends of the spread-out input, as Keras on JAX counts it.
-
-    Args:
-        padding: "valid" or "same".
-        window: the taps of the kernel along the dimension.
-        stride: the distance of two inputs in the output.
-        dilation: the distance of two taps.
-        output_padding: cells added on the high side; None for as many as make `size * stride` outputs ("same") or let
-            every tap of the last input land ("valid").
-
-    Returns:
-        (low, high): the output has `(size - 1) * stride + 1 + low + high - (window - 1) * dilation` cells.
-    """
-    reach = (window - 1) * dilation
-    if padding == "valid":
-        extra = max(stride - reach - 1, 0) if output_padding is None else output_padding
-        return reach, reach + extra
-    total = stride + reach - 1 if output_padding is None else reach + (reach + 1) % 2 - 1 + output_padding
-    low = min((total + 1) // 2, reach)
-    return low, total - low
+from lamella.ops.spatial import transposed_convolution
 
 
 class ConvTranspose(Layer):
@@ -145,22 +121,7 @@ class ConvTranspose(Layer):
         first = self.data_format == "channels_first"
         x = channels_first_to_last(inputs) if first else inputs
         extra = self.output_padding or (None,) * self.spatial
-        size, padding = [], []
-        for d, w, s, t, o in zip(x.shape[1:-1], self.kernel_size, self.strides, self.dilation_rate, extra, strict=True):
-            low, high = output_padding_of(self.padding, w, s, t, o)
-            reach = (w - 1) * t
-            size.append((int(d) - 1) * s + 1 + low + high - reach)
-            # the padding of the convolution of this size whose output is x
-            padding.append((reach - low, max(0, reach - high)))
-        y = ops.convolve_input_gradient(
-            x,
-            self.kernel,
-            size=tuple(size),
-            strides=self.strides,
-            padding=tuple(padding),
-            dilation=self.dilation_rate,
-            groups=1,
-        )
+        y = transposed_convolution(x, self.kernel, self.strides, self.padding, extra, self.dilation_rate)
         if self.use_bias:
             y = ops.add(y, self.bias)
         return self.activation(channels_last_to_first(y) if first else y)

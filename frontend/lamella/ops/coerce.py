@@ -148,7 +148,7 @@ def broadcast_shape(*shapes: Shape) -> Shape:
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     """`x` stretched to `shape` by NumPy's rule: one `broadcast` equation, with a `reshape` where a 1 is stretched."""
-    from lamella.ops.shape import broadcast, reshape
+    from lamella.ops.shapes import broadcast, reshape
 
     x = as_tensor(x)
     shape = tuple(shape)

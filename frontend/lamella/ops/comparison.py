@@ -29,21 +29,21 @@ def _bits(x: Spec, y: Spec) -> Spec:
 
 
 @op(mandatory=True, prepare=promoted, differentiable=False)
-def equal(x: Spec, y: Spec) -> Spec:
-    """x == y"""
-    return _compared(x, y)
+def equal(x1: Spec, x2: Spec) -> Spec:
+    """x1 == x2"""
+    return _compared(x1, x2)
 
 
 @op(mandatory=True, prepare=promoted, differentiable=False)
-def less(x: Spec, y: Spec) -> Spec:
-    """x < y"""
-    return _compared(x, y)
+def less(x1: Spec, x2: Spec) -> Spec:
+    """x1 < x2"""
+    return _compared(x1, x2)
 
 
 @op(mandatory=True, prepare=promoted, differentiable=False)
-def less_equal(x: Spec, y: Spec) -> Spec:
-    """x <= y"""
-    return _compared(x, y)
+def less_equal(x1: Spec, x2: Spec) -> Spec:
+    """x1 <= x2"""
+    return _compared(x1, x2)
 
 
 @op(mandatory=True, prepare=promoted, differentiable=False)
@@ -98,9 +98,15 @@ def _(g: Any, y: Any, condition: Any, a: Any, b: Any) -> Any:
     return None, select.bind(condition, g, zero), select.bind(condition, zero, g)
 
 
-def where(condition: Any, x: Any, y: Any) -> Any:
-    """`x` where the condition holds, else `y`; the three broadcast, x and y are promoted."""
-    items = [operand(x), operand(y)]
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+    """`x1` where the condition holds, else `x2`; the three broadcast, x1 and x2 are promoted.
+
+    Raises:
+        ShapeError: `where(condition)` alone: how many positions it has is not known when a program is built.
+    """
+    if x1 is None or x2 is None:
+        raise ShapeError("where needs both x1 and x2: the positions where a condition holds are not known beforehand.")
+    items = [operand(x1), operand(x2)]
     dtype = common_dtype(*items)
     condition = logical(condition)
     return select.bind(*stretched(condition, *[as_tensor(i, dtype) for i in items]))
@@ -111,34 +117,34 @@ def logical(x: Any) -> Any:
     return as_tensor(x, "bool")
 
 
-def not_equal(x: Any, y: Any) -> Any:
-    """x != y"""
-    return bitwise_not(equal(x, y))
+def not_equal(x1: Any, x2: Any) -> Any:
+    """x1 != x2"""
+    return bitwise_not(equal(x1, x2))
 
 
-def greater(x: Any, y: Any) -> Any:
-    """x > y"""
-    return less(y, x)
+def greater(x1: Any, x2: Any) -> Any:
+    """x1 > x2"""
+    return less(x2, x1)
 
 
-def greater_equal(x: Any, y: Any) -> Any:
-    """x >= y"""
-    return less_equal(y, x)
+def greater_equal(x1: Any, x2: Any) -> Any:
+    """x1 >= x2"""
+    return less_equal(x2, x1)
 
 
-def logical_and(x: Any, y: Any) -> Any:
+def logical_and(x1: Any, x2: Any) -> Any:
     """Both hold"""
-    return bitwise_and(logical(x), logical(y))
+    return bitwise_and(logical(x1), logical(x2))
 
 
-def logical_or(x: Any, y: Any) -> Any:
+def logical_or(x1: Any, x2: Any) -> Any:
     """One holds, or both"""
-    return bitwise_or(logical(x), logical(y))
+    return bitwise_or(logical(x1), logical(x2))
 
 
-def logical_xor(x: Any, y: Any) -> Any:
+def logical_xor(x1: Any, x2: Any) -> Any:
     """Exactly one holds"""
-    return bitwise_xor(logical(x), logical(y))
+    return bitwise_xor(logical(x1), logical(x2))
 
 
 def logical_not(x: Any) -> Any:

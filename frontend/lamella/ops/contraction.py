@@ -11,7 +11,7 @@ from lamella.ir.program import op
 from lamella.ir.spec import Spec, spec_of
 from lamella.ops.coerce import as_tensor, broadcast_shape, broadcast_to, common_dtype, normalize_axis
 from lamella.ops.reduction import reduce_sum
-from lamella.ops.shape import reshape, transpose
+from lamella.ops.shapes import reshape, transpose
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
 

@@ -12,7 +12,7 @@ from lamella.ir.builder import Trace, as_value, at, bind
 from lamella.ir.program import Program, op
 from lamella.ir.spec import Spec, spec_of
 from lamella.ops.coerce import as_tensor
-from lamella.ops.shape import concatenate_, reshape_, slice_
+from lamella.ops.shapes import concatenate_, reshape_, slice_
 from lamella.ops.tree import flatten, unflatten
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_float, spec_of
-from lamella.ops.coerce import as_tensor, dtype_argument, floating, floating_pair, full_of, promoted, same
+from lamella.ops.coerce import as_tensor, broadcast_to, dtype_argument, floating, floating_pair, full_of, promoted, same
 
 
 def _equal_specs(x: Spec, y: Spec) -> Spec:
@@ -40,9 +40,9 @@ def _like(x: Any, value: float) -> Any:
 
 
 @op(mandatory=True, prepare=promoted)
-def add(x: Spec, y: Spec) -> Spec:
-    """x + y"""
-    return _number(_equal_specs(x, y))
+def add(x1: Spec, x2: Spec) -> Spec:
+    """x1 + x2"""
+    return _number(_equal_specs(x1, x2))
 
 
 @add.def_vjp
@@ -51,9 +51,9 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 @op(mandatory=True, prepare=promoted)
-def subtract(x: Spec, y: Spec) -> Spec:
-    """x - y"""
-    return _number(_equal_specs(x, y))
+def subtract(x1: Spec, x2: Spec) -> Spec:
+    """x1 - x2"""
+    return _number(_equal_specs(x1, x2))
 
 
 @subtract.def_vjp
@@ -62,9 +62,9 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 @op(mandatory=True, prepare=promoted)
-def multiply(x: Spec, y: Spec) -> Spec:
-    """x * y"""
-    return _number(_equal_specs(x, y))
+def multiply(x1: Spec, x2: Spec) -> Spec:
+    """x1 * x2"""
+    return _number(_equal_specs(x1, x2))
 
 
 @multiply.def_vjp
@@ -73,9 +73,9 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 @op(mandatory=True, prepare=floating_pair)
-def divide(x: Spec, y: Spec) -> Spec:
-    """x / y, of floats"""
-    return _float(_equal_specs(x, y))
+def divide(x1: Spec, x2: Spec) -> Spec:
+    """x1 / x2, of floats"""
+    return _float(_equal_specs(x1, x2))
 
 
 @divide.def_vjp
@@ -85,9 +85,9 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 @op(mandatory=True, prepare=promoted)
-def remainder(x: Spec, y: Spec) -> Spec:
-    """x modulo y, with the sign of y (Python's rule)"""
-    return _number(_equal_specs(x, y))
+def remainder(x1: Spec, x2: Spec) -> Spec:
+    """x1 modulo x2, with the sign of x2 (Python's rule)"""
+    return _number(_equal_specs(x1, x2))
 
 
 @remainder.def_vjp
@@ -96,9 +96,9 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 @op(prepare=promoted)
-def floor_divide(x: Spec, y: Spec) -> Spec:
-    """floor(x / y); exact for integers"""
-    return _number(_equal_specs(x, y))
+def floor_divide(x1: Spec, x2: Spec) -> Spec:
+    """floor(x1 / x2); exact for integers"""
+    return _number(_equal_specs(x1, x2))
 
 
 @floor_divide.define
@@ -114,9 +114,9 @@ floor_divide.differentiable = False
 
 
 @op(mandatory=True, prepare=floating_pair)
-def power(x: Spec, y: Spec) -> Spec:
-    """x ** y, of floats"""
-    return _float(_equal_specs(x, y))
+def power(x1: Spec, x2: Spec) -> Spec:
+    """x1 ** x2, of floats"""
+    return _float(_equal_specs(x1, x2))
 
 
 @power.def_vjp
@@ -132,9 +132,9 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 @op(mandatory=True, prepare=promoted)
-def maximum(x: Spec, y: Spec) -> Spec:
-    """max(x, y); the gradient is shared equally where they tie; a NaN operand gives NaN"""
-    return _equal_specs(x, y)
+def maximum(x1: Spec, x2: Spec) -> Spec:
+    """max(x1, x2); the gradient is shared equally where they tie; a NaN operand gives NaN"""
+    return _equal_specs(x1, x2)
 
 
 @maximum.def_vjp
@@ -143,9 +143,9 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 @op(mandatory=True, prepare=promoted)
-def minimum(x: Spec, y: Spec) -> Spec:
-    """min(x, y); the gradient is shared equally where they tie; a NaN operand gives NaN"""
-    return _equal_specs(x, y)
+def minimum(x1: Spec, x2: Spec) -> Spec:
+    """min(x1, x2); the gradient is shared equally where they tie; a NaN operand gives NaN"""
+    return _equal_specs(x1, x2)
 
 
 @minimum.def_vjp
@@ -472,10 +472,13 @@ def ones_like(x: Any, dtype: Any = None) -> Any:
     return full_like(x, 1, dtype)
 
 
-def full_like(x: Any, value: Any, dtype: Any = None) -> Any:
-    """`value` everywhere, of the shape of `x`."""
+def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """`fill_value` everywhere, a number or something that broadcasts, of the shape of `x`."""
     spec = spec_of(as_tensor(x))
-    return full_of(Spec(spec.shape, dtype_argument(dtype, spec.dtype)), value)
+    kind = dtype_argument(dtype, spec.dtype)
+    if isinstance(fill_value, bool | int | float | np.generic):
+        return full_of(Spec(spec.shape, kind), fill_value)
+    return broadcast_to(as_tensor(fill_value, kind), spec.shape)
 
 
 def isfinite(x: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_integer, spec_of
@@ -47,21 +49,40 @@ def _(g: Any, y: Any, updates: Any, indices: Any, *, axis: int, size: int) -> An
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """Entries of `x` at `indices` along `axis` (None: of the flattened operand)."""
-    from lamella.ops.shape import reshape
+    """Entries of `x` at `indices` along `axis` (None: of the flattened operand).
+
+    A negative index counts from the end; one outside is moved to the nearest end, on every backend.
+    """
+    from lamella.ops.shapes import reshape
 
     x, indices = as_tensor(x), as_tensor(indices)
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
-    return take_.bind(x, indices, axis=normalize_axis(axis, spec_of(x).ndim))
+    axis = normalize_axis(axis, spec_of(x).ndim)
+    return take_.bind(x, from_the_end(indices, int(spec_of(x).shape[axis])), axis=axis)
 
 
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
+def from_the_end(indices: Any, size: int) -> Any:
+    """`indices` with `size` added to negative ones."""
+    from lamella.ops.comparison import less, where
+    from lamella.ops.elementwise import add
+
+    _indices(spec_of(indices))
+    if isinstance(indices, np.ndarray):  # known now
+        return np.where(indices < 0, indices + size, indices).astype(indices.dtype) if (indices < 0).any() else indices
+    if spec_of(indices).dtype.startswith("uint"):
+        return indices
+    return where(less(indices, 0), add(indices, size), indices)
+
+
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
     """1 at the position that `x` names along a new `axis`, 0 elsewhere; an index outside gives zeros only."""
+    if sparse:
+        raise ValueError("one_hot(sparse=True): lamella has no sparse tensors.")
     from lamella.ir import settings
     from lamella.ops.comparison import equal
     from lamella.ops.elementwise import cast
-    from lamella.ops.shape import expand_dims, iota
+    from lamella.ops.shapes import expand_dims, iota
 
     x = as_tensor(x)
     _indices(spec_of(x))
@@ -72,21 +93,23 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
     return cast(equal(expand_dims(x, place), classes), dtype_argument(dtype, settings.floatx()))
 
 
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
-    """For every position the entry of `x` that `indices` (of the same rank) names along `axis`."""
-    from lamella.ops.comparison import where
-    from lamella.ops.reduction import sum as sum_
-    from lamella.ops.shape import expand_dims
+def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
+    """For every position the entry of `x` that `indices` (of the same rank) names along `axis` (None: both flattened).
+
+    The other dimensions broadcast. A negative index counts from the end; one outside is moved to the nearest end.
+    """
+    from lamella.ops.coerce import broadcast_shape, broadcast_to
+    from lamella.ops.ordering import take_along_axis_
+    from lamella.ops.shapes import reshape
 
     x, indices = as_tensor(x), as_tensor(indices)
-    axis = normalize_axis(axis, spec_of(x).ndim)
-    hit = one_hot(indices, int(spec_of(x).shape[axis]), axis=axis + 1, dtype="bool")
-    shape = spec_of(x).shape
-    return sum_(where(hit, expand_dims(x, axis), full_zero(x)), axis + 1) if shape else x
-
-
-def full_zero(x: Any) -> Any:
-    """A zero of the dtype of `x`."""
-    from lamella.ops.coerce import full_of
-
-    return full_of(Spec((), spec_of(x).dtype), 0)
+    if axis is None:
+        x, indices, axis = reshape(x, (-1,)), reshape(indices, (-1,)), 0
+    have, given = spec_of(x).shape, spec_of(indices).shape
+    if len(have) != len(given):
+        raise ShapeError(f"take_along_axis needs indices with the {len(have)} dimensions of x, got {spec_of(indices)}.")
+    axis = normalize_axis(axis, len(have))
+    wide = broadcast_shape((*have[:axis], *have[axis + 1 :]), (*given[:axis], *given[axis + 1 :]))
+    x = broadcast_to(x, (*wide[:axis], have[axis], *wide[axis:]))
+    indices = broadcast_to(from_the_end(indices, int(have[axis])), (*wide[:axis], given[axis], *wide[axis:]))
+    return take_along_axis_.bind(x, indices, axis=axis)

@@ -14,7 +14,7 @@ from lamella.ops.branches import cond
 from lamella.ops.coerce import as_tensor, normalize_axis
 from lamella.ops.comparison import logical, logical_and
 from lamella.ops.control import scan
-from lamella.ops.shape import arange, concatenate, expand_dims, flip, getitem, reshape
+from lamella.ops.shapes import arange, concatenate, expand_dims, flip, getitem, reshape
 from lamella.ops.tree import flatten, unflatten
 
 

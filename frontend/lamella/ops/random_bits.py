@@ -14,7 +14,7 @@ from lamella.ir.spec import Spec, size_of, spec_of
 from lamella.ops.coerce import full_of
 from lamella.ops.comparison import bitwise_and, bitwise_or, bitwise_xor, left_shift, right_shift
 from lamella.ops.elementwise import add, convert
-from lamella.ops.shape import broadcast, concatenate_, iota, reshape_, slice_
+from lamella.ops.shapes import broadcast, concatenate_, iota, reshape_, slice_
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA

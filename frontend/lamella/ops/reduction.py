@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import builtins
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir.program import op
-from lamella.ir.spec import Spec, size_of, spec_of
+from lamella.ir.spec import Spec, is_integer, size_of, spec_of
 from lamella.ops.coerce import as_tensor, floating, full_of, normalize_axes, normalize_axis
-from lamella.ops.comparison import equal, select
-from lamella.ops.elementwise import add, cast, divide, exp, log, multiply, negative, sqrt, square, subtract
-from lamella.ops.shape import broadcast, reshape
+from lamella.ops.comparison import bitwise_not, equal, select
+from lamella.ops.elementwise import (
+    abs_,
+    add,
+    cast,
+    divide,
+    exp,
+    log,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    power,
+    sqrt,
+    square,
+    subtract,
+)
+from lamella.ops.shapes import broadcast, reshape
 
 Axis = int | Sequence[int] | None
 
@@ -100,18 +116,24 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _keep(reduce_sum.bind(x, axes=axes), x, axes, keepdims)
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The maximum over `axis` (None: all)."""
-    x = as_tensor(x)
-    axes = normalize_axes(axis, spec_of(x).ndim)
-    return _keep(reduce_max.bind(x, axes=axes), x, axes, keepdims)
+def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """The maximum over `axis` (None: all), and of `initial`."""
+    return _extreme(reduce_max, maximum, x, axis, keepdims, initial)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The minimum over `axis` (None: all)."""
+def _extreme(reduce: Any, combine: Any, x: Any, axis: Axis, keepdims: bool, initial: Any) -> Any:
     x = as_tensor(x)
     axes = normalize_axes(axis, spec_of(x).ndim)
-    return _keep(reduce_min.bind(x, axes=axes), x, axes, keepdims)
+    if initial is not None and not x.size:
+        kept = _reduced(spec_of(x), axes)
+        return _keep(full_of(kept, initial), x, axes, keepdims)
+    y = _keep(reduce.bind(x, axes=axes), x, axes, keepdims)
+    return y if initial is None else combine(y, initial)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+    """The minimum over `axis` (None: all), and of `initial`."""
+    return _extreme(reduce_min, minimum, x, axis, keepdims, initial)
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -135,17 +157,20 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return sqrt(variance(x, axis, keepdims))
 
 
-def argmax(x: Any, axis: int | None = None) -> Any:
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """The index (int32) of the first maximum along `axis` (None: of the flattened operand)."""
     x = as_tensor(x)
-    if axis is None:
-        x, axis = reshape(x, (-1,)), 0
-    return argmax_.bind(x, axis=normalize_axis(axis, spec_of(x).ndim))
+    ndim = spec_of(x).ndim
+    axes = normalize_axes(axis, ndim)
+    flat = reshape(x, (-1,)) if axis is None else x
+    return _keep(argmax_.bind(flat, axis=0 if axis is None else normalize_axis(axis, ndim)), x, axes, keepdims)
 
 
-def argmin(x: Any, axis: int | None = None) -> Any:
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     """The index (int32) of the first minimum along `axis` (None: of the flattened operand)."""
-    return argmax(negative(_countable(x)), axis)
+    x = _countable(x)
+    # -x of the least integer is itself, and of an unsigned one wraps around
+    return argmax(bitwise_not(x) if is_integer(spec_of(x).dtype) else negative(x), axis, keepdims)
 
 
 def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -172,10 +197,49 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return y if keepdims else reshape(y, tuple(d for i, d in enumerate(x.shape) if i not in axes))
 
 
-def norm(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The Euclidean norm over `axis`."""
+def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The norm over `axis`: Euclidean, or of order `ord`.
+
+    Args:
+        x: any value.
+        ord: of vectors (one axis) any number, plus or minus infinity; of matrices (two axes) "fro", 1, -1 and plus or
+            minus infinity. None takes the root of the sum of squares over all of `axis`.
+        axis: the axes to reduce; None is all.
+        keepdims: whether they stay, with 1 entry.
+
+    Raises:
+        ValueError: the order needs singular values (2, -2 and "nuc" of matrices), or is unknown.
+    """
     (x,) = floating(x)
-    return sqrt(sum(square(x), axis, keepdims))
+    axes = tuple(range(spec_of(x).ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
+        return sqrt(sum(square(x), axis, keepdims))
+    if len(axes) == 1 and not isinstance(ord, str):
+        return _vector_norm(abs_(x), float(ord), axes[0], keepdims)
+    if len(axes) == 2 and ord in (1, -1, math.inf, -math.inf):
+        over, within = (axes[0], axes[1]) if builtins.abs(ord) == 1 else (axes[1], axes[0])
+        best = max if ord > 0 else min
+        return _drop(best(sum(abs_(x), over, keepdims=True), within, keepdims=True), x, axes, keepdims)
+    raise ValueError(f"norm: order {ord!r} over {len(axes)} axes is not supported; singular values are out of scope.")
+
+
+def _vector_norm(size: Any, order: float, axis: int, keepdims: bool) -> Any:
+    if order == math.inf:
+        return max(size, axis, keepdims)
+    if order == -math.inf:
+        return min(size, axis, keepdims)
+    if order == 0:
+        return cast(sum(as_tensor(size, "bool"), axis, keepdims), spec_of(size).dtype)
+    if order == 1:
+        return sum(size, axis, keepdims)
+    return power(sum(power(size, order), axis, keepdims), 1.0 / order)
+
+
+def _drop(y: Any, x: Any, axes: Sequence[int], keepdims: bool) -> Any:
+    if keepdims:
+        return y
+    gone = normalize_axes(axes, spec_of(x).ndim)
+    return reshape(y, tuple(d for i, d in enumerate(x.shape) if i not in gone))
 
 
 def count_nonzero(x: Any, axis: Axis = None) -> Any:

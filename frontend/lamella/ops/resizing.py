@@ -14,7 +14,7 @@ from lamella.ops.coerce import as_tensor
 from lamella.ops.contraction import tensordot
 from lamella.ops.elementwise import cast
 from lamella.ops.indexing import take
-from lamella.ops.shape import getitem, moveaxis, pad
+from lamella.ops.shapes import getitem, moveaxis, pad
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:

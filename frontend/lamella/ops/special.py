@@ -7,10 +7,24 @@ from typing import Any
 
 from lamella.errors import DTypeError
 from lamella.ir.program import op
-from lamella.ir.spec import Spec, is_float, spec_of
+from lamella.ir.spec import DTYPES, Spec, is_float, spec_of
 from lamella.ops.coerce import floating, full_of
-from lamella.ops.comparison import isnan, less, where
-from lamella.ops.elementwise import abs_, add, divide, exp, maximum, minimum, multiply, negative, sign, subtract
+from lamella.ops.comparison import equal, isnan, less, where
+from lamella.ops.elementwise import (
+    abs_,
+    add,
+    divide,
+    exp,
+    floor,
+    log,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    sign,
+    sqrt,
+    subtract,
+)
 
 
 def _like(x: Any, value: float) -> Any:
@@ -94,21 +108,34 @@ def _ratio(table: tuple[tuple[float, ...], tuple[float, ...]], x: Any) -> Any:
     return divide(_polynomial(table[0], x), _polynomial(table[1], x))
 
 
-@erf.define
-def _(x: Any) -> Any:
+def _parts(x: Any, end: float) -> tuple[Any, Any]:
+    """erf(|x|) for |x| below 0.46875, and 1 - erf(|x|) above it and up to `end`.
+
+    Each range is computed on operands clipped into it, so that the branches not taken stay finite.
+    """
     size = abs_(x)
-    # each range is computed on operands clipped into it, so that the branches not taken stay finite
     small = minimum(size, _like(x, 0.5))
     near = multiply(small, _ratio(_ERF_SMALL, multiply(small, small)))
     middle = minimum(maximum(size, _like(x, 0.46875)), _like(x, 4.0))
-    tail_middle = multiply(exp(negative(multiply(middle, middle))), _ratio(_ERF_MIDDLE, middle))
-    large = minimum(maximum(size, _like(x, 4.0)), _like(x, 6.5))
+    tail_middle = multiply(_bell(middle), _ratio(_ERF_MIDDLE, middle))
+    large = minimum(maximum(size, _like(x, 4.0)), _like(x, end))
     inverse = divide(_like(x, 1.0), multiply(large, large))
     series = subtract(_like(x, 1.0 / math.sqrt(math.pi)), multiply(inverse, _ratio(_ERF_LARGE, inverse)))
-    tail_large = multiply(divide(exp(negative(multiply(large, large))), large), series)
-    one = _like(x, 1.0)
-    far = subtract(one, where(less(size, _like(x, 4.0)), tail_middle, tail_large))
-    magnitude = where(less(size, _like(x, 0.46875)), near, far)
+    tail_large = multiply(divide(_bell(large), large), series)
+    return near, where(less(size, _like(x, 4.0)), tail_middle, tail_large)
+
+
+def _bell(x: Any) -> Any:
+    """exp(-x**2), in two factors: the square of a number of few digits has no rounding to be magnified."""
+    short = multiply(floor(multiply(x, _like(x, 16.0))), _like(x, 1 / 16))
+    rest = multiply(subtract(x, short), add(x, short))
+    return multiply(exp(negative(multiply(short, short))), exp(negative(rest)))
+
+
+@erf.define
+def _(x: Any) -> Any:
+    near, tail = _parts(x, 6.5)
+    magnitude = where(less(abs_(x), _like(x, 0.46875)), near, subtract(_like(x, 1.0), tail))
     return multiply(sign(x), where(isnan(x), x, magnitude))
 
 
@@ -116,3 +143,76 @@ def _(x: Any) -> Any:
 def _(g: Any, y: Any, x: Any) -> Any:
     slope = multiply(exp(negative(multiply(x, x))), _like(x, 2.0 / math.sqrt(math.pi)))
     return multiply(g, slope)
+
+
+@op(prepare=floating)
+def erfc(x: Spec) -> Spec:
+    """1 - erf(x), exact where that is small.
+
+    References:
+        W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23, 1969.
+    """
+    if not is_float(x.dtype):
+        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+    return x
+
+
+@erfc.define
+def _(x: Any) -> Any:
+    near, tail = _parts(x, 30.0)
+    two, positive = _like(x, 2.0), less(_like(x, 0.0), x)
+    far = where(positive, tail, subtract(two, tail))
+    close = subtract(_like(x, 1.0), multiply(sign(x), near))
+    return where(isnan(x), x, where(less(abs_(x), _like(x, 0.46875)), close, far))
+
+
+@erfc.def_vjp
+def _(g: Any, y: Any, x: Any) -> Any:
+    slope = multiply(exp(negative(multiply(x, x))), _like(x, -2.0 / math.sqrt(math.pi)))
+    return multiply(g, slope)
+
+
+@op(prepare=floating)
+def erfinv(x: Spec) -> Spec:
+    """The number whose error function is x: infinite at -1 and 1, NaN outside.
+
+    Giles's approximation, good to float32, and two of Newton's steps.
+
+    References:
+        M. Giles, "Approximating the erfinv function", GPU Computing Gems Jade Edition, 2011.
+    """
+    if not is_float(x.dtype):
+        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+    return x
+
+
+_CENTRAL = (
+    2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
+    0.246640727, 1.50140941,
+)  # fmt: skip
+_TAIL = (
+    -0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047,
+    1.00167406, 2.83297682,
+)  # fmt: skip
+
+
+@erfinv.define
+def _(x: Any) -> Any:
+    size, one = abs_(x), _like(x, 1.0)
+    inside = where(less(size, one), size, _like(x, 0.5))
+    w = negative(log(multiply(subtract(one, inside), add(one, inside))))
+    near = _polynomial(_CENTRAL, subtract(minimum(w, _like(x, 5.0)), _like(x, 2.5)))
+    far = _polynomial(_TAIL, subtract(sqrt(maximum(w, _like(x, 5.0))), _like(x, 3.0)))
+    y = multiply(where(less(w, _like(x, 5.0)), near, far), inside)
+    if DTYPES[spec_of(x).dtype][1] >= 32:
+        for _ in range(2):
+            # erf(y) - x as (1 - x) - erfc(y), which keeps its digits near 1
+            short = subtract(subtract(one, inside), erfc(y))
+            y = add(y, multiply(multiply(negative(short), exp(multiply(y, y))), _like(x, math.sqrt(math.pi) / 2)))
+    edge = where(equal(size, one), _like(x, math.inf), _like(x, math.nan))
+    return multiply(sign(x), where(isnan(x), x, where(less(size, one), y, edge)))
+
+
+@erfinv.def_vjp
+def _(g: Any, y: Any, x: Any) -> Any:
+    return multiply(g, multiply(exp(multiply(y, y)), _like(x, math.sqrt(math.pi) / 2)))

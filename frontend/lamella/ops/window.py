@@ -21,7 +21,7 @@ from lamella.ops.coerce import full_of
 from lamella.ops.comparison import bitwise_and, bitwise_not, bitwise_or, equal, select
 from lamella.ops.contraction import contract
 from lamella.ops.elementwise import add, divide, maximum
-from lamella.ops.shape import broadcast, concatenate_, pad_, reshape, reshape_, slice_, transpose
+from lamella.ops.shapes import broadcast, concatenate_, pad_, reshape, reshape_, slice_, transpose
 
 Ints = tuple[int, ...]
 Padding = tuple[tuple[int, int], ...]

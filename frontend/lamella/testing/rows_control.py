@@ -162,6 +162,17 @@ def _loop_in_a_branch(p: Any, x: Any, w: Any) -> Any:
     return ops.cond(p, loop, lambda: ops.cond(ops.logical_not(p), lambda: x * 3.0, loop))
 
 
+def _own_derivative(x: Any, w: Any, c: Any) -> Any:
+    # the captured c is a constant of it
+    @ops.custom_gradient
+    def product(x: Any, w: Any) -> Any:
+        y = ops.tanh(x * w) + c
+        slope = 1.0 - ops.square(y - c)
+        return (y, ops.sum(x)), lambda g, h: (g * slope * w + h, g * slope * x)
+
+    return product(x, w)
+
+
 _SHAPES = ((2, 3), (), (4,))
 
 ROWS = [
@@ -214,6 +225,9 @@ ROWS = [
         Sample(p.switch, (Operand((), given(i), "int32"), floats(3)), {}, f"index {i} of four", _four_ways)
         for i in (-2, 0, 1, 2, 3, 9)
     ],
+    Sample(
+        p.custom_gradient, (floats(3), floats(3), floats(3)), {}, "the true derivative", _own_derivative, wrt=(0, 1)
+    ),
     Sample(p.switch, (ints(low=1, high=2), ints(2, 2)), {}, "integers and bool", _counted_branches),
     Sample(p.switch, (floats(4, 2), floats(2), floats(2)), {}, "in a loop", _branches_in_a_loop),
 ]

@@ -44,6 +44,24 @@ _UNARY: list[tuple[p.Op, Domain, str]] = [
     (p.erf, uniform(-0.4, 0.4), "small range"),
     (p.erf, uniform(0.5, 3.9), "middle range"),
     (p.erf, uniform(-6.0, -4.1), "large range"),
+    (p.erfc, uniform(-0.4, 0.4), "small range"),
+    (p.erfc, uniform(0.5, 3.9), "middle range"),
+    (p.erfc, uniform(4.1, 6.0), "large range"),
+    (p.erfc, uniform(-5.0, -0.5), "below 0"),
+    (p.erfinv, uniform(-0.95, 0.95), ""),
+    (p.tan, uniform(-1.3, 1.3), ""),
+    (p.sinh, uniform(-3.0, 3.0), ""),
+    (p.sinh, uniform(-1e-3, 1e-3), "near 0"),
+    (p.cosh, uniform(-3.0, 3.0), ""),
+    (p.arcsin, uniform(-0.9, 0.9), ""),
+    (p.arccos, uniform(-0.9, 0.9), ""),
+    (p.arctan, uniform(-0.6, 0.6), "small range"),
+    (p.arctan, uniform(0.7, 2.3), "middle range"),
+    (p.arctan, uniform(-50.0, -2.5), "large range"),
+    (p.arcsinh, normal, ""),
+    (p.arcsinh, uniform(1e4, 1e6), "large"),
+    (p.arccosh, uniform(1.2, 4.0), ""),
+    (p.arctanh, uniform(-0.9, 0.9), ""),
 ]
 
 _BINARY: list[tuple[p.Op, Domain, Domain, str]] = [
@@ -52,6 +70,7 @@ _BINARY: list[tuple[p.Op, Domain, Domain, str]] = [
     (p.multiply, normal, normal, ""),
     (p.divide, normal, away, "divisor away from 0"),
     (p.power, positive, normal, "positive base"),
+    (p.arctan2, away, away, "every quadrant"),
     (p.maximum, distinct(), distinct(0.5), "no ties"),
     (p.minimum, distinct(), distinct(0.5), "no ties"),
 ]
@@ -110,6 +129,9 @@ def _elementwise() -> list[Sample]:
     ]
     rows += [
         Sample(p.tanh, (floats(2, 3),), dtypes=("float16",), reason="half precision"),
+        # differences say little where a function is this steep
+        Sample(p.erfinv, (floats(5, domain=uniform(0.995, 0.9999)),), reason="near 1", wrt=()),
+        Sample(p.sinh, (floats(5, domain=uniform(30.0, 60.0)),), reason="large", wrt=()),
         # the differences of a function that hides its derivative are not zero
         Sample(p.stop_gradient, (floats(2, 3),), smooth=False),
         Sample(p.stop_gradient, (ints(3),), reason="integers"),

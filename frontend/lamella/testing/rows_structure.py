@@ -166,8 +166,34 @@ def _indexing() -> list[Sample]:
         Sample(p.scatter_add, (floats(4, 2), outside), {"axis": 0, "size": 3}, "outside"),
         Sample(p.scatter_add, (floats(6, 2), repeated), {"axis": 0, "size": 4}, "repeated indices"),
         Sample(p.scatter_add, (ints(6), repeated), {"axis": 0, "size": 4}, "of integers"),
-    ]
+        Sample(p.scatter_max, (floats(4, 2, domain=distinct()), outside), {"axis": 0, "size": 3}, "outside", wrt=()),
+        Sample(p.scatter_max, (ints(6), repeated), {"axis": 0, "size": 4}, "of integers, one index unused"),
+        Sample(p.scatter_max, (floats(2, 6, 2, domain=distinct()), Operand((6,), given([1, 1, 0, 1, 2, 2]), "int32")),
+               {"axis": 1, "size": 3}, "in the middle"),
+    ]  # fmt: skip
     return rows
+
+
+def _along_an_axis() -> list[Sample]:
+    rows = []
+    for shape, axis, count in (((4, 3), 0, 2), ((2, 3, 4), 1, 5), ((5,), 0, 5), ((2, 0), 0, 1)):
+        places = ints(*shape[:axis], count, *shape[axis + 1 :], low=-1, high=shape[axis] + 1)
+        rows += [
+            Sample(p.cumsum, (floats(*shape),), {"axis": axis}),
+            Sample(p.argsort, (floats(*shape),), {"axis": axis}),
+            Sample(p.take_along_axis, (floats(*shape), places), {"axis": axis}, "some outside"),
+            Sample(p.scatter_along_axis, (floats(*places.shape), places), {"axis": axis, "size": shape[axis]}),
+        ]
+    special = [2.0, np.nan, 0.0, np.inf, -0.0, np.nan, -np.inf, 2.0]
+    return [
+        *rows,
+        Sample(p.cumsum, (ints(7),), {"axis": 0}, "integers"),
+        Sample(p.argsort, (ints(3, 9, low=-2, high=3),), {"axis": 1}, "ties"),
+        Sample(p.argsort, (bools(6),), {"axis": 0}, "bool"),
+        Sample(p.argsort, (Operand((8,), given(special)),), {"axis": 0}, "infinities, zeros and NaN"),
+        Sample(p.take_along_axis, (bools(2, 3), ints(2, 2, low=0, high=3)), {"axis": 1}, "of bool"),
+        Sample(p.scatter_along_axis, (ints(2, 3), ints(2, 3, low=0, high=2)), {"axis": 1, "size": 4}, "of integers"),
+    ]
 
 
 def _random() -> list[Sample]:
@@ -186,4 +212,4 @@ def _random() -> list[Sample]:
     return rows
 
 
-ROWS = [*_shape(), *_reduction(), *_contraction(), *_indexing(), *_random()]
+ROWS = [*_shape(), *_reduction(), *_contraction(), *_indexing(), *_along_an_axis(), *_random()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -214,12 +215,17 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     return x if order == tuple(range(ndim)) else transpose_.bind(x, permutation=order)
 
 
-def moveaxis(x: Any, source: int, destination: int) -> Any:
-    """`x` with axis `source` at place `destination`."""
+def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """`x` with axis `source` at place `destination`, or several axes at as many places."""
     x = as_tensor(x)
     ndim = spec_of(x).ndim
-    order = list(range(ndim))
-    order.insert(normalize_axis(destination, ndim), order.pop(normalize_axis(source, ndim)))
+    sources = [normalize_axis(a, ndim) for a in ([source] if isinstance(source, int) else source)]
+    places = [normalize_axis(a, ndim) for a in ([destination] if isinstance(destination, int) else destination)]
+    if len(set(sources)) != len(sources) or len(set(places)) != len(sources) or len(places) != len(sources):
+        raise ShapeError(f"moveaxis needs as many distinct places as axes, got {sources} and {places}.")
+    order = [i for i in range(ndim) if i not in sources]
+    for place, axis in sorted(zip(places, sources, strict=True)):
+        order.insert(place, axis)
     return transpose(x, order)
 
 
@@ -233,11 +239,13 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     return transpose(x, order)
 
 
-def expand_dims(x: Any, axis: int) -> Any:
-    """`x` with a new dimension of 1 at `axis`."""
+def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
+    """`x` with a new dimension of 1 at `axis`, or at each of several axes of the result."""
     x = as_tensor(x)
     shape = list(spec_of(x).shape)
-    shape.insert(normalize_axis(axis, len(shape) + 1), 1)
+    axes = [axis] if isinstance(axis, int | np.integer) else list(axis)
+    for place in sorted(normalize_axis(int(a), len(shape) + len(axes)) for a in axes):
+        shape.insert(place, 1)
     return reshape(x, shape)
 
 
@@ -256,18 +264,32 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     return coerce.broadcast_to(x, shape)
 
 
-def pad(x: Any, pad_width: Any, constant_values: float = 0.0) -> Any:
-    """`x` padded with a constant: `pad_width` is a number, a pair, or a pair for every axis, as in NumPy."""
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Any:
+    """`x` padded: `pad_width` is a number, a pair, or a pair for every axis, as in NumPy.
+
+    Args:
+        x: any value.
+        pad_width: how many entries before and after.
+        mode: "constant"; "edge", "reflect", "symmetric" and "wrap" (also "circular") repeat entries; "maximum", "mean",
+            "median" and "minimum" those of each axis; "linear_ramp" goes down to 0; "empty" pads with zeros.
+        constant_values: of "constant": the value, 0 where none is given.
+    """
+    if mode != "constant":
+        from lamella.ops.padding import padded
+
+        if constant_values is not None:
+            raise ValueError(f"constant_values={constant_values} goes with mode 'constant', not with {mode!r}.")
+        return padded(x, pad_width, mode)
     x = as_tensor(x)
     ndim = spec_of(x).ndim
     widths = np.broadcast_to(np.asarray(pad_width, int), (ndim, 2))
     low, high = (tuple(int(w) for w in side) for side in widths.T)
     if not any((*low, *high)):
         return x
-    return pad_.bind(x, low=low, high=high, interior=(0,) * ndim, value=float(constant_values))
+    return pad_.bind(x, low=low, high=high, interior=(0,) * ndim, value=float(constant_values or 0))
 
 
-def concatenate(xs: Sequence[Any], axis: int = -1) -> Any:
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
     """The operands, promoted, one after the other along `axis`."""
     if not xs:
         raise ShapeError("concatenate needs at least one operand.")
@@ -276,9 +298,9 @@ def concatenate(xs: Sequence[Any], axis: int = -1) -> Any:
     return concatenate_.bind(*items, axis=normalize_axis(axis, spec_of(items[0]).ndim))
 
 
-def stack(xs: Sequence[Any], axis: int = 0) -> Any:
+def stack(x: Sequence[Any], axis: int = 0) -> Any:
     """The operands along a new axis."""
-    return concatenate([expand_dims(x, axis) for x in xs], axis)
+    return concatenate([expand_dims(part, axis) for part in x], axis)
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
@@ -303,43 +325,66 @@ def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     return reverse.bind(x, axes=normalize_axes(axis, spec_of(x).ndim))
 
 
-def repeat(x: Any, repeats: int, axis: int) -> Any:
-    """Every entry along `axis` `repeats` times in a row."""
+def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
+    """Every entry along `axis` (None: of the flattened operand) `repeats` times in a row: a number, or one an entry."""
     x = as_tensor(x)
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
     shape = spec_of(x).shape
+    if not isinstance(repeats, int | np.integer):
+        from lamella.ops.indexing import take
+
+        counts = [int(n) for n in repeats]
+        if len(counts) == 1:
+            return repeat(x, counts[0], axis)
+        size = int(shape[normalize_axis(axis, len(shape))])
+        if len(counts) != size:
+            raise ShapeError(f"repeat needs one number for each of {size} entries, got {len(counts)}.")
+        return take(x, np.repeat(np.arange(size), counts), axis)
+    repeats = int(repeats)
     axis = normalize_axis(axis, len(shape))
     wide = coerce.broadcast_to(expand_dims(x, axis + 1), (*shape[: axis + 1], repeats, *shape[axis + 1 :]))
     return reshape(wide, (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
 
 
-def tile(x: Any, repeats: Sequence[int]) -> Any:
-    """`x` repeated `repeats[i]` times along axis i."""
+def tile(x: Any, repeats: int | Sequence[int]) -> Any:
+    """`x` repeated `repeats[i]` times along axis i, counted from the last one; dimensions of 1 are added in front."""
     x = as_tensor(x)
+    repeats = (repeats,) if isinstance(repeats, int | np.integer) else tuple(repeats)
+    ndim = spec_of(x).ndim
+    repeats = (*[1] * (ndim - len(repeats)), *repeats)
+    x = reshape(x, (*[1] * (len(repeats) - ndim), *spec_of(x).shape))
     for axis, n in enumerate(repeats):
-        x = x if n == 1 else concatenate([x] * n, axis)
+        x = x if n == 1 else concatenate([x] * n, axis) if n else x[(*[slice(None)] * axis, slice(0, 0))]
     return x
 
 
-def zeros(shape: Sequence[int], dtype: Any = None) -> Any:
+def zeros(shape: int | Sequence[int], dtype: Any = None) -> Any:
     """Zeros of `shape` (dtype: `floatx`)."""
     return full(shape, 0, dtype)
 
 
-def ones(shape: Sequence[int], dtype: Any = None) -> Any:
+def ones(shape: int | Sequence[int], dtype: Any = None) -> Any:
     """Ones of `shape` (dtype: `floatx`)."""
     return full(shape, 1, dtype)
 
 
-def full(shape: Sequence[int], value: float, dtype: Any = None) -> Any:
-    """`value` everywhere (dtype: `floatx`)."""
-    return full_of(Spec(tuple(shape), dtype_argument(dtype, settings.floatx())), value)
+def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
+    """`fill_value` everywhere, a number or something that broadcasts (dtype: `floatx`)."""
+    sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    kind = dtype_argument(dtype, settings.floatx())
+    if isinstance(fill_value, bool | int | float | np.generic):
+        return full_of(Spec(sizes, kind), fill_value)
+    return coerce.broadcast_to(as_tensor(fill_value, kind), sizes)
 
 
-def arange(start: int, stop: int | None = None, step: int = 1, dtype: Any = None) -> Any:
-    """start, start + step, ... below stop (int32 unless said otherwise)."""
+def arange(start: float, stop: float | None = None, step: float | None = None, dtype: Any = None) -> Any:
+    """start, start + step, ... below stop (of Python numbers; int32, or `floatx` where one is a float)."""
     begin, end = (0, start) if stop is None else (start, stop)
-    count = max(0, -(-(end - begin) // step))
-    kind = dtype_argument(dtype, "int32")
+    step = 1 if step is None else step
+    count = max(0, math.ceil((end - begin) / step))
+    whole = all(isinstance(n, int | np.integer) for n in (begin, end, step))
+    kind = dtype_argument(dtype, "int32" if whole else settings.floatx())
     index = iota.bind(shape=(count,), dtype=kind, axis=0)
     if begin == 0 and step == 1:
         return index
@@ -399,10 +444,12 @@ def getitem(x: Any, key: Any) -> Any:
     return x
 
 
-def eye(n: int, dtype: Any = None) -> Any:
-    """The identity matrix (n, n)."""
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    """An (N, M) matrix with ones on diagonal `k`, zeros elsewhere; without the others the identity."""
     from lamella.ops.comparison import equal
     from lamella.ops.elementwise import cast
 
-    rows, columns = iota.bind(shape=(n, n), dtype="int32", axis=0), iota.bind(shape=(n, n), dtype="int32", axis=1)
+    shape = (N, N if M is None else M)
+    rows, columns = iota.bind(shape=shape, dtype="int32", axis=0), iota.bind(shape=shape, dtype="int32", axis=1)
+    rows = rows if not k else rows + full_of(Spec(shape, "int32"), k)
     return cast(equal(rows, columns), dtype_argument(dtype, settings.floatx()))

@@ -1,0 +1,237 @@
+"""Order: sorting, the largest entries, searching, sets."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lamella import ops
+from lamella.errors import DTypeError, ShapeError
+from lamella.ir.spec import is_integer, spec_of
+from lamella.ops.coerce import common_dtype, full_of, normalize_axis
+from lamella.ops.ordering import argsort_
+
+
+def argsort(x: Any, axis: int | None = -1) -> Any:
+    """The int32 positions that sort `x` along `axis` (None: flattened); equal entries keep their order, NaN comes last."""
+    x, axis = _flattened(x, axis)
+    return argsort_.bind(x, axis=axis)
+
+
+def sort(x: Any, axis: int | None = -1) -> Any:
+    """`x` in ascending order along `axis` (None: flattened); NaN comes last."""
+    x, axis = _flattened(x, axis)
+    return ops.take_along_axis(x, argsort_.bind(x, axis=axis), axis)
+
+
+def _flattened(x: Any, axis: int | None) -> tuple[Any, int]:
+    x = ops.convert_to_tensor(x)
+    if axis is None or not spec_of(x).shape:
+        return ops.reshape(x, (-1,)), 0
+    return x, normalize_axis(axis, spec_of(x).ndim)
+
+
+def argpartition(x: Any, kth: int, axis: int = -1) -> Any:
+    """Positions with the `kth` smallest entry in its sorted place, smaller ones before it: those of `argsort`."""
+    x, axis = _flattened(x, axis)
+    normalize_axis(kth, int(spec_of(x).shape[axis]), "kth")
+    return argsort_.bind(x, axis=axis)
+
+
+def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
+    """The `k` largest entries along the last axis, largest first, and their int32 positions; of equal ones the first.
+
+    They come sorted whatever `sorted` says.
+
+    Raises:
+        ShapeError: there are fewer than `k` entries.
+    """
+    x = ops.convert_to_tensor(x)
+    shape = spec_of(x).shape
+    if not shape or not 0 <= k <= shape[-1]:
+        raise ShapeError(f"top_k needs a last axis with at least {k} entries, got {spec_of(x)}.")
+    # ascending order of the reversed entries, read backwards: among equal ones the first comes first
+    last = len(shape) - 1
+    backwards = argsort_.bind(ops.flip(x, last), axis=last)[..., int(shape[-1]) - k :]
+    places = ops.subtract(int(shape[-1]) - 1, ops.flip(backwards, last))
+    return ops.take_along_axis(x, places, -1), places
+
+
+def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
+    """Whether class `targets[i]` is among the `k` largest of `predictions[i]`; one that ties with the k-th is."""
+    targets, predictions = ops.convert_to_tensor(targets), ops.convert_to_tensor(predictions)
+    least = top_k(predictions, k)[0][..., -1]
+    own = ops.squeeze(ops.take_along_axis(predictions, ops.expand_dims(targets, -1), -1), -1)
+    return ops.greater_equal(own, least)
+
+
+def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
+    """For every value the int32 number of entries of an ascending vector below it ("right": not above it)."""
+    if side not in ("left", "right"):
+        raise ValueError(f"side is 'left' or 'right', got {side!r}.")
+    sequence, values = ops.convert_to_tensor(sorted_sequence), ops.convert_to_tensor(values)
+    if spec_of(sequence).ndim != 1:
+        raise ShapeError(f"searchsorted needs a vector, got {spec_of(sequence)}.")
+    count = int(spec_of(sequence).shape[0])
+    dtype = common_dtype(sequence, values)
+    sequence, values = ops.cast(sequence, dtype), ops.cast(values, dtype)
+    low = ops.zeros_like(values, "int32")
+    if not count:
+        return low
+    high = ops.full_like(values, count, "int32")
+    before = ops.less if side == "left" else ops.less_equal
+    # binary search, every value at once
+    for _ in range(count.bit_length()):
+        middle = ops.right_shift(ops.add(low, high), 1)
+        going = ops.logical_and(ops.less(low, high), before(ops.take(sequence, ops.minimum(middle, count - 1)), values))
+        high = ops.where(going, high, ops.minimum(middle, high))
+        low = ops.where(going, ops.add(middle, 1), low)
+    return low
+
+
+def digitize(x: Any, bins: Any) -> Any:
+    """The int32 number of the bin of every entry: bin i runs from `bins[i - 1]` to below `bins[i]`; `bins` ascend."""
+    return searchsorted(bins, x, side="right")
+
+
+def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
+    """Where an entry of `x1` is one of `x2` (`invert`: none); `assume_unique` changes nothing."""
+    x1, x2 = ops.convert_to_tensor(x1), ops.reshape(ops.convert_to_tensor(x2), (-1,))
+    if not spec_of(x2).shape[0]:
+        return ops.full_like(x1, invert, "bool")
+    found = ops.any(ops.equal(ops.expand_dims(x1, -1), x2), -1)
+    return ops.logical_not(found) if invert else found
+
+
+def unravel_index(indices: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """The positions along every axis of an array of `shape` of entries counted row by row."""
+    indices = ops.convert_to_tensor(indices)
+    if not is_integer(spec_of(indices).dtype):
+        raise DTypeError(f"indices must be integers, got {spec_of(indices)}.")
+    size = math.prod(shape)
+    rest = ops.clip(ops.where(ops.less(indices, 0), ops.add(indices, size), indices), 0, size - 1)
+    found = []
+    for i in range(len(shape)):
+        below = math.prod(shape[i + 1 :])
+        found.append(ops.floor_divide(rest, below))
+        rest = ops.mod(rest, below)
+    return tuple(found)
+
+
+def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    """The sums of the rows of each segment; see `segment_max`."""
+    data, ids, count = _segments(data, segment_ids, num_segments)
+    return ops.scatter_add.bind(data, ids, axis=0, size=count + 1)[:count]
+
+
+def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    """The maxima of the rows of each segment; an empty one has minus infinity, or the least integer.
+
+    Args:
+        data: rows, `(n, ...)`.
+        segment_ids: the segment of each, integers `(n,)`; a row outside 0 ... `num_segments` - 1 counts nowhere.
+        num_segments: how many there are; needed in a trace, where the largest id is not known.
+        sorted: that ids ascend; nothing depends on it.
+
+    Returns:
+        `(num_segments, ...)`.
+    """
+    from lamella.ops.ordering import scatter_max
+
+    data, ids, count = _segments(data, segment_ids, num_segments)
+    return scatter_max.bind(data, ids, axis=0, size=count + 1)[:count]
+
+
+def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    """The minima of the rows of each segment; an empty one has infinity, or the largest integer; see `segment_max`."""
+    data = ops.convert_to_tensor(data)
+    turn = ops.bitwise_not if is_integer(spec_of(data).dtype) else ops.negative
+    return turn(segment_max(turn(data), segment_ids, num_segments, sorted))
+
+
+def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+    """The products of the rows of each segment; an empty one has 1; see `segment_max`."""
+    data, ids, count = _segments(data, segment_ids, num_segments)
+    total = int(spec_of(ids).shape[0])
+    one = full_of(spec_of(ops.zeros((count, *spec_of(data).shape[1:]), spec_of(data).dtype)), 1)
+    if not total:
+        return one
+    order = argsort_.bind(ids, axis=0)
+    ids, data = ops.take(ids, order, 0), ops.take(data, order, 0)
+    wide = ops.reshape(ids, (total, *[1] * (spec_of(data).ndim - 1)))
+
+    def combine(left: Any, right: Any) -> Any:
+        same = ops.equal(left[1], right[1])
+        return ops.where(same, ops.multiply(left[0], right[0]), right[0]), right[1]
+
+    running, _ = ops.associative_scan(combine, (data, ops.broadcast_to(wide, spec_of(data).shape)))
+    ends = searchsorted(ids, ops.arange(count), side="right")
+    begins = searchsorted(ids, ops.arange(count), side="left")
+    filled = ops.reshape(ops.less(begins, ends), (count, *[1] * (spec_of(data).ndim - 1)))
+    return ops.where(filled, ops.take(running, ops.maximum(ops.subtract(ends, 1), 0), 0), one)
+
+
+def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[Any, Any, int]:
+    """The rows, their segments with those outside in one more, and the number of segments."""
+    data, ids = ops.convert_to_tensor(data), ops.convert_to_tensor(segment_ids)
+    if spec_of(ids).ndim != 1 or not spec_of(data).ndim or spec_of(data).shape[0] != spec_of(ids).shape[0]:
+        raise ShapeError(f"segment_ids must hold one integer a row of {spec_of(data)}, got {spec_of(ids)}.")
+    if not is_integer(spec_of(ids).dtype):
+        raise DTypeError(f"segment_ids must be integers, got {spec_of(ids)}.")
+    if num_segments is None:
+        num_segments = int(ops.convert_to_numpy(ids).max(initial=-1)) + 1
+    outside = ops.logical_or(ops.less(ids, 0), ops.greater_equal(ids, num_segments))
+    return data, ops.where(outside, num_segments, ids), num_segments
+
+
+def scatter(indices: Any, values: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of `shape`, to which `values[i]` is added at the position `indices[i]`: `(..., k)` for the first k axes."""
+    values = ops.convert_to_tensor(values)
+    zeros = ops.zeros(shape, spec_of(values).dtype)
+    return scatter_update(zeros, indices, values, "add")
+
+
+def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
+    """`inputs` with `updates[i]` at the position `indices[i]`; an index outside changes nothing.
+
+    Args:
+        inputs: any value.
+        indices: integers `(..., k)`: positions along the first k axes; a negative one counts from the end.
+        updates: `(..., *inputs.shape[k:])`.
+        reduction: None sets entries (of several updates of one entry the last wins), "add", "mul", "max" and "min"
+            combine with what is there.
+    """
+    inputs, indices = ops.convert_to_tensor(inputs), ops.convert_to_tensor(indices)
+    spec, given = spec_of(inputs), spec_of(indices)
+    updates = ops.cast(updates, spec.dtype)
+    if not is_integer(given.dtype) or not given.ndim or given.shape[-1] > spec.ndim:
+        raise ShapeError(f"indices of {spec} are integers (..., k), k up to {spec.ndim}; got {given}.")
+    if reduction not in (None, "add", "mul", "max", "min"):
+        raise ValueError(f"reduction is None, 'add', 'mul', 'max' or 'min', got {reduction!r}.")
+    k = int(given.shape[-1])
+    cells, inner = spec.shape[:k], spec.shape[k:]
+    size, count = math.prod(map(int, cells)), int(given.size) // max(k, 1)
+    updates = ops.reshape(ops.broadcast_to(updates, (*given.shape[:-1], *inner)), (count, *inner))
+    places = ops.reshape(indices, (count, k))
+    place, inside = ops.zeros((count,), "int32"), ops.ones((count,), "bool")
+    for axis, dim in enumerate(cells):
+        at = ops.cast(places[:, axis], "int32")
+        at = ops.where(ops.less(at, 0), ops.add(at, int(dim)), at)
+        inside = ops.logical_and(inside, ops.logical_and(ops.greater_equal(at, 0), ops.less(at, int(dim))))
+        place = ops.add(ops.multiply(place, int(dim)), at)
+    place = ops.where(inside, place, size)
+    flat = ops.reshape(inputs, (size, *inner))
+    if reduction == "add":
+        result = ops.add(flat, segment_sum(updates, place, size))
+    elif reduction == "mul":
+        result = ops.multiply(flat, segment_prod(updates, place, size))
+    elif reduction == "max":
+        result = ops.maximum(flat, segment_max(updates, place, size))
+    elif reduction == "min":
+        result = ops.minimum(flat, segment_min(updates, place, size))
+    else:
+        winner = segment_max(ops.arange(1, count + 1), place, size) if count else ops.zeros((size,), "int32")
+        hit = ops.reshape(ops.greater(winner, 0), (size, *[1] * len(inner)))
+        chosen = ops.take(updates, ops.maximum(ops.subtract(winner, 1), 0), 0) if count else flat
+        result = ops.where(hit, chosen, flat)
+    return ops.reshape(result, spec.shape)

@@ -1,0 +1,269 @@
+"""Convolution and pooling in Keras's words: paddings by name, either layout, kernels as layers keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella import ops
+from lamella.errors import ShapeError
+from lamella.ir.spec import spec_of
+from lamella.ops import primitives as p
+from lamella.ops.coerce import common_dtype, floating
+from lamella.ops.window import same_padding
+
+Ints = int | Sequence[int]
+
+
+def window_padding(
+    padding: str, size: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """The (low, high) padding of each spatial dimension for a word."""
+    if padding == "valid":
+        return ((0, 0),) * len(window)
+    if padding == "causal":
+        return tuple(((w - 1) * d, 0) for w, d in zip(window, dilation, strict=True))
+    return tuple(same_padding(int(s), w, t, d) for s, w, t, d in zip(size, window, strides, dilation, strict=True))
+
+
+def output_padding_of(
+    padding: str, window: int, stride: int, dilation: int, output_padding: int | None
+) -> tuple[int, int]:
+    """How far the window reaches over the two ends of the spread-out input, as Keras on JAX counts it.
+
+    Args:
+        padding: "valid" or "same".
+        window: the taps of the kernel along the dimension.
+        stride: the distance of two inputs in the output.
+        dilation: the distance of two taps.
+        output_padding: cells added on the high side; None for as many as make `size * stride` outputs ("same") or let
+            every tap of the last input land ("valid").
+
+    Returns:
+        (low, high): the output has `(size - 1) * stride + 1 + low + high - (window - 1) * dilation` cells.
+    """
+    reach = (window - 1) * dilation
+    if padding == "valid":
+        extra = max(stride - reach - 1, 0) if output_padding is None else output_padding
+        return reach, reach + extra
+    total = stride + reach - 1 if output_padding is None else reach + (reach + 1) % 2 - 1 + output_padding
+    low = min((total + 1) // 2, reach)
+    return low, total - low
+
+
+def adaptive_windows(size: int, count: int) -> list[tuple[int, int]]:
+    """The (start, stop) of `count` windows over `size` cells: floor(i * size / count) to ceil((i + 1) * size / count)."""
+    return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+
+
+def transposed_convolution(
+    x: Any,
+    kernel: Any,
+    strides: Sequence[int],
+    padding: str,
+    output_padding: Sequence[int | None],
+    dilation: Sequence[int],
+) -> Any:
+    """Channels last: each input scales the kernel `(*window, filters, channels)`, laid into the output `strides` apart."""
+    size, paddings = [], []
+    window = [int(d) for d in spec_of(kernel).shape[:-2]]
+    for d, w, s, t, o in zip(spec_of(x).shape[1:-1], window, strides, dilation, output_padding, strict=True):
+        low, high = output_padding_of(padding, w, s, t, o)
+        reach = (w - 1) * t
+        size.append((int(d) - 1) * s + 1 + low + high - reach)
+        # the padding of the convolution of this size whose output is x
+        paddings.append((reach - low, max(0, reach - high)))
+    return p.convolve_input_gradient.bind(
+        x, kernel, size=tuple(size), strides=tuple(strides), padding=tuple(paddings), dilation=tuple(dilation), groups=1
+    )
+
+
+def adaptive_mean(x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
+    """The mean of each window along `axis`: a product with a constant matrix that holds 1 / length in its cells."""
+    matrix = np.zeros((int(x.shape[axis]), len(windows)))
+    for i, (start, stop) in enumerate(windows):
+        matrix[start:stop, i] = 1.0 / (stop - start)
+    return ops.moveaxis(ops.tensordot(x, ops.cast(matrix, x.dtype), ((axis,), (0,))), -1, axis)
+
+
+def adaptive_maximum(x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
+    """The maximum of each window along `axis`: of the maxima of all windows of each length the ones asked for."""
+    pooled, place, offset = [], {}, 0
+    spatial = spec_of(x).ndim - 2
+    for length in sorted({stop - start for start, stop in windows}):
+        window = tuple(length if i == axis else 1 for i in range(1, spatial + 1))
+        pooled.append(p.max_pool.bind(x, window=window, strides=(1,) * spatial, padding=((0, 0),) * spatial))
+        place[length] = offset
+        offset += int(pooled[-1].shape[axis])
+    chosen = np.array([place[stop - start] + start for start, stop in windows], np.int32)
+    return ops.take(ops.concatenate(pooled, axis), chosen, axis)
+
+
+# ---- the functions ----------------------------------------------------------------------------------------------------
+
+
+def _each(name: str, value: Ints, n: int) -> tuple[int, ...]:
+    found = (value,) * n if isinstance(value, int) else tuple(int(v) for v in value)
+    if len(found) != n or min(found) < 1:
+        raise ShapeError(f"{name} must be a positive integer or {n} of them, got {value!r}.")
+    return found
+
+
+def _word(padding: str, *known: str) -> str:
+    if padding.lower() not in known:
+        raise ValueError(f"padding must be one of {', '.join(map(repr, known))}; got {padding!r}.")
+    return padding.lower()
+
+
+def _channels_last(x: Any, data_format: str | None) -> tuple[Any, bool]:
+    if data_format not in (None, "channels_last", "channels_first"):
+        raise ValueError(f"data_format is 'channels_last' or 'channels_first', got {data_format!r}.")
+    if spec_of(x).ndim < 3:
+        raise ShapeError(f"expected (batch, spatial dimensions, channels), got {spec_of(x)}.")
+    first = data_format == "channels_first"
+    return (ops.moveaxis(x, 1, -1) if first else x), first
+
+
+def _operands(inputs: Any, *kernels: Any) -> list[Any]:
+    items = [floating(x)[0] for x in (inputs, *kernels)]
+    dtype = common_dtype(*items)
+    return [ops.cast(x, dtype) for x in items]
+
+
+def conv(
+    inputs: Any,
+    kernel: Any,
+    strides: Ints = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Ints = 1,
+) -> Any:
+    """The convolution of `(batch, *spatial, channels)` with a kernel `(*window, channels / groups, filters)`.
+
+    Args:
+        inputs: floats; with data_format "channels_first" `(batch, channels, *spatial)`.
+        kernel: how many groups of channels are kept apart follows from its shape.
+        strides: the steps of the window, a number or one for each spatial dimension.
+        padding: "valid", "same" or "causal" (of one spatial dimension).
+        data_format: "channels_last" (default) or "channels_first".
+        dilation_rate: the distance between the kernel's taps.
+    """
+    x, kernel = _operands(inputs, kernel)
+    x, first = _channels_last(x, data_format)
+    n = spec_of(x).ndim - 2
+    word = _word(padding, *(("valid", "same", "causal") if n == 1 else ("valid", "same")))
+    strides, dilation = _each("strides", strides, n), _each("dilation_rate", dilation_rate, n)
+    if spec_of(kernel).ndim != n + 2 or not spec_of(kernel).shape[-2]:
+        raise ShapeError(f"a kernel over {n} spatial dimensions has {n + 2} dimensions, got {spec_of(kernel)}.")
+    channels, group = int(spec_of(x).shape[-1]), int(spec_of(kernel).shape[-2])
+    if channels % group:
+        raise ShapeError(
+            f"{channels} channels do not divide into groups of {group}, those of kernel {spec_of(kernel)}."
+        )
+    y = p.convolve.bind(
+        x,
+        kernel,
+        strides=strides,
+        padding=window_padding(word, spec_of(x).shape[1:-1], spec_of(kernel).shape[:n], strides, dilation),
+        dilation=dilation,
+        groups=channels // group,
+    )
+    return ops.moveaxis(y, -1, 1) if first else y
+
+
+def depthwise_conv(
+    inputs: Any,
+    kernel: Any,
+    strides: Ints = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Ints = 1,
+) -> Any:
+    """Every channel convolved with windows of its own: kernel `(*window, channels, multiplier)`; see `conv`."""
+    kernel = ops.convert_to_tensor(kernel)
+    *window, channels, multiplier = (int(d) for d in spec_of(kernel).shape)
+    return conv(
+        inputs, ops.reshape(kernel, (*window, 1, channels * multiplier)), strides, padding, data_format, dilation_rate
+    )
+
+
+def separable_conv(
+    inputs: Any,
+    depthwise_kernel: Any,
+    pointwise_kernel: Any,
+    strides: Ints = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Ints = 1,
+) -> Any:
+    """`depthwise_conv`, then `conv` with a `pointwise_kernel` over windows of one cell."""
+    y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
+    return conv(y, pointwise_kernel, data_format=data_format)
+
+
+def conv_transpose(
+    inputs: Any,
+    kernel: Any,
+    strides: Ints = 1,
+    padding: str = "valid",
+    output_padding: int | Sequence[int] | None = None,
+    data_format: str | None = None,
+    dilation_rate: Ints = 1,
+) -> Any:
+    """The transpose of a convolution: each input scales the kernel `(*window, filters, channels)`, and copies add up.
+
+    `output_padding` cells are added on the high side, as in the layers; the other arguments as in `conv`.
+    """
+    x, kernel = _operands(inputs, kernel)
+    x, first = _channels_last(x, data_format)
+    n = spec_of(x).ndim - 2
+    extra: Sequence[int | None] = (
+        (output_padding,) * n if output_padding is None or isinstance(output_padding, int) else tuple(output_padding)
+    )
+    steps, dilation = _each("strides", strides, n), _each("dilation_rate", dilation_rate, n)
+    y = transposed_convolution(x, kernel, steps, _word(padding, "valid", "same"), extra, dilation)
+    return ops.moveaxis(y, -1, 1) if first else y
+
+
+def _pool(op: Any, inputs: Any, pool_size: Ints, strides: Ints | None, padding: str, data_format: str | None) -> Any:
+    x, first = _channels_last(floating(inputs)[0], data_format)
+    n = spec_of(x).ndim - 2
+    window = _each("pool_size", pool_size, n)
+    steps = window if strides is None else _each("strides", strides, n)
+    word = _word(padding, "valid", "same")
+    places = window_padding(word, spec_of(x).shape[1:-1], window, steps, (1,) * n)
+    y = op.bind(x, window=window, strides=steps, padding=places)
+    return ops.moveaxis(y, -1, 1) if first else y
+
+
+def max_pool(
+    inputs: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
+) -> Any:
+    """The maximum of every window, `strides` (by default `pool_size`) apart; the first one takes the gradient."""
+    return _pool(p.max_pool, inputs, pool_size, strides, padding, data_format)
+
+
+def average_pool(
+    inputs: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
+) -> Any:
+    """The mean of every window over its real cells, `strides` (by default `pool_size`) apart."""
+    return _pool(p.average_pool, inputs, pool_size, strides, padding, data_format)
+
+
+def _adaptive(reduce: Any, inputs: Any, output_size: Ints, data_format: str | None) -> Any:
+    y, first = _channels_last(floating(inputs)[0], data_format)
+    for axis, count in enumerate(_each("output_size", output_size, spec_of(y).ndim - 2), start=1):
+        y = reduce(y, axis, adaptive_windows(int(y.shape[axis]), count))
+    return ops.moveaxis(y, -1, 1) if first else y
+
+
+def adaptive_max_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
+    """The maxima of `output_size` windows, which share cells where the size does not divide."""
+    return _adaptive(adaptive_maximum, inputs, output_size, data_format)
+
+
+def adaptive_average_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
+    """The means of `output_size` windows, which share cells where the size does not divide."""
+    return _adaptive(adaptive_mean, inputs, output_size, data_format)

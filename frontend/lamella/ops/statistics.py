@@ -1,0 +1,352 @@
+"""Products, running products, means, quantiles, counts; and reductions that pass over NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella import ops
+from lamella.errors import DTypeError, ShapeError
+from lamella.ir.builder import current_trace
+from lamella.ir.program import Value
+from lamella.ir.spec import is_float, is_integer, spec_of
+from lamella.ops.coerce import dtype_argument, floating, full_of, normalize_axes, normalize_axis
+from lamella.ops.ordering import cumsum_
+
+Axis = int | Sequence[int] | None
+
+
+def _countable(x: Any, dtype: Any = None) -> Any:
+    x = ops.convert_to_tensor(x)
+    have = spec_of(x).dtype
+    return ops.cast(x, dtype_argument(dtype, "int32" if have == "bool" else have))
+
+
+def _one_axis(x: Any, axis: Axis) -> tuple[Any, int, tuple[int, ...]]:
+    """`x` with `axis` (None: all, or several) as its last one, that axis, and the axes that it stands for."""
+    spec = spec_of(x)
+    axes = normalize_axes(axis, spec.ndim)
+    rest = [i for i in range(spec.ndim) if i not in axes]
+    moved = ops.transpose(x, (*rest, *axes))
+    count = math.prod(int(spec.shape[a]) for a in axes)
+    return ops.reshape(moved, (*[spec.shape[i] for i in rest], count)), len(rest), axes
+
+
+def _kept(y: Any, x: Any, axes: tuple[int, ...], keepdims: bool, leading: int = 0) -> Any:
+    """A reduction of `x` over `axes`, with its dimensions kept as 1 where asked; `leading` new axes stand before."""
+    if not keepdims:
+        return y
+    shape = [1 if i in axes else d for i, d in enumerate(spec_of(x).shape)]
+    return ops.reshape(y, (*spec_of(y).shape[:leading], *shape))
+
+
+def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
+    """The product over `axis` (None: all), as a tree of products, whose derivative at zeros is exact."""
+    x = _countable(x, dtype)
+    y, place, axes = _one_axis(x, axis)
+    while (count := int(spec_of(y).shape[place])) > 1:
+        half = count // 2
+        pairs = ops.multiply(y[..., :half], y[..., half : 2 * half])
+        y = ops.concatenate([pairs, y[..., 2 * half :]], place) if count % 2 else pairs
+    y = y[..., 0] if count else full_of(spec_of(ops.sum(y, -1)), 1)
+    return _kept(y, x, axes, keepdims)
+
+
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """The sums of the entries up to each one along `axis` (None: of the flattened operand)."""
+    x = _countable(x, dtype)
+    if axis is None:
+        x, axis = ops.reshape(x, (-1,)), 0
+    return cumsum_.bind(x, axis=normalize_axis(axis, spec_of(x).ndim))
+
+
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """The products of the entries up to each one along `axis` (None: of the flattened operand)."""
+    x = _countable(x, dtype)
+    if axis is None:
+        x, axis = ops.reshape(x, (-1,)), 0
+    return ops.associative_scan(ops.multiply, x, axis=axis)
+
+
+def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The maximum less the minimum over `axis`."""
+    return ops.subtract(ops.max(x, axis, keepdims), ops.min(x, axis, keepdims))
+
+
+def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+    """The differences of neighbours along `axis`, `n` times."""
+    a = ops.convert_to_tensor(a)
+    axis = normalize_axis(axis, spec_of(a).ndim)
+    before = (slice(None),) * axis
+    for _ in range(n):
+        high, low = a[(*before, slice(1, None))], a[(*before, slice(None, -1))]
+        a = ops.not_equal(high, low) if spec_of(a).dtype == "bool" else ops.subtract(high, low)
+    return a
+
+
+def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
+    """The mean over `axis`, each entry counted by its weight (a vector for one axis, or shaped as `x`)."""
+    (x,) = floating(x)
+    if weights is None:
+        return ops.mean(x, axis)
+    (weights,) = floating(weights)
+    if spec_of(weights).shape != spec_of(x).shape:
+        if not isinstance(axis, int) or spec_of(weights).ndim != 1:
+            raise ShapeError(
+                f"weights {spec_of(weights)} are neither a vector for one axis nor shaped as {spec_of(x)}."
+            )
+        shape = [1] * spec_of(x).ndim
+        shape[normalize_axis(axis, len(shape))] = spec_of(weights).shape[0]
+        weights = ops.broadcast_to(ops.reshape(weights, shape), spec_of(x).shape)
+    return ops.divide(ops.sum(ops.multiply(x, weights), axis), ops.sum(weights, axis))
+
+
+def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Any, Any]:
+    """The mean and the population variance over `axes`, the variance in a second pass.
+
+    Raises:
+        ValueError: `synchronized`: there is one device.
+    """
+    if synchronized:
+        raise ValueError("moments(synchronized=True): lamella computes on one device.")
+    return ops.mean(x, axes, keepdims), ops.var(x, axes, keepdims)
+
+
+def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """The entry below which a part `q` (0 to 1) of the entries over `axis` lies; a NaN gives NaN.
+
+    Args:
+        x: numbers; integers become `floatx`.
+        q: a number or an array of them, whose dimensions come first in the result.
+        axis: the axes to reduce; None is all.
+        method: between two entries: "linear", "lower", "higher", "midpoint" or "nearest".
+        keepdims: whether the reduced axes stay, with 1 entry.
+    """
+    (x,) = floating(x)
+    missing = ops.any(ops.isnan(x), axis, keepdims)
+    return ops.where(missing, math.nan, _quantile(x, q, axis, method, keepdims))
+
+
+def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """`quantile` of the entries that are no NaN; NaN where there are none."""
+    (x,) = floating(x)
+    return _quantile(x, q, axis, method, keepdims)
+
+
+def _quantile(x: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
+    methods = ("linear", "lower", "higher", "midpoint", "nearest")
+    if method not in methods:
+        raise ValueError(f"method is one of {', '.join(methods)}; got {method!r}.")
+    y, place, axes = _one_axis(x, axis)
+    if not spec_of(y).shape[-1]:
+        raise ShapeError(f"a quantile over no entries: axes {axes} of {spec_of(x)}.")
+    dtype = spec_of(x).dtype
+    y = ops.sort(y, -1)
+    q = ops.cast(q, dtype)
+    shape = spec_of(q).shape
+    # NaN stand last: positions count up to the last number
+    last = ops.cast(ops.sum(ops.logical_not(ops.isnan(y)), -1, keepdims=True), dtype) - 1.0
+    at = ops.multiply(ops.maximum(last, 0.0), ops.reshape(q, (-1,)))
+    low, high = ops.floor(at), ops.ceil(at)
+    if method == "nearest":
+        low = high = ops.round(at)
+    below, above = (ops.take_along_axis(y, ops.cast(i, "int32"), -1) for i in (low, high))
+    part = {"linear": ops.subtract(at, low), "midpoint": 0.5, "lower": 0.0, "higher": 1.0, "nearest": 0.0}[method]
+    # two equal neighbours may be infinite
+    apart = ops.where(ops.equal(below, above), 0.0, ops.subtract(above, below))
+    found = above if method == "higher" else ops.add(below, ops.multiply(apart, part))
+    found = ops.reshape(ops.moveaxis(found, -1, 0), (*shape, *spec_of(y).shape[:-1]))
+    return _kept(found, x, axes, keepdims, len(shape))
+
+
+def percentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """`quantile` with `q` in parts of a hundred."""
+    return quantile(x, ops.divide(q, 100.0), axis, method, keepdims)
+
+
+def nanpercentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """`nanquantile` with `q` in parts of a hundred."""
+    return nanquantile(x, ops.divide(q, 100.0), axis, method, keepdims)
+
+
+def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The middle entry over `axis`, or the mean of the two middle ones; a NaN gives NaN."""
+    return quantile(x, 0.5, axis, keepdims=keepdims)
+
+
+def nanmedian(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The median of the entries that are no NaN."""
+    return nanquantile(x, 0.5, axis, keepdims=keepdims)
+
+
+def _without_nan(x: Any, value: float) -> tuple[Any, Any]:
+    """`x` with `value` for every NaN, and where there were none."""
+    x = ops.convert_to_tensor(x)
+    if not is_float(spec_of(x).dtype):
+        return x, ops.ones_like(x, "bool")
+    there = ops.logical_not(ops.isnan(x))
+    return ops.where(there, x, value), there
+
+
+def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The sum of the entries that are no NaN."""
+    return ops.sum(_without_nan(x, 0.0)[0], axis, keepdims)
+
+
+def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The product of the entries that are no NaN."""
+    return prod(_without_nan(x, 1.0)[0], axis, keepdims)
+
+
+def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """`cumsum`, NaN counting as 0."""
+    return cumsum(_without_nan(x, 0.0)[0], axis, dtype)
+
+
+def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """`cumprod`, NaN counting as 1."""
+    return cumprod(_without_nan(x, 1.0)[0], axis, dtype)
+
+
+def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The mean of the entries that are no NaN; NaN where there are none."""
+    filled, there = _without_nan(floating(x)[0], 0.0)
+    count = ops.cast(ops.sum(there, axis, keepdims), spec_of(filled).dtype)
+    return ops.divide(ops.sum(filled, axis, keepdims), count)
+
+
+def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The population variance of the entries that are no NaN."""
+    (x,) = floating(x)
+    return nanmean(ops.square(ops.subtract(x, nanmean(x, axis, keepdims=True))), axis, keepdims)
+
+
+def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The population standard deviation of the entries that are no NaN."""
+    return ops.sqrt(nanvar(x, axis, keepdims))
+
+
+def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The maximum of the entries that are no NaN; NaN where there are none."""
+    filled, there = _without_nan(x, -math.inf)
+    return _or_nan(ops.max(filled, axis, keepdims), ops.any(there, axis, keepdims))
+
+
+def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The minimum of the entries that are no NaN; NaN where there are none."""
+    filled, there = _without_nan(x, math.inf)
+    return _or_nan(ops.min(filled, axis, keepdims), ops.any(there, axis, keepdims))
+
+
+def _or_nan(y: Any, found: Any) -> Any:
+    return ops.where(found, y, math.nan) if is_float(spec_of(y).dtype) else y
+
+
+def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """The index of the first maximum of those that are no NaN; -1 where there are none."""
+    return _nanarg(ops.argmax, -math.inf, x, axis, keepdims)
+
+
+def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """The index of the first minimum of those that are no NaN; -1 where there are none."""
+    return _nanarg(ops.argmin, math.inf, x, axis, keepdims)
+
+
+def _nanarg(find: Callable[..., Any], fill: float, x: Any, axis: int | None, keepdims: bool) -> Any:
+    filled, there = _without_nan(x, fill)
+    return ops.where(ops.any(there, axis, keepdims), find(filled, axis, keepdims), -1)
+
+
+def corrcoef(x: Any) -> Any:
+    """The correlation of every two rows: their covariance over the product of their standard deviations."""
+    (x,) = floating(x)
+    x = ops.reshape(x, (1, -1)) if spec_of(x).ndim < 2 else x
+    apart = ops.subtract(x, ops.mean(x, -1, keepdims=True))
+    unit = ops.divide(apart, ops.sqrt(ops.sum(ops.square(apart), -1, keepdims=True)))
+    result = ops.clip(ops.matmul(unit, ops.swapaxes(unit, -1, -2)), -1.0, 1.0)
+    return ops.reshape(result, ()) if spec_of(result).shape == (1, 1) else result
+
+
+def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
+    """The sums of x1[n + k] x2[n] of two vectors: for every k ("full"), as many as the longer ("same"), or "valid"."""
+    if mode not in ("valid", "same", "full"):
+        raise ValueError(f"mode is 'valid', 'same' or 'full', got {mode!r}.")
+    x1, x2 = (floating(x)[0] for x in (x1, x2))
+    dtype = ops.convert_to_tensor(ops.multiply(x1[:1], x2[:1])).dtype
+    x1, x2 = ops.cast(x1, dtype), ops.cast(x2, dtype)
+    n, m = (int(spec_of(x).shape[0]) for x in (x1, x2))
+    swapped = n < m
+    if swapped:
+        x1, x2, n, m = x2, x1, m, n
+    low = {"full": m - 1, "valid": 0, "same": m // 2}[mode]
+    high = {"full": m - 1, "valid": 0, "same": m - 1 - m // 2}[mode]
+    if swapped and mode == "same":
+        low, high = high, low
+    padded = ops.pad(x1, ((low, high),))
+    count = n + low + high - m + 1
+    windows = ops.take(padded, np.arange(count)[:, None] + np.arange(m), 0)
+    result = ops.matmul(windows, x2)
+    return ops.flip(result) if swapped else result
+
+
+def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
+    """The integral of `y` along `axis` by trapezoids: at the points `x`, or `dx` apart."""
+    (y,) = floating(y)
+    y = ops.moveaxis(y, axis, -1)
+    if x is None:
+        width: Any = dx
+    else:
+        (x,) = floating(x)
+        width = diff(ops.moveaxis(x, axis, -1) if spec_of(x).ndim > 1 else x)
+    return ops.sum(ops.multiply(ops.multiply(ops.add(y[..., 1:], y[..., :-1]), 0.5), width), -1)
+
+
+def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
+    """How often each integer occurs, or the sum of its weights, of a vector or of every row of a matrix.
+
+    Args:
+        x: integers that are not negative.
+        weights: one for each, shaped as `x`.
+        minlength: the least number of entries of the result. In a trace, where the largest integer is not known, it is
+            the number, and larger integers count nowhere.
+        sparse: refused.
+    """
+    if sparse:
+        raise ValueError("bincount(sparse=True): lamella has no sparse tensors.")
+    x = ops.convert_to_tensor(x)
+    spec = spec_of(x)
+    if not is_integer(spec.dtype) or spec.ndim not in (1, 2):
+        raise DTypeError(f"bincount needs a vector or matrix of integers, got {spec}.")
+    if isinstance(x, Value) or current_trace() is not None:
+        if not minlength:
+            raise ShapeError("bincount in a trace needs `minlength`: how large the integers are is not known.")
+        size = minlength
+    else:
+        size = max(minlength, int(ops.convert_to_numpy(x).max(initial=-1)) + 1)
+    weights = ops.ones_like(x, "int32") if weights is None else ops.convert_to_tensor(weights)
+    if spec.ndim == 1:
+        return ops.segment_sum(weights, x, size)
+    rows = int(spec.shape[0])
+    inside = ops.less(x, size)
+    places = ops.add(ops.multiply(ops.expand_dims(ops.arange(rows), 1), size), ops.cast(x, "int32"))
+    places = ops.where(inside, places, rows * size)
+    return ops.reshape(
+        ops.segment_sum(ops.reshape(weights, (-1,)), ops.reshape(places, (-1,)), rows * size), (rows, size)
+    )
+
+
+def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Any, Any]:
+    """How many entries fall into each of `bins` equal parts of `range` (None: minimum to maximum), and the edges."""
+    (x,) = floating(ops.reshape(x, (-1,)))
+    dtype = spec_of(x).dtype
+    low, high = (ops.min(x), ops.max(x)) if range is None else (ops.cast(range[0], dtype), ops.cast(range[1], dtype))
+    same = ops.equal(low, high)
+    low, high = ops.where(same, low - 0.5, low), ops.where(same, high + 0.5, high)
+    edges = ops.cast(ops.linspace(low, high, bins + 1), dtype)
+    places = ops.subtract(ops.searchsorted(edges, x, side="right"), 1)
+    # the last part holds its upper edge
+    places = ops.where(ops.equal(x, edges[-1]), bins - 1, places)
+    return ops.segment_sum(ops.ones_like(places), places, bins), edges
