@@ -90,15 +90,15 @@ from lamella.ops.normal import normal_from_bits as normal_from_bits
 from lamella.ops.random_bits import fold_in as fold_in
 from lamella.ops.random_bits import random_bits as random_bits
 from lamella.ops.reduction import all as all
+from lamella.ops.reduction import amax as amax
+from lamella.ops.reduction import amin as amin
 from lamella.ops.reduction import any as any
 from lamella.ops.reduction import argmax as argmax
 from lamella.ops.reduction import argmin as argmin
 from lamella.ops.reduction import count_nonzero as count_nonzero
 from lamella.ops.reduction import logsumexp as logsumexp
-from lamella.ops.reduction import max as amax
 from lamella.ops.reduction import max as max
 from lamella.ops.reduction import mean as mean
-from lamella.ops.reduction import min as amin
 from lamella.ops.reduction import min as min
 from lamella.ops.reduction import norm as norm
 from lamella.ops.reduction import std as std

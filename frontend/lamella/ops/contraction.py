@@ -76,44 +76,51 @@ def _operand_gradient(
 # ---- friendly functions ---------------------------------------------------------------------------------------------
 
 
-def matmul(x: Any, y: Any) -> Any:
-    """x @ y by NumPy's rule: the last axis of x with the last but one of y, the leading axes broadcast."""
-    x, y = operand(x), operand(y)
-    dtype = common_dtype(x, y)
-    x, y = as_tensor(x, dtype), as_tensor(y, dtype)
-    nx, ny = spec_of(x).ndim, spec_of(y).ndim
+def matmul(x1: Any, x2: Any) -> Any:
+    """x1 @ x2 by NumPy's rule: the last axis of x1 with the last but one of x2, the leading axes broadcast."""
+    x1, x2 = operand(x1), operand(x2)
+    dtype = common_dtype(x1, x2)
+    x1, x2 = as_tensor(x1, dtype), as_tensor(x2, dtype)
+    nx, ny = spec_of(x1).ndim, spec_of(x2).ndim
     if nx == 0 or ny == 0:
         raise ShapeError("matmul needs operands with at least one dimension; use multiply for scalars.")
-    if x.shape[-1] != y.shape[-2 if ny > 1 else 0]:
-        columns, rows = int(x.shape[-1]), int(y.shape[-2 if ny > 1 else 0])
-        raise ShapeError(f"matmul of {spec_of(x)} and {spec_of(y)}: {columns} columns meet {rows} rows.")
+    if x1.shape[-1] != x2.shape[-2 if ny > 1 else 0]:
+        columns, rows = int(x1.shape[-1]), int(x2.shape[-2 if ny > 1 else 0])
+        raise ShapeError(f"matmul of {spec_of(x1)} and {spec_of(x2)}: {columns} columns meet {rows} rows.")
     if ny <= 2:
-        return contract.bind(x, y, contracting=((nx - 1,), (max(ny - 2, 0),)), batch=((), ()))
+        return contract.bind(x1, x2, contracting=((nx - 1,), (max(ny - 2, 0),)), batch=((), ()))
     if nx == 1:
-        return contract.bind(x, y, contracting=((0,), (ny - 2,)), batch=((), ()))
-    lead = broadcast_shape(tuple(x.shape[:-2]), tuple(y.shape[:-2]))
-    x, y = broadcast_to(x, (*lead, *x.shape[-2:])), broadcast_to(y, (*lead, *y.shape[-2:]))
+        return contract.bind(x1, x2, contracting=((0,), (ny - 2,)), batch=((), ()))
+    lead = broadcast_shape(tuple(x1.shape[:-2]), tuple(x2.shape[:-2]))
+    x1, x2 = broadcast_to(x1, (*lead, *x1.shape[-2:])), broadcast_to(x2, (*lead, *x2.shape[-2:]))
     n = len(lead)
     at = tuple(range(n))
-    return contract.bind(x, y, contracting=((n + 1,), (n,)), batch=(at, at))
+    return contract.bind(x1, x2, contracting=((n + 1,), (n,)), batch=(at, at))
 
 
-dot = matmul
+def dot(x1: Any, x2: Any) -> Any:
+    """Sums of products over the last axis of x1 and the last but one of x2 (of a vector its own); a number multiplies."""
+    from lamella.ops.elementwise import multiply
+
+    x1, x2 = as_tensor(x1), as_tensor(x2)
+    if not spec_of(x1).ndim or not spec_of(x2).ndim:
+        return multiply(x1, x2)
+    return tensordot(x1, x2, ((-1,), (-1 if spec_of(x2).ndim == 1 else -2,)))
 
 
-def tensordot(x: Any, y: Any, axes: int | Sequence[Any] = 2) -> Any:
-    """Products summed over the last `axes` axes of x and the first of y, or over a pair of axis lists."""
-    x, y = operand(x), operand(y)
-    dtype = common_dtype(x, y)
-    x, y = as_tensor(x, dtype), as_tensor(y, dtype)
-    nx, ny = spec_of(x).ndim, spec_of(y).ndim
+def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
+    """Products summed over the last `axes` axes of x1 and the first of x2, or over a pair of axis lists."""
+    x1, x2 = operand(x1), operand(x2)
+    dtype = common_dtype(x1, x2)
+    x1, x2 = as_tensor(x1, dtype), as_tensor(x2, dtype)
+    nx, ny = spec_of(x1).ndim, spec_of(x2).ndim
     if isinstance(axes, int):
         left, right = tuple(range(nx - axes, nx)), tuple(range(axes))
     else:
         left, right = ((a,) if isinstance(a, int) else tuple(a) for a in axes)
         left = tuple(normalize_axis(a, nx) for a in left)
         right = tuple(normalize_axis(a, ny) for a in right)
-    return contract.bind(x, y, contracting=(left, right), batch=((), ()))
+    return contract.bind(x1, x2, contracting=(left, right), batch=((), ()))
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
@@ -178,6 +185,6 @@ def _sum_out(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
     return "".join(c for c in term if c in needed), reduce_sum.bind(x, axes=axes)
 
 
-def outer(x: Any, y: Any) -> Any:
+def outer(x1: Any, x2: Any) -> Any:
     """All products of the entries of two vectors."""
-    return tensordot(reshape(x, (-1,)), reshape(y, (-1,)), 0)
+    return tensordot(reshape(x1, (-1,)), reshape(x2, (-1,)), 0)

@@ -295,9 +295,9 @@ def round_(x: Spec) -> Spec:
 
 
 @op(prepare=same)
-def stop_gradient(x: Spec) -> Spec:
-    """x itself, through which no gradient flows"""
-    return x
+def stop_gradient(variable: Spec) -> Spec:
+    """variable itself, through which no gradient flows"""
+    return variable
 
 
 @stop_gradient.define

@@ -136,6 +136,16 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
     return _extreme(reduce_min, minimum, x, axis, keepdims, initial)
 
 
+def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The maximum over `axis` (None: all)."""
+    return max(x, axis, keepdims)
+
+
+def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The minimum over `axis` (None: all)."""
+    return min(x, axis, keepdims)
+
+
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean over `axis` (None: all); integers become `floatx`."""
     (x,) = floating(x)

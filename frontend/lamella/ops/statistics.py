@@ -140,7 +140,7 @@ def _quantile(x: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
     methods = ("linear", "lower", "higher", "midpoint", "nearest")
     if method not in methods:
         raise ValueError(f"method is one of {', '.join(methods)}; got {method!r}.")
-    y, place, axes = _one_axis(x, axis)
+    y, _, axes = _one_axis(x, axis)
     if not spec_of(y).shape[-1]:
         raise ShapeError(f"a quantile over no entries: axes {axes} of {spec_of(x)}.")
     dtype = spec_of(x).dtype
