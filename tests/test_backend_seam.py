@@ -168,7 +168,7 @@ def test_gradients_and_composites_run_on_it(counting):
 
     def loss(x, k, w):
         h = ops.convolve.bind(x, k, strides=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=1)
-        h = ops.max_pool.bind(ops.relu(h), window=(2, 2), strides=(2, 2), padding=((0, 0), (0, 0)))
+        h = ops.primitives.max_pool.bind(ops.relu(h), window=(2, 2), strides=(2, 2), padding=((0, 0), (0, 0)))
         return -ops.mean(ops.log_softmax(ops.reshape(h, (2, -1)) @ w))
 
     specs = [Spec((2, 4, 4, 1), "float32"), Spec((3, 3, 1, 2), "float32"), Spec((8, 3), "float32")]

@@ -26,7 +26,7 @@ POOL = {"window": (2,), "strides": (2,), "padding": ((0, 0),)}
 
 def network(x, kernel, weights):
     """A convolution, a pooling, a loop over time, a softmax: whatever needs more than one line to lower."""
-    h = ops.max_pool(ops.relu(ops.convolve(x, kernel, **SAME)), **POOL)
+    h = ops.primitives.max_pool.bind(ops.relu(ops.convolve(x, kernel, **SAME)), **POOL)
 
     def step(carry, now):
         carry = ops.tanh(ops.clip(ops.matmul(now, weights), -2.0, 2.0) + carry)

@@ -29,7 +29,7 @@ POOL = {"window": (2, 2), "strides": (2, 2), "padding": ((0, 0), (0, 0))}
 
 def loss(kernel, bias, head, key, step, x, y, rows):
     """A convolution, a pooling, dropout, a softmax."""
-    h = ops.max_pool(ops.relu(ops.add(ops.convolve(x, kernel, **CONVOLUTION), bias)), **POOL)
+    h = ops.primitives.max_pool.bind(ops.relu(ops.add(ops.convolve(x, kernel, **CONVOLUTION), bias)), **POOL)
     h = ops.reshape(h, (BATCH, 36))
     keep = ops.less(ops.random_bits.bind(ops.fold_in.bind(key, data=1), step, shape=(BATCH, 36), bits=16), 50000)
     logits = ops.matmul(ops.where(keep, h, 0.0), head)

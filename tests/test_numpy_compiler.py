@@ -336,10 +336,10 @@ def test_big_vectors_are_summed_and_picked():
 def test_window_ops_and_random_bits():
     def build(x, k, key, step):
         y = ops.convolve(x, k, strides=(1, 1), padding=((1, 1), (1, 1)), dilation=(1, 1), groups=1)
-        y = ops.max_pool(ops.relu(y), window=(2, 2), strides=(2, 2), padding=((0, 0), (0, 0)))
+        y = ops.primitives.max_pool.bind(ops.relu(y), window=(2, 2), strides=(2, 2), padding=((0, 0), (0, 0)))
         bits = ops.random_bits(ops.fold_in(key, data=3), step, shape=y.shape, bits=16)
         y = ops.where(ops.less(bits, 30000), y, 0.0)
-        y = ops.average_pool(y, window=(2, 2), strides=(1, 1), padding=((0, 0), (0, 0)))
+        y = ops.primitives.average_pool.bind(y, window=(2, 2), strides=(1, 1), padding=((0, 0), (0, 0)))
         return ops.sum(ops.square(y)), y
 
     specs = [Spec((2, 6, 6, 3), "float32"), Spec((3, 3, 3, 4), "float32"), Spec((2,), "uint32"), Spec((), "uint32")]

@@ -69,7 +69,7 @@ ROWS = {
         lambda a: np.log(np.exp(a - a.max(-1, keepdims=True)).sum(-1)) + a.max(-1),
     ),
     "logsumexp of minus infinity": (ops.logsumexp, (np.full(3, -np.inf),), lambda a: -np.inf),
-    "norm": (lambda a: ops.norm(a, 1), (A,), lambda a: np.linalg.norm(a, axis=1)),
+    "norm": (lambda a: ops.norm(a, axis=1), (A,), lambda a: np.linalg.norm(a, axis=1)),
     "softmax": (lambda a: ops.softmax(a, 1), (A,), lambda a: np.exp(a) / np.exp(a).sum(1, keepdims=True)),
     "matmul 2-2": (ops.matmul, (A[0], B.T), np.matmul),
     "matmul 3-2": (ops.matmul, (A, B.T), np.matmul),
@@ -97,7 +97,7 @@ ROWS = {
     "squeeze": (lambda a: ops.squeeze(a[:, :1], 1), (A,), lambda a: a[:, 0]),
     "broadcast_to": (lambda a: ops.broadcast_to(a, (2, 3, 4)), (V,), lambda a: np.broadcast_to(a, (2, 3, 4))),
     "pad": (
-        lambda a: ops.pad(a, ((0, 1), (2, 0)), 3.0),
+        lambda a: ops.pad(a, ((0, 1), (2, 0)), constant_values=3.0),
         (B,),
         lambda a: np.pad(a, ((0, 1), (2, 0)), constant_values=3.0),
     ),

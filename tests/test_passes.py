@@ -264,7 +264,7 @@ APART = {
     "dense": (lambda x, w: ops.softmax(ops.relu(x @ w)), (BATCH, 3), (3, 4)),
     "convolution": (lambda x, k: ops.convolve.bind(x, k, **WINDOW), (BATCH, 4, 4, 2), (3, 3, 2, 5)),
     "pooling": (
-        lambda x: ops.max_pool.bind(x, window=(2, 2), strides=(2, 2), padding=((0, 0), (0, 0))),
+        lambda x: ops.primitives.max_pool.bind(x, window=(2, 2), strides=(2, 2), padding=((0, 0), (0, 0))),
         (BATCH, 4, 4, 2),
     ),
     "time distributed": (time_distributed, (BATCH, 5, 3), (3, 4)),

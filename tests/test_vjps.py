@@ -94,7 +94,7 @@ def test_rules_agree_with_jax_grad(jax):
 
     def loss(x, w, k):
         h = ops.relu(ops.convolve.bind(x, k, strides=(2,), padding=((1, 0),), dilation=(1,), groups=1))
-        h = ops.max_pool.bind(h, window=(2,), strides=(1,), padding=((0, 0),))
+        h = ops.primitives.max_pool.bind(h, window=(2,), strides=(1,), padding=((0, 0),))
         y = ops.log_softmax(ops.reshape(h, (2, -1)) @ w)
         return ops.mean(ops.logsumexp(y * y, axis=1))
 
