@@ -5,10 +5,9 @@ running trace; on arrays, NumPy's or a loaded backend's (tracers too), they comp
 `keras.ops`.
 """
 
-from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
-from typing import Any as _Any
 
+from lamella.names import lazily as _lazily
 from lamella.ops import primitives as primitives
 from lamella.ops.affine import affine_transform as affine_transform
 from lamella.ops.branches import cond as cond
@@ -237,7 +236,7 @@ if TYPE_CHECKING:
     from lamella.ops.arrays import select as select
     from lamella.ops.arrays import shape as shape
     from lamella.ops.arrays import size as size
-    from lamella.ops.arrays import slice_ as slice
+    from lamella.ops.arrays import slice as slice
     from lamella.ops.arrays import slice_update as slice_update
     from lamella.ops.arrays import trace as trace
     from lamella.ops.arrays import tri as tri
@@ -361,20 +360,6 @@ _FAMILIES = {
         percentile prod ptp quantile trapezoid
     """,
 }
-_HOMES = {name: family for family, names in _FAMILIES.items() for name in names.split()}
 
-
-def __getattr__(name: str) -> _Any:
-    family = _HOMES.get(name)
-    if family is None:
-        raise AttributeError(f"module 'lamella.ops' has no attribute {name!r}")
-    module = _import_module(f"lamella.ops.{family}")
-    found = globals()[name] = getattr(module, _RENAMED.get(name, name))
-    return found
-
-
-_RENAMED = {"slice": "slice_"}
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+if not TYPE_CHECKING:
+    _, __getattr__, __dir__ = _lazily(__name__, _FAMILIES)

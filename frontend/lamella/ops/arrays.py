@@ -17,6 +17,8 @@ from lamella.ir.program import Value
 from lamella.ir.spec import is_float, spec_of
 from lamella.ops.coerce import common_dtype, dtype_argument, floating, normalize_axis
 
+span = slice  # Python's own: the name is a function's below
+
 
 def is_tensor(x: Any) -> bool:
     """Whether `x` is a symbolic value, a variable or an array (no list, no number)."""
@@ -187,8 +189,8 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
         count = int(spec_of(x).shape[a])
         cut = -s % count if count else 0
         if cut:
-            before = (slice(None),) * a
-            x = ops.concatenate([x[(*before, slice(cut, None))], x[(*before, slice(None, cut))]], a)
+            before = (span(None),) * a
+            x = ops.concatenate([x[(*before, span(cut, None))], x[(*before, span(None, cut))]], a)
     return x
 
 
@@ -223,7 +225,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
     count = int(spec_of(x).shape[axis])
     if num not in (None, count):
         raise ShapeError(f"axis {axis} of {spec_of(x)} has {count} slices, not {num}.")
-    return [x[(*[slice(None)] * axis, i)] for i in range(count)]
+    return [x[(*[span(None)] * axis, i)] for i in range(count)]
 
 
 def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
@@ -328,7 +330,7 @@ def get_item(x: Any, key: Any) -> Any:
     return ops.getitem(x, key)
 
 
-def slice_(inputs: Any, start_indices: Any, shape: Sequence[int]) -> Any:
+def slice(inputs: Any, start_indices: Any, shape: Sequence[int]) -> Any:
     """The part of `shape` that begins at `start_indices`, moved inside where it would reach over an end."""
     inputs = ops.convert_to_tensor(inputs)
     for axis, (start, count, dim) in enumerate(zip(_starts(start_indices), shape, spec_of(inputs).shape, strict=True)):
@@ -338,7 +340,7 @@ def slice_(inputs: Any, start_indices: Any, shape: Sequence[int]) -> Any:
             continue
         if isinstance(start, int):
             start = min(max(start, 0), int(dim) - count)
-            inputs = inputs[(*[slice(None)] * axis, slice(start, start + count))]
+            inputs = inputs[(*[span(None)] * axis, span(start, start + count))]
         else:
             inside = ops.clip(start, 0, int(dim) - count)
             inputs = ops.primitives.take.bind(inputs, ops.add(inside, ops.arange(count)), axis=axis)
