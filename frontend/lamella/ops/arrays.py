@@ -95,13 +95,13 @@ def _lower(rows: int, columns: int, k: int) -> Any:
 def tril(x: Any, k: int = 0) -> Any:
     """Matrices with zeros above diagonal `k`."""
     x = _matrices(x)
-    return ops.where(_lower(*map(int, spec_of(x).shape[-2:]), k), x, ops.zeros((), spec_of(x).dtype))
+    return ops.where(_lower(int(x.shape[-2]), int(x.shape[-1]), k), x, ops.zeros((), spec_of(x).dtype))
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """Matrices with zeros below diagonal `k`."""
     x = _matrices(x)
-    return ops.where(_lower(*map(int, spec_of(x).shape[-2:]), k - 1), ops.zeros((), spec_of(x).dtype), x)
+    return ops.where(_lower(int(x.shape[-2]), int(x.shape[-1]), k - 1), ops.zeros((), spec_of(x).dtype), x)
 
 
 def _matrices(x: Any) -> Any:

@@ -10,7 +10,13 @@ from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import is_float, spec_of
 
-_REPEATED = {"edge": "edge", "reflect": "reflect", "symmetric": "symmetric", "wrap": "wrap", "circular": "wrap"}
+_REPEATED: dict[str, Any] = {
+    "edge": "edge",
+    "reflect": "reflect",
+    "symmetric": "symmetric",
+    "wrap": "wrap",
+    "circular": "wrap",
+}
 _STATISTICS = ("maximum", "mean", "median", "minimum")
 
 
