@@ -80,6 +80,7 @@ REASONS: dict[str, str] = {
     "i0": "a Bessel function; the window made of it is `kaiser`",
     "jvp": "derivatives are in reverse mode; on JAX apply `jax.jvp` to the lowered function",
     "vectorize": "write the function in broadcasting ops, or use `map`",
+    "image.affine_transform": "present as `affine_transform`",
     "image.resize": "present as `resize`",
 }
 

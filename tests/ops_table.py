@@ -583,6 +583,7 @@ CONTROL = [
 ROWS = [*ELEMENTWISE, *NETWORKS, *REDUCTIONS, *ORDER, *ARRAYS, *CONTROL]
 
 ELSEWHERE = {
+    "affine_transform": "tests/test_random_image.py",
     "convolve": "tests/test_conformance.py",
     "convolve_input_gradient": "tests/test_conformance.py",
     "fold_in": "tests/test_threefry.py",

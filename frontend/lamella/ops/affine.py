@@ -11,7 +11,7 @@ from lamella.ops.coerce import as_tensor
 from lamella.ops.comparison import greater, greater_equal, less, logical_and, where
 from lamella.ops.elementwise import abs_, add, cast, clip, floor, floor_divide, maximum, multiply, remainder, subtract
 from lamella.ops.indexing import take
-from lamella.ops.shape import expand_dims, iota, reshape, squeeze, transpose
+from lamella.ops.shapes import expand_dims, iota, reshape, squeeze, transpose
 
 INTERPOLATIONS = ("nearest", "bilinear")
 
