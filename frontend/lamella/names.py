@@ -75,6 +75,22 @@ def from_identifier(kind: str, identifier: Any, table: Mapping[str, Any], old: M
     return identifier() if isinstance(identifier, type) else identifier
 
 
+def places(package: str, modules: Mapping[str, str]) -> dict[str, str]:
+    """For each name of a package's lazy `modules` the entry of a `LazyTable`."""
+    return {name: f"{package}.{module}:{name}" for module, names in modules.items() for name in names.split()}
+
+
+class LazyTable(dict[str, Any]):
+    """A table whose entries may be strings "module:name": such an entry is imported when it is first read."""
+
+    def __getitem__(self, name: str) -> Any:
+        entry = super().__getitem__(name)
+        if isinstance(entry, str):
+            module, _, attribute = entry.partition(":")
+            entry = self[name] = getattr(importlib.import_module(module), attribute)
+        return entry
+
+
 def name_table(classes: Mapping[str, Any]) -> dict[str, Any]:
     """`classes` by class name, with the snake-case spelling of each beside it."""
     table: dict[str, Any] = {}

@@ -6,9 +6,10 @@ function of your own `(y_true, y_pred) -> one value a sample`, written in `lamel
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lamella.ir.spec import Spec
+from lamella import ops
+from lamella.ir.spec import Spec, spec_of
 from lamella.losses.base import Loss as Loss
 from lamella.losses.base import LossFunctionWrapper as LossFunctionWrapper
 from lamella.losses.base import reduce_weighted as reduce_weighted
@@ -43,7 +44,38 @@ from lamella.losses.functions import mean_squared_logarithmic_error as mean_squa
 from lamella.losses.functions import poisson as poisson
 from lamella.losses.functions import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from lamella.losses.functions import squared_hinge as squared_hinge
-from lamella.names import from_identifier, name_table
+from lamella.names import LazyTable, from_identifier, lazily, name_table, places
+
+if TYPE_CHECKING:
+    from lamella.losses.focal import BinaryFocalCrossentropy as BinaryFocalCrossentropy
+    from lamella.losses.focal import CategoricalFocalCrossentropy as CategoricalFocalCrossentropy
+    from lamella.losses.focal import CategoricalGeneralizedCrossEntropy as CategoricalGeneralizedCrossEntropy
+    from lamella.losses.focal import binary_focal_crossentropy as binary_focal_crossentropy
+    from lamella.losses.focal import categorical_focal_crossentropy as categorical_focal_crossentropy
+    from lamella.losses.focal import categorical_generalized_cross_entropy as categorical_generalized_cross_entropy
+    from lamella.losses.overlap import Dice as Dice
+    from lamella.losses.overlap import Tversky as Tversky
+    from lamella.losses.overlap import dice as dice
+    from lamella.losses.overlap import tversky as tversky
+    from lamella.losses.sequence import CTC as CTC
+    from lamella.losses.sequence import ctc as ctc
+    from lamella.losses.similarity import Circle as Circle
+    from lamella.losses.similarity import circle as circle
+
+_MODULES = {
+    "focal": (
+        "BinaryFocalCrossentropy CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy "
+        "binary_focal_crossentropy categorical_focal_crossentropy categorical_generalized_cross_entropy"
+    ),
+    "overlap": "Dice Tversky dice tversky",
+    "sequence": "CTC ctc",
+    "similarity": "Circle circle",
+}
+"""Families that few models use, imported when one of their names is first asked for; a test holds it against the imports
+above, which type checkers read."""
+
+if not TYPE_CHECKING:
+    _, __getattr__, __dir__ = lazily(__name__, _MODULES)
 
 _OF_FUNCTION: dict[Any, type[Loss]] = {
     binary_crossentropy: BinaryCrossentropy,
@@ -63,7 +95,7 @@ _OF_FUNCTION: dict[Any, type[Loss]] = {
     squared_hinge: SquaredHinge,
 }
 
-TABLE: dict[str, type[Loss]] = {
+TABLE: dict[str, type[Loss]] = LazyTable({
     **name_table({made.__name__: made for made in _OF_FUNCTION.values()}),
     **{function.__name__: made for function, made in _OF_FUNCTION.items()},
     "bce": BinaryCrossentropy,
@@ -78,8 +110,9 @@ TABLE: dict[str, type[Loss]] = {
     "MSE": MeanSquaredError,
     "msle": MeanSquaredLogarithmicError,
     "MSLE": MeanSquaredLogarithmicError,
-}
-"""Every name `compile(loss=...)` takes, besides "crossentropy" and "ce"."""
+    **name_table({name: place for name, place in places(__name__, _MODULES).items() if name[0].isupper()}),
+})  # fmt: skip
+"""Every name `compile(loss=...)` takes, besides `AUTOMATIC`."""
 
 OLD = {
     "cosine": "cosine_similarity",
@@ -91,36 +124,57 @@ OLD = {
 """Names of earlier Keras releases, and today's."""
 
 
+AUTOMATIC = ("crossentropy", "ce")
+"""Names whose meaning depends on the shapes of a batch."""
+
+
 def get(identifier: Any) -> Loss | None:
     """The loss that a name, a class, an instance, a config dict or a function stands for; None stays None.
-
-    "crossentropy" and "ce" depend on the shapes of a batch: see `resolve`.
 
     Raises:
         UnknownNameError: the name is not known.
         ValueError: it is nothing of these.
     """
+    if isinstance(identifier, str) and identifier.lower() in AUTOMATIC:
+        return Crossentropy(identifier)
     made = from_identifier("loss", identifier, TABLE, OLD)
     if made is None or isinstance(made, Loss):
         return made
     if callable(made):
-        known = _OF_FUNCTION.get(made)
+        known = _class_of(made)
         return LossFunctionWrapper(made) if known is None else known()
     raise ValueError(
         f"a loss is a name, a Loss, or a function of (y_true, y_pred); got {type(made).__name__}: {made!r}."
     )
 
 
-def resolve(identifier: Any, y: Spec, prediction: Spec) -> Loss | None:
-    """`get`, with "crossentropy" and "ce" decided from the shapes: binary, sparse or categorical.
+def _class_of(function: Any) -> type[Loss] | None:
+    """The class that says what is expected of the targets of a function here."""
+    if getattr(function, "__module__", None) in [f"{__name__}.{module}" for module in _MODULES]:
+        return TABLE[function.__name__]
+    return _OF_FUNCTION.get(function)
+
+
+class Crossentropy(Loss):
+    """What "crossentropy" and "ce" stand for: the binary, sparse or categorical crossentropy, by the shapes of a batch.
 
     One output is binary; targets with fewer dimensions than the predictions, or a last dimension of 1, are class numbers.
     """
-    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
-        return get({"binary": "bce", "sparse": "sparse_categorical_crossentropy"}.get(
-            kind_of_targets(y, prediction), "categorical_crossentropy"
-        ))  # fmt: skip
-    return get(identifier)
+
+    def chosen(self, y: Spec, prediction: Spec) -> Loss:
+        """The loss for targets and predictions of these specs."""
+        made = {"binary": BinaryCrossentropy, "sparse": SparseCategoricalCrossentropy}
+        kind = made.get(kind_of_targets(y, prediction), CategoricalCrossentropy)
+        return kind(reduction=self.reduction, name=self.name, dtype=self.dtype)
+
+    def per_sample(self, y_true: Any, y_pred: Any) -> Any:
+        """The values of the loss that the shapes choose."""
+        y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+        return self.chosen(spec_of(y_true), spec_of(y_pred)).per_sample(y_true, y_pred)
+
+    def check(self, y: Spec, prediction: Spec, y_array: Any = None) -> None:
+        """Refuse targets that the loss chosen for them would refuse."""
+        self.chosen(y, prediction).check(y, prediction, y_array)
 
 
 def kind_of_targets(y: Spec, prediction: Spec) -> str:

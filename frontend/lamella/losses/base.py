@@ -9,7 +9,8 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError
-from lamella.ir.spec import Spec, dtype_name, is_float, promote, size_of, spec_of
+from lamella.ir.builder import trace
+from lamella.ir.spec import Rows, Spec, dtype_name, is_float, promote, size_of, spec_of
 from lamella.losses.check import CheckTargets, Targets, no_check, same_rank
 from lamella.names import snake_case
 
@@ -160,6 +161,15 @@ def _count(values: Any, rows: Any) -> Any:
     return ops.multiply(ops.sum(rows), float(int(size_of(values.shape[1:]))))
 
 
+def row_by_row(function: Callable[..., Any], y: Spec, prediction: Spec) -> bool:
+    """Whether `function(y_true, y_pred)` gives values for each row of a batch, of nothing but that row."""
+    from lamella.passes import mixing_equation
+
+    program = trace(function, y, prediction)
+    shape = program.outputs[0].spec.shape
+    return bool(shape) and isinstance(shape[0], Rows) and mixing_equation(program) is None
+
+
 class Loss:
     """The base of all losses. Subclass it and write `call(y_true, y_pred)`.
 
@@ -189,9 +199,18 @@ class Loss:
         y_true = ops.convert_to_tensor(y_true)
         return self.call(y_true if self.integer_targets else ops.cast(y_true, dtype), ops.cast(y_pred, dtype))
 
-    def mask(self, y_true: Any, y_pred: Any) -> Any:
-        """Where a value counts, for losses that leave some targets out; None where all do."""
+    def mask(self, y_true: Any, y_pred: Any, values: Any) -> Any:
+        """Where a value counts, for losses that leave some of their `values` out; None where all do."""
         return None
+
+    def keeps_rows_apart(self, y: Spec, prediction: Spec) -> bool:
+        """Whether there is a value for each row, of that row alone: then a short batch may be filled up with other rows.
+
+        Args:
+            y: the spec of a batch of targets, its batch dimension a `Rows`.
+            prediction: the spec of the model's prediction for the batch, likewise.
+        """
+        return row_by_row(self.per_sample, y, prediction)
 
     def __call__(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, rows: Any = None, mask: Any = None
@@ -205,10 +224,11 @@ class Loss:
             rows: 1 for a real row, 0 for one that fills the batch up, (batch,); see `reduce_weighted`.
             mask: True where a value counts, for predictions with a mask (a padded sequence).
         """
-        own = self.mask(y_true, y_pred)
+        values = self.per_sample(y_true, y_pred)
+        own = self.mask(y_true, y_pred, values)
         if own is not None:
             mask = own if mask is None else ops.logical_and(mask, own)
-        return reduce_weighted(self.per_sample(y_true, y_pred), sample_weight, rows, self.reduction, mask)
+        return reduce_weighted(values, sample_weight, rows, self.reduction, mask)
 
     def check(self, y: Spec, prediction: Spec, y_array: Any = None) -> None:
         """Refuse targets that cannot be meant for these predictions.

@@ -33,7 +33,7 @@ class Targets:
 CheckTargets = Callable[[Targets], None]
 
 
-def _row(shape: tuple[int, ...]) -> str:
+def shown(shape: tuple[int, ...]) -> str:
     """A shape for a message, the batch left open."""
     return "(" + ", ".join(["batch", *(str(int(d)) for d in shape[1:])]) + ("," if len(shape) == 1 else "") + ")"
 
@@ -53,6 +53,16 @@ def _same_rows(t: Targets) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return y[1:], prediction[1:]
 
 
+def fraction(name: str, value: float) -> None:
+    """Refuse an option that is no number from 0 to 1.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, bool) or not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} is from 0 to 1, got {value!r}.")
+
+
 def no_check(t: Targets) -> None:
     """Nothing is known of what a custom loss takes."""
 
@@ -67,13 +77,13 @@ def same_shape(t: Targets) -> None:
     if y == prediction and len(t.y.shape) > 0:
         return
     width = int(t.prediction.shape[-1]) if len(t.prediction.shape) > 1 else 1
-    mend = f"Give y the shape {_row(t.prediction.shape)}"
+    mend = f"Give y the shape {shown(t.prediction.shape)}"
     if t.y.shape and len(t.y.shape) == len(t.prediction.shape) and t.y.shape[:-1] == t.prediction.shape[:-1]:
         mend += f", or end the model with {int(t.y.shape[-1])} units instead of {width}"
     elif len(t.y.shape) == 1:
         mend += ", or end the model with 1 unit"
     raise ValueError(
-        f"{t.loss}: y has shape {_row(t.y.shape)} and the model predicts {_row(t.prediction.shape)}. "
+        f"{t.loss}: y has shape {shown(t.y.shape)} and the model predicts {shown(t.prediction.shape)}. "
         f"They would only meet by broadcasting, which compares every target with predictions it is not for. {mend}."
     )
 
@@ -87,7 +97,7 @@ def binary(t: Targets) -> None:
     y, prediction = _same_rows(t)
     if y != prediction and len(prediction) == 1 and prediction[0] > 1 and _is_column(t, y):
         raise ValueError(
-            f"{t.loss}: y has shape {_row(t.y.shape)} and the model predicts {_row(t.prediction.shape)}: one label a row "
+            f"{t.loss}: y has shape {shown(t.y.shape)} and the model predicts {shown(t.prediction.shape)}: one label a row "
             f"against {int(prediction[0])} outputs. For one class of {int(prediction[0])} a row use "
             "loss='sparse_categorical_crossentropy' (and softmax); for a yes or no end the model with Dense(1)."
         )
@@ -115,17 +125,17 @@ def categorical(t: Targets) -> None:
     whole = not is_float(t.y.dtype) or t.array is None or bool(np.all(np.mod(t.array, 1) == 0))
     if y in (prediction[:-1], (*prediction[:-1], 1)) and whole and prediction:
         raise ValueError(
-            f"{t.loss}: y has shape {_row(t.y.shape)}, one class number a row, and this loss takes one column a class, "
-            f"{_row(t.prediction.shape)}. Use loss='sparse_categorical_crossentropy', or one-hot y with "
+            f"{t.loss}: y has shape {shown(t.y.shape)}, one class number a row, and this loss takes one column a class, "
+            f"{shown(t.prediction.shape)}. Use loss='sparse_categorical_crossentropy', or one-hot y with "
             f"lamella.utils.to_categorical(y, {classes})."
         )
     if len(y) == len(prediction) and y[:-1] == prediction[:-1]:
         raise ValueError(
-            f"{t.loss}: y has {int(y[-1])} classes (shape {_row(t.y.shape)}) and the model predicts {classes} "
-            f"({_row(t.prediction.shape)}): end the model with {int(y[-1])} units, or give y {classes} columns."
+            f"{t.loss}: y has {int(y[-1])} classes (shape {shown(t.y.shape)}) and the model predicts {classes} "
+            f"({shown(t.prediction.shape)}): end the model with {int(y[-1])} units, or give y {classes} columns."
         )
     raise ValueError(
-        f"{t.loss}: y has shape {_row(t.y.shape)} and the model predicts {_row(t.prediction.shape)}; they must be equal."
+        f"{t.loss}: y has shape {shown(t.y.shape)} and the model predicts {shown(t.prediction.shape)}; they must be equal."
     )
 
 
@@ -138,19 +148,19 @@ def sparse(t: Targets) -> None:
     y, prediction = t.y.shape[1:], t.prediction.shape[1:]
     if not prediction:
         raise ValueError(
-            f"{t.loss}: the model predicts {_row(t.prediction.shape)}: there is no axis of classes. End it with one unit a "
+            f"{t.loss}: the model predicts {shown(t.prediction.shape)}: there is no axis of classes. End it with one unit a "
             "class."
         )
     classes = int(prediction[-1])
     if y not in (prediction[:-1], (*prediction[:-1], 1)):
         if y == prediction:
             raise ValueError(
-                f"{t.loss}: y has shape {_row(t.y.shape)}, one column a class, and this loss takes class numbers "
-                f"{_row(t.prediction.shape[:-1])}. Use loss='categorical_crossentropy', or y.argmax(axis=-1)."
+                f"{t.loss}: y has shape {shown(t.y.shape)}, one column a class, and this loss takes class numbers "
+                f"{shown(t.prediction.shape[:-1])}. Use loss='categorical_crossentropy', or y.argmax(axis=-1)."
             )
         raise ValueError(
-            f"{t.loss}: y has shape {_row(t.y.shape)} and the model predicts {_row(t.prediction.shape)}; class numbers "
-            f"must have shape {_row(t.prediction.shape[:-1])}."
+            f"{t.loss}: y has shape {shown(t.y.shape)} and the model predicts {shown(t.prediction.shape)}; class numbers "
+            f"must have shape {shown(t.prediction.shape[:-1])}."
         )
     if t.array is None or t.array.size == 0:
         return

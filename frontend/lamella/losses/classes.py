@@ -63,6 +63,8 @@ class Huber(LossFunctionWrapper):
     def __init__(
         self, delta: float = 1.0, reduction: str | None = MEAN, name: str = "huber_loss", dtype: Any = None
     ) -> None:
+        if not delta > 0:
+            raise ValueError(f"Huber takes a positive delta, got {delta!r}.")
         super().__init__(functions.huber, reduction, name, dtype, delta=delta)
 
 
@@ -145,7 +147,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         name: str = "binary_crossentropy",
         dtype: Any = None,
     ) -> None:
-        _smoothing(label_smoothing)
+        check.fraction("label_smoothing", label_smoothing)
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(functions.binary_crossentropy, reduction, name, dtype, **options)
 
@@ -164,7 +166,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         name: str = "categorical_crossentropy",
         dtype: Any = None,
     ) -> None:
-        _smoothing(label_smoothing)
+        check.fraction("label_smoothing", label_smoothing)
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(functions.categorical_crossentropy, reduction, name, dtype, **options)
 
@@ -194,12 +196,7 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         """The values, one a class number."""
         return self.fn(y_true, y_pred, **self.kwargs)
 
-    def mask(self, y_true: Any, y_pred: Any) -> Any:
+    def mask(self, y_true: Any, y_pred: Any, values: Any) -> Any:
         """Where the target is not `ignore_class`."""
         ignored = functions.class_numbers(y_true, y_pred, self.kwargs["ignore_class"], self.kwargs["axis"])[1]
         return None if ignored is None else ops.logical_not(ignored)
-
-
-def _smoothing(label_smoothing: float) -> None:
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"label_smoothing is from 0 to 1, got {label_smoothing}.")

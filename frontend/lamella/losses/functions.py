@@ -115,6 +115,13 @@ def _unit(x: Any, axis: int) -> Any:
     return ops.where(empty, 0.0, ops.multiply(x, ops.rsqrt(ops.where(empty, 1.0, squares))))
 
 
+def smooth_binary(y_true: Any, label_smoothing: float) -> Any:
+    """Binary labels y moved to y (1 - s) + s / 2"""
+    if not label_smoothing:
+        return y_true
+    return ops.add(ops.multiply(y_true, 1.0 - label_smoothing), 0.5 * label_smoothing)
+
+
 def binary_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
@@ -130,8 +137,7 @@ def binary_crossentropy(
         axis: the axis of the mean.
     """
     y_true, y_pred = operands(y_true, y_pred)
-    if label_smoothing:
-        y_true = ops.add(ops.multiply(y_true, 1.0 - label_smoothing), 0.5 * label_smoothing)
+    y_true = smooth_binary(y_true, label_smoothing)
     opposite = ops.subtract(1.0, y_true)
     if from_logits:
         yes, no = ops.softplus(ops.negative(y_pred)), ops.softplus(y_pred)
@@ -141,12 +147,23 @@ def binary_crossentropy(
     return ops.mean(ops.negative(likelihood), axis)
 
 
+def smooth(y_true: Any, label_smoothing: float) -> Any:
+    """One-hot labels y moved to y (1 - s) + s / classes; the classes are the last axis, as in Keras."""
+    if not label_smoothing:
+        return y_true
+    return ops.add(ops.multiply(y_true, 1.0 - label_smoothing), label_smoothing / int(y_true.shape[-1]))
+
+
+def probabilities(y_pred: Any, axis: int) -> Any:
+    """p / sum(p) clipped to [1e-7, 1 - 1e-7]; a row of zeros stays one, where dividing by its sum would make it NaN."""
+    total = ops.sum(y_pred, axis, keepdims=True)
+    p = ops.divide(y_pred, ops.where(ops.equal(total, 0.0), 1.0, total))
+    return ops.clip(p, settings.epsilon(), 1.0 - settings.epsilon())
+
+
 def _log_probabilities(y_pred: Any, from_logits: bool, axis: int) -> Any:
-    """log(p) of class scores: log_softmax of logits, or the logarithm of p / sum(p) clipped to [1e-7, 1 - 1e-7]."""
-    if from_logits:
-        return ops.log_softmax(y_pred, axis)
-    p = ops.divide(y_pred, ops.sum(y_pred, axis, keepdims=True))
-    return ops.log(ops.clip(p, settings.epsilon(), 1.0 - settings.epsilon()))
+    """log(p) of class scores: log_softmax of logits, or the logarithm of `probabilities`."""
+    return ops.log_softmax(y_pred, axis) if from_logits else ops.log(probabilities(y_pred, axis))
 
 
 def categorical_crossentropy(
@@ -162,8 +179,7 @@ def categorical_crossentropy(
         axis: the axis of the classes.
     """
     y_true, y_pred = operands(y_true, y_pred, squeeze=False)
-    if label_smoothing:
-        y_true = ops.add(ops.multiply(y_true, 1.0 - label_smoothing), label_smoothing / int(y_true.shape[-1]))
+    y_true = smooth(y_true, label_smoothing)
     return ops.negative(ops.sum(ops.multiply(y_true, _log_probabilities(y_pred, from_logits, axis)), axis))
 
 

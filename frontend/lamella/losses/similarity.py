@@ -1,0 +1,109 @@
+"""A loss of embeddings: near to those of their own class, far from the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import ops
+from lamella.ir.spec import spec_of
+from lamella.losses.base import LossFunctionWrapper, operands
+from lamella.losses.check import Targets, shown
+from lamella.losses.classes import MEAN
+
+
+def circle(
+    y_true: Any,
+    y_pred: Any,
+    ref_labels: Any = None,
+    ref_embeddings: Any = None,
+    remove_diagonal: bool = True,
+    gamma: float = 80.0,
+    margin: float = 0.4,
+) -> Any:
+    """softplus(log(sum(exp(gamma a (d - m)))) + log(sum(exp(gamma b (1 - m - d))))), one value a row
+
+    d is the cosine distance max(1 - <x, x'>, 0) of a row to another; the first sum goes over the rows of its own class,
+    with a = m + d, the second over the others, with b = max(1 + m - d, 0), and m is the margin. A row with no other of
+    its class, or none of another class, has the value 0 and gradient 0.
+
+    Args:
+        y_true: class numbers (batch,) or (batch, 1).
+        y_pred: embeddings (batch, features), each of length 1.
+        ref_labels: the classes of `ref_embeddings`; None is `y_true`.
+        ref_embeddings: what rows are compared with, (others, features); None is `y_pred`.
+        remove_diagonal: a row is not compared with the reference of its own number.
+        gamma: the scale.
+        margin: how much nearer the own class should be.
+
+    References:
+        Y. Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization", 2020,
+        https://arxiv.org/abs/2002.10857
+    """
+    _, y_pred = operands(0.0, y_pred, squeeze=False)
+    labels = _column(y_true)
+    others = y_pred if ref_embeddings is None else ops.cast(ref_embeddings, spec_of(y_pred).dtype)
+    other_labels = labels if ref_labels is None else _column(ref_labels)
+    distance = ops.maximum(ops.subtract(1.0, ops.matmul(y_pred, ops.transpose(others))), 0.0)
+    same = ops.equal(labels, ops.transpose(other_labels))
+    different = ops.logical_not(same)
+    if remove_diagonal:
+        rows, columns = (int(d) for d in distance.shape)
+        itself = ops.equal(ops.reshape(ops.arange(rows), (-1, 1)), ops.arange(columns))
+        same = ops.logical_and(same, ops.logical_not(itself))
+    pull = ops.multiply(ops.add(margin, distance), ops.subtract(distance, margin))
+    push = ops.multiply(ops.maximum(ops.subtract(1.0 + margin, distance), 0.0), ops.subtract(1.0 - margin, distance))
+    near = _log_sum_exp(ops.multiply(gamma, pull), same)
+    far = _log_sum_exp(ops.multiply(gamma, push), different)
+    compared = ops.logical_and(ops.any(same, 1), ops.any(different, 1))
+    return ops.where(compared, ops.softplus(ops.add(near, far)), 0.0)
+
+
+def _column(labels: Any) -> Any:
+    return ops.reshape(ops.cast(labels, "int32"), (-1, 1))
+
+
+def _log_sum_exp(x: Any, mask: Any) -> Any:
+    """log(sum(exp(x))) of a row over the entries where the mask holds; 0 where it holds nowhere, with no NaN behind it."""
+    peak = ops.stop_gradient(ops.max(ops.where(mask, x, -1e30), 1, keepdims=True))
+    terms = ops.where(mask, ops.exp(ops.where(mask, ops.subtract(x, peak), 0.0)), 0.0)
+    total = ops.sum(terms, 1)
+    some = ops.any(mask, 1)
+    logarithm = ops.add(ops.log(ops.where(some, total, 1.0)), ops.squeeze(peak, 1))
+    return ops.where(some, logarithm, 0.0)
+
+
+def embeddings(t: Targets) -> None:
+    """One class number a row, for predictions that are one vector a row.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if len(t.prediction.shape) != 2 or tuple(t.y.shape[1:]) not in ((), (1,)):
+        raise ValueError(
+            f"{t.loss}: y has shape {shown(t.y.shape)} and the model predicts {shown(t.prediction.shape)}; this loss takes "
+            "one class number a row, (batch,), and one embedding a row, (batch, features)."
+        )
+
+
+class Circle(LossFunctionWrapper):
+    """The circle loss of embeddings of length 1; see `losses.circle` for the formula. Rows whose value is 0 do not count."""
+
+    targets = staticmethod(embeddings)
+    integer_targets = True
+
+    def __init__(
+        self,
+        gamma: float = 80.0,
+        margin: float = 0.4,
+        remove_diagonal: bool = True,
+        reduction: str | None = MEAN,
+        name: str = "circle",
+        dtype: Any = None,
+    ) -> None:
+        if not gamma > 0:
+            raise ValueError(f"Circle takes a positive gamma, got {gamma!r}.")
+        super().__init__(circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
+
+    def mask(self, y_true: Any, y_pred: Any, values: Any) -> Any:
+        """Where the value is above 0, as in Keras: the mean is over the rows that still teach something."""
+        return ops.greater(values, 0.0)
