@@ -225,8 +225,10 @@ def _terminal_columns() -> int:
     return shutil.get_terminal_size().columns
 
 
-def format_number(value: float) -> str:
-    """Write a loss or a metric as Keras does: four decimals, and a power of ten from 0.001 down."""
+def format_number(value: Any) -> str:
+    """Write a loss or a metric as Keras does: four decimals, and a power of ten from 0.001 down; or several in brackets."""
+    if getattr(value, "ndim", 0):
+        return "[" + " ".join(format_number(entry) for entry in value) + "]"
     value = float(value)
     return f"{value:.4e}" if abs(value) <= 1e-3 else f"{value:.4f}"
 

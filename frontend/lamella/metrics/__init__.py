@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.ir.spec import Spec
 from lamella.losses import Loss, kind_of_targets
@@ -55,9 +55,53 @@ from lamella.metrics.of_losses import Poisson as Poisson
 from lamella.metrics.of_losses import RootMeanSquaredError as RootMeanSquaredError
 from lamella.metrics.of_losses import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
 from lamella.metrics.of_losses import SquaredHinge as SquaredHinge
-from lamella.names import from_identifier, name_table
+from lamella.names import LazyTable, from_identifier, lazily, name_table, places
 
-TABLE: dict[str, Any] = {
+if TYPE_CHECKING:
+    from lamella.metrics.auc import AUC as AUC
+    from lamella.metrics.confusion import FalseNegatives as FalseNegatives
+    from lamella.metrics.confusion import FalsePositives as FalsePositives
+    from lamella.metrics.confusion import Precision as Precision
+    from lamella.metrics.confusion import PrecisionAtRecall as PrecisionAtRecall
+    from lamella.metrics.confusion import Recall as Recall
+    from lamella.metrics.confusion import RecallAtPrecision as RecallAtPrecision
+    from lamella.metrics.confusion import SensitivityAtSpecificity as SensitivityAtSpecificity
+    from lamella.metrics.confusion import SpecificityAtSensitivity as SpecificityAtSensitivity
+    from lamella.metrics.confusion import TrueNegatives as TrueNegatives
+    from lamella.metrics.confusion import TruePositives as TruePositives
+    from lamella.metrics.f_score import F1Score as F1Score
+    from lamella.metrics.f_score import FBetaScore as FBetaScore
+    from lamella.metrics.focal import binary_focal_crossentropy as binary_focal_crossentropy
+    from lamella.metrics.focal import categorical_focal_crossentropy as categorical_focal_crossentropy
+    from lamella.metrics.overlap import BinaryIoU as BinaryIoU
+    from lamella.metrics.overlap import IoU as IoU
+    from lamella.metrics.overlap import MeanIoU as MeanIoU
+    from lamella.metrics.overlap import OneHotIoU as OneHotIoU
+    from lamella.metrics.overlap import OneHotMeanIoU as OneHotMeanIoU
+    from lamella.metrics.regression import ConcordanceCorrelation as ConcordanceCorrelation
+    from lamella.metrics.regression import PearsonCorrelation as PearsonCorrelation
+    from lamella.metrics.regression import R2Score as R2Score
+    from lamella.metrics.regression import concordance_correlation as concordance_correlation
+    from lamella.metrics.regression import pearson_correlation as pearson_correlation
+
+_MODULES = {
+    "auc": "AUC",
+    "confusion": (
+        "FalseNegatives FalsePositives Precision PrecisionAtRecall Recall RecallAtPrecision SensitivityAtSpecificity "
+        "SpecificityAtSensitivity TrueNegatives TruePositives"
+    ),
+    "f_score": "F1Score FBetaScore",
+    "focal": "binary_focal_crossentropy categorical_focal_crossentropy",
+    "overlap": "BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU",
+    "regression": ("ConcordanceCorrelation PearsonCorrelation R2Score concordance_correlation pearson_correlation"),
+}
+"""Families that few models use, imported when one of their names is first asked for; a test holds it against the imports
+above, which type checkers read."""
+
+if not TYPE_CHECKING:
+    _, __getattr__, __dir__ = lazily(__name__, _MODULES)
+
+TABLE: dict[str, Any] = LazyTable({
     **name_table(
         {
             made.__name__: made
@@ -87,7 +131,8 @@ TABLE: dict[str, Any] = {
     "MSLE": MeanSquaredLogarithmicError,
     "rmse": RootMeanSquaredError,
     "RMSE": RootMeanSquaredError,
-}  # fmt: skip
+    **name_table(places(__name__, _MODULES)),
+})  # fmt: skip
 """Every name a list of metrics takes, besides those whose meaning depends on the shapes (`AUTOMATIC`)."""
 
 AUTOMATIC = ("accuracy", "acc", "crossentropy", "ce")
@@ -96,6 +141,7 @@ AUTOMATIC = ("accuracy", "acc", "crossentropy", "ce")
 OLD = {
     "cosine": "cosine_similarity",
     "cosine_proximity": "cosine_similarity",
+    "fbeta_score": "f_beta_score",
     "kullback_leibler_divergence": "kl_divergence",
     "logcosh": "log_cosh",
 }
@@ -107,10 +153,18 @@ def get(identifier: Any) -> Metric | None:
 
     Raises:
         UnknownNameError: the name is not known.
-        ValueError: it is nothing of these.
+        ValueError: it is nothing of these, or a class that needs arguments.
     """
-    known = {**TABLE, "acc": Accuracy}
-    made = from_identifier("metric", identifier, known, OLD)
+    try:
+        made = from_identifier("metric", "accuracy" if identifier == "acc" else identifier, TABLE, OLD)
+    except TypeError as error:
+        if isinstance(identifier, dict) or "required" not in str(error):
+            raise
+        found = TABLE[identifier] if isinstance(identifier, str) else identifier
+        needed = str(error).partition("argument")[2].partition(":")[2]
+        raise ValueError(
+            f"the metric {identifier!r} needs arguments:{needed}; give an instance, metrics.{found.__name__}(...)."
+        ) from None
     if made is None or isinstance(made, Metric):
         return made
     if isinstance(made, Loss):

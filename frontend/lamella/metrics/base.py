@@ -6,55 +6,95 @@ same rules eagerly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from lamella import ops
+from lamella import initializers, ops
 from lamella.ir import settings
-from lamella.ir.spec import Shape, dtype_name, numpy_dtype, promote, size_of
-from lamella.losses.base import divide_no_nan, squeeze_or_expand_to_same_rank
+from lamella.ir.builder import operand
+from lamella.ir.spec import Shape, Spec, dtype_name, numpy_dtype, promote, size_of, spec_of
+from lamella.losses.base import divide_no_nan, row_by_row, squeeze_or_expand_to_same_rank
+from lamella.metrics.variable import MetricVariable
 from lamella.names import snake_case
 
 State = dict[str, Any]
 
 
 class Metric:
-    """The base of all metrics. Subclass it and write `state_specs`, `update` and `compute`.
+    """The base of all metrics.
 
-    `update` and `compute` are pure functions written in `lamella.ops`: they take a state and return a new one, or a
-    value; they keep nothing on `self`.
+    A metric of one's own is written in Keras's words: `__init__` makes variables with `self.add_variable(...)`,
+    `update_state(y_true, y_pred, sample_weight=None)` assigns them, `result()` computes from them, all in `lamella.ops`.
+    The training step traces `update_state`: nothing else it keeps on `self` lasts.
+
+    The metrics here are written as what that becomes, pure functions of a state: `state_specs`, `update` and `compute`.
 
     Args:
         name: the key in logs; by default the class's name, in snake case.
         dtype: the dtype of the state; None is `floatx`, but at least float32.
     """
 
-    update: Callable[..., State]
-    """`update(state, y_true, y_pred, weight=None) -> new state`.
-
-    `weight` is None or floats (batch,) (or one a position): the product of sample weights with 1 for a real row and 0 for
-    one that only fills the batch up.
-    """
-
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         self.name = name or snake_case(type(self).__name__)
         self._dtype = None if dtype is None else dtype_name(getattr(dtype, "name", dtype))
         self._state: State | None = None
+        self._variables: list[MetricVariable] = []
 
     @property
     def dtype(self) -> str:
         """The dtype of the state."""
         return self._dtype or promote("float32", settings.floatx())
 
-    def state_specs(self) -> dict[str, tuple[Shape, str, float]]:
+    # ---- a metric as pure functions ----
+
+    def build(self, y: Spec, prediction: Spec, weighted: bool = False) -> None:
+        """Look at the specs of a batch, and whether it has weights, before there is a state; by default nothing is seen.
+
+        Raises:
+            ValueError: the metric does not fit them.
+        """
+
+    def state_specs(self) -> dict[str, tuple[Shape, str, Any]]:
         """Shape, dtype and initial value of every entry of the state."""
-        raise NotImplementedError(f"the metric {type(self).__name__} does not say what it keeps: write `state_specs`.")
+        if not self._variables:
+            raise NotImplementedError(
+                f"the metric {type(self).__name__} keeps nothing: make its variables in `__init__` with `self.add_variable`."
+            )
+        return {v.name: (v.shape, v.dtype, v.initial) for v in self._variables}
+
+    @property
+    def keras_words(self) -> bool:
+        """Whether the metric is written as `update_state` and `result`, not as pure functions."""
+        return type(self).update is Metric.update
+
+    def update(self, state: State, *arguments: Any, **words: Any) -> State:
+        """`update(state, y_true, y_pred, weight=None)`: the state with a batch taken in, a pure function.
+
+        `weight` is None or floats (batch,) (or one a position): the product of sample weights with 1 for a real row and 0
+        for one that only fills the batch up, which must change nothing. Here: what `update_state` makes of a state.
+        """
+        if type(self).update_state is Metric.update_state:
+            raise NotImplementedError(
+                f"the metric {type(self).__name__} does not say what it does: write `update_state`."
+            )
+        weight = words.get("weight")
+        with self._holding(state):
+            self.update_state(*arguments, **({} if weight is None else {"sample_weight": weight}))
+            return {v.name: v.value for v in self._variables}
 
     def compute(self, state: State) -> Any:
-        """The metric's value: a scalar."""
-        raise NotImplementedError(f"the metric {type(self).__name__} does not say its result: write `compute`.")
+        """The metric's value: a scalar, or an array of values."""
+        if type(self).result is Metric.result:
+            raise NotImplementedError(f"the metric {type(self).__name__} does not say its result: write `result`.")
+        with self._holding(state):
+            return operand(self.result())
+
+    def keeps_rows_apart(self, y: Spec, prediction: Spec) -> bool:
+        """Whether a row of weight 0 changes nothing, so that a short batch may be filled up with such rows."""
+        return not self.keras_words
 
     def initial_state(self) -> State:
         """A fresh state: NumPy arrays."""
@@ -63,28 +103,82 @@ class Metric:
             for name, (shape, dtype, value) in self.state_specs().items()
         }
 
-    def result(self, state: State | None = None) -> Any:
-        """The value of `state` (a scalar value or array), or, without one, of what `update_state` took in (a float)."""
-        if state is not None:
-            return self.compute(state)
-        return float(np.asarray(self.compute(self._state or self.initial_state())))
+    def read(self, state: State) -> Any:
+        """What logs hold of a state: a float, or a NumPy array of values."""
+        return _as_log(self.compute(state))
+
+    # ---- a metric that keeps its state itself ----
+
+    def add_variable(
+        self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+    ) -> MetricVariable:
+        """A variable of the metric's state, for `update_state` to assign and `result` to read.
+
+        Args:
+            shape: its shape.
+            initializer: what it starts from, and what `reset_state` sets it to.
+            dtype: its dtype; None is the metric's.
+            name: its name in saved states; by default numbered.
+        """
+        if isinstance(shape, str):  # Keras 2: add_weight(name, shape)
+            shape, name = (), shape
+        name = name or f"variable_{len(self._variables)}"
+        if any(v.name == name for v in self._variables):
+            name = f"{name}_{len(self._variables)}"
+        kind = self.dtype if dtype is None else dtype_name(getattr(dtype, "name", dtype))
+        shape = (int(shape),) if isinstance(shape, int) else tuple(int(d) for d in shape)
+        initial = np.asarray((initializers.get(initializer) or initializers.Zeros())(shape, kind))
+        variable = MetricVariable(name, initial, kind)
+        self._variables.append(variable)
+        return variable
+
+    add_weight = add_variable
+    """Keras's other name."""
+
+    @property
+    def variables(self) -> list[MetricVariable]:
+        """What `add_variable` made."""
+        return list(self._variables)
+
+    @contextmanager
+    def _holding(self, state: State) -> Iterator[None]:
+        """The variables hold `state`, and afterwards what they held before."""
+        held = [v.value for v in self._variables]
+        try:
+            for v in self._variables:
+                v.value = state[v.name]
+            yield
+        finally:
+            for v, value in zip(self._variables, held, strict=True):
+                v.value = value
 
     def update_state(self, *arguments: Any, sample_weight: Any = None) -> None:
         """Take a batch in, eagerly: `(y_true, y_pred, sample_weight=None)`, or `(values, sample_weight=None)` for a mean."""
-        weight = {} if sample_weight is None else {"weight": sample_weight}
-        self._state = self.update(self._state or self.initial_state(), *arguments, **weight)
+        if self._state is None:
+            if len(arguments) > 1:
+                y, prediction = (spec_of(ops.convert_to_tensor(a)) for a in arguments[:2])
+                self.build(y, prediction, sample_weight is not None)
+            self._state = self.initial_state()
+        weight = {} if sample_weight is None else {"weight": ops.convert_to_tensor(sample_weight)}
+        self._state = self.update(self._state, *arguments, **weight)
+
+    def result(self) -> Any:
+        """The value over the batches taken in: a float, or a NumPy array of values."""
+        return self.read(self._state or self.initial_state())
 
     def reset_state(self) -> None:
         """Forget every batch."""
         self._state = None
+        for v in self._variables:
+            v.value = v.initial
 
     reset_states = reset_state
     """Keras 2's name."""
 
-    def __call__(self, *arguments: Any, sample_weight: Any = None) -> float:
+    def __call__(self, *arguments: Any, **words: Any) -> Any:
         """Take a batch in and return the value so far."""
-        self.update_state(*arguments, sample_weight=sample_weight)
-        return self.result()
+        self.update_state(*arguments, **words)
+        return _as_log(operand(self.result()))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal metric."""
@@ -97,6 +191,11 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+def _as_log(value: Any) -> Any:
+    array = np.asarray(value)
+    return float(array) if array.ndim == 0 else array
 
 
 def by_sample(values: Any, weight: Any, dtype: str) -> tuple[Any, Any]:
@@ -130,14 +229,16 @@ class Mean(Metric):
         return {"total": ((), self.dtype, 0.0), "count": ((), self.dtype, 0.0)}
 
     def accumulate(self, state: State, values: Any, weight: Any = None) -> State:
-        """Add a batch of values (batch, ...)."""
+        """Add a batch of values (batch, ...); a single number counts once, whatever the weights of the rows behind it."""
+        if not values.shape and weight is not None and weight.shape:
+            weight = None
         values, weight = by_sample(values, weight, self.dtype)
         count = float(int(size_of(values.shape))) if weight is None else ops.sum(weight)
         return {"total": ops.add(state["total"], ops.sum(values)), "count": ops.add(state["count"], count)}
 
     def update(self, state: State, values: Any, weight: Any = None) -> State:
         """Add a batch of values (batch, ...)."""
-        return self.accumulate(state, values, weight)
+        return self.accumulate(state, ops.convert_to_tensor(values), weight)
 
     def compute(self, state: State) -> Any:
         """total / count, and 0 before the first batch."""
@@ -190,7 +291,11 @@ class MeanMetricWrapper(Mean):
 
     def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Add the function's values of a batch."""
-        return self.accumulate(state, self.fn(y_true, y_pred, **self.kwargs), weight)
+        return self.accumulate(state, ops.convert_to_tensor(self.fn(y_true, y_pred, **self.kwargs)), weight)
+
+    def keeps_rows_apart(self, y: Spec, prediction: Spec) -> bool:
+        """Whether the function gives values for each row, of that row alone."""
+        return row_by_row(lambda y_true, y_pred: self.fn(y_true, y_pred, **self.kwargs), y, prediction)
 
     def get_config(self) -> dict[str, Any]:
         """Name, dtype and the function's arguments."""

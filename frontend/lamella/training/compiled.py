@@ -22,6 +22,7 @@ class Compiled:
         backend: where it trains.
         optimizer: an optimizer of lamella's, or one of the backend's framework (`foreign` is true then).
         loss: the loss, or None for a model that is only evaluated by its layers' penalties.
+        loss_weight: what the loss, without penalties, is multiplied with; None leaves it as it is.
         metric_identifiers: what the user named; metrics are chosen when the shapes are known.
         frozen: ids of the layers that were not trainable at `compile`; what is trained later stays as it stood then.
         run_eagerly: whether steps are traced anew each time, with every value computed as it is traced.
@@ -31,7 +32,14 @@ class Compiled:
     """
 
     def __init__(
-        self, model: TrainableModel, optimizer: Any, loss: Any, metric_identifiers: Any, backend: Any, weighted: Any
+        self,
+        model: TrainableModel,
+        optimizer: Any,
+        loss: Any,
+        metric_identifiers: Any,
+        backend: Any,
+        weighted: Any,
+        loss_weights: Any = None,
     ) -> None:
         self.backend: Backend = load_backend(backend)
         self.foreign = self.backend.supports_optimizer(optimizer)
@@ -41,7 +49,8 @@ class Compiled:
                 "`backend='jax'`, or use one of lamella.optimizers."
             )
         self.optimizer: Any = optimizer if self.foreign else optimizers.get(optimizer)
-        self.loss: losses.Loss | None = None if loss is None else losses.get(loss)
+        self.loss: losses.Loss | None = losses.get(_only("loss", loss))
+        self.loss_weight = _loss_weight(loss_weights, self.loss)
         self.metric_identifiers = _listed(metric_identifiers)
         self.weighted_identifiers = _listed(weighted)
         for identifier in (*self.metric_identifiers, *self.weighted_identifiers):
@@ -81,9 +90,17 @@ class Compiled:
                 for identifiers, weighted in ((self.metric_identifiers, False), (self.weighted_identifiers, True)):
                     for identifier in identifiers:
                         metric = metrics.resolve(identifier, y, prediction, self.loss)
+                        metric.build(y, prediction, weighted)
                         chosen.append((_free(metric.name, [c[0] for c in chosen], weighted), metric, weighted))
             self._metrics = (key, chosen)
         return self._metrics[1]
+
+    def keeps_rows_apart(self, y: Spec | None, prediction: Spec) -> bool:
+        """Whether loss and metrics take a row of weight 0 for nothing, so that such rows may fill a short batch up."""
+        if y is None:
+            return True
+        followers = [metric for _, metric, _ in self.metrics_for(y, prediction)]
+        return all(f.keeps_rows_apart(y, prediction) for f in ([self.loss] if self.loss else []) + followers)
 
     def slot_arrays(self, model: TrainableModel) -> dict[str, list[Any]]:
         """The optimizer's slots for the trained variables, new ones where there are none yet."""
@@ -119,7 +136,33 @@ class Compiled:
 def _listed(identifiers: Any) -> list[Any]:
     if identifiers is None:
         return []
-    return list(identifiers) if isinstance(identifiers, list | tuple) else [identifiers]
+    if not isinstance(identifiers, list | tuple):
+        return [identifiers]
+    return [found for identifier in identifiers for found in _listed(identifier) or [identifier]]
+
+
+def _only(what: str, given: Any) -> Any:
+    """The one entry of a list, which is how Keras writes what belongs to a model's outputs; anything else is itself.
+
+    Raises:
+        ValueError: the list has not one entry.
+    """
+    if not isinstance(given, list | tuple):
+        return given
+    if len(given) != 1:
+        raise ValueError(f"a model of layers one after another has one output: {what} has one entry, got {len(given)}.")
+    return given[0]
+
+
+def _loss_weight(given: Any, loss: Any) -> float | None:
+    weight = _only("loss_weights", given)
+    if weight is None:
+        return None
+    if isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
+        raise ValueError(f"loss_weights is a number, or a list of one, got {given!r}.")
+    if loss is None:
+        raise ValueError(f"loss_weights={given!r} weighs nothing: give `compile` a loss.")
+    return float(weight)
 
 
 def _free(label: str, taken: list[str], weighted: bool) -> str:

@@ -61,6 +61,8 @@ def loss_program(model: TrainableModel, compiled: Compiled, data: Data, *, train
         loss: Any = None
         if compiled.loss is not None and data.y is not None:
             loss = compiled.loss(batch[1], y, mask=mask)
+            if compiled.loss_weight is not None:
+                loss = ops.multiply(loss, compiled.loss_weight)
         for penalty in lowering.penalties_of(model, scope):
             loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
         if loss is None:

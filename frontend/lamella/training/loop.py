@@ -83,8 +83,12 @@ class Loop:
             forward = trace_forward(
                 self.model, x, training=self.training, keyed=self.training, losses=True, frozen=self.compiled.frozen
             )
-            self._mixes = mixing_equation(forward.program) is not None
+            self._mixes = mixing_equation(forward.program) is not None or not self._losses_keep_rows_apart()
         return not self._mixes
+
+    def _losses_keep_rows_apart(self) -> bool:
+        batch, out = self._batch(4), self.model.output_spec
+        return self.compiled.keeps_rows_apart(batch.y, Spec((batch.x.shape[0], *out.shape[1:]), out.dtype))
 
     # ---- the state ----
 
@@ -178,14 +182,14 @@ class Loop:
         if changed:
             self.replace(changed)
 
-    def evaluate(self, data: Any, rows: int, batch: int) -> dict[str, float]:
+    def evaluate(self, data: Any, rows: int, batch: int) -> dict[str, Any]:
         """Loss and metrics over all rows."""
         self.start_epoch()
         self.run(data, np.arange(rows, dtype=np.int32), batch, single=False)
         return self.logs()
 
-    def logs(self) -> dict[str, float]:
-        """Loss and metrics accumulated since the epoch began."""
+    def logs(self) -> dict[str, Any]:
+        """Loss and metrics accumulated since the epoch began: floats, or an array where a metric has several values."""
         numpy = self.compiled.backend.numpy
         at = {name: i for i, name in enumerate(self.layout.names)}
 
@@ -195,7 +199,7 @@ class Loop:
         totals = read("loss")
         logs = {"loss": float(totals["total"]) / max(float(totals["count"]), 1.0)}
         for label, metric, _ in self.layout.metric_rules:
-            logs[label] = float(metric.result(read(label)))
+            logs[label] = metric.read(read(label))
         return dict(sorted(logs.items()))
 
     # ---- running ----

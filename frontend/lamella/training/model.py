@@ -118,6 +118,7 @@ class TrainableModel(Layer):
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
         *,
+        loss_weights: Any = None,
         backend: Any = None,
         **legacy_words: Any,
     ) -> None:
@@ -130,6 +131,7 @@ class TrainableModel(Layer):
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute each equation as it is traced, at every step, so that `print` and a debugger inside layers,
                 losses and metrics see numbers; slow.
+            loss_weights: a number the loss is multiplied with, or a list of one.
             backend: a backend's name; None for the one in force.
             **legacy_words: words of earlier releases, which warn.
 
@@ -139,7 +141,13 @@ class TrainableModel(Layer):
         """
         metrics = legacy.compile_words(metrics, legacy_words)
         self._compiled = Compiled(
-            self, optimizer, loss, metrics, backend or self._chosen_backend or current_backend(), weighted_metrics
+            self,
+            optimizer,
+            loss,
+            metrics,
+            backend or self._chosen_backend or current_backend(),
+            weighted_metrics,
+            loss_weights,
         )
         self._compiled.run_eagerly = bool(run_eagerly)
         self._loops.clear()

@@ -188,7 +188,9 @@ def _forward(
         for label, metric, weighted in layout.metric_rules:
             trace.where = f"metrics/{label}"
             weight = _metric_weight(rows, given.get("sample_weight") if weighted else None, mask, prediction)
-            after = metric.update(accumulators[label], given["y"], ops.stop_gradient(prediction), weight)
+            if metric.keras_words and mask is None and (not weighted or "sample_weight" not in given):
+                weight = None  # no row fills the batch up, see `keeps_rows_apart`
+            after = metric.update(accumulators[label], given["y"], ops.stop_gradient(prediction), weight=weight)
             for name, value in after.items():
                 leaf = layout.metrics[label][name][0]
                 outputs[leaf] = ops.cast(value, layout.specs[leaf].dtype)
@@ -215,6 +217,8 @@ def _loss(
                 f"the loss {compiled.loss.name!r} gives {tuple(map(int, loss.shape))} values, training needs one number: "
                 "use a reduction other than 'none'."
             )
+        if compiled.loss_weight is not None:
+            loss = ops.multiply(loss, compiled.loss_weight)
     for penalty in penalties:
         loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
     if loss is None:

@@ -1,0 +1,115 @@
+"""The weighted harmonic mean of precision and recall."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import ops
+from lamella.errors import ShapeError
+from lamella.ir import settings
+from lamella.ir.spec import Shape, Spec
+from lamella.metrics.base import Metric, State
+
+AVERAGES = (None, "micro", "macro", "weighted")
+
+
+class FBetaScore(Metric):
+    """(1 + beta**2) precision recall / (beta**2 precision + recall), of predictions and targets (batch, classes)
+
+    Args:
+        average: None gives one value a class, an array; "micro" counts all classes together, "macro" averages the
+            classes, "weighted" averages them by how often they are true.
+        beta: a positive number: how much more recall counts than precision.
+        threshold: a prediction above it is positive; None takes the highest of a row.
+        name: the key in logs.
+        dtype: the dtype of the state.
+    """
+
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str = "fbeta_score",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name, dtype)
+        if average not in AVERAGES:
+            raise ValueError(f"average is one of {', '.join(map(repr, AVERAGES))}, got {average!r}.")
+        if isinstance(beta, bool) or not beta > 0:
+            raise ValueError(f"beta is a positive number, got {beta!r}.")
+        if threshold is not None and not 0 < threshold <= 1:
+            raise ValueError(f"threshold is above 0 and at most 1, got {threshold!r}.")
+        self.average, self.beta, self.threshold = average, float(beta), threshold
+        self._classes = 1
+
+    def build(self, y: Spec, prediction: Spec, weighted: bool = False) -> None:
+        """See how many classes there are.
+
+        Raises:
+            ValueError: targets or predictions are not (batch, classes).
+        """
+        if len(prediction.shape) != 2 or tuple(y.shape[1:]) != tuple(prediction.shape[1:]):
+            shapes = [tuple(int(d) for d in spec.shape) for spec in (y, prediction)]
+            raise ShapeError(
+                f"metric {self.name!r} takes targets and predictions (batch, classes), got {shapes[0]} and {shapes[1]}."
+            )
+        self._classes = int(prediction.shape[-1])
+
+    def state_specs(self) -> dict[str, tuple[Shape, str, float]]:
+        """One count a class: true and false positives, false negatives."""
+        names = ("true_positives", "false_positives", "false_negatives")
+        return {name: ((self._classes,), self.dtype, 0.0) for name in names}
+
+    def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:
+        """Count a batch (batch, classes)."""
+        y_true, y_pred = ops.cast(y_true, self.dtype), ops.cast(y_pred, self.dtype)
+        if self.threshold is None:
+            highest = ops.greater_equal(y_pred, ops.max(y_pred, -1, keepdims=True))
+            chosen = ops.logical_and(highest, ops.greater(ops.abs(y_pred), 1e-9))
+        else:
+            chosen = ops.greater(y_pred, self.threshold)
+        chosen = ops.cast(chosen, self.dtype)
+        one = 1.0 if weight is None else ops.reshape(ops.cast(weight, self.dtype), (-1, 1))
+        counted = {
+            "true_positives": ops.multiply(chosen, y_true),
+            "false_positives": ops.multiply(chosen, ops.subtract(1.0, y_true)),
+            "false_negatives": ops.multiply(ops.subtract(1.0, chosen), y_true),
+        }
+        return {name: ops.add(state[name], ops.sum(ops.multiply(x, one), 0)) for name, x in counted.items()}
+
+    def compute(self, state: State) -> Any:
+        """A number, or without an average one a class."""
+        tp, fp, fn = state["true_positives"], state["false_positives"], state["false_negatives"]
+        positives = ops.add(tp, fn)
+        if self.average == "micro":
+            tp, fp, fn = ops.sum(tp), ops.sum(fp), ops.sum(fn)
+        epsilon = settings.epsilon()
+        precision = ops.divide(tp, ops.add(ops.add(tp, fp), epsilon))
+        recall = ops.divide(tp, ops.add(ops.add(tp, fn), epsilon))
+        square = self.beta**2
+        mean = ops.add(ops.add(ops.multiply(square, precision), recall), epsilon)
+        score = ops.multiply(ops.divide(ops.multiply(precision, recall), mean), 1.0 + square)
+        if self.average == "weighted":
+            return ops.sum(ops.multiply(score, ops.divide(positives, ops.add(ops.sum(positives), epsilon))))
+        return score if self.average is None else ops.mean(score)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal metric."""
+        own = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
+        return {**super().get_config(), **own}
+
+
+class F1Score(FBetaScore):
+    """2 precision recall / (precision + recall); the arguments are those of `FBetaScore`"""
+
+    def __init__(
+        self, average: str | None = None, threshold: float | None = None, name: str = "f1_score", dtype: Any = None
+    ) -> None:
+        super().__init__(average, 1.0, threshold, name, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal metric."""
+        config = super().get_config()
+        del config["beta"]
+        return config
