@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import lamella
-from lamella import layers, losses, optimizers
+from lamella import layers, losses, metrics, optimizers
 from layer_replay import difference
 from oracle import load
 from oracle.rows import FitCase
@@ -33,6 +33,10 @@ def recorded(case: FitCase) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return entry, json.loads(str(entry["meta"]))
 
 
+def _metrics(named: tuple[Any, ...]) -> list[Any]:
+    return [given if isinstance(given, str) else getattr(metrics, given[0])(**given[1]) for given in named]
+
+
 def build(case: FitCase, optimizer: Any = None) -> lamella.Sequential:
     """The row's model, compiled, with the recorded initial weights; another optimizer takes the place of the row's."""
     made = [getattr(layers, name)(**kwargs) for name, kwargs in case.layers]
@@ -42,8 +46,9 @@ def build(case: FitCase, optimizer: Any = None) -> lamella.Sequential:
     model.compile(
         optimizer or getattr(optimizers, name)(**kwargs),
         loss,
-        metrics=list(case.metrics),
-        weighted_metrics=list(case.weighted_metrics) or None,
+        metrics=_metrics(case.metrics),
+        weighted_metrics=_metrics(case.weighted_metrics) or None,
+        loss_weights=case.loss_weights,
     )
     model.set_weights(load.series(load.load(FITS, case.id), "initial"))
     return model

@@ -20,7 +20,7 @@ BOUND, ADAM_BOUND = 1e-5, 3e-5
 FAST_ON_JAX = {
     "regression-rmsprop", "binary-adagrad", "cnn-adam", "masking-lstm", "logits", "l2",
     "sample-weight", "sample-weight-split", "class-weight-one-hot", "clipnorm-weight-decay", "frozen-layers",
-    "masked-sequence",
+    "masked-sequence", "metrics-one-hot", "dice-loss",
 }  # fmt: skip
 
 # docs/differences.md: Keras's JAX trainer loses the mask on the way to the training metrics, not to those of `evaluate`.

@@ -280,9 +280,9 @@ def test_unknown_name():
 
 def test_crossentropy_is_resolved_from_shapes():
     y, p = Spec((8,), "int32"), Spec((8, 4), "float32")
-    assert type(losses.resolve("crossentropy", y, p)) is losses.SparseCategoricalCrossentropy
-    assert type(losses.resolve("ce", y, Spec((8, 1), "float32"))) is losses.BinaryCrossentropy
-    assert type(losses.resolve("ce", p, p)) is losses.CategoricalCrossentropy
+    assert type(losses.get("crossentropy").chosen(y, p)) is losses.SparseCategoricalCrossentropy
+    assert type(losses.get("ce").chosen(y, Spec((8, 1), "float32"))) is losses.BinaryCrossentropy
+    assert type(losses.get("CE").chosen(p, p)) is losses.CategoricalCrossentropy
 
 
 def test_a_function_of_ones_own():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .cases_losses import MORE_LOSSES
+from .cases_metrics import MORE_METRICS
 from .rows import EXACT, ActivationCase, LossCase, MetricCase
 
 ELEMENTWISE_NAMES = (
@@ -141,6 +143,7 @@ LOSSES: tuple[LossCase, ...] = (
     _literal_loss("tie-mse", MSE, {}, (2, 2), (1.0, 2.0, 3.0, 4.0), 1.0, 2.5, 3.0, 3.5),
     # All weights zero: the divisor of mean_with_sample_weight is zero too.
     LossCase("zero-weights-mse", MSE, {"reduction": "mean_with_sample_weight"}, (3, 2), "normal", "normal", "zero"),
+    *MORE_LOSSES,
 )
 
 _METRICS: tuple[tuple[str, str, dict[str, Any], tuple[int, ...], str, str], ...] = (
@@ -192,4 +195,5 @@ METRICS: tuple[MetricCase, ...] = (
                     0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25),
     _literal_metric("top-k-over-classes", "SparseTopKCategoricalAccuracy", {"k": 5}, (3,), (0.0, 2.0),
                     0.5, 0.25, 0.125, 0.5, 0.25, 0.125),
+    *MORE_METRICS,
 )  # fmt: skip

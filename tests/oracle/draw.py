@@ -56,6 +56,15 @@ def targets(random: np.random.RandomState, kind: str, shape: tuple[int, ...]) ->
         return predictions(random, "simplex", shape)
     if kind == "class":
         return random.randint(0, 3, shape).astype("float32")
+    if kind == "sign":
+        return np.where(random.uniform(size=shape) < 0.5, -1.0, 1.0).astype("float32")
+    if kind == "positive":
+        return predictions(random, kind, shape)
+    if kind == "spelling":
+        # at most half as many labels as steps, so that equal neighbours fit with a blank between
+        length = shape[1] // 2
+        spelt = random.randint(1, shape[2], (shape[0], length))
+        return np.where(np.arange(length) < random.randint(1, length + 1, shape[0])[:, None], spelt, 0).astype("int32")
     labels = random.randint(0, shape[-1], shape[:-1])
     if kind == "one_hot":
         return np.eye(shape[-1], dtype="float32")[labels]
@@ -72,6 +81,11 @@ def predictions(random: np.random.RandomState, kind: str, shape: tuple[int, ...]
     elif kind == "probability":
         value = random.uniform(0.05, 0.95, shape)
         value = np.where(np.abs(value - threshold) < _MARGIN, value + 2 * _MARGIN, value)
+    elif kind == "positive":
+        value = random.uniform(0.2, 3.0, shape)
+    elif kind == "unit":
+        value = random.standard_normal(shape)
+        value = value / np.linalg.norm(value, axis=-1, keepdims=True)
     else:
         value = random.uniform(0.05, 1.0, shape)
         value = value / value.sum(axis=-1, keepdims=True)

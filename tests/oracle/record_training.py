@@ -54,6 +54,10 @@ def _data(
     return x, np.eye(case.classes, dtype="float32")[labels] if case.target == "one_hot" else labels.astype("int32")
 
 
+def _metrics(named: tuple[Any, ...]) -> list[Any]:
+    return [given if isinstance(given, str) else getattr(keras.metrics, given[0])(**given[1]) for given in named]
+
+
 def _model(case: FitCase) -> keras.Sequential:
     layers = [getattr(keras.layers, name)(**kwargs) for name, kwargs in case.layers]
     model = keras.Sequential([keras.Input(case.input_shape), *layers])
@@ -64,8 +68,9 @@ def _model(case: FitCase) -> keras.Sequential:
     model.compile(
         optimizer=getattr(keras.optimizers, name)(**kwargs),
         loss=loss,
-        metrics=list(case.metrics),
-        weighted_metrics=list(case.weighted_metrics) or None,
+        metrics=_metrics(case.metrics),
+        weighted_metrics=_metrics(case.weighted_metrics) or None,
+        loss_weights=case.loss_weights,
     )
     return model
 

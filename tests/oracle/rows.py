@@ -120,9 +120,10 @@ class LossCase:
         name: Class name in `keras.losses`.
         kwargs: Constructor arguments.
         shape: Shape of `y_pred`.
-        y_true: How to draw the targets: "normal", "binary", "soft_binary", "one_hot", "soft", "sparse" or
-            "sparse_column" (a trailing axis of size one).
-        y_pred: How to draw the predictions: "normal", "probability" or "simplex" (rows that sum to one).
+        y_true: How to draw the targets: "normal", "binary", "soft_binary", "sign" (-1 and 1), "positive", "one_hot",
+            "soft", "sparse", "sparse_column" (a trailing axis of size one) or "spelling" (labels without a time).
+        y_pred: How to draw the predictions: "normal", "probability", "positive", "unit" (rows of length one) or "simplex"
+            (rows that sum to one).
         sample_weight: None, "row" of shape (batch,), "column" of shape (batch, 1), or "position" (one per loss value).
         y_true_values: Flat literal targets, for exact rows; None draws.
         y_pred_values: Flat literal predictions, for exact rows; None draws.
@@ -205,8 +206,8 @@ class FitCase:
         classes: Width of the model's output.
         optimizer: (class name, keyword arguments).
         loss: Name as given to `compile`, or (class name, keyword arguments).
-        metrics: Names as given to `compile`.
-        weighted_metrics: Names as given to `compile`.
+        metrics: Names as given to `compile`, or (class name, keyword arguments).
+        weighted_metrics: The same.
         rows: Number of rows of `x`.
         batch_size: Rows in a batch; the last batch of an epoch is ragged.
         epochs: Passes over the rows.
@@ -214,6 +215,7 @@ class FitCase:
         class_weight: Given to `fit` as it stands.
         validation_split: Given to `fit` as it stands.
         validation_rows: Rows of extra `validation_data`; 0 gives none.
+        loss_weights: Given to `compile` as it stands.
         tolerance: Bound on the relative difference, for history, weights, `evaluate` and `predict` alike.
         reason: Why the bound is what it is.
     """
@@ -225,8 +227,8 @@ class FitCase:
     classes: int
     optimizer: Constructor
     loss: str | Constructor
-    metrics: tuple[str, ...] = ()
-    weighted_metrics: tuple[str, ...] = ()
+    metrics: tuple[str | Constructor, ...] = ()
+    weighted_metrics: tuple[str | Constructor, ...] = ()
     rows: int = 70
     batch_size: int = 20
     epochs: int = 5
@@ -234,6 +236,7 @@ class FitCase:
     class_weight: dict[int, float] | None = None
     validation_split: float = 0.0
     validation_rows: int = 0
+    loss_weights: float | None = None
     tolerance: float = 3e-5
     reason: str = TWENTY_STEPS
 
