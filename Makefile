@@ -18,7 +18,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DELETE_ON_ERROR:
 # One environment, so one installation at a time.
 .NOTPARALLEL:
-.PHONY: help demo test test-all lint format bench wheel-test hooks clean
+.PHONY: help demo test test-all fuzz lint format bench wheel-test hooks clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: .venv/.test  ## Run the tests (all but the slow sweeps), as CI does
 
 test-all: .venv/.test  ## Run every test, the slow sweeps too
 	$(PYTEST) -n 2 -m "" $(ARGS)
+
+fuzz: .venv/.test  ## Read 100,000 mutated files of every kind: each loads or is refused
+	$(BIN)/python tests/fuzz_files.py $(ARGS)
 
 lint: .venv/.dev  ## Check style, formatting and types, as CI does
 	$(BIN)/ruff check

@@ -111,7 +111,7 @@ def _block_2(source: Source, address: int) -> tuple[Cursor, bool]:
 
 
 def _messages_of(block: Cursor, kind_width: int, reserved: int, order_width: int) -> Iterator[tuple[int, int, Cursor]]:
-    """Version 1: type (2 bytes), size (2), flags (1), 3 reserved. Version 2: type (1), size (2), flags (1), order (0 or 2)."""
+    """Version 1: type (2), size (2), flags (1), reserved (3). Version 2: type (1), size (2), flags (1), order (0 or 2)."""
     head = kind_width + 3 + (reserved if kind_width == 2 else order_width)
     while block.left >= head:
         kind, size, flags = block.uint(kind_width), block.uint(2), block.uint(1)

@@ -133,7 +133,6 @@ class _Walk:
         """The object whose header is at `address`, with everything under it."""
         source = self.source
         source.where = path
-        source.count()
         if address in self.seen:
             raise source.fault("two links lead to one object, or a group holds itself")
         if depth > MAX_DEPTH:

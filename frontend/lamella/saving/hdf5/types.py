@@ -10,7 +10,7 @@ import numpy as np
 from lamella.saving.hdf5.source import Cursor, Source
 
 # offset and precision in bits; position and size of exponent and mantissa; bias of the exponent: IEEE 754
-FLOATS = {
+FLOATS: dict[tuple[int, ...], str] = {
     (0, 16, 10, 5, 0, 10, 15): "f2",
     (0, 32, 23, 8, 0, 23, 127): "f4",
     (0, 64, 52, 11, 0, 52, 1023): "f8",
@@ -22,12 +22,12 @@ MAX_ELEMENTS = 1 << 48  # the axes of an empty array do not show in its size; no
 
 
 class Type(NamedTuple):
-    """What one element is.
+    r"""What one element is.
 
     Attributes:
         kind: "number"; "bool"; "raw" bytes; "string" of fixed length; "text", a string kept elsewhere in the file.
         dtype: How the element lies in the file.
-        padding: What fills up a fixed string: b"\\0" or b" "; b"" where the first NUL ends it.
+        padding: What fills up a fixed string: b"\0" or b" "; b"" where the first NUL ends it.
     """
 
     kind: Literal["number", "bool", "raw", "string", "text"]
@@ -82,7 +82,7 @@ def _integer(body: Cursor, bits: int, size: int) -> np.dtype:
 
 
 def _float(body: Cursor, bits: int, size: int) -> np.dtype:
-    fields = (body.uint(2), body.uint(2), *(body.uint(1) for _ in range(4)), body.uint(4))
+    fields = tuple(body.uint(width) for width in (2, 2, 1, 1, 1, 1, 4))
     code = FLOATS.get(fields)
     if code is None or fields[1] != 8 * size or bits & 0x40 or bits >> 8 != 8 * size - 1:
         raise body.source.fault(f"a float of {size} bytes that is not IEEE half, single or double is not read")

@@ -1,0 +1,241 @@
+"""Mutated files: each is read whole or refused with `FormatError`, in bounded time and memory.
+
+    python tests/fuzz_files.py                       # 100,000 mutations of every kind of file
+    python tests/fuzz_files.py --kind hdf5 --count 2000 --seed 7
+    python tests/fuzz_files.py --kind hdf5 --only 123 --save bad.h5     # one mutation again
+
+A mutation follows from the seed and its number alone. Another kind of file is one more row of `KINDS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import time
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import hdf5_files
+
+from lamella.saving import FormatError, hdf5
+
+SECONDS = 1.0
+SPARE_BYTES = 32 << 20
+
+
+class Kind(NamedTuple):
+    """A kind of file: small sound ones by name, and what opens the bytes of one and keeps everything that is in it."""
+
+    seeds: Callable[[], dict[str, bytes]]
+    open: Callable[[bytes], object]
+    marks: tuple[bytes, ...]  # where the structures of such a file begin
+
+
+class Outcome(NamedTuple):
+    """What became of a mutation; `fault` says what should not have happened."""
+
+    loaded: bool
+    seconds: float
+    peak: int
+    fault: str
+
+
+def read_whole(data: bytes) -> list[object]:
+    """Everything in an HDF5 file."""
+    held: list[object] = [tree := hdf5.read(data, name="mutated.h5")]
+    waiting = [tree]
+    while waiting:
+        for member in waiting.pop().members.values():
+            if isinstance(member, hdf5.Group):
+                waiting.append(member)
+            else:
+                held.append(member.read())
+    return held
+
+
+KINDS = {
+    "hdf5": Kind(
+        hdf5_files.small_seeds,
+        read_whole,
+        (b"TREE", b"HEAP", b"SNOD", b"GCOL", b"OHDR", b"OCHK", b"FRHP", b"FHDB", b"FHIB", b"BTHD", b"BTLF", b"BTIN"),
+    ),
+}
+
+
+def mutate(data: bytes, others: list[bytes], marks: list[int], rng: random.Random) -> bytes:
+    """`data` after one to four changes."""
+    for _ in range(rng.choice((1, 1, 1, 2, 3, 4))):
+        data = rng.choice(CHANGES)(data, others, marks, rng) or data
+    return data
+
+
+def _place(data: bytes, marks: list[int], rng: random.Random) -> int:
+    """Somewhere, or shortly after the beginning of a structure."""
+    if marks and rng.random() < 0.5:
+        return min(rng.choice(marks) + rng.randrange(64), len(data) - 1)
+    return rng.randrange(len(data))
+
+
+def _flip(data: bytes, others: list[bytes], marks: list[int], rng: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 8, 64))):
+        changed[_place(data, marks, rng)] ^= 1 << rng.randrange(8)
+    return bytes(changed)
+
+
+def _bytes(data: bytes, others: list[bytes], marks: list[int], rng: random.Random) -> bytes:
+    at = _place(data, marks, rng)
+    return data[:at] + rng.randbytes(rng.choice((1, 1, 2, 4, 8))) + data[at + 1 :]
+
+
+def _cut(data: bytes, others: list[bytes], marks: list[int], rng: random.Random) -> bytes:
+    return data[: rng.randrange(1, len(data) + 1)]
+
+
+def _splice(data: bytes, others: list[bytes], marks: list[int], rng: random.Random) -> bytes:
+    source = rng.choice((data, rng.choice(others)))
+    size = min(rng.choice((4, 8, 16, 64, 512)), len(source))
+    start, at = rng.randrange(len(source) - size + 1), _place(data, marks, rng)
+    return data[:at] + source[start : start + size] + data[at + size :]
+
+
+def _drop(data: bytes, others: list[bytes], marks: list[int], rng: random.Random) -> bytes:
+    at = rng.randrange(len(data))
+    size = rng.choice((1, 4, 8, 100))
+    return data[:at] + (data[at + size :] if rng.random() < 0.5 else rng.randbytes(size) + data[at:])
+
+
+def _integer(data: bytes, others: list[bytes], marks: list[int], rng: random.Random) -> bytes:
+    """A field becomes an integer at an edge, near its old value, or the address of a structure."""
+    width = rng.choice((1, 2, 4, 8, 8, 8))
+    at = min(_place(data, marks, rng) & -rng.choice((1, 2, 4, 8)), max(len(data) - width, 0))
+    old = int.from_bytes(data[at : at + width], "little")
+    edges = (0, 1, (1 << 8 * width) - 1, 1 << (8 * width - 1), len(data), len(data) - 8, old + 1, old - 1, old * 2, at)
+    value = rng.choice((*edges, *(rng.choice(marks) for _ in range(6)))) if marks else rng.choice(edges)
+    return data[:at] + (value % (1 << 8 * width)).to_bytes(width, "little") + data[at + width :]
+
+
+def _swap(data: bytes, others: list[bytes], marks: list[int], rng: random.Random) -> bytes:
+    if len(data) < 32:
+        return data
+    a, b = sorted(rng.sample(range(0, len(data) - 8, 8), 2))
+    return data[:a] + data[b : b + 8] + data[a + 8 : b] + data[a : a + 8] + data[b + 8 :]
+
+
+CHANGES = (_flip, _flip, _bytes, _cut, _splice, _splice, _drop, _integer, _integer, _integer, _swap)
+
+
+class TooLong(BaseException):
+    """Raised by the alarm, past every `except Exception`."""
+
+
+def _alarm(*_: object) -> None:
+    raise TooLong
+
+
+def attempt(kind: Kind, data: bytes) -> Outcome:
+    """Open `data` under the bounds; `tracemalloc` must be on."""
+    loaded, fault = False, ""
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    begun = time.process_time()
+    signal.setitimer(signal.ITIMER_PROF, 10 * SECONDS)
+    try:
+        kind.open(data)
+        loaded = True
+    except FormatError:
+        pass
+    except TooLong:
+        fault = "still going on when it was stopped"
+    except BaseException as error:
+        fault = f"{type(error).__name__}: {error}"
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    seconds = time.process_time() - begun
+    peak = tracemalloc.get_traced_memory()[1] - before
+    if peak > 2 * len(data) + SPARE_BYTES:
+        fault = fault or f"{peak} bytes of memory for a file of {len(data)}"
+    if seconds > SECONDS:
+        fault = fault or f"{seconds:.1f} s"
+    return Outcome(loaded, seconds, peak, fault)
+
+
+class Fuzz:
+    """The mutations of a kind of file, by number."""
+
+    def __init__(self, kind: str, seed: int):
+        self.kind, self.seed = KINDS[kind], seed
+        self.files = list(self.kind.seeds().values())
+        self.marks = [_marks(data, self.kind.marks) for data in self.files]
+
+    def mutated(self, number: int) -> bytes:
+        """The mutation of that number."""
+        rng = random.Random(f"{self.seed} {number}")
+        i = rng.randrange(len(self.files))
+        return mutate(self.files[i], self.files, self.marks[i], rng)
+
+    def outcomes(self, numbers: range):
+        """(number, outcome) of each."""
+        previous = signal.signal(signal.SIGPROF, _alarm)
+        tracemalloc.start()
+        try:
+            for number in numbers:
+                yield number, attempt(self.kind, self.mutated(number))
+        finally:
+            tracemalloc.stop()
+            signal.signal(signal.SIGPROF, previous)
+
+
+def _marks(data: bytes, signatures: tuple[bytes, ...]) -> list[int]:
+    found = []
+    for signature in signatures:
+        at = data.find(signature)
+        while at >= 0:
+            found.append(at)
+            at = data.find(signature, at + 1)
+    return sorted(found)
+
+
+def report(kind: str, seed: int, numbers: range) -> int:
+    """Run, print what came of it, and return the number of faults."""
+    counts, slowest, largest, faults = Counter(), 0.0, 0, 0
+    begun = time.monotonic()
+    for number, outcome in Fuzz(kind, seed).outcomes(numbers):
+        counts["loaded" if outcome.loaded else "refused"] += not outcome.fault
+        slowest, largest = max(slowest, outcome.seconds), max(largest, outcome.peak)
+        if outcome.fault:
+            faults += 1
+            print(f"{kind} seed {seed} mutation {number}: {outcome.fault}", flush=True)
+    print(
+        f"{kind}: {len(numbers)} mutations in {time.monotonic() - begun:.0f} s: {counts['loaded']} loaded, "
+        f"{counts['refused']} refused, {faults} faults; slowest {slowest:.3f} s, most memory {largest / 2**10:.0f} KB"
+    )
+    return faults
+
+
+def main() -> int:
+    """The command line; 1 where a mutation found a fault."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", choices=sorted(KINDS), action="append", help="which kinds of file (all)")
+    parser.add_argument("--count", type=int, default=100_000, help="mutations of each kind (100,000)")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first mutation (0)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", type=int, help="one mutation, by number")
+    parser.add_argument("--save", type=Path, help="with --only: where to write the mutated file")
+    asked = parser.parse_args()
+    numbers = range(asked.first, asked.first + asked.count) if asked.only is None else range(asked.only, asked.only + 1)
+    kinds = asked.kind or sorted(KINDS)
+    if asked.only is not None and asked.save:
+        asked.save.write_bytes(Fuzz(kinds[0], asked.seed).mutated(asked.only))
+    return int(sum(report(kind, asked.seed, numbers) for kind in kinds) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
