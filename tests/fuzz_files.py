@@ -23,7 +23,6 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import hdf5_files
-
 from lamella.saving import FormatError, hdf5
 
 SECONDS = 1.0

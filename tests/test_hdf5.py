@@ -12,8 +12,8 @@ pytest.importorskip("h5py")
 import io
 
 import h5py
-import hdf5_files as files
 
+import hdf5_files as files
 from lamella.saving import FormatError, hdf5
 
 MODELS = sorted(path.name for path in files.RECORDED.glob("*.h5"))
