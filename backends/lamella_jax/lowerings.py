@@ -19,6 +19,7 @@ from jax import lax
 from lamella.ir import interpret
 from lamella.ir.program import Equation, Op, Program
 from lamella.ops import primitives as p
+from lamella.ops.framework import framework_call
 from lamella.ops.ordering import lowest
 from lamella_jax import elementwise as e
 from lamella_jax import random_bits as r
@@ -260,6 +261,11 @@ def custom_gradient(*operands: Array, body: Program, gradient: Program) -> tuple
     return value(*operands)
 
 
+def call(x: Array, *, function: Callable[[Any], Any], dtype: str) -> Array:
+    """function(x), traced along"""
+    return lax.convert_element_type(function(x), np.dtype(dtype))
+
+
 def _elementwise(body: Program, arguments: Sequence[Array]) -> list[Array]:
     """A program of scalars on tensors of one shape and scalars, which are spread where they meet a tensor."""
     full = max((np.shape(x) for x in arguments), key=len)
@@ -371,6 +377,7 @@ LOWERINGS: dict[Op, Callable[..., Any]] = {
     p.foreach: foreach,
     p.switch: switch,
     p.custom_gradient: custom_gradient,
+    framework_call: call,
 }
 """What computes each op: `(*operands, **attributes) -> array`, or a tuple of them for an op with several outputs."""
 

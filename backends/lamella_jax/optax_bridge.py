@@ -16,11 +16,13 @@ class RuleState(NamedTuple):
 
     Attributes:
         count: updates made so far: uint32[].
-        slots: for every slot of the optimizer a tree like the params.
+        slots: for every slot of the optimizer a tree like the params, with None for a weight without that slot.
+        scalars: the slots of the optimizer as a whole, arrays of shape ().
     """
 
     count: Any
     slots: dict[str, Any]
+    scalars: dict[str, Any]
 
 
 def gradient_transformation(initial: Callable[..., Any], step: Callable[..., Any], name: str) -> Any:
@@ -34,21 +36,30 @@ def gradient_transformation(initial: Callable[..., Any], step: Callable[..., Any
     except ImportError:
         raise BackendError("as_optax needs optax: install it with `pip install 'lamella[jax]'`.") from None
 
+    def flattened(params: Any) -> tuple[list[Any], list[str], Any]:
+        leaves, structure = jax.tree_util.tree_flatten_with_path(params)
+        paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+        return [leaf for _, leaf in leaves], paths, structure
+
+    def as_state(count: Any, slots: dict[str, Any], structure: Any) -> RuleState:
+        trees = {n: structure.unflatten(held) for n, held in slots.items() if isinstance(held, list)}
+        return RuleState(count, trees, {n: x for n, x in slots.items() if not isinstance(x, list)})
+
     def init(params: Any) -> RuleState:
-        weights, structure = jax.tree.flatten(params)
+        weights, paths, structure = flattened(params)
         slots = {
-            slot: jax.tree.unflatten(structure, [jnp.asarray(a, w.dtype) for a, w in zip(arrays, weights, strict=True)])
-            for slot, arrays in initial(weights).items()
+            slot: [None if a is None else jnp.asarray(a) for a in held] if isinstance(held, list) else jnp.asarray(held)
+            for slot, held in initial(weights, paths).items()
         }
-        return RuleState(jnp.zeros((), jnp.uint32), slots)
+        return as_state(jnp.zeros((), jnp.uint32), slots, structure)
 
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, RuleState]:
         if params is None:
             raise ValueError(f"{name}: update needs the params: update(grads, state, params).")
-        weights, structure = jax.tree.flatten(params)
-        slots = {slot: jax.tree.leaves(tree) for slot, tree in state.slots.items()}
-        changes, new = step(weights, jax.tree.leaves(updates), slots, state.count)
-        trees = {slot: jax.tree.unflatten(structure, arrays) for slot, arrays in new.items()}
-        return jax.tree.unflatten(structure, changes), RuleState(state.count + jnp.uint32(1), trees)
+        weights, paths, structure = flattened(params)
+        slots = {slot: structure.flatten_up_to(tree) for slot, tree in state.slots.items()}
+        gradients = structure.flatten_up_to(updates)
+        changes, new = step(weights, gradients, {**slots, **state.scalars}, state.count, paths)
+        return structure.unflatten(changes), as_state(state.count + jnp.uint32(1), new, structure)
 
     return optax.GradientTransformation(init, update)

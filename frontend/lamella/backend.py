@@ -168,8 +168,9 @@ class Backend:
         """An update rule as an optimizer of the framework's own kind (JAX: an optax transformation).
 
         Args:
-            initial: `(weights) -> {slot: arrays}`, on lists of arrays.
-            step: `(weights, gradients, {slot: arrays}, count) -> (changes, {slot: arrays})`.
+            initial: `(weights, paths) -> slots`, on lists; a slot is a list, one entry a weight (None where it has none), or
+                one array of shape ().
+            step: `(weights, gradients, slots, count, paths) -> (changes, slots)`.
             name: the optimizer's name, for messages.
 
         Raises:

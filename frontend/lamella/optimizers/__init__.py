@@ -6,21 +6,35 @@ from typing import Any
 
 from lamella.names import from_identifier
 from lamella.optimizers import schedules as schedules
+from lamella.optimizers.adafactor import Adafactor as Adafactor
 from lamella.optimizers.adam import Adam as Adam
 from lamella.optimizers.adam import Adamax as Adamax
 from lamella.optimizers.adam import AdamW as AdamW
+from lamella.optimizers.adam import Lamb as Lamb
 from lamella.optimizers.adam import Lion as Lion
 from lamella.optimizers.adam import Nadam as Nadam
 from lamella.optimizers.base import Optimizer as Optimizer
+from lamella.optimizers.ftrl import Ftrl as Ftrl
 from lamella.optimizers.gradient import SGD as SGD
 from lamella.optimizers.gradient import Adadelta as Adadelta
 from lamella.optimizers.gradient import Adagrad as Adagrad
 from lamella.optimizers.gradient import RMSprop as RMSprop
+from lamella.optimizers.loss_scale import LossScaleOptimizer as LossScaleOptimizer
+from lamella.optimizers.multi import MultiOptimizer as MultiOptimizer
+from lamella.optimizers.multi import OptimizerMap as OptimizerMap
+from lamella.optimizers.muon import Muon as Muon
+from lamella.optimizers.schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
 
 TABLE: dict[str, type[Optimizer]] = {
-    made.__name__: made for made in (SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lion)
-}
+    made.__name__: made
+    for made in (
+        SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lamb, Lion, Ftrl, Adafactor, Muon, ScheduleFreeAdamW,
+    )
+}  # fmt: skip
 """Every name an optimizer argument takes; case does not matter."""
+
+_WRAPPERS: dict[str, type[Optimizer]] = {made.__name__: made for made in (LossScaleOptimizer, MultiOptimizer)}
+"""What a configuration may name besides."""
 
 
 def get(identifier: Any) -> Any:
@@ -32,16 +46,34 @@ def get(identifier: Any) -> Any:
         UnknownNameError: the name is not known.
         ValueError: it is nothing of these.
     """
+    table = TABLE
     if isinstance(identifier, str):
-        names = {name.lower(): name for name in TABLE}
-        identifier = names.get(identifier.lower(), identifier)
+        identifier = _named(identifier, TABLE)
     elif isinstance(identifier, dict) and isinstance(identifier.get("class_name"), str):
-        names = {name.lower(): name for name in TABLE}
-        name = identifier["class_name"]
-        identifier = {**identifier, "class_name": names.get(name.lower(), name)}
-    made = from_identifier("optimizer", identifier, TABLE)
+        table = {**TABLE, **_WRAPPERS}
+        identifier = {**identifier, "class_name": _named(identifier["class_name"], table)}
+    made = from_identifier("optimizer", identifier, table)
     if isinstance(made, Optimizer) or (hasattr(made, "init") and hasattr(made, "update")):
         return made
     raise ValueError(
         f"an optimizer is a name, an Optimizer, or an optax transformation; got {type(made).__name__}: {made!r}."
     )
+
+
+def _named(name: str, table: dict[str, type[Optimizer]]) -> str:
+    """The entry of the table that differs from `name` by case at most."""
+    return {known.lower(): known for known in table}.get(name.lower(), name)
+
+
+def serialize(optimizer: Optimizer) -> dict[str, Any]:
+    """Class name and arguments of an optimizer."""
+    return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
+
+
+def deserialize(config: dict[str, Any]) -> Optimizer:
+    """The optimizer that `serialize` described.
+
+    Raises:
+        UnknownNameError: the class is none of lamella's optimizers.
+    """
+    return get(config)

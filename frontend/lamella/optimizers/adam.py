@@ -9,8 +9,8 @@ import numpy as np
 
 from lamella import ops
 from lamella.ir.spec import numpy_dtype, spec_of
-from lamella.optimizers.base import Optimizer, Slots
-from lamella.optimizers.gradient import fraction
+from lamella.optimizers.base import Optimizer, fraction
+from lamella.optimizers.state import Slots, Weight
 
 
 def updates(step: Any, like: Any) -> Any:
@@ -28,6 +28,25 @@ def one_minus_power(base: float, t: Any) -> Any:
 def moving(old: Any, new: Any, beta: float) -> Any:
     """old + (new - old) (1 - beta)"""
     return ops.add(old, ops.multiply(ops.subtract(new, old), 1.0 - beta))
+
+
+def bias_corrected(rate: Any, step: Any, beta_1: float, beta_2: float) -> Any:
+    """rate sqrt(1 - beta_2**t) / (1 - beta_1**t)"""
+    t = updates(step, rate)
+    return ops.multiply(rate, ops.divide(ops.sqrt(one_minus_power(beta_2, t)), one_minus_power(beta_1, t)))
+
+
+def adam_step(
+    w: Any, g: Any, slots: Slots, alpha: Any, beta_1: float, beta_2: float, epsilon: float
+) -> tuple[Any, Slots]:
+    """w - alpha m / (sqrt(v) + epsilon); with a slot "velocity_hat" its largest v takes the place of v"""
+    m = moving(slots["momentum"], g, beta_1)
+    v = moving(slots["velocity"], ops.square(g), beta_2)
+    new = {"momentum": m, "velocity": v}
+    if "velocity_hat" in slots:
+        v = new["velocity_hat"] = ops.maximum(slots["velocity_hat"], v)
+    step = ops.divide(ops.multiply(m, alpha), ops.add(ops.sqrt(v), epsilon))
+    return ops.subtract(w, step), new
 
 
 class Adam(Optimizer):
@@ -49,39 +68,27 @@ class Adam(Optimizer):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-        **kwargs: Any,
+        *common: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name, **kwargs)
+        super().__init__(learning_rate, *common, **options)
         self.beta_1 = fraction("beta_1", beta_1)
         self.beta_2 = fraction("beta_2", beta_2)
         self.epsilon = float(epsilon)
         self.amsgrad = bool(amsgrad)
 
-    def slots(self) -> dict[str, float]:
+    def slots(self) -> dict[str, float | None]:
         """The two means; with amsgrad the largest of the second."""
-        kept = {"momentum": 0.0, "velocity": 0.0}
+        kept: dict[str, float | None] = {"momentum": 0.0, "velocity": 0.0}
         return {**kept, "velocity_hat": 0.0} if self.amsgrad else kept
 
     def scalars(self, step: Any, learning_rate: Any) -> dict[str, Any]:
         """The learning rate times both corrections."""
-        t = updates(step, learning_rate)
-        correction = ops.divide(ops.sqrt(one_minus_power(self.beta_2, t)), one_minus_power(self.beta_1, t))
-        return {"alpha": ops.multiply(learning_rate, correction)}
+        return {"alpha": bias_corrected(learning_rate, step, self.beta_1, self.beta_2)}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: Slots) -> tuple[Any, Slots]:
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """One number's update."""
-        m = moving(slots["momentum"], g, self.beta_1)
-        v = moving(slots["velocity"], ops.square(g), self.beta_2)
-        new = {"momentum": m, "velocity": v}
-        if self.amsgrad:
-            v = new["velocity_hat"] = ops.maximum(slots["velocity_hat"], v)
-        step = ops.divide(ops.multiply(m, scalars["alpha"]), ops.add(ops.sqrt(v), self.epsilon))
-        return ops.subtract(w, step), new
+        return adam_step(w, g, slots, scalars["alpha"], self.beta_1, self.beta_2, self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
         """Every argument."""
@@ -104,22 +111,16 @@ class AdamW(Adam):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-        **kwargs: Any,
+        *common: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, global_clipnorm, name,
-            **kwargs,
-        )  # fmt: skip
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, *common, **options)
         if self.weight_decay is None:
             raise ValueError("AdamW takes a weight_decay; for none use Adam, or weight_decay=0.")
 
 
-class _TwoBetas(Optimizer):
-    """What Adamax and Nadam share: the arguments."""
+class TwoBetas(Optimizer):
+    """What Adamax, Nadam and Lamb share: the arguments."""
 
     def __init__(
         self,
@@ -127,14 +128,10 @@ class _TwoBetas(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-        **kwargs: Any,
+        *common: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name, **kwargs)
+        super().__init__(learning_rate, *common, **options)
         self.beta_1 = fraction("beta_1", beta_1)
         self.beta_2 = fraction("beta_2", beta_2)
         self.epsilon = float(epsilon)
@@ -145,7 +142,7 @@ class _TwoBetas(Optimizer):
         return {**super().get_config(), **own}
 
 
-class Adamax(_TwoBetas):
+class Adamax(TwoBetas):
     """u = max(beta_2 u, |g|); w - lr m / ((1 - beta_1**t) (u + epsilon))
 
     References:
@@ -153,7 +150,7 @@ class Adamax(_TwoBetas):
         https://arxiv.org/abs/1412.6980.
     """
 
-    def slots(self) -> dict[str, float]:
+    def slots(self) -> dict[str, float | None]:
         """The mean gradient and its largest size."""
         return {"momentum": 0.0, "norm": 0.0}
 
@@ -161,7 +158,7 @@ class Adamax(_TwoBetas):
         """The corrected learning rate."""
         return {"alpha": ops.divide(learning_rate, one_minus_power(self.beta_1, updates(step, learning_rate)))}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: Slots) -> tuple[Any, Slots]:
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """One number's update."""
         m = moving(slots["momentum"], g, self.beta_1)
         u = ops.maximum(ops.multiply(slots["norm"], self.beta_2), ops.abs(g))
@@ -173,7 +170,7 @@ class Adamax(_TwoBetas):
 _NADAM_PRODUCTS = np.concatenate([[1.0], np.cumprod(1.0 - 0.5 * 0.96 ** np.arange(1.0, 1024.0))])
 
 
-class Nadam(_TwoBetas):
+class Nadam(TwoBetas):
     """Adam with Nesterov's momentum: u_t = beta_1 (1 - 0.96**t / 2)
 
     m' = u_{t+1} m / (1 - P_{t+1}) + (1 - u_t) g / (1 - P_t), P_t the product of u_1 ... u_t, takes the place of the
@@ -183,7 +180,7 @@ class Nadam(_TwoBetas):
         T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016.
     """
 
-    def slots(self) -> dict[str, float]:
+    def slots(self) -> dict[str, float | None]:
         """The two means."""
         return {"momentum": 0.0, "velocity": 0.0}
 
@@ -207,13 +204,50 @@ class Nadam(_TwoBetas):
         decayed = ops.exp(ops.multiply(t, math.log(0.96)))
         return ops.multiply(ops.subtract(1.0, ops.multiply(0.5, decayed)), self.beta_1)
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: Slots) -> tuple[Any, Slots]:
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """One number's update."""
         m = moving(slots["momentum"], g, self.beta_1)
         v = moving(slots["velocity"], ops.square(g), self.beta_2)
         mean = ops.add(ops.multiply(scalars["of_mean"], m), ops.multiply(scalars["of_gradient"], g))
         spread = ops.sqrt(ops.divide(v, scalars["correction"]))
         step = ops.divide(ops.multiply(mean, scalars["learning_rate"]), ops.add(spread, self.epsilon))
+        return ops.subtract(w, step), {"momentum": m, "velocity": v}
+
+
+class Lamb(TwoBetas):
+    """u = m' / (sqrt(v') + epsilon), m' and v' the corrected means of Adam; w - lr |w| / |u| u
+
+    The ratio of the Euclidean norms is taken for each weight as a whole, and is 1 where one of them is 0.
+
+    References:
+        Y. You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", ICLR 2020,
+        https://arxiv.org/abs/1904.00962.
+    """
+
+    def slots(self) -> dict[str, float | None]:
+        """The two means."""
+        return {"momentum": 0.0, "velocity": 0.0}
+
+    def elementwise(self, weight: Weight) -> bool:
+        """The rule looks at whole weights."""
+        return False
+
+    def scalars(self, step: Any, learning_rate: Any) -> dict[str, Any]:
+        """The corrections of the means."""
+        t = updates(step, learning_rate)
+        corrections = {"of_mean": one_minus_power(self.beta_1, t), "of_square": one_minus_power(self.beta_2, t)}
+        return {"learning_rate": learning_rate, **corrections}
+
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+        """One weight's update."""
+        m = moving(slots["momentum"], g, self.beta_1)
+        v = moving(slots["velocity"], ops.square(g), self.beta_2)
+        spread = ops.add(ops.sqrt(ops.divide(v, scalars["of_square"])), self.epsilon)
+        u = ops.divide(ops.divide(m, scalars["of_mean"]), spread)
+        length, size = (ops.sqrt(ops.sum(ops.square(x))) for x in (w, u))
+        neither = ops.logical_or(ops.equal(length, 0.0), ops.equal(size, 0.0))
+        ratio = ops.where(neither, 1.0, ops.divide(length, ops.where(neither, 1.0, size)))
+        step = ops.multiply(ops.multiply(scalars["learning_rate"], ratio), u)
         return ops.subtract(w, step), {"momentum": m, "velocity": v}
 
 
@@ -229,22 +263,18 @@ class Lion(Optimizer):
         learning_rate: Any = None,
         beta_1: float = 0.9,
         beta_2: float = 0.99,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-        **kwargs: Any,
+        *common: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name, **kwargs)
+        super().__init__(learning_rate, *common, **options)
         self.beta_1 = fraction("beta_1", beta_1, closed=True)
         self.beta_2 = fraction("beta_2", beta_2, closed=True)
 
-    def slots(self) -> dict[str, float]:
+    def slots(self) -> dict[str, float | None]:
         """The mean gradient."""
         return {"momentum": 0.0}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: Slots) -> tuple[Any, Slots]:
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """One number's update."""
         m = slots["momentum"]
         direction = ops.sign(ops.add(ops.multiply(m, self.beta_1), ops.multiply(g, 1.0 - self.beta_1)))

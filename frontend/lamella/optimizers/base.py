@@ -1,12 +1,12 @@
-"""What every optimizer shares: learning rate, clipping, weight decay, state, and the one pass over all weights.
+"""What every optimizer shares: learning rate, common options, state, and ways to run its rule.
 
-An optimizer states its rule once, for one number of a weight: `slots` (what it keeps beside each number), `scalars` (what
-depends on the step only) and `rule`. The same rule runs in the compiled training step, in `apply` on arrays, and in
-`as_optax`.
+An optimizer states its rule once: `slots` (what it keeps beside each number of a weight), `scalars` (what depends on the
+step only) and `rule`. The same rule runs in the compiled training step, in `apply` on arrays, and in `as_optax`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -15,35 +15,42 @@ import numpy as np
 from lamella import ops
 from lamella.backend import load_backend
 from lamella.errors import did_you_mean
-from lamella.ir.spec import numpy_dtype, promote, spec_of
 from lamella.names import deprecated, snake_case
-from lamella.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
+from lamella.optimizers.schedules import FunctionOfStep, InverseTimeDecay, LearningRateSchedule
 from lamella.optimizers.schedules import get as get_schedule
+from lamella.optimizers.state import Rates, Slot, Slots, Weight, described
+from lamella.optimizers.update import update
 
-Slots = dict[str, Any]
+COMMON = (
+    "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
+    "loss_scale_factor", "gradient_accumulation_steps", "name",
+)  # fmt: skip
+"""The options that every optimizer takes after its own, in this order; `Optimizer` says what they mean."""
 
-# Arguments of Keras's optimizers that lamella has no use for, and the value at which they do nothing.
-_NEUTRAL: dict[str, Any] = {
-    "use_ema": False,
-    "ema_momentum": 0.99,
-    "ema_overwrite_frequency": None,
-    "loss_scale_factor": None,
-    "gradient_accumulation_steps": None,
-    "jit_compile": True,
-    "is_legacy_optimizer": False,
-}
+# Arguments of earlier releases that lamella has no use for, and the value at which they do nothing.
+_NEUTRAL: dict[str, Any] = {"jit_compile": True, "is_legacy_optimizer": False}
 
 
 class Optimizer:
     """The base of all optimizers. Subclass it and write `slots`, `scalars` and `rule`.
 
     Args:
-        learning_rate: a number, a `LearningRateSchedule`, or a function without arguments.
-        weight_decay: every step first takes learning_rate * weight_decay * w from every weight, biases included.
+        learning_rate: a number, a `LearningRateSchedule`, a function of the step written in `lamella.ops` (on JAX also one
+            written in JAX, such as optax's schedules), or a function without arguments that returns a number.
+        weight_decay: every update first takes learning_rate * weight_decay * w from every weight, biases included; see
+            `exclude_from_weight_decay`.
         clipnorm: gradients of one weight are scaled down to this Euclidean norm.
         clipvalue: gradients are limited to [-clipvalue, clipvalue].
         global_clipnorm: all gradients together are scaled down to this Euclidean norm; a norm that is not finite makes
             them NaN.
+        use_ema: keep a moving average of every weight, average = ema_momentum average + (1 - ema_momentum) w after each
+            step, from the first step's weights on. At the end of `fit` the weights become their averages.
+        ema_momentum: from 0 to 1.
+        ema_overwrite_frequency: also after every so many updates.
+        loss_scale_factor: the loss is multiplied by it before it is differentiated, and the gradients are divided by it.
+        gradient_accumulation_steps: weights and slots change on every so-manieth step only, by the mean of the gradients
+            since the last update. Schedules count steps, the corrections of Adam and its kin count updates, and the
+            averages of `use_ema` move on every step, as in Keras.
         name: the name in files; by default the class's, in snake case ("rm_sprop", as in Keras).
         **kwargs: earlier Keras's `lr` and `decay`, which warn.
 
@@ -61,6 +68,11 @@ class Optimizer:
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -69,18 +81,22 @@ class Optimizer:
         given = {key: value for key, value in clips.items() if value is not None}
         if len(given) > 1:
             raise ValueError(f"an optimizer clips one way: choose one of {', '.join(given)}.")
-        for key, value in given.items():
-            if not value > 0:
-                raise ValueError(f"{key} is positive, got {value}.")
-        if weight_decay is not None and weight_decay < 0:
-            raise ValueError(f"weight_decay is not negative, got {weight_decay}.")
         self.name = name or snake_case(type(self).__name__)
-        self.weight_decay = None if weight_decay is None else float(weight_decay)
-        self.clipnorm = None if clipnorm is None else float(clipnorm)
-        self.clipvalue = None if clipvalue is None else float(clipvalue)
-        self.global_clipnorm = None if global_clipnorm is None else float(global_clipnorm)
+        self.weight_decay = _number("weight_decay", weight_decay, least=0.0)
+        self.clipnorm = _number("clipnorm", clipnorm)
+        self.clipvalue = _number("clipvalue", clipvalue)
+        self.global_clipnorm = _number("global_clipnorm", global_clipnorm)
+        self.use_ema = bool(use_ema)
+        self.ema_momentum = fraction("ema_momentum", ema_momentum, closed=True)
+        self.ema_overwrite_frequency = _count("ema_overwrite_frequency", ema_overwrite_frequency, 1)
+        self.loss_scale_factor = _number("loss_scale_factor", loss_scale_factor)
+        self.gradient_accumulation_steps = _count("gradient_accumulation_steps", gradient_accumulation_steps, 2)
+        if self.ema_overwrite_frequency and not self.use_ema:
+            raise ValueError("ema_overwrite_frequency without use_ema=True would do nothing.")
         self.iterations = 0
-        self._applied: dict[str, list[Any]] | None = None
+        self._excluded: frozenset[int] = frozenset()
+        self._excluded_words: re.Pattern[str] | None = None
+        self._applied: Slots | None = None
         self._schedule: LearningRateSchedule | None = None
         self._function: Callable[[], Any] | None = None
         self._rate = 0.0
@@ -106,10 +122,13 @@ class Optimizer:
                 raise ValueError(f"{type(self).__name__}: lamella's optimizers have no {key}; leave it out.")
         if kwargs:
             word = next(iter(kwargs))
-            known = {"learning_rate", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "name"}
-            known |= set(type(self).__init__.__code__.co_varnames[1 : type(self).__init__.__code__.co_argcount])
-            raise TypeError(f"{type(self).__name__} has no argument {word!r}: {did_you_mean(word, known)}")
+            raise TypeError(f"{type(self).__name__} has no argument {word!r}: {did_you_mean(word, self._arguments())}")
         return learning_rate
+
+    def _arguments(self) -> set[str]:
+        code = type(self).__init__.__code__
+        own = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        return {"learning_rate", *COMMON, *own}
 
     # ---- learning rate ----
 
@@ -122,7 +141,7 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        value = get_schedule(value) if isinstance(value, dict) else value
+        value = get_schedule(value) if isinstance(value, dict) else FunctionOfStep.where_it_is_one(value)
         self._schedule = value if isinstance(value, LearningRateSchedule) else None
         self._function = value if callable(value) and self._schedule is None else None
         if self._schedule is not None or self._function is not None:
@@ -143,11 +162,53 @@ class Optimizer:
         """The learning-rate schedule, where there is one: then the step alone decides the rate."""
         return self._schedule
 
+    def schedules(self) -> list[LearningRateSchedule]:
+        """The schedules at work."""
+        return [] if self._schedule is None else [self._schedule]
+
+    def rates(self) -> Rates:
+        """The learning rates now, by the name of their leaf in a training state."""
+        return {"learning_rate": self.learning_rate}
+
+    # ---- weight decay ----
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Leave weights out of `weight_decay`; a second call replaces the first.
+
+        Args:
+            var_list: variables of the model.
+            var_names: regular expressions; a weight in whose path ("dense/bias") one of them is found is left out.
+        """
+        self._excluded = frozenset(id(variable) for variable in var_list or ())
+        self._excluded_words = re.compile("|".join(var_names)) if var_names else None
+
+    def decay_of(self, weight: Weight) -> float | None:
+        """The weight decay of a weight, None or 0 for none."""
+        return self.weight_decay if self._decays(weight) else None
+
+    def _decays(self, weight: Weight) -> bool:
+        named = self._excluded_words is not None and self._excluded_words.search(weight.path)
+        return not named and id(weight.variable) not in self._excluded
+
     # ---- the rule, written by every optimizer ----
 
-    def slots(self) -> dict[str, float]:
-        """What is kept beside each number of a weight: name and initial value."""
+    def slots(self) -> dict[str, float | None]:
+        """What is kept beside each number of a weight: name and initial value (None: the weight's own number)."""
         return {}
+
+    def slots_of(self, weight: Weight) -> dict[str, Slot]:
+        """What is kept for a weight; by default `slots`, each of the weight's shape."""
+        return {name: Slot(weight.shape, weight.dtype, initial) for name, initial in self.slots().items()}
+
+    def scalar_slots(self) -> dict[str, Slot]:
+        """What is kept once for all weights, arrays of shape ()."""
+        return {}
+
+    def elementwise(self, weight: Weight) -> bool:
+        """Whether `rule` is written for one number of this weight; else it gets the whole weight."""
+        return True
 
     def scalars(self, step: Any, learning_rate: Any) -> dict[str, Any]:
         """What the rule needs that depends on the step only: values of shape () in the dtype of `learning_rate`.
@@ -158,137 +219,115 @@ class Optimizer:
         """
         return {"learning_rate": learning_rate}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: Slots) -> tuple[Any, Slots]:
-        """The new number of a weight and the new slots, from its gradient `g`. Elementwise and pure."""
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+        """The new number of a weight and the new slots, from its gradient `g`. Pure; elementwise where `elementwise` is."""
         raise NotImplementedError(f"the optimizer {type(self).__name__} does not say how it updates: write `rule`.")
 
     # ---- state ----
 
-    def initial_slots(self, shapes: Sequence[Sequence[int]], dtypes: Sequence[str]) -> dict[str, list[np.ndarray]]:
-        """The slots before the first step: for every slot one array a weight, of its shape and dtype."""
-        return {
-            name: [np.full(tuple(s), value, numpy_dtype(d)) for s, d in zip(shapes, dtypes, strict=True)]
-            for name, value in self.slots().items()
-        }
+    def slot_specs(self, weights: Sequence[Weight]) -> dict[str, Any]:
+        """The state for these weights: `Slots` with a `Slot` in the place of every array."""
+        kept: list[dict[str, Slot]] = []
+        for weight in weights:
+            own = self.slots_of(weight)
+            if self.use_ema:
+                own["average"] = Slot(weight.shape, weight.dtype, None)
+            if self.gradient_accumulation_steps:
+                own["gradient_accumulator"] = Slot(weight.shape, weight.dtype)
+            kept.append(own)
+        names = dict.fromkeys(name for own in kept for name in own)
+        return {**{name: [own.get(name) for own in kept] for name in names}, **self.scalar_slots()}
+
+    def initial_slots(self, weights: Sequence[Weight], params: Sequence[Any]) -> Slots:
+        """The state before the first step, for weights of the values `params`."""
+        found: Slots = {}
+        for name, held in self.slot_specs(weights).items():
+            if isinstance(held, Slot):
+                found[name] = held.array()
+            else:
+                found[name] = [None if s is None else s.array(w) for s, w in zip(held, params, strict=True)]
+        return found
 
     # ---- one update of all weights ----
+
+    def scale_loss(self, loss: Any, slots: Mapping[str, Any] | None = None) -> Any:
+        """What is differentiated in the place of the loss: the loss times its scale.
+
+        Args:
+            loss: a float of shape ().
+            slots: the state, of which only the arrays of shape () are looked at; None: the one kept by `apply`.
+        """
+        return loss if self.loss_scale_factor is None else ops.multiply(loss, self.loss_scale_factor)
 
     def apply_gradients_program(
         self,
         params: Sequence[Any],
         gradients: Sequence[Any],
-        slots: Mapping[str, Sequence[Any]],
+        slots: Slots,
         step: Any,
-        learning_rate: Any = None,
-        constraints: Sequence[Callable[[Any], Any] | None] | None = None,
-    ) -> tuple[list[Any], dict[str, list[Any]]]:
-        """One step: clip, decay, update (one `foreach` over all weights of a dtype), constrain.
+        rates: Mapping[str, Any] | None = None,
+        weights: Sequence[Weight] | None = None,
+    ) -> tuple[list[Any], Slots]:
+        """One step: unscale, accumulate, clip, decay, update (one `foreach` over all weights of a kind), average, constrain.
 
         Works on symbolic values and on arrays. The rule is computed in the weights' dtype, but at least in float32.
 
         Args:
             params: the weights.
-            gradients: one a weight; None leaves weight and slots as they are.
-            slots: for every slot one tensor a weight.
-            step: how many updates were made before: uint32[].
-            learning_rate: a float of shape (); ignored where a schedule decides, and None asks the optimizer.
-            constraints: for every weight a function of its new value, or None.
+            gradients: one a weight, of the scaled loss; None leaves weight and slots as they are.
+            slots: the state, see `Slots`.
+            step: how many steps were taken before: uint32[].
+            rates: the learning rates that are numbers, as `rates` names them; None asks the optimizer.
+            weights: what is known of the weights; None: their shapes.
 
         Returns:
             The new weights and the new slots, ordered as they came.
         """
-        names = list(self.slots())
-        new_params: list[Any] = list(params)
-        new_slots: dict[str, list[Any]] = {name: list(slots[name]) for name in names}
-        chosen = [i for i, g in enumerate(gradients) if g is not None]
-        if not chosen:
-            return new_params, new_slots
-        dtype = promote("float32", *[spec_of(params[i]).dtype for i in chosen])
-        clipped, scale = self._clip([gradients[i] for i in chosen], dtype)
         if self._schedule is not None:
-            rate = ops.cast(self._schedule(step), dtype)
+            rate = self._schedule(step)
         else:
-            rate = ops.cast(self.learning_rate if learning_rate is None else learning_rate, dtype)
-        scalars = self.scalars(step, rate)
-        if self.weight_decay:
-            scalars["weight_decay"] = ops.multiply(rate, self.weight_decay)
-        if scale is not None:
-            scalars["gradient_scale"] = scale
-        rule = self._full_rule(names, list(scalars))
-        for group in _by_dtype(params, chosen):
-            gradient = dict(zip(chosen, clipped, strict=True))
-            columns = [[params[i] for i in group], [gradient[i] for i in group]]
-            columns += [[slots[name][i] for i in group] for name in names]
-            results = ops.foreach(rule, columns, list(scalars.values()))
-            for place, i in enumerate(group):
-                new_params[i] = results[0][place]
-                for name, column in zip(names, results[1:], strict=True):
-                    new_slots[name][i] = column[place]
-        for i in chosen:
-            constraint = constraints[i] if constraints is not None else None
-            if constraint is not None:
-                new_params[i] = constraint(new_params[i])
-        return new_params, new_slots
+            rate = (rates or {}).get("learning_rate", self._rate if self._function is None else self.learning_rate)
+        return update(self, weights or described(params), params, gradients, slots, step, rate)
 
-    def _full_rule(self, names: list[str], scalar_names: list[str]) -> Callable[..., list[Any]]:
-        """`rule` with clipping by value, scaling of gradients and weight decay before it, on plain arguments."""
-
-        def rule(w: Any, g: Any, *rest: Any) -> list[Any]:
-            kept = spec_of(w).dtype
-            dtype = promote("float32", kept)
-            slots = {name: ops.cast(x, dtype) for name, x in zip(names, rest, strict=False)}
-            scalars = {name: ops.cast(x, dtype) for name, x in zip(scalar_names, rest[len(names) :], strict=True)}
-            w, g = ops.cast(w, dtype), ops.cast(g, dtype)
-            if self.clipvalue is not None:
-                g = ops.clip(g, -self.clipvalue, self.clipvalue)
-            if "gradient_scale" in scalars:
-                g = ops.multiply(g, scalars.pop("gradient_scale"))
-            if "weight_decay" in scalars:
-                w = ops.subtract(w, ops.multiply(w, scalars.pop("weight_decay")))
-            w, slots = self.rule(w, g, slots, scalars)
-            return [ops.cast(x, kept) for x in (w, *[slots[name] for name in names])]
-
-        return rule
-
-    def _clip(self, gradients: list[Any], dtype: str) -> tuple[list[Any], Any]:
-        """The gradients clipped by their own norms, and a factor for all of them (None without one)."""
-        if self.clipnorm is not None:
-            limit = self.clipnorm
-
-            def clipped(g: Any) -> Any:
-                wide = ops.cast(g, promote("float32", spec_of(g).dtype))
-                norm = ops.sqrt(ops.sum(ops.square(wide)))
-                return ops.cast(ops.multiply(wide, ops.divide(limit, ops.maximum(norm, limit))), spec_of(g).dtype)
-
-            return [clipped(g) for g in gradients], None
-        if self.global_clipnorm is not None:
-            total: Any = None
-            for g in gradients:
-                squares = ops.sum(ops.square(ops.cast(g, dtype)))
-                total = squares if total is None else ops.add(total, squares)
-            norm = ops.sqrt(total)
-            # the difference is 0, or NaN for a norm that is not finite: then no weight survives unnoticed
-            poison = ops.subtract(norm, norm)
-            limit = self.global_clipnorm
-            return gradients, ops.add(ops.divide(limit, ops.maximum(norm, limit)), poison)
-        return gradients, None
+    def final_values(self, params: Sequence[Any], slots: Slots) -> list[Any]:
+        """What the weights are at the end of `fit`: with `use_ema` their averages."""
+        return list(slots["average"]) if self.use_ema else list(params)
 
     # ---- on arrays ----
 
-    def apply(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+    def apply(self, gradients: Any, variables: Any) -> Any:
         """One step on arrays, for training loops of one's own: the new arrays; slots and step are kept here.
 
         Args:
-            gradients: one a weight, NumPy arrays or a loaded backend's; None leaves the weight as it is.
-            variables: the weights now.
+            gradients: one a weight, NumPy arrays or a loaded backend's; None leaves the weight as it is. A list, or a dict
+                by path.
+            variables: the weights now, likewise. A dict tells the optimizer the weights' paths, which
+                `exclude_from_weight_decay`, `Muon` and `MultiOptimizer` look at.
+
+        Returns:
+            A list, or a dict where `variables` is one.
         """
+        paths = list(variables) if isinstance(variables, Mapping) else None
+        if isinstance(variables, Mapping):
+            gradients = [gradients.get(path) for path in variables]
+            variables = list(variables.values())
+        weights = described(variables, paths)
         if self._applied is None:
-            shapes = [tuple(v.shape) for v in variables]
-            self._applied = dict(self.initial_slots(shapes, [spec_of(v).dtype for v in variables]))
+            self._applied = self.initial_slots(weights, variables)
         step = np.asarray(self.iterations, np.uint32)
-        updated, self._applied = self.apply_gradients_program(variables, gradients, self._applied, step)
+        updated, self._applied = self.apply_gradients_program(
+            variables, gradients, self._applied, step, weights=weights
+        )
         self.iterations += 1
-        return updated
+        return updated if paths is None else dict(zip(paths, updated, strict=True))
+
+    def finalize_variable_values(self, variables: Any) -> Any:
+        """The last values of weights trained by `apply`: with `use_ema` their averages, else `variables` as they are."""
+        if self._applied is None:
+            return variables
+        if isinstance(variables, Mapping):
+            return dict(zip(variables, self.final_values(list(variables.values()), self._applied), strict=True))
+        return self.final_values(variables, self._applied)
 
     def reset(self) -> None:
         """Forget the steps and slots of `apply`."""
@@ -298,17 +337,18 @@ class Optimizer:
         """This optimizer as an `optax.GradientTransformation`: the same rule on JAX arrays, also under `jax.jit`.
 
         The state holds the slots and the count of steps; `update` needs the params. A learning rate that is a number is
-        fixed when this is called.
+        fixed when this is called. Gradients are those of `scale_loss(loss, state.scalars)` where the loss is scaled.
         """
-        rate = self.learning_rate
+        rates = self.rates()
 
-        def initial(weights: Sequence[Any]) -> dict[str, list[np.ndarray]]:
-            return self.initial_slots([tuple(w.shape) for w in weights], [spec_of(w).dtype for w in weights])
+        def initial(weights: Sequence[Any], paths: Sequence[str]) -> Slots:
+            return self.initial_slots(described(weights, paths), weights)
 
         def step(
-            weights: Sequence[Any], gradients: Sequence[Any], slots: Mapping[str, Sequence[Any]], count: Any
-        ) -> tuple[list[Any], dict[str, list[Any]]]:
-            updated, new = self.apply_gradients_program(weights, gradients, slots, count, rate)
+            weights: Sequence[Any], gradients: Sequence[Any], slots: Slots, count: Any, paths: Sequence[str]
+        ) -> tuple[list[Any], Slots]:
+            known = described(weights, paths)
+            updated, new = self.apply_gradients_program(weights, gradients, slots, count, rates, known)
             return [ops.subtract(after, before) for after, before in zip(updated, weights, strict=True)], new
 
         return load_backend("jax").gradient_transformation(initial, step, self.name)
@@ -317,14 +357,18 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal optimizer."""
-        rate = self._schedule.to_config() if self._schedule is not None else self.learning_rate
         return {
             "name": self.name,
-            "learning_rate": rate,
+            "learning_rate": self.learning_rate if self._schedule is None else self._schedule.to_config(),
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
             "global_clipnorm": self.global_clipnorm,
             "clipvalue": self.clipvalue,
+            "use_ema": self.use_ema,
+            "ema_momentum": self.ema_momentum,
+            "ema_overwrite_frequency": self.ema_overwrite_frequency,
+            "loss_scale_factor": self.loss_scale_factor,
+            "gradient_accumulation_steps": self.gradient_accumulation_steps,
         }
 
     @classmethod
@@ -333,12 +377,38 @@ class Optimizer:
         return cls(**config)
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items() if value is not None)
+        silent = {"use_ema": False, "ema_momentum": 0.99}
+        given = {n: v for n, v in self.get_config().items() if v is not None and silent.get(n) != v}
+        arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
         return f"{type(self).__name__}({arguments})"
 
 
-def _by_dtype(params: Sequence[Any], chosen: Sequence[int]) -> list[list[int]]:
-    groups: dict[str, list[int]] = {}
-    for i in chosen:
-        groups.setdefault(spec_of(params[i]).dtype, []).append(i)
-    return list(groups.values())
+def fraction(name: str, value: float, closed: bool = False) -> float:
+    """`value` as a float from 0 up to, not including, 1 (`closed`: up to 1).
+
+    Raises:
+        ValueError: it lies outside.
+    """
+    if not (0.0 <= value < 1.0 or (closed and value == 1.0)):
+        raise ValueError(f"{name} is from 0 to 1, got {value}.")
+    return float(value)
+
+
+def _number(name: str, value: float | None, least: float | None = None) -> float | None:
+    """`value` as a float: positive, or from `least`."""
+    if value is None:
+        return None
+    if least is not None and not value >= least:
+        raise ValueError(f"{name} is not negative, got {value}.")
+    if least is None and not value > 0:
+        raise ValueError(f"{name} is positive, got {value}.")
+    return float(value)
+
+
+def _count(name: str, value: int | None, least: int) -> int | None:
+    """`value` as an integer from `least`; None and 0 are None, as in Keras."""
+    if value is None or (isinstance(value, int | np.integer) and value == 0):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} is an integer from {least}, or None; got {value!r}.")
+    return int(value)

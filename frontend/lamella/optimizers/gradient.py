@@ -5,18 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lamella import ops
-from lamella.optimizers.base import Optimizer, Slots
-
-
-def fraction(name: str, value: float, closed: bool = False) -> float:
-    """`value` as a float from 0 up to, not including, 1 (`closed`: up to 1).
-
-    Raises:
-        ValueError: it lies outside.
-    """
-    if not (0.0 <= value < 1.0 or (closed and value == 1.0)):
-        raise ValueError(f"{name} is from 0 to 1, got {value}.")
-    return float(value)
+from lamella.optimizers.base import Optimizer, fraction
+from lamella.optimizers.state import Slots
 
 
 class SGD(Optimizer):
@@ -32,22 +22,18 @@ class SGD(Optimizer):
         learning_rate: Any = None,
         momentum: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-        **kwargs: Any,
+        *common: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name, **kwargs)
+        super().__init__(learning_rate, *common, **options)
         self.momentum = fraction("momentum", momentum, closed=True)
         self.nesterov = bool(nesterov)
 
-    def slots(self) -> dict[str, float]:
+    def slots(self) -> dict[str, float | None]:
         """The momentum, where there is one."""
         return {"momentum": 0.0} if self.momentum else {}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: Slots) -> tuple[Any, Slots]:
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """One number's update."""
         step = ops.multiply(scalars["learning_rate"], g)
         if not self.momentum:
@@ -78,29 +64,25 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         epsilon: float = 1e-7,
         centered: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-        **kwargs: Any,
+        *common: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name, **kwargs)
+        super().__init__(learning_rate, *common, **options)
         self.rho = fraction("rho", rho, closed=True)
         self.momentum = fraction("momentum", momentum, closed=True)
         self.epsilon = float(epsilon)
         self.centered = bool(centered)
 
-    def slots(self) -> dict[str, float]:
+    def slots(self) -> dict[str, float | None]:
         """The mean square; momentum and mean gradient where they are asked for."""
-        kept = {"velocity": 0.0}
+        kept: dict[str, float | None] = {"velocity": 0.0}
         if self.momentum:
             kept["momentum"] = 0.0
         if self.centered:
             kept["average_gradient"] = 0.0
         return kept
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: Slots) -> tuple[Any, Slots]:
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """One number's update."""
         v = ops.add(ops.multiply(slots["velocity"], self.rho), ops.multiply(ops.square(g), 1.0 - self.rho))
         new: Slots = {"velocity": v}
@@ -133,22 +115,18 @@ class Adagrad(Optimizer):
         learning_rate: Any = None,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-        **kwargs: Any,
+        *common: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name, **kwargs)
+        super().__init__(learning_rate, *common, **options)
         self.initial_accumulator_value = float(initial_accumulator_value)
         self.epsilon = float(epsilon)
 
-    def slots(self) -> dict[str, float]:
+    def slots(self) -> dict[str, float | None]:
         """The sum of squares."""
         return {"accumulator": self.initial_accumulator_value}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: Slots) -> tuple[Any, Slots]:
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """One number's update."""
         a = ops.add(slots["accumulator"], ops.square(g))
         step = ops.divide(ops.multiply(scalars["learning_rate"], g), ops.sqrt(ops.add(a, self.epsilon)))
@@ -172,22 +150,18 @@ class Adadelta(Optimizer):
         learning_rate: Any = None,
         rho: float = 0.95,
         epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        name: str | None = None,
-        **kwargs: Any,
+        *common: Any,
+        **options: Any,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name, **kwargs)
+        super().__init__(learning_rate, *common, **options)
         self.rho = fraction("rho", rho, closed=True)
         self.epsilon = float(epsilon)
 
-    def slots(self) -> dict[str, float]:
+    def slots(self) -> dict[str, float | None]:
         """The mean squares of gradients and of steps."""
         return {"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: Slots) -> tuple[Any, Slots]:
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """One number's update."""
         squares = ops.add(
             ops.multiply(slots["accumulated_grad"], self.rho), ops.multiply(ops.square(g), 1.0 - self.rho)

@@ -7,11 +7,14 @@ least float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from lamella import ops
 from lamella.ir import settings
+from lamella.ir.program import ForeignCallError, Value
 from lamella.ir.spec import is_float, promote, spec_of
 from lamella.names import by_name
 
@@ -210,10 +213,112 @@ class CosineDecay(LearningRateSchedule):
         return ops.where(ops.less(t, length), warming, decaying)
 
 
+class CosineDecayRestarts(LearningRateSchedule):
+    """initial * ((1 - alpha) * m_mul**i * (1 + cos(pi f)) / 2 + alpha), f from 0 to 1 within period i
+
+    The first period lasts `first_decay_steps`, each further one `t_mul` times as long as the one before it.
+
+    References:
+        I. Loshchilov, F. Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017,
+        https://arxiv.org/abs/1608.03983.
+
+    Raises:
+        ValueError: a length or a factor is not positive, or t_mul is below 1: the periods would never pass their sum.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        first_decay_steps: float,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: float = 0.0,
+        name: str = "SGDRDecay",
+    ) -> None:
+        _positive("first_decay_steps", first_decay_steps)
+        _positive("m_mul", m_mul)
+        if not t_mul >= 1:
+            raise ValueError(f"t_mul is at least 1, got {t_mul}.")
+        self.initial_learning_rate = float(initial_learning_rate)
+        self.first_decay_steps = first_decay_steps
+        self.t_mul = float(t_mul)
+        self.m_mul = float(m_mul)
+        self.alpha = float(alpha)
+        self.name = name
+
+    def __call__(self, step: Any) -> Any:
+        """The rate at `step`."""
+        done = ops.divide(_steps(step), float(self.first_decay_steps))
+        if self.t_mul == 1.0:
+            period = ops.floor(done)
+            fraction = ops.subtract(done, period)
+        else:
+            growth = self.t_mul - 1.0
+            scaled = ops.log(ops.add(ops.multiply(done, growth), 1.0))
+            period = ops.floor(ops.divide(scaled, math.log(self.t_mul)))
+            length = ops.exp(ops.multiply(period, math.log(self.t_mul)))
+            # rounding may put the very step of a restart into the period before, at its end, or into the next, at -0
+            early = ops.divide(ops.subtract(done, ops.divide(ops.subtract(length, 1.0), growth)), length)
+            late = ops.greater_equal(early, 1.0 - 1e-6)
+            period = ops.where(late, ops.add(period, 1.0), period)
+            fraction = ops.where(late, 0.0, ops.maximum(early, 0.0))
+        height = ops.exp(ops.multiply(period, math.log(self.m_mul)))
+        cosine = ops.multiply(ops.multiply(ops.add(ops.cos(ops.multiply(fraction, math.pi)), 1.0), 0.5), height)
+        factor = ops.add(ops.multiply(cosine, 1.0 - self.alpha), self.alpha)
+        return ops.multiply(factor, self.initial_learning_rate)
+
+
+class FunctionOfStep(LearningRateSchedule):
+    """A function of the step as a schedule: written in `lamella.ops`, or, for the JAX backend, in JAX (optax's schedules).
+
+    Attributes:
+        function: `(step) -> learning rate`; the step is int32[].
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    @staticmethod
+    def where_it_is_one(value: Any) -> Any:
+        """`value` as a schedule where it is a function that wants an argument; anything else as it is."""
+        if not callable(value) or isinstance(value, LearningRateSchedule | type):
+            return value
+        import inspect
+
+        try:
+            parameters = inspect.signature(value).parameters.values()
+        except (TypeError, ValueError):  # a builtin that does not say what it takes
+            return value
+        wanted = [
+            p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        return FunctionOfStep(value) if wanted else value
+
+    def __call__(self, step: Any) -> Any:
+        """The rate at `step`."""
+        step = ops.cast(step, "int32")
+        if not isinstance(step, Value):
+            rate = self.function(step)
+            return np.asarray(rate) if isinstance(step, np.ndarray | np.generic) else rate
+        try:
+            return self.function(step)
+        except ForeignCallError:
+            from lamella.ops.framework import framework_call
+
+            dtype = promote("float32", settings.floatx())
+            return framework_call.bind(step, function=self.function, dtype=dtype)
+
+    def to_config(self) -> Any:
+        """The function itself: it has no name that a file could hold."""
+        return self.function
+
+
 TABLE: dict[str, type[LearningRateSchedule]] = {
     made.__name__: made
-    for made in (ExponentialDecay, InverseTimeDecay, PolynomialDecay, PiecewiseConstantDecay, CosineDecay)
-}
+    for made in (
+        ExponentialDecay, InverseTimeDecay, PolynomialDecay, PiecewiseConstantDecay, CosineDecay, CosineDecayRestarts,
+    )
+}  # fmt: skip
 """The schedules a configuration may name."""
 
 
@@ -224,3 +329,17 @@ def get(config: dict[str, Any]) -> LearningRateSchedule:
         UnknownNameError: the class is not in `TABLE`.
     """
     return by_name("learning rate schedule", str(config.get("class_name")), TABLE)(**config.get("config", {}))
+
+
+def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
+    """Class name and arguments of a schedule."""
+    return learning_rate_schedule.to_config()
+
+
+def deserialize(config: dict[str, Any]) -> LearningRateSchedule:
+    """The schedule that `serialize` described.
+
+    Raises:
+        UnknownNameError: the class is not in `TABLE`.
+    """
+    return get(config)

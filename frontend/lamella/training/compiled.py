@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lamella import losses, metrics, optimizers
 from lamella.backend import Backend, load_backend, to_numpy
+from lamella.ir.builder import trace
 from lamella.ir.spec import Spec
 from lamella.layers.variable import Variable
 
 if TYPE_CHECKING:
     from lamella.training.model import TrainableModel
+    from lamella.training.step import Layout
 
 
 class Compiled:
@@ -28,7 +28,8 @@ class Compiled:
         run_eagerly: whether steps are traced anew each time, with every value computed as it is traced.
         steps: the number of optimizer steps taken.
         epochs: the number of epochs whose rows were shuffled.
-        slots: for each slot of the optimizer, the array of each trained variable by id.
+        slots: for each slot of the optimizer, the array of each trained variable by id; under 0 where the slot belongs to
+            the optimizer as a whole.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Compiled:
         backend: Any,
         weighted: Any,
         loss_weights: Any = None,
+        *,
+        auto_scale_loss: bool = True,
     ) -> None:
         self.backend: Backend = load_backend(backend)
         self.foreign = self.backend.supports_optimizer(optimizer)
@@ -49,6 +52,11 @@ class Compiled:
                 "`backend='jax'`, or use one of lamella.optimizers."
             )
         self.optimizer: Any = optimizer if self.foreign else optimizers.get(optimizer)
+        scaled = auto_scale_loss and model.dtype_policy.name == "mixed_float16"
+        if scaled and not self.foreign and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
+            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
+        for schedule in [] if self.foreign else self.optimizer.schedules():
+            self.backend.prepare(trace(lambda step, f=schedule: [f(step)], Spec((), "uint32")))
         self.loss: losses.Loss | None = losses.get(_only("loss", loss))
         self.loss_weight = _loss_weight(loss_weights, self.loss)
         self.metric_identifiers = _listed(metric_identifiers)
@@ -102,19 +110,20 @@ class Compiled:
         followers = [metric for _, metric, _ in self.metrics_for(y, prediction)]
         return all(f.keeps_rows_apart(y, prediction) for f in ([self.loss] if self.loss else []) + followers)
 
-    def slot_arrays(self, model: TrainableModel) -> dict[str, list[Any]]:
-        """The optimizer's slots for the trained variables, new ones where there are none yet."""
-        if self.foreign:
-            return {}
-        variables = self.trained(model)
-        result: dict[str, list[Any]] = {}
-        fresh = self.optimizer.initial_slots([v.shape for v in variables], [v.dtype for v in variables])
-        for name, arrays in fresh.items():
-            held = self.slots.setdefault(name, {})
-            for variable, array in zip(variables, arrays, strict=True):
-                held.setdefault(id(variable), array)
-            result[name] = [held[id(v)] for v in variables]
-        return result
+    def slot_arrays(self, layout: Layout) -> dict[str, dict[int, Any]]:
+        """The optimizer's slots by variable, as `slots` holds them, with new ones where there are none yet."""
+        variables = layout.variables[: layout.trained]
+        missing = [k for name, keys in layout.slots.items() for k in keys if k not in self.slots.setdefault(name, {})]
+        if missing:
+            fresh = self.optimizer.initial_slots(layout.weights, [to_numpy(v.value) for _, v in variables])
+            for name, arrays in fresh.items():
+                keyed = (
+                    zip([id(v) for _, v in variables], arrays, strict=True)
+                    if isinstance(arrays, list)
+                    else [(0, arrays)]
+                )
+                self.slots[name] = {**{k: a for k, a in keyed if a is not None}, **self.slots[name]}
+        return self.slots
 
     @property
     def metric_labels(self) -> list[str]:
@@ -127,10 +136,9 @@ class Compiled:
         for held in self.slots.values():
             held.update({key: to_numpy(array) for key, array in held.items()})
 
-    @property
-    def learning_rate(self) -> np.ndarray:
-        """The learning rate as the step reads it."""
-        return np.asarray(self.optimizer.learning_rate, np.float64)
+    def rates(self) -> dict[str, float]:
+        """The learning rates that are numbers, by the names of their leaves; none of a foreign optimizer's."""
+        return {} if self.foreign else {f"optimizer/{name}": rate for name, rate in self.optimizer.rates().items()}
 
 
 def _listed(identifiers: Any) -> list[Any]:

@@ -48,6 +48,7 @@ def fit(
                 run.hook("on_epoch_end", epoch, logs)
                 if model.stop_training:
                     break
+        run.loop.finalize()
         run.hook("on_train_end", {})
     finally:
         # after an exception, too: the model has the weights of the last whole chunk

@@ -46,7 +46,7 @@ class Loop:
         self._runners: dict[int, Runner] = {}
         self._mixes: bool | None = None
         self._seconds: float | None = None
-        self._rate: Any = None
+        self._rates: dict[str, float] = {}
         self.state: State = ()
         self._template: Any = None
         self._cleared: dict[int, Any] = {}
@@ -97,10 +97,11 @@ class Loop:
         compiled, layout = self.compiled, self.layout
         leaves: dict[str, Any] = {name: variable.value for name, variable in layout.variables}
         if self.training:
-            for slot, arrays in compiled.slot_arrays(self.model).items():
-                leaves |= zip(layout.slots[slot], arrays, strict=True)
             if layout.own:
-                leaves["optimizer/learning_rate"] = self._rate = compiled.learning_rate
+                held = compiled.slot_arrays(layout)
+                leaves |= {leaf: held[slot][key] for slot, group in layout.slots.items() for key, leaf in group.items()}
+                self._rates = compiled.rates()
+                leaves |= self._rates
             leaves["step"] = np.uint32(compiled.steps)
             leaves["key"] = random.key_from_seed(self.model.seed)
         for group in layout.metrics.values():
@@ -123,9 +124,16 @@ class Loop:
         for i, leaf in self._cleared.items():
             state[i] = leaf
         self.state = tuple(state)
-        if self.layout.own and self._rate != self.compiled.learning_rate:
-            self._rate = self.compiled.learning_rate
-            self.replace({"optimizer/learning_rate": self._rate})
+        rates = self._new_rates()
+        if rates:
+            self.replace(rates)
+
+    def _new_rates(self) -> dict[str, float]:
+        """The learning rates that somebody has set since the state got them."""
+        rates = self.compiled.rates() if self.layout.own else {}
+        changed = {leaf: rate for leaf, rate in rates.items() if rate != self._rates.get(leaf)}
+        self._rates |= changed
+        return changed
 
     def replace(self, leaves: dict[str, Any]) -> None:
         """Set some leaves."""
@@ -164,8 +172,7 @@ class Loop:
             variable._value = self.state[i]
         for slot, group in self.layout.slots.items():
             held = self.compiled.slots.setdefault(slot, {})
-            for leaf, (_, variable) in zip(group, self.layout.variables[: self.layout.trained], strict=True):
-                held[id(variable)] = self.state[at[leaf]]
+            held.update({key: self.state[at[leaf]] for key, leaf in group.items()})
         self.compiled.steps = int(self.compiled.backend.numpy(self.state[at["step"]]))
         if self.compiled.foreign:
             self.compiled.foreign_state = tuple(self.state[len(names) :])
@@ -177,10 +184,28 @@ class Loop:
             for i, (name, variable) in enumerate(self.layout.variables)
             if variable._value is not self.state[i]
         }
-        if self.layout.own and self.compiled.learning_rate != self._rate:
-            changed["optimizer/learning_rate"] = self._rate = self.compiled.learning_rate
+        changed |= self._new_rates()
         if changed:
             self.replace(changed)
+
+    def finalize(self) -> None:
+        """Give the weights the values that the optimizer wants them to end with (`use_ema`: their averages)."""
+        layout, compiled = self.layout, self.compiled
+        if not layout.own or not layout.trained or not self.state:
+            return
+        self.commit()
+        variables = [v for _, v in layout.variables[: layout.trained]]
+        slots = {
+            slot: held[0] if 0 in held else [held.get(id(v)) for v in variables]
+            for slot, held in compiled.slots.items()
+        }
+        names = [name for name, _ in layout.variables[: layout.trained]]
+        final = compiled.optimizer.final_values([v._value for v in variables], slots)
+        at = {name: i for i, name in enumerate(layout.names)}
+        state = list(self.state)
+        for name, value in zip(names, final, strict=True):
+            state[at[name]] = value
+        self.state = tuple(state)
 
     def evaluate(self, data: Any, rows: int, batch: int) -> dict[str, Any]:
         """Loss and metrics over all rows."""

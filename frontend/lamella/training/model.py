@@ -119,6 +119,7 @@ class TrainableModel(Layer):
         run_eagerly: bool = False,
         *,
         loss_weights: Any = None,
+        auto_scale_loss: bool = True,
         backend: Any = None,
         **legacy_words: Any,
     ) -> None:
@@ -132,6 +133,8 @@ class TrainableModel(Layer):
             run_eagerly: compute each equation as it is traced, at every step, so that `print` and a debugger inside layers,
                 losses and metrics see numbers; slow.
             loss_weights: a number the loss is multiplied with, or a list of one.
+            auto_scale_loss: whether a model made under the policy "mixed_float16" gets its optimizer wrapped in a
+                `LossScaleOptimizer`. An optax transformation is never wrapped.
             backend: a backend's name; None for the one in force.
             **legacy_words: words of earlier releases, which warn.
 
@@ -148,6 +151,7 @@ class TrainableModel(Layer):
             backend or self._chosen_backend or current_backend(),
             weighted_metrics,
             loss_weights,
+            auto_scale_loss=auto_scale_loss,
         )
         self._compiled.run_eagerly = bool(run_eagerly)
         self._loops.clear()

@@ -16,6 +16,7 @@ from lamella.ir.spec import Rows, Spec, numpy_dtype, promote
 from lamella.layers import scope as scoping
 from lamella.models.lowering import KEY, call_model, penalties_of
 from lamella.ops.control import replay
+from lamella.optimizers.state import Slot, Weight
 from lamella.passes import differentiate
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ class Layout:
     Attributes:
         variables: the model's variables, trained ones first, each with its leaf's name.
         trained: how many of them are trained.
-        slots: for each slot of the optimizer the leaves' names.
+        weights: the trained variables as the optimizer knows them.
+        slots: for each slot of the optimizer the leaves' names by variable's id, or under 0 the one leaf of a slot that
+            belongs to the optimizer as a whole.
+        rates: the leaves of the learning rates.
         metrics: for each log key the names and initial values of its accumulators.
     """
 
@@ -66,13 +70,26 @@ class Layout:
         self.variables = [*first, *rest]
         self.trained = len(first)
         specs = {name: variable.spec for name, variable in self.variables}
-        self.slots: dict[str, list[str]] = {}
+        self.weights = [Weight(n.removeprefix("params/"), v.shape, v.dtype, v.constraint, v) for n, v in first]
+        self.slots: dict[str, dict[int, str]] = {}
+        self.rates: tuple[str, ...] = ()
         self.own = training and not compiled.foreign
         if self.own:
-            for slot in compiled.optimizer.slots():
-                self.slots[slot] = [f"optimizer/{slot}/{n.removeprefix('params/')}" for n, _ in first]
-                specs |= {leaf: v.spec for leaf, (_, v) in zip(self.slots[slot], first, strict=True)}
-            specs["optimizer/learning_rate"] = Spec((), rate_dtype(v.dtype for _, v in first))
+            for slot, held in compiled.optimizer.slot_specs(self.weights).items():
+                whole = isinstance(held, Slot)
+                kept = (
+                    {0: (f"optimizer/{slot}", held)}
+                    if whole
+                    else {
+                        id(w.variable): (f"optimizer/{slot}/{w.path}", s)
+                        for w, s in zip(self.weights, held, strict=True)
+                        if s is not None
+                    }
+                )
+                self.slots[slot] = {key: leaf for key, (leaf, _) in kept.items()}
+                specs |= {leaf: Spec(s.shape, s.dtype) for leaf, s in kept.values()}
+            self.rates = tuple(compiled.rates())
+            specs |= dict.fromkeys(self.rates, Spec((), rate_dtype(v.dtype for _, v in first)))
         if training:
             specs["step"] = Spec((), "uint32")
             specs["key"] = KEY
@@ -149,6 +166,7 @@ def build_step(
 def _forward_inputs(layout: Layout, leaves: dict[str, Any], training: bool) -> list[Any]:
     names = [name for name, _ in layout.variables]
     names += [leaf for group in layout.metrics.values() for leaf, _ in group.values()]
+    names += [group[0] for group in layout.slots.values() if 0 in group]
     return [leaves[n] for n in names] + ([leaves["step"], leaves["key"]] if training else [])
 
 
@@ -168,6 +186,7 @@ def _forward(
             label: {n: trace.input(layout.specs[leaf]) for n, (leaf, _) in group.items()}
             for label, group in layout.metrics.items()
         }
+        whole = {slot: trace.input(layout.specs[group[0]]) for slot, group in layout.slots.items() if 0 in group}
         step = trace.input(Spec((), "uint32")) if training else None
         key = trace.input(KEY) if training else None
         given = {name: trace.input(spec) for name, spec in batch.named}
@@ -194,6 +213,8 @@ def _forward(
             for name, value in after.items():
                 leaf = layout.metrics[label][name][0]
                 outputs[leaf] = ops.cast(value, layout.specs[leaf].dtype)
+        if layout.own:  # what is differentiated; the logs have the loss itself
+            loss = compiled.optimizer.scale_loss(loss, whole)
         program = trace.program([as_value(loss), *[as_value(v) for v in outputs.values()]])
     return program, list(outputs)
 
@@ -232,15 +253,20 @@ def _optimizer_step(
     names = [name for name, _ in layout.variables[: layout.trained]]
     if not names:
         return {}
-    params, slots = compiled.optimizer.apply_gradients_program(
+    keys = [id(v) for _, v in layout.variables[: layout.trained]]
+    slots: dict[str, Any] = {}
+    for slot, group in layout.slots.items():
+        slots[slot] = leaves[group[0]] if 0 in group else [leaves[group[k]] if k in group else None for k in keys]
+    params, after = compiled.optimizer.apply_gradients_program(
         [leaves[n] for n in names],
         list(gradients),
-        {slot: [leaves[n] for n in group] for slot, group in layout.slots.items()},
+        slots,
         leaves["step"],
-        leaves["optimizer/learning_rate"],
-        constraints=[v.constraint for _, v in layout.variables[: layout.trained]],
+        {name.removeprefix("optimizer/"): leaves[name] for name in layout.rates},
+        layout.weights,
     )
     new = dict(zip(names, params, strict=True))
     for slot, group in layout.slots.items():
-        new |= zip(group, slots[slot], strict=True)
+        values = {0: after[slot]} if 0 in group else dict(zip(keys, after[slot], strict=True))
+        new |= {leaf: values[key] for key, leaf in group.items()}
     return new

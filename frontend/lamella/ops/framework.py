@@ -1,0 +1,30 @@
+"""A call of a function that is written in a backend's own framework.
+
+The op is in no table: no backend need have it, and a program that holds it runs where its function's framework is only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lamella.errors import BackendError
+from lamella.ir.program import Op
+from lamella.ir.spec import Spec
+
+
+def _rule(x: Spec, *, function: Callable[[Any], Any], dtype: str) -> Spec:
+    """function(x), a number of shape (), in `dtype`; the function is traced by the backend's framework."""
+    return Spec((), dtype)
+
+
+framework_call = Op("framework_call", _rule, differentiable=False)
+
+
+@framework_call.define
+def _(x: Any, *, function: Callable[[Any], Any], dtype: str) -> Any:
+    name = getattr(function, "__qualname__", None) or repr(function)
+    raise BackendError(
+        f"the function {name!r} is written in JAX (as optax's schedules are), and this backend does not run JAX: write it "
+        "in `lamella.ops`, use one of `lamella.optimizers.schedules`, or compile with `backend='jax'`."
+    )

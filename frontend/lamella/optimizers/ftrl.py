@@ -1,0 +1,81 @@
+"""Follow the regularized leader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella import ops
+from lamella.optimizers.base import Optimizer
+from lamella.optimizers.state import Slots
+
+
+class Ftrl(Optimizer):
+    """n' = n + g**2; z' = z + g + 2 s w - (n'**p - n**p) / lr w; w = (clip(z', -l1, l1) - z') / q
+
+    p is -learning_rate_power, s the shrinkage, q = n'**p / lr + 2 l2 + beta / lr; n starts at `initial_accumulator_value`, z
+    at 0. The weight itself is forgotten at each step: what it is follows from z and n, and with an l1 above |z| it is 0.
+
+    References:
+        H. B. McMahan et al., "Ad click prediction: a view from the trenches", KDD 2013,
+        https://research.google/pubs/pub41159.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = None,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        l2_shrinkage_regularization_strength: float = 0.0,
+        beta: float = 0.0,
+        *common: Any,
+        **options: Any,
+    ) -> None:
+        super().__init__(learning_rate, *common, **options)
+        if learning_rate_power > 0:
+            raise ValueError(f"learning_rate_power is not positive, got {learning_rate_power}.")
+        self.learning_rate_power = float(learning_rate_power)
+        self.initial_accumulator_value = _strength("initial_accumulator_value", initial_accumulator_value)
+        self.l1_regularization_strength = _strength("l1_regularization_strength", l1_regularization_strength)
+        self.l2_regularization_strength = _strength("l2_regularization_strength", l2_regularization_strength)
+        self.l2_shrinkage_regularization_strength = _strength(
+            "l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength
+        )
+        self.beta = float(beta)
+
+    def slots(self) -> dict[str, float | None]:
+        """n and z."""
+        return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
+
+    def _power(self, n: Any) -> Any:
+        return ops.sqrt(n) if self.learning_rate_power == -0.5 else ops.power(n, -self.learning_rate_power)
+
+    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+        """One number's update."""
+        rate, old = scalars["learning_rate"], slots["accumulator"]
+        new = ops.add(old, ops.square(g))
+        raised = self._power(new)
+        pull = g
+        if self.l2_shrinkage_regularization_strength:
+            pull = ops.add(g, ops.multiply(w, 2.0 * self.l2_shrinkage_regularization_strength))
+        change = ops.divide(ops.subtract(raised, self._power(old)), rate)
+        z = ops.add(slots["linear"], ops.subtract(pull, ops.multiply(change, w)))
+        l2 = ops.add(ops.divide(self.beta / 2.0, rate), self.l2_regularization_strength)
+        quadratic = ops.add(ops.divide(raised, rate), ops.multiply(l2, 2.0))
+        l1 = self.l1_regularization_strength
+        return ops.divide(ops.subtract(ops.clip(z, -l1, l1), z), quadratic), {"accumulator": new, "linear": z}
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument."""
+        names = (
+            "learning_rate_power", "initial_accumulator_value", "l1_regularization_strength",
+            "l2_regularization_strength", "l2_shrinkage_regularization_strength", "beta",
+        )  # fmt: skip
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _strength(name: str, value: float) -> float:
+    if not value >= 0:
+        raise ValueError(f"{name} is not negative, got {value}.")
+    return float(value)

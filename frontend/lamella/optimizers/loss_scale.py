@@ -1,0 +1,162 @@
+"""An optimizer around another one that scales the loss, by as much as float16 gradients bear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella import ops
+from lamella.ir.spec import spec_of
+from lamella.optimizers.base import Optimizer
+from lamella.optimizers.state import Rates, Slot, Slots, Weight
+from lamella.optimizers.update import selected
+
+
+class LossScaleOptimizer(Optimizer):
+    """The inner optimizer on gradients of the scaled loss, divided by the scale again.
+
+    A step with a gradient that is not finite changes no weight and no slot, does not count for the inner optimizer, and
+    halves the scale. After `dynamic_growth_steps` finite steps in a row the scale doubles.
+
+    Args:
+        inner_optimizer: an optimizer, or what `lamella.optimizers.get` takes. Its options (clipping, weight decay ...) hold;
+            its `loss_scale_factor` is taken away, for it would scale a second time.
+        initial_scale: the first scale.
+        dynamic_growth_steps: so many steps at least lie between two changes for the better.
+        name: the name in files.
+
+    Raises:
+        ValueError: an argument is out of range, or the inner optimizer is a LossScaleOptimizer itself.
+    """
+
+    def __init__(
+        self,
+        inner_optimizer: Any,
+        initial_scale: float = 2.0**15,
+        dynamic_growth_steps: int = 2000,
+        name: str | None = None,
+    ) -> None:
+        from lamella.optimizers import get  # the table of optimizers names this class
+
+        self.inner_optimizer: Optimizer = get(inner_optimizer)
+        if not isinstance(self.inner_optimizer, Optimizer) or isinstance(self.inner_optimizer, LossScaleOptimizer):
+            raise ValueError(
+                f"inner_optimizer is one of lamella's optimizers that scales no loss yet, got {self.inner_optimizer!r}."
+            )
+        super().__init__(self.inner_optimizer.default_learning_rate, name=name)
+        if not initial_scale > 0:
+            raise ValueError(f"initial_scale is positive, got {initial_scale}.")
+        if dynamic_growth_steps < 1:
+            raise ValueError(f"dynamic_growth_steps is an integer from 1, got {dynamic_growth_steps}.")
+        self.inner_optimizer.loss_scale_factor = None
+        self.initial_scale = float(initial_scale)
+        self.dynamic_growth_steps = int(dynamic_growth_steps)
+
+    # ---- what is the inner optimizer's ----
+
+    @property
+    def learning_rate(self) -> Any:
+        """The inner optimizer's."""
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        if hasattr(self, "initial_scale"):  # what the base sets while it is made is nobody's
+            self.inner_optimizer.learning_rate = value
+
+    @property
+    def schedule(self) -> Any:
+        """The inner optimizer's."""
+        return self.inner_optimizer.schedule
+
+    def schedules(self) -> list[Any]:
+        """The inner optimizer's."""
+        return self.inner_optimizer.schedules()
+
+    def rates(self) -> Rates:
+        """The inner optimizer's."""
+        return self.inner_optimizer.rates()
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """The inner optimizer's."""
+        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    # ---- state ----
+
+    def scalar_slots(self) -> dict[str, Slot]:
+        """The scale, the finite steps since it changed, and the steps that counted."""
+        return {
+            "dynamic_scale": Slot((), "float32", self.initial_scale),
+            "step_counter": Slot((), "int32"),
+            "iterations": Slot((), "uint32"),
+        }
+
+    def slot_specs(self, weights: Sequence[Weight]) -> dict[str, Any]:
+        """The inner optimizer's state, and the scale."""
+        return {**self.inner_optimizer.slot_specs(weights), **self.scalar_slots()}
+
+    def scale_loss(self, loss: Any, slots: Mapping[str, Any] | None = None) -> Any:
+        """The loss times the scale, in the dtype of the loss."""
+        kept = slots if slots is not None else self._applied
+        scale = self.initial_scale if kept is None else kept["dynamic_scale"]
+        return ops.multiply(loss, ops.cast(scale, spec_of(ops.convert_to_tensor(loss)).dtype))
+
+    # ---- one update of all weights ----
+
+    def apply_gradients_program(
+        self,
+        params: Sequence[Any],
+        gradients: Sequence[Any],
+        slots: Slots,
+        step: Any,
+        rates: Mapping[str, Any] | None = None,
+        weights: Sequence[Weight] | None = None,
+    ) -> tuple[list[Any], Slots]:
+        """One step of the inner optimizer where all gradients are finite; see `Optimizer.apply_gradients_program`.
+
+        The inner optimizer counts the steps that were finite, so `step` is not looked at.
+        """
+        scale, counter, counted = (slots[name] for name in self.scalar_slots())
+        finite: Any = None
+        for g in gradients:
+            if g is not None:
+                whole = ops.all(ops.isfinite(g))
+                finite = whole if finite is None else ops.logical_and(finite, whole)
+        if finite is None:
+            return list(params), dict(slots)
+        unscaled = [g if g is None else ops.divide(g, ops.cast(scale, spec_of(g).dtype)) for g in gradients]
+        before = {name: held for name, held in slots.items() if name not in self.scalar_slots()}
+        new, after = self.inner_optimizer.apply_gradients_program(params, unscaled, before, counted, rates, weights)
+        result: Slots = {}
+        for name, held in before.items():
+            if isinstance(held, list):
+                result[name] = selected(finite, after[name], held)
+            else:
+                result[name] = ops.where(finite, after[name], held)
+        grown = ops.equal(counter, np.int32(self.dynamic_growth_steps - 1))
+        factor = ops.cast(ops.where(finite, ops.where(grown, 2.0, 1.0), 0.5), "float32")
+        stopped = ops.logical_or(grown, ops.logical_not(finite))
+        result["dynamic_scale"] = ops.multiply(scale, factor)
+        result["step_counter"] = ops.where(stopped, np.int32(0), ops.add(counter, np.int32(1)))
+        result["iterations"] = ops.add(counted, ops.cast(finite, "uint32"))
+        return selected(finite, new, params), result
+
+    def final_values(self, params: Sequence[Any], slots: Slots) -> list[Any]:
+        """The inner optimizer's."""
+        return self.inner_optimizer.final_values(params, slots)
+
+    # ---- configuration ----
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal optimizer."""
+        inner = self.inner_optimizer
+        return {
+            "name": self.name,
+            "inner_optimizer": {"class_name": type(inner).__name__, "config": inner.get_config()},
+            "initial_scale": self.initial_scale,
+            "dynamic_growth_steps": self.dynamic_growth_steps,
+        }

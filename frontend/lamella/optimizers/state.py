@@ -1,0 +1,72 @@
+"""What an optimizer knows of a weight, and what it keeps: the vocabulary that rules, wrappers and training share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lamella.ir.spec import Shape, numpy_dtype, spec_of
+
+Slots = dict[str, Any]
+"""An optimizer's state: for every slot a list, one entry a weight (None where that weight has none), or one array of shape
+() for a slot that belongs to the optimizer as a whole."""
+
+Rates = dict[str, Any]
+"""The learning rates that are numbers, by the name of their leaf: one, or one an inner optimizer."""
+
+
+class Weight(NamedTuple):
+    """A weight, but for its numbers.
+
+    Attributes:
+        path: its path in the model ("dense/kernel"); "" where nobody named it.
+        shape: its shape.
+        dtype: its dtype.
+        constraint: a function of its new value, or None.
+        variable: the model's variable, or None.
+    """
+
+    path: str
+    shape: Shape
+    dtype: str
+    constraint: Callable[[Any], Any] | None = None
+    variable: Any = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the path ("kernel")."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+
+class Slot(NamedTuple):
+    """An array that an optimizer keeps.
+
+    Attributes:
+        shape: its shape.
+        dtype: its dtype.
+        initial: the number that fills it before the first step; None: it starts as a copy of the weight.
+    """
+
+    shape: Shape
+    dtype: str
+    initial: float | None = 0.0
+
+    def array(self, weight: Any = None) -> Any:
+        """The array before the first step, for a weight of value `weight`."""
+        if self.initial is not None:
+            return np.full(self.shape, self.initial, numpy_dtype(self.dtype))
+        return np.array(weight, numpy_dtype(self.dtype)) if isinstance(weight, np.ndarray) else weight
+
+
+def described(params: Sequence[Any], paths: Sequence[str] | None = None) -> list[Weight]:
+    """The arrays `params` as weights; without `paths` they have no names."""
+    specs = [spec_of(w) for w in params]
+    names = [""] * len(specs) if paths is None else paths
+    return [Weight(path, tuple(map(int, s.shape)), s.dtype) for path, s in zip(names, specs, strict=True)]
