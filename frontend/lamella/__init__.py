@@ -9,6 +9,7 @@ from lamella import initializers as initializers
 from lamella import layers as layers
 from lamella import losses as losses
 from lamella import metrics as metrics
+from lamella import mixed_precision as mixed_precision
 from lamella import models as models
 from lamella import old_modules as _old_modules
 from lamella import ops as ops
