@@ -14,6 +14,8 @@ from .cases_layers import LAYERS as LAYERS
 from .cases_recurrent import RECURRENT as RECURRENT
 from .cases_training import FITS as FITS
 from .cases_training import OPTIMIZERS as OPTIMIZERS
+from .cases_updates import SCHEDULES as SCHEDULES
+from .cases_updates import UPDATES as UPDATES
 from .rows import ActivationCase as ActivationCase
 from .rows import Case as Case
 from .rows import Constructor as Constructor
@@ -23,6 +25,8 @@ from .rows import LossCase as LossCase
 from .rows import MetricCase as MetricCase
 from .rows import OptimizerCase as OptimizerCase
 from .rows import RecurrentCase as RecurrentCase
+from .rows import ScheduleCase as ScheduleCase
+from .rows import UpdateCase as UpdateCase
 
 TABLES: dict[str, tuple[Case, ...]] = {
     "activations": ACTIVATIONS,
@@ -31,6 +35,8 @@ TABLES: dict[str, tuple[Case, ...]] = {
     "recurrent": RECURRENT,
     "losses": LOSSES,
     "optimizers": OPTIMIZERS,
+    "updates": UPDATES,
+    "schedules": SCHEDULES,
     "metrics": METRICS,
     "fits": FITS,
 }

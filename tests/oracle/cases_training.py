@@ -57,6 +57,36 @@ _OPTIONS: tuple[tuple[str, str, tuple[tuple[str, dict[str, Any]], ...]], ...] = 
         ("default", {}),
         ("options", {"learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.9, "weight_decay": 0.1}),
     )),
+    ("lamb", "Lamb", (
+        ("default", {}),
+        ("options", {"learning_rate": 0.05, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 0.1}),
+    )),
+    ("ftrl", "Ftrl", (
+        ("default", {}),
+        ("rate", {"learning_rate": 0.1}),
+        ("power", {"learning_rate": 0.1, "learning_rate_power": -0.3, "initial_accumulator_value": 0.5}),
+        ("fixed-rate", {"learning_rate": 0.1, "learning_rate_power": 0.0}),
+        ("l1", {"learning_rate": 0.1, "l1_regularization_strength": 1.5}),
+        ("l2", {"learning_rate": 0.1, "l2_regularization_strength": 0.5, "beta": 0.2}),
+        ("shrinkage", {"learning_rate": 0.1, "l2_shrinkage_regularization_strength": 0.1}),
+    )),
+    ("adafactor", "Adafactor", (
+        ("default", {}),
+        ("options", {"learning_rate": 0.3, "beta_2_decay": -0.5, "epsilon_1": 1e-3, "epsilon_2": 2.0,
+                     "clip_threshold": 0.5}),
+        ("not-relative", {"learning_rate": 0.9, "relative_step": False}),
+    )),
+    ("muon", "Muon", (
+        ("default", {}),
+        ("options", {"learning_rate": 0.05, "momentum": 0.8, "nesterov": False, "ns_steps": 3, "rms_rate": None,
+                     "adam_lr_ratio": 0.5, "weight_decay": 0.1, "adam_weight_decay": None}),
+        ("coefficients", {"learning_rate": 0.05, "muon_a": 3.0, "muon_b": -4.0, "muon_c": 2.0, "adam_beta_1": 0.8,
+                          "adam_beta_2": 0.9, "epsilon": 0.1}),
+    )),
+    ("schedule-free", "ScheduleFreeAdamW", (
+        ("default", {}),
+        ("options", {"learning_rate": 0.05, "beta_1": 0.7, "beta_2": 0.9, "epsilon": 0.1, "warmup_steps": 8}),
+    )),
 )  # fmt: skip
 
 # The gradients are standard normals, so a norm of the (4, 3) weight is near 3.5: one bound that always bites, and one
@@ -79,7 +109,7 @@ _RATES: tuple[tuple[str, str, dict[str, Any]], ...] = (
 
 
 def _optimizer(id: str, name: str, kwargs: dict[str, Any]) -> OptimizerCase:
-    if name == "Adam":
+    if name in ("Adam", "Lamb", "ScheduleFreeAdamW", "Muon"):
         return OptimizerCase(id, name, kwargs, tolerance=1.5e-5, reason=POWERS)
     return OptimizerCase(id, name, kwargs)
 
@@ -105,6 +135,11 @@ OTHER_CHOICES: tuple[tuple[str, Constructor], ...] = (
     ("nadam", ("Nadam", {"learning_rate": 0.01})),
     ("adadelta", ("Adadelta", {"learning_rate": 2.0})),
     ("lion", ("Lion", {"learning_rate": 0.005})),
+    ("lamb", ("Lamb", {"learning_rate": 0.01})),
+    ("ftrl", ("Ftrl", {"learning_rate": 0.1})),
+    ("adafactor", ("Adafactor", {"learning_rate": 0.05})),
+    ("muon", ("Muon", {"learning_rate": 0.01})),
+    ("schedule-free", ("ScheduleFreeAdamW", {"learning_rate": 0.02})),
 )
 SGD, RMSPROP, ADAM, ADAGRAD = (constructor for _, constructor in OPTIMIZER_CHOICES)
 

@@ -98,3 +98,20 @@ def sample_weight(random: np.random.RandomState, kind: str, shape: tuple[int, ..
     value = random.uniform(0.2, 2.0, shapes[kind])
     value[0 if kind != "zero" else slice(None)] = 0.0
     return value.astype("float32")
+
+
+UPDATED = {"kernel": (4, 3), "bias": (3,), "cube": (2, 3, 2)}
+"""The weights of an `UpdateCase`."""
+
+
+def updates(case_id: str, infinite: tuple[int, ...] = (), steps: int = 20) -> tuple[dict[str, np.ndarray], list[dict]]:
+    """Draw the weights of an `UpdateCase` and the gradients of each step; one entry of `infinite` steps is infinite."""
+    random = generator(case_id)
+    weights = {name: random.standard_normal(shape).astype("float32") for name, shape in UPDATED.items()}
+    gradients = []
+    for step in range(steps):
+        drawn = {name: random.standard_normal(shape).astype("float32") for name, shape in UPDATED.items()}
+        if step in infinite:
+            drawn["bias"][1] = np.inf
+        gradients.append(drawn)
+    return weights, gradients

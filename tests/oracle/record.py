@@ -26,7 +26,7 @@ import jax
 import keras
 import numpy as np
 
-from oracle import cases, load, record_functions, record_layers, record_recurrent, record_training
+from oracle import cases, load, record_functions, record_layers, record_recurrent, record_training, record_updates
 
 KERAS_VERSION = "3.15.1"
 # Re-recorded on the CPU that recorded them, the answers come out the same to the bit. Another CPU has other vector widths,
@@ -40,6 +40,8 @@ RECORDERS: dict[str, Callable[[Any], dict[str, np.ndarray]]] = {
     "recurrent": record_recurrent.record,
     "losses": record_functions.record_loss,
     "optimizers": record_training.record_optimizer,
+    "updates": record_updates.record_update,
+    "schedules": record_updates.record_schedule,
     "metrics": record_functions.record_metric,
     "fits": record_training.record_fit,
 }

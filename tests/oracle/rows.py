@@ -164,6 +164,52 @@ class OptimizerCase:
 
 
 @dataclass(frozen=True)
+class UpdateCase:
+    """Twenty steps of one optimizer on weights called "kernel" (4, 3), "bias" (3,) and "cube" (2, 3, 2).
+
+    The weights and gradients are standard normals from `draw.generator(id)`: `draw.updates`.
+
+    Attributes:
+        id: Unique name; its CRC-32 seeds the draws.
+        name: Class name in `keras.optimizers`.
+        kwargs: Constructor arguments; a constructor among them is an object of its own.
+        excluded: Given to `exclude_from_weight_decay` as `var_names`.
+        infinite: The steps, from 0, at which a gradient is infinite.
+        tolerance: Bound on the relative difference.
+        reason: Why the bound is what it is.
+    """
+
+    id: str
+    name: str
+    kwargs: Kwargs
+    excluded: tuple[str, ...] = ()
+    infinite: tuple[int, ...] = ()
+    tolerance: float = 3e-6
+    reason: str = TWENTY_STEPS
+
+
+@dataclass(frozen=True)
+class ScheduleCase:
+    """A learning-rate schedule at some steps.
+
+    Attributes:
+        id: Unique name.
+        name: Class name in `keras.optimizers.schedules`.
+        kwargs: Constructor arguments.
+        steps: The steps.
+        tolerance: Bound on the relative difference.
+        reason: Why the bound is what it is.
+    """
+
+    id: str
+    name: str
+    kwargs: Kwargs
+    steps: tuple[int, ...]
+    tolerance: float = 1e-5
+    reason: str = "powers and cosines in float32"
+
+
+@dataclass(frozen=True)
 class MetricCase:
     """One metric object over several batches of unequal size.
 
@@ -241,4 +287,14 @@ class FitCase:
     reason: str = TWENTY_STEPS
 
 
-Case = ActivationCase | LayerCase | RecurrentCase | LossCase | OptimizerCase | MetricCase | FitCase
+Case = (
+    ActivationCase
+    | LayerCase
+    | RecurrentCase
+    | LossCase
+    | OptimizerCase
+    | UpdateCase
+    | ScheduleCase
+    | MetricCase
+    | FitCase
+)

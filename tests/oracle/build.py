@@ -1,0 +1,23 @@
+"""Objects of Keras or of lamella from a row's (class name, keyword arguments)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def construct(optimizers: Any, name: str, kwargs: dict[str, Any]) -> Any:
+    """The optimizer or schedule of a row; constructors among the arguments, at any depth of dicts, become objects first.
+
+    Args:
+        optimizers: `keras.optimizers` or `lamella.optimizers`.
+        name: class name in it, or in its `schedules`.
+        kwargs: its arguments.
+    """
+
+    def value(given: Any) -> Any:
+        if isinstance(given, tuple):
+            return construct(optimizers, *given)
+        return {key: value(item) for key, item in given.items()} if isinstance(given, dict) else given
+
+    made = getattr(optimizers, name, None) or getattr(optimizers.schedules, name)
+    return made(**value(kwargs))
