@@ -44,6 +44,7 @@ LEVELS = {
     "lamella.optimizers": 5,
     "lamella.random": 5,
     "lamella.config": 5,
+    "lamella.mixed_precision": 5,
     # what layers.base is made of
     "lamella.layers.building": 5,
     "lamella.layers.checks": 5,

@@ -9,6 +9,7 @@ from lamella.errors import UnknownNameError
 from lamella.ir.builder import trace
 from lamella.ir.spec import Spec
 from lamella.optimizers import schedules
+from lamella.optimizers.state import Weight, described
 from oracle import cases, load
 
 SHAPES = ((4, 3), (3,))
@@ -105,6 +106,11 @@ def test_step_dependent_factors_are_accurate_in_float32(t):
 
 
 EVERY = [
+    optimizers.Lamb(0.01, weight_decay=0.01),
+    optimizers.Ftrl(0.1, l1_regularization_strength=0.01),
+    optimizers.Adafactor(0.1),
+    optimizers.Muon(0.01),
+    optimizers.ScheduleFreeAdamW(0.01, use_ema=True),
     optimizers.SGD(0.1, momentum=0.9, nesterov=True, clipvalue=0.5),
     optimizers.RMSprop(0.01, momentum=0.5, centered=True, clipnorm=1.0),
     optimizers.Adagrad(0.1, weight_decay=0.01),
@@ -120,20 +126,27 @@ EVERY = [
 @pytest.mark.parametrize("made", EVERY, ids=lambda o: o.name)
 def test_the_traced_program_is_what_apply_does(made):
     optimizer = type(made).from_config(made.get_config())
-    names = list(optimizer.slots())
     weights, gradients = draws(steps=3)
     n = len(weights)
+    initial = optimizer.initial_slots(described(weights), weights)
+    places = [(name, i) for name, held in initial.items() for i in range(n) if held[i] is not None]
 
     def step(*values):
-        slots = {name: values[2 * n + i * n : 3 * n + i * n] for i, name in enumerate(names)}
-        new, slots = optimizer.apply_gradients_program(values[:n], values[n : 2 * n], slots, *values[-2:])
-        return [*new, *[x for name in names for x in slots[name]]]
+        slots = {name: [None] * n for name in initial}
+        for (name, i), value in zip(places, values[2 * n :], strict=False):
+            slots[name][i] = value
+        rates = {"learning_rate": values[-1]}
+        new, slots = optimizer.apply_gradients_program(values[:n], values[n : 2 * n], slots, values[-2], rates)
+        return [*new, *[slots[name][i] for name, i in places]]
 
+    slots = [initial[name][i] for name, i in places]
     specs = [Spec(s, "float32") for s in SHAPES]
-    program = trace(step, *specs, *specs, *specs * len(names), Spec((), "uint32"), Spec((), "float32"))
-    assert [e.op.name for e in program.equations].count("foreach") == 1
+    program = trace(
+        step, *specs, *specs, *[Spec(a.shape, "float32") for a in slots], Spec((), "uint32"), Spec((), "float32")
+    )
+    ways = {optimizer.elementwise(weight) for weight in described(weights)}
+    assert [e.op.name for e in program.equations].count("foreach") == int(True in ways) + optimizer.use_ema
     compiled = load_backend("numpy").compile(program)
-    slots = [x for name in names for x in optimizer.initial_slots(SHAPES, ["float32"] * n)[name]]
     expected = weights
     for t, g in enumerate(gradients):
         results = compiled(
@@ -170,11 +183,10 @@ def test_a_missing_gradient_leaves_the_weight():
 
 def test_constraints_come_last():
     optimizer = optimizers.SGD(1.0)
-    slots = optimizer.initial_slots([(2,)], ["float32"])
+    weight = Weight("kernel", (2,), "float32", constraint=lambda w: np.maximum(w, 0))
     new, _ = optimizer.apply_gradients_program(
-        [np.ones(2, np.float32)], [np.array([3.0, 0.5], np.float32)], slots, np.uint32(0), 1.0,
-        [lambda w: np.maximum(w, 0)],
-    )  # fmt: skip
+        [np.ones(2, np.float32)], [np.array([3.0, 0.5], np.float32)], {}, np.uint32(0), weights=[weight]
+    )
     np.testing.assert_array_equal(new[0], [0.0, 0.5])
 
 
@@ -204,7 +216,8 @@ def test_get():
 
 
 DEFAULTS = {"SGD": 0.01, "RMSprop": 0.001, "Adagrad": 0.001, "Adadelta": 0.001, "Adam": 0.001, "AdamW": 0.001,
-            "Adamax": 0.001, "Nadam": 0.001, "Lion": 0.001}  # fmt: skip
+            "Adamax": 0.001, "Nadam": 0.001, "Lion": 0.001, "Lamb": 0.001, "Ftrl": 0.001, "Adafactor": 0.001,
+            "Muon": 0.001, "ScheduleFreeAdamW": 0.0025}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -242,6 +255,7 @@ def test_old_words():
     ("make", "error", "message"),
     [
         (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=1.0), ValueError, "one way"),
+        (lambda: optimizers.SGD(0.1, 0.9, False, None, 1.0, clipnorm=1.0), TypeError, "multiple values"),
         (lambda: optimizers.SGD(clipnorm=0.0), ValueError, "positive"),
         (lambda: optimizers.SGD(momentum=2.0), ValueError, "momentum"),
         (lambda: optimizers.Adam(beta_1=1.0), ValueError, "beta_1"),
@@ -249,7 +263,25 @@ def test_old_words():
         (lambda: optimizers.Adam("fast"), ValueError, "learning_rate is a number"),
         (lambda: optimizers.Adam(learning_rat=0.1), TypeError, "did you mean 'learning_rate'"),
         (lambda: optimizers.Adam(beta1=0.1), TypeError, "did you mean 'beta_1'"),
-        (lambda: optimizers.Adam(use_ema=True), ValueError, "no use_ema"),
+        (lambda: optimizers.Adam(is_legacy_optimizer=True), ValueError, "no is_legacy_optimizer"),
+        (lambda: optimizers.Adam(ema_overwrite_frequency=3), ValueError, "use_ema"),
+        (lambda: optimizers.Adam(use_ema=True, ema_momentum=1.5), ValueError, "ema_momentum"),
+        (lambda: optimizers.Adam(use_ema=True, ema_overwrite_frequency=0.5), ValueError, "ema_overwrite_frequency"),
+        (lambda: optimizers.Adam(gradient_accumulation_steps=1), ValueError, "integer from 2"),
+        (lambda: optimizers.Adam(gradient_accumulation_steps=2.0), ValueError, "integer from 2"),
+        (lambda: optimizers.Adam(loss_scale_factor=0.0), ValueError, "loss_scale_factor is positive"),
+        (lambda: optimizers.Ftrl(learning_rate_power=0.5), ValueError, "learning_rate_power"),
+        (lambda: optimizers.Ftrl(l1_regularization_strength=-1.0), ValueError, "l1_regularization_strength"),
+        (lambda: optimizers.Adafactor(clip_threshold=0.0), ValueError, "clip_threshold"),
+        (lambda: optimizers.Muon(exclude_layers="dense"), ValueError, "list"),
+        (lambda: optimizers.Muon(adam_weight_decay=-1.0), ValueError, "adam_weight_decay"),
+        (lambda: optimizers.ScheduleFreeAdamW(beta_1=0.0), ValueError, "beta_1 is positive"),
+        (lambda: optimizers.ScheduleFreeAdamW(warmup_steps=-1), ValueError, "warmup_steps"),
+        (lambda: optimizers.LossScaleOptimizer("sgd", initial_scale=0.0), ValueError, "initial_scale"),
+        (lambda: optimizers.LossScaleOptimizer("sgd", dynamic_growth_steps=0), ValueError, "dynamic_growth_steps"),
+        (lambda: optimizers.LossScaleOptimizer(optimizers.LossScaleOptimizer("sgd")), ValueError, "scales no loss yet"),
+        (lambda: optimizers.MultiOptimizer("sgd"), ValueError, "OptimizerMap or a function"),
+        (lambda: optimizers.OptimizerMap(optimizers.LossScaleOptimizer("sgd")), ValueError, "neither"),
     ],
 )
 def test_refusals(make, error, message):

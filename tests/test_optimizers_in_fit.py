@@ -33,6 +33,7 @@ def run(name, case):
         f"{slot}/{i}": to_numpy(arrays[id(variable)])
         for slot, arrays in held.items()
         for i, variable in enumerate(model.trainable_weights)
+        if id(variable) in arrays
     }
     return history, weights, slots
 
@@ -65,5 +66,6 @@ def test_every_optimizer_has_rows():
     rules = {
         kind.__name__ for kind in kinds if issubclass(kind, optimizers.Optimizer) and kind is not optimizers.Optimizer
     }
-    assert rules == {case.name for case in cases.OPTIMIZERS}
-    assert rules == {case.optimizer[0] for case in cases.FITS}
+    wrappers = {"LossScaleOptimizer", "MultiOptimizer"}  # in test_optimizers_training.py
+    assert rules - wrappers == {case.name for case in cases.OPTIMIZERS}
+    assert rules - wrappers == {case.optimizer[0] for case in cases.FITS}
