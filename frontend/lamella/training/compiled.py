@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from lamella import losses, metrics, optimizers
 from lamella.backend import Backend, load_backend, to_numpy
 from lamella.ir.builder import trace
