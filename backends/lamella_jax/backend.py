@@ -153,6 +153,12 @@ class JaxBackend(Backend):
 
     # ---- training ----
 
+    def room(self) -> int | None:
+        """Half of the device's free memory where it is known, else (on a CPU) 1 GiB."""
+        known = jax.local_devices()[0].memory_stats() or {}
+        limit = known.get("bytes_limit")
+        return 1 << 30 if limit is None else (limit - known.get("bytes_in_use", 0)) // 2
+
     def runner(self, step: StepProgram) -> Runner:
         """Many steps in one dispatch, with the data on the device."""
         return JaxRunner(self, step)

@@ -156,6 +156,10 @@ class Backend:
         """The words uint32[2] of a random key of the framework's own type; None where it is no such key."""
         return None
 
+    def room(self) -> int | None:
+        """How many bytes of a data set may be placed at once, where `Runner.place` copies; None where it does not."""
+        return None
+
     def runner(self, step: StepProgram) -> Runner:
         """Who runs chunks of steps; the default compiles the step program and loops over it."""
         return Runner(self, step)

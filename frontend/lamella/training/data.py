@@ -1,4 +1,4 @@
-"""What `fit`, `evaluate` and `predict` are given, made into arrays with one row an example, and checked before any work."""
+"""Rows for `fit`, `evaluate` and `predict`: made into arrays, and checked before any work."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella.backend import to_numpy
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import ShapeError
 from lamella.ir import settings
-from lamella.ir.spec import DTYPES, Rows, Spec, numpy_dtype
+from lamella.ir.spec import Rows, Spec
+from lamella.training.arrays import Array, StoredRows, as_array, as_rows
 
 if TYPE_CHECKING:
     from lamella.training.compiled import Compiled
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Data:
-    """Rows of inputs, of targets and of weights, on the host."""
+    """Rows of inputs, of targets and of weights, on the host: in memory, or to be read from where they are stored."""
 
-    x: np.ndarray
-    y: np.ndarray | None = None
-    sample_weight: np.ndarray | None = None
+    x: Any
+    y: Any = None
+    sample_weight: Any = None
 
     @property
     def rows(self) -> int:
@@ -31,51 +31,39 @@ class Data:
         return len(self.x)
 
     @property
-    def arrays(self) -> list[np.ndarray]:
+    def arrays(self) -> list[Any]:
         """The arrays that are there, x first."""
         return [a for a in (self.x, self.y, self.sample_weight) if a is not None]
 
-    def __getitem__(self, index: slice) -> Data:
-        """Some of the rows."""
-        y = None if self.y is None else self.y[index]
-        weight = None if self.sample_weight is None else self.sample_weight[index]
-        return Data(self.x[index], y, weight)
+    @property
+    def sample(self) -> Data:
+        """Rows as those that will be computed with."""
+        return self
 
+    @property
+    def stored(self) -> bool:
+        """Whether some of the rows are not in memory."""
+        return any(isinstance(a, StoredRows) for a in self.arrays)
 
-def as_array(value: Any, what: str) -> np.ndarray:
-    """`value` as a NumPy array of a dtype lamella computes with: float64 becomes `floatx`, int64 int32 where it fits.
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all rows as arrays."""
+        return sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in self.arrays)
 
-    Raises:
-        DTypeError: it holds no numbers.
-    """
-    if value is None or isinstance(value, dict | str) or callable(value):
-        raise DTypeError(f"{what} is an array of numbers, got {'None' if value is None else type(value).__name__}.")
-    try:
-        array = to_numpy(value) if hasattr(value, "dtype") else np.asarray(value)
-    except (ValueError, TypeError):
-        raise ShapeError(f"{what} is no rectangular array of numbers: its rows differ in length.") from None
-    if array.dtype.name not in DTYPES:
-        raise DTypeError(f"{what} must hold numbers, got dtype {array.dtype}.")
-    if array.ndim == 0:
-        raise ShapeError(f"{what} needs one entry a row, got a single number.")
-    return canonical(array, what)
+    @property
+    def names(self) -> list[str]:
+        """What the arrays are called."""
+        named = (("x", self.x), ("y", self.y), ("sample_weight", self.sample_weight))
+        return [name for name, a in named if a is not None]
 
+    @property
+    def row_specs(self) -> list[tuple[str, Spec]]:
+        """For each array its name and the spec of one row."""
+        return [(n, Spec(a.shape[1:], a.dtype.name)) for n, a in zip(self.names, self.arrays, strict=True)]
 
-def canonical(array: np.ndarray, what: str) -> np.ndarray:
-    """The dtypes programs are traced with: one float dtype, and int32 for 64-bit integers.
-
-    Raises:
-        ValueError: an integer does not fit into int32.
-    """
-    kind, bits = DTYPES[array.dtype.name]
-    if kind == "f":
-        target = settings.floatx()
-        return array if array.dtype.name == target else array.astype(numpy_dtype(target))
-    if (kind in "iu" and bits > 32) or array.dtype.name == "uint32":
-        if array.size and (array.min() < -(2**31) or array.max() >= 2**31):
-            raise ShapeError(f"{what} holds integers beyond 32 bits.")
-        return array.astype(np.int32)
-    return array
+    def __getitem__(self, index: Any) -> Data:
+        """Some of the rows: of a slice, as they are stored; of an index array, as arrays."""
+        return Data(*[None if a is None else a[index] for a in (self.x, self.y, self.sample_weight)])
 
 
 def prepare(
@@ -86,44 +74,54 @@ def prepare(
     class_weight: Any = None,
     *,
     what: str = "x",
+    stored: bool = False,
 ) -> Data:
     """Arrays for a model, checked against its input; a model without an input shape is built for them.
 
     A vector for a model with one feature counts as a column.
 
+    Args:
+        model: the model.
+        x: inputs.
+        y: targets.
+        sample_weight: one weight a row, or one for each of its steps.
+        class_weight: {class: weight}.
+        what: what messages call x.
+        stored: whether rows may stay where they are stored, to be read later.
+
     Raises:
         ValueError: empty, ragged or misshapen arrays, or lengths that differ.
         DTypeError: no numbers.
     """
-    rows = as_array(x, what)
+    taken = as_rows if stored else as_array
+    rows = taken(x, what)
     if len(rows) == 0:
         raise ShapeError(f"{what} is empty: its shape is {rows.shape}. Give at least one row.")
     if rows.ndim == 1 and (not model.has_input_shape or (len(model.input_shape) == 2 and model.input_shape[1] == 1)):
-        rows = rows[:, None]
+        rows = rows.column() if isinstance(rows, StoredRows) else rows[:, None]
     if not model.built:
         model.build((None, *rows.shape[1:]))
     model.check_batch(Spec(_any_batch(model, rows.shape), rows.dtype.name))
-    targets = None if y is None else as_array(y, "y")
+    targets = None if y is None else taken(y, "y")
     if targets is not None and len(targets) != len(rows):
         raise ShapeError(f"x has {len(rows)} rows and y has {len(targets)}; they must have one each for every example.")
-    weights = _weights(sample_weight, class_weight, targets, len(rows))
+    weights = _weights(model, sample_weight, class_weight, targets, len(rows))
+    data = Data(rows, targets, weights)
     if settings.checks_nan():
-        for name, array in (("x", rows), ("y", targets), ("sample_weight", weights)):
-            if array is not None and array.dtype.kind == "f" and not np.isfinite(array).all():
-                bad = int(np.argwhere(~np.isfinite(array).reshape(len(array), -1).all(1))[0, 0])
-                raise ShapeError(f"{name} holds a NaN or an infinity, first in row {bad}.")
-    return Data(rows, targets, weights)
+        check_finite(data)
+    return data
 
 
-def prepare_validation(model: TrainableModel, given: Any) -> Data:
-    """The arrays of `validation_data`.
+def check_finite(data: Data) -> None:
+    """Raise where an array in memory holds a NaN or an infinity.
 
     Raises:
-        ValueError: it is no pair or triple, or its arrays do not fit.
+        ValueError: the array and the first such row are named.
     """
-    if not isinstance(given, tuple | list) or len(given) not in (2, 3):
-        raise ShapeError("validation_data is (x, y) or (x, y, sample_weight).")
-    return prepare(model, *given, what="x of validation_data")
+    for name, array in zip(data.names, data.arrays, strict=True):
+        if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
+            bad = int(np.argwhere(~np.isfinite(array).reshape(len(array), -1).all(1))[0, 0])
+            raise ShapeError(f"{name} holds a NaN or an infinity, first in row {bad}.")
 
 
 def _any_batch(model: TrainableModel, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -131,22 +129,54 @@ def _any_batch(model: TrainableModel, shape: tuple[int, ...]) -> tuple[int, ...]
     return shape if fixed is None else (fixed, *shape[1:])
 
 
-def _weights(sample_weight: Any, class_weight: Any, y: np.ndarray | None, rows: int) -> np.ndarray | None:
+def _weights(
+    model: TrainableModel, sample_weight: Any, class_weight: Any, y: Array | None, rows: int
+) -> np.ndarray | None:
     if class_weight is not None:
         if sample_weight is not None:
             raise ShapeError("give sample_weight or class_weight, not both.")
         if y is None:
             raise ShapeError("class_weight needs targets y.")
-        labels = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else np.round(y.reshape(rows, -1)[:, 0]).astype(int)
-        if labels.ndim > 1:
-            raise ShapeError("class_weight is for one label a row; give sample_weight for sequences.")
-        return np.array([float(class_weight.get(int(label), 1.0)) for label in labels], np.float32)
+        return class_weights(y, class_weight)
     if sample_weight is None:
         return None
-    weights = as_array(sample_weight, "sample_weight")
-    if weights.shape not in ((rows,), (rows, 1)):
-        raise ShapeError(f"sample_weight needs one number a row, shape ({rows},), got {weights.shape}.")
-    return weights.reshape(rows).astype(np.float32)
+    weights = as_array(sample_weight, "sample_weight").astype(np.float32, copy=False)
+    if weights.shape == (rows, 1):
+        weights = weights[:, 0]
+    steps = tuple(int(d) for d in model.output_spec.shape[1:])
+    # predictions of rank 2 have one value a row: its weight is one number, too
+    if len(weights) != rows or weights.shape[1:] != steps[: weights.ndim - 1] or (weights.ndim > 1 and len(steps) < 2):
+        also = f" (or ({rows}, {steps[0]}), one a step)" if len(steps) > 1 else ""
+        raise ShapeError(f"sample_weight needs one number a row, shape ({rows},){also}, got {weights.shape}.")
+    return weights
+
+
+_BLOCK = 65_536
+
+
+def class_weights(y: Array, class_weight: Any) -> np.ndarray:
+    """The weight of each row's class, float32 (rows,): the largest entry of a one-hot row, or its number rounded.
+
+    Raises:
+        ShapeError: there are several labels a row.
+        TypeError: `class_weight` is no dict.
+    """
+    if not isinstance(class_weight, dict):
+        raise TypeError(f"class_weight is a dict {{class: weight}}, got {type(class_weight).__name__}.")
+    if len(y.shape) > 2:
+        raise ShapeError(
+            f"class_weight is for one label a row, and y has shape {y.shape}; give sample_weight for sequences."
+        )
+    found = np.empty(len(y), np.float32)
+    for at in range(0, len(y), _BLOCK):
+        part = y[at : at + _BLOCK]
+        values = part[np.arange(len(part))] if isinstance(part, StoredRows) else part
+        if values.ndim > 1:
+            values = values.argmax(-1) if values.shape[-1] > 1 else values[:, 0]
+        labels, which = np.unique(np.round(values).astype(np.int64), return_inverse=True)
+        table = np.array([float(class_weight.get(int(label), 1.0)) for label in labels], np.float32)
+        found[at : at + len(values)] = table[which]
+    return found
 
 
 def check_targets(model: TrainableModel, compiled: Compiled, data: Data) -> None:
@@ -168,25 +198,3 @@ def check_targets(model: TrainableModel, compiled: Compiled, data: Data) -> None
     except (ValueError, TypeError) as error:
         last = list(model.children)[-1]
         raise type(error)(f"Model {model.name!r}, output of layer {last!r}: {error}") from None
-
-
-def split_validation(data: Data, fraction: float) -> tuple[Data, Data]:
-    """The first rows for training and the last `fraction` for validation, as Keras splits.
-
-    Raises:
-        ValueError: one part would be empty.
-    """
-    if not 0 < fraction < 1:
-        raise ShapeError(f"validation_split is a number between 0 and 1, got {fraction}.")
-    # rounded before the floor: 10 rows and 0.9 leave one for training, not floor(0.99999)
-    at = int(np.floor(round(data.rows * (1.0 - fraction), 6)))
-    if at == 0 or at == data.rows:
-        raise ShapeError(f"validation_split={fraction} of {data.rows} rows leaves one of the two parts empty.")
-    return data[:at], data[at:]
-
-
-def batches(rows: int, batch: int, order: np.ndarray | None) -> tuple[np.ndarray, int]:
-    """An index matrix (full batches, batch) and the number of rows left over, in the given order."""
-    index = np.arange(rows, dtype=np.int32) if order is None else order
-    full = rows // batch
-    return index[: full * batch].reshape(full, batch), rows - full * batch

@@ -81,12 +81,66 @@ class History(Callback):
         super().__init__()
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+        self._rows: list[Logs] = []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Append the epoch's logs."""
         self.epoch.append(epoch)
+        self._rows.append(dict(logs or {}))
         for key, value in (logs or {}).items():
             self.history.setdefault(key, []).append(value)
+
+    def to_frame(self) -> Any:
+        """The history as a pandas frame: a row an epoch, numbered as in `epoch`, and a column a log key.
+
+        A key that was not logged in every epoch (`validation_freq`) has NaN in the others.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        from importlib import import_module
+
+        try:
+            pandas = import_module("pandas")
+        except ImportError:
+            raise ImportError("History.to_frame needs pandas: `pip install 'lamella[pandas]'`.") from None
+        return pandas.DataFrame(self._rows, pandas.Index(self.epoch, name="epoch"))
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the loss, and the metrics below it, over the epochs; validation dashed.
+
+        Args:
+            axes: matplotlib axes to draw everything into; by default a new figure with axes for each key.
+
+        Returns:
+            The figure.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        try:
+            from matplotlib.figure import Figure
+            from matplotlib.ticker import MaxNLocator
+        except ImportError:
+            raise ImportError("History.plot needs matplotlib: `pip install 'lamella[plot]'`.") from None
+        keys = [k for k in self.history if not k.startswith("val_")]
+        keys.sort(key=lambda k: k != "loss")
+        if axes is None:
+            drawn = Figure(figsize=(6.4, 2.4 * max(len(keys), 1)), layout="constrained")
+            places = list(drawn.subplots(max(len(keys), 1), sharex=True, squeeze=False)[:, 0])
+        else:
+            drawn, places = axes.figure, [axes] * len(keys)
+        numbers = [epoch + 1 for epoch in self.epoch]
+        for key, place in zip(keys, places, strict=False):
+            for name, style in ((key, "-"), (f"val_{key}", "--")):
+                if name in self.history:
+                    known = [(n, row[name]) for n, row in zip(numbers, self._rows, strict=True) if name in row]
+                    place.plot(*zip(*known, strict=True), style, marker="." if len(known) < 2 else "", label=name)
+            place.legend()
+            place.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if places:
+            places[-1].set_xlabel("epoch")
+        return drawn
 
     def __repr__(self) -> str:
         last = {key: values[-1] for key, values in self.history.items() if values}

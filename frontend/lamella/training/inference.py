@@ -2,35 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import ops, random
+from lamella import console, ops, random
 from lamella.backend import Backend, backend_of, load_backend, to_numpy
 from lamella.ir.builder import Trace, as_value
 from lamella.ir.spec import Rows, Spec, spec_of
 from lamella.layers import scope as scoping
 from lamella.models import lowering
 from lamella.passes import mixing_equation
+from lamella.training.batches import ReadBatches, in_order
 from lamella.training.data import Data, prepare
 from lamella.training.watched import known
 
 if TYPE_CHECKING:
     from lamella.training.model import TrainableModel
+    from lamella.training.sources import Given
 
 
-def predict(model: TrainableModel, x: np.ndarray, batch: int) -> np.ndarray:
-    """The predictions for all rows, `batch` at a time; a short last batch is filled up where rows do not mix."""
+def predict(model: TrainableModel, data: Given, batch: int, steps: int | None, verbose: int) -> np.ndarray:
+    """The predictions for all rows, or for `steps` batches; a short batch is filled up where rows do not mix."""
     backend = load_backend(model.backend_name)
-    parts = []
-    for at in range(0, len(x), batch):
-        part = x[at : at + batch]
-        count = len(part)
-        if count < batch and keeps_rows_apart(model, x):
-            part = np.concatenate([part, np.repeat(part[:1], batch - count, 0)])
-        parts.append(predict_batch(model, backend, part)[:count])
+    parts: list[np.ndarray] = []
+    known = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
+    with console.Progress(0, known, verbose) as progress:
+        progress.begin_epoch()
+        for x in _inputs(model, data, batch, steps):
+            count = len(x)
+            batch = max(batch, count)
+            if count < batch and parts and keeps_rows_apart(model, x):
+                x = np.concatenate([x, np.repeat(x[:1], batch - count, 0)])
+            parts.append(predict_batch(model, backend, x)[:count])
+            progress.update(len(parts), {})
+        progress.end_epoch({})
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _inputs(model: TrainableModel, data: Given, batch: int, steps: int | None) -> Iterator[np.ndarray]:
+    """The inputs of each batch."""
+    if isinstance(data, Data) and not data.stored:
+        stop = data.rows if steps is None else min(steps * batch, data.rows)
+        for at in range(0, stop, batch):
+            yield data.x[at : min(at + batch, stop)]
+        return
+    batches = ReadBatches(model, None, data, batch) if isinstance(data, Data) else data
+    reading = batches.read(in_order)
+    try:
+        for number, part in enumerate(reading, 1):
+            yield part.x
+            if number == steps:
+                break
+    finally:
+        reading.close()
+        batches.close()
 
 
 def keeps_rows_apart(model: TrainableModel, x: np.ndarray) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from lamella.training.watched import WatchedRunner
 if TYPE_CHECKING:
     from lamella.training.compiled import Compiled
     from lamella.training.model import TrainableModel
+    from lamella.training.sources import Source
 
 CHUNK_SECONDS = 0.25
 """About how long a chunk runs: Ctrl-C loses no more than this, and the progress bar moves."""
@@ -40,8 +41,7 @@ class Loop:
 
     def __init__(self, model: TrainableModel, compiled: Compiled, data: Data, *, training: bool) -> None:
         self.model, self.compiled, self.training = model, compiled, training
-        self._specs = tuple(Spec(a.shape[1:], a.dtype.name) for a in data.arrays)
-        self._has_y, self._weighted = data.y is not None, data.sample_weight is not None
+        self._specs = dict(data.row_specs)
         self.layout = Layout(model, compiled, self._batch(2).y, training=training)
         self._runners: dict[int, Runner] = {}
         self._mixes: bool | None = None
@@ -53,15 +53,16 @@ class Loop:
 
     def fits(self, data: Data) -> bool:
         """Whether the loop's programs serve these arrays."""
-        return (
-            self._specs == tuple(Spec(a.shape[1:], a.dtype.name) for a in data.arrays)
-            and self._has_y == (data.y is not None)
-            and self._weighted == (data.sample_weight is not None)
-        )
+        return self._specs == dict(data.row_specs)
+
+    @property
+    def row_dtype(self) -> str:
+        """The dtype of the vector that tells real rows from padding."""
+        return self._batch(1).row_dtype
 
     def _batch(self, rows: int) -> BatchSpecs:
-        specs = [Spec((Rows(rows), *s.shape), s.dtype) for s in self._specs]
-        return BatchSpecs(rows, specs[0], specs[1] if self._has_y else None, self._weighted)
+        specs = {name: Spec((Rows(rows), *s.shape), s.dtype) for name, s in self._specs.items()}
+        return BatchSpecs(rows, specs["x"], specs.get("y"), specs.get("sample_weight"))
 
     def runner(self, rows: int) -> Runner:
         """Who runs steps on batches of `rows` rows."""
@@ -114,9 +115,9 @@ class Loop:
         cleared = {leaf for group in layout.metrics.values() for leaf, _ in group.values()}
         self._cleared = {i: self.state[i] for i, name in enumerate(layout.names) if name in cleared}
 
-    def place(self, data: Data) -> Any:
-        """Bring the rows to where the steps run."""
-        return self._template.place(data.arrays)
+    def place(self, arrays: Sequence[np.ndarray]) -> Any:
+        """Bring rows to where the steps run."""
+        return self._template.place(arrays)
 
     def start_epoch(self) -> None:
         """Clear the accumulators, and read the learning rate again."""
@@ -207,12 +208,6 @@ class Loop:
             state[at[name]] = value
         self.state = tuple(state)
 
-    def evaluate(self, data: Any, rows: int, batch: int) -> dict[str, Any]:
-        """Loss and metrics over all rows."""
-        self.start_epoch()
-        self.run(data, np.arange(rows, dtype=np.int32), batch, single=False)
-        return self.logs()
-
     def logs(self) -> dict[str, Any]:
         """Loss and metrics accumulated since the epoch began: floats, or an array where a metric has several values."""
         numpy = self.compiled.backend.numpy
@@ -230,51 +225,46 @@ class Loop:
     # ---- running ----
 
     def run(
-        self, data: Any, order: np.ndarray, batch: int, *, single: bool, between: Callable[[int], bool] | None = None
-    ) -> None:
-        """Run all batches of `order` once.
+        self,
+        source: Source,
+        *,
+        single: bool,
+        before: Callable[[int], None] | None = None,
+        after: Callable[[int], bool] | None = None,
+    ) -> int:
+        """Run the steps of one epoch, and return how many there were.
 
         Args:
-            data: the rows as `place` returned them.
-            order: int32 row numbers.
-            batch: rows a batch.
+            source: where they come from.
             single: one step a chunk, because somebody watches every batch.
-            between: called with the number of steps done before each chunk and after the last; False ends the run.
+            before: called before each chunk with the number of steps done.
+            after: called after each chunk with the number of steps done; False ends the run.
         """
-        done = 0
-        for indices, real, rows in self._chunks(order, batch, single):
-            if between is not None and not between(done):
-                return
-            runner = self.runner(rows)
+        done, ahead = 0, source.streams and not single
+        chunks = source.chunks(single)
+        chunk = next(chunks, None)
+        while chunk is not None:
+            if before is not None:
+                before(done)
+            runner = self.runner(chunk.indices.shape[1])
             start = time.perf_counter()
-            state = runner.run(self.state, data, indices, real)
-            runner.wait(state)
-            self._seconds = (time.perf_counter() - start) / len(indices)
-            self.state = state
-            done += len(indices)
-        if between is not None:
-            between(done)
+            state = runner.run(self.state, *chunk)
+            steps = len(chunk.indices)
+            try:
+                # while a device computes, the next batches are read
+                following = next(chunks, None) if ahead else None
+            finally:
+                runner.wait(state)
+                self.state = state
+            self._seconds = (time.perf_counter() - start) / steps
+            done += steps
+            if after is not None and not after(done):
+                return done
+            chunk = following if ahead else next(chunks, None)
+        return done
 
-    def _chunks(self, order: np.ndarray, batch: int, single: bool) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-        full = len(order) // batch
-        index = order[: full * batch].reshape(full, batch)
-        rest = order[full * batch :]
-        dtype = np.float64 if self._batch(1).row_dtype == "float64" else np.float32
-        weights = np.ones((full, batch), dtype)
-        if len(rest) and self.pads() and full:
-            # a real row repeated: zeros could turn into NaN, which a weight of 0 does not remove
-            index = np.concatenate([index, np.append(rest, np.full(batch - len(rest), rest[0], np.int32))[None]])
-            weights = np.concatenate([weights, (np.arange(batch) < len(rest)).astype(dtype)[None]])
-            rest = rest[:0]
-        at = 0
-        while at < len(index):
-            size = 1 if single else self._chunk_size()
-            yield index[at : at + size], weights[at : at + size], batch
-            at += size
-        if len(rest):
-            yield rest[None], np.ones((1, len(rest)), dtype), len(rest)
-
-    def _chunk_size(self) -> int:
+    def chunk_size(self, first: int | None = None) -> int:
+        """How many steps a chunk should have, from the time of the last ones; `first` while there were none."""
         if self._seconds is None:
-            return _FIRST_CHUNK
+            return first or _FIRST_CHUNK
         return max(1, min(10_000, int(CHUNK_SECONDS / max(self._seconds, 1e-7))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -15,16 +16,19 @@ from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.variable import Variable
 from lamella.models.lowering import Programs
-from lamella.names import deprecated
 from lamella.training import gradients, inference, legacy
+from lamella.training.batches import in_order
 from lamella.training.compiled import Compiled
-from lamella.training.data import Data, check_targets, prepare, prepare_validation, split_validation
-from lamella.training.fit import fit
+from lamella.training.data import Data, check_targets, prepare
+from lamella.training.fit import evaluate, fit
 from lamella.training.history import CallbackList, History
 from lamella.training.loop import Loop
+from lamella.training.old_names import OldNames
+from lamella.training.sources import Given, Placed, open_source
+from lamella.training.taking import refuse_used_up, split_validation, take, take_validation
 
 
-class TrainableModel(Layer):
+class TrainableModel(OldNames, Layer):
     """The training half of a model.
 
     Attributes:
@@ -222,68 +226,84 @@ class TrainableModel(Layer):
         callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
-        shuffle: bool = True,
+        shuffle: bool | str = True,
         class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: int = 1,
+        validation_freq: Any = 1,
         **legacy_words: Any,
     ) -> History:
-        """Train for `epochs` passes over the rows.
+        """Train for `epochs` passes over the rows, or over the batches.
 
         Args:
-            x: inputs, one row an example.
-            y: targets, one row an example.
-            batch_size: rows a step (32).
-            epochs: the number of the last epoch; the first is `initial_epoch`.
+            x: inputs, one row an example: an array of NumPy's, JAX's, torch's ..., nested lists of numbers, a pandas frame,
+                a SciPy sparse matrix, an array mapped from a file. Or batches: a generator, anything that can be iterated,
+                a `utils.PyDataset`; each batch is `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+            y: targets, one row an example; none with batches.
+            batch_size: rows a step, 32 by default; a short last batch counts as what it is. None with batches.
+            epochs: the number of the last epoch; so many are run, less `initial_epoch`.
             verbose: 0 silent, 1 a progress bar (one line an epoch where there is no terminal), 2 one line an epoch.
             callbacks: `lamella.callbacks.Callback`s.
             validation_split: the last rows of this fraction are not trained on, but evaluated after each epoch.
-            validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch.
-            shuffle: a new order of the rows in each epoch, a function of the model's seed and of the step.
+            validation_data: (x, y) or (x, y, sample_weight), or batches, to evaluate after each epoch.
+            shuffle: a new order of the rows in each epoch (of the batches of a `PyDataset`), a function of the model's seed
+                and of the step; "batch" reorders rows within their batches only. What is iterated comes in its own order.
             class_weight: {class: weight} for the loss.
-            sample_weight: one weight a row for the loss.
+            sample_weight: one weight a row for the loss, or one for each step of a sequence, (rows, steps).
             initial_epoch: the number of the first epoch.
+            steps_per_epoch: batches an epoch; the next epoch goes on behind them, and what is used up begins again. By
+                default one pass.
+            validation_steps: the same for the evaluation.
             validation_batch_size: rows a step of the evaluation (by default `batch_size`).
-            validation_freq: evaluate after every so many epochs.
+            validation_freq: evaluate after every so many epochs, or a list of the epochs (from 1) to evaluate after.
             **legacy_words: words of earlier releases (`nb_epoch`), which warn.
 
         Returns:
             The `History`: for every log key the values, one an epoch.
 
-        After an exception, or Ctrl-C, the model has the weights of its last whole chunk of steps.
+        After an exception, or Ctrl-C, the model has the weights of its last whole chunk of steps. A generator gives its
+        batches once: where it ends before the last epoch, training ends there with a warning.
 
         Raises:
             ValueError: the model is not compiled, or the data do not fit it; nothing has been changed then.
         """
         epochs = _whole("epochs", legacy.fit_words(epochs, legacy_words), 0)
         initial_epoch = _whole("initial_epoch", initial_epoch, 0)
-        validation_freq = _whole("validation_freq", validation_freq, 1)
+        validates = _validates(validation_freq)
         if validation_batch_size is not None:
             validation_batch_size = _whole("validation_batch_size", validation_batch_size, 1)
+        steps_per_epoch = _steps("steps_per_epoch", steps_per_epoch)
+        validation_steps = _steps("validation_steps", validation_steps)
+        if shuffle not in (True, False, "batch"):
+            raise ValueError(f"shuffle is True, False or 'batch', got {shuffle!r}.")
         compiled = self._require_compiled()
-        validation: Data | None = None
+        validation: Given | None = None
         with self.built_on_success():
-            data = prepare(self, x, y, sample_weight, class_weight)
+            data = take(self, compiled, x, y, sample_weight, class_weight, batch_size=batch_size)
             if validation_data is not None:
-                validation = prepare_validation(self, validation_data)
+                validation = take_validation(self, compiled, validation_data, validation_batch_size)
             elif validation_split:
                 data, validation = split_validation(data, validation_split)
-            check_targets(self, compiled, data)
+            elif validation_steps or validation_batch_size:
+                raise ShapeError("validation_steps and validation_batch_size need validation_data or validation_split.")
+            batch = validation_batch = self._batch_of(batch_size, data)
             if validation is not None:
-                check_targets(self, compiled, validation)
-            batch = self._batch_of(batch_size, data.rows)
-            validation_batch = batch
-            if validation is not None:
-                validation_batch = self._batch_of(validation_batch_size or batch_size, validation.rows)
+                validation_batch = self._batch_of(validation_batch_size or batch_size, validation)
+            count = sum(validates(epoch + 1) for epoch in range(initial_epoch, epochs))
+            refuse_used_up(data, "x", "epochs", epochs - initial_epoch, "steps_per_epoch", steps_per_epoch)
+            refuse_used_up(validation, "validation_data", "validations", count, "validation_steps", validation_steps)
         return fit(
             self,
             data,
             validation,
             batch=batch,
+            steps=steps_per_epoch,
             validation_batch=validation_batch,
-            validation_freq=validation_freq,
+            validation_steps=validation_steps,
+            validates=validates,
             epochs=range(initial_epoch, epochs),
             verbose=_level(verbose),
             callbacks=callbacks,
@@ -297,10 +317,21 @@ class TrainableModel(Layer):
         batch_size: int | None = None,
         verbose: int | str = "auto",
         sample_weight: Any = None,
+        steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """Loss and metrics over the rows, in inference mode.
+        """Loss and metrics over the rows, or over the batches, in inference mode.
+
+        Args:
+            x: inputs, or batches, as for `fit`.
+            y: targets; none with batches.
+            batch_size: rows a step, 32 by default; none with batches.
+            verbose: as for `fit`.
+            sample_weight: as for `fit`.
+            steps: how many batches; by default all.
+            callbacks: `lamella.callbacks.Callback`s.
+            return_dict: return a dict.
 
         Returns:
             The loss, a float; with metrics a list of the loss and them; with `return_dict` a dict.
@@ -308,34 +339,53 @@ class TrainableModel(Layer):
         Raises:
             ValueError: the model is not compiled, or the data do not fit it.
         """
-        compiled = self._require_compiled()
-        data = self._checked(compiled, x, y, sample_weight)
+        compiled, steps = self._require_compiled(), _steps("steps", steps)
+        with self.built_on_success():
+            data = take(self, compiled, x, y, sample_weight, batch_size=batch_size)
+            batch = self._batch_of(batch_size, data)
         hooks = CallbackList(callbacks, self, {"verbose": verbose})
-        batch = self._batch_of(batch_size, data.rows)
         hooks.call("on_test_begin", {})
-        loop = self.loop_for(data, training=False)
+        loop = self.loop_for(data.sample, training=False)
         loop.begin(batch)
-        with console.Progress(0, -(-data.rows // batch), _level(verbose)) as progress:
-            progress.begin_epoch(0)
-            logs = loop.evaluate(loop.place(data), data.rows, batch)
-            progress.end_epoch(logs)
+        source = open_source(self, loop, data, batch, steps=steps)
+        try:
+            with console.Progress(0, source.steps, _level(verbose)) as progress:
+                progress.begin_epoch(0)
+                logs = evaluate(loop, source, progress=progress)
+                progress.end_epoch(logs)
+        finally:
+            source.close()
         loop.commit()
         hooks.call("on_test_end", logs)
         return _results(logs, loop, return_dict)
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> np.ndarray:
         """The predictions for the rows, in inference mode, as one NumPy array.
+
+        Args:
+            x: inputs, or batches of them, as for `fit`; targets and weights in a batch are left aside.
+            batch_size: rows a step, 32 by default; none with batches.
+            verbose: as for `fit`.
+            steps: how many batches; by default all.
+            callbacks: `lamella.callbacks.Callback`s.
 
         Raises:
             ValueError: the rows do not fit the model.
         """
-        data = prepare(self, x)
-        batch = self._batch_of(batch_size, data.rows)
+        steps = _steps("steps", steps)
+        with self.built_on_success():
+            data = take(self, None, x, batch_size=batch_size)
+            batch = self._batch_of(batch_size, data)
         hooks = CallbackList(callbacks, self, {"verbose": verbose})
         hooks.call("on_predict_begin", {})
-        predictions = inference.predict(self, data.x, batch)
+        predictions = inference.predict(self, data, batch, steps, _level(verbose))
         hooks.call("on_predict_end", {})
         return predictions
 
@@ -343,38 +393,32 @@ class TrainableModel(Layer):
         """The predictions for one batch, without any machinery around it."""
         return inference.predict_batch(self, load_backend(self.backend_name), prepare(self, x).x)
 
-    def predict_classes(self, x: Any, batch_size: int | None = None, verbose: int | str = 0) -> np.ndarray:
-        """The most probable class of each row (Keras 1's name for the argmax of `predict`)."""
-        deprecated("predict_classes", "predict(x).argmax(-1)")
-        y = self.predict(x, batch_size, verbose)
-        return y.argmax(-1) if y.shape[-1] > 1 else (y > 0.5).astype(np.int32)
-
-    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: int | str = 0) -> np.ndarray:
-        """The predictions (Keras 1's name for `predict`)."""
-        deprecated("predict_proba", "predict")
-        return self.predict(x, batch_size, verbose)
-
     def layer_outputs(self, x: Any) -> dict[str, np.ndarray]:
         """The output of every layer for a batch, in inference mode: {layer name: array}."""
         return inference.layer_outputs(self, prepare(self, x))
 
-    def _batch_of(self, batch_size: int | None, rows: int) -> int:
-        """How many of the rows a step takes; a model with stateful layers takes just as many as their states are for.
+    def _batch_of(self, batch_size: int | None, data: Given) -> int:
+        """How many rows a step takes; a model with stateful layers takes just as many as their states are for.
 
         Raises:
             ShapeError: the rows do not come out even, or a stateful layer is asked for batches of another size.
         """
-        batch = min(_batch_size(batch_size), rows)
-        fixed = self.input_shape[0]
-        path = next((path for path, layer in self.named_layers() if getattr(layer, "stateful", False)), None)
+        rows = data.sample.rows
+        batch = min(_batch_size(batch_size), rows) if isinstance(data, Data) else rows
+        fixed, path = self.input_shape[0], self.stateful_path
         if path is None or fixed is None:
             return batch
-        if batch_size not in (None, fixed) or rows % fixed:
+        if batch_size not in (None, fixed) or rows % fixed or (batch != fixed and not isinstance(data, Data)):
             raise ShapeError(
                 f"Layer {path!r} is stateful for batches of {fixed} rows, got {rows} rows in batches of "
                 f"{fixed if batch_size is None else batch_size}: give batch_size={fixed} and a multiple of {fixed} rows."
             )
         return fixed
+
+    @property
+    def stateful_path(self) -> str | None:
+        """The path of the first layer that keeps states from batch to batch, None where there is none."""
+        return next((path for path, layer in self.named_layers() if getattr(layer, "stateful", False)), None)
 
     def reset_states(self) -> None:
         """Let the next batch begin with states of zeros, in every stateful layer."""
@@ -411,8 +455,7 @@ class TrainableModel(Layer):
     def _on_batch(self, data: Data, return_dict: bool, *, training: bool) -> Any:
         loop = self.loop_for(data, training=training)
         loop.begin(data.rows)
-        order = np.arange(data.rows, dtype=np.int32)
-        loop.run(loop.place(data), order, data.rows, single=True)
+        loop.run(Placed(loop, data, data.rows, in_order, None), single=True)
         loop.commit()
         return _results(loop.logs(), loop, return_dict)
 
@@ -444,6 +487,19 @@ def _level(verbose: int | str) -> int:
 
 def _batch_size(batch_size: int | None) -> int:
     return 32 if batch_size is None else _whole("batch_size", batch_size, 1)
+
+
+def _steps(name: str, steps: Any) -> int | None:
+    return None if steps is None else _whole(name, steps, 1)
+
+
+def _validates(frequency: Any) -> Callable[[int], bool]:
+    """Whether to evaluate after an epoch, by its number from 1."""
+    if isinstance(frequency, Iterable) and not isinstance(frequency, str):
+        epochs = {_whole("an epoch of validation_freq", epoch, 1) for epoch in frequency}
+        return lambda epoch: epoch in epochs
+    every = _whole("validation_freq", frequency, 1)
+    return lambda epoch: epoch % every == 0
 
 
 def _whole(name: str, value: Any, least: int) -> int:

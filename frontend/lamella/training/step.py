@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BatchSpecs:
-    """What a batch holds: the specs of x, of y (or None) and whether there are sample weights, for `rows` rows."""
+    """What a batch of `rows` rows holds: the specs of x, of y and of the sample weights, None where there are none."""
 
     rows: int
     x: Spec
     y: Spec | None
-    weighted: bool
+    weight: Spec | None
 
     @property
     def named(self) -> list[tuple[str, Spec]]:
@@ -39,8 +39,8 @@ class BatchSpecs:
         items = [("x", self.x)]
         if self.y is not None:
             items.append(("y", self.y))
-        if self.weighted:
-            items.append(("sample_weight", Spec((self.x.shape[0],), "float32")))
+        if self.weight is not None:
+            items.append(("sample_weight", self.weight))
         return items
 
     @property
@@ -221,10 +221,17 @@ def _forward(
 
 def _metric_weight(rows: Value, sample_weight: Value | None, mask: Any, prediction: Value) -> Any:
     """What each row counts in a metric, or, where the predictions have a mask, each of its steps."""
-    weight: Any = rows if sample_weight is None else ops.multiply(rows, ops.cast(sample_weight, rows.dtype))
+    weight: Any = rows
+    if sample_weight is not None:
+        weight = ops.multiply(_stretched(rows, sample_weight), ops.cast(sample_weight, rows.dtype))
     if mask is None or len(mask.shape) >= len(prediction.shape):
         return weight
-    return ops.multiply(ops.reshape(weight, (*rows.shape, *[1] * (len(mask.shape) - 1))), ops.cast(mask, rows.dtype))
+    return ops.multiply(_stretched(weight, mask), ops.cast(mask, rows.dtype))
+
+
+def _stretched(weight: Value, like: Value) -> Value:
+    """A weight with dimensions of 1 at its end, up to the rank of `like`."""
+    return ops.reshape(weight, (*weight.shape, *[1] * (len(like.shape) - len(weight.shape))))
 
 
 def _loss(

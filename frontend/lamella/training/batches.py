@@ -1,0 +1,280 @@
+"""Batches that come one after another: from a user's iterable or `PyDataset`, or read from rows that stay where they are.
+
+Both kinds say what a batch looks like (`sample`), how many there are where that is known (`steps`), and whether there can be
+more than one pass over them (`again`; a generator gives what it has once). `read` gives the batches of one pass.
+"""
+
+from __future__ import annotations
+
+import itertools
+import types
+from array import array
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella.errors import DTypeError, ShapeError
+from lamella.ir import settings
+from lamella.ir.spec import numpy_dtype
+from lamella.training.arrays import is_array, is_sparse
+from lamella.training.data import Data, check_finite, check_targets, prepare
+from lamella.training.pydataset import PyDataset, Workers
+
+if TYPE_CHECKING:
+    from lamella.training.compiled import Compiled
+    from lamella.training.model import TrainableModel
+
+Order = Callable[[], "np.ndarray | None"]
+"""Gives the order of a pass: int32 numbers of rows (or of batches), None for the order they have."""
+
+
+def in_order() -> None:
+    """The order of an evaluation: rows as they are."""
+    return None
+
+
+_NUMBERS = (dict, str, bytes, tuple, range, array, memoryview, np.ndarray, np.generic)
+"""What can be iterated and is no stream of batches."""
+
+_AHEAD = 16
+_AHEAD_BYTES = 32 << 20
+
+
+def is_stream(x: Any) -> bool:
+    """Whether `x` gives batches one after another, and is no array itself.
+
+    A list counts where its first entry is a tuple with an array in it: `[(x, y), (x, y)]`.
+    """
+    if is_array(x) or is_sparse(x) or isinstance(x, _NUMBERS):
+        return False
+    if isinstance(x, list):
+        return bool(x) and isinstance(x[0], tuple) and any(is_array(part) for part in x[0])
+    return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+class GivenBatches:
+    """The batches of a generator, of anything that can be iterated, or of a `PyDataset`.
+
+    A batch is `x`, or a tuple (or list) `(x,)`, `(x, y)`, `(x, y, sample_weight)`. The first is looked at when this is
+    made, every one is checked before it is used.
+
+    Args:
+        model: the model; it is built for the first batch where it has no input shape.
+        compiled: its training configuration; None for predictions.
+        x: what the user gave.
+        class_weight: weights by class, for batches without sample weights.
+        what: what messages call x.
+
+    Raises:
+        ValueError: there is no batch, or the first one does not fit.
+    """
+
+    def __init__(
+        self, model: TrainableModel, compiled: Compiled | None, x: Any, class_weight: Any = None, what: str = "x"
+    ) -> None:
+        self._model, self._compiled, self._given, self._what = model, compiled, x, what
+        self._class_weight = class_weight
+        self._indexed = isinstance(x, PyDataset) or not hasattr(x, "__iter__")
+        self.steps = _length(x)
+        self._workers = Workers(x) if self._indexed else None
+        # whatever else returns itself from `iter` may begin anew there
+        self.again = not isinstance(x, types.GeneratorType)
+        self._first: Iterator[Any] | None = None
+        if self._indexed:
+            if self.steps == 0:
+                raise self._empty()
+            sample = x[0]
+        else:
+            rest = iter(x)
+            try:
+                sample = next(rest)
+            except StopIteration:
+                raise self._empty() from None
+            self._first = itertools.chain([sample], rest)
+        self.sample: Data = self._checked(sample, 0, None)
+
+    def _empty(self) -> ShapeError:
+        return ShapeError(f"{self._what} is a {_kind(self._given)} without a batch: there is nothing to go through.")
+
+    @property
+    def shuffles(self) -> int | None:
+        """How many batches may be taken in another order: those of a `PyDataset` with an end."""
+        return self.steps if self._indexed else None
+
+    def read(self, order: Order) -> Generator[Data, None, None]:
+        """One pass over the batches."""
+        if self._workers is not None:
+            numbers = order()
+            natural = itertools.count() if self.steps is None else range(self.steps)
+            return self._read(self._workers.batches(natural if numbers is None else map(int, numbers)))
+        batches, self._first = self._first or iter(self._given), None
+        return self._read(batches)
+
+    def _read(self, batches: Iterator[Any]) -> Generator[Data, None, None]:
+        number = 0
+        for batch in batches:
+            yield self._checked(batch, number, self.sample)
+            number += 1
+        if self.steps is None and number and self.again:
+            self.steps = number
+
+    def _checked(self, batch: Any, number: int, like: Data | None) -> Data:
+        """A batch as arrays that fit the model and, but for the number of rows, the first batch."""
+        try:
+            x, y, weight = _unpacked(batch)
+            weights = self._class_weight
+            if self._compiled is None:
+                y = weight = weights = None
+            elif weights is not None and weight is not None:
+                raise ShapeError("it has a sample_weight, and class_weight is given, too: give one of them.")
+            data = prepare(self._model, x, y, weight, weights)
+            if self._compiled is not None:
+                check_targets(self._model, self._compiled, data)
+            if like is not None and data.rows != like.rows and self._model.stateful_path is not None:
+                raise ShapeError(f"it has {data.rows} rows, and stateful layers keep states for {like.rows}.")
+            if like is not None and data.row_specs != like.row_specs:
+                raise ShapeError(
+                    f"its rows are {_rows(data)}, and those of the first batch {_rows(like)}; they must be alike."
+                )
+        except (ShapeError, DTypeError, ValueError, TypeError) as error:
+            raise type(error)(f"batch {number} of {self._what}: {error}") from None
+        return data
+
+    def epoch_begins(self) -> None:
+        """Tell the data set, where it wants to know."""
+        _tell(self._given, "on_epoch_begin")
+
+    def epoch_ends(self) -> None:
+        """Tell the data set, where it wants to know."""
+        _tell(self._given, "on_epoch_end")
+
+    def close(self) -> None:
+        """Let the workers go."""
+        if self._workers is not None:
+            self._workers.close()
+
+
+class ReadBatches:
+    """Batches read from rows that are not placed: mapped from a file, sparse, or too many for the device.
+
+    A thread reads ahead. Every batch is checked when it has been read.
+    """
+
+    again = True
+
+    def __init__(self, model: TrainableModel, compiled: Compiled | None, data: Data, batch: int) -> None:
+        self._model, self._compiled, self._data, self._batch = model, compiled, data, batch
+        self.steps: int | None = -(-data.rows // batch)
+        self.shuffles: int | None = data.rows
+        self.sample = data
+        row = max(data.nbytes // data.rows, 1)
+        self._ahead = min(max(_AHEAD_BYTES // (row * batch), 1), _AHEAD)
+
+    def read(self, order: Order) -> Generator[Data, None, None]:
+        """One pass over the rows."""
+        return ahead(self._read(order()), self._ahead)
+
+    def _read(self, order: np.ndarray | None) -> Generator[Data, None, None]:
+        rows = self._data.rows
+        for at in range(0, rows, self._batch):
+            stop = min(at + self._batch, rows)
+            batch = self._data[np.arange(at, stop) if order is None else order[at:stop]]
+            if self._data.stored and self._compiled is not None:
+                check_targets(self._model, self._compiled, batch)
+            if self._data.stored and settings.checks_nan():
+                check_finite(batch)
+            yield batch
+
+    def epoch_begins(self) -> None:
+        """Nobody wants to know."""
+
+    def epoch_ends(self) -> None:
+        """Nobody wants to know."""
+
+    def close(self) -> None:
+        """The reading thread ends with its iterator."""
+
+
+Batches = GivenBatches | ReadBatches
+
+
+def ahead(items: Iterator[Any], depth: int) -> Generator[Any, None, None]:
+    """The items, up to `depth` of them computed ahead in a thread; what it raises is raised here."""
+    import queue
+    import threading
+
+    ready: queue.Queue[tuple[Any, BaseException | None, bool]] = queue.Queue(depth)
+    stopped = threading.Event()
+
+    def put(entry: tuple[Any, BaseException | None, bool]) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put(entry, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for item in items:
+                put((item, None, False))
+                if stopped.is_set():
+                    return
+        except BaseException as error:  # raised again where the items are taken
+            put((None, error, True))
+        else:
+            put((None, None, True))
+
+    thread = threading.Thread(target=work, name="lamella-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error, last = ready.get()
+            if error is not None:
+                raise error
+            if last:
+                return
+            yield item
+    finally:
+        stopped.set()
+        thread.join(timeout=1.0)  # it may hang in somebody's generator
+
+
+def room_for(data: Data, capacity: int) -> list[np.ndarray]:
+    """Empty arrays for `capacity` rows like those of `data`."""
+    return [np.empty((capacity, *a.shape[1:]), numpy_dtype(a.dtype.name)) for a in data.arrays]
+
+
+def _unpacked(batch: Any) -> tuple[Any, Any, Any]:
+    if not isinstance(batch, tuple | list):
+        return batch, None, None
+    if not 1 <= len(batch) <= 3:
+        raise ShapeError(
+            f"it is a {type(batch).__name__} of {len(batch)}; a batch is (x,), (x, y) or (x, y, sample_weight)."
+        )
+    return (*batch, None, None)[:3]  # pyright: ignore[reportReturnType]
+
+
+def _length(x: Any) -> int | None:
+    """The number of batches, where `x` says so."""
+    if isinstance(x, PyDataset):
+        return x.num_batches
+    try:
+        return len(x)
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def _rows(data: Data) -> str:
+    return ", ".join(f"{name} {spec}" for name, spec in data.row_specs)
+
+
+def _kind(x: Any) -> str:
+    return "generator" if isinstance(x, types.GeneratorType) else type(x).__name__
+
+
+def _tell(given: Any, hook: str) -> None:
+    method = getattr(given, hook, None)
+    if callable(method):
+        method()

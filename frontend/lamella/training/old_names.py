@@ -1,0 +1,112 @@
+"""Methods of earlier Keras releases, which warn and call today's."""
+
+from __future__ import annotations
+
+import copy
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from lamella.names import deprecated
+from lamella.training.arrays import as_array
+from lamella.training.batches import ahead
+from lamella.training.pydataset import PyDataset
+
+_ROWS = "rows"
+_WORKERS = {"nb_worker": "workers", "max_q_size": "max_queue_size", "pickle_safe": "use_multiprocessing"}
+
+
+class OldNames:
+    """`fit_generator` and its kin, `predict_classes`, `predict_proba`."""
+
+    fit: Callable[..., Any]
+    evaluate: Callable[..., Any]
+    predict: Callable[..., Any]
+
+    def fit_generator(
+        self,
+        generator: Any,
+        steps_per_epoch: int | None = None,
+        epochs: int = 1,
+        verbose: Any = 1,
+        callbacks: Any = None,
+        validation_data: Any = None,
+        **words: Any,
+    ) -> Any:
+        """`fit(generator, ...)`.
+
+        Takes the words of Keras 1 as well: `samples_per_epoch` and `nb_val_samples` count rows, and are divided by the rows
+        of the first batch; `nb_epoch`; `max_q_size`, `nb_worker`, `pickle_safe` are those of a `PyDataset`, and a generator
+        is read ahead by one thread, `max_q_size` batches far (with `workers=0` it is not).
+
+        Raises:
+            TypeError: an unknown word.
+        """
+        deprecated("fit_generator", "fit")
+        epochs = words.pop("nb_epoch", epochs)
+        if words.get("nb_val_samples") is not None:
+            validation_data, found = _opened(validation_data, {_ROWS: words.pop("nb_val_samples"), "workers": 0})
+            words["validation_steps"] = found["steps"]
+        words[_ROWS] = words.pop("samples_per_epoch", None)
+        batches, words = _opened(generator, words)
+        words["steps_per_epoch"] = words.pop("steps") or steps_per_epoch
+        return self.fit(
+            batches, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation_data, **words
+        )
+
+    def evaluate_generator(self, generator: Any, steps: int | None = None, **words: Any) -> Any:
+        """`evaluate(generator, ...)`; words as for `fit_generator`, and `val_samples`."""
+        deprecated("evaluate_generator", "evaluate")
+        words[_ROWS] = words.pop("val_samples", None)
+        batches, words = _opened(generator, words)
+        return self.evaluate(batches, **{"verbose": 0, **words, "steps": words["steps"] or steps})
+
+    def predict_generator(self, generator: Any, steps: int | None = None, **words: Any) -> np.ndarray:
+        """`predict(generator, ...)`; words as for `fit_generator`, and `val_samples`."""
+        deprecated("predict_generator", "predict")
+        words[_ROWS] = words.pop("val_samples", None)
+        batches, words = _opened(generator, words)
+        return self.predict(batches, **{"verbose": 0, **words, "steps": words["steps"] or steps})
+
+    def predict_classes(self, x: Any, batch_size: int | None = None, verbose: int | str = 0) -> np.ndarray:
+        """The most probable class of each row."""
+        deprecated("predict_classes", "predict(x).argmax(-1)")
+        y = self.predict(x, batch_size, verbose)
+        return y.argmax(-1) if y.shape[-1] > 1 else (y > 0.5).astype(np.int32)
+
+    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: int | str = 0) -> np.ndarray:
+        """The predictions."""
+        deprecated("predict_proba", "predict")
+        return self.predict(x, batch_size, verbose)
+
+
+def _opened(given: Any, words: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """What to iterate, and the words that are left; `steps` among them where a number of rows was given."""
+    words = {_WORKERS.get(name, name): value for name, value in words.items()}
+    workers, queued = words.pop("workers", 1), words.pop("max_queue_size", 10)
+    processes = words.pop("use_multiprocessing", False)
+    rows, steps = words.pop(_ROWS, None), None
+    if rows is not None:
+        first, given = _peeked(given)
+        steps = -(-int(rows) // len(as_array(first[0] if isinstance(first, tuple | list) else first, "x")))
+    if isinstance(given, PyDataset):
+        given = copy.copy(given)
+        given.workers, given.use_multiprocessing, given.max_queue_size = workers, processes, queued
+    elif workers and isinstance(given, types.GeneratorType):
+        given = ahead(given, queued)
+    return given, {**words, "steps": steps}
+
+
+def _peeked(given: Any) -> tuple[Any, Any]:
+    """The first batch, and what still begins with it."""
+    if not isinstance(given, types.GeneratorType):
+        return next(iter(given)), given
+    first = next(given)
+
+    def again() -> Iterator[Any]:
+        yield first
+        yield from given
+
+    return first, again()

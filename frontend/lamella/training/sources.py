@@ -1,0 +1,269 @@
+"""Where the steps of an epoch come from: rows placed once, or batches that stream in. The loop sees chunks of steps.
+
+A source has `steps` (those of an epoch, None while nobody knows), `chunks()` for the chunks of one epoch, `ended` (whether
+its data ended before the epoch did) and `close()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lamella import random
+from lamella.training.batches import Batches, GivenBatches, Order, ReadBatches, room_for
+from lamella.training.data import Data
+
+if TYPE_CHECKING:
+    from lamella.training.compiled import Compiled
+    from lamella.training.loop import Loop
+    from lamella.training.model import TrainableModel
+
+STREAM_BYTES = 4 << 20
+"""About how many bytes of batches a chunk of a stream has; at least one batch."""
+
+_STREAM_STEPS = 256
+_FIRST_CHUNK = 2
+"""A second step tells a backend that more than single steps will come, and one more batch is soon read."""
+
+
+class Chunk(NamedTuple):
+    """Some steps: rows as a runner's `place` returned them, and which of them make up each batch.
+
+    Attributes:
+        data: what `place` returned.
+        indices: int32 (steps, batch).
+        real: float (steps, batch): 1 for a real row, 0 for one that fills a short batch up.
+    """
+
+    data: Any
+    indices: np.ndarray
+    real: np.ndarray
+
+
+class Placed:
+    """Rows that lie where the steps run; an epoch is a matrix of row numbers.
+
+    With `steps` an epoch has that many, and goes on where the last one stopped; a new pass over the rows, in a new order,
+    begins when all have been used.
+    """
+
+    ended = False
+    streams = False
+
+    def __init__(self, loop: Loop, data: Data, batch: int, order: Order, steps: int | None) -> None:
+        self._loop, self._order = loop, order
+        self._data = loop.place(data.arrays)
+        self._limited = steps is not None
+        count, full = data.rows, data.rows // batch
+        rest = count - full * batch
+        # where rows do not mix, a short last batch is filled up: a real row repeated, since zeros could turn into NaN
+        self._filled = bool(rest and full and loop.pads())
+        self._index = np.zeros((full + self._filled, batch), np.int32)
+        self._full, self._rest = full * batch, rest
+        self._real = np.ones((full + self._filled, batch), loop.row_dtype)
+        if self._filled:
+            self._real[-1, rest:] = 0
+        self._last = np.zeros((1, rest), np.int32) if rest and not self._filled else None
+        self._pass = len(self._index) + (self._last is not None)
+        self.steps: int | None = steps or self._pass
+        self._at = self._pass
+        self._natural = np.arange(count, dtype=np.int32)
+
+    def chunks(self, single: bool) -> Iterator[Chunk]:
+        """The chunks of one epoch; `single` steps, or as many a chunk as the loop wants."""
+        left = self._pass if self.steps is None else self.steps
+        if not self._limited:
+            self._at = self._pass
+        while left:
+            if self._at >= self._pass:
+                self._begin()
+            size = 1 if single else self._loop.chunk_size()
+            stop = min(self._at + min(size, left), len(self._index))
+            if self._at < stop:
+                chunk = Chunk(self._data, self._index[self._at : stop], self._real[self._at : stop])
+            else:
+                assert self._last is not None  # noqa: S101 - what is left of the pass
+                stop = self._pass
+                chunk = Chunk(self._data, self._last, np.ones(self._last.shape, self._real.dtype))
+            left -= stop - self._at
+            self._at = stop
+            yield chunk
+
+    def _begin(self) -> None:
+        order = self._order()
+        order = self._natural if order is None else order
+        self._at = 0
+        index = np.empty_like(self._index)  # the last pass's may still be in use
+        index.reshape(-1)[: self._full] = order[: self._full]
+        if self._filled:
+            index[-1, : self._rest] = order[self._full :]
+            index[-1, self._rest :] = order[self._full]
+        elif self._last is not None:
+            self._last = order[None, self._full :]
+        self._index = index
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Streamed:
+    """Batches that come one after another, gathered into chunks.
+
+    With `steps` an epoch takes that many and the next one goes on behind them; what can be iterated again begins again when
+    it is used up. Without, an epoch is one pass.
+    """
+
+    streams = True
+
+    def __init__(self, loop: Loop, batches: Batches, order: Order, steps: int | None) -> None:
+        self._loop, self._batches, self._order, self._limit = loop, batches, order, steps
+        self._batch = 0
+        self._passing: Generator[Data, None, None] | None = None
+        self.ended = False
+
+    @property
+    def steps(self) -> int | None:
+        """The steps of an epoch, None while nobody knows."""
+        return self._limit or self._batches.steps
+
+    def chunks(self, single: bool) -> Iterator[Chunk]:
+        """The chunks of one epoch; `single` steps, or as many a chunk as the loop wants."""
+        self._batches.epoch_begins()
+        gathered: _Gathered | None = None
+        for batch in self._epoch():
+            rows = batch.rows
+            # a short batch is filled up to the size of those before it
+            size = self._batch if rows < self._batch and self._loop.pads() else rows
+            self._batch = max(self._batch, rows)
+            if gathered is not None and gathered.size != size:
+                yield gathered.chunk(self._loop)
+                gathered = None
+            if gathered is None:
+                wanted = 1 if single else self._loop.chunk_size(_FIRST_CHUNK)
+                gathered = _Gathered(batch, size, wanted, single, self._loop.row_dtype)
+            gathered.add(batch)
+            if gathered.full:
+                yield gathered.chunk(self._loop)
+                gathered = None
+        if gathered is not None:
+            yield gathered.chunk(self._loop)
+        self._batches.epoch_ends()
+
+    def _epoch(self) -> Iterator[Data]:
+        if self._passing is None or self._limit is None:
+            self._passing = self._batches.read(self._order)
+        left, fresh = self._limit, False
+        while left is None or left > 0:
+            batch = next(self._passing, None)
+            if batch is not None:
+                fresh = False
+                yield batch
+                left = None if left is None else left - 1
+            elif left is None:
+                return
+            elif self._batches.again and not fresh:
+                self._passing, fresh = self._batches.read(self._order), True
+            else:
+                self.ended = True
+                return
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self._passing is not None:
+            self._passing.close()
+        self._passing = None
+        self._batches.close()
+
+
+class _Gathered:
+    """Batches of one size, copied end to end into arrays of a fixed height: whoever made them may use theirs again."""
+
+    def __init__(self, like: Data, size: int, wanted: int, single: bool, row_dtype: str) -> None:
+        row = max(sum(int(np.prod(a.shape[1:])) * a.dtype.itemsize for a in like.arrays), 1)
+        steps = 1 if single else min(max(STREAM_BYTES // (row * size), 1), _STREAM_STEPS)
+        self.size = size
+        self._arrays = room_for(like, steps * size)
+        self._wanted = min(wanted, steps)
+        self._index = np.zeros((self._wanted, size), np.int32)
+        self._real = np.zeros((self._wanted, size), row_dtype)
+        self._steps, self._rows = 0, 0
+
+    @property
+    def full(self) -> bool:
+        return self._steps == self._wanted
+
+    def add(self, batch: Data) -> None:
+        start, count = self._rows, batch.rows
+        for room, array in zip(self._arrays, batch.arrays, strict=True):
+            room[start : start + count] = array
+        self._index[self._steps, :count] = np.arange(start, start + count)
+        self._index[self._steps, count:] = start
+        self._real[self._steps, :count] = 1
+        self._steps, self._rows = self._steps + 1, start + count
+
+    def chunk(self, loop: Loop) -> Chunk:
+        return Chunk(loop.place(self._arrays), self._index[: self._steps], self._real[: self._steps])
+
+
+Source = Placed | Streamed
+Given = Data | GivenBatches
+"""What `fit` was given: rows, or batches."""
+
+
+class Shuffle:
+    """The order of each pass: a function of the model's seed and of how many orders training has drawn.
+
+    Args:
+        model: the model, which has the seed.
+        compiled: counts the orders.
+        count: how many rows (or batches) there are; None where they cannot be reordered.
+        mode: True for a new order, "batch" for one that leaves each row in its batch, False for none.
+        batch: rows a batch, for "batch".
+    """
+
+    def __init__(
+        self, model: TrainableModel, compiled: Compiled, count: int | None, mode: bool | str, batch: int
+    ) -> None:
+        self._compiled, self._within, self._batch = compiled, mode == "batch", batch
+        self._orders = None
+        if mode and count:
+            self._orders = random.Orders(random.fold(random.key_from_seed(model.seed), "shuffle"), count)
+
+    def __call__(self) -> np.ndarray | None:
+        """The next order."""
+        if self._orders is None:
+            return None
+        self._compiled.epochs += 1
+        order = self._orders[self._compiled.epochs]
+        return order[np.argsort(order // self._batch, kind="stable")] if self._within else order
+
+
+def open_source(
+    model: TrainableModel,
+    loop: Loop,
+    given: Given,
+    batch: int,
+    *,
+    steps: int | None = None,
+    shuffle: bool | str = False,
+) -> Source:
+    """The source of steps on what was given: placed where it fits, else streamed."""
+    compiled = loop.compiled
+    if isinstance(given, GivenBatches):
+        # whole batches are reordered, not rows: "batch" has no further meaning here
+        order = Shuffle(model, compiled, given.shuffles, bool(shuffle), 1)
+        return Streamed(loop, given, order, steps)
+    order = Shuffle(model, compiled, given.rows, shuffle, batch)
+    if fits(loop, given):
+        return Placed(loop, given, batch, order, steps)
+    return Streamed(loop, ReadBatches(model, compiled, given, batch), order, steps)
+
+
+def fits(loop: Loop, data: Data) -> bool:
+    """Whether the rows may be placed at once."""
+    if data.stored:
+        return False
+    room = loop.compiled.backend.room()
+    return room is None or data.nbytes <= room
