@@ -167,18 +167,22 @@ def _of_frame(frame: Any, what: str) -> np.ndarray:
     array = np.asarray(frame.to_numpy())
     if array.dtype == object:
         # columns of numbers of several kinds, missing values, booleans among floats
-        try:
-            array = array.astype(np.float64)
-        except (ValueError, TypeError):
-            kinds = frame.dtypes if frame.ndim > 1 else None
+        if not _converts(array):
             names = (
-                [] if kinds is None else [n for n, d in kinds.items() if np.dtype(object) == d or str(d) == "category"]
+                [name for name, column in frame.items() if not _converts(column.to_numpy())] if array.ndim > 1 else []
             )
-            columns = f": columns {', '.join(map(repr, names))}" if names else ""
-            raise DTypeError(
-                f"{what} must hold numbers, got text or objects{columns}. Encode them as numbers."
-            ) from None
+            columns = f" in columns {', '.join(map(repr, names))}" if names else ""
+            raise DTypeError(f"{what} must hold numbers, got text or objects{columns}. Encode them as numbers.")
+        array = array.astype(np.float64)
     return array[:, None] if array.ndim == 1 else array
+
+
+def _converts(array: np.ndarray) -> bool:
+    try:
+        array.astype(np.float64)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def _is_mapped(array: Any) -> bool:
