@@ -669,16 +669,6 @@ def test_the_generator_methods_of_keras_1_and_2(backend):
         model.fit_generator(generated(pairs()), 2, nb_workers=2)
 
 
-def test_reset_states_of_a_stateful_model(backend):
-    model = lamella.Sequential([Input(batch_shape=(2, 3, 1)), lamella.layers.LSTM(2, stateful=True)])
-    model(np.ones((2, 3, 1), "float32"))
-    states = [v for v in model.weights if not v.trainable]
-    assert any(np.any(np.asarray(v.value)) for v in states)
-    with pytest.warns(DeprecationWarning, match="reset_states"):
-        model.reset_states()
-    assert not any(np.any(np.asarray(v.value)) for v in states)
-
-
 # ---- what is written, and the history ----
 
 

@@ -15,6 +15,7 @@ from lamella.ir.builder import Trace, as_value, at
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import Rows, Spec, spec_of
 from lamella.layers import scope as scoping
+from lamella.layers.variable import Variable
 
 if TYPE_CHECKING:
     from lamella.training.model import TrainableModel
@@ -41,8 +42,10 @@ class Forward:
     prediction, the new values of the assigned variables, then the penalties added by layers where asked for.
     """
 
-    def __init__(self, program: Program, assigned: Sequence[int], layer_losses: int) -> None:
-        self.program = program
+    def __init__(
+        self, program: Program, variables: Sequence[Variable], assigned: Sequence[int], layer_losses: int, dtype: str
+    ) -> None:
+        self.program, self.variables, self.dtype = program, tuple(variables), dtype
         self.assigned = tuple(assigned)
         self.layer_losses = layer_losses
 
@@ -87,7 +90,7 @@ def trace_forward(
         names = [*[path for path, _ in named], "x", *(["key"] if keyed else [])]
         labels = ["y", *[named[position[id(v)]][0] for v in scope.assigned], *["penalty"] * len(penalties)]
         program = trace.program([as_value(v) for v in outputs], names, labels)
-    return Forward(program, [position[id(v)] for v in scope.assigned], len(penalties))
+    return Forward(program, [v for _, v in named], [position[id(v)] for v in scope.assigned], len(penalties), x.dtype)
 
 
 def call_model(model: TrainableModel, scope: scoping.Scope, batch: Value) -> tuple[Value, Value | None]:

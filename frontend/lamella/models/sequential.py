@@ -335,6 +335,9 @@ class Sequential(TrainableModel):
     @contextmanager
     def built_on_success(self) -> Iterator[None]:
         """What is built inside is undone where an exception leaves the block."""
+        if self.built:
+            yield
+            return
         before = self._input, self._specs, self._masks
         unbuilt = [layer for layer in self._every_layer() if not layer.built]
         try:

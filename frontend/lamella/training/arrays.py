@@ -10,7 +10,7 @@ import numpy as np
 from lamella.backend import to_numpy
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir import settings
-from lamella.ir.spec import DTYPES, numpy_dtype
+from lamella.ir.spec import DTYPES, dtype_name, numpy_dtype
 
 DENSE_BYTES = 256 << 20
 """A sparse matrix is made dense at once where that takes no more than this, else batch by batch."""
@@ -94,6 +94,8 @@ def as_array(value: Any, what: str) -> np.ndarray:
         DTypeError: it holds no numbers.
         ShapeError: it is no array, or none with rows.
     """
+    if type(value) is np.ndarray and value.ndim and value.dtype == settings.floatx():
+        return value
     value = _only(value, what)
     if value is None or isinstance(value, dict | str) or callable(value):
         raise DTypeError(f"{what} is an array of numbers, got {'None' if value is None else type(value).__name__}.")
@@ -110,11 +112,12 @@ def canonical(array: np.ndarray, what: str) -> np.ndarray:
     Raises:
         ValueError: an integer does not fit into int32.
     """
-    kind, bits = DTYPES[array.dtype.name]
+    name = dtype_name(array.dtype)
+    kind, bits = DTYPES[name]
     if kind == "f":
         target = settings.floatx()
-        return array if array.dtype.name == target else array.astype(numpy_dtype(target))
-    if (kind in "iu" and bits > 32) or array.dtype.name == "uint32":
+        return array if name == target else array.astype(numpy_dtype(target))
+    if (kind in "iu" and bits > 32) or name == "uint32":
         if array.size and (array.min() < -(2**31) or array.max() >= 2**31):
             raise ShapeError(f"{what} holds integers beyond 32 bits.")
         return array.astype(np.int32)

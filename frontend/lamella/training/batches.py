@@ -267,7 +267,7 @@ def _length(x: Any) -> int | None:
 
 
 def _rows(data: Data) -> str:
-    return ", ".join(f"{name} {spec}" for name, spec in data.row_specs)
+    return ", ".join(f"{name} {spec}" for name, spec in data.row_specs.items())
 
 
 def _kind(x: Any) -> str:

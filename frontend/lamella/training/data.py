@@ -9,7 +9,7 @@ import numpy as np
 
 from lamella.errors import ShapeError
 from lamella.ir import settings
-from lamella.ir.spec import Rows, Spec
+from lamella.ir.spec import Rows, Spec, dtype_name
 from lamella.training.arrays import Array, StoredRows, as_array, as_rows
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class Data:
         return [name for name, a in named if a is not None]
 
     @property
-    def row_specs(self) -> list[tuple[str, Spec]]:
-        """For each array its name and the spec of one row."""
-        return [(n, Spec(a.shape[1:], a.dtype.name)) for n, a in zip(self.names, self.arrays, strict=True)]
+    def row_specs(self) -> dict[str, Spec]:
+        """The spec of one row of each array."""
+        return {n: Spec(a.shape[1:], dtype_name(a.dtype)) for n, a in zip(self.names, self.arrays, strict=True)}
 
     def __getitem__(self, index: Any) -> Data:
         """Some of the rows: of a slice, as they are stored; of an index array, as arrays."""
@@ -101,7 +101,7 @@ def prepare(
         rows = rows.column() if isinstance(rows, StoredRows) else rows[:, None]
     if not model.built:
         model.build((None, *rows.shape[1:]))
-    model.check_batch(Spec(_any_batch(model, rows.shape), rows.dtype.name))
+    model.check_batch(Spec(_any_batch(model, rows.shape), dtype_name(rows.dtype)))
     targets = None if y is None else taken(y, "y")
     if targets is not None and len(targets) != len(rows):
         raise ShapeError(f"x has {len(rows)} rows and y has {len(targets)}; they must have one each for every example.")
@@ -192,7 +192,7 @@ def check_targets(model: TrainableModel, compiled: Compiled, data: Data) -> None
     out = model.output_spec
     rows = Rows(data.rows)
     prediction = Spec((rows, *[int(d) for d in out.shape[1:]]), out.dtype)
-    y = Spec((rows, *data.y.shape[1:]), data.y.dtype.name)
+    y = Spec((rows, *data.y.shape[1:]), dtype_name(data.y.dtype))
     try:
         compiled.loss.check(y, prediction, data.y)
     except (ValueError, TypeError) as error:

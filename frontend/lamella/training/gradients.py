@@ -37,7 +37,10 @@ def value_and_grad(
         with backend.scope(differentiated):
             model.functions[cached] = backend.compile(differentiated)
     with backend.scope(program):
-        operands = [*values_on(model, backend), *[backend.asarray(a, a.dtype.name) for a in data.arrays]]
+        operands = [
+            *values_on([v for _, v in named], backend),
+            *[backend.asarray(a, a.dtype.name) for a in data.arrays],
+        ]
         if training:
             operands.append(backend.asarray(random.key_from_seed(seed), "uint32"))
         loss, *gradients = model.functions[cached](*operands)

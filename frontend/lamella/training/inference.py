@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamella import console, ops, random
 from lamella.backend import Backend, backend_of, load_backend, to_numpy
+from lamella.ir import settings
 from lamella.ir.builder import Trace, as_value
 from lamella.ir.spec import Rows, Spec, spec_of
 from lamella.layers import scope as scoping
+from lamella.layers.variable import Variable
 from lamella.models import lowering
 from lamella.passes import mixing_equation
 from lamella.training.batches import ReadBatches, in_order
@@ -27,8 +29,8 @@ def predict(model: TrainableModel, data: Given, batch: int, steps: int | None, v
     """The predictions for all rows, or for `steps` batches; a short batch is filled up where rows do not mix."""
     backend = load_backend(model.backend_name)
     parts: list[np.ndarray] = []
-    known = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
-    with console.Progress(0, known, verbose) as progress:
+    total = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
+    with console.Progress(0, total, verbose) as progress:
         progress.begin_epoch()
         for x in _inputs(model, data, batch, steps):
             count = len(x)
@@ -70,6 +72,21 @@ def keeps_rows_apart(model: TrainableModel, x: np.ndarray) -> bool:
     return model.functions[cached]
 
 
+def predict_on_batch(model: TrainableModel, x: Any) -> np.ndarray:
+    """The predictions for one batch; one like an earlier one is known to fit."""
+    backend = load_backend(model.backend_name)
+    quick = type(x) is np.ndarray and not model.runs_eagerly and not settings.checks_nan()
+    cached = ("batch", backend.name, x.shape, x.dtype) if quick else None
+    if cached in model.functions:
+        return _predict(backend, *model.functions[cached], x)
+    prepared = prepare(model, x).x
+    y = predict_batch(model, backend, prepared)
+    if cached is not None and prepared is x:
+        spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
+        model.functions[cached] = function_for(model, backend, spec, training=False)
+    return y
+
+
 def predict_batch(model: TrainableModel, backend: Backend, x: np.ndarray) -> np.ndarray:
     """The predictions for one batch; the states of stateful layers are kept for the next."""
     spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
@@ -77,26 +94,28 @@ def predict_batch(model: TrainableModel, backend: Backend, x: np.ndarray) -> np.
         feed = [*[v.numpy() for _, v in model.named_weights()], x]
         forward = lowering.trace_forward(model, spec, training=False, keyed=False, feed=feed)
         results = [array for array, _ in known(forward.program)]
-        keep_assigned(model, forward, results)
+        keep_assigned(forward, results)
         return results[0]
-    forward, run = function_for(model, backend, spec, training=False)
+    return _predict(backend, *function_for(model, backend, spec, training=False), x)
+
+
+def _predict(backend: Backend, forward: lowering.Forward, run: Any, x: np.ndarray) -> np.ndarray:
     with backend.scope(forward.program):
-        results = run(*values_on(model, backend), backend.asarray(x, x.dtype.name))
-        keep_assigned(model, forward, results)
+        results = run(*values_on(forward.variables, backend), backend.asarray(x, forward.dtype))
+        keep_assigned(forward, results)
         return backend.numpy(results[0])
 
 
-def keep_assigned(model: TrainableModel, forward: lowering.Forward, results: Any) -> None:
+def keep_assigned(forward: lowering.Forward, results: Any) -> None:
     """Give the variables that layers assigned their new values."""
-    named = model.named_weights()
     for index, value in zip(forward.assigned, results[1:], strict=False):
-        named[index][1]._value = value
+        forward.variables[index]._value = value
 
 
-def values_on(model: TrainableModel, backend: Backend) -> list[Any]:
-    """The values of the model's variables as arrays of `backend`, moved there once."""
+def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
+    """The values of variables as arrays of `backend`, moved there once."""
     values = []
-    for _, variable in model.named_weights():
+    for variable in variables:
         value = variable._value
         placed = backend.asarray(value if backend.owns(value) else to_numpy(value), variable.dtype)
         if placed is not value:
@@ -130,8 +149,8 @@ def call_on_arrays(model: TrainableModel, inputs: Any, training: bool) -> Any:
         if training:
             model.calls += 1
             key = [backend.asarray(random.fold(random.key_from_seed(model.seed), f"call {model.calls}"), "uint32")]
-        results = run(*values_on(model, backend), backend.asarray(inputs, spec.dtype), *key)
-    keep_assigned(model, forward, results)
+        results = run(*values_on(forward.variables, backend), backend.asarray(inputs, spec.dtype), *key)
+    keep_assigned(forward, results)
     return results[0]
 
 
@@ -151,5 +170,7 @@ def layer_outputs(model: TrainableModel, data: Data) -> dict[str, np.ndarray]:
                 outputs.append(value)
         program = trace.program([as_value(v) for v in outputs])
     with backend.scope(program):
-        results = backend.compile(program)(*values_on(model, backend), backend.asarray(data.x, data.x.dtype.name))
+        results = backend.compile(program)(
+            *values_on([v for _, v in named], backend), backend.asarray(data.x, data.x.dtype.name)
+        )
         return {name: np.array(backend.numpy(y)) for name, y in zip(model.children, results, strict=True)}

@@ -41,8 +41,9 @@ class Loop:
 
     def __init__(self, model: TrainableModel, compiled: Compiled, data: Data, *, training: bool) -> None:
         self.model, self.compiled, self.training = model, compiled, training
-        self._specs = dict(data.row_specs)
+        self._specs = data.row_specs
         self.layout = Layout(model, compiled, self._batch(2).y, training=training)
+        self._at = {name: i for i, name in enumerate(self.layout.names)}
         self._runners: dict[int, Runner] = {}
         self._mixes: bool | None = None
         self._seconds: float | None = None
@@ -53,7 +54,7 @@ class Loop:
 
     def fits(self, data: Data) -> bool:
         """Whether the loop's programs serve these arrays."""
-        return self._specs == dict(data.row_specs)
+        return self._specs == data.row_specs
 
     @property
     def row_dtype(self) -> str:
@@ -202,16 +203,14 @@ class Loop:
         }
         names = [name for name, _ in layout.variables[: layout.trained]]
         final = compiled.optimizer.final_values([v._value for v in variables], slots)
-        at = {name: i for i, name in enumerate(layout.names)}
         state = list(self.state)
         for name, value in zip(names, final, strict=True):
-            state[at[name]] = value
+            state[self._at[name]] = value
         self.state = tuple(state)
 
     def logs(self) -> dict[str, Any]:
         """Loss and metrics accumulated since the epoch began: floats, or an array where a metric has several values."""
-        numpy = self.compiled.backend.numpy
-        at = {name: i for i, name in enumerate(self.layout.names)}
+        numpy, at = self.compiled.backend.numpy, self._at
 
         def read(label: str) -> dict[str, np.ndarray]:
             return {n: numpy(self.state[at[leaf]]) for n, (leaf, _) in self.layout.metrics[label].items()}
@@ -262,6 +261,15 @@ class Loop:
                 return done
             chunk = following if ahead else next(chunks, None)
         return done
+
+    def step(self, batch: Data) -> None:
+        """Run one step on one batch."""
+        count = batch.rows
+        runner = self.runner(count)
+        indices, real = np.arange(count, dtype=np.int32)[None], np.ones((1, count), self.row_dtype)
+        state = runner.run(self.state, runner.place(batch.arrays), indices, real)
+        runner.wait(state)
+        self.state = state
 
     def chunk_size(self, first: int | None = None) -> int:
         """How many steps a chunk should have, from the time of the last ones; `first` while there were none."""

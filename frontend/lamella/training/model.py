@@ -17,14 +17,13 @@ from lamella.layers.base import Layer
 from lamella.layers.variable import Variable
 from lamella.models.lowering import Programs
 from lamella.training import gradients, inference, legacy
-from lamella.training.batches import in_order
 from lamella.training.compiled import Compiled
 from lamella.training.data import Data, check_targets, prepare
 from lamella.training.fit import evaluate, fit
 from lamella.training.history import CallbackList, History
 from lamella.training.loop import Loop
 from lamella.training.old_names import OldNames
-from lamella.training.sources import Given, Placed, open_source
+from lamella.training.sources import Given, open_source
 from lamella.training.taking import refuse_used_up, split_validation, take, take_validation
 
 
@@ -391,7 +390,7 @@ class TrainableModel(OldNames, Layer):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The predictions for one batch, without any machinery around it."""
-        return inference.predict_batch(self, load_backend(self.backend_name), prepare(self, x).x)
+        return inference.predict_on_batch(self, x)
 
     def layer_outputs(self, x: Any) -> dict[str, np.ndarray]:
         """The output of every layer for a batch, in inference mode: {layer name: array}."""
@@ -418,7 +417,10 @@ class TrainableModel(OldNames, Layer):
     @property
     def stateful_path(self) -> str | None:
         """The path of the first layer that keeps states from batch to batch, None where there is none."""
-        return next((path for path, layer in self.named_layers() if getattr(layer, "stateful", False)), None)
+        if "stateful" not in self.functions:  # forgotten when layers are added or removed
+            found = (path for path, layer in self.named_layers() if getattr(layer, "stateful", False))
+            self.functions["stateful"] = next(found, None)
+        return self.functions["stateful"]
 
     def reset_states(self) -> None:
         """Let the next batch begin with states of zeros, in every stateful layer."""
@@ -455,7 +457,7 @@ class TrainableModel(OldNames, Layer):
     def _on_batch(self, data: Data, return_dict: bool, *, training: bool) -> Any:
         loop = self.loop_for(data, training=training)
         loop.begin(data.rows)
-        loop.run(Placed(loop, data, data.rows, in_order, None), single=True)
+        loop.step(data)
         loop.commit()
         return _results(loop.logs(), loop, return_dict)
 
