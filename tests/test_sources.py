@@ -121,13 +121,15 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_arrays_of_every_kind_are_the_same_rows(kind, backend):
-    made = KINDS[kind]
-    x, y = made(X), made(Y)
-    assert_same(trained(x, y), trained(X, Y))
-    model = model_of()
-    expected = [model.evaluate(X, Y, verbose=0), model.predict(X, verbose=0)]
-    assert_same([model.evaluate(x, y, verbose=0), model.predict(x, verbose=0)], expected)
+def test_arrays_of_every_kind_are_the_same_rows(kind):
+    # they become NumPy's before a backend sees them, so one backend will do; its own arrays are given to it
+    with lamella.backend_scope("jax" if kind == "jax" else "numpy"):
+        made = KINDS[kind]
+        x, y = made(X), made(Y)
+        assert_same(trained(x, y), trained(X, Y))
+        model = model_of()
+        expected = [model.evaluate(X, Y, verbose=0), model.predict(X, verbose=0)]
+        assert_same([model.evaluate(x, y, verbose=0), model.predict(x, verbose=0)], expected)
 
 
 def test_numbers_that_are_iterated_are_arrays_and_no_batches(backend):
@@ -187,7 +189,7 @@ def test_batches_train_as_their_rows_do(kind, backend):
 
 @pytest.mark.parametrize("layers", [(Dense(1),), (BatchNormalization(), Dense(1))], ids=["apart", "mixing"])
 def test_batches_of_any_size_are_what_they_are(layers, backend):
-    edges = [0, 7, 17, 22, 32, 33, 40]
+    edges = [0, 7, 22, 28, 40]
     given = [(X[a:b], Y[a:b]) for a, b in itertools.pairwise(edges)]
     streamed, by_hand = (model_of(*[type(layer).from_config(layer.get_config()) for layer in layers]) for _ in "ab")
     logs = streamed.fit(given, epochs=2, verbose=0).history["loss"]
@@ -678,6 +680,23 @@ def test_progress_knows_the_length_after_the_first_epoch(capsys, backend):
     assert first.startswith("Epoch 1/2 - 5 steps - ") and second.startswith("Epoch 2/2 - 5/5 - ")
     model_of().predict(Loader(pairs()), verbose=2)
     assert capsys.readouterr().out.startswith("5 steps")
+
+
+def test_a_stream_of_unknown_length_is_drawn_without_a_bar(monkeypatch):
+    import io
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    file = Terminal()
+    monkeypatch.setattr("sys.stdout", file)
+    monkeypatch.setattr(lamella.console.Progress, "redraw_seconds", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    model_of(backend="numpy").fit(Loader(pairs()), epochs=2, verbose=1)
+    first, second = file.getvalue().split("\n")[:2]
+    assert "2 steps" in first and "━" not in first and "left" not in first
+    assert "━" in second and "/5" in second
 
 
 def test_the_history_as_a_frame_and_as_a_picture():

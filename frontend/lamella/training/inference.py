@@ -78,7 +78,8 @@ def predict_on_batch(model: TrainableModel, x: Any) -> np.ndarray:
     quick = type(x) is np.ndarray and not model.runs_eagerly and not settings.checks_nan()
     cached = ("batch", backend.name, x.shape, x.dtype) if quick else None
     if cached in model.functions:
-        return _predict(backend, *model.functions[cached], x)
+        forward, run = model.functions[cached]
+        return _predict(backend, forward, run, x)
     prepared = prepare(model, x).x
     y = predict_batch(model, backend, prepared)
     if cached is not None and prepared is x:
@@ -96,7 +97,8 @@ def predict_batch(model: TrainableModel, backend: Backend, x: np.ndarray) -> np.
         results = [array for array, _ in known(forward.program)]
         keep_assigned(forward, results)
         return results[0]
-    return _predict(backend, *function_for(model, backend, spec, training=False), x)
+    forward, run = function_for(model, backend, spec, training=False)
+    return _predict(backend, forward, run, x)
 
 
 def _predict(backend: Backend, forward: lowering.Forward, run: Any, x: np.ndarray) -> np.ndarray:
