@@ -98,10 +98,8 @@ class History(Callback):
         Raises:
             ImportError: pandas is not installed.
         """
-        from importlib import import_module
-
         try:
-            pandas = import_module("pandas")
+            import pandas  # type: ignore[import-not-found]
         except ImportError:
             raise ImportError("History.to_frame needs pandas: `pip install 'lamella[pandas]'`.") from None
         return pandas.DataFrame(self._rows, pandas.Index(self.epoch, name="epoch"))
