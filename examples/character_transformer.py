@@ -8,7 +8,6 @@ References:
 import numpy as np
 
 import lamella as keras
-from lamella import ops
 from lamella.layers import Dense, Embedding, Input, Layer, LayerNormalization, MultiHeadAttention
 from lamella.models import Sequential
 

@@ -24,6 +24,7 @@ from lamella.layers import Input as Input
 from lamella.layers import Layer as Layer
 from lamella.models import Model as Model
 from lamella.models import Sequential as Sequential
+from lamella.training.custom import value_and_grad as value_and_grad
 
 __version__ = "0.1.0"
 

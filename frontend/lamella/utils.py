@@ -12,6 +12,7 @@ from lamella.ir import settings
 from lamella.ir.spec import numpy_dtype
 from lamella.names import deprecated
 from lamella.random import set_random_seed as set_random_seed
+from lamella.training.custom import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from lamella.training.pydataset import PyDataset as PyDataset
 
 Sequence = PyDataset

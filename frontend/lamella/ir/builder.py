@@ -92,7 +92,8 @@ class Trace:
     def capture(self, outer: Any, spec: Spec) -> Value:
         """The input that stands for `outer`, a value or an array from outside this trace."""
         if id(outer) not in self._captured:
-            self._captured[id(outer)] = inner = Value(spec, self)
+            fed = self._feed is not None and isinstance(outer, Known)
+            self._captured[id(outer)] = inner = Known(spec, self, outer.data) if fed else Value(spec, self)
             self.captures.append((outer, inner))
         return self._captured[id(outer)]
 
@@ -104,7 +105,8 @@ class Trace:
             outputs = tuple(Value(spec, self) for spec in specs)
         else:
             known = [v.data for v in operands if isinstance(v, Known)]
-            arrays = [attrs["value"]] if op is constant else interpret.evaluate(op, known, attrs)
+            with eagerly():
+                arrays = [attrs["value"]] if op is constant else interpret.evaluate(op, known, attrs)
             outputs = tuple(Known(spec, self, array) for spec, array in zip(specs, arrays, strict=True))
         self.equations.append(Equation(op, operands, attrs, outputs, self.where))
         return outputs
@@ -136,6 +138,16 @@ def at(where: str) -> Iterator[None]:
         yield
     finally:
         trace.where = before
+
+
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """Compute at once inside, as if no trace were running."""
+    before, _STACK.traces = _STACK.traces, []
+    try:
+        yield
+    finally:
+        _STACK.traces = before
 
 
 @op(mandatory=True, differentiable=False)
@@ -215,6 +227,7 @@ __all__ = [
     "constant",
     "constant_value",
     "current_trace",
+    "eagerly",
     "operand",
     "spec_of",
     "trace",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,9 @@ class Scope:
         initial: the value of every variable when the trace began.
         frozen: ids of the layers that count as not trainable; None asks the layers themselves.
         building_in: the trace to which a variable made during it is added as an input; None where all are bound before.
+        rows: in a step, a float vector: 1 for each real row of the batch, 0 for one that fills it up; else None.
+        slots: in a step, the optimizer's state as a whole (a loss scale), by name.
+        apply_gradients: in a step of the user's own, `(optimizer, [(gradient, variable), ...])`; else None.
     """
 
     def __init__(
@@ -63,6 +66,9 @@ class Scope:
         self.path: list[str] = []
         self.layers: list[Layer] = []
         self._masks: dict[int, tuple[Value, Any]] = {}
+        self.rows: Any = None
+        self.slots: dict[str, Any] = {}
+        self.apply_gradients: Callable[[Any, list[tuple[Any, Variable]]], None] | None = None
         self.compute_dtype: str | None = None
         self.draws: dict[str, int] = {}
 
@@ -108,6 +114,9 @@ class Scope:
     @contextmanager
     def calling(self, layer: Layer) -> Iterator[None]:
         """Note that `layer` is being called; its equations are stamped with its path."""
+        if self.layers and self.layers[-1] is layer:  # a model's own step calls the model: paths begin within it
+            yield
+            return
         self.path.append(layer.name_within(self.layers[-1] if self.layers else None))
         self.layers.append(layer)
         try:

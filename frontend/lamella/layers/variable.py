@@ -10,6 +10,7 @@ import numpy as np
 from lamella import random
 from lamella.errors import ShapeError
 from lamella.initializers import Initializer
+from lamella.ir.builder import eagerly
 from lamella.ir.spec import Shape, Spec, is_float, numpy_dtype, spec_of
 from lamella.layers import scope as scoping
 
@@ -79,7 +80,7 @@ class Variable:
     @property
     def _value(self) -> Any:
         if self._held is None and self._key is not None:
-            with scoping.entered(None):
+            with scoping.entered(None), eagerly():
                 self._held = self.draw(random.fold(*self._key))
         return self._held
 

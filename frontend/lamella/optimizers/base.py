@@ -7,19 +7,23 @@ step only) and `rule`. The same rule runs in the compiled training step, in `app
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from lamella import ops
 from lamella.backend import load_backend
-from lamella.errors import did_you_mean
+from lamella.errors import TraceError, did_you_mean
+from lamella.layers import scope as scoping
 from lamella.names import deprecated, snake_case
 from lamella.optimizers.schedules import FunctionOfStep, InverseTimeDecay, LearningRateSchedule
 from lamella.optimizers.schedules import get as get_schedule
 from lamella.optimizers.state import Rates, Slot, Slots, Weight, described
 from lamella.optimizers.update import update
+
+if TYPE_CHECKING:
+    from lamella.layers.variable import Variable
 
 COMMON = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
@@ -255,7 +259,8 @@ class Optimizer:
 
         Args:
             loss: a float of shape ().
-            slots: the state, of which only the arrays of shape () are looked at; None: the one kept by `apply`.
+            slots: the state, of which only the arrays of shape () are looked at; None: that of the running step, or the one
+                kept by `apply`.
         """
         return loss if self.loss_scale_factor is None else ops.multiply(loss, self.loss_scale_factor)
 
@@ -320,6 +325,23 @@ class Optimizer:
         )
         self.iterations += 1
         return updated if paths is None else dict(zip(paths, updated, strict=True))
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
+        """Update variables by their gradients: in a `train_step` as part of the step, elsewhere at once.
+
+        Args:
+            grads_and_vars: pairs of a gradient (or None) and a variable. Outside a step always the same variables.
+        """
+        pairs = list(grads_and_vars)
+        running = scoping.current()
+        if running is not None:
+            if running.apply_gradients is None:
+                raise TraceError("apply_gradients works in a model's `train_step`, or on arrays outside a model.")
+            running.apply_gradients(self, pairs)
+            return
+        updated = self.apply([g for g, _ in pairs], [v.value for _, v in pairs])
+        for (_, variable), value in zip(pairs, updated, strict=True):
+            variable.assign(value)
 
     def finalize_variable_values(self, variables: Any) -> Any:
         """The last values of weights trained by `apply`: with `use_ema` their averages, else `variables` as they are."""

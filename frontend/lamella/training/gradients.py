@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import ops, random
+from lamella import random
 from lamella.backend import Backend
 from lamella.ir.builder import Trace, as_value
 from lamella.ir.program import Program
@@ -60,14 +60,7 @@ def loss_program(model: TrainableModel, compiled: Compiled, data: Data, *, train
             step=as_value(np.uint32(0)),
             frozen=compiled.frozen,
         )
-        y, mask = lowering.call_model(model, scope, batch[0])
-        loss: Any = None
-        if compiled.loss is not None and data.y is not None:
-            loss = compiled.loss(batch[1], y, mask=mask)
-            if compiled.loss_weight is not None:
-                loss = ops.multiply(loss, compiled.loss_weight)
-        for penalty in lowering.penalties_of(model, scope):
-            loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
-        if loss is None:
-            raise ValueError("there is no loss: give `compile` one, or layers a regularizer.")
-        return trace.program([loss], [name for name, _ in named])
+        y, _ = lowering.call_model(model, scope, batch[0])
+        with scoping.entered(scope):
+            loss = model.compute_loss(batch[0], batch[1] if data.y is not None else None, y)
+        return trace.program([as_value(loss)], [name for name, _ in named])

@@ -14,8 +14,9 @@ from lamella.backend import Runner, State
 from lamella.ir.spec import Rows, Spec
 from lamella.models.lowering import trace_forward
 from lamella.passes import mixing_equation
+from lamella.training.custom import has_own_loss, has_own_step
 from lamella.training.data import Data
-from lamella.training.step import BatchSpecs, Layout, build_step
+from lamella.training.step import BatchSpecs, Layout, build_step, own_labels
 from lamella.training.watched import WatchedRunner
 
 if TYPE_CHECKING:
@@ -42,7 +43,14 @@ class Loop:
     def __init__(self, model: TrainableModel, compiled: Compiled, data: Data, *, training: bool) -> None:
         self.model, self.compiled, self.training = model, compiled, training
         self._specs = data.row_specs
-        self.layout = Layout(model, compiled, self._batch(2).y, training=training)
+        own_logs = None
+        if has_own_step(model, training=training):
+            if compiled.foreign:
+                raise TypeError(
+                    "a train_step of one's own needs one of lamella.optimizers; optax's are for `fit`'s step."
+                )
+            own_logs = own_labels(model, compiled, self._batch(2), training=training)
+        self.layout = Layout(model, compiled, self._batch(2).y, training=training, own_logs=own_logs)
         self._at = {name: i for i, name in enumerate(self.layout.names)}
         self._runners: dict[int, Runner] = {}
         self._mixes: bool | None = None
@@ -79,6 +87,8 @@ class Loop:
 
     def pads(self) -> bool:
         """Whether a short batch may be filled up: no operation of the model lets rows influence each other."""
+        if self.layout.own_logs or has_own_loss(self.model):
+            return False  # what a user's own function does with rows is not known
         if self._mixes is None:
             x = self._batch(4).x
             # with the penalties: an activity regularizer adds up rows, too
@@ -176,6 +186,8 @@ class Loop:
             held = self.compiled.slots.setdefault(slot, {})
             held.update({key: self.state[at[leaf]] for key, leaf in group.items()})
         self.compiled.steps = int(self.compiled.backend.numpy(self.state[at["step"]]))
+        if self.layout.own:
+            self.compiled.optimizer.iterations = self.compiled.steps
         if self.compiled.foreign:
             self.compiled.foreign_state = tuple(self.state[len(names) :])
 
@@ -215,8 +227,10 @@ class Loop:
         def read(label: str) -> dict[str, np.ndarray]:
             return {n: numpy(self.state[at[leaf]]) for n, (leaf, _) in self.layout.metrics[label].items()}
 
-        totals = read("loss")
-        logs = {"loss": float(totals["total"]) / max(float(totals["count"]), 1.0)}
+        logs: dict[str, Any] = {}
+        if not self.layout.own_logs:
+            totals = read("loss")
+            logs["loss"] = float(totals["total"]) / max(float(totals["count"]), 1.0)
         for label, metric, _ in self.layout.metric_rules:
             logs[label] = metric.read(read(label))
         return dict(sorted(logs.items()))

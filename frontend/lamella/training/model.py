@@ -18,6 +18,7 @@ from lamella.layers.variable import Variable
 from lamella.models.lowering import Programs
 from lamella.training import gradients, inference, legacy
 from lamella.training.compiled import Compiled
+from lamella.training.custom import OwnSteps
 from lamella.training.data import Data, check_targets, prepare
 from lamella.training.fit import evaluate, fit
 from lamella.training.history import CallbackList, History
@@ -27,7 +28,7 @@ from lamella.training.sources import Given, open_source
 from lamella.training.taking import refuse_used_up, split_validation, take, take_validation
 
 
-class TrainableModel(OldNames, Layer):
+class TrainableModel(OwnSteps, OldNames, Layer):
     """The training half of a model.
 
     Attributes:
@@ -513,5 +514,6 @@ def _whole(name: str, value: Any, least: int) -> int:
 def _results(logs: dict[str, float], loop: Loop, return_dict: bool) -> Any:
     if return_dict:
         return logs
-    labels = [label for label, _, _ in loop.layout.metric_rules]
-    return [logs["loss"], *[logs[label] for label in labels]] if labels else logs["loss"]
+    labels = ["loss", *[label for label, _, _ in loop.layout.metric_rules if label != "loss"]]
+    found = [logs[label] for label in labels if label in logs]
+    return found if len(found) > 1 else found[0]

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamella import ops
 from lamella.backend import StepProgram
+from lamella.errors import TraceError
 from lamella.ir.builder import Trace, as_value, at
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import Rows, Spec, numpy_dtype, promote
 from lamella.layers import scope as scoping
-from lamella.models.lowering import KEY, call_model, penalties_of
+from lamella.layers.variable import Variable
+from lamella.metrics import Mean
+from lamella.models.lowering import KEY, call_model
 from lamella.ops.control import replay
 from lamella.optimizers.state import Slot, Weight
 from lamella.passes import differentiate
+from lamella.training.custom import run_step
 
 if TYPE_CHECKING:
     from lamella.training.compiled import Compiled
@@ -60,9 +65,18 @@ class Layout:
             belongs to the optimizer as a whole.
         rates: the leaves of the learning rates.
         metrics: for each log key the names and initial values of its accumulators.
+        own_logs: whether the logs are those of the model's own step, averaged over the rows.
     """
 
-    def __init__(self, model: TrainableModel, compiled: Compiled, y: Spec | None, *, training: bool) -> None:
+    def __init__(
+        self,
+        model: TrainableModel,
+        compiled: Compiled,
+        y: Spec | None,
+        *,
+        training: bool,
+        own_logs: Sequence[str] | None = None,
+    ) -> None:
         trained = {id(v) for v in compiled.trained(model)}
         named = model.named_weights()
         first = [(f"params/{n}", v) for n, v in named if id(v) in trained]
@@ -94,9 +108,14 @@ class Layout:
             specs["step"] = Spec((), "uint32")
             specs["key"] = KEY
         self.metrics: dict[str, dict[str, tuple[str, Any]]] = {}
+        self.metric_rules: list[tuple[str, Any, bool]]
         dtype = rate_dtype([model.output_spec.dtype])
-        self.metric_rules = compiled.metrics_for(y, model.output_spec)
-        self.metrics["loss"] = {n: (f"metrics/loss/{n}", np.zeros((), dtype)) for n in ("total", "count")}
+        self.own_logs = own_logs is not None
+        if own_logs is None:
+            self.metric_rules = compiled.metrics_for(y, model.output_spec)
+            self.metrics["loss"] = {n: (f"metrics/loss/{n}", np.zeros((), dtype)) for n in ("total", "count")}
+        else:
+            self.metric_rules = [(label, Mean(label), False) for label in own_logs]
         for label, metric, _ in self.metric_rules:
             leaves = {}
             for name, (shape, kind, initial) in metric.state_specs().items():
@@ -128,6 +147,8 @@ def build_step(
     assigned: the states of stateful layers.
     Given `feed`, an array for every input of the program, every value is known while it is traced, the outputs' too.
     """
+    if layout.own_logs:
+        return _own_step(model, compiled, layout, batch, training=training, feed=feed)
     fed = None
     if feed is not None:
         known = dict(zip(layout.names, feed, strict=False))
@@ -192,10 +213,11 @@ def _forward(
         given = {name: trace.input(spec) for name, spec in batch.named}
         rows = trace.input(Spec((Rows(batch.rows),), batch.row_dtype))
         scope = scoping.Scope(variables, training=training, key=key, step=step, frozen=compiled.frozen)
+        scope.rows, scope.slots = rows, whole
         prediction, mask = call_model(model, scope, given["x"])
-        penalties = penalties_of(model, scope)
         trace.where = "loss"
-        loss = _loss(compiled, prediction, given, rows, mask, penalties)
+        with scoping.entered(scope):
+            loss = model.compute_loss(given["x"], given.get("y"), prediction, given.get("sample_weight"))
         count = ops.cast(ops.sum(rows), layout.specs["metrics/loss/count"].dtype)
         outputs: dict[str, Any] = {}
         names = {id(v): name for name, v in layout.variables}
@@ -234,28 +256,86 @@ def _stretched(weight: Value, like: Value) -> Value:
     return ops.reshape(weight, (*weight.shape, *[1] * (len(like.shape) - len(weight.shape))))
 
 
-def _loss(
-    compiled: Compiled, prediction: Value, given: dict[str, Value], rows: Value, mask: Any, penalties: Sequence[Value]
-) -> Any:
-    loss: Any = None
-    if compiled.loss is not None and "y" in given:
-        loss = compiled.loss(given["y"], prediction, given.get("sample_weight"), rows=rows, mask=mask)
-        if tuple(loss.shape):
-            raise ValueError(
-                f"the loss {compiled.loss.name!r} gives {tuple(map(int, loss.shape))} values, training needs one number: "
-                "use a reduction other than 'none'."
-            )
-        if compiled.loss_weight is not None:
-            loss = ops.multiply(loss, compiled.loss_weight)
-    for penalty in penalties:
-        loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
-    if loss is None:
-        raise ValueError("there is nothing to train on: give `compile` a loss, or layers a regularizer.")
-    return loss
+def own_labels(model: TrainableModel, compiled: Compiled, batch: BatchSpecs, *, training: bool) -> list[str]:
+    """The names of the logs that the model's own step returns."""
+    layout = Layout(model, compiled, batch.y, training=training, own_logs=())
+    labels: list[str] = []
+    _own_step(model, compiled, layout, batch, training=training, labels=labels)
+    return sorted(labels)
+
+
+def _own_step(
+    model: TrainableModel,
+    compiled: Compiled,
+    layout: Layout,
+    batch: BatchSpecs,
+    *,
+    training: bool,
+    feed: Sequence[Any] | None = None,
+    labels: list[str] | None = None,
+) -> StepProgram:
+    """The step program around the model's own `train_step` or `test_step`; `labels` receives the names of its logs."""
+    with Trace(feed=feed) as trace:
+        leaves = {name: trace.input(spec) for name, spec in layout.specs.items()}
+        data = [trace.input(spec) for _, spec in batch.named]
+        rows = trace.input(Spec((Rows(batch.rows),), batch.row_dtype))
+        variables = {v: leaves[name] for name, v in layout.variables}
+        scope = scoping.Scope(
+            variables, training=training, key=leaves.get("key"), step=leaves.get("step"), frozen=compiled.frozen
+        )
+        scope.rows = rows
+        scope.slots = {slot: leaves[group[0]] for slot, group in layout.slots.items() if 0 in group}
+        new: dict[str, Any] = dict(leaves)
+        scope.apply_gradients = partial(_apply_gradients, compiled, layout, scope, new)
+        logs = run_step(model, scope, data)
+        if labels is not None:
+            labels += logs
+        names = {id(v): name for name, v in layout.variables}
+        new |= {names[id(v)]: scope.bindings[v] for v in scope.assigned}
+        count = ops.sum(rows)
+        for label, _, _ in layout.metric_rules:
+            if label not in logs:
+                raise ValueError(f"the step of {type(model).__name__} returned the log {label!r} once, and not again.")
+            total, counted = (layout.metrics[label][n][0] for n in ("total", "count"))
+            value = ops.cast(ops.stop_gradient(logs[label]), layout.specs[total].dtype)
+            n = ops.cast(count, layout.specs[counted].dtype)
+            new |= {total: ops.add(leaves[total], ops.multiply(value, n)), counted: ops.add(leaves[counted], n)}
+        if training:
+            new["step"] = ops.add(leaves["step"], np.uint32(1))
+        inputs = [*layout.names, *[name for name, _ in batch.named], "rows"]
+        program = trace.program([as_value(new[n]) for n in layout.names], inputs, layout.names)
+    return StepProgram(program, layout.names, tuple(name for name, _ in batch.named))
+
+
+def _apply_gradients(
+    compiled: Compiled,
+    layout: Layout,
+    scope: scoping.Scope,
+    new: dict[str, Any],
+    optimizer: Any,
+    pairs: Sequence[tuple[Any, Variable]],
+) -> None:
+    """What `optimizer.apply_gradients` does in a step of the user's own: new weights in the scope, new slots in `new`."""
+    if optimizer is not compiled.optimizer:
+        raise TraceError(
+            "a train_step applies gradients with the optimizer of `compile`; `optimizers.OptimizerMap` gives variables "
+            "optimizers of their own."
+        )
+    trained = layout.variables[: layout.trained]
+    slopes = {id(v): g for g, v in pairs}
+    unknown = [v.name for _, v in pairs if all(v is not known for _, known in trained)]
+    if unknown:
+        raise TraceError(f"apply_gradients got the variable {unknown[0]!r}, which the model does not train.")
+    present = {name: scope.bindings[v] for name, v in trained}
+    after = _optimizer_step(compiled, layout, new | present, [slopes.get(id(v)) for _, v in trained])
+    for name, variable in trained:
+        if id(variable) in slopes:
+            scope.assign(variable, after[name])
+    new |= {leaf: value for leaf, value in after.items() if leaf not in present}
 
 
 def _optimizer_step(
-    compiled: Compiled, layout: Layout, leaves: dict[str, Value], gradients: Sequence[Value]
+    compiled: Compiled, layout: Layout, leaves: dict[str, Any], gradients: Sequence[Any]
 ) -> dict[str, Any]:
     names = [name for name, _ in layout.variables[: layout.trained]]
     if not names:
