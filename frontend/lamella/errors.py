@@ -33,6 +33,10 @@ class BackendError(LamellaError, ValueError, ImportError):
     """A backend is unknown, not installed, or lacks a mandatory primitive."""
 
 
+class FormatError(LamellaError, ValueError):
+    """A file is damaged, hostile, of another kind or of another model: the file, the place in it and what is wrong."""
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The tail of a message about an unknown name: the nearest known name, else the list of all."""
     import difflib  # only when something is misspelt

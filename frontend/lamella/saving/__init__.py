@@ -1,3 +1,3 @@
 """Files: models and weights, read and written."""
 
-from lamella.saving.errors import FormatError as FormatError
+from lamella.errors import FormatError as FormatError

@@ -1,9 +1,3 @@
-"""The one exception that a bad file gets."""
+"""The one exception that a bad file gets: `lamella.errors.FormatError`."""
 
-from __future__ import annotations
-
-from lamella.errors import LamellaError
-
-
-class FormatError(LamellaError, ValueError):
-    """A file is damaged, hostile or of a kind that is not read: names the file, the place in it and what is wrong."""
+from lamella.errors import FormatError as FormatError
