@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from lamella.ir.spec import Spec, spec_of
 from lamella.passes import expand
 from lamella_jax import elementwise, lowerings
 from lamella_jax.optax_bridge import gradient_transformation
-from lamella_jax.runner import JaxRunner
+from lamella_jax.runner import JaxRunner, foreign_leaves
 
 
 class JaxBackend(Backend):
@@ -170,6 +170,11 @@ class JaxBackend(Backend):
             and callable(getattr(optimizer, "init", None))
             and callable(getattr(optimizer, "update", None))
         )
+
+    def optimizer_leaves(self, optimizer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The leaves of an optax transformation's first state, in JAX's order."""
+        with jax.enable_x64(any(spec_of(a).dtype.endswith("64") for a in params.values()) or _has_64_bits()):
+            return foreign_leaves(optimizer.init({name: self.asarray(a) for name, a in params.items()}))
 
     def gradient_transformation(self, initial: Callable[..., Any], step: Callable[..., Any], name: str) -> Any:
         """The rule as an `optax.GradientTransformation`; it works under `jax.jit`."""

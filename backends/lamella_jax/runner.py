@@ -56,12 +56,9 @@ class JaxRunner(Runner):
                     step.state_names[i]: jax.ShapeDtypeStruct(tuple(map(int, specs[i].shape)), np.dtype(specs[i].dtype))
                     for i in self._trained
                 }
-                paths, self._foreign = jax.tree_util.tree_flatten_with_path(
-                    jax.eval_shape(step.foreign_optimizer.init, params)
-                )
-                self.foreign_names = tuple(
-                    f"foreign/{jax.tree_util.keystr(p, simple=True, separator='/')}" for p, _ in paths
-                )
+                state = jax.eval_shape(step.foreign_optimizer.init, params)
+                self._foreign = jax.tree.structure(state)
+                self.foreign_names = tuple(foreign_leaves(state))
         self._chunk = jax.jit(self._steps)
 
     # ---- the contract ----
@@ -152,6 +149,12 @@ class JaxRunner(Runner):
             after[i] = lax.convert_element_type(jnp.add(params[names[i]], updates[names[i]]), after[i].dtype)
         # a loop keeps the dtypes of what it carries, whatever the transformation's arithmetic made of them
         return [lax.convert_element_type(y, x.dtype) for x, y in zip(leaves, jax.tree.leaves(new), strict=True)]
+
+
+def foreign_leaves(state: Any) -> dict[str, Any]:
+    """The leaves of a foreign optimizer's state by their paths, in JAX's order."""
+    paths, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {f"foreign/{jax.tree_util.keystr(p, simple=True, separator='/')}": leaf for p, leaf in paths}
 
 
 def _of_height(lines: np.ndarray, height: int, dtype: np.dtype[Any]) -> np.ndarray:

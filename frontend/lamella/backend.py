@@ -168,6 +168,18 @@ class Backend:
         """Whether `compile` may take this foreign optimizer (JAX: an optax transformation)."""
         return False
 
+    def optimizer_leaves(self, optimizer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The arrays of a foreign optimizer's state before its first step, by a path: "foreign/0/mu/params/dense/kernel".
+
+        Args:
+            optimizer: one that `supports_optimizer` accepts.
+            params: the arrays that it will update, by name.
+
+        Raises:
+            BackendError: the framework has no such thing.
+        """
+        raise BackendError(f"backend {self.name!r} takes no optimizer of another framework.")
+
     def gradient_transformation(self, initial: Callable[..., Any], step: Callable[..., Any], name: str) -> Any:
         """An update rule as an optimizer of the framework's own kind (JAX: an optax transformation).
 

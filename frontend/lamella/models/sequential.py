@@ -373,7 +373,7 @@ class Sequential(TrainableModel):
 
     def program(self, batch_size: int | None = None, training: bool = False) -> Program:
         """The printable program of the model's call on a batch (of 32 rows, unless said otherwise)."""
-        self._require_built()
+        self.require_built()
         rows = batch_size or self.input_shape[0] or 32
         return trace_forward(self, self.batch_spec(rows), training=training, keyed=training).program
 
@@ -402,10 +402,11 @@ class Sequential(TrainableModel):
         found = load_backend(self.backend_name if backend is None else backend)
         if input_shape is not None:
             self.build(input_shape)
-        self._require_built()
+        self.require_built()
         return Lowered(self, found, training=training, optimize=optimize)
 
-    def _require_built(self) -> None:
+    def require_built(self) -> None:
+        """Build the model, if its input shape is known; complain where it is not, or there are no layers."""
         if not self.built:
             self.build()
         if not self._chain:

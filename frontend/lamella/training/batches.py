@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lamella.training.compiled import Compiled
     from lamella.training.model import TrainableModel
 
-Order = Callable[[], "np.ndarray | None"]
+Order = Callable[..., "np.ndarray | None"]
 """Gives the order of a pass: int32 numbers of rows (or of batches), None for the order they have."""
 
 
@@ -102,17 +102,17 @@ class GivenBatches:
         """How many batches may be taken in another order: those of a `PyDataset` with an end."""
         return self.steps if self._indexed else None
 
-    def read(self, order: Order) -> Generator[Data, None, None]:
-        """One pass over the batches."""
+    def read(self, order: Order, skip: int = 0) -> Generator[Data, None, None]:
+        """One pass over the batches; behind the first `skip`, where they have numbers: an iterable begins where it likes."""
         if self._workers is not None:
             numbers = order()
             natural = itertools.count() if self.steps is None else range(self.steps)
-            return self._read(self._workers.batches(natural if numbers is None else map(int, numbers)))
+            rest = itertools.islice(natural if numbers is None else map(int, numbers), skip, None)
+            return self._read(self._workers.batches(rest), skip)
         batches, self._first = self._first or iter(self._given), None
         return self._read(batches)
 
-    def _read(self, batches: Iterator[Any]) -> Generator[Data, None, None]:
-        number = 0
+    def _read(self, batches: Iterator[Any], number: int = 0) -> Generator[Data, None, None]:
         for batch in batches:
             yield self._checked(batch, number, self.sample)
             number += 1
@@ -171,13 +171,13 @@ class ReadBatches:
         row = max(data.nbytes // data.rows, 1)
         self._ahead = min(max(_AHEAD_BYTES // (row * batch), 1), _AHEAD)
 
-    def read(self, order: Order) -> Generator[Data, None, None]:
-        """One pass over the rows."""
-        return ahead(self._read(order()), self._ahead)
+    def read(self, order: Order, skip: int = 0) -> Generator[Data, None, None]:
+        """One pass over the rows, behind the first `skip` batches."""
+        return ahead(self._read(order(), skip), self._ahead)
 
-    def _read(self, order: np.ndarray | None) -> Generator[Data, None, None]:
+    def _read(self, order: np.ndarray | None, skip: int) -> Generator[Data, None, None]:
         rows = self._data.rows
-        for at in range(0, rows, self._batch):
+        for at in range(skip * self._batch, rows, self._batch):
             stop = min(at + self._batch, rows)
             batch = self._data[np.arange(at, stop) if order is None else order[at:stop]]
             if self._data.stored and self._compiled is not None:

@@ -28,7 +28,6 @@ class Compiled:
         metric_identifiers: what the user named; metrics are chosen when the shapes are known.
         frozen: ids of the layers that were not trainable at `compile`; what is trained later stays as it stood then.
         run_eagerly: whether steps are traced anew each time, with every value computed as it is traced.
-        steps: the number of optimizer steps taken.
         epochs: the number of epochs whose rows were shuffled.
         slots: for each slot of the optimizer, the array of each trained variable by id; under 0 where the slot belongs to
             the optimizer as a whole.
@@ -69,7 +68,7 @@ class Compiled:
         self.frozen = model.frozen_layers()
         self._untrained = {id(v) for v in model.variables if not v.trainable}
         self.run_eagerly = False
-        self.steps = 0
+        self._steps: Any = 0
         self.epochs = 0
         self.slots: dict[str, dict[int, Any]] = {}
         self.foreign_state: tuple[Any, ...] | None = None
@@ -128,13 +127,22 @@ class Compiled:
         return self.slots
 
     @property
+    def steps(self) -> int:
+        """The number of optimizer steps taken; while `fit` runs this asks the device."""
+        return int(to_numpy(self._steps))
+
+    @steps.setter
+    def steps(self, count: Any) -> None:
+        self._steps = count
+
+    @property
     def metric_labels(self) -> list[str]:
         """The log keys of the metrics, once the shapes that choose them are known."""
         return [] if self._metrics is None else [label for label, _, _ in self._metrics[1]]
 
     def move(self, backend: Backend) -> None:
         """Train on another backend from now on."""
-        self.backend = backend
+        self.backend, self.steps = backend, self.steps
         for held in self.slots.values():
             held.update({key: to_numpy(array) for key, array in held.items()})
 

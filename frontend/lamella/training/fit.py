@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lamella import console
-from lamella.errors import ShapeError
+from lamella.errors import FormatError, ShapeError
+from lamella.training.data import Data
 from lamella.training.history import CallbackList, History
 from lamella.training.loop import Loop
 from lamella.training.sources import Given, Source, open_source
 
 if TYPE_CHECKING:
+    from lamella.training.checkpoint import Checkpoint
     from lamella.training.model import TrainableModel
 
 
@@ -32,18 +34,16 @@ def fit(
     shuffle: bool | str,
 ) -> History:
     """Train `model` on checked data, as `Sequential.fit` says."""
-    model.history = history = History()
-    given = [] if callbacks is None else list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-    parameters = {"epochs": epochs.stop, "steps": steps, "verbose": verbose}
-    hooks = CallbackList([history, *given], model, parameters)
-    run = _Run(model, hooks, data, batch, steps, shuffle)
-    parameters["steps"] = run.source.steps
+    hooks = CallbackList(callbacks, add_history=True, model=model, drawn=True)
+    run = Run(model, hooks, data, batch, steps, shuffle)
+    hooks.set_params({"epochs": epochs.stop, "steps": run.source.steps, "verbose": verbose})
     check = None if validation is None else _Validation(model, validation, validation_batch, validation_steps)
     model.stop_training = False
+    model._run = run
     try:
         run.hook("on_train_begin", {})
         with console.Progress(epochs.stop, run.source.steps, verbose) as progress:
-            for epoch in epochs:
+            for epoch in run.resumed(epochs):
                 logs = run.epoch(epoch, progress)
                 if logs is None:
                     break
@@ -51,22 +51,31 @@ def fit(
                     logs = dict(sorted({**logs, **check.evaluate(run)}.items()))
                 run.loop.commit()
                 progress.end_epoch(logs)
-                run.hook("on_epoch_end", epoch, logs)
+                run.end_epoch(epoch, logs)
                 if run.source.ended or model.stop_training:
                     break
         run.loop.finalize()
-        run.hook("on_train_end", {})
+        run.hook("on_train_end", run.logs)
     finally:
         # after an exception, too: the model has the weights of the last whole chunk
+        model._run = None
         run.loop.commit()
         run.source.close()
         if check is not None:
             check.source.close()
-    return history
+    assert hooks.history is not None  # noqa: S101 - asked for above
+    return hooks.history
 
 
-class _Run:
-    """One training run."""
+class Run:
+    """One training run; while it lasts, the model's `_run`.
+
+    Attributes:
+        hooks: the callbacks.
+        source: where the steps come from.
+        at: the epoch, and how many of its steps are done.
+        logs: the logs of the last whole epoch.
+    """
 
     def __init__(
         self,
@@ -77,7 +86,12 @@ class _Run:
         steps: int | None,
         shuffle: bool | str,
     ) -> None:
-        self.model, self.hooks = model, hooks
+        self.model, self.hooks, self.batch = model, hooks, batch
+        self.rows = data.rows if isinstance(data, Data) else None
+        self.at = (0, 0)
+        self.logs: dict[str, float] = {}
+        self._checkpoint: Checkpoint | None = None
+        self._afterwards: list[Callable[[], None]] = []
         self.loop = model.loop_for(data.sample, training=True)
         self.loop.begin(batch)
         self.source = open_source(model, self.loop, data, batch, steps=steps, shuffle=shuffle)
@@ -86,32 +100,126 @@ class _Run:
         """Run one epoch and return its logs; None where the data had ended before it."""
         self.hook("on_epoch_begin", epoch, {})
         self.loop.start_epoch()
+        first = self._in_epoch()
         steps = progress.steps = self.source.steps
         progress.begin_epoch(epoch)
         watched = self.hooks.watches_batches
+        # as in Keras, whoever wants to stop before the first step gets that step
+        again, single = first is not None, watched or self.model.stop_training
 
         def before(done: int) -> None:
             self.hook("on_train_batch_begin", done, {})
 
         def after(done: int) -> bool:
+            self.at = (epoch, done)
             if watched:
-                self.hook("on_train_batch_end", done - 1, self.loop.logs())
+                self.hook("on_train_batch_end", done - 1, self.loop.unread_logs())
             progress.update(done, self.loop.logs)
             return not self.model.stop_training
 
-        done = self.loop.run(self.source, single=watched, before=before if watched else None, after=after)
+        done = first or 0
+        if not (again and self.model.stop_training):
+            done = self.loop.run(
+                self.source, single=single, before=before if watched else None, after=after, done=done
+            )
         if self.source.ended or not done:
             _warn_of_the_end(f"training ends with epoch {epoch + (done > 0)}", done, steps)
         return self.loop.logs() if done else None
 
+    def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
+        """Tell the callbacks; what they put into the logs goes into the history, and not further."""
+        self.at, self.logs = (epoch + 1, 0), dict(logs)
+        self.hook("on_epoch_end", epoch, logs)
+
     def hook(self, name: str, *args: Any) -> None:
         """Call a hook with the model's weights up to date; weights it sets are trained on."""
-        if len(self.hooks.items) > 1:
-            self.loop.commit()
+        if self.hooks.only_records:
             self.hooks.call(name, *args)
-            self.loop.adopt()
-        else:
-            self.hooks.call(name, *args)
+            return
+        self.loop.commit()
+        self.hooks.call(name, *args)
+        self.loop.adopt()
+        while self._afterwards:
+            self._afterwards.pop(0)()
+
+    def undo_step(self) -> None:
+        """In `on_train_batch_end`: go back to the state before the step, but for loss and metrics."""
+        self.loop.undo_step()
+
+    def afterwards(self, action: Callable[[], None]) -> None:
+        """Do something when every callback has had the hook that is being called."""
+        self._afterwards.append(action)
+
+    # ---- crash and resume ----
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the run beside the model: where it is, and what the callbacks remember."""
+        return {
+            "epoch": self.at[0],
+            "done": self.at[1],
+            "steps": self.source.steps,
+            "rows": self.rows,
+            "source": self.source.position(),
+            "logs": self.logs,
+            "stop": bool(self.model.stop_training),
+            "callbacks": {name: item.get_state() for name, item in self._named_callbacks()},
+            "accumulators": self.loop.accumulators() if self.at[1] else {},
+        }
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint that holds the `state` of a run; called in `on_train_begin`.
+
+        Raises:
+            FormatError: it lies in the middle of an epoch of another length.
+        """
+        state = checkpoint.extra
+        steps, rows = self.source.steps, self.rows
+        if state["done"] and (state["steps"], state["rows"]) != (steps, rows):
+            raise FormatError(
+                f"{checkpoint.path}: the run was broken off after {state['done']} of {state['steps']} steps over "
+                f"{state['rows']} rows; this one has {steps} steps over {rows} rows, so it cannot go on in the middle of "
+                "the epoch. Give it the same data and batch size, or remove the file to begin anew."
+            )
+        self._checkpoint = checkpoint
+
+    def resumed(self, epochs: range) -> range:
+        """The epochs that are left to run; between two epochs the state is restored here."""
+        if self._checkpoint is None:
+            return epochs
+        state = self._checkpoint.extra
+        self.logs = dict(state["logs"])
+        epochs = range(max(epochs.start, state["epoch"]), epochs.stop)
+        if not state["done"] or not epochs:
+            self._restore()
+        return range(0) if state["stop"] and not state["done"] else epochs
+
+    def _in_epoch(self) -> int | None:
+        """After `on_epoch_begin`: the number of steps done before the run was broken off, in the middle of an epoch."""
+        return None if self._checkpoint is None else self._restore()
+
+    def _restore(self) -> int:
+        checkpoint, self._checkpoint = self._checkpoint, None
+        assert checkpoint is not None  # noqa: S101 - asked by both callers
+        checkpoint.restore()
+        state = checkpoint.extra
+        self.source.resume(state["source"])
+        self.loop.begin(self.batch)
+        self.loop.replace(state["accumulators"])
+        self.model.stop_training = state["stop"]
+        for name, item in self._named_callbacks():
+            if name in state["callbacks"]:
+                item.set_state(state["callbacks"][name])
+        return state["done"]
+
+    def _named_callbacks(self) -> list[tuple[str, Any]]:
+        """The callbacks by class, numbered from the second of a class on."""
+        seen: dict[str, int] = {}
+        named = []
+        for item in self.hooks.callbacks:
+            name = type(item).__name__
+            seen[name] = seen.get(name, 0) + 1
+            named.append((name if seen[name] == 1 else f"{name}_{seen[name] - 1}", item))
+        return named
 
 
 class _Validation:
@@ -122,29 +230,40 @@ class _Validation:
         self.loop.begin(batch)
         self.source = open_source(model, self.loop, data, batch, steps=steps)
 
-    def evaluate(self, run: _Run) -> dict[str, float]:
+    def evaluate(self, run: Run) -> dict[str, float]:
         """Loss and metrics with the weights that `run` has reached, as `val_` logs."""
         run.hook("on_test_begin", {})
         self.loop.take_weights(run.loop)
-        found = evaluate(self.loop, self.source, what="validation_data")
+        found = evaluate(self.loop, self.source, run.hooks, run.hook, what="validation_data")
         run.hook("on_test_end", found)
         return {f"val_{key}": value for key, value in found.items()}
 
 
-def evaluate(loop: Loop, source: Source, progress: console.Progress | None = None, what: str = "x") -> dict[str, float]:
-    """Loss and metrics over one epoch of the source.
+def evaluate(
+    loop: Loop,
+    source: Source,
+    hooks: CallbackList,
+    call: Callable[..., None],
+    progress: console.Progress | None = None,
+    what: str = "x",
+) -> dict[str, float]:
+    """Loss and metrics over one epoch of the source; `call` calls a hook of all callbacks.
 
     Raises:
         ShapeError: it has no batch left.
     """
+    loop.model.stop_evaluating = False
+    watched = hooks.around_steps("test", call, loop.unread_logs)
 
     def after(done: int) -> bool:
+        if watched is not None:
+            watched[1](done)
         if progress is not None:
             progress.update(done, loop.logs)
-        return True
+        return not loop.model.stop_evaluating
 
     loop.start_epoch()
-    done = loop.run(source, single=False, after=after)
+    done = loop.run(source, single=watched is not None, before=watched and watched[0], after=after)
     if not done:
         raise ShapeError(f"{what} has no batch left to evaluate: it was used up before. Give one that can begin again.")
     if source.ended:

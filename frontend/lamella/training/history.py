@@ -1,9 +1,11 @@
-"""The record of a training run, and the hooks a user can hang into one."""
+"""The hooks a user can hang into `fit`, `evaluate` and `predict`, and the record of a training run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+
+from lamella.errors import unknown_name
 
 Logs = dict[str, float]
 
@@ -15,7 +17,13 @@ class Callback:
         model: the model, set before the first hook.
         params: {"epochs", "steps", "verbose"}.
 
-    With a batch hook overridden, steps run one at a time, and the model's weights are up to date in every hook.
+    The model's weights are up to date in every hook, and weights that a hook sets are trained on. With a batch hook
+    overridden, steps run one at a time; its logs are read from the device when the hook first looks at a value, and a
+    hook that does not look makes nobody wait. What a hook puts into the logs of an epoch is seen by the callbacks after
+    it and by the `History`, which comes last.
+
+    A callback that remembers something from one epoch to the next says so in `get_state` and `set_state`: then it goes
+    into checkpoints, and a run that was broken off goes on as if it had not been.
     """
 
     def __init__(self) -> None:
@@ -30,11 +38,29 @@ class Callback:
         """Remember the run's parameters."""
         self.params = params
 
+    def watches(self, hook: str) -> bool:
+        """Whether the hook does anything: it is overridden, in a class or on the object."""
+        return getattr(type(self), hook) is not getattr(Callback, hook) or hook in vars(self)
+
+    # ---- checkpoints ----
+
+    def get_state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the callback: text, numbers, None, arrays, and lists and dicts of them."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` returned.
+
+        It is called after `on_train_begin`, and where a run goes on in the middle of an epoch after `on_epoch_begin`.
+        """
+
+    # ---- fit ----
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """After the last epoch."""
+        """After the last epoch, with its logs."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Before epoch number `epoch` (from 0)."""
@@ -44,17 +70,33 @@ class Callback:
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a training step."""
-        self.on_batch_begin(batch, logs)
+        self.on_batch_begin(batch, logs=logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a training step, with the running loss and metrics of the epoch."""
-        self.on_batch_end(batch, logs)
+        self.on_batch_end(batch, logs=logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """The same as `on_train_batch_begin`, in older words."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """The same as `on_train_batch_end`, in older words."""
+
+    # ---- evaluate, and the validation in fit ----
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Before an evaluation (validation included)."""
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """After an evaluation."""
+        """After an evaluation, with its loss and metrics."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of an evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of an evaluation, with the loss and metrics so far."""
+
+    # ---- predict ----
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Before a prediction."""
@@ -62,11 +104,15 @@ class Callback:
     def on_predict_end(self, logs: Logs | None = None) -> None:
         """After a prediction."""
 
-    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """The same as `on_train_batch_begin`, in older words."""
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of a prediction."""
 
-    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """The same as `on_train_batch_end`, in older words."""
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of a prediction, with `{"outputs": its predictions}`."""
+
+
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+"""The names of all hooks."""
 
 
 class History(Callback):
@@ -83,12 +129,25 @@ class History(Callback):
         self.epoch: list[int] = []
         self._rows: list[Logs] = []
 
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Count the epochs of this run only."""
+        self.epoch, self._rows = [], []
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Append the epoch's logs."""
         self.epoch.append(epoch)
         self._rows.append(dict(logs or {}))
         for key, value in (logs or {}).items():
             self.history.setdefault(key, []).append(value)
+
+    def get_state(self) -> dict[str, Any]:
+        """The record so far."""
+        return {"epoch": self.epoch, "history": self.history, "rows": self._rows}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on after the epochs recorded before."""
+        self.epoch, self._rows = list(state["epoch"]), [dict(row) for row in state["rows"]]
+        self.history = {key: list(values) for key, values in state["history"].items()}
 
     def to_frame(self) -> Any:
         """The history as a pandas frame: a row an epoch, numbered as in `epoch`, and a column a log key.
@@ -146,40 +205,148 @@ class History(Callback):
 
 
 class LambdaCallback(Callback):
-    """Hooks given as functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`."""
+    """Hooks given as functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
 
-    def __init__(self, **hooks: Callable[..., Any]) -> None:
+    Args:
+        **hooks: for any hook of `Callback` a function of what it gets, in order: `(epoch, logs)`, `(batch, logs)` or
+            `(logs)`. None is no function.
+    """
+
+    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
         super().__init__()
         for name, hook in hooks.items():
-            if not name.startswith("on_") or not hasattr(Callback, name):
-                from lamella.errors import unknown_name
-
-                raise unknown_name("callback hook", name, [n for n in dir(Callback) if n.startswith("on_")])
-            setattr(self, name, hook)
-
-
-_BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+            if name not in HOOKS:
+                raise unknown_name("callback hook", name, HOOKS)
+            if hook is not None:
+                setattr(self, name, _by_position(hook) if "batch" in name else hook)
 
 
-class CallbackList:
-    """Several callbacks as one."""
+def _by_position(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """A batch hook takes `logs` by name; a function may call its arguments what it likes."""
+    return lambda batch, logs=None: hook(batch, logs)
 
-    def __init__(self, callbacks: Any, model: Any, params: dict[str, Any]) -> None:
-        items = [] if callbacks is None else callbacks if isinstance(callbacks, list | tuple) else [callbacks]
-        for item in items:
-            if not isinstance(item, Callback):
-                raise TypeError(f"callbacks are instances of lamella.callbacks.Callback, got {item!r}.")
-        self.items = list(items)
-        for item in self.items:
+
+class CallbackList(Callback):
+    """Several callbacks as one, for `fit` and for loops of one's own.
+
+    Args:
+        callbacks: a callback, or lists of them.
+        add_history: append a `History` where there is none.
+        add_progbar: append a `ProgbarLogger` where there is none.
+        model: the model they are told of.
+        drawn: the caller shows the progress itself, so a `ProgbarLogger` is left out.
+        **params: what they are told of the run.
+
+    Raises:
+        TypeError: one of them is no `Callback`.
+    """
+
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        drawn: bool = False,
+        **params: Any,
+    ) -> None:
+        super().__init__()
+        self.callbacks = [item for item in _flat(callbacks) if not (drawn and getattr(item, "draws_progress", False))]
+        held = [item for item in self.callbacks if isinstance(item, History)]
+        if not held and add_history:
+            held = [History()]
+            self.callbacks += held
+        self.history: History | None = held[-1] if held else None
+        if add_progbar:
+            from lamella.callbacks.progress import ProgbarLogger
+
+            if not any(isinstance(item, ProgbarLogger) for item in self.callbacks):
+                self.callbacks.append(ProgbarLogger())
+        if model is not None:
+            self.set_model(model)
+        if params:
+            self.set_params(params)
+
+    def append(self, callback: Callback) -> None:
+        """Add a callback at the end; it gets the model and the parameters the list has."""
+        found = list(_flat(callback))
+        self.callbacks += found
+        for item in found:
+            if self.model is not None:
+                item.set_model(self.model)
+            item.set_params(self.params)
+
+    def set_model(self, model: Any) -> None:
+        """Tell every callback of the model, and the model of its history."""
+        super().set_model(model)
+        if self.history is not None:
+            model.history = self.history
+        for item in self.callbacks:
             item.set_model(model)
-            item.set_params(params)
-        self.watches_batches = any(self._overrides(item, hook) for item in self.items for hook in _BATCH_HOOKS)
 
-    @staticmethod
-    def _overrides(item: Callback, hook: str) -> bool:
-        return getattr(type(item), hook) is not getattr(Callback, hook) or hook in vars(item)
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Tell every callback of the run's parameters."""
+        super().set_params(params)
+        for item in self.callbacks:
+            item.set_params(params)
+
+    def watches(self, hook: str) -> bool:
+        """Whether any callback does something there."""
+        return any(item.watches(hook) for item in self.callbacks)
+
+    @property
+    def watches_batches(self) -> bool:
+        """Whether any callback wants to be called around training steps."""
+        return any(map(self.watches, ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")))
+
+    @property
+    def only_records(self) -> bool:
+        """Whether there is nobody but the history: then no hook can look at the model."""
+        return all(type(item) is History for item in self.callbacks)
+
+    def around_steps(
+        self, kind: str, call: Callable[..., None], logs: Callable[[], Any]
+    ) -> tuple[Callable[[int], None], Callable[[int], None]] | None:
+        """What a loop calls before and after each step, with the number of steps done; None where nobody watches.
+
+        Args:
+            kind: which hooks: "test" or "predict".
+            call: calls a hook of every callback.
+            logs: what `..._batch_end` is given.
+        """
+        begin, end = f"on_{kind}_batch_begin", f"on_{kind}_batch_end"
+        if not self.watches(begin) and not self.watches(end):
+            return None
+        return lambda done: call(begin, done, {}), lambda done: call(end, done - 1, logs())
 
     def call(self, hook: str, *args: Any) -> None:
-        """Call `hook` of every callback, in order."""
-        for item in self.items:
-            getattr(item, hook)(*args)
+        """Call `hook` of every callback, in order; batch hooks get their logs by name, as in Keras."""
+        if "batch" in hook:
+            for item in self.callbacks:
+                getattr(item, hook)(args[0], logs=args[1])
+        else:
+            for item in self.callbacks:
+                getattr(item, hook)(*args)
+
+
+def _for_all(hook: str) -> Callable[..., None]:
+    """A hook of a list: that of every callback."""
+    if hook.startswith("on_epoch") or "batch" in hook:
+        return lambda self, index, logs=None: self.call(hook, index, {} if logs is None else logs)
+    return lambda self, logs=None: self.call(hook, {} if logs is None else logs)
+
+
+for _hook in HOOKS:
+    setattr(CallbackList, _hook, _for_all(_hook))
+
+
+def _flat(callbacks: Any) -> list[Callback]:
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, list | tuple):
+        return [item for part in callbacks for item in _flat(part)]
+    if isinstance(callbacks, CallbackList):
+        return callbacks.callbacks
+    if not isinstance(callbacks, Callback):
+        raise TypeError(f"callbacks are instances of lamella.callbacks.Callback, got {callbacks!r}.")
+    return [callbacks]

@@ -21,24 +21,35 @@ from lamella.training.data import Data, prepare
 from lamella.training.watched import known
 
 if TYPE_CHECKING:
+    from lamella.training.history import CallbackList
     from lamella.training.model import TrainableModel
     from lamella.training.sources import Given
 
 
-def predict(model: TrainableModel, data: Given, batch: int, steps: int | None, verbose: int) -> np.ndarray:
+def predict(
+    model: TrainableModel, data: Given, batch: int, steps: int | None, verbose: int, hooks: CallbackList
+) -> np.ndarray:
     """The predictions for all rows, or for `steps` batches; a short batch is filled up where rows do not mix."""
     backend = load_backend(model.backend_name)
     parts: list[np.ndarray] = []
     total = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
+    model.stop_predicting = False
+    watched = hooks.around_steps("predict", hooks.call, lambda: {"outputs": parts[-1]})
     with console.Progress(0, total, verbose) as progress:
         progress.begin_epoch()
         for x in _inputs(model, data, batch, steps):
+            if watched is not None:
+                watched[0](len(parts))
             count = len(x)
             batch = max(batch, count)
             if count < batch and parts and keeps_rows_apart(model, x):
                 x = np.concatenate([x, np.repeat(x[:1], batch - count, 0)])
             parts.append(predict_batch(model, backend, x)[:count])
+            if watched is not None:
+                watched[1](len(parts))
             progress.update(len(parts), {})
+            if model.stop_predicting:
+                break
         progress.end_epoch({})
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -16,6 +16,7 @@ from lamella.models.lowering import trace_forward
 from lamella.passes import mixing_equation
 from lamella.training.custom import has_own_loss, has_own_step
 from lamella.training.data import Data
+from lamella.training.logs import Logs
 from lamella.training.step import BatchSpecs, Layout, build_step, own_labels
 from lamella.training.watched import WatchedRunner
 
@@ -57,6 +58,7 @@ class Loop:
         self._seconds: float | None = None
         self._rates: dict[str, float] = {}
         self.state: State = ()
+        self._sound: State = ()
         self._template: Any = None
         self._cleared: dict[int, Any] = {}
 
@@ -109,13 +111,8 @@ class Loop:
         compiled, layout = self.compiled, self.layout
         leaves: dict[str, Any] = {name: variable.value for name, variable in layout.variables}
         if self.training:
-            if layout.own:
-                held = compiled.slot_arrays(layout)
-                leaves |= {leaf: held[slot][key] for slot, group in layout.slots.items() for key, leaf in group.items()}
-                self._rates = compiled.rates()
-                leaves |= self._rates
-            leaves["step"] = np.uint32(compiled.steps)
-            leaves["key"] = random.key_from_seed(self.model.seed)
+            leaves |= leaves_of(self.model, compiled, layout)
+            self._rates = compiled.rates()
         for group in layout.metrics.values():
             leaves |= dict(group.values())
         values = [leaves[n] for n in layout.names]
@@ -182,22 +179,20 @@ class Loop:
             return
         for i, (_, variable) in enumerate(self.layout.variables):
             variable._value = self.state[i]
-        for slot, group in self.layout.slots.items():
-            held = self.compiled.slots.setdefault(slot, {})
-            held.update({key: self.state[at[leaf]] for key, leaf in group.items()})
-        self.compiled.steps = int(self.compiled.backend.numpy(self.state[at["step"]]))
+        take_leaves(self.compiled, self.layout, {name: self.state[i] for name, i in at.items()})
+        self.compiled.steps = self.state[at["step"]]
         if self.layout.own:
-            self.compiled.optimizer.iterations = self.compiled.steps
+            self.compiled.optimizer.iterations = self.state[at[\"step\"]]
         if self.compiled.foreign:
             self.compiled.foreign_state = tuple(self.state[len(names) :])
 
     def adopt(self) -> None:
-        """Take over weights that a callback has set since `commit`, and a new learning rate."""
-        changed = {
-            name: variable.value
-            for i, (name, variable) in enumerate(self.layout.variables)
-            if variable._value is not self.state[i]
-        }
+        """Take over weights and slots that a callback has set since `commit`, and a new learning rate."""
+        variables, names = self.layout.variables, self.layout.names
+        now = {name: variable._value for name, variable in variables}
+        for slot, group in self.layout.slots.items():
+            now |= {leaf: self.compiled.slots[slot][key] for key, leaf in group.items()}
+        changed = {name: now[name] for i, name in enumerate(names) if name in now and now[name] is not self.state[i]}
         changed |= self._new_rates()
         if changed:
             self.replace(changed)
@@ -222,10 +217,24 @@ class Loop:
 
     def logs(self) -> dict[str, Any]:
         """Loss and metrics accumulated since the epoch began: floats, or an array where a metric has several values."""
-        numpy, at = self.compiled.backend.numpy, self._at
+        return self._read(self.accumulators())
+
+    def unread_logs(self) -> Logs:
+        """The same, as they are now, but read from the device only when somebody looks at a value."""
+        # a view would keep the whole state for as long as the logs are kept
+        held = {n: a.copy() if isinstance(a, np.ndarray) else a for n, a in self.accumulators().items()}
+        return Logs(sorted(self.layout.metrics), lambda: self._read(held))
+
+    def accumulators(self) -> dict[str, Any]:
+        """The leaves from which loss and metrics are computed, as they are now."""
+        at = self._at
+        return {leaf: self.state[at[leaf]] for group in self.layout.metrics.values() for leaf, _ in group.values()}
+
+    def _read(self, accumulators: dict[str, Any]) -> dict[str, Any]:
+        numpy = self.compiled.backend.numpy
 
         def read(label: str) -> dict[str, np.ndarray]:
-            return {n: numpy(self.state[at[leaf]]) for n, (leaf, _) in self.layout.metrics[label].items()}
+            return {n: numpy(accumulators[leaf]) for n, (leaf, _) in self.layout.metrics[label].items()}
 
         logs: dict[str, Any] = {}
         if not self.layout.own_logs:
@@ -244,37 +253,61 @@ class Loop:
         single: bool,
         before: Callable[[int], None] | None = None,
         after: Callable[[int], bool] | None = None,
+        done: int = 0,
     ) -> int:
-        """Run the steps of one epoch, and return how many there were.
+        """Run the steps of one epoch, and return how many are done.
 
         Args:
             source: where they come from.
-            single: one step a chunk, because somebody watches every batch.
+            single: one step a chunk, because somebody watches every batch. The device then works on the next step while
+                the host does something else.
             before: called before each chunk with the number of steps done.
             after: called after each chunk with the number of steps done; False ends the run.
+            done: how many steps of the epoch were done before, in the run that this one goes on from.
         """
-        done, ahead = 0, source.streams and not single
-        chunks = source.chunks(single)
-        chunk = next(chunks, None)
+        ahead, runner = source.streams and not single, None
+        chunks = source.chunks(single, done)
+        chunk, following = next(chunks, None), None
         while chunk is not None:
             if before is not None:
                 before(done)
             runner = self.runner(chunk.indices.shape[1])
-            start = time.perf_counter()
-            state = runner.run(self.state, *chunk)
+            last, start = self.state, time.perf_counter()
+            state = runner.run(last, *chunk)
             steps = len(chunk.indices)
-            try:
-                # while a device computes, the next batches are read
-                following = next(chunks, None) if ahead else None
-            finally:
-                runner.wait(state)
-                self.state = state
-            self._seconds = (time.perf_counter() - start) / steps
+            if single:
+                self._wait(runner)
+                self._sound, self.state = last, state
+            else:
+                try:
+                    # while a device computes, the next batches are read
+                    following = next(chunks, None) if ahead else None
+                finally:
+                    runner.wait(state)
+                    self._sound, self.state = last, state
+                self._seconds = (time.perf_counter() - start) / steps
             done += steps
             if after is not None and not after(done):
-                return done
+                break
             chunk = following if ahead else next(chunks, None)
+        if single and runner is not None:
+            self._wait(runner)
         return done
+
+    def _wait(self, runner: Runner) -> None:
+        """Return when the state has been computed; where that fails, the state is the one before."""
+        try:
+            runner.wait(self.state)
+        except Exception:
+            self.state = self._sound
+            raise
+
+    def undo_step(self) -> None:
+        """The state before the last chunk, with the accumulators as they are; the model gets it, too."""
+        now = self.accumulators()
+        self.state = tuple(now.get(n, a) for n, a in zip(self.layout.names, self._sound, strict=False))
+        self.state += self._sound[len(self.layout.names) :]
+        self.commit()
 
     def step(self, batch: Data) -> None:
         """Run one step on one batch."""
@@ -290,3 +323,19 @@ class Loop:
         if self._seconds is None:
             return first or _FIRST_CHUNK
         return max(1, min(10_000, int(CHUNK_SECONDS / max(self._seconds, 1e-7))))
+
+
+def leaves_of(model: TrainableModel, compiled: Compiled, layout: Layout) -> dict[str, Any]:
+    """The leaves of a training state beside the variables and the accumulators, as they are between two steps."""
+    leaves: dict[str, Any] = {"step": np.uint32(compiled.steps), "key": random.key_from_seed(model.seed)}
+    if layout.own:
+        held = compiled.slot_arrays(layout)
+        leaves |= {leaf: held[slot][key] for slot, group in layout.slots.items() for key, leaf in group.items()}
+        leaves |= compiled.rates()
+    return leaves
+
+
+def take_leaves(compiled: Compiled, layout: Layout, leaves: dict[str, Any]) -> None:
+    """Give `compiled` the optimizer's slots among `leaves`."""
+    for slot, group in layout.slots.items():
+        compiled.slots.setdefault(slot, {}).update({key: leaves[leaf] for key, leaf in group.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -20,7 +21,7 @@ from lamella.training import gradients, inference, legacy
 from lamella.training.compiled import Compiled
 from lamella.training.custom import OwnSteps
 from lamella.training.data import Data, check_targets, prepare
-from lamella.training.fit import evaluate, fit
+from lamella.training.fit import Run, evaluate, fit
 from lamella.training.history import CallbackList, History
 from lamella.training.loop import Loop
 from lamella.training.old_names import OldNames
@@ -34,6 +35,7 @@ class TrainableModel(OwnSteps, OldNames, Layer):
     Attributes:
         seed: decides the model's weights, masks and orders.
         stop_training: set to True in a callback to end `fit` after the epoch.
+        stop_evaluating, stop_predicting: set to True in a batch hook to end `evaluate` or `predict` after the batch.
         history: the `History` of the last `fit`.
         functions: compiled functions for calls and gradients.
         calls: how many times the model was called on arrays in training mode; each draws other masks.
@@ -47,7 +49,8 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         self._loops: list[Loop] = []
         self.functions = Programs()
         self.calls = 0
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
+        self._run: Run | None = None
         self.history: History | None = None
 
     def _forget_programs(self) -> None:
@@ -88,6 +91,10 @@ class TrainableModel(OwnSteps, OldNames, Layer):
     @abstractmethod
     def snapshot(self) -> TrainableModel:
         """The same layers in a model of their own."""
+
+    @abstractmethod
+    def require_built(self) -> None:
+        """Build the model, if its input shape is known; complain where it is not, or there are no layers."""
 
     @abstractmethod
     def built_on_success(self) -> AbstractContextManager[None]:
@@ -343,15 +350,18 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         with self.built_on_success():
             data = take(self, compiled, x, y, sample_weight, batch_size=batch_size)
             batch = self._batch_of(batch_size, data)
-        hooks = CallbackList(callbacks, self, {"verbose": verbose})
-        hooks.call("on_test_begin", {})
+        hooks = CallbackList(callbacks, model=self, drawn=True)
         loop = self.loop_for(data.sample, training=False)
         loop.begin(batch)
         source = open_source(self, loop, data, batch, steps=steps)
+        hooks.set_params({"epochs": 1, "steps": source.steps, "verbose": _level(verbose)})
         try:
+            hooks.call("on_test_begin", {})
+            if hooks.callbacks:
+                loop.begin(batch)  # with the weights that they may have set
             with console.Progress(0, source.steps, _level(verbose)) as progress:
                 progress.begin_epoch(0)
-                logs = evaluate(loop, source, progress=progress)
+                logs = evaluate(loop, source, hooks, hooks.call, progress)
                 progress.end_epoch(logs)
         finally:
             source.close()
@@ -383,11 +393,53 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         with self.built_on_success():
             data = take(self, None, x, batch_size=batch_size)
             batch = self._batch_of(batch_size, data)
-        hooks = CallbackList(callbacks, self, {"verbose": verbose})
+        known = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
+        level = _level(verbose)
+        hooks = CallbackList(callbacks, model=self, drawn=True, epochs=1, steps=known, verbose=level)
         hooks.call("on_predict_begin", {})
-        predictions = inference.predict(self, data, batch, steps, _level(verbose))
+        predictions = inference.predict(self, data, batch, steps, level, hooks)
         hooks.call("on_predict_end", {})
         return predictions
+
+    # ---- checkpoints ----
+
+    def save_checkpoint(self, path: str | os.PathLike[str], extra: Any = None) -> None:
+        """Write everything that decides how training goes on to one file, atomically.
+
+        That is: weights and layer state (of stateful recurrent layers, too), and of a compiled model the optimizer's
+        slots, learning rate and step, and the count that orders the rows; and the seed. The file is an `.npz` archive
+        that NumPy reads; nothing in it is pickled.
+
+        Args:
+            path: where the file goes; it may be called within a callback.
+            extra: what a loop of one's own wants back from `load_checkpoint`: text, numbers, None, arrays, and lists and
+                dicts of them.
+
+        Raises:
+            OSError: the file cannot be written (no space, no permission); a file that was there stays as it was.
+            TypeError: `extra` holds something else.
+        """
+        from lamella.training import checkpoint
+
+        checkpoint.save(self, path, extra)
+
+    def load_checkpoint(self, path: str | os.PathLike[str]) -> Any:
+        """Go on from a file that `save_checkpoint` wrote, of the same layers and, if it was compiled, the same optimizer.
+
+        Returns:
+            What was given as `extra`; tuples come back as lists.
+
+        Raises:
+            FormatError: the file is damaged, or of another model or optimizer; nothing has been changed then.
+            OSError: it cannot be read.
+            ValueError: the model is not built and has no input shape.
+        """
+        from lamella.training.checkpoint import Checkpoint
+
+        self.require_built()
+        found = Checkpoint(self, path)
+        found.restore()
+        return found.extra
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The predictions for one batch, without any machinery around it."""

@@ -71,10 +71,20 @@ class Placed:
         self._at = self._pass
         self._natural = np.arange(count, dtype=np.int32)
 
-    def chunks(self, single: bool) -> Iterator[Chunk]:
-        """The chunks of one epoch; `single` steps, or as many a chunk as the loop wants."""
-        left = self._pass if self.steps is None else self.steps
-        if not self._limited:
+    def position(self) -> dict[str, int]:
+        """Where it is: how many steps of a pass over the rows are done."""
+        return {"at": self._at, "batch": self._index.shape[1]}
+
+    def resume(self, position: dict[str, int]) -> None:
+        """Go on from the `position` of another process's source of the same rows."""
+        if position["at"] < self._pass:
+            self._begin(again=True)
+            self._at = position["at"]
+
+    def chunks(self, single: bool, done: int = 0) -> Iterator[Chunk]:
+        """The chunks of one epoch, behind its first `done` steps; `single` steps, or as many a chunk as the loop wants."""
+        left = (self._pass if self.steps is None else self.steps) - done
+        if not self._limited and not done:
             self._at = self._pass
         while left:
             if self._at >= self._pass:
@@ -91,8 +101,8 @@ class Placed:
             self._at = stop
             yield chunk
 
-    def _begin(self) -> None:
-        order = self._order()
+    def _begin(self, *, again: bool = False) -> None:
+        order = self._order(again)
         order = self._natural if order is None else order
         self._at = 0
         index = np.empty_like(self._index)  # the last pass's may still be in use
@@ -119,7 +129,7 @@ class Streamed:
 
     def __init__(self, loop: Loop, batches: Batches, order: Order, steps: int | None) -> None:
         self._loop, self._batches, self._order, self._limit = loop, batches, order, steps
-        self._batch = 0
+        self._batch = self._at = 0
         self._passing: Generator[Data, None, None] | None = None
         self.ended = False
 
@@ -128,11 +138,21 @@ class Streamed:
         """The steps of an epoch, None while nobody knows."""
         return self._limit or self._batches.steps
 
-    def chunks(self, single: bool) -> Iterator[Chunk]:
-        """The chunks of one epoch; `single` steps, or as many a chunk as the loop wants."""
+    def position(self) -> dict[str, int]:
+        """Where it is: how many batches of a pass were taken, and the rows of the largest."""
+        return {"at": self._at, "batch": self._batch}
+
+    def resume(self, position: dict[str, int]) -> None:
+        """Go on from the `position` of another process's source, where the batches can be found again by number."""
+        self._at, self._batch = position["at"], position["batch"]
+        if self._at:
+            self._passing = self._batches.read(lambda: self._order(True), self._at)
+
+    def chunks(self, single: bool, done: int = 0) -> Iterator[Chunk]:
+        """The chunks of one epoch, behind its first `done` steps; `single` steps, or as many a chunk as the loop wants."""
         self._batches.epoch_begins()
         gathered: _Gathered | None = None
-        for batch in self._epoch():
+        for batch in self._epoch(done):
             rows = batch.rows
             # a short batch is filled up to the size of those before it
             size = self._batch if rows < self._batch and self._loop.pads() else rows
@@ -151,20 +171,22 @@ class Streamed:
             yield gathered.chunk(self._loop)
         self._batches.epoch_ends()
 
-    def _epoch(self) -> Iterator[Data]:
-        if self._passing is None or self._limit is None:
-            self._passing = self._batches.read(self._order)
-        left, fresh = self._limit, False
+    def _epoch(self, done: int) -> Iterator[Data]:
+        if self._passing is None or (self._limit is None and not done):
+            self._passing, self._at = self._batches.read(self._order), 0
+        whole = self._limit or (self._batches.steps if done else None)
+        left, fresh = None if whole is None else whole - done, False
         while left is None or left > 0:
             batch = next(self._passing, None)
             if batch is not None:
                 fresh = False
+                self._at += 1
                 yield batch
                 left = None if left is None else left - 1
             elif left is None:
                 return
             elif self._batches.again and not fresh:
-                self._passing, fresh = self._batches.read(self._order), True
+                self._passing, self._at, fresh = self._batches.read(self._order), 0, True
             else:
                 self.ended = True
                 return
@@ -226,16 +248,19 @@ class Shuffle:
     def __init__(
         self, model: TrainableModel, compiled: Compiled, count: int | None, mode: bool | str, batch: int
     ) -> None:
-        self._compiled, self._within, self._batch = compiled, mode == "batch", batch
-        self._orders = None
-        if mode and count:
-            self._orders = random.Orders(random.fold(random.key_from_seed(model.seed), "shuffle"), count)
+        self._model, self._compiled, self._within, self._batch = model, compiled, mode == "batch", batch
+        self._count = count if mode else None
+        self._seed: int | None = None
+        self._orders: Any = None
 
-    def __call__(self) -> np.ndarray | None:
-        """The next order."""
-        if self._orders is None:
+    def __call__(self, again: bool = False) -> np.ndarray | None:
+        """The next order; or `again` the last one drawn, which a run that was broken off goes on with."""
+        if not self._count:
             return None
-        self._compiled.epochs += 1
+        if self._seed != self._model.seed:  # a checkpoint brings its own
+            self._seed = self._model.seed
+            self._orders = random.Orders(random.fold(random.key_from_seed(self._seed), "shuffle"), self._count)
+        self._compiled.epochs += not again
         order = self._orders[self._compiled.epochs]
         return order[np.argsort(order // self._batch, kind="stable")] if self._within else order
 

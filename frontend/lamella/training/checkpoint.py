@@ -1,0 +1,176 @@
+"""Checkpoints: everything that decides how a training goes on, in one file that needs NumPy alone."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella.backend import to_numpy
+from lamella.errors import FormatError
+from lamella.ir.spec import numpy_dtype
+from lamella.saving.tree import read_tree, write_tree
+from lamella.training.loop import leaves_of, take_leaves
+from lamella.training.step import Layout
+
+if TYPE_CHECKING:
+    from lamella.training.model import TrainableModel
+
+FORMAT = "lamella checkpoint"
+VERSION = 1
+
+
+def save(model: TrainableModel, path: str | os.PathLike[str], extra: Any = None) -> None:
+    """Write the model's checkpoint, as `Sequential.save_checkpoint` says."""
+    write_tree(
+        path, {"model": _model_state(model), "training": _training_state(model), "extra": extra}, FORMAT, VERSION
+    )
+
+
+class Checkpoint:
+    """A checkpoint that was read and fits the model; nothing of the model is changed before `restore`.
+
+    Args:
+        model: the model it is for.
+        path: the file.
+
+    Attributes:
+        extra: what the one who saved it added.
+
+    Raises:
+        FormatError: the file is damaged, or of another model or optimizer.
+        OSError: there is no such file, or it cannot be read.
+    """
+
+    def __init__(self, model: TrainableModel, path: str | os.PathLike[str]) -> None:
+        self.model, self.path = model, os.fspath(path)
+        tree = read_tree(path, FORMAT, VERSION)
+        try:
+            self._read(tree)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, FormatError):
+                raise
+            raise FormatError(f"{self.path!r} lacks what a {FORMAT} holds ({error!r}).") from None
+
+    def _read(self, tree: dict[str, Any]) -> None:
+        self.extra = tree["extra"]
+        self._seed, self._calls = int(tree["model"]["seed"]), int(tree["model"]["calls"])
+        weights = dict(tree["model"]["weights"])
+        self._check("weight", weights, {n: (v.shape, v.dtype) for n, v in self.model.named_weights()})
+        self._weights = weights
+        self._training = training = tree["training"]
+        if training is None:
+            return
+        compiled = self.model._compiled
+        if compiled is None:
+            raise FormatError(f"{self.path!r} holds a training; compile the model before it is loaded.")
+        if training["optimizer"] != _optimizer_name(compiled):
+            raise FormatError(
+                f"{self.path!r} was written while training with {training['optimizer']}; this model is compiled with "
+                f"{_optimizer_name(compiled)}."
+            )
+        layout = _layout(self.model)
+        specs = {name: layout.specs[name] for name in _slot_names(layout)}
+        self._check("slot", training["slots"], {n: (s.shape, s.dtype) for n, s in specs.items()})
+        fresh = compiled.backend.optimizer_leaves(compiled.optimizer, _trained(layout)) if compiled.foreign else {}
+        self._check("slot", training["foreign"], {n: (a.shape, a.dtype.name) for n, a in fresh.items()})
+        self._foreign = tuple(
+            # what NumPy can only hold in float32
+            compiled.backend.asarray(training["foreign"][n], "bfloat16")
+            if a.dtype.name == "bfloat16"
+            else np.asarray(training["foreign"][n])
+            for n, a in fresh.items()
+        )
+        self._numbers = {key: int(training[key]) for key in ("steps", "epochs")}
+        if len(training["learning_rates"]) != len(_rated(compiled)):
+            raise FormatError(f"{self.path!r} is of another optimizer: it has {len(training['learning_rates'])} rates.")
+
+    def _check(self, kind: str, found: dict[str, Any], expected: dict[str, tuple[Any, str]]) -> None:
+        missing, unknown = [n for n in expected if n not in found], [n for n in found if n not in expected]
+        if missing or unknown:
+            words = [f"lacks {missing[0]!r}"] * bool(missing) + [f"has {unknown[0]!r}"] * bool(unknown)
+            raise FormatError(
+                f"{self.path!r} is of another model: among its {len(found)} {kind}s (expected {len(expected)}) it "
+                f"{' and '.join(words)}."
+            )
+        for name, (shape, dtype) in expected.items():
+            array = np.asarray(found[name])
+            if array.shape != tuple(map(int, shape)) or array.dtype != numpy_dtype(dtype):
+                raise FormatError(
+                    f"{self.path!r} is of another model: {kind} {name!r} is {array.dtype}{list(array.shape)}, expected "
+                    f"{numpy_dtype(dtype)}{list(map(int, shape))}."
+                )
+
+    def restore(self) -> None:
+        """Give the model everything the checkpoint holds of it."""
+        model = self.model
+        model.seed, model.calls = self._seed, self._calls
+        for name, variable in model.named_weights():
+            variable._value = np.asarray(self._weights[name])
+        if self._training is None:
+            return
+        compiled = model._require_compiled()
+        take_leaves(compiled, _layout(model), {n: np.asarray(a) for n, a in self._training["slots"].items()})
+        compiled.steps, compiled.epochs = self._numbers["steps"], self._numbers["epochs"]
+        compiled.foreign_state = self._foreign or None
+        for optimizer, rate in zip(_rated(compiled), self._training["learning_rates"], strict=True):
+            if rate is not None:
+                optimizer.learning_rate = rate
+
+
+def _model_state(model: TrainableModel) -> dict[str, Any]:
+    model.require_built()
+    weights = {name: to_numpy(variable._value) for name, variable in model.named_weights()}
+    return {"seed": model.seed, "calls": model.calls, "weights": weights}
+
+
+def _training_state(model: TrainableModel) -> dict[str, Any] | None:
+    compiled = model._compiled
+    if compiled is None:
+        return None
+    layout = _layout(model)
+    leaves = leaves_of(model, compiled, layout)
+    foreign: dict[str, Any] = {}
+    if compiled.foreign:
+        foreign = compiled.backend.optimizer_leaves(compiled.optimizer, _trained(layout))
+        foreign = dict(zip(foreign, compiled.foreign_state or foreign.values(), strict=True))
+    return {
+        "optimizer": _optimizer_name(compiled),
+        "steps": compiled.steps,
+        "epochs": compiled.epochs,
+        # a rate that a schedule or a function decides is theirs to say
+        "learning_rates": [o.learning_rate if o.schedule is o._function is None else None for o in _rated(compiled)],
+        "slots": {name: to_numpy(leaves[name]) for name in _slot_names(layout)},
+        "foreign": {name: to_numpy(a) for name, a in foreign.items()},
+    }
+
+
+def _layout(model: TrainableModel) -> Layout:
+    """The names of the training's leaves, whatever the data; the metrics chosen for the data stay chosen."""
+    compiled = model._require_compiled()
+    chosen = compiled._metrics
+    try:
+        return Layout(model, compiled, None, training=True)
+    finally:
+        compiled._metrics = chosen
+
+
+def _slot_names(layout: Layout) -> list[str]:
+    return [leaf for group in layout.slots.values() for leaf in group.values()]
+
+
+def _rated(compiled: Any) -> list[Any]:
+    """The optimizers that have a learning rate, those inside others, too."""
+    if compiled.foreign:
+        return []
+    optimizer = getattr(compiled.optimizer, "inner_optimizer", compiled.optimizer)
+    return list(getattr(optimizer, "_inner", [optimizer]))
+
+
+def _trained(layout: Layout) -> dict[str, Any]:
+    return {name: variable._value for name, variable in layout.variables[: layout.trained]}
+
+
+def _optimizer_name(compiled: Any) -> str:
+    return "a transformation of another framework" if compiled.foreign else type(compiled.optimizer).__name__
