@@ -71,7 +71,11 @@ EXCEPTIONS = {
 }
 
 # outside the standard library: everyone may import NumPy; these only inside functions, at their first use
-OPTIONAL = {"lamella": {"rich", "h5py", "matplotlib", "pandas"}, "lamella_numpy": set(), "lamella_jax": {"optax"}}
+OPTIONAL = {
+    "lamella": {"rich", "h5py", "matplotlib", "pandas", "tensorboardX"},
+    "lamella_numpy": set(),
+    "lamella_jax": {"optax"},
+}
 NEEDED = {"lamella": {"numpy"}, "lamella_numpy": {"numpy"}, "lamella_jax": {"numpy", "jax"}}
 
 

@@ -1,0 +1,119 @@
+"""A run that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lamella.callbacks.frequency import SavesSometimes
+from lamella.errors import FormatError
+from lamella.saving.atomic import remove_leftovers
+from lamella.training.history import Logs
+
+
+class BackupAndRestore(SavesSometimes):
+    """Keeps a checkpoint of the run in a folder, and goes on from it when `fit` is called again.
+
+    The file, `latest.npz`, needs NumPy alone. It holds weights, optimizer, learning rate, step and seed, where in which
+    epoch the run is, its history, the running metrics, and what every callback remembers. It is written when all
+    callbacks have had their turn, and atomically: a process may be killed at any moment, and the run that goes on ends
+    with the same weights, to the bit, as one that was never broken off.
+
+    What a generator yields next is the generator's: after a restart in the middle of an epoch, the steps that are left
+    take what it yields from its beginning, unless it knows how far it had come.
+
+    Args:
+        backup_dir: a folder for this run alone; it is made where it is missing.
+        save_freq: "epoch", or a number of batches.
+        double_checkpoint: keep the checkpoint before the last, too (`previous.npz`), and take it where the last is damaged.
+        delete_checkpoint: remove the files when the run ends; the folder, too, if nothing else is in it.
+
+    Raises:
+        ValueError: no folder, or another `save_freq`; `FormatError` (in `fit`): the checkpoint is damaged or of another
+            model.
+        OSError: in `fit`, where the folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike[str],
+        save_freq: str | int = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        super().__init__()
+        if not os.fspath(backup_dir):
+            raise ValueError("BackupAndRestore: backup_dir is empty; name a folder.")
+        self._set_frequency(save_freq)
+        self.backup_dir = backup_dir
+        self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
+
+    @property
+    def _latest(self) -> Path:
+        return Path(self.backup_dir) / "latest.npz"
+
+    @property
+    def _previous(self) -> Path:
+        return Path(self.backup_dir) / "previous.npz"
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Go on from the checkpoint, if there is one."""
+        self._batches_since = 0
+        Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self._latest)
+        found = self._read()
+        if found is not None:
+            self.model._run.resume(found)
+
+    def _read(self) -> Any:
+        from lamella.training.checkpoint import Checkpoint
+
+        try:
+            return Checkpoint(self.model, self._latest)
+        except FileNotFoundError:
+            if not self._previous.exists():
+                return None
+            # killed between the two renames
+            return Checkpoint(self.model, self._previous)
+        except FormatError as error:
+            if not self._previous.exists():
+                raise
+            found = Checkpoint(self.model, self._previous)
+            warnings.warn(f"{error} Going on from {os.fspath(self._previous)!r}.", stacklevel=2)
+            return found
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Save where so many batches have gone by."""
+        if self._is_due():
+            self._save_later()
+        super().on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Save, if that is asked for."""
+        if self.save_freq == "epoch":
+            self._save_later()
+
+    def _save_later(self) -> None:
+        self.model._run.afterwards(self._save)
+
+    def _save(self) -> None:
+        from lamella.training import checkpoint
+
+        if self.double_checkpoint:
+            with suppress(FileNotFoundError):
+                self._latest.replace(self._previous)
+        checkpoint.save(self.model, self._latest, self.model._run.state())
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Remove the files, when every other callback is done, too."""
+        if self.delete_checkpoint:
+            self.model._run.afterwards(self._delete)
+
+    def _delete(self) -> None:
+        for path in (self._previous, self._latest):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(self.backup_dir).rmdir()

@@ -1,0 +1,147 @@
+"""Saving the model while it is trained."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lamella.callbacks.frequency import SavesSometimes
+from lamella.callbacks.monitor import MonitorCallback
+from lamella.names import deprecated
+from lamella.training.history import Logs
+
+
+class ModelCheckpoint(SavesSometimes, MonitorCallback):
+    """Saves the model after every epoch, after so many batches, or whenever it got better.
+
+    Files are written atomically: a process that is killed while it writes leaves the file that was there before.
+
+    Args:
+        filepath: where to; `{epoch:02d}`, `{batch}` and the keys of the logs (`{val_loss:.2f}`) are filled in. Its end says
+            what is saved: ".keras" and ".h5" the whole model, ".weights.h5" its weights (with `save_weights_only`), and
+            ".npz" a checkpoint for `model.load_checkpoint`, which returns `{"epoch": epochs done, "logs": the logs}`;
+            that one needs NumPy alone.
+        monitor: the key in the logs that says what is better.
+        verbose: 1 prints what is done.
+        save_best_only: save only where `monitor` got better.
+        save_weights_only: save weights, not the model.
+        mode: "min", "max" or "auto".
+        save_freq: "epoch", or a number of batches.
+        initial_value_threshold: with `save_best_only`, only what is better than this is saved.
+        **old_words: `period` (save after so many epochs), which warns.
+
+    Raises:
+        ValueError: the path's end, or `save_freq`.
+        ImportError: what the kind of file needs is not installed.
+        KeyError: in `fit`, where the path names something that the logs lack.
+        OSError: in `fit`, where the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+        **old_words: Any,
+    ) -> None:
+        super().__init__(monitor, mode, initial_value_threshold)
+        self.period = 1
+        if "period" in old_words:
+            deprecated("'period'", "'save_freq', in batches")
+            self.period = int(old_words.pop("period"))
+        if old_words:
+            raise TypeError(f"ModelCheckpoint has no argument {next(iter(old_words))!r}.")
+        self.filepath = os.fspath(filepath)
+        self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
+        self._set_frequency(save_freq)
+        self._epoch = self._epochs_since = 0
+        self._check_kind()
+
+    def _check_kind(self) -> None:
+        kinds = (".weights.h5",) if self.save_weights_only else (".keras", ".h5", ".npz")
+        if not self.filepath.endswith(kinds) or (not self.save_weights_only and self.filepath.endswith(".weights.h5")):
+            raise ValueError(
+                f"ModelCheckpoint: with save_weights_only={self.save_weights_only} filepath ends in "
+                f"{' or '.join(kinds)}, got {self.filepath!r}."
+            )
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Remember which epoch it is."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Save where so many batches have gone by."""
+        if self._is_due():
+            self._save(self._epoch, batch, logs or {})
+        super().on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Save, if that is asked for."""
+        if self.save_freq != "epoch":
+            return
+        self._epochs_since += 1
+        if self._epochs_since >= self.period:
+            self._epochs_since = 0
+            self._save(epoch, None, logs or {})
+
+    def _save(self, epoch: int, batch: int | None, logs: Logs) -> None:
+        path = self._path(epoch, batch, logs)
+        if not self._should_save(epoch, logs, path):
+            return
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if path.endswith(".npz"):
+            self.model.save_checkpoint(path, {"epoch": epoch + (batch is None), "logs": dict(logs)})
+        elif self.save_weights_only:
+            self.model.save_weights(path, overwrite=True)
+        else:
+            self.model.save(path, overwrite=True)
+        self._tell(f"\nEpoch {epoch + 1}: finished saving model to {path}")
+
+    def _path(self, epoch: int, batch: int | None, logs: Logs) -> str:
+        words = {"epoch": epoch + 1} if batch is None or "batch" in logs else {"epoch": epoch + 1, "batch": batch + 1}
+        try:
+            return self.filepath.format(**words, **logs)
+        except KeyError as error:
+            raise KeyError(
+                f"ModelCheckpoint: filepath {self.filepath!r} names {error}, and the logs have {', '.join(logs)}."
+            ) from None
+
+    def _should_save(self, epoch: int, logs: Logs, path: str) -> bool:
+        if not self.save_best_only:
+            self._tell(f"\nEpoch {epoch + 1}: saving model to {path}")
+            return True
+        self._decide_direction()
+        current = logs.get(self.monitor)
+        if current is None:
+            warnings.warn(
+                f"ModelCheckpoint: there is no {self.monitor!r} in the logs, so every model is saved; there are "
+                f"{', '.join(logs)}.",
+                stacklevel=2,
+            )
+            return True
+        best = "None" if self.best is None else f"{self.best:.5f}"
+        if not self._is_improvement(current, self.best):
+            self._tell(f"\nEpoch {epoch + 1}: {self.monitor} did not improve from {best}")
+            return False
+        self._tell(f"\nEpoch {epoch + 1}: {self.monitor} improved from {best} to {current:.5f}, saving model to {path}")
+        self.best = current
+        return True
+
+    def _tell(self, text: str) -> None:
+        if self.verbose > 0:
+            print(text)
+
+    def get_state(self) -> dict[str, Any]:
+        """The best so far, and how much has gone by since the last file."""
+        return {key: getattr(self, key) for key in ("best", "_batches_since", "_epochs_since")}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on counting."""
+        vars(self).update(state)

@@ -1,0 +1,40 @@
+"""When to save: after every epoch, or after so many batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella.training.history import Callback
+
+
+class SavesSometimes(Callback):
+    """A callback that saves after every epoch (`save_freq="epoch"`) or after every so many batches (an integer).
+
+    Raises:
+        ValueError: `save_freq` is neither.
+    """
+
+    save_freq: Any
+    _batches_since = 0
+
+    def _set_frequency(self, save_freq: Any) -> None:
+        whole = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
+        if save_freq != "epoch" and not whole:
+            raise ValueError(f"{type(self).__name__}: save_freq is 'epoch' or a positive integer, got {save_freq!r}.")
+        self.save_freq = save_freq
+
+    def watches(self, hook: str) -> bool:
+        """Batch hooks matter only where batches are counted, or a subclass says more."""
+        if self.save_freq == "epoch" and "batch" in hook and hook not in vars(self):
+            return not getattr(type(self), hook).__module__.startswith("lamella.")
+        return super().watches(hook)
+
+    def _is_due(self) -> bool:
+        """Whether it is time, after one more batch."""
+        if self.save_freq == "epoch":
+            return False
+        self._batches_since += 1
+        if self._batches_since < self.save_freq:
+            return False
+        self._batches_since = 0
+        return True

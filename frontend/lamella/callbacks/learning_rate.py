@@ -1,0 +1,170 @@
+"""Callbacks that set the learning rate."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamella.callbacks.monitor import MonitorCallback
+from lamella.names import deprecated
+from lamella.training.history import Callback, Logs
+
+
+def _rated(callback: Callback) -> Any:
+    """The optimizer, whose learning rate is a number.
+
+    Raises:
+        ValueError: a schedule decides the rate, or the optimizer is of another framework.
+    """
+    optimizer = callback.model.optimizer
+    if not hasattr(optimizer, "learning_rate"):
+        raise ValueError(
+            f"{type(callback).__name__}: the optimizer has no learning rate that can be set; of optax's transformations "
+            "the rate is fixed. Use one of lamella.optimizers."
+        )
+    if optimizer.schedule is not None:
+        raise ValueError(
+            f"{type(callback).__name__}: the learning rate is a {type(optimizer.schedule).__name__}, which decides it by "
+            "the step. Compile with a number to set it by epoch."
+        )
+    return optimizer
+
+
+class LearningRateScheduler(Callback):
+    """Sets the learning rate at the beginning of every epoch, and logs it as `learning_rate`.
+
+    Args:
+        schedule: `schedule(epoch, learning_rate) -> float`; older functions take the epoch alone.
+        verbose: 1 prints the rate.
+
+    Raises:
+        ValueError: in `fit`, where the schedule gives no float, or the rate cannot be set.
+    """
+
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
+        super().__init__()
+        self.schedule, self.verbose = schedule, verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Ask the schedule."""
+        optimizer = _rated(self)
+        rate = self.schedule(epoch, optimizer.learning_rate) if _takes_two(self.schedule) else self.schedule(epoch)
+        if not isinstance(rate, float | np.floating):
+            raise ValueError(f"LearningRateScheduler: the schedule returns a float, got {rate!r} for epoch {epoch}.")
+        optimizer.learning_rate = float(rate)
+        if self.verbose > 0:
+            print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Log the rate."""
+        if logs is not None:
+            logs["learning_rate"] = self.model.optimizer.learning_rate
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Whether a function can be called with two positional arguments; asked beforehand, to leave its own errors alone."""
+    import inspect
+
+    try:
+        inspect.signature(function).bind(0, 0.0)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin that does not say
+        return True
+    return True
+
+
+class ReduceLROnPlateau(MonitorCallback):
+    """Multiplies the learning rate by `factor` when `monitor` has not got better for `patience` epochs; logs the rate.
+
+    Args:
+        monitor: the key in the logs.
+        factor: below 1.
+        patience: epochs without improvement before the rate is reduced.
+        verbose: 1 prints what is done.
+        mode: "min", "max" or "auto".
+        min_delta: smaller changes are no improvement.
+        cooldown: epochs after a reduction that do not count.
+        min_lr: the rate is not reduced below this.
+        **old_words: `epsilon`, an earlier name of `min_delta`, which warns.
+
+    Raises:
+        ValueError: `factor` is 1 or more.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        **old_words: Any,
+    ) -> None:
+        if "epsilon" in old_words:
+            deprecated("'epsilon'", "'min_delta'")
+            min_delta = old_words.pop("epsilon")
+        if old_words:
+            raise TypeError(f"ReduceLROnPlateau has no argument {next(iter(old_words))!r}.")
+        super().__init__(monitor, mode, min_delta=min_delta)
+        if factor >= 1.0:
+            raise ValueError(f"ReduceLROnPlateau: factor is below 1, got {factor}.")
+        self.factor, self.min_lr, self.patience = factor, min_lr, patience
+        self.verbose, self.cooldown = verbose, cooldown
+        self.cooldown_counter = self.wait = 0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Forget an earlier run."""
+        self.best = None
+        self.cooldown_counter = self.wait = 0
+
+    def in_cooldown(self) -> bool:
+        """Whether a reduction was so lately that nothing is counted."""
+        return self.cooldown_counter > 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Log the rate, compare, and reduce it where patience is over."""
+        self._decide_direction()
+        logs = {} if logs is None else logs
+        optimizer = _rated(self)
+        logs["learning_rate"] = optimizer.learning_rate
+        current = logs.get(self.monitor)
+        if current is None:
+            warnings.warn(
+                f"ReduceLROnPlateau: there is no {self.monitor!r} in the logs; there are {', '.join(logs)}.",
+                stacklevel=2,
+            )
+            return
+        if self.in_cooldown():
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self._is_improvement(current, self.best):
+            self.best, self.wait = current, 0
+        elif not self.in_cooldown():
+            self.wait += 1
+            if self.wait >= self.patience and self._reduce(optimizer, epoch):
+                self.cooldown_counter, self.wait = self.cooldown, 0
+
+    def _reduce(self, optimizer: Any, epoch: int) -> bool:
+        # compared as Keras keeps both, in float32: a rate that was set to min_lr is not above it
+        before = float(optimizer.learning_rate)
+        if not np.float32(before) > np.float32(self.min_lr):
+            return False
+        optimizer.learning_rate = max(before * self.factor, self.min_lr)
+        if self.verbose > 0:
+            print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {optimizer.learning_rate}.")
+        return True
+
+    def get_state(self) -> dict[str, Any]:
+        """The best so far, and how long ago that was."""
+        return {key: getattr(self, key) for key in ("best", "wait", "cooldown_counter")}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on waiting."""
+        vars(self).update(state)

@@ -1,0 +1,66 @@
+"""What the callbacks that watch one number of the logs share."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from lamella.training.history import Callback
+
+
+class MonitorCallback(Callback):
+    """A callback that asks whether a number of the logs got better.
+
+    Args:
+        monitor: the key in the logs.
+        mode: "min" (smaller is better), "max", or "auto": as the name says ("loss" gets smaller), or the metric of that
+            name.
+        baseline: the best value so far, or None.
+        min_delta: smaller changes are no improvement.
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", mode: str = "auto", baseline: float | None = None, min_delta: float = 0
+    ) -> None:
+        super().__init__()
+        if mode not in ("auto", "min", "max"):
+            warnings.warn(f"{type(self).__name__}: unknown mode {mode!r}, using 'auto'.", stacklevel=3)
+            mode = "auto"
+        self.monitor, self.mode = monitor, mode
+        self.best: float | None = baseline
+        self.min_delta = abs(min_delta)
+        self._sign = 0
+
+    def _decide_direction(self) -> None:
+        """Which way is better; known when the metrics are.
+
+        Raises:
+            ValueError: neither the mode nor the metric says so.
+        """
+        if not self._sign:
+            self._sign = {"min": -1, "max": 1, "auto": 0}[self.mode] or self._direction()
+
+    def _direction(self) -> int:
+        name = self.monitor.removeprefix("val_")
+        sign = -1 if name == "loss" else 0
+        for label, metric in self._metrics():
+            if label == name:
+                direction = getattr(metric, "direction", None)
+                sign = {"up": 1, "down": -1}.get(direction or "", sign)
+        if not sign:
+            raise ValueError(
+                f"{type(self).__name__}: nothing says whether a greater or a smaller {self.monitor!r} is better. Pass "
+                "mode='max' or mode='min'."
+            )
+        return sign
+
+    def _metrics(self) -> list[tuple[str, Any]]:
+        chosen = self.model._compiled._metrics
+        return [] if chosen is None else [(label, metric) for label, metric, _ in chosen[1]]
+
+    def _is_improvement(self, value: float, reference: float | None) -> bool:
+        if reference is None:
+            return True
+        if self._sign < 0:
+            return bool(value + self.min_delta < reference)
+        return bool(value - self.min_delta > reference)

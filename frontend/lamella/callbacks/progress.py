@@ -1,0 +1,84 @@
+"""The progress bar, for loops of one's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamella.console import Progress
+from lamella.training.history import Callback, Logs
+
+
+class ProgbarLogger(Callback):
+    """Shows the progress of a loop of one's own, where a `CallbackList` calls the hooks.
+
+    `fit`, `evaluate` and `predict` draw their own, as `verbose` says, and leave this one out.
+    """
+
+    draws_progress = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._progress: Progress | None = None
+        self._in_fit = False
+
+    def _begin(self, epoch: int, epochs: int) -> None:
+        verbose = self.params.get("verbose", 1)
+        steps = self.params.get("steps")
+        self._progress = Progress(epochs, steps, 1 if verbose == "auto" else int(verbose))
+        self._progress.begin_epoch(epoch)
+
+    def _end(self, logs: Logs | None) -> None:
+        if self._progress is not None:
+            self._progress.end_epoch(dict(logs or {}))
+        self._progress = None
+
+    def _update(self, batch: int, logs: Any) -> None:
+        if self._progress is not None:
+            self._progress.update(batch + 1, lambda: dict(logs or {}))
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Show no evaluations until training ends."""
+        self._in_fit = True
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Show evaluations again."""
+        self._in_fit = False
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Begin a line."""
+        self._begin(epoch, int(self.params.get("epochs", 1)))
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Draw how far it is."""
+        self._update(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """End the line."""
+        self._end(logs)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Begin a line, outside of training."""
+        if not self._in_fit:
+            self._begin(0, 0)
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Draw how far it is."""
+        if not self._in_fit:
+            self._update(batch, logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """End the line."""
+        if not self._in_fit:
+            self._end(logs)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Begin a line."""
+        self._begin(0, 0)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Draw how far it is."""
+        self._update(batch, None)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """End the line."""
+        self._end(None)
