@@ -6,6 +6,7 @@ the same rows with lamella and compare with what `load.load(kind, row.id)` retur
 
 from __future__ import annotations
 
+from .cases_callbacks import CALLBACKS as CALLBACKS
 from .cases_catalogue import CATALOGUE as CATALOGUE
 from .cases_functions import ACTIVATIONS as ACTIVATIONS
 from .cases_functions import LOSSES as LOSSES
@@ -17,6 +18,7 @@ from .cases_training import OPTIMIZERS as OPTIMIZERS
 from .cases_updates import SCHEDULES as SCHEDULES
 from .cases_updates import UPDATES as UPDATES
 from .rows import ActivationCase as ActivationCase
+from .rows import CallbackCase as CallbackCase
 from .rows import Case as Case
 from .rows import Constructor as Constructor
 from .rows import FitCase as FitCase
@@ -39,4 +41,5 @@ TABLES: dict[str, tuple[Case, ...]] = {
     "schedules": SCHEDULES,
     "metrics": METRICS,
     "fits": FITS,
+    "callbacks": CALLBACKS,
 }

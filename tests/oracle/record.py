@@ -26,7 +26,16 @@ import jax
 import keras
 import numpy as np
 
-from oracle import cases, load, record_functions, record_layers, record_recurrent, record_training, record_updates
+from oracle import (
+    cases,
+    load,
+    record_callbacks,
+    record_functions,
+    record_layers,
+    record_recurrent,
+    record_training,
+    record_updates,
+)
 
 KERAS_VERSION = "3.15.1"
 # Re-recorded on the CPU that recorded them, the answers come out the same to the bit. Another CPU has other vector widths,
@@ -44,6 +53,7 @@ RECORDERS: dict[str, Callable[[Any], dict[str, np.ndarray]]] = {
     "schedules": record_updates.record_schedule,
     "metrics": record_functions.record_metric,
     "fits": record_training.record_fit,
+    "callbacks": record_callbacks.record,
 }
 
 

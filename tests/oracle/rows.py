@@ -287,6 +287,25 @@ class FitCase:
     reason: str = TWENTY_STEPS
 
 
+@dataclass(frozen=True)
+class CallbackCase:
+    """One callback over scripted logs; or, without curves, the hooks of `fit`, `evaluate` or `predict`.
+
+    Attributes:
+        id: Unique name.
+        name: Class name in `keras.callbacks`, or the method whose hooks are recorded.
+        kwargs: Arguments; `schedule` names one of `drive.SCHEDULES`.
+        curves: For every key of the logs its value in each epoch.
+        steps: Batches an epoch.
+    """
+
+    id: str
+    name: str
+    kwargs: Kwargs = field(default_factory=dict)
+    curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    steps: int = 0
+
+
 Case = (
     ActivationCase
     | LayerCase
@@ -297,4 +316,5 @@ Case = (
     | ScheduleCase
     | MetricCase
     | FitCase
+    | CallbackCase
 )

@@ -5,7 +5,34 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from lamella import losses
 from lamella.training.history import Callback
+
+_UP = frozenset(
+    """Accuracy BinaryAccuracy CategoricalAccuracy SparseCategoricalAccuracy TopKCategoricalAccuracy
+    SparseTopKCategoricalAccuracy AUC Precision Recall PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity
+    SpecificityAtSensitivity FBetaScore IoU CosineSimilarity PearsonCorrelation ConcordanceCorrelation R2Score""".split()
+)
+_DOWN = frozenset(
+    """MeanSquaredError RootMeanSquaredError MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredLogarithmicError
+    LogCoshError KLDivergence Poisson Hinge SquaredHinge CategoricalHinge BinaryCrossentropy CategoricalCrossentropy
+    SparseCategoricalCrossentropy""".split()
+)
+
+
+def direction_of(metric: Any) -> int:
+    """1 where a greater value of the metric is better, -1 where a smaller one is, 0 where nobody can say.
+
+    A metric of one's own says so in an attribute `direction`, "up" or "down".
+    """
+    own = getattr(metric, "direction", None)
+    if own in ("up", "down"):
+        return 1 if own == "up" else -1
+    kinds = {kind.__name__ for kind in type(metric).__mro__ if kind.__module__.startswith("lamella.")}
+    if kinds & (_UP | _DOWN):
+        return 1 if kinds & _UP else -1
+    function = getattr(metric, "fn", None)
+    return -1 if function is not None and getattr(losses, getattr(function, "__name__", ""), None) is function else 0
 
 
 class MonitorCallback(Callback):
@@ -45,8 +72,7 @@ class MonitorCallback(Callback):
         sign = -1 if name == "loss" else 0
         for label, metric in self._metrics():
             if label == name:
-                direction = getattr(metric, "direction", None)
-                sign = {"up": 1, "down": -1}.get(direction or "", sign)
+                sign = direction_of(metric) or sign
         if not sign:
             raise ValueError(
                 f"{type(self).__name__}: nothing says whether a greater or a smaller {self.monitor!r} is better. Pass "
