@@ -9,7 +9,9 @@ _STAIRS = (1.0, 1.0, 0.9995, 0.9993, 0.5, 0.5, 0.5, 0.5, 0.5, 0.49995, 0.5, 0.5)
 _UP = (0.1, 0.3, 0.2, 0.35, 0.35, 0.3, 0.5, 0.2, 0.1, 0.5, 0.6, 0.1)
 
 
-def _case(id: str, name: str, curve: tuple[float, ...] = _DOWN, key: str = "val_loss", **kwargs: object) -> CallbackCase:
+def _case(
+    id: str, name: str, curve: tuple[float, ...] = _DOWN, key: str = "val_loss", **kwargs: object
+) -> CallbackCase:
     steps = kwargs.pop("steps", 0)
     assert isinstance(steps, int)
     return CallbackCase(id, name, dict(kwargs), {key: curve}, steps)

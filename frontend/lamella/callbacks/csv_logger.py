@@ -42,16 +42,12 @@ class CSVLogger(Callback):
         self._size = self.csv_file.tell() if self.append else 0
 
     def _file(self) -> TextIO:
-        """The file, empty at first: not before it is known whether this run goes on from a checkpoint."""
+        """The file, empty at first: emptied when the first line is due, since then a checkpoint was restored, if any."""
         assert self.csv_file is not None  # noqa: S101 - opened when training began
         if not self._emptied:
             self.csv_file.truncate(self._size)
             self._emptied = True
         return self.csv_file
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Empty a file of an earlier run."""
-        self._file()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write a line, and the line of the columns' names before the first."""

@@ -8,6 +8,7 @@ no member may claim more bytes than the file has.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -67,7 +68,8 @@ def read_tree(path: str | os.PathLike[str], format: str, version: int) -> dict[s
 
     named = os.fspath(path)
     # what zipfile and NumPy raise over bytes that are not what they should be
-    broken = (zipfile.BadZipFile, ValueError, KeyError, TypeError, IndexError, EOFError, OverflowError, RuntimeError)
+    broken = (zipfile.BadZipFile, struct.error, zlib.error, EOFError, ValueError, OverflowError, LookupError)
+    broken += (TypeError, AttributeError, RuntimeError, MemoryError)
     with open(named, "rb") as file:  # noqa: PTH123 - a path of any kind
         try:
             with zipfile.ZipFile(file) as archive:
@@ -84,7 +86,9 @@ def read_tree(path: str | os.PathLike[str], format: str, version: int) -> dict[s
                 return _unpacked(about["tree"], arrays)
         except FormatError:
             raise
-        except (*broken, NotImplementedError, MemoryError, RecursionError, struct.error, zlib.error) as error:
+        except (*broken, OSError) as error:
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which a seek to nowhere gives
+                raise
             cause = f"{type(error).__name__}: {error}".rstrip(": ")
             raise FormatError(f"{named!r} is no {format}, or it is damaged or cut short ({cause}).") from None
 

@@ -89,7 +89,7 @@ class Checkpoint:
     def _check(self, kind: str, found: dict[str, Any], expected: dict[str, tuple[Any, str]]) -> None:
         missing, unknown = [n for n in expected if n not in found], [n for n in found if n not in expected]
         if missing or unknown:
-            words = [f"lacks {missing[0]!r}"] * bool(missing) + [f"has {unknown[0]!r}"] * bool(unknown)
+            words = [f"lacks {name!r}" for name in missing[:1]] + [f"has {name!r}" for name in unknown[:1]]
             raise FormatError(
                 f"{self.path!r} is of another model: among its {len(found)} {kind}s (expected {len(expected)}) it "
                 f"{' and '.join(words)}."

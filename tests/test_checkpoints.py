@@ -1,0 +1,525 @@
+"""Checkpoints: what is in the file, what is checked before anything is set, and faults while writing and reading."""
+
+from __future__ import annotations
+
+import errno
+import os
+import zipfile
+
+import numpy as np
+import pytest
+
+import lamella
+from lamella.callbacks import BackupAndRestore, Callback, History, LambdaCallback, ModelCheckpoint
+from lamella.errors import FormatError
+from lamella.layers import LSTM, BatchNormalization, Dense, Dropout, Input
+from lamella.saving import tree
+from lamella.saving.tree import read_tree, write_tree
+
+X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+Y = X[:, :1] * 2
+
+
+def model_of(*layers, optimizer="adam", seed=3):
+    lamella.utils.set_random_seed(seed)
+    model = lamella.Sequential([Input((3,)), *(layers or (Dense(4), Dropout(0.5), BatchNormalization(), Dense(1)))])
+    model.compile(optimizer, "mse")
+    return model
+
+
+def assert_same(first, second):
+    for a, b in zip(first, second, strict=True):
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+# ---- trees in files ----
+
+TREE = {
+    "text": "grün", "none": None, "flag": True, "count": 3, "nan": float("nan"), "small": 5e-324,
+    "list": [1, [2.5, {"deep": np.arange(6, dtype="int16").reshape(2, 3)}]],
+    "a/b": np.float32(0.1), "a": {"b": np.zeros((0, 4))}, "column": np.asfortranarray(np.ones((2, 3))), "bool": np.array(True),
+}  # fmt: skip
+
+
+def equal(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(equal, a, b))
+    if isinstance(a, np.ndarray | np.generic):
+        return (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+    return type(a) is type(b) and repr(a) == repr(b)
+
+
+def test_a_tree_comes_back_as_it_was_and_gives_the_same_bytes(tmp_path):
+    write_tree(tmp_path / "a.npz", TREE, "sample", 1)
+    write_tree(tmp_path / "b.npz", TREE, "sample", 1)
+    assert equal(read_tree(tmp_path / "a.npz", "sample", 1), {**TREE, "bool": np.True_})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:  # NumPy alone reads it
+        np.testing.assert_array_equal(file["list/1/1/deep"], TREE["list"][1][1]["deep"])
+
+
+@pytest.mark.parametrize(
+    "value", [object(), {1: 2}, {"$array": "a"}, np.array(["text"]), np.array([None]), b"bytes", {2}]
+)
+def test_what_cannot_go_into_a_file_is_told_with_its_place(value, tmp_path):
+    with pytest.raises(TypeError, match="'outer/inner/0' cannot go into a file: it takes text, numbers"):
+        write_tree(tmp_path / "a.npz", {"outer": {"inner": [value]}}, "sample", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def small_file(folder):
+    path = folder / "a.npz"
+    write_tree(path, {"a": np.arange(3.0), "b": [1, "x"]}, "sample", 1)
+    return path
+
+
+def test_a_file_cut_short_anywhere_is_one_clear_error(tmp_path):
+    path = small_file(tmp_path)
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(FormatError, match=r"a\.npz' is no sample, or it is damaged or cut short"):
+            read_tree(path, "sample", 1)
+
+
+def test_a_changed_byte_anywhere_is_an_error_or_changes_nothing(tmp_path):
+    path = small_file(tmp_path)
+    whole, expected = path.read_bytes(), read_tree(path, "sample", 1)
+    found = 0
+    for i in range(len(whole)):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ (0xFF if i % 2 else 0x81)]) + whole[i + 1 :])
+        try:
+            assert equal(read_tree(path, "sample", 1), expected)
+        except FormatError:
+            found += 1
+    assert found > len(whole) // 2  # what is left are dates, permissions and the like
+
+
+def rewritten(path, name, data, compress=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path) as old:
+        members = {n: old.read(n) for n in old.namelist()} | {name: data}
+    with zipfile.ZipFile(path, "w", compress) as new:
+        for n, content in members.items():
+            new.writestr(n, content)
+
+
+def array_of(header):
+    text = header.encode() + b" " * ((-len(header) - 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.npy", array_of("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }") + bytes(8)),
+        ("a.npy", array_of("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999,), }")),
+        ("a.npy", array_of("{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }") + bytes(8)),
+        ("a.npy", array_of("{'descr': '<f8', 'fortran_order': True, 'shape': (3,), }") + bytes(24)),
+        ("a.npy", b""),
+        ("more.npy", b""),
+        ("tree.json", b'{"format": "sample", "version": 1, "arrays": {"a": ["|O", [3]]}, "tree": {}}'),
+        ("tree.json", b'{"format": "sample", "version": 1, "arrays": {"a": 3}, "tree": {}}'),
+        ("tree.json", b'{"format": "sample", "version": 1, "arrays": {"missing": ["<f8", [3]]}, "tree": {}}'),
+        ("tree.json", b'{"format": "sample", "version": 1, "arrays": [], "tree": {}}'),
+        ("tree.json", b'{"format": "sample", "version": 1}'),
+        ("tree.json", b'{"format": "sample", "version": 2, "arrays": {}, "tree": {}}'),
+        ("tree.json", b'{"format": "other", "version": 1, "arrays": {}, "tree": {}}'),
+        ("tree.json", b"[" * 100_000),
+        ("tree.json", b"[]"),
+        ("tree.json", b"\xff"),
+    ],
+)
+def test_a_made_up_file_is_one_clear_error(name, data, tmp_path):
+    path = small_file(tmp_path)
+    rewritten(path, name, data)
+    with pytest.raises(FormatError, match="sample"):
+        read_tree(path, "sample", 1)
+
+
+def test_a_compressed_file_and_another_kind_of_file_are_refused(tmp_path):
+    path = small_file(tmp_path)
+    rewritten(path, "a.npy", bytes(10_000), zipfile.ZIP_DEFLATED)
+    with pytest.raises(FormatError, match="compressed"):
+        read_tree(path, "sample", 1)
+    np.savez(path, a=np.ones(3))
+    with pytest.raises(FormatError, match="is no sample"):
+        read_tree(path, "sample", 1)
+    with pytest.raises(FileNotFoundError):
+        read_tree(tmp_path / "absent.npz", "sample", 1)
+
+
+def test_a_writer_that_dies_anywhere_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.npz"
+    write_tree(path, {"old": np.arange(3)}, "sample", 1)
+    old = path.read_bytes()
+    original = tree.atomic_write
+
+    class Dies:
+        def __init__(self, file, room):
+            self.file, self.room = file, room
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def write(self, data):
+            data = bytes(data)
+            self.file.write(data[: self.room])
+            self.room -= len(data)
+            if self.room < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return len(data)
+
+    for room in range(0, 1500, 7):
+        monkeypatch.setattr(tree, "atomic_write", lambda p, room=room: _wrapped(original(p), lambda f: Dies(f, room)))
+        try:
+            write_tree(path, {"new": np.arange(50)}, "sample", 1)
+        except OSError as error:
+            assert "a.npz' was not written: no space left" in str(error)
+            assert path.read_bytes() == old
+            assert len(list(tmp_path.iterdir())) == 1
+        else:
+            break
+    assert "new" in read_tree(path, "sample", 1)
+
+
+class _wrapped:  # noqa: N801 - a context manager
+    def __init__(self, inner, wrap):
+        self.inner, self.wrap = inner, wrap
+
+    def __enter__(self):
+        return self.wrap(self.inner.__enter__())
+
+    def __exit__(self, *error):
+        return self.inner.__exit__(*error)
+
+
+# ---- models in files ----
+
+
+def state_of(model):
+    compiled = model._compiled
+    slots = [np.asarray(a) for name in sorted(compiled.slots) for a in compiled.slots[name].values()]
+    return [*model.get_weights(), *slots, compiled.steps, compiled.epochs, model.seed, model.optimizer.learning_rate]
+
+
+def test_a_model_goes_on_from_its_checkpoint_to_the_bit(backend, tmp_path):
+    first, second = model_of(), model_of(seed=99)
+    first.fit(X, Y, batch_size=4, epochs=2, verbose=0)
+    first.optimizer.learning_rate = 0.1 + 0.2
+    first.save_checkpoint(tmp_path / "a.npz", {"at": 2, "order": np.arange(3)})
+    extra = second.load_checkpoint(tmp_path / "a.npz")
+    assert equal(extra, {"at": 2, "order": np.arange(3)})
+    assert_same(state_of(first), state_of(second))
+    a = first.fit(X, Y, batch_size=4, epochs=2, verbose=0).history
+    b = second.fit(X, Y, batch_size=4, epochs=2, verbose=0).history
+    assert a == b
+    assert_same(state_of(first), state_of(second))
+
+
+def test_a_checkpoint_of_one_backend_is_read_by_the_other(both, tmp_path):
+    first = model_of()
+    first.to(both[1])
+    first.fit(X, Y, epochs=2, verbose=0)
+    first.save_checkpoint(tmp_path / "a.npz")
+    second = model_of()
+    second.to(both[0])
+    second.load_checkpoint(tmp_path / "a.npz")
+    assert_same(state_of(first), state_of(second))
+    second.fit(X, Y, epochs=1, verbose=0)
+
+
+def test_the_states_of_a_stateful_recurrent_layer_are_in_it(backend, tmp_path):
+    def make():
+        model = lamella.Sequential([Input(batch_shape=(2, 4, 3)), LSTM(3, stateful=True), Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    x, first, second = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32"), make(), make()
+    first.train_on_batch(x, x[:, 0, :1])
+    first.save_checkpoint(tmp_path / "a.npz")
+    second.load_checkpoint(tmp_path / "a.npz")
+    assert any(np.abs(a).max() > 0 for a in first.get_weights()[-2:])
+    np.testing.assert_array_equal(first.predict(x, batch_size=2, verbose=0), second.predict(x, batch_size=2, verbose=0))
+
+
+def test_an_optax_transformation_s_state_is_in_it(jax, tmp_path):
+    optax = pytest.importorskip("optax")
+    make = lambda seed=3: model_of(Dense(4), Dense(1), optimizer=optax.adamw(0.01), seed=seed)  # noqa: E731
+    first, second = make(), make(99)
+    first.fit(X, Y, batch_size=4, epochs=2, verbose=0)
+    first.save_checkpoint(tmp_path / "a.npz")
+    second.load_checkpoint(tmp_path / "a.npz")
+    for model in (first, second):
+        model.fit(X, Y, batch_size=4, epochs=1, verbose=0)
+    assert_same(first.get_weights(), second.get_weights())
+    other = model_of(Dense(4), Dense(1), optimizer=optax.sgd(0.01, momentum=0.9))
+    before = other.get_weights()
+    with pytest.raises(FormatError, match="is of another model: among its .* slots"):
+        other.load_checkpoint(tmp_path / "a.npz")
+    assert_same(other.get_weights(), before)
+
+
+def test_a_model_that_is_not_compiled_saves_its_weights(tmp_path):
+    first = lamella.Sequential([Input((3,)), Dense(2)])
+    first.save_checkpoint(tmp_path / "a.npz")
+    second = lamella.Sequential([Input((3,)), Dense(2)])
+    assert second.load_checkpoint(tmp_path / "a.npz") is None
+    assert_same(first.get_weights(), second.get_weights())
+    with pytest.raises(ValueError, match="no input shape yet"):
+        lamella.Sequential([Dense(2)]).save_checkpoint(tmp_path / "b.npz")
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (lambda: model_of(Dense(5), Dense(1)), r"weight 'dense/kernel' is float32\[3, 4\], expected float32\[3, 5\]"),
+        (lambda: model_of(Dense(4)), r"among its 4 weights \(expected 2\) it has 'dense_1/kernel'"),
+        (lambda: model_of(Dense(4), Dense(1), Dense(1)), r"it lacks 'dense_2/kernel'"),
+        (
+            lambda: model_of(Dense(4), Dense(1), optimizer="sgd"),
+            "while training with Adam; this model is compiled with SGD",
+        ),
+        (lambda: lamella.Sequential([Input((3,)), Dense(4), Dense(1)]), "holds a training; compile the model"),
+    ],
+)
+def test_a_checkpoint_of_another_model_changes_nothing(other, words, tmp_path):
+    model = model_of(Dense(4), Dense(1))
+    model.fit(X, Y, verbose=0)
+    model.save_checkpoint(tmp_path / "a.npz")
+    model = other()
+    before = model.get_weights()
+    with pytest.raises(FormatError, match=words):
+        model.load_checkpoint(tmp_path / "a.npz")
+    assert_same(model.get_weights(), before)
+
+
+@pytest.mark.parametrize("lost", ["model", "training", "extra"])
+def test_a_checkpoint_without_a_part_changes_nothing(lost, tmp_path):
+    model = model_of(Dense(1))
+    model.save_checkpoint(tmp_path / "a.npz")
+    found = read_tree(tmp_path / "a.npz", "lamella checkpoint", 1)
+    write_tree(tmp_path / "a.npz", {k: v for k, v in found.items() if k != lost}, "lamella checkpoint", 1)
+    with pytest.raises(FormatError, match="lacks what a lamella checkpoint holds"):
+        model.load_checkpoint(tmp_path / "a.npz")
+
+
+# ---- runs that go on ----
+
+
+class Stop(Exception):  # noqa: N818 - no error
+    pass
+
+
+class Counting(Callback):
+    """Remembers how many batches it saw, and breaks the run off at one of them."""
+
+    def __init__(self, stop=None):
+        super().__init__()
+        self.count, self.stop, self.restored = 0, stop, None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.count += 1
+        if self.count == self.stop:
+            raise Stop
+
+    def get_state(self):
+        return {"count": self.count, "array": np.arange(self.count)}
+
+    def set_state(self, state):
+        self.count, self.restored = state["count"], state
+
+
+def fit(model, folder, stop=None, freq: int | str = 2, **words):
+    counting, history = Counting(stop), History()
+    callbacks = [BackupAndRestore(folder / "backup", freq, delete_checkpoint=False), counting, history]
+    words = {"batch_size": 4, "epochs": 3, "verbose": 0, "validation_split": 0.2, **words}
+    try:
+        model.fit(X, Y, callbacks=callbacks, **words)
+    except Stop:
+        pass
+    return counting, history.history
+
+
+@pytest.mark.parametrize(
+    ("freq", "stop"),
+    [(1, 1), (1, 5), (2, 4), (2, 9), (3, 5), (3, 11), (4, 5), ("epoch", 4), ("epoch", 5), ("epoch", 11)],
+)
+def test_a_run_broken_off_goes_on_with_its_callbacks(freq, stop, tmp_path):
+    with lamella.backend_scope("numpy"):
+        whole = model_of()
+        _, expected = fit(whole, tmp_path / "whole", freq=freq)
+        fit(model_of(), tmp_path, stop, freq)
+        saved = (stop - 1) // 4 * 4 if freq == "epoch" else (stop - 1) // freq * freq
+        model = model_of(seed=99 if saved else 3)
+        counting, found = fit(model, tmp_path, freq=freq)
+        assert counting.count == 12
+        assert (counting.restored is None) == (saved == 0)
+        assert counting.restored is None or equal(counting.restored, {"count": saved, "array": np.arange(saved)})
+        assert found == expected
+        assert_same(state_of(model), state_of(whole))
+
+
+def test_a_run_goes_on_on_jax_and_with_numbers_of_numpy_s_checkpoint(both, tmp_path):
+    with lamella.backend_scope("jax"):
+        whole = model_of()
+        _, expected = fit(whole, tmp_path / "whole")
+        fit(model_of(), tmp_path, 7)
+        model = model_of(seed=99)
+        _, found = fit(model, tmp_path)
+        assert found == expected
+        assert_same(state_of(model), state_of(whole))
+
+
+def test_a_run_that_ended_has_nothing_left_to_do(tmp_path):
+    model = model_of()
+    _, expected = fit(model, tmp_path, freq="epoch")
+    again = model_of(seed=99)
+    ends = []
+    counting, found = fit(again, tmp_path, freq="epoch")
+    assert counting.count == 12
+    assert found == expected
+    assert_same(state_of(again), state_of(model))
+    more = model_of(seed=99)
+    _, longer = fit(more, tmp_path, freq="epoch", epochs=4)
+    assert longer["loss"][:3] == expected["loss"]
+    assert len(longer["loss"]) == 4
+    assert ends == []
+
+
+def test_a_run_that_was_stopped_stays_stopped(tmp_path):
+    def stopper(model):
+        return LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", epoch == 1))
+
+    def run(seed):
+        model = model_of(seed=seed)
+        backup = BackupAndRestore(tmp_path, delete_checkpoint=False)
+        return model, model.fit(X, Y, epochs=5, verbose=0, callbacks=[backup, stopper(model)])
+
+    first, expected = run(3)
+    again, found = run(99)
+    assert found.history == expected.history
+    assert len(found.epoch) == 2
+    assert_same(state_of(first), state_of(again))
+
+
+def test_other_data_cannot_be_gone_on_with_in_the_middle_of_an_epoch(tmp_path):
+    fit(model_of(), tmp_path, 7)
+    model = model_of()
+    before = model.get_weights()
+    with pytest.raises(
+        FormatError, match="broken off after 2 of 4 steps over 16 rows; this one has 8 steps over 16 rows"
+    ):
+        fit(model, tmp_path, batch_size=2)
+    assert_same(model.get_weights(), before)
+
+
+@pytest.mark.parametrize("left", ["damaged", "none"])
+def test_the_last_checkpoint_but_one_serves_where_the_last_is_lost(left, tmp_path):
+    def run(model, stop):
+        callbacks = [BackupAndRestore(tmp_path, 1, double_checkpoint=True, delete_checkpoint=True), Counting(stop)]
+        model.fit(X, Y, batch_size=5, epochs=2, verbose=0, callbacks=callbacks)
+
+    whole = model_of()
+    whole.fit(X, Y, batch_size=5, epochs=2, verbose=0)
+    with pytest.raises(Stop):
+        run(model_of(), 7)
+    latest = tmp_path / "latest.npz"
+    if left == "damaged":
+        latest.write_bytes(latest.read_bytes()[:1000])
+    else:
+        latest.unlink()  # killed between the two renames
+    model = model_of(seed=99)
+    if left == "damaged":
+        with pytest.warns(UserWarning, match=r"damaged or cut short .* Going on from .*previous\.npz"):
+            run(model, None)
+    else:
+        run(model, None)
+    for a, b in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+    assert not tmp_path.exists()
+
+
+def test_a_damaged_checkpoint_alone_is_told_and_nothing_is_trained(tmp_path):
+    fit(model_of(), tmp_path, 7)
+    latest = tmp_path / "backup" / "latest.npz"
+    latest.write_bytes(latest.read_bytes()[:-10])
+    model = model_of()
+    before = model.get_weights()
+    with pytest.raises(FormatError, match=r"latest\.npz' is no lamella checkpoint, or it is damaged"):
+        fit(model, tmp_path)
+    assert_same(model.get_weights(), before)
+
+
+def test_a_full_disk_leaves_the_checkpoint_and_the_model(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    model = model_of()
+    model.save_checkpoint(tmp_path / "a.npz")
+    old = (tmp_path / "a.npz").read_bytes()
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    with pytest.raises(
+        OSError, match=r"a\.npz' was not written: no space left on device; the file that was there before"
+    ):
+        model.fit(X, Y, batch_size=4, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "a.npz", save_freq=2)])
+    assert (tmp_path / "a.npz").read_bytes() == old
+    assert model._compiled.steps == 2  # a whole model, two steps on
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_callback_s_state_may_not_hold_is_told_with_its_name(tmp_path):
+    class Holds(Callback):
+        def get_state(self):
+            return {"file": object()}
+
+    with pytest.raises(TypeError, match="'extra/callbacks/Holds/file' cannot go into a file"):
+        model_of().fit(X, Y, verbose=0, callbacks=[BackupAndRestore(tmp_path), Holds()])
+
+
+def test_model_checkpoint_writes_what_numpy_alone_reads(tmp_path):
+    model = model_of()
+    path = tmp_path / "new" / "{epoch}-{val_loss:.2f}.npz"
+    model.fit(X, Y, epochs=2, verbose=0, validation_data=(X, Y), callbacks=[ModelCheckpoint(path)])
+    first, last = sorted((tmp_path / "new").iterdir())
+    other = model_of(seed=99)
+    extra = other.load_checkpoint(last)
+    assert extra["epoch"] == 2
+    assert_same(state_of(other), state_of(model))
+    assert first.name == f"1-{model.history.history['val_loss'][0]:.2f}.npz"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"filepath": "a.pkl"}, r"filepath ends in \.keras or \.h5 or \.npz, got 'a\.pkl'"),
+        ({"filepath": "a.weights.h5"}, "save_weights_only=False"),
+        ({"filepath": "a.keras", "save_weights_only": True}, r"ends in \.weights\.h5, got"),
+        ({"filepath": "a.npz", "save_freq": 0}, "save_freq is 'epoch' or a positive integer, got 0"),
+        ({"filepath": "a.npz", "save_freq": True}, "save_freq is 'epoch' or a positive integer, got True"),
+    ],
+)
+def test_arguments_of_model_checkpoint_are_checked_when_it_is_made(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        ModelCheckpoint(**arguments)
+
+
+def test_a_path_that_names_what_the_logs_lack_is_told(tmp_path):
+    with pytest.raises(KeyError, match="names 'val_loss', and the logs have loss"):
+        model_of().fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "{val_loss}.npz")])
+
+
+def test_period_counts_epochs_and_warns(tmp_path):
+    with pytest.warns(DeprecationWarning, match="period"):
+        callback = ModelCheckpoint(tmp_path / "{epoch}.npz", period=2)
+    model_of().fit(X, Y, epochs=5, verbose=0, callbacks=[callback])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2.npz", "4.npz"]
+
+
+@pytest.mark.parametrize("freq", [0, -1, "batch", 2.5, False])
+def test_arguments_of_backup_and_restore_are_checked_when_it_is_made(freq, tmp_path):
+    with pytest.raises(ValueError, match="save_freq"):
+        BackupAndRestore(tmp_path, freq)
+    with pytest.raises(ValueError, match="backup_dir is empty"):
+        BackupAndRestore("")
