@@ -37,7 +37,8 @@ def assert_same(first, second):
 TREE = {
     "text": "grün", "none": None, "flag": True, "count": 3, "nan": float("nan"), "small": 5e-324,
     "list": [1, [2.5, {"deep": np.arange(6, dtype="int16").reshape(2, 3)}]],
-    "a/b": np.float32(0.1), "a": {"b": np.zeros((0, 4))}, "column": np.asfortranarray(np.ones((2, 3))), "bool": np.array(True),
+    "a/b": np.float32(0.1), "a": {"b": np.zeros((0, 4))}, "column": np.asfortranarray(np.ones((2, 3))),
+    "bool": np.array(True),
 }  # fmt: skip
 
 
@@ -256,7 +257,7 @@ def test_an_optax_transformation_s_state_is_in_it(jax, tmp_path):
     assert_same(first.get_weights(), second.get_weights())
     other = model_of(Dense(4), Dense(1), optimizer=optax.sgd(0.01, momentum=0.9))
     before = other.get_weights()
-    with pytest.raises(FormatError, match="is of another model: among its .* slots"):
+    with pytest.raises(FormatError, match=r"is of another model: among its .* slots"):
         other.load_checkpoint(tmp_path / "a.npz")
     assert_same(other.get_weights(), before)
 

@@ -55,7 +55,7 @@ READS = {
     "pickle": (lambda d: pickle.loads(pickle.dumps(d)), PLAIN),
     "json": (json.dumps, json.dumps(PLAIN)),
     "format": (lambda d: "{loss:.1f} {mae}".format(**d), "0.5 0.25"),
-    "percent": (lambda d: "%(loss)s" % d, "0.5"),
+    "format_map": ("{loss}".format_map, "0.5"),
     "repr": (repr, repr(PLAIN)),
     "equal": (lambda d: (d == PLAIN, PLAIN == d, d != PLAIN), (True, True, False)),
     "or": (lambda d: d | {"x": 1.0}, {**PLAIN, "x": 1.0}),
