@@ -119,9 +119,7 @@ class Run:
 
         done = first or 0
         if not (again and self.model.stop_training):
-            done = self.loop.run(
-                self.source, single=single, before=before if watched else None, after=after, done=done
-            )
+            done = self.loop.run(self.source, single=single, before=before if watched else None, after=after, done=done)
         if self.source.ended or not done:
             _warn_of_the_end(f"training ends with epoch {epoch + (done > 0)}", done, steps)
         return self.loop.logs() if done else None
