@@ -25,6 +25,7 @@ from lamella.callbacks import (
     ProgbarLogger,
     ReduceLROnPlateau,
     RemoteMonitor,
+    SwapEMAWeights,
     TensorBoard,
 )
 from lamella.layers import Dense, Dropout, Input
@@ -117,6 +118,56 @@ def test_the_direction_of_a_metric_by_name(identifier, sign):
     model.compile("sgd", "mse", metrics=[identifier])
     model.train_on_batch(X, Y)
     assert direction_of(model._compiled._metrics[1][0][1]) == sign
+
+
+# ---- averages ----
+
+
+def averaged_fit(swap_on_epoch):
+    """A fit with averages: the weights after each step, in each evaluation, and after each epoch's callbacks."""
+    model = model_of(lamella.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5))
+    stepped, tested, saved = [], [], []
+    watch = LambdaCallback(
+        on_train_batch_end=lambda batch, logs: stepped.append(model.get_weights()),
+        on_test_batch_end=lambda batch, logs: tested.append(model.get_weights()),
+        on_epoch_end=lambda epoch, logs: saved.append(model.get_weights()),
+    )
+    model.fit(
+        X,
+        Y,
+        batch_size=8,
+        epochs=2,
+        verbose=0,
+        validation_data=(X, Y),
+        callbacks=[SwapEMAWeights(swap_on_epoch), watch],
+    )
+    averages, average = [], stepped[0]
+    for weights in stepped:
+        average = [0.5 * a + 0.5 * w for a, w in zip(average, weights, strict=True)]
+        averages.append(average)
+    return model, stepped, averages, tested, saved
+
+
+def assert_close(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("swap_on_epoch", [False, True])
+def test_averages_are_evaluated_and_weights_are_trained(swap_on_epoch, backend):
+    model, stepped, averages, tested, saved = averaged_fit(swap_on_epoch)
+    assert_close(tested[0], averages[2])
+    assert_close(tested[-1], averages[5])
+    assert_close(saved[0], averages[2] if swap_on_epoch else stepped[2])
+    assert_close(model.get_weights(), averages[5])  # what `fit` ends with
+    before = model.get_weights()
+    model.predict(X, verbose=0, callbacks=[SwapEMAWeights()])
+    assert_close(model.get_weights(), before)
+
+
+def test_averages_need_an_optimizer_that_keeps_them():
+    with pytest.raises(ValueError, match="give it use_ema=True"):
+        model_of().fit(X, Y, verbose=0, validation_data=(X, Y), callbacks=[SwapEMAWeights()])
 
 
 # ---- files ----

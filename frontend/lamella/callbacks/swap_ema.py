@@ -28,7 +28,7 @@ class SwapEMAWeights(Callback):
 
     def _swap(self) -> None:
         optimizer, compiled = self.model.optimizer, self.model._require_compiled()
-        if not getattr(optimizer, "use_ema", False):
+        if not getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False):
             raise ValueError("SwapEMAWeights needs an optimizer that keeps averages: give it use_ema=True.")
         averages = compiled.slots.get(_SLOT, {})
         for variable in compiled.trained(self.model):
