@@ -524,3 +524,38 @@ def test_arguments_of_backup_and_restore_are_checked_when_it_is_made(freq, tmp_p
         BackupAndRestore(tmp_path, freq)
     with pytest.raises(ValueError, match="backup_dir is empty"):
         BackupAndRestore("")
+
+
+class Pairs(lamella.utils.PyDataset):
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        return X[4 * index : 4 * index + 4], Y[4 * index : 4 * index + 4]
+
+
+@pytest.mark.parametrize("steps", [None, 3, 7])
+@pytest.mark.parametrize("kind", ["rows", "mapped", "numbered"])
+def test_a_run_goes_on_where_it_was_in_its_data(kind, steps, tmp_path):
+    def data():
+        if kind == "numbered":
+            return {"x": Pairs()}
+        if kind == "rows":
+            return {"x": X, "y": Y, "batch_size": 3}
+        np.save(tmp_path / "x.npy", X)
+        return {"x": np.load(tmp_path / "x.npy", mmap_mode="r"), "y": Y, "batch_size": 3}
+
+    def run(folder, stop=None, seed=3):
+        model = model_of(seed=seed)
+        try:
+            callbacks = [BackupAndRestore(folder, 2), Counting(stop)]
+            model.fit(**data(), epochs=3, steps_per_epoch=steps, verbose=0, callbacks=callbacks)
+        except Stop:
+            pass
+        return state_of(model)
+
+    with lamella.backend_scope("numpy"):
+        expected = run(tmp_path / "whole")
+        for stop in (4, 8):
+            run(tmp_path / f"run{stop}", stop)
+            assert_same(run(tmp_path / f"run{stop}", seed=99), expected)
