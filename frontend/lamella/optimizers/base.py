@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from lamella import ops
-from lamella.backend import load_backend
+from lamella.backend import load_backend, to_numpy
 from lamella.errors import TraceError, did_you_mean
 from lamella.layers import scope as scoping
 from lamella.names import deprecated, snake_case
@@ -97,7 +97,7 @@ class Optimizer:
         self.gradient_accumulation_steps = _count("gradient_accumulation_steps", gradient_accumulation_steps, 2)
         if self.ema_overwrite_frequency and not self.use_ema:
             raise ValueError("ema_overwrite_frequency without use_ema=True would do nothing.")
-        self.iterations = 0
+        self.iterations = 0  # `fit` puts an array of its backend there, which is read when somebody asks
         self._excluded: frozenset[int] = frozenset()
         self._excluded_words: re.Pattern[str] | None = None
         self._applied: Slots | None = None
@@ -299,6 +299,15 @@ class Optimizer:
         return list(slots["average"]) if self.use_ema else list(params)
 
     # ---- on arrays ----
+
+    @property
+    def iterations(self) -> int:
+        """How many steps `fit` or `apply` took with this optimizer."""
+        return int(to_numpy(self._iterations))
+
+    @iterations.setter
+    def iterations(self, steps: Any) -> None:
+        self._iterations = steps
 
     def apply(self, gradients: Any, variables: Any) -> Any:
         """One step on arrays, for training loops of one's own: the new arrays; slots and step are kept here.

@@ -182,7 +182,7 @@ class Loop:
         take_leaves(self.compiled, self.layout, {name: self.state[i] for name, i in at.items()})
         self.compiled.steps = self.state[at["step"]]
         if self.layout.own:
-            self.compiled.optimizer.iterations = self.state[at[\"step\"]]
+            self.compiled.optimizer.iterations = self.state[at["step"]]
         if self.compiled.foreign:
             self.compiled.foreign_state = tuple(self.state[len(names) :])
 
