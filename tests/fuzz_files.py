@@ -10,6 +10,7 @@ A mutation follows from the seed and its number alone. Another kind of file is o
 from __future__ import annotations
 
 import argparse
+import io
 import random
 import signal
 import sys
@@ -23,7 +24,8 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import hdf5_files
-from lamella.saving import FormatError, hdf5
+from lamella import saving
+from lamella.saving import FormatError, container, hdf5, keras_archive, legacy_h5, safetensors
 
 SECONDS = 1.0
 SPARE_BYTES = 32 << 20
@@ -59,7 +61,68 @@ def read_whole(data: bytes) -> list[object]:
     return held
 
 
+FILES = Path(__file__).resolve().parent / "oracle" / "data" / "files"
+
+
+def opened(data: bytes) -> object:
+    """The model of a file, whichever format it says it has."""
+    where = "mutated"
+    if data[:2] == b"PK":
+        return keras_archive.read(data, where, None, True)
+    if data[:4] == b"\x89HDF":
+        return legacy_h5.read(data, where, None, True)
+    if safetensors.looks_like(data):
+        return safetensors.read(data, where, None)
+    raise FormatError("no such format")
+
+
+def parts_of(data: bytes) -> dict[str, bytes]:
+    """The members of an archive one after another, each with its length: so mutations get past the checksums."""
+    members = container.read(data, "seed")
+    return {"parts": b"".join(len(m).to_bytes(4, "little") + bytes(m) for m in members.values())}
+
+
+def opened_parts(data: bytes) -> object:
+    """The model of an archive that is put together from mutated members."""
+    members: dict[str, bytes] = {}
+    at = 0
+    for name in ("metadata.json", "config.json", "model.weights.h5"):
+        size = int.from_bytes(data[at : at + 4], "little")
+        members[name] = data[at + 4 : at + 4 + size]
+        at += 4 + size
+    buffer = io.BytesIO()
+    container.write(buffer, members)
+    return keras_archive.read(buffer.getvalue(), "mutated", None, True)
+
+
+def _keras(ending: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(FILES.glob(f"*{ending}")) if ".weights" not in path.name}
+
+
+def _safetensors() -> dict[str, bytes]:
+    return {name: safetensors.file_of(opened(data)) for name, data in _keras(".keras").items()}
+
+
+def _json() -> dict[str, bytes]:
+    return {name: opened(data).to_json().encode() for name, data in _keras(".keras").items()}  # type: ignore[attr-defined]
+
+
+def read_json(data: bytes) -> object:
+    """The model of a JSON text; at most small ones are drawn."""
+    return saving.model_from_json(data.decode("utf-8", "replace"))
+
+
+_TEXT_MARKS = (b'"units"', b'"class_name"', b'"config"', b'"batch_shape"', b'"module"', b'"shape"', b'"data_offsets"')
+_ARCHIVE_MARKS = (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", *_TEXT_MARKS)
+
 KINDS = {
+    "archive": Kind(lambda: _keras(".keras"), opened, _ARCHIVE_MARKS),
+    "archive parts": Kind(
+        lambda: {name: parts_of(data)["parts"] for name, data in _keras(".keras").items()}, opened_parts, _TEXT_MARKS
+    ),
+    "legacy h5": Kind(lambda: _keras(".h5"), opened, (b"TREE", b"HEAP", b"SNOD", b"GCOL", *_TEXT_MARKS)),
+    "safetensors": Kind(_safetensors, opened, _TEXT_MARKS),
+    "json": Kind(_json, read_json, _TEXT_MARKS),
     "hdf5": Kind(
         hdf5_files.small_seeds,
         read_whole,

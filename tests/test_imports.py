@@ -29,6 +29,7 @@ LEVELS = {
     "lamella.ir.program": 1,
     "lamella.ir.builder": 2,
     "lamella.ir.check": 2,
+    "lamella.ir.limits": 2,
     "lamella.ir.interpret": 2,
     "lamella.ops": 3,
     "lamella.passes": 4,
@@ -68,6 +69,7 @@ BACKEND_LEVEL = 4
 EXCEPTIONS = {
     ("lamella.ir.program", "lamella.ir.builder"): "an op builds an equation when it is called",
     ("lamella.ir.program", "lamella.ops"): "the operators of a value are the friendly ops",
+    ("lamella.layers.base", "lamella.layers.configuration"): "a configuration may hold any other layer",
 }
 
 # outside the standard library: everyone may import NumPy; these only inside functions, at their first use

@@ -68,6 +68,9 @@ def from_identifier(kind: str, identifier: Any, table: Mapping[str, Any], old: M
         UnknownNameError: the name is not in `table`.
     """
     if isinstance(identifier, dict) and "class_name" in identifier:
+        made = getattr(identifier, "made", None)
+        if made is not None:  # a configuration that never left this process
+            return made.from_config(identifier.get("config") or {})
         entry = by_name(kind, identifier["class_name"], table, old)
         return entry(**identifier.get("config") or {})
     if isinstance(identifier, str):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import TraceError
-from lamella.ir import interpret
+from lamella.ir import interpret, limits
 from lamella.ir.program import Equation, Known, Op, Program, Value, op
 from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
 
@@ -99,6 +99,7 @@ class Trace:
 
     def emit(self, op: Op, inputs: Sequence[Value], attrs: dict[str, Any]) -> tuple[Value, ...]:
         """Add `op(inputs, **attrs)`, type-checked by its shape rule, and return its outputs."""
+        limits.count_equation()
         operands = tuple(self.local(v) for v in inputs)
         specs = op.result_specs([v.spec for v in operands], attrs)
         if self._feed is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lamella.ir import limits
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import integers, layout
@@ -44,6 +45,7 @@ class AdaptivePooling(Layer):
         first = self.data_format == "channels_first"
         y = channels_first_to_last(inputs) if first else inputs
         for axis, count in enumerate(self.output_size, start=1):
+            limits.reserve((y.shape[axis], count))
             y = self.reduce(y, axis, adaptive_windows(int(y.shape[axis]), count))
         return channels_last_to_first(y) if first else y
 

@@ -19,7 +19,7 @@ from lamella.ir import settings
 from lamella.ir.spec import Rows, Shape, Spec, dtype_name, is_float, spec_of
 from lamella.layers import legacy
 from lamella.layers import scope as scoping
-from lamella.layers.building import built_once, weight_key
+from lamella.layers.building import built_once, draws_values, weight_key
 from lamella.layers.policy import Policy
 from lamella.layers.variable import Variable
 from lamella.names import snake_case
@@ -33,6 +33,10 @@ _INPUT_WORDS = (
     "input_dtype",
     "batch_size",
 )
+
+
+CONTAINERS: dict[str, type] = {}
+"""Layers that stand above the catalogue, which descriptions may name, too: `models` adds `Sequential`."""
 
 
 class LayerMeta(type):
@@ -223,7 +227,8 @@ class Layer(metaclass=LayerMeta):
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
         )
-        variable.initialize(*weight_key(self, label))
+        if draws_values():
+            variable.initialize(*weight_key(self, label))
         self._variables.append(variable)
         return variable
 
@@ -443,13 +448,34 @@ class Layer(metaclass=LayerMeta):
         return self.dtype_policy.compute_dtype
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments the layer was made with: `type(layer)(**layer.get_config())` is an equal layer, unbuilt."""
-        return {**self._arguments, "name": self.name, "trainable": self._trainable}
+        """The arguments the layer was made with, in Keras 3's schema: `type(layer).from_config(...)` is an equal layer.
+
+        Objects among them (initializers, layers) are described by dicts; functions of your own stay functions. A class of
+        your own may add to it: `{**super().get_config(), "units": self.units}`.
+        """
+        from lamella.layers import configuration
+
+        return configuration.arguments_of(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        """A layer from `get_config`."""
-        return cls(**config)
+        """A layer, not built, from what `get_config` gave.
+
+        Raises:
+            UnknownNameError: it names a class that lamella does not know.
+        """
+        from lamella.layers import configuration
+
+        return configuration.layer_from(cls, config)
+
+    def _further_config(self) -> dict[str, Any]:
+        """What a file says of a layer beside its arguments: the shape it was built for."""
+        shape = self.build_shape
+        if getattr(self, "stateful", False):
+            return {}  # its batch size is the model's to say
+        if not isinstance(shape, tuple) or not all(d is None or isinstance(d, int) for d in shape):
+            return {}
+        return {"build_config": {"input_shape": [None if d is None else int(d) for d in shape]}}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"

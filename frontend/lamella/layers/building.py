@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +23,36 @@ def building(layer: Layer) -> tuple[np.ndarray, str]:
 
 
 class _Building(threading.local):
-    """The layers being built in this thread, each with the random key and path its weights are drawn from."""
+    """The layers being built in this thread, each with the random key and path its weights are drawn from.
+
+    Attributes:
+        draws: whether weights get values; where not, only their specs are recorded.
+    """
 
     def __init__(self) -> None:
         self.stack: list[tuple[Layer, np.ndarray, str]] = []
+        self.draws = True
 
 
 _BUILDING = _Building()
+
+
+@contextmanager
+def specs_only() -> Iterator[None]:
+    """Layers built inside record the specs of their weights and draw no values: whoever builds them assigns all of them.
+
+    Nothing is allocated, so a model of any size can be compared with what a file holds.
+    """
+    before, _BUILDING.draws = _BUILDING.draws, False
+    try:
+        yield
+    finally:
+        _BUILDING.draws = before
+
+
+def draws_values() -> bool:
+    """Whether a new weight gets its first value now."""
+    return _BUILDING.draws
 
 
 def built_once(build: Callable[..., None]) -> Callable[..., None]:

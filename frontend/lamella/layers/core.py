@@ -43,6 +43,25 @@ class InputLayer(Layer):
         self.batch_shape = tuple(None if d is None else int(d) for d in dims)
         self.input_dtype = None if dtype is None else dtype_name(dtype)
 
+    def get_config(self) -> dict[str, Any]:
+        """Shape, dtype and name, in Keras's words."""
+        return {
+            "batch_shape": list(self.batch_shape),
+            "dtype": self.input_dtype,
+            "sparse": False,
+            "ragged": False,
+            "name": self.name,
+            "optional": False,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """The declaration that `get_config` describes."""
+        return cls(**{word: value for word, value in config.items() if word not in ("optional", "trainable")})
+
+    def _further_config(self) -> dict[str, Any]:
+        return {}
+
     def call(self, inputs: Any) -> Any:
         """The inputs as they are."""
         return inputs

@@ -49,10 +49,6 @@ class Embedding(Layer):
         if weights is not None:
             self._initial_weights = list(weights) if isinstance(weights, list) and len(weights) == 1 else [weights]
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments but `weights`, which are values."""
-        return {name: value for name, value in super().get_config().items() if name != "weights"}
-
     def build(self, input_shape: Any = None) -> None:
         """Make the vectors."""
         self.embeddings = self.add_weight(

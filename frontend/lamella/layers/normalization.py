@@ -183,11 +183,15 @@ class BatchNormalization(Layer):
         )
         if self.renorm:
             # a standard deviation starts as the root of what the variance starts as
-            deviation = np.sqrt(self.moving_variance.numpy())
-            mean = self.moving_mean.numpy()
+            def deviation(shape: Shape, dtype: str) -> np.ndarray:
+                return np.sqrt(self.moving_variance.numpy())
+
+            def mean(shape: Shape, dtype: str) -> np.ndarray:
+                return self.moving_mean.numpy()
+
             starts = {"moving_stddev": deviation, "renorm_mean": mean, "renorm_stddev": deviation}
             for name, start in starts.items():
-                setattr(self, name, self.add_weight(shape, initializers.Constant(start), name=name, trainable=False))
+                setattr(self, name, self.add_weight(shape, start, name=name, trainable=False))
 
     def _renormalized(self, mean: Any, variance: Any) -> tuple[Any, Any]:
         """(r, d) of batch renormalization for the batch's moments, per channel; and the averages moved towards them."""

@@ -41,6 +41,8 @@ class Policy:
         """
         if isinstance(dtype, Policy):
             return dtype
+        if isinstance(dtype, dict) and isinstance(dtype.get("config"), dict):
+            dtype = dtype["config"].get("name")  # as a configuration describes a policy
         if dtype is None:
             return _GLOBAL.get("policy") or Policy.of(settings.floatx())
         if isinstance(dtype, str) and dtype in _MIXED:

@@ -11,6 +11,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError, TraceError
+from lamella.ir import limits
 from lamella.ir.spec import Shape, Spec, is_float
 from lamella.layers import scope as scoping
 from lamella.layers.base import Layer
@@ -182,6 +183,7 @@ def encode(indices: Any, depth: int, mode: str, dtype: str, weights: Any = None)
     ndim = len(indices.shape)
     if mode == "one_hot" and ndim > 1 and indices.shape[-1] == 1:
         indices = ops.reshape(indices, indices.shape[:-1])
+    limits.reserve((depth,))
     classes = np.arange(depth, dtype=np.float32 if is_float(indices.dtype) else np.int32)
     hot = ops.cast(ops.equal(ops.expand_dims(indices, -1), ops.cast(classes, indices.dtype)), dtype)
     if mode == "one_hot":
@@ -247,6 +249,16 @@ class Discretization(Layer):
         self.output_mode = choice("output_mode", output_mode, ["int", "one_hot", "multi_hot", "count"], self)
         # models whose programs hold the boundaries, for `adapt` to make them trace again
         self._users: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """A layer from `get_config`; one that was adapted has both its boundaries and their number."""
+        config = dict(config)
+        boundaries = config.pop("bin_boundaries", None) if config.get("num_bins") is not None else None
+        layer: Any = super().from_config(config)
+        if boundaries is not None:
+            layer.bin_boundaries = [float(b) for b in boundaries]
+        return layer
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
         """Choose the boundaries so that the bins are about equally full; what they were is forgotten.

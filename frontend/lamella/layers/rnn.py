@@ -8,11 +8,12 @@ from typing import Any
 
 from lamella import ops
 from lamella.errors import ShapeError
+from lamella.ir import limits
 from lamella.ir.spec import Rows, Shape, Spec, spec_of
 from lamella.layers import scope as scoping
 from lamella.layers.base import Layer, unique_name
 from lamella.layers.cell_base import SequenceCell
-from lamella.layers.stacked_cells import StackedRNNCells, check_cell, engine_of, state_shapes, unbuilt_copy
+from lamella.layers.stacked_cells import StackedRNNCells, check_cell, engine_of, state_shapes
 from lamella.layers.variable import Variable
 from lamella.ops.tree import flatten, unflatten
 
@@ -206,11 +207,6 @@ class RNN(Layer):
             )
         return choose(keep, output, previous)
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
-        """A layer from `get_config`, with a cell of its own."""
-        return cls(**{**config, "cell": unbuilt_copy(config["cell"])} if "cell" in config else config)
-
 
 def declared_batch(inputs: Any) -> int | None:
     """The batch size of arrays, or the one that the model being built or traced declares."""
@@ -257,6 +253,7 @@ def _unrolled(step: Any, states: Any, xs: Any, reverse: bool) -> tuple[Any, Any]
     leaves, structure = flatten(xs)
     count = int(leaves[0].shape[0])
     before = {} if running is None else dict(running.draws)
+    limits.reserve((count,))
     outputs: list[Any] = [None] * count
     for t in reversed(range(count)) if reverse else range(count):
         if running is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,11 +78,6 @@ class StackedRNNCells(SequenceCell):
             new.append(after)
         return x, new
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
-        """Cells from `get_config`, each a new one."""
-        return cls(**{**config, "cells": unbuilt_copy(config["cells"])})
-
 
 class _OwnCell(SequenceCell):
     """A user's cell as it is run by a layer: every step is a call."""
@@ -152,15 +146,3 @@ def state_shapes(cell: Any, batch: int, step: Shape) -> Any:
         return [state_shapes(c, batch, step) for c in cell.cells]
     sizes = cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size]
     return [Spec((batch, int(size)), "float32") for size in sizes]
-
-
-def unbuilt_copy(cell: Any) -> Any:
-    """A cell, layer, or list of them made anew from the same configuration."""
-    if isinstance(cell, list | tuple):
-        return [unbuilt_copy(c) for c in cell]
-    if not isinstance(cell, Layer):
-        return copy.deepcopy(cell)
-    config = cell.get_config()
-    if not cell._named:
-        config.pop("name")
-    return type(cell).from_config(config)

@@ -1,4 +1,51 @@
-"""Models: layers put together."""
+"""Models: layers put together, and read from files."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lamella.models.persistence import Path as _Path
 from lamella.models.sequential import Model as Model
 from lamella.models.sequential import Sequential as Sequential
+
+
+def load_model(filepath: _Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Sequential:
+    """The model of a file that `model.save` of lamella or of Keras wrote: ".keras", ".h5", ".safetensors".
+
+    Nothing in the file is run, imported, unpickled or followed: layers come from lamella's catalogue, and from
+    `custom_objects`.
+
+    Args:
+        filepath: the file.
+        custom_objects: the classes and functions of your own that the model uses: {name: class}.
+        compile: whether the model comes compiled, with its optimizer's state, where the file says how.
+
+    Raises:
+        FormatError: the file is damaged, or describes what lamella does not have.
+        FileNotFoundError: there is no such file.
+    """
+    from lamella import saving
+
+    return saving.load_model(filepath, custom_objects=custom_objects, compile=compile)
+
+
+def save_model(model: Sequential, filepath: _Path, overwrite: bool = True) -> None:
+    """The same as `model.save`."""
+    model.save(filepath, overwrite=overwrite)
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+    """A model, with weights of its own, from what `model.to_json` of lamella or of Keras gave.
+
+    Raises:
+        FormatError: the text is no such configuration.
+    """
+    from lamella import saving
+
+    return saving.model_from_json(json_string, custom_objects)
+
+
+def clone_model(model: Sequential) -> Sequential:
+    """A model of the same layers, not compiled, with weights of its own."""
+    return type(model).from_config(model.get_config())

@@ -16,11 +16,12 @@ from lamella.ir.builder import Trace
 from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
 from lamella.layers import scope as scoping
-from lamella.layers.base import Layer, unique_name
+from lamella.layers.base import CONTAINERS, Layer, unique_name
 from lamella.layers.building import building
 from lamella.layers.core import InputLayer
 from lamella.layers.variable import Variable
 from lamella.models.lowering import Lowered, rows_spec, trace_forward
+from lamella.models.persistence import Persistent
 from lamella.training import inference
 from lamella.training.model import TrainableModel
 
@@ -30,7 +31,7 @@ _BATCH = 7
 BatchShape = tuple[int | None, ...]
 
 
-class Sequential(TrainableModel):
+class Sequential(Persistent, TrainableModel):
     """A model whose layers are applied one after another.
 
     Args:
@@ -434,6 +435,9 @@ class Sequential(TrainableModel):
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {', '.join(self._chain) or 'no layers'}>"
+
+
+CONTAINERS["Sequential"] = Sequential
 
 
 def _batch_shape(shape: Any) -> BatchShape:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import ShapeError, unknown_name
+from lamella.ir import limits
 from lamella.ir.spec import is_float, spec_of
 from lamella.ops.coerce import as_tensor
 from lamella.ops.contraction import tensordot
@@ -53,6 +54,7 @@ def resize_matrix(size: int, new_size: int, interpolation: str, antialias: bool)
         R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on Acoustics, Speech,
         and Signal Processing 29, 1981.
     """
+    limits.reserve((size, new_size))
     step = size / new_size
     centre = (np.arange(new_size) + 0.5) * step - 0.5
     distance = np.abs(centre[None, :] - np.arange(size)[:, None]) / (max(step, 1.0) if antialias else 1.0)
@@ -64,6 +66,7 @@ def resize_matrix(size: int, new_size: int, interpolation: str, antialias: bool)
 
 def nearest_cells(size: int, new_size: int) -> np.ndarray:
     """For every output cell the input cell its centre lies in (int32), in the float32 arithmetic of `jax.image`."""
+    limits.reserve((new_size,))
     centre = (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) * np.float32(size) / np.float32(new_size)
     return np.minimum(np.floor(centre), size - 1).astype(np.int32)
 

@@ -1,3 +1,113 @@
-"""Files: models and weights, read and written."""
+"""Files: models and weights, read and written.
+
+| ending | what | written | read |
+|---|---|---|---|
+| `.keras` | a model: architecture, weights, compile configuration, optimizer state | yes | of Keras 3 and lamella |
+| `.weights.h5` | weights in Keras 3's layout, optimizer state | yes | of Keras 3 and lamella |
+| `.h5` | a model in Keras's older format | yes | of Keras 2 and 3; of Keras 1 the weights |
+| `.safetensors` | weights by name, the architecture beside them | yes | yes |
+
+What is read is data: no part of a file is run, imported or followed. Whatever is wrong with a file raises `FormatError`,
+and nothing is half loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from lamella.errors import FormatError as FormatError
+from lamella.saving.report import LoadReport as LoadReport
+
+_ZIP, _HDF5 = b"PK", b"\x89HDF\r\n\x1a\n"
+_MODELS = (".keras", ".h5", ".hdf5", ".safetensors")
+
+
+def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Write a model to a file; see `Sequential.save`."""
+    from lamella.saving import atomic, compiling, h5_writing, keras_archive, legacy_h5, safetensors
+
+    path = _target(filepath, overwrite, _MODELS)
+    if str(path).endswith(".weights.h5"):
+        raise ValueError(
+            f"{str(path)!r} is a name for weights alone: write model.save_weights(...), or drop '.weights'."
+        )
+    if path.suffix != ".safetensors":
+        h5_writing.need_h5py()
+    compiling.warn_of_optax(model)
+    if path.suffix == ".keras":
+        atomic.write_atomically(path, lambda file: keras_archive.write(model, file))
+    else:
+        write = safetensors.file_of if path.suffix == ".safetensors" else legacy_h5.file_of
+        atomic.write_atomically(path, write(model))
+
+
+def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+    """Write a model's weights to a file; see `Sequential.save_weights`."""
+    from lamella.saving import atomic, h5_writing, safetensors
+
+    path = _target(filepath, overwrite, (".weights.h5", ".safetensors"))
+    if not model.variables and not model.built:
+        raise ValueError(f"Model {model.name!r} has no weights yet: give it an input shape first.")
+    if path.suffix != ".safetensors":
+        h5_writing.need_h5py()
+    write = safetensors.file_of if path.suffix == ".safetensors" else h5_writing.weights_file
+    atomic.write_atomically(path, write(model))
+
+
+def load_model(
+    filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+) -> Any:
+    """The model of a file; see `lamella.models.load_model`."""
+    from lamella.saving import keras_archive, legacy_h5, safetensors
+
+    data = _content(filepath)
+    where = Path(filepath).name
+    if data[:2] == _ZIP:
+        return keras_archive.read(data, where, custom_objects, compile)
+    if data[:8] == _HDF5:
+        return legacy_h5.read(data, where, custom_objects, compile)
+    if safetensors.looks_like(data):
+        return safetensors.read(data, where, custom_objects)
+    raise FormatError(f"{where}: neither a .keras archive nor an HDF5 or safetensors file.")
+
+
+def load_weights(
+    model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+) -> LoadReport:
+    """Set a model's weights from a file; see `Sequential.load_weights`."""
+    from lamella.saving import weights
+
+    return weights.load(model, _content(filepath), Path(filepath).name, skip_mismatch, by_name)
+
+
+def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """A model, with weights of its own, from JSON text; see `lamella.models.model_from_json`."""
+    from lamella.layers import configuration
+    from lamella.saving import assembly, checking, text
+
+    where = "the JSON text"
+    with configuration.custom_objects(custom_objects):
+        node = text.parsed(json_string, where)
+        checked = checking.model(node, where)
+        # built once without numbers: a model that no machine holds is refused before its weights are drawn
+        assembly.built(checked, where, assembly.LARGEST_DRAWN)
+        return assembly.guarded(lambda: configuration.revived(checked), where)
+
+
+def _target(filepath: str | os.PathLike[str], overwrite: bool, endings: tuple[str, ...]) -> Path:
+    path = Path(filepath)
+    if not str(path).endswith(endings):
+        raise ValueError(f"{str(path)!r}: a file's name ends in one of {', '.join(endings)}.")
+    if not overwrite and path.exists():
+        raise FileExistsError(f"{str(path)!r} is there already; overwrite=True replaces it.")
+    return path
+
+
+def _content(filepath: str | os.PathLike[str]) -> bytes:
+    path = Path(filepath)
+    if path.is_dir():
+        raise FormatError(f"{path.name}: a folder; TensorFlow's SavedModel is not read.")
+    return path.read_bytes()

@@ -25,6 +25,7 @@ class Compiled:
         optimizer: an optimizer of lamella's, or one of the backend's framework (`foreign` is true then).
         loss: the loss, or None for a model that is only evaluated by its layers' penalties.
         loss_weight: what the loss, without penalties, is multiplied with; None leaves it as it is.
+        loss_identifier: the loss as the user named it, for files.
         metric_identifiers: what the user named; metrics are chosen when the shapes are known.
         frozen: ids of the layers that were not trainable at `compile`; what is trained later stays as it stood then.
         run_eagerly: whether steps are traced anew each time, with every value computed as it is traced.
@@ -60,6 +61,7 @@ class Compiled:
             self.backend.prepare(trace(lambda step, f=schedule: [f(step)], Spec((), "uint32")))
         self.loss: losses.Loss | None = losses.get(_only("loss", loss))
         self.loss_weight = _loss_weight(loss_weights, self.loss)
+        self.loss_identifier = loss
         self.metric_identifiers = _listed(metric_identifiers)
         self.weighted_identifiers = _listed(weighted)
         for identifier in (*self.metric_identifiers, *self.weighted_identifiers):

@@ -1,0 +1,113 @@
+"""A model from a checked configuration: made and built without drawing a number, within bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from lamella.errors import FormatError
+from lamella.ir import limits
+from lamella.layers import configuration
+from lamella.layers.base import Layer
+from lamella.layers.building import specs_only
+from lamella.layers.variable import Variable
+from lamella.saving import arrays, layout
+
+T = TypeVar("T")
+
+LARGEST_DRAWN = 2**28
+"""Weights that a configuration without a file may have drawn: a gigabyte of float32."""
+
+_EQUATIONS = 50_000
+_ENTRIES = 2**21
+_LARGEST_STATE = 2**22
+"""Entries of a state that starts as zeros: what a Keras file does not hold."""
+
+_LENGTHS = (64, 32, 128, 256, 512, 16, 8, 224, 10, 100, 1)
+"""Sizes that stand in for a free dimension when weights are to be built, in the order they are tried."""
+
+
+def guarded(make: Callable[[], T], where: str) -> T:
+    """What `make` gives; any error in it is one of the file it works from.
+
+    Raises:
+        FormatError: something went wrong.
+    """
+    try:
+        return make()
+    except FormatError:
+        raise
+    # A checked configuration may still ask for what no layer can be, and each layer says so in its own way.
+    except Exception as error:
+        raise FormatError(f"{where}: {type(error).__name__}: {error}") from error
+
+
+def built(checked: Mapping[str, Any], where: str, parameters: int | None = None) -> Any:
+    """The model of a checked configuration, its weights specs without values.
+
+    Args:
+        checked: from `checking.model`.
+        where: the file and the place in it, for messages.
+        parameters: how many numbers the file holds for it; a model that has more is refused as it is being built.
+
+    Raises:
+        FormatError: the layers do not fit together, or the model is larger than a file may ask for.
+    """
+
+    def make() -> Any:
+        with limits.limited(_EQUATIONS, _ENTRIES), specs_only():
+            model = configuration.revived(checked)
+            if not model.built and model._input is not None and model.layers:
+                _build_free(model)
+            return model
+
+    model = guarded(make, where)
+    if parameters is not None:
+        states = {id(v) for _, v in layout.states(model)}
+        wanted = sum(math.prod(v.shape) for v in model.variables if id(v) not in states)
+        if wanted > parameters:
+            raise FormatError(f"{where}: the model has {wanted:,} parameters, the file holds {parameters:,}.")
+    return model
+
+
+def _build_free(model: Any) -> None:
+    """Build the layers of a model with free dimensions: with a size that fits, which is then forgotten again."""
+    declared = model._input
+    chains = [model, *[layer for _, layer in model.named_layers() if "_chain" in vars(layer)]]
+    inputs = [chain._input for chain in chains]
+    failure: Exception | None = None
+    for length in _LENGTHS:
+        shape = tuple(length if d is None and i else d for i, d in enumerate(declared[0]))
+        try:
+            model.build(shape)
+            break
+        except Exception as error:
+            failure = failure or error
+    else:
+        raise failure or ValueError("no size fits the free dimensions.")
+    for chain, given in zip(chains, inputs, strict=True):
+        chain._input, chain._specs, chain._masks = given, [], []
+        chain._changed()
+
+
+def complete(model: Layer, states: Mapping[str, Any], where: str) -> list[tuple[Variable, Any]]:
+    """The states of stateful layers with their arrays in the file; zeros where it holds none.
+
+    Raises:
+        FormatError: an array is none for its state.
+    """
+    pairs: list[tuple[Variable, Any]] = []
+    for path, variable in layout.states(model):
+        if path in states:
+            reason = arrays.refusal(variable, states[path].shape, arrays.dtype_of(states[path]))
+            if reason is not None:
+                raise FormatError(f"{where}: {path}: {reason}.")
+            pairs.append((variable, states[path]))
+        elif math.prod(variable.shape) <= _LARGEST_STATE:
+            pairs.append((variable, np.zeros(variable.shape, np.float32)))
+        else:
+            raise FormatError(f"{where}: a state of shape {variable.shape} that the file does not hold.")
+    return pairs

@@ -1,0 +1,397 @@
+"""A configuration from a file, checked against closed tables before anything is made of it.
+
+Only names in lamella's tables, and those the caller gives in `custom_objects`, become classes; a field that is not in the
+table of its class is refused. What comes out holds no key that the tables do not know, and every value in its range.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lamella.errors import FormatError, did_you_mean
+from lamella.layers import absent, configuration
+from lamella.layers.base import Layer, parameters
+from lamella.saving import fields
+
+Config = dict[str, Any]
+
+_KINDS = {"_initializer": "initializers", "_regularizer": "regularizers", "_constraint": "constraints"}
+_LAYERS = ("layer", "backward_layer", "cell", "cells")
+_HOSTS = (None, "keras", "tf_keras", "tensorflow", "lamella")
+_MOST_LAYERS = 10_000
+
+
+def described(node: Any, place: str) -> tuple[str, Any]:
+    """Class name and configuration of a description.
+
+    Raises:
+        FormatError: it is none.
+    """
+    if not isinstance(node, dict) or not isinstance(node.get("class_name"), str):
+        raise FormatError(f"{place} is no description of an object.")
+    return node["class_name"], node.get("config") if node.get("config") is not None else {}
+
+
+def host(node: Mapping[str, Any]) -> str | None:
+    """The package that a description's class comes from, as the file says; it is compared, never imported."""
+    module = node.get("module")
+    return module.partition(".")[0] if isinstance(module, str) else None
+
+
+def model(node: Any, place: str) -> Config:
+    """A checked description of a Sequential.
+
+    Raises:
+        FormatError: it is a model of another kind, or holds what lamella does not have.
+    """
+    name, config = described(node, place)
+    given = configuration.custom(node.get("registered_name")) or configuration.custom(name)
+    if name != "Sequential" and not (
+        isinstance(given, type) and issubclass(given, configuration.CONTAINERS["Sequential"])
+    ):
+        what = "a functional model" if name in ("Functional", "Model") else f"a {name[:100]!r}"
+        raise FormatError(f"{place} is {what}; lamella reads Sequential models.")
+    if isinstance(config, list):  # Keras before 2.2.3
+        config = {"layers": config}
+    if not isinstance(config, dict):
+        raise FormatError(f"{place}: config is no object.")
+    layers = config.get("layers")
+    if not isinstance(layers, list) or len(layers) > _MOST_LAYERS:
+        raise FormatError(f"{place}: `layers` is no list of at most {_MOST_LAYERS:,} layers.")
+    checked: Config = {"layers": []}
+    for i, entry in enumerate(layers):
+        inner = entry.get("config") if isinstance(entry, dict) else None
+        label = inner.get("name") if isinstance(inner, dict) else None
+        where = f"{place}, layer {str(label)[:100]!r}" if label else f"{place}, layer {i}"
+        if not i:
+            checked["layers"] += _first(entry, where)
+        checked["layers"].append(layer(entry, where))
+    if "name" in config:
+        checked["name"] = fields.FIELDS["name"](config["name"], f"{place}: name")
+    if "trainable" in config:
+        checked["trainable"] = fields.flag(config["trainable"], f"{place}: trainable")
+    shape = config.get("build_input_shape")
+    if shape is None and isinstance(node.get("build_config"), dict):
+        shape = node["build_config"].get("input_shape")
+    if shape is not None:
+        checked["build_input_shape"] = fields.batch_shape(shape, f"{place}: build_input_shape")
+    known = {"name", "layers", "trainable", "build_input_shape", "dtype"}
+    _refuse_unknown(config, known, place)
+    return {"module": node.get("module"), "class_name": name, "config": checked, "registered_name": None}
+
+
+def _first(entry: Any, place: str) -> list[Config]:
+    """The declaration of the input that the first layer of Keras 2 carries, as a layer of its own."""
+    name, config = described(entry, place)
+    if name == "InputLayer" or not isinstance(config, dict) or config.get("batch_input_shape") is None:
+        return []
+    shape = fields.batch_shape(config["batch_input_shape"], f"{place}: batch_input_shape")
+    dtype = config.get("dtype") if name == "Embedding" or isinstance(config.get("dtype"), str) else None
+    declared = {"batch_shape": shape, "dtype": fields.optional(fields.policy)(dtype, f"{place}: dtype")}
+    return [{"module": "keras.layers", "class_name": "InputLayer", "config": declared}]
+
+
+def layer(node: Any, place: str) -> Config:
+    """A checked description of a layer or cell, all its fields known."""
+    name, config = described(node, place)
+    given = configuration.custom(node.get("registered_name")) or configuration.custom(name)
+    if given is not None and isinstance(given, type) and not issubclass(given, configuration.CONTAINERS["Sequential"]):
+        return {**_custom(node, config, place), "class_name": name}
+    if name in configuration.CONTAINERS or given is not None:
+        return model(node, place)
+    if host(node) not in _HOSTS:
+        raise FormatError(
+            f"{place}: the class {str(node['module'])[:100]}.{name[:100]} is not lamella's; give it to the call: "
+            f"custom_objects={{{name[:100]!r}: your_class}}."
+        )
+    cls = configuration.layer_table().get(name)
+    if cls is None:
+        if name in absent.ABSENT:
+            raise FormatError(f"{place}: {absent.refusal(name)}")
+        raise FormatError(
+            f"{place}: there is no layer {name[:100]!r}: {did_you_mean(name[:100], configuration.layer_table())} "
+            f"A class of your own is given to the call: custom_objects={{{name[:100]!r}: your_class}}."
+        )
+    if not isinstance(config, dict):
+        raise FormatError(f"{place}: config is no object.")
+    return {"module": "keras.layers", "class_name": name, "config": _fields(name, config, place)}
+
+
+def _fields(name: str, config: Config, place: str) -> Config:
+    if name == "InputLayer":
+        return _input(config, place)
+    if name == "Lambda":
+        return _lambda(config, place)
+    known = _known(name)
+    checked: Config = {}
+    if name == "LeakyReLU" and "alpha" in config:
+        config = {("negative_slope" if key == "alpha" else key): value for key, value in config.items()}
+    for key, value in config.items():
+        where = f"{place}: {key[:100]}"
+        if key in known:
+            checked[key] = known[key](value, where)
+        elif key in fields.NEUTRAL and value in fields.NEUTRAL[key]:
+            continue
+        elif key not in fields.MEANINGLESS:
+            raise FormatError(
+                f"{where} = {str(value)[:60]!r} is no field that lamella's {name} has: {did_you_mean(key[:100], known)}"
+            )
+    return checked
+
+
+@functools.cache
+def _known(name: str) -> dict[str, fields.Check]:
+    """The fields of a class of the catalogue, each with its check: a closed schema."""
+    cls: Any = configuration.layer_table()[name]
+    words = {word for base in cls.__mro__[:-1] if base is not Layer for word in parameters(base)}
+    taken = {"kwargs"} <= set(parameters(cls))
+    names = (words if taken else set(parameters(cls))) | {"name", "trainable", "dtype", "activity_regularizer"}
+    names -= {"kwargs", "args", "weights"}
+    if name not in ("RNN",) and "cell" not in parameters(cls):
+        names.discard("cell")
+    if "noise_shape" not in parameters(cls):
+        names.discard("noise_shape")
+    return {word: check_of(name, word) for word in names}
+
+
+def check_of(name: str, word: str) -> fields.Check:
+    """The check of a field of a class.
+
+    Raises:
+        KeyError: no table has one; a new argument of a layer needs a check before files may hold it.
+    """
+    if (name, word) in fields.OF_CLASS:
+        return fields.OF_CLASS[name, word]
+    for suffix, kind in _KINDS.items():
+        if word.endswith(suffix):
+            return functools.partial(_object, kind)
+    if word in _LAYERS:
+        return _held
+    return fields.FIELDS[word]
+
+
+def _held(value: Any, place: str) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, list):
+        if len(value) > 1000:
+            raise FormatError(f"{place}: more than 1000 cells.")
+        return [layer(item, f"{place}[{i}]") for i, item in enumerate(value)]
+    return layer(value, place)
+
+
+def _input(config: Config, place: str) -> Config:
+    known = {"batch_shape", "batch_input_shape", "dtype", "name", "sparse", "ragged", "optional", "shape", "trainable"}
+    _refuse_unknown(config, known, place)
+    for key in ("sparse", "ragged"):
+        if config.get(key):
+            raise FormatError(f"{place}: lamella has no {key} inputs.")
+    shape = config.get("batch_shape", config.get("batch_input_shape"))
+    checked: Config = {"batch_shape": fields.batch_shape(shape, f"{place}: batch_shape")}
+    checked["dtype"] = fields.optional(fields.policy)(config.get("dtype"), f"{place}: dtype")
+    if config.get("name") is not None:
+        checked["name"] = fields.name(config["name"], f"{place}: name")
+    return checked
+
+
+def _lambda(config: Config, place: str) -> Config:
+    """A Lambda whose function the caller gives under the function's name or the layer's."""
+    name = config.get("name")
+    function = config.get("function")
+    named = function.get("config") if isinstance(function, dict) else None
+    given = configuration.custom(named) or configuration.custom(name)
+    if given is None:
+        raise FormatError(
+            f"{place}: a Lambda's function is never read from a file; give it to the call: "
+            f"custom_objects={{{str(named if isinstance(named, str) else name)[:100]!r}: function}}."
+        )
+    checked: Config = {"function": given}
+    for key in ("name", "trainable", "dtype"):
+        if key in config:
+            checked[key] = fields.FIELDS[key](config[key], f"{place}: {key}")
+    if isinstance(config.get("arguments"), dict):
+        checked["arguments"] = _data(config["arguments"], place)
+    if isinstance(config.get("output_shape"), list):
+        checked["output_shape"] = fields.FIELDS["output_shape"](config["output_shape"], f"{place}: output_shape")
+    return checked
+
+
+def _custom(node: Config, config: Any, place: str) -> Config:
+    """A class of the caller's: its fields are its own affair, the objects in them are checked as anywhere."""
+    if not isinstance(config, dict):
+        raise FormatError(f"{place}: config is no object.")
+    registered = node.get("registered_name")
+    return {"config": _data(config, place), "registered_name": registered if isinstance(registered, str) else None}
+
+
+def _data(value: Any, place: str) -> Any:
+    """Plain data, with every description in it checked."""
+    if isinstance(value, list):
+        return [_data(item, place) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if not configuration.is_described(value):
+        return {key: _data(item, place) for key, item in value.items()}
+    return anything(value, place)
+
+
+def anything(node: Any, place: str) -> Any:
+    """A checked description of an object of any kind."""
+    name, _ = described(node, place)
+    if name == "function":
+        return {"class_name": "function", "config": _known_function(node, place)}
+    if name in ("DTypePolicy", "Policy"):
+        return {"class_name": "DTypePolicy", "config": {"name": fields.policy(node, place)}}
+    module = node.get("module")
+    if module in configuration.TABLES:
+        return _object(module.removeprefix("keras."), node, place)
+    if (
+        module in (None, "keras", "keras.layers")
+        or configuration.custom(name)
+        or configuration.custom(node.get("registered_name"))
+    ):
+        return layer(node, place)
+    raise FormatError(
+        f"{place}: the class {str(module)[:100]}.{name[:100]} is not lamella's; give it in `custom_objects`."
+    )
+
+
+def _known_function(node: Config, place: str) -> str:
+    name = fields.text(node.get("config"), place)
+    try:
+        configuration.revived({"class_name": "function", "config": name})
+    except ValueError:
+        raise FormatError(
+            f"{place}: the function {name[:100]!r} is not lamella's; give it to the call: "
+            f"custom_objects={{{name[:100]!r}: function}}."
+        ) from None
+    return name
+
+
+def _object(kind: str, node: Any, place: str) -> Any:
+    """A checked initializer, regularizer, constraint, loss, metric, optimizer or schedule: by name or by description."""
+    table = configuration.TABLES[f"keras.{kind}"]
+    if node is None:
+        return None
+    if isinstance(node, str):
+        given = configuration.custom(node)
+        if given is not None:
+            return given
+        old = _old_names(kind)
+        if fields.text(node, place) not in table and node.lower() not in {n.lower() for n in table} and node not in old:
+            raise FormatError(f"{place}: there is no {kind.rstrip('s')} {node!r}: {did_you_mean(node, table)}")
+        return old.get(node, node)
+    name, config = described(node, place)
+    if name == "function":
+        return configuration.revived({"class_name": "function", "config": _known_function(node, place)})
+    given = configuration.custom(node.get("registered_name")) or configuration.custom(name)
+    if given is not None:
+        return {**_custom(node, config, place), "class_name": name}
+    if host(node) not in _HOSTS or name not in table:
+        raise FormatError(
+            f"{place}: there is no {kind.rpartition('.')[2].rstrip('s')} {name[:100]!r}: {did_you_mean(name[:100], table)} "
+            "One of your own is given in `custom_objects`."
+        )
+    if not isinstance(config, dict):
+        raise FormatError(f"{place}: config is no object.")
+    checked: Config = {}
+    for key, value in config.items():
+        where = f"{place}: {key[:100]}"
+        if key == "dtype":
+            if kind != "initializers":
+                checked[key] = fields.optional(fields.policy)(value, where)
+        elif key == "learning_rate" and isinstance(value, dict):
+            checked[key] = _object("optimizers.schedules", value, where)
+        elif key == "value":
+            checked[key] = fields.numbers(value, where)
+        else:
+            checked[key] = _SCALAR(value, where)
+    return {"module": f"keras.{kind}", "class_name": name, "config": checked}
+
+
+_SCALAR: Callable[[Any, str], Any] = fields.either(
+    "null, a flag, a number, a string, or a list of numbers",
+    fields.optional(fields.flag),
+    fields.number,
+    fields.text,
+    fields.listed(fields.number, longest=10_000),
+)
+
+
+def _old_names(kind: str) -> Mapping[str, str]:
+    from lamella import constraints, losses, metrics, regularizers
+
+    tables = {"losses": losses, "metrics": metrics, "regularizers": regularizers, "constraints": constraints}
+    return tables[kind].OLD if kind in tables else {}
+
+
+def compilation(config: Any, place: str) -> Config | None:
+    """A checked compile configuration; None where the file has none.
+
+    Raises:
+        FormatError: it asks for what lamella does not have.
+    """
+    if config is None or config == {}:
+        return None
+    if not isinstance(config, dict) or "optimizer" not in config:
+        raise FormatError(f"{place} is no compile configuration.")
+    if config.get("loss_weights") is not None:
+        raise FormatError(f"{place}: lamella has no loss_weights.")
+    try:
+        return {
+            "optimizer": _object("optimizers", config["optimizer"], f"{place}: optimizer"),
+            "loss": _loss(config.get("loss"), f"{place}: loss"),
+            "metrics": _metrics(config.get("metrics"), f"{place}: metrics"),
+            "weighted_metrics": _metrics(config.get("weighted_metrics"), f"{place}: weighted_metrics"),
+        }
+    except FormatError as error:
+        raise FormatError(f"{error} To read the model without it: load_model(..., compile=False).") from None
+
+
+def _loss(value: Any, place: str) -> Any:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str) and value.lower() in ("crossentropy", "ce"):
+        return value
+    return _object("losses", value, place)
+
+
+def _metrics(value: Any, place: str) -> Any:
+    from lamella import metrics
+
+    if value is None:
+        return None
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
+        value = value[0]  # Keras 2: a list for every output
+    if not isinstance(value, list) or len(value) > 1000:
+        raise FormatError(f"{place} is no list of metrics.")
+    found = []
+    for i, item in enumerate(value):
+        if isinstance(item, str) and item.lower() in metrics.AUTOMATIC:
+            found.append(item)
+        else:
+            found.append(_object("metrics", item, f"{place}[{i}]"))
+    return found
+
+
+def warn_of_old_activation(config: Config, version: str, place: str) -> None:
+    """Say that a layer of Keras 1 or 2 computes with today's hard_sigmoid, as in Keras 3."""
+    for entry in config["config"]["layers"]:
+        given = entry["config"]
+        if version[:1] in ("1", "2") and "hard_sigmoid" in (given.get("activation"), given.get("recurrent_activation")):
+            warnings.warn(
+                f"{place}: written by Keras {version}, whose hard_sigmoid was 0.2 x + 0.5; like Keras 3, lamella computes "
+                "relu6(x + 3) / 6.",
+                UserWarning,
+                stacklevel=5,
+            )
+            return
+
+
+def _refuse_unknown(config: Config, known: set[str], place: str) -> None:
+    for key in config:
+        if key not in known:
+            raise FormatError(f"{place}: unknown field {key[:100]!r}: {did_you_mean(key[:100], known)}")

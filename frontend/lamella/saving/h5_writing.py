@@ -1,0 +1,81 @@
+"""A model's arrays and names as an HDF5 tree, ready to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.saving import arrays, compiling, layout
+from lamella.saving.hdf5.write import Array, Tree, to_bytes
+
+_LONGEST = 60_000
+"""Bytes of names in one attribute; Keras cuts longer lists into several."""
+
+
+def need_h5py() -> None:
+    """Raise the `ImportError` that writing would raise, before there is anything to write."""
+    to_bytes(Tree())
+
+
+class Folder:
+    """A group under construction.
+
+    Attributes:
+        folders: the groups in it by name.
+        arrays: the datasets in it by name.
+        attrs: its attributes.
+    """
+
+    def __init__(self) -> None:
+        self.folders: dict[str, Folder] = {}
+        self.arrays: dict[str, Array] = {}
+        self.attrs: dict[str, Any] = {}
+
+    def at(self, path: str) -> Folder:
+        """The group at a path below this one, made where there is none."""
+        held = self
+        for name in path.split("/") if path else ():
+            held = held.folders.setdefault(name, Folder())
+        return held
+
+    def put(self, path: str, values: np.ndarray, dtype: str = "") -> None:
+        """A dataset at a path; bfloat16 is told by an attribute."""
+        group, _, name = path.rpartition("/")
+        self.at(group).arrays[name] = Array(values, {"dtype": dtype} if dtype == "bfloat16" else {})
+
+    def put_names(self, word: str, names: Sequence[str]) -> None:
+        """A list of names as an attribute, cut into several where it is too long for one."""
+        data = np.asarray([name.encode() for name in names])
+        parts = [data]
+        while any(part.nbytes > _LONGEST for part in parts):
+            parts = np.array_split(data, len(parts) + 1)
+        for i, part in enumerate(parts):
+            self.attrs[word if len(parts) == 1 else f"{word}{i}"] = part
+
+    def tree(self) -> Tree:
+        """The finished group."""
+        return Tree({**self.arrays, **{name: held.tree() for name, held in self.folders.items()}}, self.attrs)
+
+    def to_bytes(self) -> bytes:
+        """The file of which this is the root."""
+        return to_bytes(self.tree())
+
+
+def weights_file(model: Any) -> bytes:
+    """A `.weights.h5` file in Keras 3's layout: the arrays of all layers, and the optimizer's state."""
+    file = Folder()
+    for place in layout.places(model):
+        group = file.at(f"{place.group}/vars" if place.group else "vars")
+        group.attrs["name"] = place.layer.name
+        for i, variable in enumerate(place.variables):
+            group.put(str(i), *arrays.stored(variable))
+    for path, variable in layout.states(model):
+        file.put(path, *arrays.stored(variable))
+    if compiling.state_slots(model):
+        group = file.at("optimizer/vars")
+        group.attrs["name"] = model.optimizer.name
+        for i, array in enumerate(compiling.state_arrays(model)):
+            group.put(str(i), array)
+    return file.to_bytes()

@@ -1,0 +1,102 @@
+"""`.keras` archives: written as Keras 3 writes them, and read without trusting a byte."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+from collections.abc import Mapping
+from typing import IO, Any
+
+from lamella.errors import FormatError
+from lamella.layers import configuration
+from lamella.saving import arrays, assembly, checking, compiling, container, h5_writing, hdf5, layout, progress, text
+
+KERAS_VERSION = "3.15.1"
+"""The version of Keras whose format is written."""
+
+METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+
+
+def write(model: Any, file: IO[bytes]) -> None:
+    """Write a model as an archive; the same model gives the same bytes."""
+    about = {"keras_version": KERAS_VERSION, "date_saved": date_saved(), "lamella": progress.described(model)}
+    what = f"model {model.name!r}"
+    description = text.written(configuration.described(model), what)
+    members = {METADATA: text.written(about, what).encode(), CONFIG: description.encode()}
+    members[WEIGHTS] = h5_writing.weights_file(model)
+    container.write(file, members)
+
+
+def date_saved() -> str:
+    """The date in a file: SOURCE_DATE_EPOCH, or 1980-01-01, so that the same model gives the same bytes."""
+    seconds = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not seconds.isdigit():
+        return "1980-01-01@00:00:00"
+    return datetime.datetime.fromtimestamp(int(seconds), datetime.UTC).strftime("%Y-%m-%d@%H:%M:%S")
+
+
+def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, compile: bool) -> Any:
+    """The model of an archive.
+
+    Raises:
+        FormatError: as `load_model`.
+    """
+    members = container.read(data, where)
+    for name in (METADATA, CONFIG):
+        if name not in members:
+            raise FormatError(f"{where}: no {name} in the archive, so it is no .keras file.")
+    about = text.parsed(bytes(members[METADATA]), f"{where}: {METADATA}")
+    if not isinstance(about, dict):
+        raise FormatError(f"{where}: {METADATA} is no object.")
+    if WEIGHTS not in members:
+        held = "weights as .npz, which lamella does not read" if "model.weights.npz" in members else "no weights"
+        raise FormatError(f"{where}: the archive holds {held}; {WEIGHTS} is expected.")
+    node = text.parsed(bytes(members[CONFIG]), f"{where}: {CONFIG}")
+    tree = hdf5.read(members[WEIGHTS], name=f"{where}: {WEIGHTS}")
+    with configuration.custom_objects(custom_objects):
+        checked = checking.model(node, f"{where}: {CONFIG}")
+        found = arrays.layer_datasets(tree)
+        model = assembly.built(checked, f"{where}: {CONFIG}", sum(math.prod(d.shape) for d in found.values()))
+        expected = dict(layout.datasets(model))
+        shapes = {path: (d.shape, arrays.dtype_of(d)) for path, d in found.items()}
+        arrays.compare(expected, shapes, f"{where}: {WEIGHTS}")
+        state = None
+        if compile:
+            with progress.as_compiled(model, about.get("lamella")):
+                state = _compiled(model, node, tree, where)
+        states = {path: d for path, d in arrays.members(tree) if path.startswith("lamella/")}
+        pairs = [(variable, found[path]) for path, variable in expected.items()]
+        arrays.assign([*pairs, *assembly.complete(model, states, f"{where}: {WEIGHTS}")])
+    if state is not None:
+        compiling.restore_state(model, [arrays.values_of(d) for d in state])
+    progress.restore(model, about.get("lamella"), f"{where}: {METADATA}")
+    return model
+
+
+def _compiled(model: Any, node: Mapping[str, Any], tree: hdf5.Group, where: str) -> list[hdf5.Dataset] | None:
+    """Compile the model as the file says, and give the checked arrays of the optimizer's state, if there are any."""
+    config = checking.compilation(node.get("compile_config"), f"{where}: {CONFIG}: compile_config")
+    if config is None:
+        return None
+    assembly.guarded(lambda: compiling.compile_from(model, config), f"{where}: {CONFIG}: compile_config")
+    return optimizer_state(model, tree, f"{where}: {WEIGHTS}")
+
+
+def optimizer_state(model: Any, tree: hdf5.Group, where: str) -> list[hdf5.Dataset] | None:
+    """The arrays of the state of a compiled model's optimizer in Keras's order; None where there are none."""
+    if "optimizer/vars" not in tree or not model.variables:
+        return None
+    group = tree["optimizer/vars"]
+    if not isinstance(group, hdf5.Group):
+        raise FormatError(f"{where}: optimizer/vars is no group.")
+    found = []
+    for i in range(len(group.members)):
+        dataset = group.members.get(str(i))
+        if not isinstance(dataset, hdf5.Dataset):
+            raise FormatError(
+                f"{where}: optimizer/vars has {len(group.members)} members, and {i} is no array among them."
+            )
+        found.append(dataset)
+    shapes = [(d.shape, arrays.dtype_of(d)) for d in found]
+    return found if compiling.check_state(model, shapes, where) else None

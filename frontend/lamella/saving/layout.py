@@ -1,0 +1,97 @@
+"""Where Keras keeps a model's arrays in a file: a group for every layer, its own variables numbered in `vars`.
+
+Groups in a container are named by class in snake case, numbered where a name is taken; layers in attributes by the
+attribute. A variable that two layers share is written where it is met first, as in Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lamella.layers.base import Layer
+from lamella.layers.variable import Variable
+from lamella.names import snake_case
+
+
+def kept(layer: Layer) -> list[Variable]:
+    """The states that a stateful recurrent layer carries from batch to batch; they are no weights in Keras's files."""
+    states = getattr(layer, "states", None) or []
+    return [v for v in layer._variables if any(v is state for state in states)]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The group of one layer.
+
+    Attributes:
+        group: the path of the group, "" for the model.
+        layer: the layer.
+        variables: its own variables, in the order of their numbers.
+        states: the variables among its own that are no weights to Keras.
+    """
+
+    group: str
+    layer: Layer
+    variables: list[Variable]
+    states: list[Variable]
+
+    def path(self, number: int) -> str:
+        """The path of the dataset of a variable."""
+        return f"{self.group}/vars/{number}" if self.group else f"vars/{number}"
+
+
+def places(model: Layer) -> list[Place]:
+    """The groups of a model and of every layer in it, in Keras's order."""
+    found: list[Place] = []
+    _visit(model, "", found, set())
+    return found
+
+
+def datasets(model: Layer) -> list[tuple[str, Variable]]:
+    """The path of every array of a model in a file, with the variable that it belongs to."""
+    return [(place.path(i), v) for place in places(model) for i, v in enumerate(place.variables)]
+
+
+def states(model: Layer) -> list[tuple[str, Variable]]:
+    """The path of every state in a file, where Keras does not look, with its variable."""
+    return [(f"lamella/{p.group}/states/{i}", v) for p in places(model) for i, v in enumerate(p.states)]
+
+
+def _visit(layer: Layer, group: str, found: list[Place], seen: set[int]) -> None:
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    states = kept(layer)
+    own = [v for v in layer._variables if not any(v is state for state in states)]
+    found.append(Place(group, layer, [v for v in own if v.trainable] + [v for v in own if not v.trainable], states))
+    for name, value in _attributes(layer):
+        _descend(value, f"{group}/{name}" if group else name, layer, found, seen)
+
+
+def _attributes(layer: Layer) -> Iterator[tuple[str, Any]]:
+    """What may hold layers: those of a chain first, then the attributes in Keras's order, private ones last."""
+    held = vars(layer)
+    if "_chain" in held:
+        yield "layers", list(held["_chain"].values())
+    names = sorted(held, key=lambda name: f"~{name}" if name.startswith("_") else name)
+    yield from ((name, held[name]) for name in names if name not in ("_chain", "_arguments"))
+
+
+def _descend(value: Any, group: str, holder: Layer, found: list[Place], seen: set[int]) -> None:
+    if isinstance(value, Layer):
+        if any(value is child for child in holder.children.values()):
+            _visit(value, group, found, seen)
+    elif isinstance(value, list | tuple | dict):
+        taken: dict[str, int] = {}
+        for item in value.values() if isinstance(value, dict) else value:
+            if isinstance(item, Layer):
+                _descend(item, f"{group}/{_numbered(snake_case(type(item).__name__), taken)}", holder, found, seen)
+            elif isinstance(item, list | tuple | dict):
+                _descend(item, f"{group}/{_numbered('container', taken)}", holder, found, seen)
+
+
+def _numbered(name: str, taken: dict[str, int]) -> str:
+    taken[name] = taken.get(name, -1) + 1
+    return f"{name}_{taken[name]}" if taken[name] else name

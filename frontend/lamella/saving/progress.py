@@ -1,0 +1,105 @@
+"""What lamella needs beyond Keras's files to go on exactly where it was: it stands where Keras does not look."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lamella.errors import FormatError
+from lamella.saving import fields
+from lamella.training.history import History
+
+VERSION = 1
+
+
+def described(model: Any) -> dict[str, Any]:
+    """Seed, steps, epochs and history of a model, and what was frozen when it was compiled, as plain data."""
+    compiled = model._compiled
+    found: dict[str, Any] = {"version": VERSION, "seed": int(model.seed), "calls": int(model.calls)}
+    if compiled is not None:
+        found["steps"], found["epochs"] = int(compiled.steps), int(compiled.epochs)
+        then = [id(layer) in compiled.frozen for layer in _every(model)]
+        if then != [not layer._trainable for layer in _every(model)]:
+            found["frozen"] = then
+    if model.history is not None:
+        found["epoch"] = [int(e) for e in model.history.epoch]
+        found["history"] = {key: [_number(v) for v in values] for key, values in model.history.history.items()}
+    return found
+
+
+@contextmanager
+def as_compiled(model: Any, given: Any) -> Iterator[None]:
+    """Inside, those layers are frozen that were when the model was compiled, as a file says."""
+    flags = _frozen(given, model)
+    every = _every(model)
+    now = [layer._trainable for layer in every]
+    try:
+        for layer, flag in zip(every, flags or (), strict=False):
+            layer._trainable = not flag
+        yield
+    finally:
+        for layer, trainable in zip(every, now, strict=True):
+            layer._trainable = trainable
+
+
+def _frozen(given: Any, model: Any) -> list[bool] | None:
+    """Which layers were frozen when the model was compiled; None where those are that are frozen now."""
+    flags = given.get("frozen") if isinstance(given, dict) else None
+    if not isinstance(flags, list) or len(flags) != len(_every(model)) or not all(isinstance(f, bool) for f in flags):
+        return None
+    return flags
+
+
+def restore(model: Any, given: Any, where: str) -> None:
+    """Give a model what `described` said; a file of Keras's says nothing.
+
+    Raises:
+        FormatError: it is no such description.
+    """
+    if given is None:
+        return
+    if not isinstance(given, dict) or given.get("version") != VERSION:
+        raise FormatError(f"{where}: written by a later lamella, or damaged: version {str(given)[:60]!r}.")
+    seed = given.get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise FormatError(f"{where}: the seed is no integer.")
+    counts = {word: fields.integer(given.get(word, 0), f"{where}: {word}") for word in ("calls", "steps", "epochs")}
+    history = _history(given, where)
+    model.seed, model.calls = seed, max(counts["calls"], 0)
+    if model._compiled is not None:
+        model._compiled.epochs = max(counts["epochs"], 0)
+    if history is not None:
+        history.model = model
+        model.history = history
+
+
+def _history(given: dict[str, Any], where: str) -> History | None:
+    if "history" not in given:
+        return None
+    logs, epochs = given["history"], given.get("epoch")
+    if not isinstance(logs, dict) or not isinstance(epochs, list):
+        raise FormatError(f"{where}: the history is damaged.")
+    history = History()
+    history.epoch = [fields.integer(e, f"{where}: epoch") for e in epochs]
+    for key, values in logs.items():
+        if not isinstance(values, list):
+            raise FormatError(f"{where}: the history is damaged.")
+        history.history[fields.text(key, f"{where}: history")] = [_read(v, where) for v in values]
+    return history
+
+
+def _number(value: Any) -> float | str:
+    number = float(value)
+    return number if math.isfinite(number) else str(number)
+
+
+def _read(value: Any, where: str) -> float:
+    if value in ("nan", "inf", "-inf"):
+        return float(value)
+    return float(fields.number(value, f"{where}: history"))
+
+
+def _every(model: Any) -> list[Any]:
+    return [model, *[layer for _, layer in model.named_layers()]]

@@ -1,0 +1,192 @@
+"""`load_weights`: a model's weights from any of the files that hold some, with a report of what was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import FormatError
+from lamella.layers.base import Layer
+from lamella.layers.variable import Variable
+from lamella.saving import arrays, compiling, container, hdf5, keras_archive, layout, legacy_weights, safetensors
+from lamella.saving.hdf5 import Dataset
+from lamella.saving.report import LoadReport
+
+Item = Dataset | np.ndarray
+
+
+class _Taking:
+    """The weights of a model that are to be set, and the report."""
+
+    def __init__(self, model: Any, where: str, skip: bool) -> None:
+        self.paths = {id(v): path for path, v in model.named_weights()}
+        self.where, self.skip = where, skip
+        self.pairs: list[tuple[Variable, Item]] = []
+        self.report = LoadReport()
+
+    def offer(self, variable: Variable, item: Item, name: str) -> None:
+        """Take an array for a variable, where it fits.
+
+        Raises:
+            FormatError: it does not, and mismatches are not skipped.
+        """
+        path = self.paths[id(variable)]
+        reason = legacy_weights.refusal(variable, item)
+        if reason is None:
+            self.pairs.append((variable, item))
+            if path not in self.report.taken:
+                self.report.taken.append(path)
+        else:
+            self.leave(path, name, reason)
+
+    def leave(self, path: str, name: str, reason: str) -> None:
+        """A weight stays, and an array is not used, for `reason`."""
+        if not self.skip:
+            raise FormatError(
+                f"{self.where}: {name[:200]!r} is not for weight {path!r}: {reason}. skip_mismatch=True leaves it."
+            )
+        self.report.kept[path] = reason
+        self.report.unused[name] = reason
+
+    def finish(self, model: Any) -> LoadReport:
+        """Set the weights, all at once, and say what became of the others."""
+        for path, _ in model.named_weights():
+            if path not in self.report.taken:
+                self.report.kept.setdefault(path, "the file has none for it")
+        arrays.assign(self.pairs)
+        return self.report
+
+
+def load(model: Any, data: bytes, where: str, skip_mismatch: bool, by_name: bool) -> LoadReport:
+    """Set a model's weights; see `Sequential.load_weights`."""
+    model.require_built()
+    taking = _Taking(model, where, skip_mismatch)
+    state: list[Dataset] | None = None
+    if data[:2] == b"PK":
+        members = container.read(data, where)
+        if keras_archive.WEIGHTS not in members:
+            raise FormatError(f"{where}: the archive holds no {keras_archive.WEIGHTS}.")
+        data = members[keras_archive.WEIGHTS]  # type: ignore[assignment]
+        where = f"{where}: {keras_archive.WEIGHTS}"
+    if bytes(data[:8]) == b"\x89HDF\r\n\x1a\n":
+        tree = hdf5.read(data, name=where)
+        if "layer_names" in tree.attrs or "layer_names0" in tree.attrs or "model_weights" in tree:
+            _old(model, tree, taking, by_name)
+        else:
+            _new(model, tree, taking, by_name)
+            state = _state(model, tree, where, skip_mismatch)
+    elif safetensors.looks_like(data):
+        _named(model, safetensors.arrays_of(data, where), taking)
+    else:
+        raise FormatError(f"{where}: neither HDF5 nor safetensors.")
+    report = taking.finish(model)
+    if state is not None:
+        compiling.restore_state(model, [arrays.values_of(d) for d in state])
+    return report
+
+
+def _state(model: Any, tree: hdf5.Group, where: str, skip: bool) -> list[Dataset] | None:
+    """The optimizer's state beside the weights, where the model is compiled with an optimizer that has it."""
+    if model._compiled is None or model._compiled.foreign:
+        return None
+    try:
+        return keras_archive.optimizer_state(model, tree, where)
+    except FormatError:
+        if skip:
+            return None
+        raise
+
+
+def _new(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
+    """Keras 3's layout: groups by class and number, each with the layer's name in an attribute."""
+    found = arrays.layer_datasets(tree)
+    used: set[str] = set()
+    groups = _groups_by_name(tree) if by_name else {}
+    for place in layout.places(model):
+        top = place.group.split("/")[:2]
+        group = place.group
+        if by_name and len(top) == 2:
+            holder = next((layer for layer in model.layers if _group_of(model, layer) == "/".join(top)), None)
+            named = groups.get(holder.name) if holder is not None else None
+            if named is None:
+                continue
+            group = "/".join([named, *place.group.split("/")[2:]])
+        for i, variable in enumerate(place.variables):
+            path = f"{group}/vars/{i}" if group else f"vars/{i}"
+            if path in found:
+                used.add(path)
+                taking.offer(variable, found[path], path)
+            elif not by_name:
+                taking.leave(taking.paths[id(variable)], path, "the file has none for it")
+                taking.report.unused.pop(path, None)
+    for path in found:
+        if path not in used:
+            if not (taking.skip or by_name):
+                raise FormatError(
+                    f"{taking.where}: {path[:200]!r} belongs to no layer of the model. skip_mismatch=True leaves it."
+                )
+            taking.report.unused.setdefault(path, "the model has no weight for it")
+
+
+def _group_of(model: Any, layer: Layer) -> str:
+    return next(place.group for place in layout.places(model) if place.layer is layer)
+
+
+def _groups_by_name(tree: hdf5.Group) -> dict[str, str]:
+    """The group of every outer layer by the layer's name."""
+    layers = tree.members.get("layers")
+    found: dict[str, str] = {}
+    for group, member in layers.members.items() if isinstance(layers, hdf5.Group) else ():
+        own = member.members.get("vars") if isinstance(member, hdf5.Group) else None
+        name = own.attrs.get("name") if isinstance(own, hdf5.Group) else None
+        if isinstance(name, str):
+            found[name] = f"layers/{group}"
+    return found
+
+
+def _old(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
+    """Keras 1's and 2's layout: groups by the layers' names."""
+    group = legacy_weights.group_of(tree, taking.where)
+    version = str(group.attrs.get("keras_version") or tree.attrs.get("keras_version") or "1")
+    found = legacy_weights.layers_in(group, taking.where)
+    layers = [layer for layer in model.layers if legacy_weights.of(layer)]
+    if by_name:
+        known = {layer.name: layer for layer in layers}
+        matched = [(known.get(name), name, held) for name, held in found]
+    else:
+        if len(layers) != len(found) and not taking.skip:
+            raise FormatError(f"{taking.where}: {len(found)} layers with weights, the model has {len(layers)}.")
+        padded: list[Layer | None] = [*layers, *[None] * (len(found) - len(layers))]
+        matched = [(layer, name, held) for layer, (name, held) in zip(padded, found, strict=False)]
+    for layer, name, held in matched:
+        if layer is None:
+            taking.report.unused |= {weight: f"the model has no layer {name!r}" for weight, _ in held}
+            continue
+        variables, items = legacy_weights.of(layer), legacy_weights.converted(layer, held, version)
+        if len(variables) != len(items):
+            reason = f"{len(variables)} weights in layer {layer.name!r}, {len(items)} arrays in the file"
+            for variable, (weight, _) in zip(variables, held, strict=False):
+                taking.leave(taking.paths[id(variable)], weight, reason)
+            continue
+        labels = [weight for weight, _ in held] if len(held) == len(items) else [f"{name}/{v.name}" for v in variables]
+        for variable, item, label in zip(variables, items, labels, strict=True):
+            taking.offer(variable, item, label)
+
+
+def _named(model: Any, found: Mapping[str, np.ndarray], taking: _Taking) -> None:
+    """safetensors: arrays by the weights' paths."""
+    for path, variable in model.named_weights():
+        if path in found:
+            taking.offer(variable, found[path], path)
+        else:
+            taking.leave(path, path, "the file has none for it")
+            taking.report.unused.pop(path, None)
+    for name in found:
+        if name not in taking.paths.values():
+            if not taking.skip:
+                raise FormatError(
+                    f"{taking.where}: {name[:200]!r} belongs to no layer of the model. skip_mismatch=True leaves it."
+                )
+            taking.report.unused[name] = "the model has no weight for it"
