@@ -242,3 +242,32 @@ def test_data_that_cannot_be_read_at_all_leave_the_model_untouched(backend):
         model.fit(Unreadable(), Y, verbose=0)
     assert_same(model.get_weights(), before)
     assert model._compiled.steps == 0
+
+
+def test_steps_per_execution_is_the_stride_of_batch_hooks(backend):
+    class Seen(lamella.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.began, self.ended = [], []
+
+        def on_train_batch_begin(self, batch, logs=None):
+            self.began.append(batch)
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.ended.append(batch)
+
+    x, y = np.ones((70, 2), "float32"), np.ones((70, 1), "float32")
+    results = []
+    for stride in (1, 3):
+        lamella.utils.set_random_seed(1)
+        model = lamella.Sequential([lamella.Input((2,)), lamella.layers.Dense(1)])
+        model.compile("adam", "mse", steps_per_execution=stride, jit_compile=True)
+        seen = Seen()
+        model.fit(x, y, batch_size=10, verbose=0, callbacks=[seen])
+        results.append((seen.began, seen.ended, model.get_weights()))
+    assert results[0][:2] == (list(range(7)), list(range(7)))
+    assert results[1][:2] == ([0, 3, 6], [2, 5, 6])
+    np.testing.assert_array_equal(results[0][2][0], results[1][2][0])
+    for words in ({"steps_per_execution": 0}, {"jit_compile": False}):
+        with pytest.raises(ValueError, match=next(iter(words))):
+            model.compile("adam", "mse", **words)

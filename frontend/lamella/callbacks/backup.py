@@ -87,7 +87,7 @@ class BackupAndRestore(SavesSometimes):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save where so many batches have gone by."""
-        if self._is_due():
+        if self._is_due(batch):
             self._save_later()
         super().on_train_batch_end(batch, logs)
 

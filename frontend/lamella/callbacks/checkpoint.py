@@ -78,7 +78,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save where so many batches have gone by."""
-        if self._is_due():
+        if self._is_due(batch):
             self._save(self._epoch, batch, logs or {})
         super().on_train_batch_end(batch, logs)
 

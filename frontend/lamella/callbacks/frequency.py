@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamella.training.history import Callback
+from lamella.training.history import Callback, Logs
 
 
 class SavesSometimes(Callback):
@@ -16,6 +16,7 @@ class SavesSometimes(Callback):
 
     save_freq: Any
     _batches_since = 0
+    _first = 0
 
     def _set_frequency(self, save_freq: Any) -> None:
         whole = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
@@ -29,11 +30,16 @@ class SavesSometimes(Callback):
             return not getattr(type(self), hook).__module__.startswith("lamella.")
         return super().watches(hook)
 
-    def _is_due(self) -> bool:
-        """Whether it is time, after one more batch."""
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Remember where the steps begin that run until the next hook."""
+        self._first = batch
+        super().on_train_batch_begin(batch, logs)
+
+    def _is_due(self, batch: int) -> bool:
+        """Whether it is time, after the batches up to `batch`."""
         if self.save_freq == "epoch":
             return False
-        self._batches_since += 1
+        self._batches_since += batch + 1 - self._first
         if self._batches_since < self.save_freq:
             return False
         self._batches_since = 0

@@ -29,6 +29,7 @@ class Compiled:
         metric_identifiers: what the user named; metrics are chosen when the shapes are known.
         frozen: ids of the layers that were not trainable at `compile`; what is trained later stays as it stood then.
         run_eagerly: whether steps are traced anew each time, with every value computed as it is traced.
+        steps_per_execution: how many steps run between two calls of a callback's batch hooks.
         epochs: the number of epochs whose rows were shuffled.
         slots: for each slot of the optimizer, the array of each trained variable by id; under 0 where the slot belongs to
             the optimizer as a whole.
@@ -70,6 +71,7 @@ class Compiled:
         self.frozen = model.frozen_layers()
         self._untrained = {id(v) for v in model.variables if not v.trainable}
         self.run_eagerly = False
+        self.steps_per_execution = 1
         self._steps: Any = 0
         self.epochs = 0
         self.slots: dict[str, dict[int, Any]] = {}

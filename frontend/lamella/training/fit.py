@@ -105,7 +105,9 @@ class Run:
         progress.begin_epoch(epoch)
         watched = self.hooks.watches_batches
         # as in Keras, whoever wants to stop before the first step gets that step
-        again, single = first is not None, watched or self.model.stop_training
+        again, stride = first is not None, None
+        if watched or self.model.stop_training:
+            stride = self.loop.compiled.steps_per_execution
 
         def before(done: int) -> None:
             self.hook("on_train_batch_begin", done, {})
@@ -119,7 +121,7 @@ class Run:
 
         done = first or 0
         if not (again and self.model.stop_training):
-            done = self.loop.run(self.source, single=single, before=before if watched else None, after=after, done=done)
+            done = self.loop.run(self.source, stride=stride, before=before if watched else None, after=after, done=done)
         if self.source.ended or not done:
             _warn_of_the_end(f"training ends with epoch {epoch + (done > 0)}", done, steps)
         return self.loop.logs() if done else None
@@ -261,7 +263,7 @@ def evaluate(
         return not loop.model.stop_evaluating
 
     loop.start_epoch()
-    done = loop.run(source, single=watched is not None, before=watched and watched[0], after=after)
+    done = loop.run(source, stride=1 if watched is not None else None, before=watched and watched[0], after=after)
     if not done:
         raise ShapeError(f"{what} has no batch left to evaluate: it was used up before. Give one that can begin again.")
     if source.ended:

@@ -9,7 +9,16 @@ from lamella.names import deprecated
 
 _FIT = ("x", "y", "batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data", "shuffle")
 _FIT += ("class_weight", "sample_weight", "initial_epoch", "validation_batch_size", "validation_freq")
-_COMPILE = ("optimizer", "loss", "metrics", "weighted_metrics", "run_eagerly", "loss_weights")
+_COMPILE = (
+    "optimizer",
+    "loss",
+    "metrics",
+    "weighted_metrics",
+    "run_eagerly",
+    "steps_per_execution",
+    "jit_compile",
+    "loss_weights",
+)
 _COMPILE += ("auto_scale_loss", "backend")
 
 

@@ -250,7 +250,7 @@ class Loop:
         self,
         source: Source,
         *,
-        single: bool,
+        stride: int | None,
         before: Callable[[int], None] | None = None,
         after: Callable[[int], bool] | None = None,
         done: int = 0,
@@ -259,14 +259,14 @@ class Loop:
 
         Args:
             source: where they come from.
-            single: one step a chunk, because somebody watches every batch. The device then works on the next step while
-                the host does something else.
+            stride: so many steps a chunk, because somebody watches them (None: as the loop wants). The device then works
+                on the next ones while the host does something else.
             before: called before each chunk with the number of steps done.
             after: called after each chunk with the number of steps done; False ends the run.
             done: how many steps of the epoch were done before, in the run that this one goes on from.
         """
-        ahead, runner = source.streams and not single, None
-        chunks = source.chunks(single, done)
+        ahead, runner = source.streams and stride is None, None
+        chunks = source.chunks(stride, done)
         chunk, following = next(chunks, None), None
         while chunk is not None:
             if before is not None:
@@ -275,7 +275,7 @@ class Loop:
             last, start = self.state, time.perf_counter()
             state = runner.run(last, *chunk)
             steps = len(chunk.indices)
-            if single:
+            if stride:
                 self._wait(runner)
                 self._sound, self.state = last, state
             else:
@@ -290,7 +290,7 @@ class Loop:
             if after is not None and not after(done):
                 break
             chunk = following if ahead else next(chunks, None)
-        if single and runner is not None:
+        if stride and runner is not None:
             self._wait(runner)
         return done
 

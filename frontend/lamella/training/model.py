@@ -131,6 +131,8 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         *,
         loss_weights: Any = None,
         auto_scale_loss: bool = True,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
         backend: Any = None,
         **legacy_words: Any,
     ) -> None:
@@ -146,6 +148,9 @@ class TrainableModel(OwnSteps, OldNames, Layer):
             loss_weights: a number the loss is multiplied with, or a list of one.
             auto_scale_loss: whether a model made under the policy "mixed_float16" gets its optimizer wrapped in a
                 `LossScaleOptimizer`. An optax transformation is never wrapped.
+            steps_per_execution: how many steps run between two calls of a callback's batch hooks. Without such hooks many
+                steps always run at once, as many as take about a quarter of a second.
+            jit_compile: True or "auto", which mean the same: every step is compiled.
             backend: a backend's name; None for the one in force.
             **legacy_words: words of earlier releases, which warn.
 
@@ -154,6 +159,12 @@ class TrainableModel(OwnSteps, OldNames, Layer):
             TypeError: an unknown argument.
         """
         metrics = legacy.compile_words(metrics, legacy_words)
+        steps_per_execution = _whole("steps_per_execution", steps_per_execution, 1)
+        if jit_compile is False or jit_compile not in (True, "auto"):
+            raise ValueError(
+                f"jit_compile is True or 'auto', got {jit_compile!r}: every step is compiled. `run_eagerly=True` is for "
+                "looking at steps one equation at a time."
+            )
         self._compiled = Compiled(
             self,
             optimizer,
@@ -165,6 +176,7 @@ class TrainableModel(OwnSteps, OldNames, Layer):
             auto_scale_loss=auto_scale_loss,
         )
         self._compiled.run_eagerly = bool(run_eagerly)
+        self._compiled.steps_per_execution = steps_per_execution
         self._loops.clear()
 
     @property

@@ -81,15 +81,15 @@ class Placed:
             self._begin(again=True)
             self._at = position["at"]
 
-    def chunks(self, single: bool, done: int = 0) -> Iterator[Chunk]:
-        """The chunks of one epoch, behind its first `done` steps; `single` steps, or as many a chunk as the loop wants."""
+    def chunks(self, stride: int | None, done: int = 0) -> Iterator[Chunk]:
+        """The chunks of one epoch, behind its first `done` steps; `stride` steps a chunk, or as many as the loop wants."""
         left = (self._pass if self.steps is None else self.steps) - done
         if not self._limited and not done:
             self._at = self._pass
         while left:
             if self._at >= self._pass:
                 self._begin()
-            size = 1 if single else self._loop.chunk_size()
+            size = stride or self._loop.chunk_size()
             stop = min(self._at + min(size, left), len(self._index))
             if self._at < stop:
                 chunk = Chunk(self._data, self._index[self._at : stop], self._real[self._at : stop])
@@ -148,8 +148,8 @@ class Streamed:
         if self._at:
             self._passing = self._batches.read(lambda: self._order(True), self._at)
 
-    def chunks(self, single: bool, done: int = 0) -> Iterator[Chunk]:
-        """The chunks of one epoch, behind its first `done` steps; `single` steps, or as many a chunk as the loop wants."""
+    def chunks(self, stride: int | None, done: int = 0) -> Iterator[Chunk]:
+        """The chunks of one epoch, behind its first `done` steps; `stride` steps a chunk, or as many as the loop wants."""
         self._batches.epoch_begins()
         gathered: _Gathered | None = None
         for batch in self._epoch(done):
@@ -161,8 +161,8 @@ class Streamed:
                 yield gathered.chunk(self._loop)
                 gathered = None
             if gathered is None:
-                wanted = 1 if single else self._loop.chunk_size(_FIRST_CHUNK)
-                gathered = _Gathered(batch, size, wanted, single, self._loop.row_dtype)
+                wanted = stride or self._loop.chunk_size(_FIRST_CHUNK)
+                gathered = _Gathered(batch, size, wanted, stride, self._loop.row_dtype)
             gathered.add(batch)
             if gathered.full:
                 yield gathered.chunk(self._loop)
@@ -202,9 +202,9 @@ class Streamed:
 class _Gathered:
     """Batches of one size, copied end to end into arrays of a fixed height: whoever made them may use theirs again."""
 
-    def __init__(self, like: Data, size: int, wanted: int, single: bool, row_dtype: str) -> None:
+    def __init__(self, like: Data, size: int, wanted: int, stride: int | None, row_dtype: str) -> None:
         row = max(sum(int(np.prod(a.shape[1:])) * a.dtype.itemsize for a in like.arrays), 1)
-        steps = 1 if single else min(max(STREAM_BYTES // (row * size), 1), _STREAM_STEPS)
+        steps = stride or min(max(STREAM_BYTES // (row * size), 1), _STREAM_STEPS)
         self.size = size
         self._arrays = room_for(like, steps * size)
         self._wanted = min(wanted, steps)
