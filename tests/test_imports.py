@@ -74,7 +74,7 @@ EXCEPTIONS = {
 
 # outside the standard library: everyone may import NumPy; these only inside functions, at their first use
 OPTIONAL = {
-    "lamella": {"rich", "h5py", "matplotlib", "pandas", "tensorboardX"},
+    "lamella": {"rich", "h5py", "matplotlib", "onnx", "pandas", "tensorboardX"},
     "lamella_numpy": set(),
     "lamella_jax": {"optax"},
 }

@@ -151,6 +151,19 @@ class JaxBackend(Backend):
         else:
             yield
 
+    def serialized(
+        self,
+        program: Program,
+        weights: Sequence[np.ndarray],
+        batch: Spec,
+        rows: int | None,
+        at: Callable[[Any, Any], Any],
+    ) -> bytes:
+        """An artifact of `jax.export` for CPU, CUDA and TPU; `jax.export.deserialize(data).call(x)` computes it."""
+        from lamella_jax.export import serialized  # it takes part in no computation
+
+        return serialized(program, weights, batch, rows, at)
+
     # ---- training ----
 
     def room(self) -> int | None:

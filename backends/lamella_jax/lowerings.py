@@ -30,8 +30,8 @@ Ints = tuple[int, ...]
 
 
 def integers(dims: Sequence[int]) -> Ints:
-    """Plain integers: a dimension of a program may remember that it counts batch rows."""
-    return tuple(int(d) for d in dims)
+    """Plain integers: a dimension of a program may remember that it counts batch rows. JAX's symbolic ones stay."""
+    return tuple(int(d) if isinstance(d, int | np.integer) else d for d in dims)
 
 
 # ---- contraction and reductions ---------------------------------------------------------------------------------------
@@ -109,6 +109,10 @@ def iota(*, shape: Ints, dtype: str, axis: int) -> Array:
 
 def _clamped(indices: Array, size: int) -> Array:
     """int32 indices within [0, size)."""
+    if not isinstance(size, int | np.integer):
+        # a symbolic number of rows, which nothing can be compared with before it is known
+        indices = lax.convert_element_type(indices, np.int32)
+        return lax.max(lax.min(indices, jnp.asarray(size - 1, np.int32)), e.like(indices, 0))
     if size - 1 <= np.iinfo(indices.dtype).max:
         indices = lax.min(indices, e.like(indices, size - 1))
     return lax.convert_element_type(lax.max(indices, e.like(indices, 0)), np.int32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -405,6 +406,28 @@ class Sequential(Persistent, TrainableModel):
             self.build(input_shape)
         self.require_built()
         return Lowered(self, found, training=training, optimize=optimize)
+
+    def export(self, filepath: str | os.PathLike[str], *, weights: str | None = None, sample: Any = None) -> None:
+        """Write the model's prediction to a file that runs without lamella.
+
+        A layer that keeps a state starts every call from the state that it has now.
+
+        Args:
+            filepath: its ending says what is written. ".py": one readable Python file that needs NumPy alone, with
+                `predict(x)`. ".onnx": an ONNX graph (opset 18). ".stablehlo": what `jax.export.deserialize(data).call(x)`
+                computes on CPU, CUDA and TPU. All take any number of rows where the model does.
+            weights: for ".py": "inside" the file (the default) or "beside" it, as `.npz`.
+            sample: for ".py": a batch that the file records with its output, instead of one drawn for it.
+
+        Raises:
+            ValueError: the ending is another, the model is not built, or the format has no words for it (`ExportError`);
+                nothing is written then.
+            ImportError: the package `onnx`, or JAX, is not installed.
+        """
+        from lamella.saving.export import export
+
+        self.require_built()
+        export(self, filepath, weights=weights, sample=sample)
 
     def require_built(self) -> None:
         """Build the model, if its input shape is known; complain where it is not, or there are no layers."""
