@@ -105,10 +105,15 @@ def test_remainder_and_floor_divide_are_pythons(dtype):
 def test_take_clamps_whatever_the_index_dtype():
     x = jnp.arange(200, dtype=jnp.float32)
     for dtype, indices in (("int8", [-128, -1, 0, 127]), ("uint8", [0, 199, 255]), ("int32", [-5, 3, 2**31 - 1])):
-        found = ops.take(x, jnp.asarray(np.array(indices, dtype)))
+        found = p.take.bind(x, jnp.asarray(np.array(indices, dtype)), axis=0)
         np.testing.assert_array_equal(found, np.clip(indices, 0, 199))
         added = ops.scatter_add(found, jnp.asarray(np.array(indices, dtype)), axis=0, size=200)
         assert float(added.sum()) == float(found.sum())
+
+
+def test_small_negative_indices_count_from_the_end():
+    found = ops.take(jnp.arange(200), jnp.asarray(np.array([-128, -1, 127], "int8")))
+    np.testing.assert_array_equal(found, [72, 199, 127])
 
 
 def test_shifts_follow_the_sign():

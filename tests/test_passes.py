@@ -304,3 +304,10 @@ def test_rows_are_mixed(name):
 
 def test_entries_of_a_row_that_became_rows_still_belong_to_it():
     assert mixing(*MIXED["flattened into one"]) == {None}
+
+
+def test_looking_rows_up_in_a_table_keeps_them_apart():
+    table, rows = Spec((7, 3), "float32"), Spec((Rows(4),), "int32")
+    assert passes.mixing_equation(builder.trace(lambda w, i: ops.take(w, i, 0), table, rows)) is None
+    of_rows = Spec((Rows(4), 3), "float32")
+    assert passes.mixing_equation(builder.trace(lambda x, i: ops.take(x, i, 0), of_rows, rows)) is not None

@@ -65,13 +65,15 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
 def from_the_end(indices: Any, size: int) -> Any:
     """`indices` with `size` added to negative ones."""
     from lamella.ops.comparison import less, where
-    from lamella.ops.elementwise import add
+    from lamella.ops.elementwise import add, cast
 
     _indices(spec_of(indices))
-    if isinstance(indices, np.ndarray):  # known now
-        return np.where(indices < 0, indices + size, indices).astype(indices.dtype) if (indices < 0).any() else indices
     if spec_of(indices).dtype.startswith("uint"):
         return indices
+    if spec_of(indices).dtype in ("int8", "int16"):  # the sum may not fit into them
+        indices = cast(indices, "int32")
+    if isinstance(indices, np.ndarray):  # known now
+        return np.where(indices < 0, indices + size, indices).astype(indices.dtype) if (indices < 0).any() else indices
     return where(less(indices, 0), add(indices, size), indices)
 
 

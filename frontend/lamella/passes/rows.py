@@ -28,7 +28,9 @@ def mixing_equation(program: Program) -> Equation | None:
             equation.op.mixed_axes(equation.inputs[0].spec, equation.attrs)
         ):
             return equation
-        if equation.op.name in ("take", "scatter_add", "concatenate", "pad") and _row_axes(carrying[0]) == [
+        # a table without rows may be looked up by every row
+        taken = [equation.inputs[0].spec] if equation.op.name == "take" else carrying[:1]
+        if equation.op.name in ("take", "scatter_add", "concatenate", "pad") and _row_axes(taken[0]) == [
             equation.attrs.get("axis")
         ]:
             return equation
