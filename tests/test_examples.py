@@ -46,6 +46,39 @@ def test_the_first_convnet_tells_stripes_apart(backend, tmp_path):
     assert float(re.search(r"test accuracy ([\d.]+)", out)[1]) >= 0.75
 
 
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize(
+    ("script", "least"),
+    [
+        ("mlp_softmax.py", 0.95),
+        ("mlp_binary.py", 0.92),
+        ("vgg_like.py", 0.75),
+        ("lstm_classifier.py", 0.85),
+        ("conv1d_classifier.py", 0.9),
+        ("stacked_lstm.py", 0.95),
+        ("stateful_lstm.py", 0.95),
+    ],
+)
+def test_the_classic_set_learns(script, least, backend, tmp_path):
+    if backend == "jax":
+        pytest.importorskip("jax")
+    if script == "mlp_binary.py":
+        pytest.importorskip("sklearn")
+    out = run(script, backend=backend, folder=tmp_path)
+    assert float(re.search(r"^(?:test loss [\d.]+, )?test accuracy ([\d.]+)$", out, re.M)[1]) >= least
+    if script == "stateful_lstm.py":  # what was only in the first piece cannot be told from the last one
+        assert float(re.search(r"last piece alone: accuracy ([\d.]+)", out)[1]) < 0.5
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_the_transformer_learns_to_write(backend, tmp_path):
+    if backend == "jax":
+        pytest.importorskip("jax")
+    out = run("character_transformer.py", backend=backend, folder=tmp_path)
+    assert float(re.search(r"accuracy of the next letter ([\d.]+)", out)[1]) >= 0.85
+    assert "twinkle twinkle little star" in out
+
+
 def test_the_demo_shows_one_curve_on_two_backends(tmp_path):
     pytest.importorskip("jax")
     pytest.importorskip("sklearn")
