@@ -303,3 +303,18 @@ def test_a_class_of_ones_own():
 
     assert float(Twice()(np.zeros((2, 1), int), np.ones((2, 1)))) == 2.0
     assert Twice().name == "twice"
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_a_crossentropy_is_its_op(from_logits):
+    p = np.random.default_rng(0).random((4, 3)).astype("float32") + 0.1
+    y, classes = np.eye(3, dtype="float32")[[0, 2, 1, 1]], np.array([0, 2, 1, 1])
+    for loss, op, labels in (
+        (losses.categorical_crossentropy, ops.categorical_crossentropy, y),
+        (losses.sparse_categorical_crossentropy, ops.sparse_categorical_crossentropy, classes),
+    ):
+        np.testing.assert_array_equal(loss(labels, p, from_logits), op(labels, p, from_logits))
+    p /= 2
+    entries = ops.binary_crossentropy(y, p, from_logits)
+    np.testing.assert_array_equal(losses.binary_crossentropy(y, p, from_logits), ops.mean(entries, -1))
+    np.testing.assert_allclose(ops.categorical_crossentropy(y, 0 * p), -np.log(1e-7), rtol=1e-6)  # a row of zeros

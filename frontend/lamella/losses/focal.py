@@ -11,7 +11,8 @@ from lamella.ir.spec import spec_of
 from lamella.losses import check
 from lamella.losses.base import LossFunctionWrapper, operands
 from lamella.losses.classes import MEAN
-from lamella.losses.functions import class_numbers, probabilities, smooth, smooth_binary
+from lamella.losses.functions import class_numbers, smooth, smooth_binary
+from lamella.ops.networks import probabilities
 
 
 def _focus(rest: Any, gamma: float) -> Any:

@@ -1,7 +1,7 @@
 """The values of losses: functions `(y_true, y_pred) -> values`, one value a sample, the last axis gone.
 
 Operands are computed in the prediction's float dtype, but at least float32. Where one of them has a trailing dimension
-of 1 more than the other, it is squeezed or expanded as in Keras.
+of 1 more than the other, it is squeezed or expanded as in Keras. The crossentropies themselves are ops, shared with layers.
 """
 
 from __future__ import annotations
@@ -138,13 +138,7 @@ def binary_crossentropy(
     """
     y_true, y_pred = operands(y_true, y_pred)
     y_true = smooth_binary(y_true, label_smoothing)
-    opposite = ops.subtract(1.0, y_true)
-    if from_logits:
-        yes, no = ops.softplus(ops.negative(y_pred)), ops.softplus(y_pred)
-        return ops.mean(ops.add(ops.multiply(y_true, yes), ops.multiply(opposite, no)), axis)
-    p = ops.clip(y_pred, settings.epsilon(), 1.0 - settings.epsilon())
-    likelihood = ops.add(ops.multiply(y_true, ops.log(p)), ops.multiply(opposite, ops.log(ops.subtract(1.0, p))))
-    return ops.mean(ops.negative(likelihood), axis)
+    return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits), axis)
 
 
 def smooth(y_true: Any, label_smoothing: float) -> Any:
@@ -152,18 +146,6 @@ def smooth(y_true: Any, label_smoothing: float) -> Any:
     if not label_smoothing:
         return y_true
     return ops.add(ops.multiply(y_true, 1.0 - label_smoothing), label_smoothing / int(y_true.shape[-1]))
-
-
-def probabilities(y_pred: Any, axis: int) -> Any:
-    """p / sum(p) clipped to [1e-7, 1 - 1e-7]; a row of zeros stays one, where dividing by its sum would make it NaN."""
-    total = ops.sum(y_pred, axis, keepdims=True)
-    p = ops.divide(y_pred, ops.where(ops.equal(total, 0.0), 1.0, total))
-    return ops.clip(p, settings.epsilon(), 1.0 - settings.epsilon())
-
-
-def _log_probabilities(y_pred: Any, from_logits: bool, axis: int) -> Any:
-    """log(p) of class scores: log_softmax of logits, or the logarithm of `probabilities`."""
-    return ops.log_softmax(y_pred, axis) if from_logits else ops.log(probabilities(y_pred, axis))
 
 
 def categorical_crossentropy(
@@ -179,8 +161,7 @@ def categorical_crossentropy(
         axis: the axis of the classes.
     """
     y_true, y_pred = operands(y_true, y_pred, squeeze=False)
-    y_true = smooth(y_true, label_smoothing)
-    return ops.negative(ops.sum(ops.multiply(y_true, _log_probabilities(y_pred, from_logits, axis)), axis))
+    return ops.categorical_crossentropy(smooth(y_true, label_smoothing), y_pred, from_logits, axis)
 
 
 def sparse_categorical_crossentropy(
@@ -202,8 +183,7 @@ def sparse_categorical_crossentropy(
         # scores of ignored rows may hold anything; zeros keep NaN out of their gradient
         y_true = ops.where(ignored, 0, y_true)
         y_pred = ops.where(ops.expand_dims(ignored, axis), 0.0 if from_logits else 1.0, y_pred)
-    hit = ops.one_hot(y_true, int(y_pred.shape[axis]), axis=axis, dtype="bool")
-    values = ops.negative(ops.sum(ops.where(hit, _log_probabilities(y_pred, from_logits, axis), 0.0), axis))
+    values = ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits, axis)
     return values if ignored is None else ops.where(ignored, 0.0, values)
 
 

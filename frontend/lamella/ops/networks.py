@@ -134,12 +134,17 @@ def dot_product_attention(
     return ops.einsum("bnts,bsnh->btnh", ops.softmax(logits), value)
 
 
+def probabilities(output: Any, axis: int) -> Any:
+    """p / sum(p) clipped to [1e-7, 1 - 1e-7]; a row of zeros stays one, where dividing by its sum would make it NaN."""
+    total = ops.sum(output, axis, keepdims=True)
+    p = ops.divide(output, ops.where(ops.equal(total, 0.0), 1.0, total))
+    return ops.clip(p, settings.epsilon(), 1.0 - settings.epsilon())
+
+
 def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:
+    """log(p) of class scores: log_softmax of logits, or the logarithm of `probabilities`."""
     (output,) = floating(output)
-    if from_logits:
-        return ops.log_softmax(output, axis)
-    p = ops.divide(output, ops.sum(output, axis, keepdims=True))
-    return ops.log(ops.clip(p, settings.epsilon(), 1.0 - settings.epsilon()))
+    return ops.log_softmax(output, axis) if from_logits else ops.log(probabilities(output, axis))
 
 
 def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
