@@ -299,3 +299,27 @@ def test_reshape_keeps_track_of_rows():
 def test_refusals_say_what_came_and_what_was_expected(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["float64", np.dtype("float64"), np.float64])
+def test_a_dtype_of_numpy_is_what_it_says(dtype):
+    assert ops.cast(np.float32([1, 2]), dtype).dtype == "float64"
+    assert ops.zeros((2,), dtype).dtype == "float64"
+
+
+@pytest.mark.parametrize("dtype, found", [("float", "float32"), (float, "float32"), ("int", "int32"), (int, "int32"),
+                                          (np.dtype("int64"), "int64")])  # fmt: skip
+def test_python_s_types_are_those_of_the_settings(dtype, found):
+    assert ops.cast(np.float64([1, 2]), dtype).dtype == found
+
+
+@pytest.mark.parametrize("bins", [[3.0, 2.0, 0.0], [0.0, 2.0, 2.0], [2.0, 2.0], [1.0], []])
+def test_bins_ascend_or_descend(bins):
+    x = np.array([-1.0, 0.0, 2.0, 2.5, 3.0, 4.0])
+    np.testing.assert_array_equal(ops.digitize(x, bins), np.digitize(x, bins))
+    np.testing.assert_array_equal(traced(lambda x: ops.digitize(x, bins), x), np.digitize(x, bins))
+
+
+def test_bins_that_go_both_ways_are_refused():
+    with pytest.raises(ValueError, match="ascend or descend"):
+        ops.digitize(np.zeros(2), [0.0, 2.0, 1.0])

@@ -201,6 +201,7 @@ def dtype_argument(dtype: Any, default: str) -> str:
     """The dtype a user asked for, or `default`; "float" is `floatx`, "int" int32."""
     if dtype is None:
         return default
-    if dtype in ("float", float):
+    # by identity: NumPy's dtypes are equal to Python's types, and np.dtype("float64") is no floatx
+    if dtype is float or (isinstance(dtype, str) and dtype == "float"):
         return settings.floatx()
-    return "int32" if dtype in ("int", int) else dtype_name(dtype)
+    return "int32" if dtype is int or (isinstance(dtype, str) and dtype == "int") else dtype_name(dtype)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from lamella import ops
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir.spec import is_integer, spec_of
@@ -90,8 +92,27 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
 
 
 def digitize(x: Any, bins: Any) -> Any:
-    """The int32 number of the bin of every entry: bin i runs from `bins[i - 1]` to below `bins[i]`; `bins` ascend."""
-    return searchsorted(bins, x, side="right")
+    """The int32 number of the bin of every entry: bin i runs from `bins[i - 1]` to below `bins[i]`, as in NumPy.
+
+    Args:
+        x: any numbers.
+        bins: a vector that ascends or descends; of a descending one bin i runs from below `bins[i - 1]` down to `bins[i]`.
+
+    Raises:
+        ValueError: the bins are known and go both ways.
+    """
+    known = np.asarray(bins) if isinstance(bins, list | tuple | np.ndarray) else None
+    bins = ops.convert_to_tensor(bins)
+    if spec_of(bins).ndim != 1:
+        raise ShapeError(f"digitize needs a vector of bins, got {spec_of(bins)}.")
+    if known is not None and np.any(known[1:] < known[:-1]) and np.any(known[1:] > known[:-1]):
+        raise ValueError("digitize: the bins must ascend or descend, these do both.")
+    count = int(spec_of(bins).shape[0])
+    if count < 2 or (known is not None and known[0] <= known[-1]):
+        return searchsorted(bins, x, side="right")
+    descending = ops.less(bins[count - 1], bins[0])
+    found = searchsorted(ops.where(descending, ops.flip(bins), bins), x, side="right")
+    return ops.where(descending, ops.subtract(count, found), found)
 
 
 def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
