@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -78,6 +79,41 @@ def test_a_rate_that_a_schedule_decides_cannot_be_set(make):
     model = model_of(lamella.optimizers.SGD(ExponentialDecay(0.1, 10, 0.9)))
     with pytest.raises(ValueError, match="the learning rate is a ExponentialDecay, which decides it by the step"):
         model.fit(X, Y, verbose=0, callbacks=[make()])
+
+
+@pytest.mark.parametrize("make", [lambda: LearningRateScheduler(lambda e, r: r), lambda: ReduceLROnPlateau("loss")])
+def test_several_rates_cannot_be_set_as_one(make, backend):
+    made = lamella.optimizers
+    model = model_of(made.MultiOptimizer(made.OptimizerMap("adam", {"dense/.*": made.SGD(0.1)})))
+    model.build()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=f"{type(make()).__name__}: a MultiOptimizer has as many learning rates"):
+        model.fit(X, Y, verbose=0, callbacks=[make()])
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
+    assert int(model.optimizer.iterations) == 0
+
+
+def test_the_rate_in_keras_s_words(backend):
+    model, other = model_of(), model_of()
+
+    class Halve(callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            rate = self.model.optimizer.learning_rate
+            rate.assign(rate * 0.5)
+
+    history = model.fit(X, Y, epochs=2, verbose=0, callbacks=[Halve(), LearningRateScheduler(lambda e, r: r)])
+    assert history.history["learning_rate"] == [0.005, 0.0025]
+    assert all(type(rate) is float for rate in history.history["learning_rate"])
+    other.fit(X, Y, epochs=2, verbose=0, callbacks=[LearningRateScheduler(lambda e, r: r / 2)])
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), other.get_weights(), strict=True))
+    rate = model.optimizer.learning_rate
+    assert (float(rate), rate.numpy().dtype, repr(rate), json.dumps(rate)) == (0.0025, "float32", "0.0025", "0.0025")
+    assert type(pickle.loads(pickle.dumps(rate))) is float
+    assert rate.assign(np.float32(0.5)) == model.optimizer.lr == 0.5
+    assert type(model.optimizer.get_config()["learning_rate"]) is float
+    scheduled = lamella.optimizers.SGD(ExponentialDecay(0.1, 10, 0.9))
+    with pytest.raises(ValueError, match="a ExponentialDecay, which decides it by the step"):
+        scheduled.learning_rate.assign(0.5)
 
 
 def test_arguments_about_learning_rates():

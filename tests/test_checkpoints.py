@@ -32,6 +32,40 @@ def assert_same(first, second):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
+def several(by_function):
+    """A MultiOptimizer by map or by function."""
+    made = lamella.optimizers
+    chosen = made.OptimizerMap(made.Adam(0.01, use_ema=True), {"dense/.*": made.SGD(0.05, momentum=0.9)})
+    return made.MultiOptimizer((lambda weight: chosen[weight.path]) if by_function else chosen)
+
+
+@pytest.mark.parametrize("by_function", [False, True])
+@pytest.mark.parametrize("ending", ["npz", "keras", "h5"])
+def test_a_run_of_several_optimizers_goes_on_bit_by_bit(ending, by_function, tmp_path, backend):
+    whole, model = model_of(optimizer=several(by_function)), model_of(optimizer=several(by_function))
+    model.fit(X, Y, verbose=0)
+    model.optimizer.optimizers[0].learning_rate = 0.02
+    path = tmp_path / f"a.{ending}"
+    whole.fit(X, Y, verbose=0)
+    whole.optimizer.optimizers[0].learning_rate = 0.02
+    if ending == "npz":
+        model.save_checkpoint(path)
+        again = model_of(optimizer=several(by_function), seed=4)
+        again.load_checkpoint(path)
+    elif by_function:
+        with pytest.raises(ValueError, match="use an OptimizerMap"):
+            model.save(path)
+        assert list(tmp_path.iterdir()) == []
+        return
+    else:
+        model.save(path)
+        again = lamella.models.load_model(path)
+        assert repr(again.optimizer.get_config()) == repr(model.optimizer.get_config())
+    for each in (whole, again):
+        each.fit(X, Y, epochs=2, verbose=0)
+    assert_same(whole.get_weights(), again.get_weights())
+
+
 # ---- trees in files ----
 
 TREE = {

@@ -411,3 +411,27 @@ def test_reading_needs_numpy_alone():
     )  # fmt: skip
     count, message = done.stdout.splitlines()
     assert count == "8" and "pip install 'lamella[files]'" in message and not Path("never.keras").exists()
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_what_compile_was_told_comes_back(ending, tmp_path):
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
+    model = lamella.Sequential([lamella.Input((3,)), lamella.layers.Dense(1)])
+    model.compile(optimizers.LossScaleOptimizer("adam"), "mse", loss_weights=[2.0], run_eagerly=True)
+    model.fit(x, x[:, :1], verbose=0)
+    model.save(tmp_path / f"a.{ending}")
+    again = lamella.models.load_model(tmp_path / f"a.{ending}")
+    assert again.runs_eagerly
+    assert again.optimizer.get_config() == model.optimizer.get_config()
+    for each in (model, again):
+        each.fit(x, x[:, :1], verbose=0)
+    assert again.evaluate(x, x[:, :1], verbose=0) == model.evaluate(x, x[:, :1], verbose=0)
+
+
+@pytest.mark.parametrize("expression", ["(a+)+b", "a**", ".*.*.*.*.*x", "[", "*a", "|*", "x" * 300])
+def test_a_file_gives_no_expression_that_is_slow_to_match(expression):
+    chosen = optimizers.OptimizerMap("adam")
+    chosen._entries[expression] = optimizers.SGD()
+    described = configuration.described(optimizers.MultiOptimizer(chosen))
+    with pytest.raises(FormatError, match="is none that is taken from a file"):
+        checking.compilation({"optimizer": described}, "it")

@@ -10,6 +10,7 @@ import numpy as np
 
 from lamella.callbacks.monitor import MonitorCallback
 from lamella.names import deprecated
+from lamella.optimizers import MultiOptimizer
 from lamella.training.history import Callback, Logs
 
 
@@ -17,9 +18,14 @@ def _rated(callback: Callback) -> Any:
     """The optimizer, whose learning rate is a number.
 
     Raises:
-        ValueError: a schedule decides the rate, or the optimizer is of another framework.
+        ValueError: a schedule decides the rate, there are several, or the optimizer is of another framework.
     """
     optimizer = callback.model.optimizer
+    if isinstance(optimizer, MultiOptimizer):
+        raise ValueError(
+            f"{type(callback).__name__}: a MultiOptimizer has as many learning rates as optimizers. Set them one by one in "
+            "an `on_epoch_begin` of your own: `model.optimizer.optimizers[0].learning_rate = ...`."
+        )
     if not hasattr(optimizer, "learning_rate"):
         raise ValueError(
             f"{type(callback).__name__}: the optimizer has no learning rate that can be set; of optax's transformations "
@@ -41,12 +47,16 @@ class LearningRateScheduler(Callback):
         verbose: 1 prints the rate.
 
     Raises:
-        ValueError: in `fit`, where the schedule gives no float, or the rate cannot be set.
+        ValueError: in `fit`, where the rate cannot be set (before any work), or the schedule gives no float.
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         super().__init__()
         self.schedule, self.verbose = schedule, verbose
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Refuse a rate that cannot be set."""
+        _rated(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Ask the schedule."""
@@ -61,7 +71,7 @@ class LearningRateScheduler(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Log the rate."""
         if logs is not None:
-            logs["learning_rate"] = self.model.optimizer.learning_rate
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
@@ -92,7 +102,7 @@ class ReduceLROnPlateau(MonitorCallback):
         **old_words: `epsilon`, an earlier name of `min_delta`, which warns.
 
     Raises:
-        ValueError: `factor` is 1 or more.
+        ValueError: `factor` is 1 or more; in `fit`, where the rate cannot be set (before any work).
     """
 
     def __init__(
@@ -120,7 +130,8 @@ class ReduceLROnPlateau(MonitorCallback):
         self.cooldown_counter = self.wait = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Forget an earlier run."""
+        """Forget an earlier run; refuse a rate that cannot be set."""
+        _rated(self)
         self.best = None
         self.cooldown_counter = self.wait = 0
 
@@ -133,7 +144,7 @@ class ReduceLROnPlateau(MonitorCallback):
         self._decide_direction()
         logs = {} if logs is None else logs
         optimizer = _rated(self)
-        logs["learning_rate"] = optimizer.learning_rate
+        logs["learning_rate"] = float(optimizer.learning_rate)
         current = logs.get(self.monitor)
         if current is None:
             warnings.warn(

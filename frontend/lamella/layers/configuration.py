@@ -32,7 +32,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "keras.constraints": constraints.TABLE,
     "keras.losses": losses.TABLE,
     "keras.metrics": metrics.TABLE,
-    "keras.optimizers": optimizers.TABLE,
+    "keras.optimizers": {**optimizers.TABLE, **optimizers.WRAPPERS},
     "keras.optimizers.schedules": schedules.TABLE,
 }
 """For every module of Keras whose objects have a configuration, the closed table of what may be made."""
@@ -90,7 +90,7 @@ def described(made: Any) -> Described:
         config: Config = {"name": made.name}
     else:
         config = {key: plain(value) for key, value in made.get_config().items()}
-        if isinstance(made, optimizers.Optimizer) and made.schedule is not None:
+        if isinstance(made, optimizers.Optimizer) and "learning_rate" in config and made.schedule is not None:
             config["learning_rate"] = described(made.schedule)
     found = Described(module=module, class_name=name, config=config, registered_name=registered)
     found.made = cls

@@ -33,7 +33,7 @@ TABLE: dict[str, type[Optimizer]] = {
 }  # fmt: skip
 """Every name an optimizer argument takes; case does not matter."""
 
-_WRAPPERS: dict[str, type[Optimizer]] = {made.__name__: made for made in (LossScaleOptimizer, MultiOptimizer)}
+WRAPPERS: dict[str, Any] = {made.__name__: made for made in (LossScaleOptimizer, MultiOptimizer, OptimizerMap)}
 """What a configuration may name besides."""
 
 
@@ -50,7 +50,7 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str):
         identifier = _named(identifier, TABLE)
     elif isinstance(identifier, dict) and isinstance(identifier.get("class_name"), str):
-        table = {**TABLE, **_WRAPPERS}
+        table = {**TABLE, **WRAPPERS}
         identifier = {**identifier, "class_name": _named(identifier["class_name"], table)}
     made = from_identifier("optimizer", identifier, table)
     if isinstance(made, Optimizer) or (hasattr(made, "init") and hasattr(made, "update")):

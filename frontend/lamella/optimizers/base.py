@@ -19,7 +19,7 @@ from lamella.layers import scope as scoping
 from lamella.names import deprecated, snake_case
 from lamella.optimizers.schedules import FunctionOfStep, InverseTimeDecay, LearningRateSchedule
 from lamella.optimizers.schedules import get as get_schedule
-from lamella.optimizers.state import Rates, Slot, Slots, Weight, described
+from lamella.optimizers.state import LearningRate, Rates, Slot, Slots, Weight, described
 from lamella.optimizers.update import update
 
 if TYPE_CHECKING:
@@ -137,11 +137,22 @@ class Optimizer:
     # ---- learning rate ----
 
     @property
-    def learning_rate(self) -> float:
-        """The learning rate now, as a number; of a schedule, its value at `iterations`."""
+    def learning_rate(self) -> LearningRate:
+        """The learning rate now, as a number; of a schedule, its value at `iterations`. It has Keras's `assign`, too."""
+        return LearningRate(self._current_rate(), self._assign_rate)
+
+    def _current_rate(self) -> float:
         if self._schedule is not None:
             return float(np.asarray(self._schedule(np.asarray(self.iterations, np.uint32))))
         return float(self._function()) if self._function is not None else self._rate
+
+    def _assign_rate(self, value: Any) -> None:
+        if self._schedule is not None:
+            raise ValueError(
+                f"the learning rate is a {type(self._schedule).__name__}, which decides it by the step; to put another in "
+                "its place write `optimizer.learning_rate = ...`."
+            )
+        self.learning_rate = value
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -170,9 +181,13 @@ class Optimizer:
         """The schedules at work."""
         return [] if self._schedule is None else [self._schedule]
 
+    def rated(self) -> list[Optimizer]:
+        """The optimizers that have a learning rate: this one, or those it stands for."""
+        return [self]
+
     def rates(self) -> Rates:
         """The learning rates now, by the name of their leaf in a training state."""
-        return {"learning_rate": self.learning_rate}
+        return {"learning_rate": self._current_rate()}
 
     # ---- weight decay ----
 
@@ -291,7 +306,7 @@ class Optimizer:
         if self._schedule is not None:
             rate = self._schedule(step)
         else:
-            rate = (rates or {}).get("learning_rate", self._rate if self._function is None else self.learning_rate)
+            rate = (rates or {}).get("learning_rate", self._current_rate())
         return update(self, weights or described(params), params, gradients, slots, step, rate)
 
     def final_values(self, params: Sequence[Any], slots: Slots) -> list[Any]:
@@ -390,7 +405,7 @@ class Optimizer:
         """The arguments that make an equal optimizer."""
         return {
             "name": self.name,
-            "learning_rate": self.learning_rate if self._schedule is None else self._schedule.to_config(),
+            "learning_rate": self._current_rate() if self._schedule is None else self._schedule.to_config(),
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
             "global_clipnorm": self.global_clipnorm,

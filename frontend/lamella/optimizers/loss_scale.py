@@ -11,7 +11,7 @@ from lamella import ops
 from lamella.ir.spec import spec_of
 from lamella.layers import scope as scoping
 from lamella.optimizers.base import Optimizer
-from lamella.optimizers.state import Rates, Slot, Slots, Weight
+from lamella.optimizers.state import Rates, Slot, Slots, Weight, description
 from lamella.optimizers.update import selected
 
 
@@ -75,6 +75,10 @@ class LossScaleOptimizer(Optimizer):
     def schedules(self) -> list[Any]:
         """The inner optimizer's."""
         return self.inner_optimizer.schedules()
+
+    def rated(self) -> list[Optimizer]:
+        """The inner optimizer's."""
+        return self.inner_optimizer.rated()
 
     def rates(self) -> Rates:
         """The inner optimizer's."""
@@ -155,10 +159,9 @@ class LossScaleOptimizer(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal optimizer."""
-        inner = self.inner_optimizer
         return {
             "name": self.name,
-            "inner_optimizer": {"class_name": type(inner).__name__, "config": inner.get_config()},
+            "inner_optimizer": description(self.inner_optimizer),
             "initial_scale": self.initial_scale,
             "dynamic_growth_steps": self.dynamic_growth_steps,
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.loss_scale import LossScaleOptimizer
-from lamella.optimizers.state import Rates, Slot, Slots, Weight, described
+from lamella.optimizers.state import Rates, Slot, Slots, Weight, described, description
 
 
 class OptimizerMap(MutableMapping[str, Optimizer]):
@@ -61,8 +61,8 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal map."""
         return {
-            "default_optimizer": _config(self.default_optimizer),
-            "optimizer_map": {key: _config(optimizer) for key, optimizer in self._entries.items()},
+            "default_optimizer": description(self.default_optimizer),
+            "optimizer_map": {key: description(optimizer) for key, optimizer in self._entries.items()},
         }
 
     @classmethod
@@ -142,6 +142,10 @@ class MultiOptimizer(Optimizer):
     def learning_rate(self, value: Any) -> None:
         if hasattr(self, "optimizer_map"):
             raise AttributeError("a MultiOptimizer has no learning rate of its own: set that of its `optimizers`.")
+
+    def rated(self) -> list[Optimizer]:
+        """The optimizers."""
+        return self.optimizers
 
     def rates(self) -> Rates:
         """Those of the optimizers, numbered."""
@@ -229,7 +233,7 @@ class MultiOptimizer(Optimizer):
             raise ValueError("a MultiOptimizer made of a function has no configuration: use an OptimizerMap.")
         return {
             "name": self.name,
-            "optimizer_map": self.optimizer_map.get_config(),
+            "optimizer_map": description(self.optimizer_map),
             "loss_scale_factor": self.loss_scale_factor,
         }
 
@@ -244,10 +248,6 @@ def _numbered(name: str, number: int) -> str:
 def _of_number(named: Mapping[str, Any], number: int) -> dict[str, Any]:
     end = _numbered("", number)
     return {name.removesuffix(end): value for name, value in named.items() if name.endswith(end)}
-
-
-def _config(optimizer: Optimizer) -> dict[str, Any]:
-    return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
 
 
 def _plain(optimizer: Any) -> Optimizer:

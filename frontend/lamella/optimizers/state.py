@@ -70,3 +70,44 @@ def described(params: Sequence[Any], paths: Sequence[str] | None = None) -> list
     specs = [spec_of(w) for w in params]
     names = [""] * len(specs) if paths is None else paths
     return [Weight(path, tuple(map(int, s.shape)), s.dtype) for path, s in zip(names, specs, strict=True)]
+
+
+def description(made: Any) -> dict[str, Any]:
+    """An optimizer, or a map of some, in a configuration of another, as Keras writes it."""
+    own = type(made).__module__.startswith("lamella.")
+    name = type(made).__name__
+    return {
+        "module": "keras.optimizers" if own else type(made).__module__,
+        "class_name": name,
+        "config": made.get_config(),
+        "registered_name": None if own else name,
+    }
+
+
+class LearningRate(float):
+    """A learning rate as `optimizer.learning_rate` gives it: a number, with the words of Keras's variables.
+
+    It is the rate at the time it was asked for. What is set goes to the optimizer, and the next look sees it.
+    """
+
+    __slots__ = ("_set",)
+
+    def __new__(cls, rate: Any, set_rate: Callable[[Any], None]) -> LearningRate:
+        """The number `rate`; `set_rate` gives the optimizer another."""
+        made = super().__new__(cls, rate)
+        made._set = set_rate
+        return made
+
+    def assign(self, value: Any) -> LearningRate:
+        """Give the optimizer another rate, as `optimizer.learning_rate = value` does."""
+        rate = float(value)
+        self._set(rate)
+        return LearningRate(rate, self._set)
+
+    def numpy(self) -> np.ndarray:
+        """The number as an array of shape (), float32."""
+        return np.asarray(self, np.float32)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and files hold the number alone."""
+        return float, (float(self),)

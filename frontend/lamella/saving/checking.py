@@ -7,6 +7,7 @@ table of its class is refused. What comes out holds no key that the tables do no
 from __future__ import annotations
 
 import functools
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -305,11 +306,36 @@ def _object(kind: str, node: Any, place: str) -> Any:
                 checked[key] = fields.optional(fields.policy)(value, where)
         elif key == "learning_rate" and isinstance(value, dict):
             checked[key] = _object("optimizers.schedules", value, where)
+        elif kind == "optimizers" and key in ("inner_optimizer", "default_optimizer", "optimizer_map"):
+            checked[key] = _inner_optimizers(name, value, where)
         elif key == "value":
             checked[key] = fields.numbers(value, where)
         else:
             checked[key] = _SCALAR(value, where)
     return {"module": f"keras.{kind}", "class_name": name, "config": checked}
+
+
+_PATHS = re.compile(r"[\w/ .|-]*([\w/ .-]\*[\w/ .|-]*){0,3}")
+
+
+def _inner_optimizers(name: str, value: Any, place: str) -> Any:
+    """What a wrapper of optimizers holds: an optimizer, an OptimizerMap, or the entries of one.
+
+    A key of a map is an expression, which a file may not make slow to match: no groups, and three stars at most.
+    """
+    if name != "OptimizerMap" or _is_description(value):
+        return _object("optimizers", value, place)
+    if not isinstance(value, dict) or len(value) > _MOST_LAYERS:
+        raise FormatError(f"{place} is no table of optimizers.")
+    for key in value:
+        if len(key) > 200 or not _PATHS.fullmatch(key):
+            raise FormatError(f"{place}: the expression {key[:100]!r} is none that is taken from a file.")
+    return {key: _object("optimizers", item, f"{place}: {key}") for key, item in value.items()}
+
+
+def _is_description(value: Any) -> bool:
+    """Whether a file's entry names a class."""
+    return isinstance(value, str) or (isinstance(value, dict) and isinstance(value.get("class_name"), str))
 
 
 _SCALAR: Callable[[Any, str], Any] = fields.either(
@@ -338,12 +364,15 @@ def compilation(config: Any, place: str) -> Config | None:
         return None
     if not isinstance(config, dict) or "optimizer" not in config:
         raise FormatError(f"{place} is no compile configuration.")
-    if config.get("loss_weights") is not None:
-        raise FormatError(f"{place}: lamella has no loss_weights.")
+    weights = config.get("loss_weights")
+    if isinstance(weights, list) and len(weights) == 1:
+        weights = weights[0]
     try:
         return {
             "optimizer": _object("optimizers", config["optimizer"], f"{place}: optimizer"),
             "loss": _loss(config.get("loss"), f"{place}: loss"),
+            "loss_weights": fields.optional(fields.number)(weights, f"{place}: loss_weights"),
+            "run_eagerly": fields.flag(config.get("run_eagerly") or False, f"{place}: run_eagerly"),
             "metrics": _metrics(config.get("metrics"), f"{place}: metrics"),
             "weighted_metrics": _metrics(config.get("weighted_metrics"), f"{place}: weighted_metrics"),
         }

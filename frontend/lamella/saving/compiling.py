@@ -11,6 +11,7 @@ import numpy as np
 from lamella.backend import to_numpy
 from lamella.errors import FormatError
 from lamella.layers import configuration
+from lamella.optimizers import LossScaleOptimizer, MultiOptimizer
 from lamella.optimizers.base import Weight
 from lamella.training.compiled import Compiled
 
@@ -44,10 +45,10 @@ def compile_config(model: Any) -> dict[str, Any]:
         "compile_config": {
             "optimizer": configuration.described(compiled.optimizer),
             "loss": configuration.plain(compiled.loss_identifier),
-            "loss_weights": None,
+            "loss_weights": compiled.loss_weight,
             "metrics": _identifiers(compiled.metric_identifiers),
             "weighted_metrics": _identifiers(compiled.weighted_identifiers),
-            "run_eagerly": False,
+            "run_eagerly": compiled.run_eagerly,
             "steps_per_execution": 1,
             "jit_compile": "auto",
         }
@@ -65,6 +66,8 @@ def compile_from(model: Any, config: Mapping[str, Any]) -> None:
         loss=configuration.revived(config.get("loss")),
         metrics=configuration.revived(config.get("metrics")),
         weighted_metrics=configuration.revived(config.get("weighted_metrics")),
+        loss_weights=config.get("loss_weights"),
+        run_eagerly=bool(config.get("run_eagerly")),
     )
 
 
@@ -88,8 +91,8 @@ def state_slots(model: Any) -> list[Slot]:
     if compiled is None or compiled.foreign or not model.variables:
         return []
     found: list[Slot] = [("iteration", (), "int32")]
-    if compiled.optimizer.schedule is None:
-        found.append(("learning_rate", (), "float32"))
+    rated = _rated(model)
+    found += [("learning_rate" if len(rated) == 1 else f"learning_rate_{i}", (), "float32") for i in range(len(rated))]
     found += [(name, tuple(spec.shape), spec.dtype) for name, _, _, spec in _ordered(model)]
     if type(compiled.optimizer).__name__ == "Nadam":
         found.append(("variable", (), "float32"))
@@ -100,8 +103,7 @@ def state_arrays(model: Any) -> list[np.ndarray]:
     """The arrays of `state_slots`."""
     compiled = model._compiled
     found: list[np.ndarray] = [np.asarray(compiled.steps, np.int32)]
-    if compiled.optimizer.schedule is None:
-        found.append(np.asarray(compiled.optimizer.learning_rate, np.float32))
+    found += [np.asarray(optimizer.learning_rate, np.float32) for optimizer in _rated(model)]
     weights = _weights(model)
     fresh = compiled.optimizer.initial_slots(weights, [to_numpy(v.value) for v in compiled.trained(model)])
     places = {id(v): i for i, v in enumerate(compiled.trained(model))}
@@ -118,10 +120,10 @@ def restore_state(model: Any, arrays: Sequence[np.ndarray]) -> None:
     compiled = model._compiled
     given = list(arrays)
     compiled.steps = max(int(given.pop(0)), 0)
-    if compiled.optimizer.schedule is None:
+    for optimizer in _rated(model):
         rate = given.pop(0)
-        if np.float32(compiled.optimizer.learning_rate) != np.float32(rate):
-            compiled.optimizer.learning_rate = float(rate)
+        if np.float32(optimizer.learning_rate) != np.float32(rate):
+            optimizer.learning_rate = float(rate)
     held: dict[str, dict[int, Any]] = {}
     for (_, slot, key, _), array in zip(_ordered(model), given, strict=False):
         held.setdefault(slot, {})[key] = array
@@ -140,8 +142,16 @@ def check_state(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where
         FormatError: the arrays are those of another optimizer or model.
     """
     expected = state_slots(model)
-    scalars = 1 + (model._compiled.optimizer.schedule is None)
+    scalars = 1 + len(_rated(model))
     if len(shapes) in (0, scalars) and len(shapes) < len(expected):
+        return False
+    if len(shapes) != len(expected) and _wraps(model):
+        warnings.warn(
+            f"{where}: the state of optimizers within a LossScaleOptimizer or MultiOptimizer is not read as Keras writes it; "
+            "training begins with a new one.",
+            UserWarning,
+            stacklevel=6,
+        )
         return False
     if len(shapes) != len(expected):
         raise FormatError(
@@ -155,6 +165,12 @@ def check_state(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where
     return True
 
 
+def _wraps(model: Any) -> bool:
+    """Whether the optimizer holds others, in Keras: it wraps that of a model in mixed_float16, which a file does not say."""
+    halved = any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers)
+    return halved or isinstance(model._compiled.optimizer, LossScaleOptimizer | MultiOptimizer)
+
+
 def fitting(found: str, wanted: str) -> bool:
     """Whether an array of dtype `found` in a file can be a variable of dtype `wanted`."""
     kinds = {"float": "f", "bfloat": "f", "int": "i", "uint": "i", "bool": "b"}
@@ -163,6 +179,13 @@ def fitting(found: str, wanted: str) -> bool:
         return kinds.get(name.rstrip("0123456789"), name)
 
     return kind(found) == kind(wanted)
+
+
+def _rated(model: Any) -> list[Any]:
+    """The optimizers whose learning rate is a number; those of a function are known once they have their weights."""
+    optimizer = model._compiled.optimizer
+    optimizer.slot_specs(_weights(model))
+    return [one for one in optimizer.rated() if one.schedule is None]
 
 
 def _weights(model: Any) -> list[Weight]:

@@ -140,7 +140,9 @@ def _training_state(model: TrainableModel) -> dict[str, Any] | None:
         "steps": compiled.steps,
         "epochs": compiled.epochs,
         # a rate that a schedule or a function decides is theirs to say
-        "learning_rates": [o.learning_rate if o.schedule is o._function is None else None for o in _rated(compiled)],
+        "learning_rates": [
+            float(o.learning_rate) if o.schedule is o._function is None else None for o in _rated(compiled)
+        ],
         "slots": {name: to_numpy(leaves[name]) for name in _slot_names(layout)},
         "foreign": {name: to_numpy(a) for name, a in foreign.items()},
     }
@@ -162,10 +164,7 @@ def _slot_names(layout: Layout) -> list[str]:
 
 def _rated(compiled: Any) -> list[Any]:
     """The optimizers that have a learning rate, those inside others, too."""
-    if compiled.foreign:
-        return []
-    optimizer = getattr(compiled.optimizer, "inner_optimizer", compiled.optimizer)
-    return list(getattr(optimizer, "_inner", [optimizer]))
+    return [] if compiled.foreign else compiled.optimizer.rated()
 
 
 def _trained(layout: Layout) -> dict[str, Any]:
