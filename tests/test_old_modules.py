@@ -28,6 +28,9 @@ STATEMENTS = {
     "from lamella.initializations import glorot_uniform, normal, orthogonal": "initializers",
     "from lamella.objectives import mean_squared_error, binary_crossentropy, categorical_crossentropy": "losses",
     "from lamella.utils.np_utils import to_categorical": "utils",
+    "from lamella.utils.data_utils import Sequence": "utils",
+    "from lamella.preprocessing.sequence import pad_sequences": "utils",
+    "from lamella.preprocessing import pad_sequences": "utils",
     "from lamella.layers.core import Permute, RepeatVector, Lambda, Masking, ActivityRegularization": "layers",
     "from lamella.layers.normalization import LayerNormalization": "layers",
     "from lamella.layers.pooling import GlobalMaxPool2D": "layers",
@@ -75,6 +78,12 @@ def test_what_is_still_there_does_not_warn(statement):
 def test_every_old_module_has_a_statement():
     named = {statement.split()[1] for statement in STATEMENTS}
     assert named | {"lamella.layers.local"} == {*old_modules.GONE, *old_modules.MOVED}
+
+
+def test_a_module_within_one_that_is_gone(fresh):
+    with pytest.warns(DeprecationWarning, match=r"lamella\.preprocessing\.sequence"):
+        from lamella.preprocessing import sequence
+    np.testing.assert_array_equal(sequence.pad_sequences([[1], [2, 3]]), [[0, 1], [2, 3]])
 
 
 def test_what_is_gone_for_good_is_refused_in_a_sentence(fresh):

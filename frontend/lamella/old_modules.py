@@ -27,6 +27,9 @@ GONE: dict[str, str] = {
     "lamella.layers.containers": "lamella.models",
     "lamella.initializations": "lamella.initializers",
     "lamella.objectives": "lamella.losses",
+    "lamella.preprocessing": "lamella.utils",
+    "lamella.preprocessing.sequence": "lamella.utils",
+    "lamella.utils.data_utils": "lamella.utils",
     "lamella.utils.np_utils": "lamella.utils",
 }
 """For each module that is gone the one that has its names today."""
