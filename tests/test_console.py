@@ -134,7 +134,7 @@ def test_a_row_of_the_wrong_length_is_refused() -> None:
         table("", COLUMNS, [["a", "b"]])
 
 
-def train(file: io.StringIO, verbose: int, epochs: int = 3, steps: int | None = 4) -> None:
+def train(file: io.StringIO | None, verbose: int, epochs: int = 3, steps: int | None = 4) -> None:
     with Progress(epochs, steps, verbose, file) as progress:
         for epoch in range(epochs):
             progress.begin_epoch(epoch)
@@ -155,6 +155,67 @@ def test_a_pipe_gets_one_line_per_epoch(rich_or_not: str, verbose: int) -> None:
     pipe = io.StringIO()
     train(pipe, verbose)
     assert pipe.getvalue().split("\n") == [*PERMANENT_LINES, ""]
+
+
+class Cell:
+    """IPython as it is in a notebook's kernel: every display has a handle that puts something else in its place."""
+
+    def __init__(self, kernel: object = "a kernel") -> None:
+        self.kernel, self.shown, self.updates = kernel, [], 0
+
+    def get_ipython(self) -> Cell:
+        return self
+
+    def display(self, what: object, display_id: bool) -> Handle:
+        assert display_id
+        self.shown.append(what)
+        return Handle(self, len(self.shown) - 1)
+
+    def installed(self, monkeypatch: pytest.MonkeyPatch) -> Cell:
+        monkeypatch.setitem(sys.modules, "IPython", self)
+        monkeypatch.setitem(sys.modules, "IPython.display", self)
+        return self
+
+
+class Handle:
+    def __init__(self, cell: Cell, place: int) -> None:
+        self.cell, self.place = cell, place
+
+    def update(self, what: object) -> None:
+        self.cell.shown[self.place] = what
+        self.cell.updates += 1
+
+
+def test_a_notebook_shows_a_line_that_is_drawn_over_itself(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    pytest.importorskip("rich")
+    cell = Cell().installed(monkeypatch)
+    monkeypatch.setattr(Progress, "redraw_seconds", 0.0)
+    train(None, 1)
+    bundles = [text._repr_mimebundle_([], []) for text in cell.shown]
+    assert [without_colours(bundle["text/plain"]) for bundle in bundles] == PERMANENT_LINES
+    assert all(bundle["text/html"].startswith("<pre") for bundle in bundles)
+    assert cell.updates == 3 * 5  # the beginning is the first display of an epoch; four steps and the end follow
+    progress = Progress(3, 4, 1)
+    progress.begin_epoch(0)
+    progress.update(2, {"loss": 0.5})
+    drawn = cell.shown[-1]._repr_mimebundle_([], [])
+    assert without_colours(drawn["text/plain"]).startswith("Epoch 1/3 ━")
+    assert "</span>" in drawn["text/html"] and len(drawn["text/plain"].split("\n")) == 1
+    progress.close()
+    progress.begin_epoch(0)
+    assert len(cell.shown) == 5  # below the line that was left
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("case", ["a terminal's IPython", "verbose=2", "no rich"])
+def test_elsewhere_ipython_gets_plain_lines(case: str, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    cell = Cell(None if case == "a terminal's IPython" else "a kernel").installed(monkeypatch)
+    if case == "no rich":
+        for name in {"rich", "rich.text", *(name for name in sys.modules if name.startswith("rich."))}:
+            monkeypatch.setitem(sys.modules, name, None)
+    train(None, 2 if case == "verbose=2" else 1)
+    assert capsys.readouterr().out.split("\n") == [*PERMANENT_LINES, ""]
+    assert cell.shown == []
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -22,6 +22,7 @@ LEVELS = {
     "lamella.errors": 0,
     "lamella.old_modules": 0,  # needs names only: modules that are no longer there
     "lamella.names": 0,  # needs errors only: strings to things
+    "lamella.notebook": 0,  # needs the standard library only: the same in a cell
     "lamella.console": 0,  # needs the standard library only: tables and progress as text
     "lamella.ir": 1,
     "lamella.ir.spec": 1,
@@ -74,7 +75,7 @@ EXCEPTIONS = {
 
 # outside the standard library: everyone may import NumPy; these only inside functions, at their first use
 OPTIONAL = {
-    "lamella": {"rich", "h5py", "matplotlib", "onnx", "pandas", "tensorboardX"},
+    "lamella": {"rich", "h5py", "matplotlib", "onnx", "pandas", "tensorboardX", "IPython"},
     "lamella_numpy": set(),
     "lamella_jax": {"optax"},
 }

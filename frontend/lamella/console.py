@@ -1,7 +1,7 @@
 """What a person sees: tables, progress, numbers.
 
 The text is laid out here, so it is the same with and without `rich`; where `rich` is installed (the `pretty` extra) a
-terminal shows it in colour. A stream that is no terminal, such as a pipe or a log file, gets the plain text.
+terminal and a notebook show it in colour. A stream that is neither, such as a pipe or a log file, gets the plain text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
+
+if TYPE_CHECKING:
+    from lamella.notebook import Line
 
 Justify = Literal["left", "center", "right"]
 Segment = tuple[str, str]  # (text, style): the styles are rich's, and plain text leaves them out
@@ -81,15 +84,16 @@ def table(
 class Progress:
     """The progress of an epoch, and one permanent line for every epoch done.
 
-    On a terminal the line of the running epoch is drawn over itself, ten times a second at most; anywhere else, and
-    with `verbose=2`, only the permanent lines are written:
+    On a terminal the line of the running epoch is drawn over itself, ten times a second at most, and so it is in a
+    notebook's cell where rich is installed; anywhere else, and with `verbose=2`, only the permanent lines are written:
 
         Epoch 3/10 - 57/57 - 1.2s - 21ms/step - accuracy: 0.9713 - loss: 0.1021
 
     Args:
         epochs: How many epochs there will be; 0 leaves the epoch out of the lines, as for an evaluation.
         steps: How many steps an epoch has; `None` while nobody knows.
-        verbose: 0 writes nothing; 1 draws the running epoch on a terminal; 2 writes one line per epoch, anywhere.
+        verbose: 0 writes nothing; 1 draws the running epoch on a terminal or in a notebook; 2 writes one line per epoch,
+            anywhere.
         file: The stream to write to, `sys.stdout` by default.
 
     Raises:
@@ -106,7 +110,8 @@ class Progress:
         self.verbose = int(verbose)
         self.file = sys.stdout if file is None else file
         terminal = self.verbose > 0 and _is_terminal(self.file)
-        live = self.verbose == 1 and terminal and os.environ.get("TERM") not in ("dumb", "unknown")
+        self._cell = _cell() if self.verbose == 1 and not terminal and file is None else None
+        live = self._cell or (self.verbose == 1 and terminal and os.environ.get("TERM") not in ("dumb", "unknown"))
         self._console = _rich_console(self.file) if terminal else None
         # A time that never comes spares update() a second question where nothing is ever drawn.
         self._next_draw = 0.0 if live else float("inf")
@@ -163,6 +168,8 @@ class Progress:
 
     def close(self) -> None:
         """Leave the line of an epoch that did not end as it is, and move below it."""
+        if self._cell is not None:
+            self._cell.leave()
         if self._drawn_width:
             self.file.write("\n")
             self.file.flush()
@@ -191,7 +198,8 @@ class Progress:
         parts += _log_segments(logs)
         heading = self._heading(" ")
         # A line that reached the last column would wrap, and the next one would be drawn below it.
-        room = _terminal_columns() - 1 - _cells(_plain(heading))
+        columns = _terminal_columns() if self._cell is None else self._cell.columns
+        room = columns - 1 - _cells(_plain(heading))
         while _cells(_plain(_joined(parts))) > room and len(parts) > 1:
             parts.pop()
         tail = _joined(parts)
@@ -209,6 +217,9 @@ class Progress:
         return [("━" * filled, "green"), ("─" * (length - filled), "dim"), (" ", "")]
 
     def _write(self, line: list[Segment], end: str) -> None:
+        if self._cell is not None:
+            self._cell.show(line, last=bool(end))
+            return
         width = _cells(_plain(line))
         # Spaces wipe what a longer line left behind, on every terminal, without control sequences.
         padding = " " * (self._drawn_width - width)
@@ -378,6 +389,14 @@ def _is_terminal(file: TextIO) -> bool:
     # What people put in the place of sys.stdout often has no more than write().
     isatty = getattr(file, "isatty", None)
     return isatty is not None and isatty()
+
+
+def _cell() -> Line | None:
+    if "IPython" not in sys.modules:
+        return None
+    from lamella.notebook import line_of_a_cell
+
+    return line_of_a_cell()
 
 
 def _rich_console(file: TextIO) -> Any | None:
