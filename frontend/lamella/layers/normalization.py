@@ -144,6 +144,8 @@ class BatchNormalization(Layer):
         self.renorm, self.renorm_momentum = bool(renorm), float(renorm_momentum)
         self.renorm_clipping = dict(renorm_clipping or {})
         check_clipping(self.renorm_clipping)
+        if self.renorm_clipping and not renorm:
+            raise ValueError(f"{type(self).__name__}: renorm_clipping without renorm=True would do nothing.")
 
     def check_input(self, spec: Spec) -> None:
         """The channel axis must exist, beside the batch, and have the size the layer was built for."""
