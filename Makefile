@@ -44,7 +44,7 @@ format: .venv/.dev  ## Repair style and formatting
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/.test  ## Measure the speed of both backends
+bench: .venv/.bench  ## Measure the speed of both backends next to Keras, PyTorch and code by hand
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 wheel-test: .venv/.test  ## Build the wheel and train from it where only NumPy is installed
@@ -70,6 +70,11 @@ clean:  ## Remove the environment, the caches and everything built
 .venv/.test: pyproject.toml | .venv/.created
 	$(PIP) --editable '.[test]'
 	@touch .venv/.demo $@
+
+# PyTorch without CUDA where its own index can be reached.
+.venv/.bench: pyproject.toml | .venv/.created
+	$(PIP) --extra-index-url https://download.pytorch.org/whl/cpu --editable '.[bench]'
+	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/.created
 	$(PIP) --editable '.[dev]'

@@ -1,8 +1,8 @@
 """Training loops as one would write them by hand in NumPy for exactly one model: the peers lamella must match.
 
 Everything is float32, preallocated and in place; parameters, gradients and Adam's moments are views of flat vectors, so
-that the optimizer is a dozen passes for the whole model. Each peer has `weights` (Keras's order), `step(x, y)` and
-`epoch(x, y, order)`, the latter returning the logs that `fit` shows, so results can be held against lamella's.
+that the optimizer is a dozen passes for the whole model. Each peer has `weights` (Keras's order), `step(x, y)`,
+`epoch(x, y, order)`, which returns the mean loss, and `forward(x)`.
 """
 
 from __future__ import annotations
@@ -44,8 +44,6 @@ class Adam:
 class Network:
     """Flat parameters and gradients with a view for every weight, shuffled epochs, and running logs."""
 
-    metric = "accuracy"
-
     def __init__(self, weights, batch_size):
         sizes = np.cumsum([0, *[w.size for w in weights]])
         self.parameters, self.gradient = np.empty((2, sizes[-1]), np.float32)
@@ -82,24 +80,82 @@ class Network:
             batch_loss, batch_metric = self.step(xs, ys)
             loss += batch_loss * len(rows)
             metric += batch_metric * len(rows)
-        return {"loss": loss / len(x), self.metric: metric / len(x)}
+        self.metric = metric / len(x)
+        return loss / len(x)
+
+    def forward(self, x):
+        """The predictions for at most a batch; the array is used again by the next call."""
+        raise NotImplementedError
+
+    def predict(self, x):
+        """Predictions in an array of their own, batch by batch."""
+        size = self.batch_size
+        if len(x) <= size:
+            return self.forward(x).copy()
+        result = None
+        for start in range(0, len(x), size):
+            part = self.forward(x[start : start + size])
+            if result is None:
+                result = np.empty((len(x), *part.shape[1:]), part.dtype)
+            result[start : start + len(part)] = part
+        return result
+
+
+def softmax(p):
+    """In place, over the last axis."""
+    p -= p.max(axis=1, keepdims=True)
+    np.exp(p, out=p)
+    p /= p.sum(axis=1, keepdims=True)
+    return p
+
+
+def logistic(p):
+    """In place, by one tanh, which cannot overflow."""
+    p *= np.float32(0.5)
+    np.tanh(p, out=p)
+    p *= np.float32(0.5)
+    p += np.float32(0.5)
+    return p
+
+
+def classes_slope(p, y):
+    """Loss and hits of probabilities under sparse categorical cross-entropy; `p` becomes the slope of the logits."""
+    rows, labels = np.arange(len(p)), y.reshape(-1)
+    hits = np.count_nonzero(p.argmax(axis=1) == labels)
+    loss = -float(np.log(np.maximum(p[rows, labels], EPSILON)).sum()) / len(p)
+    p[rows, labels] -= 1
+    p *= np.float32(1 / len(p))
+    return loss, hits / len(p)
+
+
+def binary_slope(p, y, d):
+    """Loss and hits under Keras's clipped binary cross-entropy; `d` becomes the slope of the logits."""
+    hits = np.count_nonzero((p > 0.5) == (y > 0.5))
+    np.subtract(p, y, out=d)
+    q = np.minimum(np.maximum(p, EPSILON), 1 - EPSILON)
+    d *= p == q  # clipped probabilities pass no gradient on
+    q -= y
+    np.abs(q, out=q)
+    np.subtract(1, q, out=q)  # the probability of the label, which is 0 or 1
+    loss = -float(np.log(q, out=q).sum()) / q.size
+    d *= np.float32(1 / d.size)
+    return loss, hits / p.size
 
 
 class MLP(Network):
-    """Dense relu, dense relu, dense sigmoid under Keras's clipped binary cross-entropy, or mse."""
+    """Dense relu, dense relu, and dense with a sigmoid or a softmax."""
 
-    def __init__(self, weights, batch_size=32, loss="binary_crossentropy"):
+    def __init__(self, weights, batch_size=32):
         super().__init__(weights, batch_size)
-        self.loss = loss
         w1, _, w2, _, w3, _ = self.weights
         shapes = [w1.shape[1], w2.shape[1], w3.shape[1]]
         self.h1, self.h2, self.p = (np.empty((batch_size, n), np.float32) for n in shapes)
         self.d1, self.d2, self.d3 = (np.empty((batch_size, n), np.float32) for n in shapes)
         self.m1, self.m2 = (np.empty((batch_size, n), bool) for n in shapes[:2])
 
-    def step(self, x, y):
+    def forward(self, x):
         n = len(x)
-        h1, h2, p, d1, d2, d3 = (a[:n] for a in (self.h1, self.h2, self.p, self.d1, self.d2, self.d3))
+        h1, h2, p = self.h1[:n], self.h2[:n], self.p[:n]
         w1, b1, w2, b2, w3, b3 = self.weights
         np.matmul(x, w1, out=h1)
         h1 += b1
@@ -109,25 +165,16 @@ class MLP(Network):
         np.maximum(h2, 0, out=h2)
         np.matmul(h2, w3, out=p)
         p += b3
-        p *= np.float32(0.5)  # the logistic function by one tanh, which cannot overflow
-        np.tanh(p, out=p)
-        p *= np.float32(0.5)
-        p += np.float32(0.5)
-        hits = np.count_nonzero((p > 0.5) == (y > 0.5))
-        np.subtract(p, y, out=d3)
-        if self.loss == "mse":
-            loss = float(np.vdot(d3, d3)) / d3.size
-            d3 *= p
-            d3 *= 1 - p
-            d3 *= np.float32(2 / d3.size)
+        return logistic(p) if p.shape[1] == 1 else softmax(p)
+
+    def step(self, x, y):
+        n, p = len(x), self.forward(x)
+        h1, h2, d1, d2, d3 = (a[:n] for a in (self.h1, self.h2, self.d1, self.d2, self.d3))
+        _, _, w2, _, w3, _ = self.weights
+        if p.shape[1] == 1:
+            logs = binary_slope(p, y, d3)
         else:
-            q = np.minimum(np.maximum(p, EPSILON), 1 - EPSILON)
-            d3 *= p == q  # clipped probabilities pass no gradient on
-            q -= y
-            np.abs(q, out=q)
-            np.subtract(1, q, out=q)  # the probability of the label, which is 0 or 1
-            loss = -float(np.log(q, out=q).sum()) / q.size
-            d3 *= np.float32(1 / d3.size)
+            logs, d3 = classes_slope(p, y), p
         g1, c1, g2, c2, g3, c3 = self.gradients
         np.matmul(h2.T, d3, out=g3)
         np.add.reduce(d3, axis=0, out=c3)
@@ -140,7 +187,7 @@ class MLP(Network):
         np.matmul(x.T, d1, out=g1)
         np.add.reduce(d1, axis=0, out=c1)
         self.optimizer.step(self.gradient)
-        return loss, hits / p.size
+        return logs
 
 
 class Convolution:
@@ -213,7 +260,7 @@ class Pooling:
 class CNN(Network):
     """Conv 32, pool, conv 64, pool, flatten, [dropout], dense 10 with softmax, sparse categorical cross-entropy."""
 
-    def __init__(self, weights, batch_size=128, dropout=0.0, seed=0):
+    def __init__(self, weights, batch_size=128, dropout=0.5, seed=0):
         super().__init__(weights, batch_size)
         self.dropout, self.rng = dropout, np.random.default_rng(seed)
         self.conv1, self.pool1 = Convolution(batch_size, 28, 1, 32, False), Pooling(batch_size, 26, 32)
@@ -222,59 +269,150 @@ class CNN(Network):
         self.draw, self.mask = np.empty((batch_size, 1600), np.float32), np.empty((batch_size, 1600), bool)
         self.flat = np.empty((batch_size, 1600), np.float32)
 
-    def step(self, x, y):
-        n = len(x)
+    def forward(self, x, training=False):
         k1, b1, k2, b2, w, b = self.weights
-        c1, p1, c2, p2, p, d = self.conv1, self.pool1, self.conv2, self.pool2, self.p[:n], self.d[:n]
-        a1 = c1.forward(x, k1, b1)
-        h1 = p1.forward(a1)
-        a2 = c2.forward(h1, k2, b2)
-        flat = p2.forward(a2).reshape(n, -1)
-        if self.dropout:
-            mask = np.greater_equal(self.rng.random(out=self.draw, dtype=np.float32), self.dropout, out=self.mask)[:n]
-            flat = np.multiply(flat, mask, out=self.flat[:n])
+        self.h1 = self.pool1.forward(self.conv1.forward(x, k1, b1))
+        flat = self.pool2.forward(self.conv2.forward(self.h1, k2, b2)).reshape(len(x), -1)
+        if training and self.dropout:
+            self.rng.random(out=self.draw, dtype=np.float32)
+            mask = np.greater_equal(self.draw, self.dropout, out=self.mask)[: len(x)]
+            flat = np.multiply(flat, mask, out=self.flat[: len(x)])
             flat *= np.float32(1 / (1 - self.dropout))
-        np.matmul(flat, w, out=p)
+        self.last = flat
+        p = np.matmul(flat, w, out=self.p[: len(x)])
         p += b
-        p -= p.max(axis=1, keepdims=True)
-        np.exp(p, out=p)
-        p /= p.sum(axis=1, keepdims=True)
-        labels = y.reshape(-1)
-        hits = np.count_nonzero(p.argmax(axis=1) == labels)
-        rows = np.arange(n)
-        loss = -float(np.log(np.maximum(p[rows, labels], EPSILON)).sum()) / n
-        p[rows, labels] -= 1
-        p *= np.float32(1 / n)
+        return softmax(p)
+
+    def step(self, x, y):
+        n, p = len(x), self.forward(x, training=True)
+        _, _, k2, _, w, _ = self.weights
+        c1, p1, c2, p2, d = self.conv1, self.pool1, self.conv2, self.pool2, self.d[:n]
+        logs = classes_slope(p, y)
         gk1, gb1, gk2, gb2, gw, gb = self.gradients
-        np.matmul(flat.T, p, out=gw)
+        np.matmul(self.last.T, p, out=gw)
         np.add.reduce(p, axis=0, out=gb)
         np.matmul(p, w.T, out=d)
         if self.dropout:
-            d *= mask
+            d *= self.mask[:n]
             d *= np.float32(1 / (1 - self.dropout))
-        d2 = p2.backward(d.reshape(n, 5, 5, 64), a2)
+        d2 = p2.backward(d.reshape(n, 5, 5, 64), c2.y[:n])
         c2.kernel_gradient(d2, gk2)
         np.add.reduce(d2.reshape(-1, 64), axis=0, out=gb2)
-        d1 = p1.backward(c2.input_gradient(d2, k2), a1)
+        d1 = p1.backward(c2.input_gradient(d2, k2), c1.y[:n])
         c1.kernel_gradient(d1, gk1)
         np.add.reduce(d1.reshape(-1, 32), axis=0, out=gb1)
         self.optimizer.step(self.gradient)
-        return loss, hits / n
+        return logs
+
+
+class LSTM(Network):
+    """LSTM(64), dense sigmoid. Time comes first; the input's product is one, and so are the kernels' gradients."""
+
+    def __init__(self, weights, batch_size=64, steps=100):
+        super().__init__(weights, batch_size)
+        inner, units = weights[0].shape[0], weights[1].shape[0]
+        self.units = units
+        self.x = np.empty((steps, batch_size, inner), np.float32)
+        self.z, self.dz = np.empty((2, steps, batch_size, 4 * units), np.float32)
+        self.h, self.c = np.zeros((2, steps + 1, batch_size, units), np.float32)
+        self.tanh_c = np.empty((steps, batch_size, units), np.float32)
+        self.product = np.empty((batch_size, 4 * units), np.float32)
+        self.dh, self.dc, self.t = np.empty((3, batch_size, units), np.float32)
+        self.p, self.dp = np.empty((2, batch_size, 1), np.float32)
+        # the three sigmoids are 0.5 tanh(0.5 x) + 0.5: one tanh for all four gates
+        self.scale = np.repeat(np.float32([0.5, 0.5, 1, 0.5]), units)
+        self.shift = np.repeat(np.float32([0.5, 0.5, 0, 0.5]), units)
+        self.turned = np.empty((4 * units, units), np.float32)
+
+    def forward(self, x):
+        n, u = len(x), self.units
+        w, recurrent, bias, v, b = self.weights
+        steps = x.shape[1]
+        inputs, z = self.x[:, :n], self.z[:, :n]
+        inputs[...] = x.transpose(1, 0, 2)
+        if n == self.batch_size:
+            np.matmul(inputs.reshape(steps * n, -1), w, out=z.reshape(steps * n, -1))
+        else:
+            np.matmul(inputs, w, out=z)
+        z += bias
+        product, t = self.product[:n], self.t[:n]
+        for gates, h, c, after, new, tanh_c in zip(
+            z, self.h[:, :n], self.c[:, :n], self.h[1:, :n], self.c[1:, :n], self.tanh_c[:, :n], strict=False
+        ):
+            np.matmul(h, recurrent, out=product)
+            gates += product
+            gates *= self.scale
+            np.tanh(gates, out=gates)
+            gates *= self.scale
+            gates += self.shift
+            np.multiply(gates[:, u : 2 * u], c, out=new)
+            np.multiply(gates[:, :u], gates[:, 2 * u : 3 * u], out=t)
+            new += t
+            np.tanh(new, out=tanh_c)
+            np.multiply(gates[:, 3 * u :], tanh_c, out=after)
+        p = np.matmul(self.h[-1, :n], v, out=self.p[:n])
+        p += b
+        return logistic(p)
+
+    def step(self, x, y):
+        n, u, p = len(x), self.units, self.forward(x)
+        _, recurrent, _, v, _ = self.weights
+        gw, gu, gbias, gv, gb = self.gradients
+        dp, dh, dc, t = self.dp[:n], self.dh[:n], self.dc[:n], self.t[:n]
+        logs = binary_slope(p, y, dp)
+        np.matmul(self.h[-1, :n].T, dp, out=gv)
+        np.add.reduce(dp, axis=0, out=gb)
+        np.matmul(dp, v.T, out=dh)
+        dc.fill(0)
+        self.turned[...] = recurrent.T
+        z, dz, steps = self.z[:, :n], self.dz[:, :n], x.shape[1]
+        for k in range(steps - 1, -1, -1):
+            gates, slope, tanh_c = z[k], dz[k], self.tanh_c[k, :n]
+            i, f, g, o = (gates[:, j * u : (j + 1) * u] for j in range(4))
+            di, df, dg, do = (slope[:, j * u : (j + 1) * u] for j in range(4))
+            np.multiply(dh, tanh_c, out=do)
+            np.multiply(tanh_c, tanh_c, out=t)
+            np.subtract(1, t, out=t)
+            t *= o
+            t *= dh
+            dc += t
+            np.multiply(dc, g, out=di)
+            np.multiply(dc, self.c[k, :n], out=df)
+            np.multiply(dc, i, out=dg)
+            dc *= f
+            # through the gates: s (1 - s) of the sigmoids, 1 - g^2 of the tanh
+            for gate, part in ((i, di), (f, df), (o, do)):
+                np.subtract(1, gate, out=t)
+                t *= gate
+                part *= t
+            np.multiply(g, g, out=t)
+            np.subtract(1, t, out=t)
+            dg *= t
+            np.matmul(slope, self.turned, out=dh)
+        flat = dz.reshape(steps * n, -1)
+        np.matmul(self.x[:, :n].reshape(steps * n, -1).T, flat, out=gw)
+        np.matmul(self.h[:-1, :n].reshape(steps * n, -1).T, flat, out=gu)
+        np.add.reduce(flat, axis=0, out=gbias)
+        self.optimizer.step(self.gradient)
+        return logs
 
 
 class LinearRegression(Network):
     """One dense unit under mse with SGD; the metric is the mean absolute error."""
 
-    metric = "mae"
-
     def __init__(self, weights, batch_size=32, learning_rate=0.01):
         super().__init__(weights, batch_size)
         self.learning_rate = np.float32(learning_rate)
 
+    def forward(self, x):
+        w, b = self.weights
+        y = x @ w
+        y += b
+        return y
+
     def step(self, x, y):
-        (w, b), (g, c) = self.weights, self.gradients
-        error = x @ w
-        error += b
+        g, c = self.gradients
+        error = self.forward(x)
         error -= y
         loss, mae = float(np.vdot(error, error)) / error.size, float(np.abs(error).sum()) / error.size
         error *= np.float32(2 / error.size)
@@ -283,3 +421,17 @@ class LinearRegression(Network):
         self.gradient *= self.learning_rate
         self.parameters -= self.gradient
         return loss, mae
+
+
+NETWORKS = {"line": LinearRegression, "mlp": MLP, "wide": MLP, "cnn": CNN, "lstm": LSTM}
+
+
+def make(name, weights, batch_size):
+    """The trainer of a model of `workloads`.
+
+    Raises:
+        LookupError: nobody has written that model by hand.
+    """
+    if name not in NETWORKS:
+        raise LookupError("not written by hand in NumPy")
+    return NETWORKS[name](weights, batch_size)

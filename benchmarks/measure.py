@@ -1,75 +1,198 @@
-"""Fair timing on a machine that is not quiet: rounds in which every contender runs once, and ratios within a round."""
+"""Fair timing on a machine that is not quiet: a process for every contender, rounds in which each runs once, and ratios
+within a round."""
 
 from __future__ import annotations
 
+import json
 import os
+import platform
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+HERE = Path(__file__).parent
+
+IMPORTS = {
+    "lamella-jax": "import lamella; lamella.backend.load_backend('jax')",
+    "lamella-numpy": "import lamella",
+    "keras": "import os; os.environ['KERAS_BACKEND'] = 'jax'; import keras",
+    "jax-step": "import jax, optax",
+    "torch": "import torch",
+    "numpy": "import numpy",
+}
+"""What the workload "import" times for each peer."""
+
 
 @dataclass
-class Contender:
-    """Something to time; `seconds` is filled, one entry for each round."""
+class Times:
+    """What one peer showed in one workload."""
 
-    name: str
-    run: object
+    peer: str
     seconds: list[float] = field(default_factory=list)
-    note: str = ""
+    peak_bytes: int | None = None
+    first_loss: float | None = None
+    missing: str = ""
 
     @property
     def median(self):
         return float(np.median(self.seconds))
 
     @property
-    def best(self):
-        return min(self.seconds)
-
-    def ratio(self, other):
-        """How many times `other` takes this one's time: median, and the quartiles around it."""
-        return np.percentile(np.divide(other.seconds, self.seconds), [50, 25, 75])
+    def spread(self):
+        """The quartiles."""
+        return [float(q) for q in np.percentile(self.seconds, [25, 75])]
 
 
-def interleave(contenders, rounds, budget=60.0, clock=time.perf_counter):
-    """Run every contender once untimed (compilation), then in rounds until `rounds` or `budget` seconds are over.
+def ratio(one, other):
+    """How much of `other`'s time `one` takes, round by round: median and quartiles."""
+    rounds = min(len(one.seconds), len(other.seconds))
+    middle, low, high = np.percentile(np.divide(one.seconds[:rounds], other.seconds[:rounds]), [50, 25, 75])
+    return float(middle), float(low), float(high)
 
-    `clock=time.process_time` counts the processor's time of all threads: steadier on a busy machine, and fair only
-    between contenders that use one thread each.
-    """
-    for contender in contenders:
-        contender.run()
+
+class Process:
+    """A worker with one peer."""
+
+    def __init__(self, peer, workload, quick):
+        command = [sys.executable, str(HERE / "worker.py"), peer, workload, *(["quick"] if quick else [])]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def answer(self):
+        """The next line the worker writes; {"missing": ...} where it has died."""
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        return {"missing": f"the process ended with status {self.process.wait()}"}
+
+    def round(self):
+        try:
+            self.process.stdin.write("run\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return {"missing": f"the process ended with status {self.process.wait()}"}
+        return self.answer()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+def one_round(process, times):
+    answer = process.round()
+    if "missing" in answer:
+        times.missing = answer["missing"]
+        return
+    times.seconds.append(answer["seconds"])
+    times.peak_bytes = answer["peak_bytes"]
+
+
+def turned(items, by):
+    """The items in another order each round, so that nobody always runs after the same neighbour."""
+    by %= max(len(items), 1)
+    return items[by:] + items[:by]
+
+
+def measure(name, workload, names, rounds, budget, quick=False):
+    """The times of every peer, in interleaved rounds until `rounds` or `budget` seconds (three rounds at least) are over."""
+    if workload.action == "import":
+        return import_times(names, rounds)
+    if workload.fresh:
+        return fresh_times(name, names, rounds, quick)
+    found = {peer: Times(peer) for peer in names}
+    # one after another: what compiles in one would disturb nobody but takes memory that another may need
+    processes = {}
+    for peer in names:
+        processes[peer] = Process(peer, name, quick)
+        answer = processes[peer].answer()
+        found[peer].missing = answer.get("missing", "")
+        found[peer].first_loss = answer.get("ready", {}).get("first_loss")
     end = time.perf_counter() + budget
     for turn in range(rounds):
         if turn >= 3 and time.perf_counter() > end:
             break
-        # the order turns, so that nobody always runs after the same neighbour
-        for contender in contenders[turn % len(contenders) :] + contenders[: turn % len(contenders)]:
-            start = clock()
-            contender.run()
-            contender.seconds.append(clock() - start)
+        for peer in turned([p for p in names if not found[p].missing], turn):
+            one_round(processes[peer], found[peer])
+    for process in processes.values():
+        process.close()
+    return found
 
 
-def table(title, contenders, missing, unit, scale, reference):
-    """Lines: medians in `unit` (seconds times `scale`), the best round, and the speed relative to `reference`."""
-    lines = [f"{title}, {unit}", f"  {'':47}{'median':>9}{'best':>9}   times as fast as {reference.name} (quartiles)"]
-    for contender in contenders:
-        middle, low, high = contender.ratio(reference)
-        speed = "" if contender is reference else f"{middle:.2f} ({low:.2f}-{high:.2f})"
-        figures = f"{contender.median * scale:9.3g}{contender.best * scale:9.3g}"
-        lines.append(f"  {contender.name:47}{figures}   {speed}".rstrip())
-    lines += [f"  {name:47}{'-':>9}{'-':>9}   {why}" for name, why in missing]
-    return "\n".join(lines)
+def fresh_times(name, names, rounds, quick):
+    """Every round in a process of its own."""
+    found = {peer: Times(peer) for peer in names}
+    for turn in range(rounds):
+        for peer in turned([p for p in names if not found[p].missing], turn):
+            process = Process(peer, name, quick)
+            answer = process.answer()
+            if "missing" in answer:
+                found[peer].missing = answer["missing"]
+            else:
+                one_round(process, found[peer])
+            process.close()
+    return found
+
+
+def import_times(names, rounds):
+    """Seconds that an import takes in a new process, the interpreter's own start left out."""
+    found = {peer: Times(peer) for peer in names if peer in IMPORTS}
+    clock = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
+    for turn in range(-1, rounds):  # the first brings the files into memory
+        for peer in turned([p for p in found if not found[p].missing], turn):
+            command = [sys.executable, "-c", clock.format(IMPORTS[peer])]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                found[peer].missing = done.stderr.strip().splitlines()[-1][:160]
+            elif turn >= 0:
+                found[peer].seconds.append(float(done.stdout))
+    return found
+
+
+def matmul_rate(size=1024, repeat=5):
+    """Floating-point operations a second of NumPy's float32 matrix product, the best of some."""
+    a, b = np.random.default_rng(0).standard_normal((2, size, size), np.float32)
+    best = np.inf
+    for _ in range(repeat + 1):
+        start = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def load():
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def circumstances():
-    """One line on what the times depend on."""
-    try:
-        import threadpoolctl
+    """What the times depend on."""
+    from importlib import metadata
 
-        pools = threadpoolctl.threadpool_info()
-        blas = ", ".join(f"{p['internal_api']} {p['version']} with {p['num_threads']} threads" for p in pools)
-    except ImportError:
-        blas = f"OPENBLAS_NUM_THREADS={os.environ.get('OPENBLAS_NUM_THREADS', 'unset')}"
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"NumPy {np.__version__}, {blas}; {os.cpu_count()} cores{load}"
+    versions = {}
+    for package in ("numpy", "jax", "jaxlib", "optax", "keras", "torch"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "versions": versions,
+        "matmul_gflops": matmul_rate() / 1e9,
+        "load": load(),
+    }
+
+
+def processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())

@@ -1,0 +1,48 @@
+"""The benchmark runs a small workload with whoever is installed, and names who is missing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory):
+    out = tmp_path_factory.mktemp("bench")
+    peers = "lamella-numpy,numpy,torch"
+    command = [sys.executable, BENCHMARKS / "run.py", "line", "batch-1-mlp", "--quick", "--peers", peers, "--out", out]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (out / "bars.png").stat().st_size > 1000
+    return json.loads((out / "record.json").read_text()), done.stdout
+
+
+def test_every_peer_is_timed_or_named_as_missing(record):
+    for workload in record[0]["workloads"].values():
+        for name, peer in workload["peers"].items():
+            assert bool(peer["seconds"]) != bool(peer["missing"]), name
+            if peer["seconds"]:
+                assert min(peer["seconds"]) > 0 and peer["peak_bytes"] > 2**20
+        assert workload["peers"]["lamella-numpy"]["seconds"] and workload["peers"]["numpy"]["seconds"]
+
+
+def test_peers_do_the_same_work(record):
+    peers = record[0]["workloads"]["line"]["peers"]
+    losses = [peer["first_loss"] for peer in peers.values() if peer["seconds"]]
+    assert losses == pytest.approx([losses[0]] * len(losses), rel=1e-5)
+
+
+def test_the_text_gives_ratios_and_the_arithmetic(record):
+    assert "lamella-numpy takes" in record[1]
+    assert "GFLOP/s" in record[1]
+    assert "lamella-numpy against numpy" in record[1]
+
+
+def test_a_worker_says_why_it_cannot_run():
+    command = [sys.executable, BENCHMARKS / "worker.py", "numpy", "transformer", "quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert json.loads(done.stdout) == {"missing": "LookupError: not written by hand in NumPy"}
