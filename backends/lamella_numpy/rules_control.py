@@ -30,7 +30,9 @@ class _Scan:
     """One scan while it is lowered: the body's lines in a loop over premade views of the stacks.
 
     A changing carry is read from one place and written to another: to the next entry of a stack where it is stacked
-    anyway, else to two buffers in turn. What no turn changes is computed before the loop.
+    anyway, else to two buffers in turn. A carry that is stacked as it was before each turn (backward loops read that)
+    has one buffer with an entry more: each turn reads one entry and writes the next, and nothing is copied. What no turn
+    changes is computed before the loop.
     """
 
     def __init__(self, low: Lowering, equation: Equation) -> None:
@@ -52,6 +54,8 @@ class _Scan:
         self.stacks: list[Place] = []
         self.writes: list[tuple[Place, Value]] = []
         self.finals: list[tuple[Value, Place]] = []
+        self.histories: dict[Value, Place] = {}  # a carry's value after a turn: the stack of them
+        self.recorded: set[int] = set()  # numbers of the stacked outputs that need no writing
         self.loop: Loop | None = None
 
     def lower(self) -> None:
@@ -63,7 +67,8 @@ class _Scan:
         for inner, operand in self.slices:
             self._fix_repeated(inner, operand)
         self.starts = {inner: low.compact(start) for inner, start, new, _ in self.carries if new is not inner}
-        self.stacks = [low.result(stack) for _, stack in self.stacked]
+        shared = self._shared_stacks()
+        self.stacks = [shared[k] if k in shared else low.result(stack) for k, (_, stack) in enumerate(self.stacked)]
         for stack in self.stacks:
             low.touch(stack.storage)
         low.body(self.program, self.invariant, self._open)
@@ -78,6 +83,36 @@ class _Scan:
         for inner, start, new, final in self.carries:
             if new is inner:
                 low.bind(final, low.environment[start])
+
+    def _shared_stacks(self) -> dict[int, Place]:
+        """For carries stacked as they were before each turn: the stacks of that, in one buffer with what comes after."""
+        low, found = self.low, {}
+        inputs = set(self.program.inputs)
+        for inner, start, new, _ in self.carries:
+            numbers = [k for k, (v, outer) in enumerate(self.stacked) if v is inner and outer not in low.pins]
+            if new in inputs or new in self.histories or not numbers or not self.length:
+                continue
+            start_place, outer = self.starts[inner], self.stacked[numbers[0]][1]
+            shape = (self.length + 1, *start_place.shape)
+            whole = low.buffer(shape, start_place.storage.dtype, start_place.hint)
+            low.touch(whole.storage)
+            low.emit(
+                f"{low.use(places.entry(whole, self.length if self.backwards else 0))}[...] = {low.use(start_place)}"
+            )
+            zeros, ones = (0,) * (len(shape) - 1), (1,) * len(shape)
+            lower = places.sliced(whole, (0, *zeros), (self.length, *shape[1:]), ones)
+            upper = places.sliced(whole, (1, *zeros), shape, ones)
+            before, after = (upper, lower) if self.backwards else (lower, upper)
+            self.histories[new] = after
+            self.recorded.add(numbers[0])
+            found[numbers[0]] = before
+            low.bind(outer, before)
+            for k, (v, other) in enumerate(self.stacked):
+                if v is new and other not in low.pins:
+                    found[k] = after
+                    low.bind(other, after)
+                    break
+        return found
 
     def _fix_repeated(self, inner: Value, operand: Value) -> None:
         """A stack whose slices are all the same is not sliced."""
@@ -108,13 +143,21 @@ class _Scan:
                 stack = low.expanded(operand)
                 low.environment[inner] = _column(loop, places.entry(stack, 0), self._turns(stack))
         aimed: dict[Value, Place] = {}
-        for (value, _), stack in zip(self.stacked, self.stacks, strict=True):
+        for k, ((value, _), stack) in enumerate(zip(self.stacked, self.stacks, strict=True)):
+            if k in self.recorded:
+                continue
             self._aim(aimed, value, _column(loop, places.entry(stack, 0), self._turns(stack)), stack)
         for inner, _, value, final in self.carries:
             start = self.starts.get(inner)
             if start is None:
                 continue
             stack = aimed.get(value)
+            if stack is None and value in self.histories:
+                stack = self.histories[value]
+                self._aim({}, value, _column(loop, places.entry(stack, 0), self._turns(stack)), stack)
+            elif value in self.histories and stack is not self.histories[value]:
+                stack = self.histories[value]
+                self.writes.append((_column(loop, places.entry(stack, 0), self._turns(stack)), value))
             if stack is not None:
                 after = self._turns(stack)
                 last = places.entry(stack, 0 if self.backwards else self.length - 1)

@@ -209,8 +209,14 @@ def _contract(low: Lowering, equation: Equation) -> None:
     x_place, y_place = _factor(low, x, batch_x), _factor(low, y, batch_y)
     # the order of the summed axes is free: the one that copies least
     best: tuple[int, _Factor, _Factor] | None = None
-    for which in (0, 1):
-        pairs = sorted(zip(left, right, strict=True), key=lambda pair: pair[which])
+    pairs = list(zip(left, right, strict=True))
+    orders = [
+        sorted(pairs, key=lambda pair: pair[0]),
+        sorted(pairs, key=lambda pair: pair[1]),
+        sorted(pairs, key=lambda pair: -x_place.strides[pair[0]]),
+        sorted(pairs, key=lambda pair: -y_place.strides[pair[1]]),
+    ]
+    for pairs in orders:
         first = _Factor(x_place, batch_x, free_x, [a for a, _ in pairs])
         second = _Factor(y_place, batch_y, [b for _, b in pairs], free_y)
         if best is None or first.copied + second.copied < best[0]:
