@@ -217,19 +217,20 @@ class Trainer:
             p, stats = apply(weights, stats, x, key)
             return loss(p, y), (accuracy(p, y), stats)
 
-        def step(weights, stats, state, x, y, key):
+        def step(weights, stats, state, x, y, count):
+            key = jax.random.fold_in(self.key, count)  # where nothing is drawn, nothing is left of it
             (value, (metric, stats)), gradients = jax.value_and_grad(objective, has_aux=True)(weights, stats, x, y, key)
             updates, state = optimizer.update(gradients, state, weights)
             return optax.apply_updates(weights, updates), stats, state, jnp.stack([value, metric])
 
-        def epoch(weights, stats, state, x, y, orders, key):
-            def body(carry, rows_and_key):
-                rows, key = rows_and_key
-                *carry, logs = step(*carry, x[rows], y[rows], key)
+        def epoch(weights, stats, state, x, y, orders, count):
+            def body(carry, rows_and_count):
+                rows, count = rows_and_count
+                *carry, logs = step(*carry, x[rows], y[rows], count)
                 return tuple(carry), logs
 
-            keys = jax.random.split(key, len(orders))
-            carry, logs = jax.lax.scan(body, (weights, stats, state), (orders, keys))
+            counts = count + jnp.arange(len(orders), dtype=jnp.uint32)
+            carry, logs = jax.lax.scan(body, (weights, stats, state), (orders, counts))
             return *carry, logs
 
         def test(weights, stats, x, y):
@@ -239,14 +240,15 @@ class Trainer:
         self._step, self._epoch, self._test = jax.jit(step), jax.jit(epoch), jax.jit(test)
         self._predict = jax.jit(lambda weights, stats, x: apply(weights, stats, x, None)[0])
 
-    def _next_key(self):
-        self.count += 1
-        return jax.random.fold_in(self.key, self.count)
+    def _counted(self, steps):
+        """The number of the next step; `steps` of them follow."""
+        self.count += steps
+        return np.uint32(self.count - steps)
 
     def step(self, x, y):
         """One update; the device array (loss, metric)."""
         self.state, self.stats, self.optimizer_state, logs = self._step(
-            self.state, self.stats, self.optimizer_state, x, y, self._next_key()
+            self.state, self.stats, self.optimizer_state, x, y, self._counted(1)
         )
         return logs
 
@@ -260,7 +262,7 @@ class Trainer:
                 self.data = x, jnp.asarray(x), jnp.asarray(y)
             orders = jnp.asarray(order[: whole * self.batch_size].reshape(whole, -1))
             self.state, self.stats, self.optimizer_state, part = self._epoch(
-                self.state, self.stats, self.optimizer_state, *self.data[1:], orders, self._next_key()
+                self.state, self.stats, self.optimizer_state, *self.data[1:], orders, self._counted(whole)
             )
             logs, counts = [part], [self.batch_size] * whole
             order = order[whole * self.batch_size :]

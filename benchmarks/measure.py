@@ -106,11 +106,10 @@ def measure(name, workload, names, rounds, budget, quick=False):
     if workload.fresh:
         return fresh_times(name, names, rounds, quick)
     found = {peer: Times(peer) for peer in names}
-    # one after another: what compiles in one would disturb nobody but takes memory that another may need
-    processes = {}
-    for peer in names:
-        processes[peer] = Process(peer, name, quick)
-        answer = processes[peer].answer()
+    # nothing is timed before all of them are ready
+    processes = {peer: Process(peer, name, quick) for peer in names}
+    for peer, process in processes.items():
+        answer = process.answer()
         found[peer].missing = answer.get("missing", "")
         found[peer].first_loss = answer.get("ready", {}).get("first_loss")
     end = time.perf_counter() + budget
