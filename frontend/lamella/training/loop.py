@@ -61,6 +61,7 @@ class Loop:
         self._sound: State = ()
         self._template: Any = None
         self._cleared: dict[int, Any] = {}
+        self._placed: dict[str, tuple[Any, Any]] = {}
 
     def fits(self, data: Data) -> bool:
         """Whether the loop's programs serve these arrays."""
@@ -115,6 +116,7 @@ class Loop:
             self._rates = compiled.rates()
         for group in layout.metrics.values():
             leaves |= dict(group.values())
+        leaves |= self._placed_before()
         values = [leaves[n] for n in layout.names]
         extra = compiled.foreign_state or ()
         self._template = self.runner(batch)
@@ -122,6 +124,27 @@ class Loop:
         # leaves are never changed in place, so those an epoch starts from serve every epoch
         cleared = {leaf for group in layout.metrics.values() for leaf, _ in group.values()}
         self._cleared = {i: self.state[i] for i, name in enumerate(layout.names) if name in cleared}
+        self._placed = {name: (value, self.state[self._at[name]]) for name, value in self._settings().items()}
+
+    def _settings(self) -> dict[str, Any]:
+        """What small leaves of the state are made of; the same settings give the same leaves."""
+        return {"key": self.model.seed, **self._rates} if self.training else {}
+
+    def _placed_before(self) -> dict[str, Any]:
+        """The leaves that the last run began with and that are still right: copying a number to a device takes long.
+
+        Accumulators start where they started, the key and the learning rates follow from settings, and the count of steps
+        is the leaf of that state.
+        """
+        names = self.layout.names
+        leaves = {names[i]: leaf for i, leaf in self._cleared.items()}
+        for name, value in self._settings().items():
+            held = self._placed.get(name)
+            if held is not None and held[0] == value:
+                leaves[name] = held[1]
+        if self.training and self.state and self.compiled._steps is self.state[self._at["step"]]:
+            leaves["step"] = self.compiled._steps
+        return leaves
 
     def place(self, arrays: Sequence[np.ndarray]) -> Any:
         """Bring rows to where the steps run."""
