@@ -115,6 +115,14 @@ class Backend:
         """An array of this backend with the numbers of `array` (NumPy's or its own)."""
         return np.asarray(array, None if dtype is None else numpy_dtype(dtype))
 
+    def argument(self, array: Any, dtype: str) -> Any:
+        """What stands for `array` in one call of a compiled program: by default `asarray(array, dtype)`.
+
+        A backend whose calls take NumPy arrays faster than it can make arrays of its own may return `array` as it is; the
+        call must not keep it.
+        """
+        return self.asarray(array, dtype)
+
     def numpy(self, array: Any) -> np.ndarray:
         """The numbers of one of the backend's arrays as a NumPy array."""
         return np.asarray(array)

@@ -114,7 +114,7 @@ def predict_batch(model: TrainableModel, backend: Backend, x: np.ndarray) -> np.
 
 def _predict(backend: Backend, forward: lowering.Forward, run: Any, x: np.ndarray) -> np.ndarray:
     with backend.scope(forward.program):
-        results = run(*values_on(forward.variables, backend), backend.asarray(x, forward.dtype))
+        results = run(*values_on(forward.variables, backend), backend.argument(x, forward.dtype))
         keep_assigned(forward, results)
         return backend.numpy(results[0])
 
@@ -162,7 +162,7 @@ def call_on_arrays(model: TrainableModel, inputs: Any, training: bool) -> Any:
         if training:
             model.calls += 1
             key = [backend.asarray(random.fold(random.key_from_seed(model.seed), f"call {model.calls}"), "uint32")]
-        results = run(*values_on(forward.variables, backend), backend.asarray(inputs, spec.dtype), *key)
+        results = run(*values_on(forward.variables, backend), backend.argument(inputs, spec.dtype), *key)
     keep_assigned(forward, results)
     return results[0]
 
