@@ -16,7 +16,7 @@ from lamella.errors import DTypeError
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import Spec, spec_of
 from lamella.passes import expand
-from lamella_jax import elementwise, lowerings
+from lamella_jax import cache, elementwise, lowerings
 from lamella_jax.optax_bridge import gradient_transformation
 from lamella_jax.runner import JaxRunner, foreign_leaves
 
@@ -234,6 +234,8 @@ def _require_64_bits(found: str) -> None:
             "Call it, and jax.grad or jax.jit around it, inside `with jax.enable_x64(True):`."
         )
 
+
+cache.use_what_is_asked_for()
 
 BACKEND = JaxBackend()
 

@@ -88,7 +88,7 @@ class _Scan:
         """For carries stacked as they were before each turn: the stacks of that, in one buffer with what comes after."""
         low, found = self.low, {}
         inputs = set(self.program.inputs)
-        for inner, start, new, _ in self.carries:
+        for inner, _, new, _ in self.carries:
             numbers = [k for k, (v, outer) in enumerate(self.stacked) if v is inner and outer not in low.pins]
             if new in inputs or new in self.histories or not numbers or not self.length:
                 continue
