@@ -112,7 +112,7 @@ def grow(draw, values, steps, depth=0):
             values.append(x[tuple(key)])
         elif choice == 13 and x.ndim:
             width = [(draw.randint(0, 2), draw.randint(0, 2)) for _ in x.shape]
-            values.append(ops.pad(x, width, draw.choice([0.0, -1.5])) if x.size < 200 else x)
+            values.append(ops.pad(x, width, constant_values=draw.choice([0.0, -1.5])) if x.size < 200 else x)
         elif choice == 14 and x.ndim:
             axis = draw.randrange(x.ndim)
             values.append(ops.concatenate([x, draw.choice([x, ops.tanh(x)])], axis) if x.size < 200 else x)

@@ -230,8 +230,8 @@ def test_command(capsys):
     assert "conforms" in capsys.readouterr().out
     assert main(["--backend", "nunpy"]) == 2
     assert "did you mean 'numpy'?" in capsys.readouterr().err
-    assert main(["--backend", "numpy", "--only", "tahn"]) == 2
-    assert "did you mean 'tanh'?" in capsys.readouterr().err
+    assert main(["--backend", "numpy", "--only", "sigmiod"]) == 2
+    assert "did you mean 'sigmoid'?" in capsys.readouterr().err
 
 
 def test_command_reports_failures(monkeypatch, capsys):
