@@ -36,7 +36,7 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
         )
     if path.suffix != ".safetensors":
         h5_writing.need_h5py()
-    compiling.warn_of_optax(model)
+    compiling.warn_of_optimizer(model)
     if path.suffix == ".keras":
         atomic.write_atomically(path, lambda file: keras_archive.write(model, file))
     else:

@@ -9,7 +9,6 @@ import numpy as np
 
 from lamella.errors import FormatError
 from lamella.layers.variable import Variable
-from lamella.saving.compiling import fitting
 from lamella.saving.hdf5 import Dataset, Group
 
 _BYTES = {"V2": "bfloat16"}
@@ -102,3 +101,13 @@ def assign(pairs: Iterable[tuple[Variable, Any]]) -> None:
     read = [(variable, values_of(item) if isinstance(item, Dataset) else item) for variable, item in pairs]
     for variable, value in read:
         variable.assign(value)
+
+
+def fitting(found: str, wanted: str) -> bool:
+    """Whether an array of dtype `found` in a file can be a variable of dtype `wanted`."""
+    kinds = {"float": "f", "bfloat": "f", "int": "i", "uint": "i", "bool": "b"}
+
+    def kind(name: str) -> str:
+        return kinds.get(name.rstrip("0123456789"), name)
+
+    return kind(found) == kind(wanted)

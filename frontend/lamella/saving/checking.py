@@ -15,6 +15,7 @@ from typing import Any
 from lamella.errors import FormatError, did_you_mean
 from lamella.layers import absent, configuration
 from lamella.layers.base import Layer, parameters
+from lamella.optimizers.base import COMMON
 from lamella.saving import fields
 
 Config = dict[str, Any]
@@ -306,6 +307,8 @@ def _object(kind: str, node: Any, place: str) -> Any:
                 checked[key] = fields.optional(fields.policy)(value, where)
         elif key == "learning_rate" and isinstance(value, dict):
             checked[key] = _object("optimizers.schedules", value, where)
+        elif name == "LossScaleOptimizer" and key in _OLD_OF_LOSS_SCALE and value == _OLD_OF_LOSS_SCALE[key]:
+            continue
         elif kind == "optimizers" and key in ("inner_optimizer", "default_optimizer", "optimizer_map"):
             checked[key] = _inner_optimizers(name, value, where)
         elif key == "value":
@@ -314,6 +317,9 @@ def _object(kind: str, node: Any, place: str) -> Any:
             checked[key] = _SCALAR(value, where)
     return {"module": f"keras.{kind}", "class_name": name, "config": checked}
 
+
+_OLD_OF_LOSS_SCALE = {**dict.fromkeys(COMMON, None), "use_ema": False, "ema_momentum": 0.99}
+"""Fields that a LossScaleOptimizer had in earlier releases of Keras, with the values at which they do nothing."""
 
 _PATHS = re.compile(r"[\w/ .|-]*([\w/ .-]\*[\w/ .|-]*){0,3}")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lamella.saving import arrays, compiling, layout
+from lamella.optimizers import LossScaleOptimizer
+from lamella.saving import arrays, layout, optimizer_state
 from lamella.saving.hdf5.write import Array, Tree, to_bytes
 
 _LONGEST = 60_000
@@ -73,9 +74,17 @@ def weights_file(model: Any) -> bytes:
             group.put(str(i), *arrays.stored(variable))
     for path, variable in layout.states(model):
         file.put(path, *arrays.stored(variable))
-    if compiling.state_slots(model):
-        group = file.at("optimizer/vars")
-        group.attrs["name"] = model.optimizer.name
-        for i, array in enumerate(compiling.state_arrays(model)):
-            group.put(str(i), array)
+    state = optimizer_state.values(model)
+    if state:
+        _put_state(file.at("optimizer/vars"), model.optimizer.name, state)
+    if state and isinstance(model.optimizer, LossScaleOptimizer):
+        # Keras writes the inner optimizer's arrays twice
+        inner = file.at("optimizer/inner_optimizer/vars")
+        _put_state(inner, model.optimizer.inner_optimizer.name, state[optimizer_state.OWN_OF_LOSS_SCALE :])
     return file.to_bytes()
+
+
+def _put_state(group: Folder, name: str, state: Sequence[np.ndarray]) -> None:
+    group.attrs["name"] = name
+    for i, array in enumerate(state):
+        group.put(str(i), array)

@@ -10,7 +10,19 @@ from typing import IO, Any
 
 from lamella.errors import FormatError
 from lamella.layers import configuration
-from lamella.saving import arrays, assembly, checking, compiling, container, h5_writing, hdf5, layout, progress, text
+from lamella.saving import (
+    arrays,
+    assembly,
+    checking,
+    compiling,
+    container,
+    h5_writing,
+    hdf5,
+    layout,
+    optimizer_state,
+    progress,
+    text,
+)
 
 KERAS_VERSION = "3.15.1"
 """The version of Keras whose format is written."""
@@ -69,7 +81,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
         pairs = [(variable, found[path]) for path, variable in expected.items()]
         arrays.assign([*pairs, *assembly.complete(model, states, f"{where}: {WEIGHTS}")])
     if state is not None:
-        compiling.restore_state(model, [arrays.values_of(d) for d in state])
+        optimizer_state.restore(model, [arrays.values_of(d) for d in state])
     progress.restore(model, about.get("lamella"), f"{where}: {METADATA}")
     return model
 
@@ -80,10 +92,10 @@ def _compiled(model: Any, node: Mapping[str, Any], tree: hdf5.Group, where: str)
     if config is None:
         return None
     assembly.guarded(lambda: compiling.compile_from(model, config), f"{where}: {CONFIG}: compile_config")
-    return optimizer_state(model, tree, f"{where}: {WEIGHTS}")
+    return state_of_optimizer(model, tree, f"{where}: {WEIGHTS}")
 
 
-def optimizer_state(model: Any, tree: hdf5.Group, where: str) -> list[hdf5.Dataset] | None:
+def state_of_optimizer(model: Any, tree: hdf5.Group, where: str) -> list[hdf5.Dataset] | None:
     """The arrays of the state of a compiled model's optimizer in Keras's order; None where there are none."""
     if "optimizer/vars" not in tree or not model.variables:
         return None
@@ -99,4 +111,4 @@ def optimizer_state(model: Any, tree: hdf5.Group, where: str) -> list[hdf5.Datas
             )
         found.append(dataset)
     shapes = [(d.shape, arrays.dtype_of(d)) for d in found]
-    return found if compiling.check_state(model, shapes, where) else None
+    return found if optimizer_state.check(model, shapes, where) else None

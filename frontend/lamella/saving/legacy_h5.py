@@ -10,7 +10,18 @@ from typing import Any
 from lamella import losses
 from lamella.errors import FormatError
 from lamella.layers import configuration
-from lamella.saving import arrays, assembly, checking, compiling, h5_writing, hdf5, legacy_weights, progress, text
+from lamella.saving import (
+    arrays,
+    assembly,
+    checking,
+    compiling,
+    h5_writing,
+    hdf5,
+    legacy_weights,
+    optimizer_state,
+    progress,
+    text,
+)
 from lamella.saving.keras_archive import KERAS_VERSION
 
 _BACKEND = "jax"
@@ -75,13 +86,12 @@ def _put_weights(group: h5_writing.Folder, model: Any) -> None:
 
 
 def _put_state(file: h5_writing.Folder, model: Any) -> None:
-    slots = compiling.state_slots(model)
-    if not slots:
+    names = [entry.name for entry in optimizer_state.entries(model)]
+    if not names:
         return
     group = file.at("optimizer_weights")
-    names = [f"{model.optimizer.name}/{name}" for name, _, _ in slots]
     group.put_names("weight_names", names)
-    for name, array in zip(names, compiling.state_arrays(model), strict=True):
+    for name, array in zip(names, optimizer_state.values(model), strict=True):
         group.put(name, array)
 
 
@@ -113,7 +123,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
             state = _compiled(model, text.parsed(training, f"{where}: training_config"), tree, version, where)
         arrays.assign([*pairs, *assembly.complete(model, {}, where)])
     if state is not None:
-        compiling.restore_state(model, [arrays.values_of(d) for d in state])
+        optimizer_state.restore(model, [arrays.values_of(d) for d in state])
     about = tree.attrs.get(_LAMELLA)
     if isinstance(about, str):
         progress.restore(model, text.parsed(about, f"{where}: {_LAMELLA}"), f"{where}: {_LAMELLA}")
@@ -142,7 +152,7 @@ def _compiled(model: Any, node: Any, tree: hdf5.Group, version: str, where: str)
         return None
     found = [legacy_weights.dataset_in(group, name, where) for name in names]
     shapes = [(d.shape, arrays.dtype_of(d)) for d in found]
-    return found if compiling.check_state(model, shapes, where) else None
+    return found if optimizer_state.check(model, shapes, where) else None
 
 
 def _optimizer(node: Any, place: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from lamella.errors import FormatError
 from lamella.layers.base import Layer
 from lamella.layers.variable import Variable
-from lamella.saving import arrays, compiling, container, hdf5, keras_archive, layout, legacy_weights, safetensors
+from lamella.saving import arrays, container, hdf5, keras_archive, layout, legacy_weights, optimizer_state, safetensors
 from lamella.saving.hdf5 import Dataset
 from lamella.saving.report import LoadReport
 
@@ -83,16 +83,16 @@ def load(model: Any, data: bytes, where: str, skip_mismatch: bool, by_name: bool
         raise FormatError(f"{where}: neither HDF5 nor safetensors.")
     report = taking.finish(model)
     if state is not None:
-        compiling.restore_state(model, [arrays.values_of(d) for d in state])
+        optimizer_state.restore(model, [arrays.values_of(d) for d in state])
     return report
 
 
 def _state(model: Any, tree: hdf5.Group, where: str, skip: bool) -> list[Dataset] | None:
     """The optimizer's state beside the weights, where the model is compiled with an optimizer that has it."""
-    if model._compiled is None or model._compiled.foreign:
+    if not optimizer_state.is_written(model._compiled):
         return None
     try:
-        return keras_archive.optimizer_state(model, tree, where)
+        return keras_archive.state_of_optimizer(model, tree, where)
     except FormatError:
         if skip:
             return None
