@@ -114,6 +114,8 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
     group = legacy_weights.group_of(tree, where)
     with configuration.custom_objects(custom_objects):
         checked = checking.model(text.parsed(config, f"{where}: model_config"), f"{where}: model_config")
+        if version[:1] == "2":
+            _as_in_keras_2(checked)
         checking.warn_of_old_activation(checked, version, where)
         held = sum(math.prod(d.shape) for _, d in arrays.members(group))
         model = assembly.built(checked, f"{where}: model_config", held)
@@ -128,6 +130,21 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
     if isinstance(about, str):
         progress.restore(model, text.parsed(about, f"{where}: {_LAMELLA}"), f"{where}: {_LAMELLA}")
     return model
+
+
+def _as_in_keras_2(description: Any) -> None:
+    """Write into the configuration what Keras 2 left out and Keras 3 takes otherwise: GRUs reset before the product.
+
+    Keras 2 had no `reset_after` at first, and then always wrote it.
+    """
+    if isinstance(description, list):
+        for item in description:
+            _as_in_keras_2(item)
+    elif isinstance(description, dict):
+        if description.get("class_name") in ("GRU", "GRUCell") and isinstance(description.get("config"), dict):
+            description["config"].setdefault("reset_after", False)
+        for value in description.values():
+            _as_in_keras_2(value)
 
 
 def _compiled(model: Any, node: Any, tree: hdf5.Group, version: str, where: str) -> list[hdf5.Dataset] | None:

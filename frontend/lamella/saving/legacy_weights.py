@@ -118,7 +118,7 @@ def refusal(variable: Variable, item: Item) -> str | None:
 # ---- Keras 1 ----
 
 
-def converted(layer: Layer, held: Sequence[tuple[str, Dataset]], version: str) -> list[Item]:
+def converted(layer: Any, held: Sequence[tuple[str, Dataset]], version: str) -> list[Item]:
     """A layer's arrays in today's number and order; those of Keras 1 were one for every gate, and lay differently.
 
     Only arrays of the size the layer has are read here.
@@ -126,6 +126,15 @@ def converted(layer: Layer, held: Sequence[tuple[str, Dataset]], version: str) -
     items: list[Item] = [dataset for _, dataset in held]
     if version[:1] != "1":
         return items
+    held_by = type(layer).__name__
+    if held_by == "TimeDistributed":
+        return converted(layer.layer, held, version)
+    if held_by == "Bidirectional":
+        half = len(held) // 2
+        return [
+            *converted(layer.forward_layer, held[:half], version),
+            *converted(layer.backward_layer, held[half:], version),
+        ]
     for name, convert in _OLD.items():
         if name in {base.__name__ for base in type(layer).__mro__}:
             return convert(layer, items)
