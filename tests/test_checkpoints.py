@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 
 import lamella
+from conftest import importable
 from lamella.callbacks import BackupAndRestore, Callback, History, LambdaCallback, ModelCheckpoint
 from lamella.errors import FormatError
 from lamella.layers import LSTM, BatchNormalization, Dense, Dropout, Input
 from lamella.saving import tree
 from lamella.saving.tree import read_tree, write_tree
 
+NEEDS_JAX = pytest.mark.skipif(not importable("jax"), reason="JAX is not importable")
 X = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
 Y = X[:, :1] * 2
 
@@ -525,12 +528,49 @@ def test_model_checkpoint_writes_what_numpy_alone_reads(tmp_path):
     assert first.name == f"1-{model.history.history['val_loss'][0]:.2f}.npz"
 
 
+FILES = [
+    ("m.keras", {}), ("m.h5", {}), ("m.safetensors", {}), ("m.npz", {}),
+    ("m.weights.h5", {"save_weights_only": True}), ("w.safetensors", {"save_weights_only": True}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("on", ["numpy", pytest.param("jax", marks=NEEDS_JAX)])
+@pytest.mark.parametrize(("name", "words"), FILES, ids=[name for name, _ in FILES])
+def test_model_checkpoint_keeps_the_best_in_every_kind_of_file(on, name, words, tmp_path):
+    if name.endswith((".keras", ".h5")):
+        pytest.importorskip("h5py")
+    with lamella.backend_scope(on):
+        model = model_of(Dense(1))
+        kept = []
+
+        class Worse(Callback):
+            """Makes the second epoch the best."""
+
+            def on_epoch_end(self, epoch, logs=None):
+                logs["score"] = (2.0, 1.0, 3.0)[epoch]
+                kept.append(([w.copy() for w in self.model.get_weights()], self.model._compiled.steps))
+
+        saving = ModelCheckpoint(tmp_path / name, monitor="score", mode="min", save_best_only=True, **words)
+        model.fit(X, Y, batch_size=10, epochs=3, verbose=0, callbacks=[Worse(), saving])
+        assert saving.best == 1.0 and [p.name for p in tmp_path.iterdir()] == [name]
+        other = model_of(Dense(1), seed=8)
+        if name.endswith(".npz"):
+            other.load_checkpoint(tmp_path / name)
+        elif words:
+            assert other.load_weights(tmp_path / name).complete
+        else:
+            other = lamella.models.load_model(tmp_path / name)
+        assert_same(other.get_weights(), kept[1][0])
+        if name in ("m.keras", "m.h5", "m.npz", "m.weights.h5"):  # those hold the optimizer's state, too
+            assert other._compiled.steps == kept[1][1] == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"filepath": "a.pkl"}, r"filepath ends in \.keras or \.h5 or \.npz, got 'a\.pkl'"),
+        ({"filepath": "a.pkl"}, r"filepath ends in \.keras or \.h5 or \.safetensors or \.npz, got 'a\.pkl'"),
         ({"filepath": "a.weights.h5"}, "save_weights_only=False"),
-        ({"filepath": "a.keras", "save_weights_only": True}, r"ends in \.weights\.h5, got"),
+        ({"filepath": "a.keras", "save_weights_only": True}, r"ends in \.weights\.h5 or \.safetensors, got"),
         ({"filepath": "a.npz", "save_freq": 0}, "save_freq is 'epoch' or a positive integer, got 0"),
         ({"filepath": "a.npz", "save_freq": True}, "save_freq is 'epoch' or a positive integer, got True"),
     ],
@@ -538,6 +578,15 @@ def test_model_checkpoint_writes_what_numpy_alone_reads(tmp_path):
 def test_arguments_of_model_checkpoint_are_checked_when_it_is_made(arguments, words):
     with pytest.raises(ValueError, match=words):
         ModelCheckpoint(**arguments)
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.h5", "a.weights.h5"])
+def test_a_file_that_needs_h5py_is_refused_when_the_callback_is_made(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ImportError, match=r"pip install 'lamella\[files\]'"):
+        ModelCheckpoint(name, save_weights_only=".weights" in name)
+    for needless in ("a.npz", "a.safetensors"):
+        assert ModelCheckpoint(needless).filepath == needless
 
 
 def test_a_path_that_names_what_the_logs_lack_is_told(tmp_path):

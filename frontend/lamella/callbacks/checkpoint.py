@@ -20,9 +20,9 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
 
     Args:
         filepath: where to; `{epoch:02d}`, `{batch}` and the keys of the logs (`{val_loss:.2f}`) are filled in. Its end says
-            what is saved: ".keras" and ".h5" the whole model, ".weights.h5" its weights (with `save_weights_only`), and
-            ".npz" a checkpoint for `model.load_checkpoint`, which returns `{"epoch": epochs done, "logs": the logs}`;
-            that one needs NumPy alone.
+            what is saved: ".keras", ".h5" and ".safetensors" the whole model; with `save_weights_only` ".weights.h5" and
+            ".safetensors" its weights; and ".npz" a checkpoint for `model.load_checkpoint`, which returns
+            `{"epoch": epochs done, "logs": the logs}`. ".npz" and ".safetensors" need NumPy alone, the others h5py.
         monitor: the key in the logs that says what is better.
         verbose: 1 prints what is done.
         save_best_only: save only where `monitor` got better.
@@ -34,7 +34,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
 
     Raises:
         ValueError: the path's end, or `save_freq`.
-        ImportError: what the kind of file needs is not installed.
+        ImportError: what the kind of file needs is not installed; here already, not after the first epoch.
         KeyError: in `fit`, where the path names something that the logs lack.
         OSError: in `fit`, where the file cannot be written.
     """
@@ -65,12 +65,16 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         self._check_kind()
 
     def _check_kind(self) -> None:
-        kinds = (".weights.h5",) if self.save_weights_only else (".keras", ".h5", ".npz")
+        kinds = (".weights.h5", ".safetensors") if self.save_weights_only else (".keras", ".h5", ".safetensors", ".npz")
         if not self.filepath.endswith(kinds) or (not self.save_weights_only and self.filepath.endswith(".weights.h5")):
             raise ValueError(
                 f"ModelCheckpoint: with save_weights_only={self.save_weights_only} filepath ends in "
                 f"{' or '.join(kinds)}, got {self.filepath!r}."
             )
+        if self.filepath.endswith((".keras", ".h5")):
+            from lamella.saving.h5_writing import need_h5py
+
+            need_h5py()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Remember which epoch it is."""
