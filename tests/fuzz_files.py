@@ -1,6 +1,6 @@
 """Mutated files: each is read whole or refused with `FormatError`, in bounded time and memory.
 
-    python tests/fuzz_files.py                       # 100,000 mutations of every kind of file
+    python tests/fuzz_files.py                       # 100,000 mutations, shared out among the kinds of files
     python tests/fuzz_files.py --kind hdf5 --count 2000 --seed 7
     python tests/fuzz_files.py --kind hdf5 --only 123 --save bad.h5     # one mutation again
 
@@ -10,12 +10,16 @@ A mutation follows from the seed and its number alone. Another kind of file is o
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import random
 import signal
 import sys
+import tempfile
 import time
 import tracemalloc
+import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +27,13 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import numpy as np
+
 import hdf5_files
+import lamella
 from lamella import saving
 from lamella.saving import FormatError, container, hdf5, keras_archive, legacy_h5, safetensors
+from lamella.training.checkpoint import Checkpoint
 
 SECONDS = 1.0
 SPARE_BYTES = 32 << 20
@@ -112,6 +120,76 @@ def read_json(data: bytes) -> object:
     return saving.model_from_json(data.decode("utf-8", "replace"))
 
 
+def _trained() -> lamella.Sequential:
+    """The model whose checkpoints are drawn."""
+    with lamella.backend_scope("numpy"):
+        model = lamella.Sequential([lamella.Input((3,)), lamella.layers.Dense(2), lamella.layers.BatchNormalization()])
+        model.compile(lamella.optimizers.LossScaleOptimizer("adam"), "mse")
+    return model
+
+
+_RESUMING = functools.cache(_trained)
+
+
+def _checkpoints() -> dict[str, bytes]:
+    found = {}
+    with tempfile.TemporaryDirectory() as folder, lamella.backend_scope("numpy"):
+        path = Path(folder) / "latest.npz"
+        model = _trained()
+        for name in ("new", "trained"):
+            model.save_checkpoint(path, {"epoch": 1, "logs": {"loss": 0.5}})
+            found[name] = path.read_bytes()
+            model.fit(np.ones((4, 3), "float32"), np.ones((4, 2), "float32"), verbose=0)
+    return found
+
+
+def resumed(data: bytes) -> object:
+    """The model of a checkpoint, ready to go on."""
+    model = _RESUMING()
+    with tempfile.NamedTemporaryFile(suffix=".npz", dir=_QUICK) as file:
+        file.write(data)
+        file.flush()
+        Checkpoint(model, file.name).restore()
+    return model
+
+
+def checkpoint_parts(data: bytes) -> dict[str, bytes]:
+    """The members of a checkpoint, each with its name and length: so mutations get past the checksums."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [(name.encode(), archive.read(name)) for name in archive.namelist()]
+    return {"parts": b"".join(len(part).to_bytes(4, "little") + part for pair in members for part in pair)}
+
+
+def resumed_parts(data: bytes) -> object:
+    """The model of a checkpoint that is put together from mutated members."""
+    parts: list[bytes] = []
+    at = 0
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4], "little")
+        parts.append(data[at + 4 : at + 4 + size])
+        at += 4 + size
+    members = dict(zip(parts[::2], parts[1::2], strict=False))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # two members of one name
+        for name, member in members.items():
+            with archive.open(zipfile.ZipInfo(name.decode("latin-1").partition("\0")[0] or "empty"), "w") as file:
+                file.write(member)
+    return resumed(buffer.getvalue())
+
+
+_QUICK = "/dev/shm" if Path("/dev/shm").is_dir() else None
+_NPY_MARKS = (
+    b"\x93NUMPY",
+    b'"$array"',
+    b'"arrays"',
+    b'"tree"',
+    b'"shape"',
+    b"'shape'",
+    b"'descr'",
+    b'"learning_rates"',
+)
+
 _TEXT_MARKS = (b'"units"', b'"class_name"', b'"config"', b'"batch_shape"', b'"module"', b'"shape"', b'"data_offsets"')
 _ARCHIVE_MARKS = (b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", *_TEXT_MARKS)
 
@@ -122,6 +200,12 @@ KINDS = {
     ),
     "legacy h5": Kind(lambda: _keras(".h5"), opened, (b"TREE", b"HEAP", b"SNOD", b"GCOL", *_TEXT_MARKS)),
     "safetensors": Kind(_safetensors, opened, _TEXT_MARKS),
+    "checkpoint": Kind(_checkpoints, resumed, (*_NPY_MARKS, b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06")),
+    "checkpoint parts": Kind(
+        lambda: {name: checkpoint_parts(data)["parts"] for name, data in _checkpoints().items()},
+        resumed_parts,
+        _NPY_MARKS,
+    ),
     "json": Kind(_json, read_json, _TEXT_MARKS),
     "hdf5": Kind(
         hdf5_files.small_seeds,
@@ -286,14 +370,15 @@ def main() -> int:
     """The command line; 1 where a mutation found a fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=sorted(KINDS), action="append", help="which kinds of file (all)")
-    parser.add_argument("--count", type=int, default=100_000, help="mutations of each kind (100,000)")
+    parser.add_argument("--count", type=int, help="mutations of each kind (100,000 of all kinds together)")
     parser.add_argument("--first", type=int, default=0, help="the number of the first mutation (0)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="one mutation, by number")
     parser.add_argument("--save", type=Path, help="with --only: where to write the mutated file")
     asked = parser.parse_args()
-    numbers = range(asked.first, asked.first + asked.count) if asked.only is None else range(asked.only, asked.only + 1)
     kinds = asked.kind or sorted(KINDS)
+    count = asked.count or -(-100_000 // len(kinds))
+    numbers = range(asked.first, asked.first + count) if asked.only is None else range(asked.only, asked.only + 1)
     if asked.only is not None and asked.save:
         asked.save.write_bytes(Fuzz(kinds[0], asked.seed).mutated(asked.only))
     return int(sum(report(kind, asked.seed, numbers) for kind in kinds) > 0)

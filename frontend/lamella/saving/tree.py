@@ -152,7 +152,10 @@ def _read_array(archive: Any, name: str, dtype: str, shape: list[int]) -> np.nda
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError(f"{name!r} is of another version of the npy format")
-    found = np.lib.format.read_array_header_1_0(stream, max_header_size=_MOST_HEADER)
+    try:
+        found = np.lib.format.read_array_header_1_0(stream, max_header_size=_MOST_HEADER)
+    except Exception as error:  # NumPy tokenizes it as Python, and lets what the tokenizer raises through
+        raise ValueError(f"{name!r} has a damaged header: {error}") from None
     kind, count, at = found[2], math.prod(found[0]), stream.tell()
     if (list(found[0]), found[1], kind.str) != (shape, False, dtype) or kind.kind not in _KINDS:
         raise ValueError(f"{name!r} is not what {_TREE} says of it")
