@@ -248,6 +248,10 @@ def _resume(path: Path, make: Callable[[Any], Any], first: Any, second: Any, tra
     one = _network(first, make(first))
     one.fit(x, y, batch_size=4, epochs=1, shuffle=False, verbose=0)
     one.save(path)
+    if first is keras:
+        # after `fit` with use_ema weights and averages are the same buffers, which Keras on JAX cannot donate twice
+        for variable in one.optimizer.variables:
+            variable.assign(np.array(variable))
     other = second.models.load_model(path)
     if not train:
         return difference(other.predict(x, verbose=0), one.predict(x, verbose=0))

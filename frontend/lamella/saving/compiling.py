@@ -12,7 +12,7 @@ from lamella.training.compiled import Compiled
 
 
 def compile_config(model: Any) -> dict[str, Any]:
-    """{"compile_config": {...}} in Keras's words; nothing for a model that is not compiled, or whose optimizer no file holds."""
+    """{"compile_config": {...}} in Keras's words; nothing without an optimizer, or with one that no file holds."""
     compiled: Compiled | None = model._compiled
     if compiled is None or not optimizer_state.is_written(compiled):
         return {}
