@@ -22,6 +22,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -329,6 +330,9 @@ class Fuzz:
 
     def outcomes(self, numbers: range):
         """(number, outcome) of each."""
+        for data in self.files:  # what is imported and kept at first use belongs to no mutation
+            with suppress(Exception):
+                self.kind.open(data)
         previous = signal.signal(signal.SIGPROF, _alarm)
         tracemalloc.start()
         try:
