@@ -78,7 +78,9 @@ def test_json_alone_may_not_ask_for_everything():
         model_from_json(text.replace('"units": 2', '"units": 1000000000'))
 
 
-@pytest.mark.parametrize("kind", ["archive", "archive parts", "legacy h5", "safetensors", "json"])
+@pytest.mark.parametrize(
+    "kind", ["archive", "archive parts", "legacy h5", "safetensors", "json", "checkpoint", "checkpoint parts"]
+)
 def test_mutated_files_load_or_are_refused(kind):
     fuzz = fuzz_files.Fuzz(kind, seed=1)
     outcomes = [outcome for _, outcome in fuzz.outcomes(range(60))]
