@@ -47,6 +47,7 @@ OPTIMIZERS = {
     "muon": lambda: optimizers.Muon(0.01),
     "schedule free": lambda: optimizers.ScheduleFreeAdamW(0.01),
     "ftrl": lambda: optimizers.Ftrl(0.05),
+    "several": lambda: optimizers.MultiOptimizer(optimizers.OptimizerMap("nadam", {"a/.*": "adam"})),
     "loss scaled": lambda: scaled(optimizers.Adam(0.01)),
     "loss scaled, schedule": lambda: scaled(optimizers.Nadam(optimizers.schedules.ExponentialDecay(0.01, 2, 0.9))),
     "loss scaled adafactor": lambda: scaled(optimizers.Adafactor(0.01, gradient_accumulation_steps=2)),
@@ -172,14 +173,6 @@ def test_a_loss_scale_optimizer_of_another_kind_is_refused(tmp_path):
     edited(tmp_path / "m.keras", nested)
     with pytest.raises(FormatError, match=r"inner_optimizer"):
         load_model(tmp_path / "m.keras")
-
-
-def test_an_optimizer_that_no_file_describes_is_left_out_with_a_warning(tmp_path):
-    several = optimizers.MultiOptimizer(optimizers.OptimizerMap("sgd", {"a/.*": "adam"}))
-    model = model_with(several)
-    with pytest.warns(UserWarning, match="a MultiOptimizer, which no file describes"):
-        model.save(tmp_path / "m.keras")
-    assert load_model(tmp_path / "m.keras").optimizer is None
 
 
 def test_a_state_of_another_optimizer_is_refused(tmp_path):

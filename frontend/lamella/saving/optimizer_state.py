@@ -211,7 +211,7 @@ def check(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where: str)
         FormatError: the arrays are those of another optimizer or model.
     """
     expected = entries(model)
-    scalars = sum(not entry.slot or entry.slot == "iterations" for entry in expected if not entry.shape)
+    scalars = sum(entry.name.endswith(("/iteration", "/learning_rate")) for entry in expected)
     if len(shapes) in (0, scalars) and len(shapes) < len(expected):
         return False
     if len(shapes) != len(expected) and _wraps(model):
