@@ -29,9 +29,10 @@ IMPORTS = {
 
 @dataclass
 class Times:
-    """What one peer showed in one workload."""
+    """What one peer showed in one workload, by the clock "elapsed" or "processor" (the time of all its threads)."""
 
     peer: str
+    clock: str = "elapsed"
     seconds: list[float] = field(default_factory=list)
     peak_bytes: int | None = None
     first_loss: float | None = None
@@ -89,7 +90,7 @@ def one_round(process, times):
     if "missing" in answer:
         times.missing = answer["missing"]
         return
-    times.seconds.append(answer["seconds"])
+    times.seconds.append(answer[times.clock])
     times.peak_bytes = answer["peak_bytes"]
 
 
@@ -99,13 +100,13 @@ def turned(items, by):
     return items[by:] + items[:by]
 
 
-def measure(name, workload, names, rounds, budget, quick=False):
+def measure(name, workload, names, rounds, budget, quick=False, clock="elapsed"):
     """The times of every peer, in interleaved rounds until `rounds` or `budget` seconds (three rounds at least) are over."""
     if workload.action == "import":
-        return import_times(names, rounds)
+        return import_times(names, rounds, clock)
     if workload.fresh:
-        return fresh_times(name, names, rounds, quick)
-    found = {peer: Times(peer) for peer in names}
+        return fresh_times(name, names, rounds, quick, clock)
+    found = {peer: Times(peer, clock) for peer in names}
     # nothing is timed before all of them are ready
     processes = {peer: Process(peer, name, quick) for peer in names}
     for peer, process in processes.items():
@@ -123,9 +124,9 @@ def measure(name, workload, names, rounds, budget, quick=False):
     return found
 
 
-def fresh_times(name, names, rounds, quick):
+def fresh_times(name, names, rounds, quick, clock):
     """Every round in a process of its own."""
-    found = {peer: Times(peer) for peer in names}
+    found = {peer: Times(peer, clock) for peer in names}
     for turn in range(rounds):
         for peer in turned([p for p in names if not found[p].missing], turn):
             process = Process(peer, name, quick)
@@ -138,14 +139,17 @@ def fresh_times(name, names, rounds, quick):
     return found
 
 
-def import_times(names, rounds):
+def import_times(names, rounds, clock):
     """Seconds that an import takes in a new process, the interpreter's own start left out."""
-    found = {peer: Times(peer) for peer in names if peer in IMPORTS}
-    clock = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
+    found = {peer: Times(peer, clock) for peer in names if peer in IMPORTS}
+    now = "time.perf_counter()" if clock == "elapsed" else "time.process_time()"
+    code = f"import time; start = {now}; {{}}; print({now} - start)"
+    # the first round may write bytecode, as installing a package does
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     for turn in range(-1, rounds):  # the first brings the files into memory
         for peer in turned([p for p in found if not found[p].missing], turn):
-            command = [sys.executable, "-c", clock.format(IMPORTS[peer])]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            command = [sys.executable, "-c", code.format(IMPORTS[peer])]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
             if done.returncode:
                 found[peer].missing = done.stderr.strip().splitlines()[-1][:160]
             elif turn >= 0:

@@ -81,6 +81,24 @@ def reached(found, one, other):
     return ratio(found[one], min(there, key=lambda times: times.median))[0]
 
 
+def markdown(results):
+    """The medians of everybody, and the ratios asked for, as a table for a page."""
+    names = list(dict.fromkeys(peer for _, found in results for peer in found))
+    lines = [f"| | {' | '.join(names)} | asked for, and found |", "|---" * (len(names) + 2) + "|"]
+    for workload, found in results:
+        cells = [seconds(found[n].median) if n in found and found[n].seconds else "-" for n in names]
+        told = []
+        for one, aims in workload.aims.items():
+            for other, aim in aims.items():
+                value = reached(found, one, other)
+                if value is not None:
+                    told.append(
+                        f"{one}/{other} {aim}: {'' if value <= aim else '**'}{value:.2f}{'' if value <= aim else '**'}"
+                    )
+        lines.append(f"| {workload.title} | {' | '.join(cells)} | {'; '.join(told)} |")
+    return "\n".join(lines)
+
+
 def bars(results, path):
     """One panel for every workload: medians, with the quartiles as whiskers.
 

@@ -86,6 +86,12 @@ def main():
         "--budget", type=float, default=60, help="seconds of rounds for a workload (three rounds at least)"
     )
     parser.add_argument("--quick", action="store_true", help="see whether everything runs; the times mean nothing")
+    parser.add_argument(
+        "--clock",
+        choices=["elapsed", "processor"],
+        default="elapsed",
+        help="processor: of all threads, for a busy machine",
+    )
     parser.add_argument("--check", action="store_true", help="compare losses, measure nothing")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="where the record and the charts go")
     arguments = parser.parse_args()
@@ -98,12 +104,13 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     around = measure.circumstances()
     rate = around["matmul_gflops"] * 1e9
+    around["clock"] = arguments.clock
     print(json.dumps(around), flush=True)
     results, record = [], {"circumstances": around, "workloads": {}}
     for name in names:
         workload, load = WORKLOADS[name], measure.load()
         rounds = 1 if quick else arguments.rounds
-        found = measure.measure(name, workload, peers, rounds, arguments.budget, quick)
+        found = measure.measure(name, workload, peers, rounds, arguments.budget, quick, arguments.clock)
         print("\n" + report.text(workload, found, rate, load), flush=True)
         if any(times.seconds for times in found.values()):
             results.append((workload, found))
@@ -115,6 +122,7 @@ def main():
         }
         # written after each workload: what was measured stays when the rest is interrupted
         (arguments.out / "record.json").write_text(json.dumps(record, indent=1) + "\n")
+    (arguments.out / "table.md").write_text(report.markdown(results) + "\n")
     draw(report.bars, results, arguments.out / "bars.png")
     if "growth" in wanted:
         record["growth"] = grow(peers, arguments.out, quick)

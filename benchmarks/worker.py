@@ -1,6 +1,6 @@
 """A process with one peer and one workload: `python worker.py PEER WORKLOAD [QUICK]`.
 
-It answers every line on its standard input by a line of JSON: "run" with the seconds of one round, anything else ends it.
+It answers every line on its standard input by a line of JSON: "run" with the times of one round, anything else ends it.
 The first line it writes says that it is ready, or why it is not. Importing, making the model and one untimed run (which
 compiles) come before, so that rounds time only the work itself.
 """
@@ -41,12 +41,12 @@ def rounds(peer, workload):
     imported = time.perf_counter() - start
     model = workloads.MODELS[workload.model]
     x, y = model.data(workload.rows)
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     one = make(workload.model, model, model.initial_weights(), workload.batch)
     if workload.action == "first step":
         finished(one.step(x, y))
-        seconds = time.perf_counter() - start
-        return lambda: seconds, {"import_seconds": imported}
+        taken = time.perf_counter() - start, time.process_time() - busy
+        return lambda: taken, {"import_seconds": imported}
     run, loss = work(one, workload, x, y)
     return run, {"import_seconds": imported, "first_loss": loss}
 
@@ -86,10 +86,11 @@ def work(one, workload, x, y):
 
 
 def seconds_of(task, repeat):
-    start = time.perf_counter()
+    """Elapsed seconds, and the processor's seconds in all threads, of one of `repeat` calls."""
+    start, busy = time.perf_counter(), time.process_time()
     for _ in range(repeat):
         task()
-    return (time.perf_counter() - start) / repeat
+    return (time.perf_counter() - start) / repeat, (time.process_time() - busy) / repeat
 
 
 def main():
@@ -108,7 +109,8 @@ def main():
     for line in sys.stdin:
         if line.strip() != "run":
             break
-        print(json.dumps({"seconds": run(), "peak_bytes": peak_bytes()}), file=answers)
+        elapsed, busy = run()
+        print(json.dumps({"elapsed": elapsed, "processor": busy, "peak_bytes": peak_bytes()}), file=answers)
 
 
 if __name__ == "__main__":

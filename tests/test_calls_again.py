@@ -1,0 +1,69 @@
+"""Calls on one batch, one after another: what a call may take over from the last one, and what it may not."""
+
+import numpy as np
+import pytest
+
+import lamella
+from lamella import layers
+
+BACKENDS = ["numpy", "jax"]
+X = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+Y = X.sum(1, keepdims=True)
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    if request.param == "jax":
+        pytest.importorskip("jax")
+    return request.param
+
+
+def trained(backend):
+    model = lamella.Sequential([layers.Input((3,)), layers.Dropout(0.5), layers.Dense(1)])
+    model.seed = 3
+    model.compile(lamella.optimizers.SGD(0.1), "mse", metrics=["mae"], backend=backend)
+    model.train_on_batch(X, Y)
+    return model
+
+
+def test_a_rate_set_between_calls_is_taken_and_the_old_one_comes_back(backend):
+    model = trained(backend)
+    before = model.get_weights()
+    model.optimizer.learning_rate = 0.0
+    model.train_on_batch(X, Y)
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+    model.optimizer.learning_rate = 0.1
+    model.train_on_batch(X, Y)
+    assert np.abs(model.get_weights()[0] - before[0]).max() > 1e-4
+    assert model.optimizer.iterations == 3
+
+
+def test_every_call_clears_the_logs_and_draws_another_mask(backend):
+    model = trained(backend)
+    model.optimizer.learning_rate = 0.0
+    losses = {model.train_on_batch(X, Y)[0] for _ in range(3)}
+    assert len(losses) == 3  # the count of steps goes on
+    expected = np.mean((model.predict(X, verbose=0) - Y) ** 2)
+    for _ in range(3):
+        assert model.test_on_batch(X, Y)[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_another_seed_draws_other_masks(backend):
+    losses = []
+    for seed in (3, 4):
+        model = trained(backend)
+        model.optimizer.learning_rate = 0.0
+        model.seed = seed
+        model.train_on_batch(X, Y)
+        losses.append(model.train_on_batch(X, Y)[0])
+    assert losses[0] != losses[1]
+
+
+def test_results_do_not_share_memory_with_the_batch(backend):
+    model = lamella.Sequential([layers.Input((3,)), layers.Flatten()])
+    model.compile("sgd", "mse", backend=backend)
+    x = X.copy()
+    results = [model.predict(x, verbose=0), model.predict_on_batch(x), model(x)]
+    x[...] = 7.0
+    for result in results:
+        np.testing.assert_array_equal(np.asarray(result), X)
