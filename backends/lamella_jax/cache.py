@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from importlib import metadata
 from pathlib import Path
 
 import jax
-import jaxlib
 
 VARIABLE = "LAMELLA_JAX_CACHE"
 
@@ -31,7 +31,7 @@ def processor() -> str:
 def use(directory: str | os.PathLike[str]) -> Path:
     """Keep compiled programs under `directory` from now on; returns the directory for this jaxlib and processor."""
     digest = hashlib.sha256(processor().encode()).hexdigest()[:12]
-    place = Path(directory).expanduser() / f"jaxlib-{jaxlib.__version__}-{digest}"
+    place = Path(directory).expanduser() / f"jaxlib-{metadata.version('jaxlib')}-{digest}"
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
