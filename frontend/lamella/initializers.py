@@ -503,7 +503,9 @@ def __getattr__(name: str) -> Any:
     """`initializers.glorot_uniform(seed=1)`: each class under every name that Keras gives it."""
     if name in TABLE:
         return TABLE[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {did_you_mean(name, [*TABLE])}")
+    # the import system asks for names such as `__path__`; nobody misspelt those
+    hint = "" if name.startswith("__") else f": {did_you_mean(name, [*TABLE])}"
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def get(identifier: Any) -> Initializer | None:

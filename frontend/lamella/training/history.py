@@ -158,7 +158,7 @@ class History(Callback):
             ImportError: pandas is not installed.
         """
         try:
-            import pandas  # type: ignore[import-not-found]
+            import pandas
         except ImportError:
             raise ImportError("History.to_frame needs pandas: `pip install 'lamella[pandas]'`.") from None
         return pandas.DataFrame(self._rows, pandas.Index(self.epoch, name="epoch"))
