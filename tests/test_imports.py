@@ -242,7 +242,7 @@ def test_the_numpy_backend_loads_nothing_else(run_python):
     assert not loaded & {"jax", "jaxlib", "scipy", "rich", "h5py", "optax", "lamella_jax"}
 
 
-@pytest.mark.parametrize("package", ["layers", "losses", "metrics"])
+@pytest.mark.parametrize("package", ["layers", "losses", "metrics", "optimizers"])
 def test_what_is_imported_late_is_what_type_checkers_read(package):
     tree = ast.parse((SOURCES["lamella"] / package / "__init__.py").read_text())
     block = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")

@@ -32,7 +32,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "keras.constraints": constraints.TABLE,
     "keras.losses": losses.TABLE,
     "keras.metrics": metrics.TABLE,
-    "keras.optimizers": {**optimizers.TABLE, **optimizers.WRAPPERS},
+    "keras.optimizers": optimizers.CONFIGURABLE,
     "keras.optimizers.schedules": schedules.TABLE,
 }
 """For every module of Keras whose objects have a configuration, the closed table of what may be made."""

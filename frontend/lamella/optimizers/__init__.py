@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lamella.names import from_identifier
+from lamella.names import LazyTable, from_identifier, lazily, places
 from lamella.optimizers import schedules as schedules
-from lamella.optimizers.adafactor import Adafactor as Adafactor
 from lamella.optimizers.adam import Adam as Adam
 from lamella.optimizers.adam import Adamax as Adamax
 from lamella.optimizers.adam import AdamW as AdamW
@@ -14,27 +13,45 @@ from lamella.optimizers.adam import Lamb as Lamb
 from lamella.optimizers.adam import Lion as Lion
 from lamella.optimizers.adam import Nadam as Nadam
 from lamella.optimizers.base import Optimizer as Optimizer
-from lamella.optimizers.ftrl import Ftrl as Ftrl
 from lamella.optimizers.gradient import SGD as SGD
 from lamella.optimizers.gradient import Adadelta as Adadelta
 from lamella.optimizers.gradient import Adagrad as Adagrad
 from lamella.optimizers.gradient import RMSprop as RMSprop
-from lamella.optimizers.loss_scale import LossScaleOptimizer as LossScaleOptimizer
-from lamella.optimizers.multi import MultiOptimizer as MultiOptimizer
-from lamella.optimizers.multi import OptimizerMap as OptimizerMap
-from lamella.optimizers.muon import Muon as Muon
-from lamella.optimizers.schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
 
-TABLE: dict[str, type[Optimizer]] = {
-    made.__name__: made
-    for made in (
-        SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lamb, Lion, Ftrl, Adafactor, Muon, ScheduleFreeAdamW,
-    )
-}  # fmt: skip
+if TYPE_CHECKING:
+    from lamella.optimizers.adafactor import Adafactor as Adafactor
+    from lamella.optimizers.ftrl import Ftrl as Ftrl
+    from lamella.optimizers.loss_scale import LossScaleOptimizer as LossScaleOptimizer
+    from lamella.optimizers.multi import MultiOptimizer as MultiOptimizer
+    from lamella.optimizers.multi import OptimizerMap as OptimizerMap
+    from lamella.optimizers.muon import Muon as Muon
+    from lamella.optimizers.schedule_free import ScheduleFreeAdamW as ScheduleFreeAdamW
+
+_MODULES = {
+    "adafactor": "Adafactor",
+    "ftrl": "Ftrl",
+    "loss_scale": "LossScaleOptimizer",
+    "multi": "MultiOptimizer OptimizerMap",
+    "muon": "Muon",
+    "schedule_free": "ScheduleFreeAdamW",
+}
+"""Optimizers that few programs use are imported when they are asked for."""
+
+_PLACES = places(__name__, _MODULES)
+_OFTEN = (SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lamb, Lion)
+_WRAPPERS = ("LossScaleOptimizer", "MultiOptimizer", "OptimizerMap")
+
+TABLE: dict[str, type[Optimizer]] = LazyTable(
+    {made.__name__: made for made in _OFTEN} | {n: place for n, place in _PLACES.items() if n not in _WRAPPERS}
+)
 """Every name an optimizer argument takes; case does not matter."""
 
-WRAPPERS: dict[str, Any] = {made.__name__: made for made in (LossScaleOptimizer, MultiOptimizer, OptimizerMap)}
-"""What a configuration may name besides."""
+CONFIGURABLE: dict[str, Any] = LazyTable({**TABLE, **{name: _PLACES[name] for name in _WRAPPERS}})
+"""What a configuration may name."""
+
+if not TYPE_CHECKING:
+    _late, __getattr__, __dir__ = lazily(__name__, _MODULES)
+    __all__ = sorted({name for name in globals() if not name.startswith("_")} | set(_late))
 
 
 def get(identifier: Any) -> Any:
@@ -50,7 +67,7 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str):
         identifier = _named(identifier, TABLE)
     elif isinstance(identifier, dict) and isinstance(identifier.get("class_name"), str):
-        table = {**TABLE, **WRAPPERS}
+        table = CONFIGURABLE
         identifier = {**identifier, "class_name": _named(identifier["class_name"], table)}
     made = from_identifier("optimizer", identifier, table)
     if isinstance(made, Optimizer) or (hasattr(made, "init") and hasattr(made, "update")):
