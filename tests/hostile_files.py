@@ -63,7 +63,7 @@ def advisories() -> dict[str, bytes]:
         "CVE-2025-12058 vocabulary address": archive(
             sequential(layer("TextVectorization", {"vocabulary": "http://127.0.0.1/x"}))
         ),
-        "CVE-2026-1462 saved model path": archive(sequential(layer("TFSMLayer", {"filepath": "/tmp/evil"}))),
+        "CVE-2026-1462 saved model path": archive(sequential(layer("TFSMLayer", {"filepath": "/evil"}))),
         "CVE-2025-12638 path outside": archive(sequential(DENSE), SOUND, extra=("../outside",)),
         "CVE-2025-12638 absolute path": archive(sequential(DENSE), SOUND, extra=("/etc/passwd",)),
         "CVE-2025-12638 backslashes": archive(sequential(DENSE), SOUND, extra=("assets\\..\\x",)),

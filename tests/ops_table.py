@@ -102,6 +102,8 @@ N = np.array([[1.0, np.nan, -2.0, 4.0], [np.nan, np.nan, 3.0, 0.5], [2.0, 7.0, -
 Z = np.array([0.0, -0.0, 1.5, -2.5, np.inf, -np.inf, np.nan])
 T = np.array([2.0, 1.0, 2.0, 3.0, 1.0, 3.0])
 IMAGE = draw.standard_normal((2, 6, 5, 4))
+FAR_APART = np.random.default_rng(1).permutation(IMAGE.size).reshape(IMAGE.shape) / 10.0
+"""No two entries so close that a difference quotient could swap them."""
 VOLUME = draw.standard_normal((1, 4, 5, 3, 2))
 SEQUENCE = draw.standard_normal((2, 7, 4))
 IDS = np.array([2, 0, 2, 1, 2, 7], np.int32)
@@ -198,8 +200,8 @@ ELEMENTWISE = [
         V,
         np.array([1.0, 0.0, 2.0, 0.0, -4.0]),
         ref=lambda a, b: np.divide(a, b, where=b != 0, out=np.zeros(5)),
-        d=True,
     ),
+    R("divide_no_nan", V, np.array([1.0, 3.0, 2.0, -0.5, -4.0]), ref=np.divide, d=True, why="no zeros"),
     R("clip", A, -0.5, 0.5, d=True),
     R("isclose", V, V + np.array([0.0, 1e-9, 1e-6, 1e-4, 0.1])),
     R("isclose", Z, Z, equal_nan=True),
@@ -254,6 +256,13 @@ _ACTIVATIONS = [
     "glu",
 ]
 
+
+def _largest_of_four(x, *_, **__):
+    """The largest of each 2 x 2 window, padded behind."""
+    padded = np.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=-np.inf)
+    return np.lib.stride_tricks.sliding_window_view(padded, (2, 2), (1, 2)).max((-2, -1))
+
+
 NETWORKS = [
     *[R(n, A * 2, ref=KERAS, d=True) for n in _ACTIVATIONS],
     R("sparsemax", B * 2, ref=_nearest_in_the_simplex, d=True),
@@ -291,7 +300,8 @@ NETWORKS = [
     R("separable_conv", IMAGE, draw.standard_normal((3, 2, 4, 2)), draw.standard_normal((1, 1, 8, 3)), ref=KERAS),
     R("conv_transpose", IMAGE, draw.standard_normal((3, 2, 6, 4)), strides=2, padding="same", ref=KERAS, d=True),
     R("conv_transpose", SEQUENCE, draw.standard_normal((3, 6, 4)), strides=2, output_padding=1, ref=KERAS),
-    R("max_pool", IMAGE, 2, strides=1, padding="same", ref=KERAS, d=True),
+    R("max_pool", IMAGE, 2, strides=1, padding="same", ref=KERAS),
+    R("max_pool", FAR_APART, 2, strides=1, padding="same", ref=_largest_of_four, d=True, why="no near ties"),
     R("average_pool", IMAGE, (2, 2), strides=(2, 2), padding="same", ref=KERAS, d=True),
     R("average_pool", VOLUME, (2, 2, 2), strides=(2, 2, 2), ref=KERAS, why="of volumes"),
     R("adaptive_average_pool", IMAGE, (3, 2), ref=KERAS),

@@ -140,6 +140,16 @@ def test_an_own_test_step(backend):
     assert "val_mean" in model.fit(X, Y, validation_data=(X, Y), verbose=0).history
 
 
+def test_own_steps_and_optax():
+    optax = pytest.importorskip("optax")
+    test_step = {"test_step": lambda self, data: {"mean": ops.mean(self(data[0]))}}
+    model = made(type("Tested", (lamella.Sequential,), test_step), optimizer=optax.sgd(0.1), backend="jax")
+    assert "val_mean" in model.fit(X, Y, validation_data=(X, Y), verbose=0).history
+    model = made(Spelled, optimizer=optax.sgd(0.1), backend="jax")
+    with pytest.raises(TypeError, match=r"lamella\.optimizers"):
+        model.fit(X, Y, verbose=0)
+
+
 @pytest.mark.parametrize(
     ("step", "error", "words"),
     [

@@ -183,11 +183,6 @@ def normalize_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     return tuple(sorted({normalize_axis(int(a), ndim) for a in items}))
 
 
-def zeros_like_spec(spec: Spec) -> Any:
-    """A zero of `spec`: a scalar constant, broadcast."""
-    return full_of(spec, 0)
-
-
 def full_of(spec: Spec, value: Any) -> Any:
     """`value` everywhere, of `spec`."""
     scalar = np.asarray(value).astype(numpy_dtype(spec.dtype))

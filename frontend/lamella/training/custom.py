@@ -104,34 +104,6 @@ def _shared(parts: Sequence[tuple[list[Any], Callable[[Sequence[Any]], Any]]], l
     return [rebuild([next(rest) for _ in own]) for own, rebuild in parts]
 
 
-def compiled_loss(model: Any, compiled: Compiled, y: Any, prediction: Any, sample_weight: Any) -> Any:
-    """The compiled loss of a batch in the running trace, with what regularizers and layers add to it.
-
-    Raises:
-        ValueError: there is no loss, or it is no scalar.
-    """
-    scope = scoping.current()
-    if scope is None:
-        raise TraceError(
-            "compute_loss works inside a step; `model.evaluate` and `model.value_and_grad` are for arrays."
-        )
-    loss: Any = None
-    if compiled.loss is not None and y is not None:
-        loss = compiled.loss(y, prediction, sample_weight, rows=scope.rows, mask=scope.mask_of(prediction))
-        if tuple(loss.shape):
-            raise ValueError(
-                f"the loss {compiled.loss.name!r} gives {tuple(map(int, loss.shape))} values, training needs one number: "
-                "use a reduction other than 'none'."
-            )
-        if compiled.loss_weight is not None:
-            loss = ops.multiply(loss, compiled.loss_weight)
-    for penalty in penalties_of(model, scope):
-        loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
-    if loss is None:
-        raise ValueError("there is nothing to train on: give `compile` a loss, or layers a regularizer.")
-    return loss
-
-
 class OwnSteps:
     """The steps of `fit` and `evaluate`, to be overridden in a subclass of `Sequential`.
 
@@ -149,8 +121,30 @@ class OwnSteps:
 
         Raises:
             ValueError: there is no loss, or it is no scalar.
+            TraceError: it is called outside a step.
         """
-        return compiled_loss(self, self._require_compiled(), y, y_pred, sample_weight)  # type: ignore[attr-defined]
+        model: Any = self
+        compiled: Compiled = model._require_compiled()
+        scope = scoping.current()
+        if scope is None:
+            raise TraceError(
+                "compute_loss works inside a step; `model.evaluate` and `model.value_and_grad` are for arrays."
+            )
+        loss: Any = None
+        if compiled.loss is not None and y is not None:
+            loss = compiled.loss(y, y_pred, sample_weight, rows=scope.rows, mask=scope.mask_of(y_pred))
+            if tuple(loss.shape):
+                raise ValueError(
+                    f"the loss {compiled.loss.name!r} gives {tuple(map(int, loss.shape))} values, training needs one number: "
+                    "use a reduction other than 'none'."
+                )
+            if compiled.loss_weight is not None:
+                loss = ops.multiply(loss, compiled.loss_weight)
+        for penalty in penalties_of(model, scope):
+            loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
+        if loss is None:
+            raise ValueError("there is nothing to train on: give `compile` a loss, or layers a regularizer.")
+        return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The compiled metrics of one batch, for the logs of a step of one's own: {log key: value}."""

@@ -46,7 +46,7 @@ class Loop:
         self._specs = data.row_specs
         own_logs = None
         if has_own_step(model, training=training):
-            if compiled.foreign:
+            if training and compiled.foreign:
                 raise TypeError(
                     "a train_step of one's own needs one of lamella.optimizers; optax's are for `fit`'s step."
                 )

@@ -160,7 +160,7 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         """
         metrics = legacy.compile_words(metrics, legacy_words)
         steps_per_execution = _whole("steps_per_execution", steps_per_execution, 1)
-        if jit_compile is False or jit_compile not in (True, "auto"):
+        if jit_compile not in (True, "auto"):
             raise ValueError(
                 f"jit_compile is True or 'auto', got {jit_compile!r}: every step is compiled. `run_eagerly=True` is for "
                 "looking at steps one equation at a time."

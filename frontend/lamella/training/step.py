@@ -323,9 +323,10 @@ def _apply_gradients(
         )
     trained = layout.variables[: layout.trained]
     slopes = {id(v): g for g, v in pairs}
-    unknown = [v.name for _, v in pairs if all(v is not known for _, known in trained)]
-    if unknown:
-        raise TraceError(f"apply_gradients got the variable {unknown[0]!r}, which the model does not train.")
+    known = {id(v) for _, v in trained}
+    for _, variable in pairs:
+        if id(variable) not in known:
+            raise TraceError(f"apply_gradients got the variable {variable.name!r}, which the model does not train.")
     present = {name: scope.bindings[v] for name, v in trained}
     after = _optimizer_step(compiled, layout, new | present, [slopes.get(id(v)) for _, v in trained])
     for name, variable in trained:
