@@ -20,8 +20,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -228,8 +227,7 @@ class Backend:
         return f"<lamella backend {self.name!r}>"
 
 
-@dataclass(frozen=True)
-class StepProgram:
+class StepProgram(NamedTuple):
     """One step of `fit` or `evaluate`, the same on every backend.
 
     The program's inputs are the state leaves, then one batch of every data array, then `rows`, a float vector of length

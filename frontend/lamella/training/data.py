@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +16,11 @@ if TYPE_CHECKING:
     from lamella.training.model import TrainableModel
 
 
-@dataclass(frozen=True)
 class Data:
     """Rows of inputs, of targets and of weights, on the host: in memory, or to be read from where they are stored."""
 
-    x: Any
-    y: Any = None
-    sample_weight: Any = None
+    def __init__(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
+        self.x, self.y, self.sample_weight = x, y, sample_weight
 
     @property
     def rows(self) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from lamella.training.model import TrainableModel
 
 
-@dataclass(frozen=True)
-class BatchSpecs:
+class BatchSpecs(NamedTuple):
     """What a batch of `rows` rows holds: the specs of x, of y and of the sample weights, None where there are none."""
 
     rows: int
