@@ -29,7 +29,7 @@ demo: .venv/.demo  ## Train a digit classifier on JAX and on NumPy, and compare
 test: .venv/.test  ## Run the tests (all but the slow sweeps), as CI does
 	$(PYTEST) -n 2 $(ARGS)
 
-test-all: .venv/.test  ## Run every test, the slow sweeps too
+test-all: .venv/.test .venv/.oracle  ## Run every test, the slow sweeps and the questions to Keras too
 	$(PYTEST) -n 2 -m "" $(ARGS)
 
 fuzz: .venv/.test  ## Read 100,000 mutated files, of every kind: each loads or is refused
@@ -70,6 +70,10 @@ clean:  ## Remove the environment, the caches and everything built
 .venv/.test: pyproject.toml | .venv/.created
 	$(PIP) --editable '.[test]'
 	@touch .venv/.demo $@
+
+.venv/.oracle: pyproject.toml | .venv/.created
+	$(PIP) --editable '.[oracle]'
+	@touch $@
 
 # PyTorch without CUDA where its own index can be reached.
 .venv/.bench: pyproject.toml | .venv/.created

@@ -12,6 +12,7 @@ from conftest import importable
 from oracle import cases, load
 
 RECORD = Path(__file__).parent / "oracle" / "record.py"
+RECORD_OPS = RECORD.with_name("record_ops.py")
 
 
 @pytest.mark.slow
@@ -21,6 +22,13 @@ def test_keras_still_answers_what_was_recorded(kind):
     done = subprocess.run([sys.executable, RECORD, "--check", kind], capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{kind}: {len(cases.TABLES[kind])} rows" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importable("keras"), reason="Keras is not importable")
+def test_keras_ops_still_answer_what_was_recorded():
+    done = subprocess.run([sys.executable, RECORD_OPS, "--check"], capture_output=True, text=True, timeout=3600)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("kind", cases.TABLES)

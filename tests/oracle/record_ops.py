@@ -1,7 +1,7 @@
 """Records what `keras.ops` answers to the rows of tests/ops_table.py. Needs Keras on JAX.
 
 `python tests/oracle/record_ops.py` writes data/ops.npz, in float64, and data/keras_ops.txt: the names and signatures of
-`keras.ops`.
+`keras.ops`. With `--check` it asks again and compares.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ DATA = Path(__file__).resolve().parent / "data"
 sys.path.insert(0, str(DATA.parents[1]))
 
 
-def record() -> None:
-    """Write the answers and the list of names."""
+def answers() -> dict[str, np.ndarray]:
+    """Keras's answer to every row that asks for one."""
     from ops_table import KERAS, ROWS
 
     keras.config.set_floatx("float64")
@@ -36,16 +36,41 @@ def record() -> None:
                 raise RuntimeError(f"Keras does not answer {row.label}") from error
             for i, y in enumerate(jax.tree.leaves(results)):
                 found[f"{row.label}/{i}"] = np.asarray(y)
-    np.savez_compressed(DATA / "ops.npz", **found)
+    return found
+
+
+def names() -> str:
+    """The names and signatures of `keras.ops`, a line each."""
     lines = []
     for space, module in (("", keras.ops), ("image.", keras.ops.image)):
         for name in sorted(dir(module)):
             function = getattr(module, name)
             if not name.startswith("_") and callable(function):
                 lines.append(f"{space}{name}{inspect.signature(function)}")
-    (DATA / "keras_ops.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(found)} answers, {len(lines)} names of keras.ops {keras.__version__}")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Record, or with `--check` compare with what was recorded and write nothing."""
+    found, listed = answers(), names()
+    differences = []
+    if sys.argv[1:] == ["--check"]:
+        with np.load(DATA / "ops.npz") as recorded:
+            differences = sorted({*found} ^ {*recorded.files})
+            differences += [
+                label
+                for label in {*found} & {*recorded.files}
+                if not np.allclose(found[label], recorded[label], rtol=1e-9, atol=1e-9, equal_nan=True)
+            ]
+        if (DATA / "keras_ops.txt").read_text(encoding="utf-8") != listed:
+            differences.append("keras_ops.txt")
+        print(*differences, sep="\n", end="\n" if differences else "")
+    else:
+        np.savez_compressed(DATA / "ops.npz", **found)
+        (DATA / "keras_ops.txt").write_text(listed, encoding="utf-8")
+    print(f"ops: {len(found)} answers, {listed.count(chr(10))} names of keras.ops {keras.__version__}")
+    return 1 if differences else 0
 
 
 if __name__ == "__main__":
-    record()
+    sys.exit(main())
