@@ -1,22 +1,19 @@
 """lamella: Keras-like Sequential models, traced to a typed program and trained on NumPy or JAX."""
 
+import importlib as _importlib
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from lamella import activations as activations
 from lamella import backend as backend
-from lamella import callbacks as callbacks
 from lamella import config as config
 from lamella import constraints as constraints
 from lamella import initializers as initializers
 from lamella import layers as layers
-from lamella import losses as losses
-from lamella import metrics as metrics
-from lamella import mixed_precision as mixed_precision
 from lamella import models as models
 from lamella import old_modules as _old_modules
 from lamella import ops as ops
-from lamella import optimizers as optimizers
 from lamella import random as random
 from lamella import regularizers as regularizers
-from lamella import utils as utils
 from lamella.backend import available_backends as available_backends
 from lamella.backend import backend_scope as backend_scope
 from lamella.backend import set_backend as set_backend
@@ -26,15 +23,55 @@ from lamella.models import Model as Model
 from lamella.models import Sequential as Sequential
 from lamella.training.custom import value_and_grad as value_and_grad
 
+if _TYPE_CHECKING:
+    from lamella import callbacks as callbacks
+    from lamella import losses as losses
+    from lamella import metrics as metrics
+    from lamella import mixed_precision as mixed_precision
+    from lamella import optimizers as optimizers
+    from lamella import testing as testing
+    from lamella import utils as utils
+
 __version__ = "0.1.0"
+
+# modules that describing a model needs none of: imported when they are first asked for
+_LATER = frozenset({"callbacks", "losses", "metrics", "mixed_precision", "optimizers", "testing", "utils"})
+
+__all__ = [
+    "Input",
+    "Layer",
+    "Model",
+    "Sequential",
+    "activations",
+    "available_backends",
+    "backend",
+    "backend_scope",
+    "callbacks",
+    "config",
+    "constraints",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "mixed_precision",
+    "models",
+    "ops",
+    "optimizers",
+    "random",
+    "regularizers",
+    "set_backend",
+    "utils",
+    "value_and_grad",
+]
 
 _old_modules.install()
 
 
 def __getattr__(name: str) -> object:
-    """`lamella.testing` and its tables of samples are imported when they are first asked for."""
-    if name == "testing":
-        import lamella.testing as testing
-
-        return testing
+    if name in _LATER:
+        return _importlib.import_module(f"lamella.{name}")
     raise AttributeError(f"module 'lamella' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -23,7 +23,6 @@ from lamella.layers.core import InputLayer
 from lamella.layers.variable import Variable
 from lamella.models.lowering import Lowered, rows_spec, trace_forward
 from lamella.models.persistence import Persistent
-from lamella.training import inference
 from lamella.training.model import TrainableModel
 
 _BATCH = 7
@@ -236,6 +235,8 @@ class Sequential(Persistent, TrainableModel):
         """Apply the model inside a trace, or to a batch of arrays at once."""
         if scoping.current() is not None or mask is not None:
             return super().__call__(inputs, training=training, mask=mask)
+        from lamella.training import inference
+
         return inference.call_on_arrays(self, inputs, bool(training))
 
     # ---- shapes ----

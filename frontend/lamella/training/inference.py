@@ -91,7 +91,8 @@ def predict_on_batch(model: TrainableModel, x: Any) -> np.ndarray:
     if cached in model.functions:
         forward, run = model.functions[cached]
         return _predict(backend, forward, run, x)
-    prepared = prepare(model, x).x
+    with model.built_on_success():
+        prepared = prepare(model, x).x
     y = predict_batch(model, backend, prepared)
     if cached is not None and prepared is x:
         spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)

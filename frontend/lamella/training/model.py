@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import console
 from lamella.backend import current_backend, load_backend, to_numpy
-from lamella.errors import ShapeError
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.variable import Variable
 from lamella.models.lowering import Programs
-from lamella.training import gradients, inference, legacy
-from lamella.training.compiled import Compiled
+from lamella.training import legacy
 from lamella.training.custom import OwnSteps
-from lamella.training.data import Data, check_targets, prepare
-from lamella.training.fit import Run, evaluate, fit
-from lamella.training.history import CallbackList, History
-from lamella.training.loop import Loop
 from lamella.training.old_names import OldNames
-from lamella.training.sources import Given, open_source
-from lamella.training.taking import refuse_used_up, split_validation, take, take_validation
+
+if TYPE_CHECKING:
+    from lamella.training.compiled import Compiled
+    from lamella.training.data import Data
+    from lamella.training.fit import Run
+    from lamella.training.history import History
+    from lamella.training.loop import Loop
 
 
 class TrainableModel(OwnSteps, OldNames, Layer):
@@ -158,25 +155,22 @@ class TrainableModel(OwnSteps, OldNames, Layer):
             ValueError: a name is unknown (the nearest known one is given), or a backend is not installed.
             TypeError: an unknown argument.
         """
+        from lamella.training import running
+
         metrics = legacy.compile_words(metrics, legacy_words)
-        steps_per_execution = _whole("steps_per_execution", steps_per_execution, 1)
-        if jit_compile not in (True, "auto"):
-            raise ValueError(
-                f"jit_compile is True or 'auto', got {jit_compile!r}: every step is compiled. `run_eagerly=True` is for "
-                "looking at steps one equation at a time."
-            )
-        self._compiled = Compiled(
+        self._compiled = running.compiled(
             self,
             optimizer,
             loss,
             metrics,
-            backend or self._chosen_backend or current_backend(),
             weighted_metrics,
             loss_weights,
+            backend=backend or self._chosen_backend or current_backend(),
+            run_eagerly=run_eagerly,
             auto_scale_loss=auto_scale_loss,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
         )
-        self._compiled.run_eagerly = bool(run_eagerly)
-        self._compiled.steps_per_execution = steps_per_execution
         self._loops.clear()
 
     @property
@@ -225,6 +219,8 @@ class TrainableModel(OwnSteps, OldNames, Layer):
 
     def loop_for(self, data: Data, *, training: bool) -> Loop:
         """The step programs for data of these shapes, made once."""
+        from lamella.training.loop import Loop
+
         compiled = self._require_compiled()
         for loop in self._loops:
             if loop.training == training and loop.fits(data):
@@ -289,44 +285,27 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         Raises:
             ValueError: the model is not compiled, or the data do not fit it; nothing has been changed then.
         """
-        epochs = _whole("epochs", legacy.fit_words(epochs, legacy_words), 0)
-        initial_epoch = _whole("initial_epoch", initial_epoch, 0)
-        validates = _validates(validation_freq)
-        if validation_batch_size is not None:
-            validation_batch_size = _whole("validation_batch_size", validation_batch_size, 1)
-        steps_per_epoch = _steps("steps_per_epoch", steps_per_epoch)
-        validation_steps = _steps("validation_steps", validation_steps)
-        if shuffle not in (True, False, "batch"):
-            raise ValueError(f"shuffle is True, False or 'batch', got {shuffle!r}.")
-        compiled = self._require_compiled()
-        validation: Given | None = None
-        with self.built_on_success():
-            data = take(self, compiled, x, y, sample_weight, class_weight, batch_size=batch_size)
-            if validation_data is not None:
-                validation = take_validation(self, compiled, validation_data, validation_batch_size)
-            elif validation_split:
-                data, validation = split_validation(data, validation_split)
-            elif validation_steps or validation_batch_size:
-                raise ShapeError("validation_steps and validation_batch_size need validation_data or validation_split.")
-            batch = validation_batch = self._batch_of(batch_size, data)
-            if validation is not None:
-                validation_batch = self._batch_of(validation_batch_size or batch_size, validation)
-            count = sum(validates(epoch + 1) for epoch in range(initial_epoch, epochs))
-            refuse_used_up(data, "x", "epochs", epochs - initial_epoch, "steps_per_epoch", steps_per_epoch)
-            refuse_used_up(validation, "validation_data", "validations", count, "validation_steps", validation_steps)
-        return fit(
+        from lamella.training import running
+
+        epochs = legacy.fit_words(epochs, legacy_words)
+        return running.fit(
             self,
-            data,
-            validation,
-            batch=batch,
-            steps=steps_per_epoch,
-            validation_batch=validation_batch,
-            validation_steps=validation_steps,
-            validates=validates,
-            epochs=range(initial_epoch, epochs),
-            verbose=_level(verbose),
+            x,
+            y,
+            sample_weight,
+            class_weight,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
             callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
             shuffle=shuffle,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
         )
 
     def evaluate(
@@ -358,28 +337,19 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         Raises:
             ValueError: the model is not compiled, or the data do not fit it.
         """
-        compiled, steps = self._require_compiled(), _steps("steps", steps)
-        with self.built_on_success():
-            data = take(self, compiled, x, y, sample_weight, batch_size=batch_size)
-            batch = self._batch_of(batch_size, data)
-        hooks = CallbackList(callbacks, model=self, drawn=True)
-        loop = self.loop_for(data.sample, training=False)
-        loop.begin(batch)
-        source = open_source(self, loop, data, batch, steps=steps)
-        hooks.set_params({"epochs": 1, "steps": source.steps, "verbose": _level(verbose)})
-        try:
-            hooks.call("on_test_begin", {})
-            if hooks.callbacks:
-                loop.begin(batch)  # with the weights that they may have set
-            with console.Progress(0, source.steps, _level(verbose)) as progress:
-                progress.begin_epoch(0)
-                logs = evaluate(loop, source, hooks, hooks.call, progress)
-                progress.end_epoch(logs)
-        finally:
-            source.close()
-        loop.commit()
-        hooks.call("on_test_end", logs)
-        return _results(logs, loop, return_dict)
+        from lamella.training import running
+
+        return running.evaluate(
+            self,
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            verbose=verbose,
+            steps=steps,
+            callbacks=callbacks,
+            return_dict=return_dict,
+        )
 
     def predict(
         self,
@@ -401,17 +371,9 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         Raises:
             ValueError: the rows do not fit the model.
         """
-        steps = _steps("steps", steps)
-        with self.built_on_success():
-            data = take(self, None, x, batch_size=batch_size)
-            batch = self._batch_of(batch_size, data)
-        known = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
-        level = _level(verbose)
-        hooks = CallbackList(callbacks, model=self, drawn=True, epochs=1, steps=known, verbose=level)
-        hooks.call("on_predict_begin", {})
-        predictions = inference.predict(self, data, batch, steps, level, hooks)
-        hooks.call("on_predict_end", {})
-        return predictions
+        from lamella.training import running
+
+        return running.predict(self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
 
     # ---- checkpoints ----
 
@@ -455,29 +417,15 @@ class TrainableModel(OwnSteps, OldNames, Layer):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The predictions for one batch, without any machinery around it."""
+        from lamella.training import inference
+
         return inference.predict_on_batch(self, x)
 
     def layer_outputs(self, x: Any) -> dict[str, np.ndarray]:
         """The output of every layer for a batch, in inference mode: {layer name: array}."""
-        return inference.layer_outputs(self, prepare(self, x))
+        from lamella.training import running
 
-    def _batch_of(self, batch_size: int | None, data: Given) -> int:
-        """How many rows a step takes; a model with stateful layers takes just as many as their states are for.
-
-        Raises:
-            ShapeError: the rows do not come out even, or a stateful layer is asked for batches of another size.
-        """
-        rows = data.sample.rows
-        batch = min(_batch_size(batch_size), rows) if isinstance(data, Data) else rows
-        fixed, path = self.input_shape[0], self.stateful_path
-        if path is None or fixed is None:
-            return batch
-        if batch_size not in (None, fixed) or rows % fixed or (batch != fixed and not isinstance(data, Data)):
-            raise ShapeError(
-                f"Layer {path!r} is stateful for batches of {fixed} rows, got {rows} rows in batches of "
-                f"{fixed if batch_size is None else batch_size}: give batch_size={fixed} and a multiple of {fixed} rows."
-            )
-        return fixed
+        return running.layer_outputs(self, x)
 
     @property
     def stateful_path(self) -> str | None:
@@ -504,27 +452,15 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         return_dict: bool = False,
     ) -> Any:
         """One step on one batch; returns its loss (and metrics) before the step."""
-        data = self._checked(self._require_compiled(), x, y, sample_weight, class_weight)
-        return self._on_batch(data, return_dict, training=True)
+        from lamella.training import running
+
+        return running.on_batch(self, x, y, sample_weight, class_weight, return_dict=return_dict, training=True)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch, in inference mode."""
-        data = self._checked(self._require_compiled(), x, y, sample_weight)
-        return self._on_batch(data, return_dict, training=False)
+        from lamella.training import running
 
-    def _checked(self, compiled: Compiled, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Data:
-        """Arrays that fit the model and its loss; where they do not, the model stays as it was, unbuilt if need be."""
-        with self.built_on_success():
-            data = prepare(self, x, y, sample_weight, class_weight)
-            check_targets(self, compiled, data)
-        return data
-
-    def _on_batch(self, data: Data, return_dict: bool, *, training: bool) -> Any:
-        loop = self.loop_for(data, training=training)
-        loop.begin(data.rows)
-        loop.step(data)
-        loop.commit()
-        return _results(loop.logs(), loop, return_dict)
+        return running.on_batch(self, x, y, sample_weight, return_dict=return_dict, training=False)
 
     def value_and_grad(
         self, x: Any, y: Any = None, training: bool = False, seed: int | None = None, backend: Any = None
@@ -541,43 +477,6 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         Returns:
             (loss, {path: gradient}), in the order of `model.trainable_weights`.
         """
-        compiled = self._require_compiled()
-        data = self._checked(compiled, x, y)
-        found = load_backend(backend or self.backend_name)
-        number = self.seed if seed is None else seed
-        return gradients.value_and_grad(self, compiled, data, found, training=training, seed=number)
+        from lamella.training import running
 
-
-def _level(verbose: int | str) -> int:
-    return 1 if verbose == "auto" else int(verbose)
-
-
-def _batch_size(batch_size: int | None) -> int:
-    return 32 if batch_size is None else _whole("batch_size", batch_size, 1)
-
-
-def _steps(name: str, steps: Any) -> int | None:
-    return None if steps is None else _whole(name, steps, 1)
-
-
-def _validates(frequency: Any) -> Callable[[int], bool]:
-    """Whether to evaluate after an epoch, by its number from 1."""
-    if isinstance(frequency, Iterable) and not isinstance(frequency, str):
-        epochs = {_whole("an epoch of validation_freq", epoch, 1) for epoch in frequency}
-        return lambda epoch: epoch in epochs
-    every = _whole("validation_freq", frequency, 1)
-    return lambda epoch: epoch % every == 0
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} is {'a positive integer' if least else 'an integer from 0'}, got {value!r}.")
-    return int(value)
-
-
-def _results(logs: dict[str, float], loop: Loop, return_dict: bool) -> Any:
-    if return_dict:
-        return logs
-    labels = ["loss", *[label for label, _, _ in loop.layout.metric_rules if label != "loss"]]
-    found = [logs[label] for label in labels if label in logs]
-    return found if len(found) > 1 else found[0]
+        return running.value_and_grad(self, x, y, training=training, seed=seed, backend=backend)

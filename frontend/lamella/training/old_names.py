@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 
 from lamella.names import deprecated
-from lamella.training.arrays import as_array
-from lamella.training.batches import ahead
-from lamella.training.pydataset import PyDataset
 
 _ROWS = "rows"
 _WORKERS = {"nb_worker": "workers", "max_q_size": "max_queue_size", "pickle_safe": "use_multiprocessing"}
@@ -84,6 +81,10 @@ class OldNames:
 
 def _opened(given: Any, words: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """What to iterate, and the words that are left; `steps` among them where a number of rows was given."""
+    from lamella.training.arrays import as_array
+    from lamella.training.batches import ahead
+    from lamella.training.pydataset import PyDataset
+
     words = {_WORKERS.get(name, name): value for name, value in words.items()}
     workers, queued = words.pop("workers", 1), words.pop("max_queue_size", 10)
     processes = words.pop("use_multiprocessing", False)
