@@ -123,6 +123,20 @@ def test_only_what_the_backward_loop_reads_is_stacked():
         assert len(loop.outputs) == loop.attrs["carries"], "the gradient of a linear step needs no stack"
 
 
+def test_what_little_arithmetic_makes_from_other_stacks_has_none():
+    def gated_step(x, w):
+        return ops.sum(ops.scan(lambda h, _: (ops.sigmoid(h @ w) * h, None), x, length=3)[0])
+
+    specs = [Spec((2, 2), "float64"), Spec((2, 2), "float64")]
+    derived = passes.simplify(passes.differentiate(builder.trace(gated_step, *specs), [0, 1]))
+    forward, backward = loops(derived)
+    # the carry before the step and its gate y; the slope y * (1 - y) is made again
+    assert len(forward.outputs) == 1 + 2
+    assert not [e for e in forward.attrs["body"].equations if e.op is p.subtract]
+    assert [e for e in backward.attrs["body"].equations if e.op is p.subtract]
+    check_gradients(builder.trace(gated_step, *specs), [np.eye(2) + 0.1, np.eye(2) - 0.2], [0, 1], order=2)
+
+
 def test_captured_integers_and_bools_have_no_gradient():
     def f(xs, mask, n):
         def step(h, x):

@@ -50,9 +50,9 @@ def relu_gradient(g: Array, y: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """tanh(x / 2) / 2 + 1 / 2"""
-    half = np.asarray(0.5, x.dtype)
-    return np.tanh(x * half) * half + half
+    """1 / (1 + exp(-x))"""
+    one = np.ones((), x.dtype)
+    return one / (np.exp(-x) + one)
 
 
 def softplus(x: Array) -> Array:

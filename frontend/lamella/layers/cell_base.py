@@ -31,7 +31,7 @@ class SequenceCell(Layer):
         raise NotImplementedError
 
     def project(self, inputs: Any, prepared: Any) -> Any:
-        """What a step needs of its inputs; `inputs` are one step's, or (batch, time, ...) for all steps."""
+        """What a step needs of its inputs; `inputs` are one step's, or (time, batch, ...) for all steps."""
         raise NotImplementedError
 
     def step(self, inputs: Any, states: list[Any], prepared: Any) -> tuple[Any, list[Any]]:
@@ -65,11 +65,6 @@ class SequenceCell(Layer):
         scale = 1.0 / (1.0 - rate)
         kept = [self.keep_mask(shape, 1.0 - rate, seed=seed) for _ in range(count)]
         return [ops.multiply(ops.cast(mask, dtype), scale) for mask in kept]
-
-
-def along(inputs: Any, mask: Any) -> Any:
-    """inputs * mask, for a mask of one step and inputs of one step or of all, (batch, time, ...)"""
-    return ops.multiply(inputs, mask if len(inputs.shape) == len(mask.shape) else ops.expand_dims(mask, 1))
 
 
 class KernelCell(SequenceCell):
@@ -193,10 +188,10 @@ class KernelCell(SequenceCell):
         """inputs @ kernel + bias, `(..., gates * units)`"""
         masks = prepared["inputs"]
         if masks is None or len(masks) == 1:
-            z = ops.matmul(inputs if masks is None else along(inputs, masks[0]), self.kernel)
+            z = ops.matmul(inputs if masks is None else ops.multiply(inputs, masks[0]), self.kernel)
         else:
             parts = ops.split(self.kernel, self.gates, 1)
-            products = [ops.matmul(along(inputs, m), part) for m, part in zip(masks, parts, strict=True)]
+            products = [ops.matmul(ops.multiply(inputs, m), part) for m, part in zip(masks, parts, strict=True)]
             z = ops.concatenate(products, -1)
         return ops.add(z, self.input_bias()) if self.use_bias else z
 

@@ -8,7 +8,7 @@ from typing import Any
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec
-from lamella.layers.cell_base import KernelCell, along
+from lamella.layers.cell_base import KernelCell
 from lamella.layers.cells import forget_bias
 from lamella.layers.checks import choice, fraction, integers, layout, positive_integer
 from lamella.layers.rnn import RNN
@@ -93,7 +93,7 @@ class ConvLSTMCell(KernelCell):
             z = self._convolved(inputs, self.kernel)
         else:
             parts = zip(masks, ops.split(self.kernel, 4, -1), strict=True)
-            z = ops.concatenate([self._convolved(along(inputs, m), part) for m, part in parts], -1)
+            z = ops.concatenate([self._convolved(ops.multiply(inputs, m), part) for m, part in parts], -1)
         return ops.add(z, self.bias) if self.use_bias else z
 
     def _convolved(self, x: Any, kernel: Any) -> Any:

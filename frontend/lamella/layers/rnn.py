@@ -147,7 +147,7 @@ class RNN(Layer):
         shape = (sequences.shape[0], *sequences.shape[2:])
         states = self._first_states(engine, shape, sequences.dtype, initial_state)
         prepared = engine.prepare(shape, sequences.dtype, training)
-        steps = time_first(engine.project(sequences, prepared))
+        steps = engine.project(time_first(sequences), prepared)
         keeps = None if mask is None else _kept(mask)
         held = self.return_sequences or not engine.repeats_state
 

@@ -369,14 +369,15 @@ def _(h: Any, out: Any, g: Any, y: Any) -> Any:
 
 @op(prepare=floating)
 def sigmoid(x: Spec) -> Spec:
-    """1 / (1 + exp(-x)), as (1 + tanh(x / 2)) / 2: one transcendental function and no overflow"""
+    """1 / (1 + exp(-x)); where exp(-x) is beyond the dtype's range the result is 0"""
     return _float(x)
 
 
 @sigmoid.define
 def _(x: Any) -> Any:
-    half = _like(x, 0.5)
-    return add(multiply(tanh(multiply(x, half)), half), half)
+    # (1 + tanh(x / 2)) / 2 would lose every digit where x is far below 0, and take longer
+    one = _like(x, 1)
+    return divide(one, add(exp(negative(x)), one))
 
 
 @sigmoid.def_vjp

@@ -2,9 +2,10 @@
 
 The joint program of one step (its outputs, and its gradients for given cotangents) is cut in two. The forward part runs in
 the forward loop and stacks the values the backward part reads (the residuals); constants, spread scalars and whatever
-depends on loop-invariant operands only are made again instead. A gradient that the steps add up for an invariant operand
-(a weight) is, where it is a contraction or a sum, not added up inside the loop at all: its factors are stacked, and one
-contraction over steps and rows follows the loop.
+depends on loop-invariant operands only are made again instead, and so is what little arithmetic makes from other residuals
+(the slope y * (1 - y) of a sigmoid): that is faster than to write it to memory and read it back. A gradient that the steps
+add up for an invariant operand (a weight) is, where it is a contraction or a sum, not added up inside the loop at all: its
+factors are stacked, and one contraction over steps and rows follows the loop.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ from lamella.passes.simplify import dead_code, simplify
 
 _FREE = ("constant", "iota", "broadcast", "reshape", "transpose")
 """Ops whose results the backward loop makes again rather than reading them from a stack."""
+
+_CHEAP = (*_FREE, "add", "subtract", "multiply", "negative", "abs", "equal", "less", "less_equal", "select")
+"""Ops that cost less than the way of their results to a stack and back."""
+
+_FEW = 4
+"""So many cheap equations at most take the place of a residual."""
 
 After = Callable[[Callable[[Value], Value]], Value]
 """What follows the loop: given the stack of a step's value, the gradient."""
@@ -88,13 +95,23 @@ class _Parts:
         self.residuals: list[Value] = []
         self._again: set[int] = set()
         self._seen: set[Value] = set()
-        for equation in joint.equations:
+        self._remade: set[Value] = set()
+        self._read_all()
+        self._remade = self._made_of_others()
+        self._read_all()
+        self.backward = [e for e in joint.equations if id(e) in self._again or e.outputs[0] in self.late]
+
+    def _read_all(self) -> None:
+        """Provide the backward part with all that it reads."""
+        self.residuals.clear()
+        self._again.clear()
+        self._seen.clear()
+        for equation in self.joint.equations:
             if equation.outputs[0] in self.late:
                 for value in equation.inputs:
                     self._read(value)
-        for value in gradients:
+        for value in self.gradients.values():
             self._read(value)
-        self.backward = [e for e in joint.equations if id(e) in self._again or e.outputs[0] in self.late]
 
     def _read(self, value: Value) -> None:
         """Provide the backward part with a forward value: again, from a stack that exists, or from a new one."""
@@ -102,12 +119,39 @@ class _Parts:
             return
         self._seen.add(value)
         equation = self.made.get(value)
-        if equation is not None and (equation.op.name in _FREE or value in self.invariant):
+        if equation is not None and (equation.op.name in _FREE or value in self.invariant or value in self._remade):
             self._again.add(id(equation))
             for operand in equation.inputs:
                 self._read(operand)
         elif equation is not None or value in self._carried:
             self.residuals.append(value)
+
+    def _made_of_others(self) -> set[Value]:
+        """What the backward part had better make again: residuals, and what leads to them from those that are left."""
+        kept, remade = set(self.residuals), set()
+        read = self._seen.intersection(self.slices)
+        place = {v: i for i, e in enumerate(self.joint.equations) for v in e.outputs}
+        for value in sorted(self.residuals, key=lambda v: place.get(v, -1), reverse=True):
+            path = self._path(value, (kept - {value}) | read)
+            if path is not None and len(path) <= _FEW:
+                kept.discard(value)
+                remade |= path
+        return remade
+
+    def _path(self, value: Value, kept: set[Value]) -> set[Value] | None:
+        """The values that cheap equations make on the way from `kept` to `value`; None where there is no such way."""
+        equation = self.made.get(value)
+        if equation is None or equation.op.name not in _CHEAP:
+            return None
+        path = set() if equation.op.name in _FREE else {value}
+        for operand in equation.inputs:
+            if operand in kept or operand in self.invariant:
+                continue
+            before = self._path(operand, kept)
+            if before is None:
+                return None
+            path |= before
+        return path
 
     def after(self, value: Value) -> After | None:
         """How to get the sum of `value` over all steps from stacks after the loop, or None where only adding up does."""

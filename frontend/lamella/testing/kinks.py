@@ -87,6 +87,10 @@ KINKS = [
     Kink(p.tanh, ([0.0, 50.0, -50.0],), [0.0, 1.0, -1.0], ([1.0, 0.0, 0.0],), reason="saturated"),
     Kink(p.sigmoid, ([0.0, 800.0, -800.0],), [0.5, 1.0, 0.0], ([0.25, 0.0, 0.0],), reason="no overflow"),
     Kink(
+        p.sigmoid, ([-30.0],), [9.357622968839299e-14], reason="all digits far below 0",
+        tolerance=1e-6,
+    ),
+    Kink(
         p.softplus, ([0.0, 800.0, -800.0],), [math.log(2), 800.0, 0.0], ([0.5, 1.0, 0.0],),
         reason="no overflow; the derivative at 0 is 1/2", tolerance=1e-7,
     ),
