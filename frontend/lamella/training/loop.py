@@ -332,12 +332,22 @@ class Loop:
         self.state += self._sound[len(self.layout.names) :]
         self.commit()
 
-    def step(self, batch: Data) -> None:
-        """Run one step on one batch."""
-        count = batch.rows
-        runner = self.runner(count)
-        indices, real = np.arange(count, dtype=np.int32)[None], np.ones((1, count), self.row_dtype)
-        state = runner.run(self.state, runner.place(batch.arrays), indices, real)
+    def single_step(self, batch: Data) -> None:
+        """Run one step on one batch from the model's weights, filled up to a size that many sizes share.
+
+        The size follows from the number of rows alone, so the numbers do not depend on what was run before.
+        """
+        count, arrays = batch.rows, batch.arrays
+        size = _shared_size(count)
+        if size > count and self.pads():
+            arrays = [np.concatenate([a, np.repeat(a[:1], size - count, 0)]) for a in arrays]
+        else:
+            size = count
+        self.begin(size)
+        indices, real = np.arange(size, dtype=np.int32)[None], np.ones((1, size), self.row_dtype)
+        real[:, count:] = 0
+        runner = self._template
+        state = runner.run(self.state, runner.place(arrays), indices, real)
         runner.wait(state)
         self.state = state
 
@@ -346,6 +356,12 @@ class Loop:
         if self._seconds is None:
             return first or _FIRST_CHUNK
         return max(1, min(10_000, int(CHUNK_SECONDS / max(self._seconds, 1e-7))))
+
+
+def _shared_size(rows: int) -> int:
+    """`rows` rounded up to one of four sizes an octave (..., 32, 40, 48, 56, 64, 80, ...): few programs serve all batches."""
+    unit = 1 << max(rows.bit_length() - 3, 0)
+    return -(-rows // unit) * unit
 
 
 def leaves_of(model: TrainableModel, compiled: Compiled, layout: Layout) -> dict[str, Any]:

@@ -451,7 +451,11 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One step on one batch; returns its loss (and metrics) before the step."""
+        """One step on one batch; returns its loss (and metrics) before the step.
+
+        Where the model keeps rows apart, a batch is filled up to one of four sizes an octave (32, 40, 48, 56, 64, ...), and
+        what fills it counts for nothing: batches of many sizes share few compiled programs.
+        """
         from lamella.training import running
 
         return running.on_batch(self, x, y, sample_weight, class_weight, return_dict=return_dict, training=True)

@@ -195,8 +195,7 @@ def on_batch(
     """One step of training, or of evaluation, on one batch."""
     data = _checked(model, x, y, sample_weight, class_weight)
     loop = model.loop_for(data, training=training)
-    loop.begin(data.rows)
-    loop.step(data)
+    loop.single_step(data)
     loop.commit()
     return _results(loop.logs(), loop, return_dict)
 
