@@ -46,6 +46,18 @@ def test_a_plain_jit_takes_a_function_with_training_fixed():
     assert not np.array_equal(state["batch_normalization/moving_mean"], fn.state["batch_normalization/moving_mean"])
 
 
+def test_compiled_ahead_of_time_it_takes_shapes_for_arrays():
+    fn = regression().lower("jax")
+    params = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), fn.params)
+    batch = jax.ShapeDtypeStruct((8, 3), "float32")
+    step = jax.value_and_grad(lambda p, x, y: squared_error(fn)(p, {}, x, y)[0])
+    compiled = jax.jit(step).lower(params, batch, jax.ShapeDtypeStruct((8, 1), "float32")).compile()
+    loss, gradients = compiled(fn.params, X, Y)
+    expected, slopes = step(fn.params, X, Y)
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), gradients, slopes)
+
+
 def test_a_traced_training_says_how_to_fix_it():
     fn = regression().lower("jax")
     with pytest.raises(TypeError, match=r"lower\('jax', training=True\)"):
