@@ -6,11 +6,13 @@ import math
 import subprocess
 import sys
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from lamella import ops
+import lamella
+from lamella import layers, ops
 from lamella.backend import Runner, StepProgram
 from lamella.ir.builder import Trace, as_value, trace
 from lamella.ir.program import Program
@@ -268,6 +270,40 @@ def test_runners_work_in_threads():
     for thread in threads:
         thread.join()
     assert not faults
+
+
+NETWORKS = {
+    "convolutions": (
+        (28, 28, 1),
+        lambda: [
+            layers.Conv2D(16, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(16, 3, padding="same"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.5),
+            layers.Flatten(),
+        ],
+    ),
+    "lstm": ((50, 16), lambda: [layers.LSTM(32, dropout=0.2)]),
+    "gru": ((50, 16), lambda: [layers.GRU(32, return_sequences=True), layers.GlobalAveragePooling1D()]),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_steady_step_allocates_its_new_state_only(name):
+    shape, stack = NETWORKS[name]
+    with lamella.backend_scope("numpy"):
+        model = lamella.Sequential([layers.Input(shape), *stack(), layers.Dense(1)])
+        model.compile("adam", "mse")
+        x, y = np.ones((64, *shape), "float32"), np.ones((64, 1), "float32")
+        for _ in range(2):
+            model.train_on_batch(x, y)
+        tracemalloc.start()
+        model.train_on_batch(x, y)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    state = 3 * sum(w.nbytes for w in model.get_weights())  # weights and Adam's two moments
+    assert peak < state + 50_000  # the smallest activation is twice that
 
 
 def test_the_backend_imports_numpy_only():
