@@ -453,7 +453,7 @@ def test_source_names_inputs_and_layers():
     program = trace(build, Spec((2, 3), "float32"), Spec((3, 4), "float32"), where="net/dense")
     named = type(program)(program.inputs, program.equations, program.outputs, ("x", "dense/kernel"), ("y",))
     source = load_backend("numpy").compile(named).source
-    assert "dot(x, dense_kernel, dense_contract)  # net/dense: contract" in source
+    assert "x.dot(dense_kernel, dense_contract)  # net/dense: contract" in source
     assert "tanh(dense_contract, y)  # net/dense: tanh" in source
 
 

@@ -54,7 +54,6 @@ NAMESPACE: dict[str, Any] = {
     **{name: np.dtype(name) for name in _DTYPES},
     "bfloat16": bfloat16,
     "cut": _cut,
-    "dot": np.dot,
     "empty": np.empty,
     "inf": float("inf"),
     "nan": float("nan"),

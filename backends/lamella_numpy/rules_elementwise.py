@@ -220,13 +220,13 @@ def _reduce_sum(low: Lowering, equation: Equation) -> None:
     if together and short and count and rows and columns and (rows == 1 or columns == 1):
         ones = low.use(low.ones(count, dtype))
         if rows == columns == 1:
-            pair = f"{low.use(_reshaped(place, (count,)))}, {ones}"
+            first, second = low.use(_reshaped(place, (count,))), ones
         elif columns == 1:
-            pair = f"{low.use(_reshaped(place, (rows, count)))}, {ones}"
+            first, second = low.use(_reshaped(place, (rows, count))), ones
         else:
-            pair = f"{ones}, {low.use(_reshaped(place, (count, columns)))}"
+            first, second = ones, low.use(_reshaped(place, (count, columns)))
         flat = () if rows == columns == 1 else (rows * columns,)
-        low.emit(f"dot({pair}, {low.use(_reshaped(out, flat))})")
+        low.emit(f"{first}.dot({second}, {low.use(_reshaped(out, flat))})")
     elif dtype == np.float16:
         low.emit(f"{low.use(whole)}[...] = add.reduce({low.use(place)}, {places.written(axes)}, float32)")
     else:

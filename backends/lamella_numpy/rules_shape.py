@@ -279,7 +279,9 @@ def _product(low: Lowering, x: Place, y: Place, out: Place, batched: bool) -> No
         _product(low, a, b, c, batched)
         low.emit(f"{low.use(out)}[...] = {low.use(c)}")
         return
-    low.emit(f"{'matmul' if batched else 'dot'}({low.use(x)}, {low.use(y)}, {low.use(out)})")
+    a, b, c = (low.use(v) for v in (x, y, out))
+    # the method: np.dot is looked up for other kinds of arrays first, which takes as long as a small product
+    low.emit(f"matmul({a}, {b}, {c})" if batched else f"{a}.dot({b}, {c})")
 
 
 # ---- kernels that come whole ----------------------------------------------------------------------------------------
