@@ -1,9 +1,10 @@
 """Chunks of training steps: one generated step over state that stays where it is.
 
 The leaves that change live in a few long vectors, of which there are two sets: a step reads one and writes the other, then
-they change roles, so a step that is broken off leaves the state before it whole. The source is compiled once and bound
-twice. Tensors that an optimizer updates by one `foreach` lie end to end in its order; batches are gathered into fixed
-arrays; and what depends only on leaves that never change is computed once a run.
+they change roles. The source is compiled once and bound twice. What a run is given and what it
+returns are copies, so a run that is broken off leaves the state before it whole. Tensors that an optimizer updates by one
+`foreach` lie end to end in its order; batches are gathered into fixed arrays; and what depends only on leaves that never
+change is computed once a run.
 """
 
 from __future__ import annotations
@@ -118,11 +119,8 @@ class NumpyRunner(Runner):
             made.make(room, made.constants, scratches, [*b, *shared], a),
         ]
         self._shapes = [dims(v) for v in program.inputs]
+        self._rounded = [v.spec.dtype == "bfloat16" for v in program.inputs]
         self._views = [[self._view(i, side) for i in range(len(program.inputs))] for side in (0, 1)]
-        self._cuts = [
-            None if same else (flat.vector, slice(flat.offset, flat.offset + places.size(shape)), shape)
-            for flat, shape, same in zip(vectors.stretches, self._shapes, self._invariant, strict=False)
-        ]
         self._side = 0
         self._held: list[Any] = [None] * self._leaves
         self._lock = threading.Lock()
@@ -154,63 +152,54 @@ class NumpyRunner(Runner):
         """Bring in the leaves that are not those of the last result."""
         if len(state) != self._leaves:
             raise ShapeError(f"the state has {self._leaves} leaves, got {len(state)}.")
-        for i, (leaf, held) in enumerate(zip(state, self._held, strict=True)):
-            if leaf is held:
+        for i, leaf in enumerate(state):
+            if leaf is self._held[i]:
                 continue
             if np.shape(leaf) != self._shapes[i]:
                 name = self.step.state_names[i]
                 raise ShapeError(f"leaf {name!r} has shape {np.shape(leaf)}, expected {self._shapes[i]}.")
             self._held[i] = None  # an interruption may come at any line
-            self._views[self._side][i][...] = leaf
-            if self._program.inputs[i].spec.dtype == "bfloat16":
-                bfloat16(self._views[self._side][i], self._views[self._side][i])
+            view = self._views[self._side][i]
+            view[...] = leaf
+            if self._rounded[i]:
+                bfloat16(view, view)
             self._held[i] = leaf
 
     def _turn(self, data: Sequence[Array], indices: Array, rows: Array) -> None:
         """The steps themselves. What is held is forgotten: `_result` knows it again when they are done."""
         self._held = [None] * self._leaves
-        side, frames = self._side, self._frames
-        for once, _ in frames:
-            if once is not None:
-                once()
-        gather = [self._gather(self._leaves + i, array) for i, array in enumerate(data)]
+        (once, here), (twice, there) = self._frames if self._side == 0 else self._frames[::-1]
+        if once is not None:
+            once()
+            twice()
+        fetches = [self._fetch(self._leaves + i, array) for i, array in enumerate(data)]
         real = self._views[0][-1]
-        picked = indices.astype(np.intp)
-        straight = (picked[:, 1:] - picked[:, :-1] == 1).all(1).tolist()
-        renewed = [True, *(rows[1:] != rows[:-1]).any(1).tolist()]
-        for k, index in enumerate(picked):
-            start = int(index[0]) if straight[k] else -1
-            for fetch in gather:
-                fetch(index, start)
-            if renewed[k]:
-                real[...] = rows[k]
-            frames[side][1]()
-            side = 1 - side
-        self._side = side
+        for index, weight in zip(indices.astype(np.intp), rows, strict=True):
+            for fetch in fetches:
+                fetch(index)
+            real[...] = weight
+            here()
+            here, there = there, here
+        self._side ^= len(indices) & 1
 
-    def _gather(self, number: int, array: Array) -> Callable[[Array, int], None]:
-        """How the rows of a data array come into the batch, input `number` of the step program."""
-        batch = self._views[0][number]
-        count, name = len(batch), self._program.inputs[number].spec.dtype
-        take, converts = array.take, array.dtype != batch.dtype or name == "bfloat16"
-        fetched = np.empty(batch.shape, array.dtype) if converts else batch
+    def _fetch(self, number: int, array: Array) -> Callable[[Array], Any]:
+        """How rows of a data array come into the batch, input `number` of the step program."""
+        batch, take, rounds = self._views[0][number], array.take, self._rounded[number]
+        if array.dtype == batch.dtype and not rounds:
+            return lambda index: take(index, 0, batch, "clip")
+        fetched = np.empty(batch.shape, array.dtype)
 
-        def fetch(index: Array, start: int) -> None:
-            if start >= 0:
-                batch[...] = array[start : start + count]
-            else:
-                take(index, 0, fetched, "clip")
-                if converts:
-                    batch[...] = fetched
-            if name == "bfloat16":
+        def fetch(index: Array) -> None:
+            take(index, 0, fetched, "clip")
+            batch[...] = fetched
+            if rounds:
                 bfloat16(batch, batch)
 
         return fetch
 
     def _result(self, state: State) -> State:
-        """Fresh leaves: views of one copy of each vector; the leaves that never change are the ones given."""
-        fresh = [vector.copy() for vector in self._sides[self._side]]
-        cuts = zip(state, self._cuts, strict=True)
-        result = tuple([leaf if cut is None else fresh[cut[0]][cut[1]].reshape(cut[2]) for leaf, cut in cuts])
+        """Fresh leaves; those that never change are the ones given."""
+        leaves = zip(state, self._views[self._side], self._invariant, strict=False)
+        result = tuple([leaf if same else view.copy() for leaf, view, same in leaves])
         self._held = list(result)
         return result

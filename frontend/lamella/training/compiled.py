@@ -31,6 +31,8 @@ class Compiled:
         run_eagerly: whether steps are traced anew each time, with every value computed as it is traced.
         steps_per_execution: how many steps run between two calls of a callback's batch hooks.
         epochs: the number of epochs whose rows were shuffled.
+        orders: the orders of these epochs, and what they were made of; many are drawn at once, and the next run goes on
+            with them.
         slots: for each slot of the optimizer, the array of each trained variable by id; under 0 where the slot belongs to
             the optimizer as a whole.
     """
@@ -74,6 +76,7 @@ class Compiled:
         self.steps_per_execution = 1
         self._steps: Any = 0
         self.epochs = 0
+        self.orders: tuple[Any, Any] = (None, None)
         self.slots: dict[str, dict[int, Any]] = {}
         self.foreign_state: tuple[Any, ...] | None = None
         self._metrics: tuple[Any, list[tuple[str, Any, bool]]] | None = None

@@ -49,7 +49,6 @@ def fit(
                     break
                 if check is not None and validates(epoch + 1):
                     logs = dict(sorted({**logs, **check.evaluate(run)}.items()))
-                run.loop.commit()
                 progress.end_epoch(logs)
                 run.end_epoch(epoch, logs)
                 if run.source.ended or model.stop_training:
@@ -87,6 +86,7 @@ class Run:
         shuffle: bool | str,
     ) -> None:
         self.model, self.hooks, self.batch = model, hooks, batch
+        self._only_records, self._watched = hooks.only_records, None
         self.rows = data.rows if isinstance(data, Data) else None
         self.at = (0, 0)
         self.logs: dict[str, float] = {}
@@ -103,7 +103,9 @@ class Run:
         first = self._in_epoch()
         steps = progress.steps = self.source.steps
         progress.begin_epoch(epoch)
-        watched = self.hooks.watches_batches
+        if self._watched is None:  # a callback may hang a hook into itself in `on_train_begin`
+            self._watched = self.hooks.watches_batches
+        watched = self._watched
         # as in Keras, whoever wants to stop before the first step gets that step
         again, stride = first is not None, None
         if watched or self.model.stop_training:
@@ -133,7 +135,7 @@ class Run:
 
     def hook(self, name: str, *args: Any) -> None:
         """Call a hook with the model's weights up to date; weights it sets are trained on."""
-        if self.hooks.only_records:
+        if self._only_records:
             self.hooks.call(name, *args)
             return
         self.loop.commit()

@@ -52,7 +52,9 @@ class Loop:
                 )
             own_logs = own_labels(model, compiled, self._batch(2), training=training)
         self.layout = Layout(model, compiled, self._batch(2).y, training=training, own_logs=own_logs)
-        self._at = {name: i for i, name in enumerate(self.layout.names)}
+        at = self._at = {name: i for i, name in enumerate(self.layout.names)}
+        groups = self.layout.metrics.items()
+        self._accumulators = {label: [(n, at[leaf]) for n, (leaf, _) in group.items()] for label, group in groups}
         self._runners: dict[int, Runner] = {}
         self._mixes: bool | None = None
         self._seconds: float | None = None
@@ -152,10 +154,8 @@ class Loop:
 
     def start_epoch(self) -> None:
         """Clear the accumulators, and read the learning rate again."""
-        state = list(self.state)
-        for i, leaf in self._cleared.items():
-            state[i] = leaf
-        self.state = tuple(state)
+        cleared = self._cleared
+        self.state = tuple([cleared.get(i, leaf) for i, leaf in enumerate(self.state)])
         rates = self._new_rates()
         if rates:
             self.replace(rates)
@@ -163,6 +163,8 @@ class Loop:
     def _new_rates(self) -> dict[str, float]:
         """The learning rates that somebody has set since the state got them."""
         rates = self.compiled.rates() if self.layout.own else {}
+        if rates == self._rates:
+            return {}
         changed = {leaf: rate for leaf, rate in rates.items() if rate != self._rates.get(leaf)}
         self._rates |= changed
         return changed
@@ -191,23 +193,23 @@ class Loop:
 
         After an evaluation only what layers assigned is new: the states of stateful layers.
         """
-        names = self.layout.names
-        at = {name: i for i, name in enumerate(names)}
         if not self.state:
             return
+        state, variables = self.state, self.layout.variables
         if not self.training:
-            for i, (_, variable) in enumerate(self.layout.variables):
+            for i, (_, variable) in enumerate(variables):
                 if not self._template.step.invariant[i]:
-                    variable._value = self.state[i]
+                    variable._value = state[i]
             return
-        for i, (_, variable) in enumerate(self.layout.variables):
-            variable._value = self.state[i]
-        take_leaves(self.compiled, self.layout, {name: self.state[i] for name, i in at.items()})
-        self.compiled.steps = self.state[at["step"]]
+        for (_, variable), leaf in zip(variables, state, strict=False):
+            variable._value = leaf
+        at = self._at
+        take_leaves(self.compiled, self.layout, dict(zip(at, state, strict=False)))
+        self.compiled.steps = state[at["step"]]
         if self.layout.own:
-            self.compiled.optimizer.iterations = self.state[at["step"]]
+            self.compiled.optimizer.iterations = state[at["step"]]
         if self.compiled.foreign:
-            self.compiled.foreign_state = tuple(self.state[len(names) :])
+            self.compiled.foreign_state = tuple(state[len(at) :])
 
     def adopt(self) -> None:
         """Take over weights and slots that a callback has set since `commit`, and a new learning rate."""
@@ -240,12 +242,14 @@ class Loop:
 
     def logs(self) -> dict[str, Any]:
         """Loss and metrics accumulated since the epoch began: floats, or an array where a metric has several values."""
-        return self._read(self.accumulators())
+        return self._read(self.state)
 
     def unread_logs(self) -> Logs:
         """The same, as they are now, but read from the device only when somebody looks at a value."""
         # a view would keep the whole state for as long as the logs are kept
-        held = {n: a.copy() if isinstance(a, np.ndarray) else a for n, a in self.accumulators().items()}
+        positions = [i for group in self._accumulators.values() for _, i in group]
+        leaves = ((i, self.state[i]) for i in positions)
+        held = {i: a.copy() if isinstance(a, np.ndarray) else a for i, a in leaves}
         return Logs(sorted(self.layout.metrics), lambda: self._read(held))
 
     def accumulators(self) -> dict[str, Any]:
@@ -253,18 +257,15 @@ class Loop:
         at = self._at
         return {leaf: self.state[at[leaf]] for group in self.layout.metrics.values() for leaf, _ in group.values()}
 
-    def _read(self, accumulators: dict[str, Any]) -> dict[str, Any]:
-        numpy = self.compiled.backend.numpy
-
-        def read(label: str) -> dict[str, np.ndarray]:
-            return {n: numpy(accumulators[leaf]) for n, (leaf, _) in self.layout.metrics[label].items()}
-
+    def _read(self, state: Any) -> dict[str, Any]:
+        """The logs of a state, or of its accumulators by position."""
+        numpy, groups = self.compiled.backend.numpy, self._accumulators
         logs: dict[str, Any] = {}
         if not self.layout.own_logs:
-            totals = read("loss")
-            logs["loss"] = float(totals["total"]) / max(float(totals["count"]), 1.0)
+            total, count = [float(numpy(state[i])) for _, i in groups["loss"]]
+            logs["loss"] = total / max(count, 1.0)
         for label, metric, _ in self.layout.metric_rules:
-            logs[label] = metric.read(read(label))
+            logs[label] = metric.read({n: numpy(state[i]) for n, i in groups[label]})
         return dict(sorted(logs.items()))
 
     # ---- running ----

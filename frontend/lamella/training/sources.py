@@ -59,17 +59,18 @@ class Placed:
         count, full = data.rows, data.rows // batch
         rest = count - full * batch
         # where rows do not mix, a short last batch is filled up: a real row repeated, since zeros could turn into NaN
-        self._filled = bool(rest and full and loop.pads())
-        self._index = np.zeros((full + self._filled, batch), np.int32)
-        self._full, self._rest = full * batch, rest
-        self._real = np.ones((full + self._filled, batch), loop.row_dtype)
-        if self._filled:
+        filled = bool(rest and full and loop.pads())
+        self._full = full * batch
+        places = np.arange((full + filled) * batch, dtype=np.int32)
+        places[count:] = self._full
+        self._index = self._places = places.reshape(-1, batch)
+        self._real = np.ones(self._places.shape, loop.row_dtype)
+        if filled:
             self._real[-1, rest:] = 0
-        self._last = np.zeros((1, rest), np.int32) if rest and not self._filled else None
+        self._last = np.arange(self._full, count, dtype=np.int32)[None] if rest and not filled else None
         self._pass = len(self._index) + (self._last is not None)
         self.steps: int | None = steps or self._pass
         self._at = self._pass
-        self._natural = np.arange(count, dtype=np.int32)
 
     def position(self) -> dict[str, int]:
         """Where it is: how many steps of a pass over the rows are done."""
@@ -103,16 +104,11 @@ class Placed:
 
     def _begin(self, *, again: bool = False) -> None:
         order = self._order(again)
-        order = self._natural if order is None else order
         self._at = 0
-        index = np.empty_like(self._index)  # the last pass's may still be in use
-        index.reshape(-1)[: self._full] = order[: self._full]
-        if self._filled:
-            index[-1, : self._rest] = order[self._full :]
-            index[-1, self._rest :] = order[self._full]
-        elif self._last is not None:
-            self._last = order[None, self._full :]
-        self._index = index
+        if order is not None:
+            self._index = order.take(self._places)
+            if self._last is not None:
+                self._last = order[None, self._full :]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -250,18 +246,17 @@ class Shuffle:
     ) -> None:
         self._model, self._compiled, self._within, self._batch = model, compiled, mode == "batch", batch
         self._count = count if mode else None
-        self._seed: int | None = None
-        self._orders: Any = None
 
     def __call__(self, again: bool = False) -> np.ndarray | None:
         """The next order; or `again` the last one drawn, which a run that was broken off goes on with."""
         if not self._count:
             return None
-        if self._seed != self._model.seed:  # a checkpoint brings its own
-            self._seed = self._model.seed
-            self._orders = random.Orders(random.fold(random.key_from_seed(self._seed), "shuffle"), self._count)
-        self._compiled.epochs += not again
-        order = self._orders[self._compiled.epochs]
+        compiled, wanted = self._compiled, (self._model.seed, self._count)  # a checkpoint brings a seed of its own
+        if compiled.orders[0] != wanted:
+            key = random.fold(random.key_from_seed(self._model.seed), "shuffle")
+            compiled.orders = (wanted, random.Orders(key, self._count))
+        compiled.epochs += not again
+        order = compiled.orders[1][compiled.epochs]
         return order[np.argsort(order // self._batch, kind="stable")] if self._within else order
 
 
