@@ -90,7 +90,6 @@ def draw_data(dtype="float32", seed=1):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(40, 6)).astype(dtype), rng.normal(size=(40, 1)).astype(dtype)
     indices = rng.integers(0, 40, (STEPS, BATCH)).astype(np.int32)
-    indices[2] = np.arange(10, 10 + BATCH)  # a stretch is copied, not gathered
     rows = np.ones((STEPS, BATCH), dtype)
     rows[-1, 3:] = 0
     return (x, y), indices, rows
@@ -109,6 +108,55 @@ def test_it_computes_what_the_default_runner_computes(dtype, frozen):
     for y, z, spec in zip(found, wanted, step.program.input_specs, strict=False):
         assert (y.shape, y.dtype) == (spec.shape, np.dtype(spec.dtype))
         np.testing.assert_allclose(y, z, rtol=tolerance, atol=tolerance)
+
+
+def momentum_step(case):
+    """w and m are updated from x; what else reads the old ones depends on the case."""
+    with Trace() as running:
+        w = [running.input(Spec(s, "float32")) for s in ((2, 3), (6,))]
+        m = [running.input(Spec(s, "float32")) for s in ((2, 3), (6,))]
+        other, x = running.input(Spec((6,), "float32")), running.input(Spec((2, 6), "float32"))
+        rows = running.input(Spec((2,), "float32"))
+        gradients = [ops.reshape(x[0], (2, 3)), x[1] * ops.sum(rows)]
+        view = ops.reshape(w[0], (6,))
+
+        def rule(w, m, g):
+            new = m * 0.5 + g
+            return (w - new * 0.1, new) if case != "in the rule" else (w - g * 0.1, new + w)
+
+        def loss():
+            if case == "a view, later":
+                return ops.sum(view * x[0])
+            return ops.sum(w[1] if case in ("before", "later") else other)
+
+        seen = loss() if case == "before" else None
+        new, new_m = ops.foreach(rule, [w, m, gradients])
+        seen = loss() if seen is None else seen
+        if case == "exchanged":
+            new = [ops.reshape(new[1], (2, 3)), ops.reshape(new[0], (6,))]
+        outputs = [*new, *new_m, w[1] if case == "kept" else other + seen]
+        program = running.program([as_value(y) for y in outputs])
+    state = ("w0", "w1", "m0", "m1", "other")
+    program = Program(program.inputs, program.equations, program.outputs, [*state, "x", "rows"], state)
+    return StepProgram(program, state, ("x",))
+
+
+@pytest.mark.parametrize("chunk", [5, 32768])
+@pytest.mark.parametrize("case", ["before", "later", "a view, later", "in the rule", "exchanged", "kept"])
+def test_a_vector_is_updated_in_place_only_where_nobody_reads_it_afterwards(case, chunk, monkeypatch):
+    monkeypatch.setattr("lamella_numpy.rules_control.CHUNK", chunk)
+    step = momentum_step(case)
+    own, plain = BACKEND.runner(step), Runner(BACKEND, step)
+    weights, momenta = (own._vectors.stretches[i].vector in own._generated.in_place for i in (0, 2))
+    assert momenta
+    assert weights == (case == "before")
+    rng = np.random.default_rng(0)
+    state = tuple(rng.normal(size=s.shape).astype("float32") for s in step.program.input_specs[:5])
+    x, indices = rng.normal(size=(7, 6)).astype("float32"), rng.integers(0, 7, (4, 2)).astype(np.int32)
+    rows = np.ones((4, 2), "float32")
+    found, wanted = (r.run(r.load(state), r.place((x,)), indices, rows) for r in (own, plain))
+    for y, z in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(y, z, rtol=1e-5, atol=1e-6)
 
 
 def test_every_chunking_is_bit_equal():

@@ -25,6 +25,7 @@ from lamella_numpy.lookahead import random_bits_ahead
 from lamella_numpy.lowering import Lowering, Rule, dims
 from lamella_numpy.places import Place, Storage, Thing
 from lamella_numpy.rules_control import flat_buffer, laid_out
+from lamella_numpy.updates import in_place
 
 RULES: dict[Op, Rule] = {**rules_elementwise.RULES, **rules_shape.RULES, **rules_control.RULES}
 """How each op is written; ops without a rule (softmax and the like) are written as their definitions."""
@@ -119,6 +120,7 @@ class Generated:
         scratches: how many dictionaries kernels keep temporary arrays in.
         constants: the arrays (and lists of compiled branches) that the text names `constants[i]`.
         make: the function `frame`.
+        in_place: the vectors of which a frame may be given one array as `given` and as `new`.
     """
 
     source: str
@@ -126,6 +128,7 @@ class Generated:
     scratches: int
     constants: list[Any]
     make: Callable[..., Any]
+    in_place: frozenset[int]
 
 
 def generate(program: Program, bindings: Bindings) -> Generated:
@@ -145,7 +148,9 @@ def generate(program: Program, bindings: Bindings) -> Generated:
     source = "\n".join(lines)
     namespace = dict(NAMESPACE)
     exec(compile(source, "<lamella program>", "exec"), namespace)
-    return Generated(source, size, low.scratches, low.constants, namespace["frame"])
+    return Generated(
+        source, size, low.scratches, low.constants, namespace["frame"], in_place(low, program, made.vectors)
+    )
 
 
 class _Compilation:
@@ -157,7 +162,7 @@ class _Compilation:
         self.bindings = bindings
         self.made_by = {v: e for e in program.equations for v in e.outputs}
         self.targets: dict[int, Place] = {}  # output number: where it is wanted
-        self.vectors: dict[tuple[str, int], Place] = {}
+        self.vectors: dict[tuple[str, int], Place] = {}  # ("given" or "new", number): the whole of it
 
     def lower(self) -> tuple[list[str], str]:
         """Write every line; returns the parameters of `step` and what it returns."""

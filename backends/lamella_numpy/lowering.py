@@ -62,6 +62,7 @@ class Lowering(Writer):
         index: that of the running equation in its block.
         before_block: called with the equations of a block before their lines are written.
         compiled: makes a function of a prepared program, for the branches of a `switch`.
+        updates: for every result of a `foreach` the equation, its place, and the operands that may lie in the same place.
     """
 
     def __init__(self, rules: Mapping[Op, Rule], reserved: Iterable[str]) -> None:
@@ -75,6 +76,7 @@ class Lowering(Writer):
         self.index = 0
         self.before_block: Callable[[Lowering, Sequence[Equation]], None] = lambda low, equations: None
         self.compiled: Callable[[Program], Callable[..., Any]] = lambda program: lambda *arrays: ()
+        self.updates: list[tuple[Equation, Place, list[Place]]] = []
         self._full: dict[Value, tuple[Any, Place]] = {}
 
     # ---- where values are ----

@@ -16,6 +16,7 @@ from lamella.passes import simplify
 from lamella_numpy import places
 from lamella_numpy.lowering import Lowering, Rule, dims
 from lamella_numpy.places import Loop, Place, Thing
+from lamella_numpy.updates import read_before
 
 CHUNK = 32768
 """Elements: longer vectors are passed over in pieces of this length, which stay in the caches between two lines."""
@@ -266,8 +267,11 @@ def _foreach(low: Lowering, equation: Equation) -> None:
             flat = flat_buffer(low, values, low.hint)
             wanted = laid_out(flat, values)
         results.append((flat, values, wanted))
-    total = operands[0].size
-    _over(low, _flat_program(body, groups, min(total, CHUNK)), operands, scalars, [r[0] for r in results], total)
+    total, flats = operands[0].size, [r[0] for r in results]
+    program = _flat_program(body, groups, min(total, CHUNK))
+    _over(low, program, operands, scalars, flats, total)
+    for r, flat in enumerate(flats):
+        low.updates.append((equation, flat, [x for g, x in enumerate(operands) if read_before(program, g, r)]))
     for _, values, wanted in results:
         for value, place in zip(values, wanted, strict=True):
             low.touch(place.storage)

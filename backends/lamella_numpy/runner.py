@@ -1,7 +1,8 @@
 """Chunks of training steps: one generated step over state that stays where it is.
 
 The leaves that change live in a few long vectors, of which there are two sets: a step reads one and writes the other, then
-they change roles. The source is compiled once and bound twice. What a run is given and what it
+they change roles. The source is compiled once and bound twice. A vector that the optimizer passes over after everybody else
+has read it is the same one in both sets, which halves the memory that a step goes through. What a run is given and what it
 returns are copies, so a run that is broken off leaves the state before it whole. Tensors that an optimizer updates by one
 `foreach` lie end to end in its order; batches are gathered into fixed arrays; and what depends only on leaves that never
 change is computed once a run.
@@ -110,6 +111,8 @@ class NumpyRunner(Runner):
         unread = [False] * (len(program.outputs) - self._leaves)
         made = self._generated = generate(program, Bindings(vectors.stretches, (*targets, *unread), fixed))
         self._sides = [vectors.make(0, vectors.moving) for _ in "ab"]
+        for k in made.in_place:
+            self._sides[1][k] = self._sides[0][k]
         shared = self._shared = vectors.make(vectors.moving, len(vectors.sizes))
         room = memory.arena(made.arena)
         scratches: list[dict[Any, Any]] = [{} for _ in range(made.scratches)]
