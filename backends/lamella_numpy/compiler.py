@@ -353,16 +353,7 @@ class Compiled:
 
     def __call__(self, *arrays: Any) -> tuple[Any, ...]:
         """The outputs for `arrays`, one for every input of the program."""
-        checked = arrays
-        if len(arrays) != len(self._inputs) or not all(
-            a.__class__ is np.ndarray
-            and a.dtype is dtype
-            and a.shape == shape
-            and a.flags.c_contiguous
-            and name != "bfloat16"
-            for a, (dtype, shape, name) in zip(arrays, self._inputs, strict=True)
-        ):
-            checked = self._converted(arrays)
+        checked: Sequence[Any] = arrays if self._fit(arrays) else self._converted(arrays)
         try:
             step = self._frames.pop()
         except IndexError:
@@ -372,6 +363,17 @@ class Compiled:
                 return step(*checked)
         finally:
             self._frames.append(step)
+
+    def _fit(self, arrays: Sequence[Any]) -> bool:
+        """Whether the arguments may be used as they are."""
+        if len(arrays) != len(self._inputs):
+            return False
+        for a, (dtype, shape, name) in zip(arrays, self._inputs, strict=True):
+            if a.__class__ is not np.ndarray or a.dtype is not dtype or a.shape != shape or name == "bfloat16":
+                return False
+            if not a.flags.c_contiguous:
+                return False
+        return True
 
     def _converted(self, arrays: Sequence[Any]) -> list[np.ndarray[Any, Any]]:
         """The arguments as row-major arrays of the program's dtypes.
