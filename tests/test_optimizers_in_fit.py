@@ -62,9 +62,11 @@ def test_every_optimizer_trains_in_every_kind_of_fit_row(name):
 
 
 def test_every_optimizer_has_rows():
-    kinds = [value for name, value in vars(optimizers).items() if isinstance(value, type) and name[0].isupper()]
+    kinds = [getattr(optimizers, name) for name in dir(optimizers) if name[0].isupper()]
     rules = {
-        kind.__name__ for kind in kinds if issubclass(kind, optimizers.Optimizer) and kind is not optimizers.Optimizer
+        kind.__name__
+        for kind in kinds
+        if isinstance(kind, type) and issubclass(kind, optimizers.Optimizer) and kind is not optimizers.Optimizer
     }
     wrappers = {"LossScaleOptimizer", "MultiOptimizer"}  # in test_optimizers_training.py
     assert rules - wrappers == {case.name for case in cases.OPTIMIZERS}
