@@ -19,7 +19,7 @@ from lamella.ir.builder import trace  # noqa: E402
 from lamella.ir.spec import Spec  # noqa: E402
 from lamella.ops import primitives as p  # noqa: E402
 from lamella.passes import differentiate  # noqa: E402
-from lamella_jax import windows  # noqa: E402
+from lamella_jax import pooling, windows  # noqa: E402
 
 backend = load_backend("jax")
 
@@ -82,6 +82,16 @@ def test_convolutions_and_their_gradients():
         check_shape(x, kernel, at)
 
 
+@pytest.mark.parametrize("rows, window", [(12, (3, 3)), (7, (1, 3)), (6, (3, 1))])
+def test_many_channels_and_many_pictures(rows, window):
+    """Without padding, which has a form of its own, and with pictures for several turns of the gradient's loop."""
+    generator = np.random.default_rng(0)
+    for strides, dilation in [((1, 1), (1, 1)), ((2, 3), (1, 2))]:
+        at = {"strides": strides, "dilation": dilation, "padding": ((0, 0), (0, 0)), "groups": 1}
+        x, kernel = generator.standard_normal((rows, 9, 8, 64)), generator.standard_normal((*window, 64, 4))
+        check_shape(x, kernel, at)
+
+
 @pytest.mark.slow
 def test_many_convolutions_and_their_gradients():
     for x, kernel, at in shapes(50, seed=1):
@@ -102,12 +112,12 @@ def test_pooling_agrees_with_the_definition(window, strides, padding):
     wanted = reference.evaluate(p.max_pool_gradient, [g, x, y], at)[0]
 
     def pool(x):
-        return windows.max_pool(x, **at)
+        return pooling.max_pool(x, **at)
 
     @jax.jit
     def on_jax(x, g):
         y, back = jax.vjp(pool, x)
-        return y, back(g)[0], windows.max_pool_gradient(g, x, y, **at), jax.jvp(pool, (x,), (jnp.ones_like(x),))[1]
+        return y, back(g)[0], pooling.max_pool_gradient(g, x, y, **at), jax.jvp(pool, (x,), (jnp.ones_like(x),))[1]
 
     slope = np.where(np.isnan(y), 0, 1)  # no cell of a window with a NaN is its maximum
     for found, expected in zip(on_jax(x, g), (y, wanted, wanted, slope), strict=True):

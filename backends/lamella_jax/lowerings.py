@@ -22,6 +22,7 @@ from lamella.ops import primitives as p
 from lamella.ops.framework import framework_call
 from lamella.ops.ordering import lowest
 from lamella_jax import elementwise as e
+from lamella_jax import pooling
 from lamella_jax import random_bits as r
 from lamella_jax import windows as w
 
@@ -372,10 +373,10 @@ LOWERINGS: dict[Op, Callable[..., Any]] = {
     p.convolve: w.convolve,
     p.convolve_input_gradient: w.convolve_input_gradient,
     p.convolve_kernel_gradient: w.convolve_kernel_gradient,
-    p.max_pool: w.max_pool,
-    p.max_pool_gradient: w.max_pool_gradient,
-    p.average_pool: w.average_pool,
-    p.average_pool_gradient: w.average_pool_gradient,
+    p.max_pool: pooling.max_pool,
+    p.max_pool_gradient: pooling.max_pool_gradient,
+    p.average_pool: pooling.average_pool,
+    p.average_pool_gradient: pooling.average_pool_gradient,
     # control
     p.scan: scan,
     p.foreach: foreach,
