@@ -67,3 +67,19 @@ def test_results_do_not_share_memory_with_the_batch(backend):
     x[...] = 7.0
     for result in results:
         np.testing.assert_array_equal(np.asarray(result), X)
+
+
+def test_predictions_are_those_of_the_batch_though_its_array_is_used_again(backend):
+    model = lamella.Sequential([layers.Input((64,)), layers.Dense(1, kernel_initializer="ones")])
+    model.to(backend)
+    batch = np.empty((8192, 64), np.float32)
+
+    def batches():
+        for number in range(6):
+            batch[:] = number
+            yield (batch,)
+
+    found = model.predict(batches(), steps=6, verbose=0)
+    np.testing.assert_array_equal(found[:, 0], np.repeat(64.0 * np.arange(6), 8192))
+    rows = np.repeat(np.arange(100, dtype=np.float32), 64).reshape(100, 64)
+    np.testing.assert_array_equal(model.predict(rows, batch_size=7, verbose=0)[:, 0], 64 * np.arange(100))

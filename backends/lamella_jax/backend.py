@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import jax
@@ -150,14 +150,9 @@ class JaxBackend(Backend):
         """Whether `array` is a JAX array or tracer."""
         return isinstance(array, jax.Array)
 
-    @contextmanager
-    def scope(self, program: Program) -> Iterator[None]:
+    def scope(self, program: Program) -> AbstractContextManager[None]:
         """JAX's 64-bit types, for this thread, where `program` holds a 64-bit number."""
-        if lowerings.holds_64_bits(program):
-            with jax.enable_x64(True):
-                yield
-        else:
-            yield
+        return jax.enable_x64(True) if lowerings.holds_64_bits(program) else nullcontext()
 
     def serialized(
         self,

@@ -25,6 +25,7 @@ class Variable:
         initializer: what drew, and may draw again, its first value: `(shape, dtype, key=...) -> array`.
         regularizer: a penalty added to the loss, or None.
         constraint: applied to the value after each optimizer step, or None.
+        place: the backend that the value is known to be an array of, as it wants it; None where that was not looked at.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Variable:
         self.regularizer = regularizer
         self.constraint = constraint
         self._held: Any = None
+        self.place: str | None = None
         self._key: tuple[np.ndarray, str] | None = None
 
     @property
@@ -86,7 +88,7 @@ class Variable:
 
     @_value.setter
     def _value(self, value: Any) -> None:
-        self._held = value
+        self._held, self.place = value, None
 
     def draw(self, key: np.ndarray | None) -> np.ndarray:
         """A first value for the random key `key`, drawn on the host: the same numbers whatever the backend.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -26,30 +27,54 @@ if TYPE_CHECKING:
     from lamella.training.sources import Given
 
 
+_AHEAD = 1 << 23
+"""About so many bytes of batches and of predictions are on the device at a time before the oldest are read back."""
+
+
 def predict(
     model: TrainableModel, data: Given, batch: int, steps: int | None, verbose: int, hooks: CallbackList
 ) -> np.ndarray:
-    """The predictions for all rows, or for `steps` batches; a short batch is filled up where rows do not mix."""
+    """The predictions for all rows, or for `steps` batches; a short batch is filled up where rows do not mix.
+
+    Nobody waits for a batch before the next one is on its way, unless a callback looks at each, or who gives the batches
+    might use an array again for the next.
+    """
     backend = load_backend(model.backend_name)
     parts: list[np.ndarray] = []
+    waiting: deque[tuple[Any, int]] = deque()
     total = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
     model.stop_predicting = False
     watched = hooks.around_steps("predict", hooks.call, lambda: {"outputs": parts[-1]})
+
+    def read(ahead: int) -> None:
+        while len(waiting) > ahead:
+            y, count = waiting.popleft()
+            parts.append(backend.numpy(y)[:count])
+
+    runs_ahead = watched is None and isinstance(data, Data)
+    call: _Call | None = None
     with console.Progress(0, total, verbose) as progress:
         progress.begin_epoch()
-        for x in _inputs(model, data, batch, steps):
+        for done, x in enumerate(_inputs(model, data, batch, steps)):
             if watched is not None:
-                watched[0](len(parts))
+                watched[0](done)
             count = len(x)
             batch = max(batch, count)
-            if count < batch and parts and keeps_rows_apart(model, x):
+            if count < batch and done and keeps_rows_apart(model, x):
                 x = np.concatenate([x, np.repeat(x[:1], batch - count, 0)])
-            parts.append(predict_batch(model, backend, x)[:count])
+            if model.runs_eagerly:
+                waiting.append((_predict_eagerly(model, x), count))
+            else:
+                if call is None or not call.fits(x):
+                    call = _Call(model, backend, x)
+                waiting.append((call(x), count))
+            read(call.ahead if call is not None and runs_ahead else 0)
             if watched is not None:
                 watched[1](len(parts))
-            progress.update(len(parts), {})
+            progress.update(done + 1, {})
             if model.stop_predicting:
                 break
+        read(0)
         progress.end_epoch({})
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -83,41 +108,65 @@ def keeps_rows_apart(model: TrainableModel, x: np.ndarray) -> bool:
     return model.functions[cached]
 
 
-def predict_on_batch(model: TrainableModel, x: Any) -> np.ndarray:
-    """The predictions for one batch; one like an earlier one is known to fit."""
-    backend = load_backend(model.backend_name)
-    quick = type(x) is np.ndarray and not model.runs_eagerly and not settings.checks_nan()
-    cached = ("batch", backend.name, x.shape, x.dtype) if quick else None
-    if cached in model.functions:
-        forward, run = model.functions[cached]
-        return _predict(backend, forward, run, x)
-    with model.built_on_success():
-        prepared = prepare(model, x).x
-    y = predict_batch(model, backend, prepared)
-    if cached is not None and prepared is x:
+class _Call:
+    """The model's prediction of batches of one spec.
+
+    Attributes:
+        ahead: how many batches may wait to be read back.
+    """
+
+    def __init__(self, model: TrainableModel, backend: Backend, x: np.ndarray) -> None:
+        self._backend, self._shape, self._dtype = backend, x.shape, x.dtype
         spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
-        model.functions[cached] = function_for(model, backend, spec, training=False)
-    return y
+        self._forward, self._run = function_for(model, backend, spec, training=False)
+        y = self._forward.program.outputs[0].spec
+        self.ahead = _AHEAD // max(x.nbytes + 4 * int(np.prod(y.shape)), 1)
 
+    def fits(self, x: np.ndarray) -> bool:
+        """Whether `x` is of that spec."""
+        return x.shape == self._shape and x.dtype == self._dtype
 
-def predict_batch(model: TrainableModel, backend: Backend, x: np.ndarray) -> np.ndarray:
-    """The predictions for one batch; the states of stateful layers are kept for the next."""
-    spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
-    if model.runs_eagerly:
-        feed = [*[v.numpy() for _, v in model.named_weights()], x]
-        forward = lowering.trace_forward(model, spec, training=False, keyed=False, feed=feed)
-        results = [array for array, _ in known(forward.program)]
+    def __call__(self, x: np.ndarray) -> Any:
+        """The predictions, on the backend; the states of stateful layers are kept for the next batch."""
+        forward, backend = self._forward, self._backend
+        with backend.scope(forward.program):
+            results = self._run(*values_on(forward.variables, backend), backend.argument(x, forward.dtype))
         keep_assigned(forward, results)
         return results[0]
-    forward, run = function_for(model, backend, spec, training=False)
-    return _predict(backend, forward, run, x)
 
 
-def _predict(backend: Backend, forward: lowering.Forward, run: Any, x: np.ndarray) -> np.ndarray:
-    with backend.scope(forward.program):
-        results = run(*values_on(forward.variables, backend), backend.argument(x, forward.dtype))
-        keep_assigned(forward, results)
-        return backend.numpy(results[0])
+def _call_for(model: TrainableModel, backend: Backend, x: Any) -> tuple[_Call, np.ndarray]:
+    """How one batch is predicted, and the batch as an array; one like an earlier one is known to fit."""
+    plain = type(x) is np.ndarray and not settings.checks_nan()
+    key = ("batch", backend.name, x.shape, x.dtype) if plain else None
+    if key in model.functions:
+        return model.functions[key], x
+    with model.built_on_success():
+        batch = prepare(model, x).x
+    call = _Call(model, backend, batch)
+    if key is not None and batch is x:
+        model.functions[key] = call
+    return call, batch
+
+
+def predict_on_batch(model: TrainableModel, x: Any) -> np.ndarray:
+    """The predictions for one batch."""
+    if model.runs_eagerly:
+        with model.built_on_success():
+            return _predict_eagerly(model, prepare(model, x).x)
+    backend = load_backend(model.backend_name)
+    call, batch = _call_for(model, backend, x)
+    return backend.numpy(call(batch))
+
+
+def _predict_eagerly(model: TrainableModel, x: np.ndarray) -> np.ndarray:
+    """The predictions for one batch, computed equation by equation."""
+    spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
+    feed = [*[v.numpy() for _, v in model.named_weights()], x]
+    forward = lowering.trace_forward(model, spec, training=False, keyed=False, feed=feed)
+    results = [array for array, _ in known(forward.program)]
+    keep_assigned(forward, results)
+    return results[0]
 
 
 def keep_assigned(forward: lowering.Forward, results: Any) -> None:
@@ -128,13 +177,13 @@ def keep_assigned(forward: lowering.Forward, results: Any) -> None:
 
 def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
     """The values of variables as arrays of `backend`, moved there once."""
-    values = []
+    values, name = [], backend.name
     for variable in variables:
-        value = variable._value
-        placed = backend.asarray(value if backend.owns(value) else to_numpy(value), variable.dtype)
-        if placed is not value:
-            variable._value = placed
-        values.append(placed)
+        if variable.place != name:
+            value = variable._value
+            variable._value = backend.asarray(value if backend.owns(value) else to_numpy(value), variable.dtype)
+            variable.place = name
+        values.append(variable._value)
     return values
 
 
@@ -150,7 +199,10 @@ def function_for(model: TrainableModel, backend: Backend, x: Spec, *, training: 
 
 def call_on_arrays(model: TrainableModel, inputs: Any, training: bool) -> Any:
     """`model(x)`: the predictions as an array of the backend that owns x, else of the model's."""
-    owner = backend_of(inputs)
+    owner = None if type(inputs) is np.ndarray else backend_of(inputs)
+    if owner is None and not training:
+        call, batch = _call_for(model, load_backend(model.backend_name), inputs)
+        return call(batch)
     if owner is None:
         inputs = prepare(model, inputs).x
     elif not model.built:
