@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import lamella
 from lamella import ops
+from lamella.backend import load_backend
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir import builder, settings
 from lamella.ir.spec import Rows, Spec, spec_of
@@ -323,3 +325,41 @@ def test_bins_ascend_or_descend(bins):
 def test_bins_that_go_both_ways_are_refused():
     with pytest.raises(ValueError, match="ascend or descend"):
         ops.digitize(np.zeros(2), [0.0, 2.0, 1.0])
+
+
+LARGE = np.random.default_rng(4).standard_normal((512, 512)).astype("float32")
+LARGE[3, 200] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda x: ops.max(x, 1), 1),
+        (lambda x: ops.min(x, 0), 1),
+        (lambda x: ops.max(ops.relu(x), 1), 1),
+        (lambda x: ops.max(ops.reshape(x, (8, 64, 64, 8)), (1, 2)), 1),
+        (lambda x: ops.max_pool(ops.relu(ops.reshape(x, (8, 64, 64, 8))), 2), 1),
+        (lambda x: ops.clip(x, -1.0, 1.0), 1),
+        (lambda x: ops.softmax(x), 512),
+        (lambda x: ops.logsumexp(x, 1), 1),
+    ],
+)
+def test_a_nan_is_not_lost_in_large_arrays_either(function, expected, backend):
+    """XLA's vectorized maxima on a CPU lose it, and only where there is something to vectorize."""
+    running = load_backend(backend)
+    program = builder.trace(function, Spec(LARGE.shape, "float32"))
+    (result,) = running.compile(program)(running.asarray(LARGE))
+    assert np.isnan(running.numpy(result)).sum() == expected
+
+
+def test_an_array_that_its_owner_changes_at_once_was_taken_as_it_was(backend):
+    """JAX reads a large NumPy array some time after it has returned."""
+    running = load_backend(backend)
+    model = lamella.Sequential([lamella.layers.Input((512,)), lamella.layers.Rescaling(2.0)])
+    for _ in range(20):
+        given = np.zeros((512, 512), "float32")
+        taken, called, trained = running.asarray(given), model(given), model(given, training=True)
+        given[:] = 1
+        # NumPy's own arrays are not copied by `asarray`: there is nowhere to bring them
+        assert backend == "numpy" or not running.numpy(taken).any()
+        assert not running.numpy(called).any() and not running.numpy(trained).any()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -103,6 +104,21 @@ def reverse(x: Array, *, axes: Ints) -> Array:
 def iota(*, shape: Ints, dtype: str, axis: int) -> Array:
     """Every entry is its index along `axis`"""
     return lax.broadcasted_iota(np.dtype(dtype), integers(shape), axis)
+
+
+def _keeping_nan(reduce: Callable[[Array, Ints], Array]) -> Callable[..., Array]:
+    """A maximum or minimum that is NaN where an operand is: XLA's own for large arrays on a CPU (jaxlib 0.10) is not."""
+
+    def guarded(x: Array, y: Array, axes: Ints) -> Array:
+        return lax.select(lax.reduce_or(lax.ne(x, x), axes), lax.full_like(y, np.nan), y)
+
+    def lowered(x: Array, *, axes: Ints) -> Array:
+        y = reduce(x, axes)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            return y
+        return lax.platform_dependent(x, y, cpu=partial(guarded, axes=axes), default=lambda x, y: y)
+
+    return lowered
 
 
 # ---- indexing ---------------------------------------------------------------------------------------------------------
@@ -346,8 +362,8 @@ LOWERINGS: dict[Op, Callable[..., Any]] = {
     # contraction and reductions
     p.contract: contract,
     p.reduce_sum: reduce_sum,
-    p.reduce_max: lambda x, *, axes: lax.reduce_max(x, axes),
-    p.reduce_min: lambda x, *, axes: lax.reduce_min(x, axes),
+    p.reduce_max: _keeping_nan(lax.reduce_max),
+    p.reduce_min: _keeping_nan(lax.reduce_min),
     p.argmax: argmax,
     p.softmax: softmax,
     p.log_softmax: log_softmax,

@@ -202,9 +202,9 @@ def call_on_arrays(model: TrainableModel, inputs: Any, training: bool) -> Any:
     owner = None if type(inputs) is np.ndarray else backend_of(inputs)
     if owner is None and not training:
         call, batch = _call_for(model, load_backend(model.backend_name), inputs)
-        return call(batch)
+        return call(batch.copy())  # nobody waits for the result, and the caller may change its array at once
     if owner is None:
-        inputs = prepare(model, inputs).x
+        inputs = prepare(model, inputs).x.copy()
     elif not model.built:
         model.build((None, *inputs.shape[1:]))
     backend = owner or load_backend(model.backend_name)
