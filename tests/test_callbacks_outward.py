@@ -55,8 +55,10 @@ def test_every_callback_is_found_and_a_misspelt_one_gets_the_nearest_name():
 
 
 def test_callbacks_are_imported_when_they_are_asked_for(run_python):
-    code = "import sys, lamella; print(*[m for m in sys.modules if m.startswith('lamella.callbacks')], 'csv' in sys.modules)"
-    assert run_python(code=code).stdout.split() == ["lamella.callbacks", "False"]
+    loaded = "print(*[m for m in sys.modules if m.startswith('lamella.callbacks')], 'csv' in sys.modules)"
+    assert run_python(code=f"import sys, lamella; {loaded}").stdout.split() == ["False"]
+    named = run_python(code=f"import sys, lamella; lamella.callbacks.Callback; {loaded}")
+    assert named.stdout.split() == ["lamella.callbacks", "False"]
 
 
 # ---- learning rates ----

@@ -278,3 +278,23 @@ def test_updates_table_is_complete():
         "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum",
         "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps",
     }  # fmt: skip
+
+
+def test_a_description_does_not_depend_on_what_was_imported_before(run_python):
+    """Rare optimizers, losses and metrics are imported when asked for; as Keras's own they are known all the same."""
+    code = """
+import lamella
+from lamella.layers.configuration import described
+o, l, m = lamella.optimizers, lamella.losses, lamella.metrics
+for made in (o.LossScaleOptimizer(o.Ftrl()), o.Ftrl(), o.Muon(), l.Dice(), m.AUC(), m.R2Score()):
+    found = described(made)
+    print(found["module"], found["class_name"], found["registered_name"])
+"""
+    assert run_python(code=code).stdout.splitlines() == [
+        "keras.optimizers LossScaleOptimizer None",
+        "keras.optimizers Ftrl None",
+        "keras.optimizers Muon None",
+        "keras.losses Dice None",
+        "keras.metrics AUC None",
+        "keras.metrics R2Score None",
+    ]

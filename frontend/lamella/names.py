@@ -6,7 +6,7 @@ import importlib
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from lamella.errors import unknown_name
@@ -83,15 +83,30 @@ def places(package: str, modules: Mapping[str, str]) -> dict[str, str]:
     return {name: f"{package}.{module}:{name}" for module, names in modules.items() for name in names.split()}
 
 
-class LazyTable(dict[str, Any]):
-    """A table whose entries may be strings "module:name": such an entry is imported when it is first read."""
+class LazyTable(Mapping[str, Any]):
+    """A table whose entries may be strings "module:name": such an entry is imported when it is first read.
+
+    No dict: whatever a dict hands out past `__getitem__` (`get`, `values`) would be the string.
+    """
+
+    def __init__(self, entries: Mapping[str, Any]) -> None:
+        self._entries = dict(entries)
 
     def __getitem__(self, name: str) -> Any:
-        entry = super().__getitem__(name)
+        entry = self._entries[name]
         if isinstance(entry, str):
             module, _, attribute = entry.partition(":")
-            entry = self[name] = getattr(importlib.import_module(module), attribute)
+            entry = self._entries[name] = getattr(importlib.import_module(module), attribute)
         return entry
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 def name_table(classes: Mapping[str, Any]) -> dict[str, Any]:

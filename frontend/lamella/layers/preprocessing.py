@@ -130,9 +130,9 @@ class Normalization(Layer):
             raise ValueError("Normalization: mean and variance were given, there is nothing to adapt.")
         total, mean, variance = 0, np.zeros(()), np.zeros(())
         for batch in batches_of(data):
-            if not self.built:
-                self.build(batch.shape)
             kept = self.kept(batch.ndim)
+            if not self.built:
+                self.build((batch.shape[0] if 0 in kept else None, *batch.shape[1:]))
             if tuple(batch.shape[a] for a in kept) != self.sizes:
                 raise ShapeError(f"expected sizes {self.sizes} along axes {self.axis}, got shape {batch.shape}.")
             axes = tuple(a for a in range(batch.ndim) if a not in kept)

@@ -6,6 +6,7 @@ function of your own `(y_true, y_pred) -> one value a sample`, written in `lamel
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamella import ops
@@ -95,7 +96,7 @@ _OF_FUNCTION: dict[Any, type[Loss]] = {
     squared_hinge: SquaredHinge,
 }
 
-TABLE: dict[str, type[Loss]] = LazyTable({
+TABLE: Mapping[str, type[Loss]] = LazyTable({
     **name_table({made.__name__: made for made in _OF_FUNCTION.values()}),
     **{function.__name__: made for function, made in _OF_FUNCTION.items()},
     "bce": BinaryCrossentropy,

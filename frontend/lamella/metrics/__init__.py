@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamella.ir.spec import Spec
@@ -101,7 +102,7 @@ above, which type checkers read."""
 if not TYPE_CHECKING:
     _, __getattr__, __dir__ = lazily(__name__, _MODULES)
 
-TABLE: dict[str, Any] = LazyTable({
+TABLE: Mapping[str, Any] = LazyTable({
     **name_table(
         {
             made.__name__: made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamella.names import LazyTable, from_identifier, lazily, places
@@ -41,17 +42,18 @@ _PLACES = places(__name__, _MODULES)
 _OFTEN = (SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lamb, Lion)
 _WRAPPERS = ("LossScaleOptimizer", "MultiOptimizer", "OptimizerMap")
 
-TABLE: dict[str, type[Optimizer]] = LazyTable(
-    {made.__name__: made for made in _OFTEN} | {n: place for n, place in _PLACES.items() if n not in _WRAPPERS}
-)
+_ALL = {made.__name__: made for made in _OFTEN} | _PLACES
+
+TABLE: Mapping[str, type[Optimizer]] = LazyTable({name: made for name, made in _ALL.items() if name not in _WRAPPERS})
 """Every name an optimizer argument takes; case does not matter."""
 
-CONFIGURABLE: dict[str, Any] = LazyTable({**TABLE, **{name: _PLACES[name] for name in _WRAPPERS}})
+CONFIGURABLE: Mapping[str, Any] = LazyTable(_ALL)
 """What a configuration may name."""
 
 if not TYPE_CHECKING:
     _late, __getattr__, __dir__ = lazily(__name__, _MODULES)
-    __all__ = sorted({name for name in globals() if not name.startswith("_")} | set(_late))
+    _own = {name for name, held in globals().items() if getattr(held, "__module__", "").startswith(__name__)}
+    __all__ = sorted({name for name in _own if not name.startswith("_")} | {"schedules", *_late})
 
 
 def get(identifier: Any) -> Any:

@@ -38,8 +38,15 @@ class LearningRateSchedule:
         return dict(vars(self))
 
     def to_config(self) -> dict[str, Any]:
-        """Class name and arguments, as an optimizer's configuration holds them."""
-        return {"class_name": type(self).__name__, "config": self.get_config()}
+        """The description of the schedule in an optimizer's configuration, as Keras writes it."""
+        name, module = type(self).__name__, type(self).__module__
+        own = module.startswith("lamella.")
+        return {
+            "module": "keras.optimizers.schedules" if own else module,
+            "class_name": name,
+            "config": self.get_config(),
+            "registered_name": None if own else name,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LearningRateSchedule:
