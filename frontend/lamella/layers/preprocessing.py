@@ -132,7 +132,8 @@ class Normalization(Layer):
         for batch in batches_of(data):
             kept = self.kept(batch.ndim)
             if not self.built:
-                self.build((batch.shape[0] if 0 in kept else None, *batch.shape[1:]))
+                rows: Any = batch.shape[0] if 0 in kept else None
+                self.build((rows, *batch.shape[1:]))
             if tuple(batch.shape[a] for a in kept) != self.sizes:
                 raise ShapeError(f"expected sizes {self.sizes} along axes {self.axis}, got shape {batch.shape}.")
             axes = tuple(a for a in range(batch.ndim) if a not in kept)

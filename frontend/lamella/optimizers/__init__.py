@@ -79,7 +79,7 @@ def get(identifier: Any) -> Any:
     )
 
 
-def _named(name: str, table: dict[str, type[Optimizer]]) -> str:
+def _named(name: str, table: Mapping[str, Any]) -> str:
     """The entry of the table that differs from `name` by case at most."""
     return {known.lower(): known for known in table}.get(name.lower(), name)
 
