@@ -16,7 +16,7 @@ import numpy as np
 import lamella
 from lamella.callbacks import BackupAndRestore, CSVLogger, EarlyStopping, ReduceLROnPlateau
 from lamella.layers import BatchNormalization, Dense, Dropout, Input
-from lamella.saving.atomic import atomic_write
+from lamella.saving.atomic import atomic_write, remove_leftovers
 
 STEPS = 3
 
@@ -49,6 +49,7 @@ def main(backend: str, folder: Path) -> None:
     history = model.fit(
         x, y, batch_size=11, epochs=12, verbose=0, shuffle=True, validation_split=0.2, callbacks=callbacks
     )
+    remove_leftovers(folder / "result.npz")  # of a run that was killed in the next lines
     with atomic_write(folder / "result.npz") as file:
         about = json.dumps({"history": history.history, "epoch": history.epoch, "steps": model._compiled.steps})
         arrays = {name: variable.numpy() for name, variable in model.named_weights()}
