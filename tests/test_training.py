@@ -9,7 +9,7 @@ import pytest
 
 import lamella
 from lamella.callbacks import LambdaCallback
-from lamella.layers import BatchNormalization, Dense, Dropout, Input
+from lamella.layers import LSTM, BatchNormalization, Dense, Dropout, Flatten, Input
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(22, 3)).astype("float32")
@@ -200,6 +200,11 @@ def test_single_batches_of_many_sizes_share_few_programs(backend):
     mixing = regression(BatchNormalization(), Dense(1))
     mixing.train_on_batch(X[:17], Y[:17])
     assert list(mixing._loops[0]._runners) == [17], "a batch's statistics are of the rows that are there"
+    for stack in ([LSTM(4, stateful=True), Dense(1)], [Flatten(), Dense(1)]):
+        declared = lamella.Sequential([Input(batch_shape=(9, 5, 3)), *stack])
+        declared.compile("sgd", "mse")
+        declared.train_on_batch(np.ones((9, 5, 3), "float32"), np.ones((9, 1), "float32"))
+        assert list(declared._loops[0]._runners) == [9], "the batch size that was declared"
 
 
 # ---- compile ----

@@ -32,7 +32,12 @@ TO_US, TO_KERAS = "keras to lamella", "lamella to keras"
 
 TOLERANCE = 1e-5
 TOLERANCE_AVERAGED = 2e-5
-"""Where weights become their averages and training goes on from there: 1.02e-5 and 1.08e-5 were measured."""
+"""Where weights become their averages and training goes on from there: 1.02e-5 and 1.08e-5 were measured, in these rows."""
+
+AVERAGED = ("ema_overwrite_frequency", "Nadam {'learning_rate': 0.01, 'use_ema'")
+
+KERAS_CANNOT = ("Adafactor", "Lamb", "random-brightness")
+"""Rows that Keras 3.15.1 does not write to `.h5`, or does not read from its own; any other that it cannot is a failure."""
 
 
 class Exchange(NamedTuple):
@@ -322,7 +327,9 @@ def report(title: str) -> int:
     with tempfile.TemporaryDirectory() as name:
         for found in SWEEPS[title](Path(name)):
             count += 1
-            if not found.error <= (TOLERANCE_AVERAGED if "use_ema" in found.id else TOLERANCE):
+            averaged = any(part in found.id for part in AVERAGED)
+            known = title.endswith("h5") and found.id.startswith(KERAS_CANNOT)
+            if not found.error <= (TOLERANCE_AVERAGED if averaged else TOLERANCE) or (found.problem and not known):
                 failures += 1
                 print(f"  {found.id}, {found.way}: {found.problem or f'{found.error:.2e}'}", flush=True)
             elif found.problem:

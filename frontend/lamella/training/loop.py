@@ -262,8 +262,8 @@ class Loop:
         numpy, groups = self.compiled.backend.numpy, self._accumulators
         logs: dict[str, Any] = {}
         if not self.layout.own_logs:
-            total, count = [float(numpy(state[i])) for _, i in groups["loss"]]
-            logs["loss"] = total / max(count, 1.0)
+            totals = {n: float(numpy(state[i])) for n, i in groups["loss"]}
+            logs["loss"] = totals["total"] / max(totals["count"], 1.0)
         for label, metric, _ in self.layout.metric_rules:
             logs[label] = metric.read({n: numpy(state[i]) for n, i in groups[label]})
         return dict(sorted(logs.items()))
@@ -336,11 +336,12 @@ class Loop:
     def single_step(self, batch: Data) -> None:
         """Run one step on one batch from the model's weights, filled up to a size that many sizes share.
 
-        The size follows from the number of rows alone, so the numbers do not depend on what was run before.
+        The size follows from the number of rows alone, so the numbers do not depend on what was run before. A model with
+        a batch size of its own (a stateful one) has that one size.
         """
         count, arrays = batch.rows, batch.arrays
         size = _shared_size(count)
-        if size > count and self.pads():
+        if size > count and self.model.input_shape[0] is None and self.pads():
             arrays = [np.concatenate([a, np.repeat(a[:1], size - count, 0)]) for a in arrays]
         else:
             size = count
