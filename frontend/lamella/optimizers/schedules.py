@@ -17,6 +17,7 @@ from lamella.ir import settings
 from lamella.ir.program import ForeignCallError, Value
 from lamella.ir.spec import is_float, promote, spec_of
 from lamella.names import by_name
+from lamella.optimizers.state import description
 
 
 def _steps(step: Any) -> Any:
@@ -39,14 +40,7 @@ class LearningRateSchedule:
 
     def to_config(self) -> dict[str, Any]:
         """The description of the schedule in an optimizer's configuration, as Keras writes it."""
-        name, module = type(self).__name__, type(self).__module__
-        own = module.startswith("lamella.")
-        return {
-            "module": "keras.optimizers.schedules" if own else module,
-            "class_name": name,
-            "config": self.get_config(),
-            "registered_name": None if own else name,
-        }
+        return description(self, "keras.optimizers.schedules")
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LearningRateSchedule:

@@ -72,12 +72,12 @@ def described(params: Sequence[Any], paths: Sequence[str] | None = None) -> list
     return [Weight(path, tuple(map(int, s.shape)), s.dtype) for path, s in zip(names, specs, strict=True)]
 
 
-def description(made: Any) -> dict[str, Any]:
-    """An optimizer, or a map of some, in a configuration of another, as Keras writes it."""
+def description(made: Any, module: str = "keras.optimizers") -> dict[str, Any]:
+    """An optimizer, a map of some or a schedule in a configuration of another, as Keras writes it."""
     own = type(made).__module__.startswith("lamella.")
     name = type(made).__name__
     return {
-        "module": "keras.optimizers" if own else type(made).__module__,
+        "module": module if own else type(made).__module__,
         "class_name": name,
         "config": made.get_config(),
         "registered_name": None if own else name,
