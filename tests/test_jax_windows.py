@@ -92,6 +92,22 @@ def test_many_channels_and_many_pictures(rows, window):
         check_shape(x, kernel, at)
 
 
+@pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((1, 1), (1, 1)), ((0, 2), (2, 1))])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1)])
+def test_a_convolution_lengthened_for_all_cores(padding, dilation):
+    """So much work that it pays; what the lengthening adds is cut off."""
+    generator = np.random.default_rng(0)
+    at = {"strides": (1, 1), "dilation": dilation, "padding": padding, "groups": 1}
+    x, kernel = generator.standard_normal((17, 14, 13, 32)), generator.standard_normal((3, 3, 32, 48))
+    assert windows._lengthened(((1, 1), padding, dilation, 1), x, kernel) is not None
+    check_shape(x, kernel, at)
+
+
+def test_a_stride_beyond_the_window_that_meets_padding_only():
+    at = {"strides": (5,), "dilation": (1,), "padding": ((1, 0),), "groups": 1}
+    check_shape(np.ones((2, 3, 2)), np.ones((1, 2, 2)), at)
+
+
 @pytest.mark.slow
 def test_many_convolutions_and_their_gradients():
     for x, kernel, at in shapes(50, seed=1):

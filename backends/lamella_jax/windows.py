@@ -85,7 +85,7 @@ def _custom_vjp(static: int) -> Callable[[Callable[..., Array]], Any]:
 
 @_custom_vjp(1)
 def _convolve(window: Any, x: Array, kernel: Array) -> Array:
-    if len(window[0]) == 3 or _reads_in_place(window, kernel):
+    if len(window[0]) == 3 or _lengthened(window, x, kernel) is not None:
         return lax.platform_dependent(x, kernel, cpu=partial(_correlate, window), default=partial(_native, window))
     return _native(window, x, kernel)
 
@@ -175,30 +175,48 @@ def _native_dk(window: Any, size: Ints, x: Array, g: Array) -> Array:
 # ---- the forms for a CPU ----------------------------------------------------------------------------------------------
 
 
-def _reads_in_place(window: Any, kernel: Array) -> bool:
-    """Whether XLA on a CPU computes the convolution at half of its speed, or a quarter, because nothing is padded.
+_LARGE = 1 << 25
+"""From about so many multiply-adds on it pays to give a convolution to all cores, and to pad it for that."""
 
-    The entries of a padded x are copied into the order in which they are multiplied, those of another are read where they
-    lie. What is one tap wide, of few products, or grouped does not mind.
+
+def _lengthened(window: Any, x: Array, kernel: Array) -> tuple[Padding, int, int] | None:
+    """A padding with which XLA computes a convolution faster on a CPU, with the dimension to cut off again, and where.
+
+    XLA (jaxlib 0.10.2) gives nearly every convolution to a library that computes it on one core, unless the kernel is
+    large, and to another, which takes all cores, where the result is longer than x in some dimension. Where that is too
+    much more work, one entry of padding still halves the time if there was none: the entries of a padded x are copied into
+    the order in which they are multiplied, those of another are read where they lie.
     """
-    _, padding, _, groups = window
-    spatial, inner = kernel.shape[:-2], kernel.shape[-2]
-    return groups == 1 and not any(itertools.chain(*padding)) and max(spatial) > 1 and math.prod(spatial) * inner >= 128
+    strides, padding, dilation, groups = window
+    spatial, (inner, outer) = kernel.shape[:-2], kernel.shape[-2:]
+    if groups > 1 or max(spatial) == 1:
+        return None
+    sizes = x.shape[1:-1]
+    out = [
+        (d + low + high - (k - 1) * gap - 1) // s + 1
+        for d, k, s, gap, (low, high) in zip(sizes, spatial, strides, dilation, padding, strict=True)
+    ]
+    rows = x.shape[0] if isinstance(x.shape[0], int) else 1
+    products = rows * math.prod(out) * math.prod(spatial) * inner * outer
+    axis = min(range(len(out)), key=lambda i: (sizes[i] + 1) / max(out[i], 1))
+    more = max(sizes[axis] + 1 - out[axis], 0)
+    if set(strides) != {1} or min(inner, outer) < 16 or products < _LARGE or more > 0.4 * out[axis]:
+        if any(itertools.chain(*padding)) or math.prod(spatial) * inner < 128:
+            return None
+        axis, more = out.index(max(out)), 1
+    longer = tuple((low, high + more * (i == axis)) for i, (low, high) in enumerate(padding))
+    return longer, axis + 1, out[axis]
 
 
 def _correlate(window: Any, x: Array, kernel: Array) -> Array:
     """The convolution itself: XLA has a fast one of two dimensions; three are a sum of planes, several times faster."""
     strides, padding, dilation, groups = window
     if len(strides) != 3:
-        if not _reads_in_place(window, kernel):
+        lengthened = _lengthened(window, x, kernel)
+        if lengthened is None:
             return _native(window, x, kernel)
-        sizes = zip(x.shape[1:-1], kernel.shape, strides, dilation, strict=False)
-        # with a column more, which is cut off
-        out = [(d - (k - 1) * gap - 1) // s + 1 for d, k, s, gap in sizes]
-        longest = out.index(max(out))
-        one_more = tuple((0, int(i == longest)) for i in range(len(out)))
-        y = _native((strides, one_more, dilation, groups), x, kernel)
-        return lax.slice_in_dim(y, 0, out[longest], axis=longest + 1)
+        longer, axis, length = lengthened
+        return lax.slice_in_dim(_native((strides, longer, dilation, groups), x, kernel), 0, length, axis=axis)
     padded = padded_with(x, [(*padding[0], 0), (0, 0, 0), (0, 0, 0)], 0)
     depth = (padded.shape[1] - (kernel.shape[0] - 1) * dilation[0] - 1) // strides[0] + 1
     total: Any = None
@@ -206,7 +224,7 @@ def _correlate(window: Any, x: Array, kernel: Array) -> Array:
         first = t * dilation[0]
         planes = lax.slice_in_dim(padded, first, first + (depth - 1) * strides[0] + 1, strides[0], axis=1)
         flat = lax.reshape(planes, (x.shape[0] * depth, *x.shape[2:]))
-        part = _native((strides[1:], padding[1:], dilation[1:], groups), flat, kernel[t])
+        part = _correlate((strides[1:], padding[1:], dilation[1:], groups), flat, kernel[t])
         total = part if total is None else lax.add(total, part)
     return lax.reshape(total, (x.shape[0], depth, *total.shape[1:]))
 
@@ -229,14 +247,14 @@ def _canonical_input_gradient(window: Any, size: Ints, g: Array, kernel: Array) 
         edges, back, limits = [], [], []
         for i, (first, count, s, d) in enumerate(zip(phase, phases, spread, dilation, strict=True)):
             taps = len(range(first, kernel.shape[i], count))
-            places = -(-(size[i] + padding[i][0]) // count)
+            low = padding[i][0] - first
+            places = range(max(-(-low // count), 0), (size[i] - 1 + low) // count + 1)
             reach = (taps - 1) * d
-            edges.append((reach, places - ((out[i] - 1) * s + 1), s - 1))
-            low = first - padding[i][0]
-            back.append((low, size[i] - low - ((places - 1) * count + 1), count - 1))
+            edges.append((reach - places.start, places.stop - ((out[i] - 1) * s + 1), s - 1))
+            back.append((places.start * count - low, size[i] - 1 + low - (places.stop - 1) * count, count - 1))
             # taps first, first + count, ... of the kernel stand, turned around, at the same distance from its end
             last = kernel.shape[i] - 1 - first
-            limits.append((last - (taps - 1) * count, last + 1, count) if taps else None)
+            limits.append((last - (taps - 1) * count, last + 1, count) if taps and places else None)
         if None in limits:
             continue
         start, stop, step = zip(*limits, strict=True)
@@ -244,8 +262,10 @@ def _canonical_input_gradient(window: Any, size: Ints, g: Array, kernel: Array) 
         rows = lax.pad(g, like(g, 0), [(0, 0, 0), *[(min(a, 0), min(b, 0), c) for a, b, c in edges], (0, 0, 0)])
         around = tuple((max(a, 0), max(b, 0)) for a, b, _ in edges)
         piece = _correlate(((1,) * n, around, dilation, groups), rows, part)
-        piece = lax.pad(piece, like(g, 0), [(0, 0, 0), *back, (0, 0, 0)])
+        piece = padded_with(piece, back, 0)
         total = piece if total is None else lax.add(total, piece)
+    if total is None:  # the window meets padding only
+        return aligned(lax.full((g.shape[0], *size, kernel.shape[n] * groups), 0, g.dtype), g)[0]
     return total
 
 
@@ -274,9 +294,9 @@ def _canonical_kernel_gradient(window: Any, size: Ints, x: Array, g: Array) -> A
     if groups > 1:
         return _kernel_gradient_by_taps(window, size, x, g)
     count, out = g.shape[0], g.shape[1:-1]
-    channels = (math.prod(size) * x.shape[-1], g.shape[-1])
+    channels = (g.shape[-1], math.prod(size) * x.shape[-1])  # a product with g on the left is up to twice as fast
     wide = jnp.promote_types(x.dtype, np.float32)  # what is added up from many products
-    fitting = max(_PATCHES // (math.prod(out) * channels[0] * x.dtype.itemsize), 1)
+    fitting = max(_PATCHES // (math.prod(out) * channels[1] * x.dtype.itemsize), 1)
     together = math.gcd(count, 1 << fitting.bit_length() - 1) if isinstance(count, int) else 1
 
     def add(total: Array, pictures: tuple[Array, Array]) -> tuple[Array, None]:
@@ -284,13 +304,14 @@ def _canonical_kernel_gradient(window: Any, size: Ints, x: Array, g: Array) -> A
         padded = padded_with(part, [(*edges, 0) for edges in padding], 0)
         lines = lax.concatenate([at_tap(padded, tap, out, strides, dilation) for tap in taps_of(size)], len(out) + 1)
         flat = together * math.prod(out)
-        patches, slopes = lax.reshape(lines, (flat, channels[0])), lax.reshape(slopes, (flat, channels[1]))
-        product = lax.dot_general(patches, slopes, (((0,), (0,)), ((), ())), preferred_element_type=wide)
+        patches, slopes = lax.reshape(lines, (flat, channels[1])), lax.reshape(slopes, (flat, channels[0]))
+        product = lax.dot_general(slopes, patches, (((0,), (0,)), ((), ())), preferred_element_type=wide)
         return lax.add(total, product), None
 
     x_turns, g_turns = (lax.reshape(a, (count // together, together, *a.shape[1:])) for a in (x, g))
     total, _ = lax.scan(add, aligned(lax.full(channels, 0, wide), x)[0], (x_turns, g_turns))
-    return lax.reshape(lax.convert_element_type(total, x.dtype), (*size, x.shape[-1], g.shape[-1]))
+    kernel = lax.transpose(lax.convert_element_type(total, x.dtype), (1, 0))
+    return lax.reshape(kernel, (*size, x.shape[-1], g.shape[-1]))
 
 
 def _kernel_gradient_by_taps(window: Any, size: Ints, x: Array, g: Array) -> Array:
