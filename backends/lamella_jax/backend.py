@@ -16,7 +16,7 @@ from lamella.errors import DTypeError
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import Spec, spec_of
 from lamella.passes import expand
-from lamella_jax import cache, elementwise, lowerings
+from lamella_jax import cache, elementwise, lowerings, merging
 from lamella_jax.optax_bridge import gradient_transformation
 from lamella_jax.runner import JaxRunner, foreign_leaves
 
@@ -34,7 +34,7 @@ class JaxBackend(Backend):
     def compile(self, program: Program) -> Compiled:
         """`program` as a jitted function of its inputs to a tuple; 64-bit programs run under 64-bit types by themselves."""
         prepared = self.prepare(program)
-        compiled = jax.jit(lambda *arrays: _outputs(prepared, arrays))
+        compiled = jax.jit(lambda *arrays: merging.run(prepared, arrays))
         if not lowerings.holds_64_bits(prepared):
             return compiled
 
@@ -55,7 +55,7 @@ class JaxBackend(Backend):
         def function(*arrays: Any) -> Sequence[Any]:
             with self.calling(prepared):
                 specs = prepared.input_specs
-                return _outputs(prepared, [self._given(a, s) for a, s in zip(arrays, specs, strict=True)])
+                return lowerings.outputs(prepared, [self._given(a, s) for a, s in zip(arrays, specs, strict=True)])
 
         return function
 
@@ -219,11 +219,6 @@ def _with_bfloat16(arrays: Sequence[Any], specs: Sequence[Spec]) -> list[Spec]:
         Spec(s.shape, "bfloat16") if s.dtype == "float32" and not isinstance(a, jax.Array) else s
         for a, s in zip(arrays, specs, strict=True)
     ]
-
-
-def _outputs(program: Program, arrays: Sequence[Any]) -> tuple[Any, ...]:
-    # a constant that is an output is a NumPy array until here
-    return tuple(jnp.asarray(y) for y in lowerings.run(program, arrays))
 
 
 def _has_64_bits() -> bool:

@@ -408,11 +408,11 @@ def constant(value: np.ndarray, dtype: str) -> Array:
     return np.asarray(value, np.dtype(dtype))
 
 
-def apply(equation: Equation, operands: Sequence[Array]) -> Sequence[Array]:
-    """The outputs of one equation, under the name of the layer it came from."""
+def apply(equation: Equation, operands: Sequence[Array], lowering: Callable[..., Any] | None = None) -> Sequence[Array]:
+    """The outputs of one equation, under the name of the layer it came from; by `lowering` where one is given."""
     if equation.op is p.constant:
         return (constant(equation.attrs["value"], equation.attrs["dtype"]),)
-    lowering = LOWERINGS.get(equation.op) or equation.op.definition
+    lowering = lowering or LOWERINGS.get(equation.op) or equation.op.definition
     assert lowering is not None  # noqa: S101 - `prepare` has refused mandatory ops without a lowering
     if equation.where:
         with jax.named_scope(equation.where):
@@ -425,6 +425,11 @@ def apply(equation: Equation, operands: Sequence[Array]) -> Sequence[Array]:
 def run(program: Program, arguments: Sequence[Array]) -> list[Array]:
     """The outputs of `program`, equation by equation."""
     return interpret.run(program, arguments, apply)
+
+
+def outputs(program: Program, arguments: Sequence[Array]) -> tuple[Array, ...]:
+    """The same as JAX arrays: a constant that is an output is a NumPy array until here."""
+    return tuple(jnp.asarray(y) for y in run(program, arguments))
 
 
 _WIDE: weakref.WeakKeyDictionary[Program, bool] = weakref.WeakKeyDictionary()
@@ -442,4 +447,4 @@ def holds_64_bits(program: Program) -> bool:
     return found
 
 
-__all__ = ["LOWERINGS", "apply", "constant", "holds_64_bits", "run"]
+__all__ = ["LOWERINGS", "apply", "constant", "holds_64_bits", "outputs", "run"]

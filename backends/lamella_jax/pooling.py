@@ -1,7 +1,6 @@
 """Pooling and its gradients, as sums and maxima over the taps of the window.
 
-XLA's own window reductions lose a NaN on a CPU (jaxlib 0.10.2), so they are not used, though a convolution and the pooling
-after it would become one kernel by them.
+XLA's own window reductions lose a NaN on a CPU (jaxlib 0.10.2), so they are used only where there is none (`merging`).
 """
 
 from __future__ import annotations
@@ -72,6 +71,12 @@ def max_pool(x: Array, *, window: Ints, strides: Ints, padding: Padding) -> Arra
         return y, total
 
     return value(x)
+
+
+def max_pool_without_nan(x: Array, *, window: Ints, strides: Ints, padding: Padding) -> Array:
+    """The same of an x without NaNs, which XLA merges with what made x."""
+    edges = ((0, 0), *padding, (0, 0))
+    return lax.reduce_window(x, like(x, -math.inf), lax.max, (1, *window, 1), (1, *strides, 1), edges)
 
 
 def max_pool_gradient(g: Array, x: Array, y: Array, *, window: Ints, strides: Ints, padding: Padding) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from lamella.backend import Runner, State, StepProgram
-from lamella_jax import elementwise, lowerings
+from lamella_jax import elementwise, lowerings, merging
 
 if TYPE_CHECKING:
     from lamella_jax.backend import JaxBackend
@@ -131,8 +131,8 @@ class JaxRunner(Runner):
     def _step(self, varying: Any, fixed: Any, batch: Sequence[Any], present: Any) -> Any:
         leaves = (*varying[: len(self._varying)], *fixed)
         state = [leaves[i] for i in self._places]
-        outputs = [jnp.asarray(y) for y in lowerings.run(self._program, [*state, *batch, present])]
-        after, gradients = outputs[: self._count], outputs[self._count :]
+        outputs = merging.run(self._program, [*state, *batch, present])
+        after, gradients = list(outputs[: self._count]), outputs[self._count :]
         rest = varying[len(self._varying) :]
         if self._foreign is not None:
             rest = self.foreign_update(after, gradients, rest)

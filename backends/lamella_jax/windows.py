@@ -57,6 +57,11 @@ def convolve(x: Array, kernel: Array, *, strides: Ints, padding: Padding, dilati
     return _in_two_dimensions(len(strides), partial(_convolve, window), (x, kernel), (1, 0), 1)
 
 
+def convolve_plainly(x: Array, kernel: Array, *, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Array:
+    """The same in the form that XLA merges with what follows, without a derivative of its own"""
+    return _native(_window(strides, padding, dilation, groups), x, kernel)
+
+
 def convolve_input_gradient(
     g: Array, kernel: Array, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
 ) -> Array:

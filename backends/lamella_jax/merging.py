@@ -1,0 +1,166 @@
+"""Pooling that XLA merges with the convolution before it, in calls where no number can be NaN.
+
+XLA on a CPU (jaxlib 0.10.2) computes a convolution, what follows it number by number, and a maximum over windows in one
+kernel, on all cores: in half of the time that they take apart. But it loses a NaN there. So a program that pools after a
+convolution, and needs no gradient, is compiled in both forms, and every call bounds what it pools by its weights and inputs:
+no result of a convolution is larger than the largest input times the largest sum of absolute weights, and so on from layer
+to layer. Under a bound far below the largest float32 nothing can have overflowed, so there is no NaN, both forms give the
+same numbers, and the quick one runs. A NaN or an infinity among the weights or inputs, or a bound too large, takes the other.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import weakref
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lamella.ir import interpret
+from lamella.ir.program import Equation, Program, Value
+from lamella.ops import primitives as p
+from lamella_jax import lowerings, pooling, windows
+
+Array = Any
+
+_LIMIT = 1e30
+_SMALL = 65536
+"""So many numbers, computed from weights, may be computed once more to see how large they are."""
+
+_BETWEEN = {p.relu, p.add, p.subtract, p.multiply}
+"""What may stand between a convolution and the pooling that it is merged with."""
+
+
+def run(program: Program, arguments: Sequence[Array]) -> tuple[Array, ...]:
+    """The outputs of `program`, in the quicker form where that gives the same numbers."""
+    merged = _merged(program) if jax.default_backend() == "cpu" else []
+    bounds = _Bounds(program, arguments)
+    known = [(bound, pair) for pair in merged if (bound := bounds.of_operand(pair[1])) is not None]
+    if not known:
+        return lowerings.outputs(program, arguments)
+    lowering: dict[Equation, Callable[..., Any]] = {}
+    for _, (convolution, pool) in known:
+        lowering |= {convolution: windows.convolve_plainly, pool: pooling.max_pool_without_nan}
+
+    def quickly(*arguments: Array) -> tuple[Array, ...]:
+        def apply(equation: Equation, operands: Sequence[Array]) -> Sequence[Array]:
+            return lowerings.apply(equation, operands, lowering.get(equation))
+
+        return tuple(jnp.asarray(y) for y in interpret.run(program, arguments, apply))
+
+    bounded = lax.lt(reduce(lax.add, [bound for bound, _ in known]), np.float32(_LIMIT))
+    return lax.cond(bounded, quickly, lambda *arguments: lowerings.outputs(program, arguments), *arguments)
+
+
+_FOUND: weakref.WeakKeyDictionary[Program, list[tuple[Equation, Equation]]] = weakref.WeakKeyDictionary()
+
+
+def _merged(program: Program) -> list[tuple[Equation, Equation]]:
+    """The convolutions of which nothing is seen but what a pooling leaves, each with that pooling."""
+    found = _FOUND.get(program)
+    if found is None:
+        makers = {value: equation for equation in program.equations for value in equation.outputs}
+        uses = Counter(itertools.chain(program.outputs, *[e.inputs for e in program.equations]))
+        pairs = [(_convolution_of(e, makers, uses), e) for e in program.equations if _is_apart(e)]
+        found = _FOUND[program] = [(c, e) for c, e in pairs if c is not None]
+    return found
+
+
+def _is_apart(equation: Equation) -> bool:
+    """Whether it is a pooling of pictures by windows that neither overlap nor reach over the edge."""
+    if equation.op is not p.max_pool or equation.inputs[0].spec.dtype != "float32":
+        return False
+    window, strides, padding = (equation.attrs[name] for name in ("window", "strides", "padding"))
+    return len(window) == 2 and tuple(window) == tuple(strides) and not any(itertools.chain(*padding))
+
+
+def _convolution_of(pool: Equation, makers: dict[Value, Equation], uses: Counter[Value]) -> Equation | None:
+    value = pool.inputs[0]
+    while uses[value] == 1 and value in makers:
+        equation = makers[value]
+        if equation.op is p.convolve:
+            return equation if equation.attrs["groups"] == 1 else None
+        if equation.op not in _BETWEEN:
+            return None
+        wide = [v for v in equation.inputs if v not in makers or makers[v].op is not p.broadcast]
+        if len(wide) != 1:
+            return None
+        (value,) = wide
+    return None
+
+
+class _Bounds:
+    """How large the numbers of a program's values can be at most, as scalars that are NaN where no bound holds."""
+
+    def __init__(self, program: Program, arguments: Sequence[Array]) -> None:
+        self._makers = {value: equation for equation in program.equations for value in equation.outputs}
+        self._values = dict(zip(program.inputs, arguments, strict=True))
+        self._bounds: dict[Value, Array] = {}
+
+    def of_operand(self, equation: Equation) -> Array | None:
+        """The bound of what `equation` reads; None where some op before it has no rule."""
+        try:
+            return self._of(equation.inputs[0])
+        except LookupError:
+            return None
+
+    def _of(self, value: Value) -> Array:
+        if value not in self._bounds:
+            equation = self._makers.get(value)
+            rule = None if equation is None else _RULES.get(equation.op)
+            bound = _largest(self._value(value)) if rule is None or equation is None else rule(self, equation)
+            self._bounds[value] = bound
+        return self._bounds[value]
+
+    def _value(self, value: Value) -> Array:
+        """An argument, or what little is computed from arguments."""
+        if value not in self._values:
+            if math.prod(value.spec.shape) > _SMALL:
+                raise LookupError(value)
+            equation = self._makers[value]
+            results = lowerings.apply(equation, [self._value(v) for v in equation.inputs])
+            self._values |= dict(zip(equation.outputs, results, strict=True))
+        return self._values[value]
+
+    def same(self, equation: Equation) -> Array:
+        """Numbers that were there before, or means of them."""
+        return self._of(equation.inputs[0])
+
+    def sum(self, equation: Equation) -> Array:
+        """Sums and differences."""
+        return lax.add(*[self._of(v) for v in equation.inputs])
+
+    def product(self, equation: Equation) -> Array:
+        """Products."""
+        return lax.mul(*[self._of(v) for v in equation.inputs])
+
+    def convolution(self, equation: Equation) -> Array:
+        """The largest input times the largest sum of absolute weights."""
+        x, kernel = equation.inputs
+        weights = lax.abs(jnp.asarray(self._value(kernel)))
+        return lax.mul(self._of(x), _largest(lax.reduce_sum(weights, tuple(range(weights.ndim - 1)))))
+
+
+def _largest(x: Array) -> Array:
+    """The largest absolute value; NaN where one is NaN or infinite, which XLA's maximum on a CPU may lose."""
+    sizes = lax.abs(lax.convert_element_type(x, np.float32))
+    axes = tuple(range(sizes.ndim))
+    return lax.add(lax.reduce_max(sizes, axes), lax.mul(np.float32(0), lax.reduce_sum(sizes, axes)))
+
+
+_RULES: dict[Any, Callable[[_Bounds, Equation], Array]] = {
+    **dict.fromkeys((p.relu, p.max_pool, p.average_pool, p.reshape, p.transpose, p.broadcast, p.convert), _Bounds.same),
+    p.add: _Bounds.sum,
+    p.subtract: _Bounds.sum,
+    p.multiply: _Bounds.product,
+    p.convolve: _Bounds.convolution,
+}
+
+__all__ = ["run"]
