@@ -114,7 +114,7 @@ class JaxBackend(Backend):
 
     def argument(self, array: Any, dtype: str) -> Any:
         """A NumPy array of the right dtype as it is: a jitted call copies it in a third of the time that `asarray` takes."""
-        if type(array) is np.ndarray and array.dtype == dtype and (array.dtype.itemsize < 8 or _has_64_bits()):
+        if type(array) is np.ndarray and array.dtype == dtype:
             return array
         return self.asarray(array, dtype)
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from lamella import console, ops, random
 from lamella.backend import Backend, backend_of, load_backend, to_numpy
-from lamella.ir import settings
 from lamella.ir.builder import Trace, as_value
 from lamella.ir.spec import Rows, Spec, spec_of
 from lamella.layers import scope as scoping
@@ -52,7 +51,7 @@ def predict(
             parts.append(backend.numpy(y)[:count])
 
     runs_ahead = watched is None and isinstance(data, Data)
-    call: _Call | None = None
+    call: Call | None = None
     with console.Progress(0, total, verbose) as progress:
         progress.begin_epoch()
         for done, x in enumerate(_inputs(model, data, batch, steps)):
@@ -66,7 +65,7 @@ def predict(
                 waiting.append((_predict_eagerly(model, x), count))
             else:
                 if call is None or not call.fits(x):
-                    call = _Call(model, backend, x)
+                    call = Call(model, backend, x)
                 waiting.append((call(x), count))
             read(call.ahead if call is not None and runs_ahead else 0)
             if watched is not None:
@@ -108,19 +107,23 @@ def keeps_rows_apart(model: TrainableModel, x: np.ndarray) -> bool:
     return model.functions[cached]
 
 
-class _Call:
+class Call:
     """The model's prediction of batches of one spec.
 
     Attributes:
         ahead: how many batches may wait to be read back.
+        rows: how many rows a batch has.
+        steady: whether one batch leaves nothing behind for the next: no layer keeps states.
     """
 
     def __init__(self, model: TrainableModel, backend: Backend, x: np.ndarray) -> None:
         self._backend, self._shape, self._dtype = backend, x.shape, x.dtype
         spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
         self._forward, self._run = function_for(model, backend, spec, training=False)
+        self._variables = self._forward.variables
         y = self._forward.program.outputs[0].spec
         self.ahead = _AHEAD // max(x.nbytes + 4 * int(np.prod(y.shape)), 1)
+        self.rows, self.steady = len(x), model.stateful_path is None
 
     def fits(self, x: np.ndarray) -> bool:
         """Whether `x` is of that spec."""
@@ -128,24 +131,33 @@ class _Call:
 
     def __call__(self, x: np.ndarray) -> Any:
         """The predictions, on the backend; the states of stateful layers are kept for the next batch."""
+        # what is not needed is not called: these few microseconds are felt by whoever asks for one row at a time
         forward, backend = self._forward, self._backend
-        with backend.scope(forward.program):
-            results = self._run(*values_on(forward.variables, backend), backend.argument(x, forward.dtype))
-        keep_assigned(forward, results)
+        place = backend.name
+        values = [v._held for v in self._variables if v.place == place]
+        if len(values) < len(self._variables):
+            with backend.scope(forward.program):
+                values = values_on(self._variables, backend)
+        results = self._run(*values, backend.argument(x, forward.dtype))
+        if forward.assigned:
+            keep_assigned(forward, results)
         return results[0]
 
+    def numpy(self, x: np.ndarray) -> np.ndarray:
+        """The predictions as a NumPy array."""
+        return self._backend.numpy(self(x))
 
-def _call_for(model: TrainableModel, backend: Backend, x: Any) -> tuple[_Call, np.ndarray]:
-    """How one batch is predicted, and the batch as an array; one like an earlier one is known to fit."""
-    plain = type(x) is np.ndarray and not settings.checks_nan()
-    key = ("batch", backend.name, x.shape, x.dtype) if plain else None
-    if key in model.functions:
-        return model.functions[key], x
+
+def _call_for(model: TrainableModel, backend: Backend, x: Any) -> tuple[Call, np.ndarray]:
+    """How one batch is predicted, and the batch as an array; the model knows it again."""
+    known = model.known_call(x)
+    if known is not None:
+        return known, x
     with model.built_on_success():
         batch = prepare(model, x).x
-    call = _Call(model, backend, batch)
-    if key is not None and batch is x:
-        model.functions[key] = call
+    call = Call(model, backend, batch)
+    if batch is x and not model.runs_eagerly:
+        model.keep_call(call, x)
     return call, batch
 
 
@@ -154,9 +166,8 @@ def predict_on_batch(model: TrainableModel, x: Any) -> np.ndarray:
     if model.runs_eagerly:
         with model.built_on_success():
             return _predict_eagerly(model, prepare(model, x).x)
-    backend = load_backend(model.backend_name)
-    call, batch = _call_for(model, backend, x)
-    return backend.numpy(call(batch))
+    call, batch = _call_for(model, load_backend(model.backend_name), x)
+    return call.numpy(batch)
 
 
 def _predict_eagerly(model: TrainableModel, x: np.ndarray) -> np.ndarray:
@@ -177,14 +188,15 @@ def keep_assigned(forward: lowering.Forward, results: Any) -> None:
 
 def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
     """The values of variables as arrays of `backend`, moved there once."""
-    values, name = [], backend.name
-    for variable in variables:
-        if variable.place != name:
-            value = variable._value
-            variable._value = backend.asarray(value if backend.owns(value) else to_numpy(value), variable.dtype)
-            variable.place = name
-        values.append(variable._value)
-    return values
+    name = backend.name
+    return [v._held if v.place == name else _moved(v, backend) for v in variables]
+
+
+def _moved(variable: Variable, backend: Backend) -> Any:
+    value = variable._value
+    variable._value = backend.asarray(value if backend.owns(value) else to_numpy(value), variable.dtype)
+    variable.place = backend.name
+    return variable._value
 
 
 def function_for(model: TrainableModel, backend: Backend, x: Spec, *, training: bool) -> tuple[lowering.Forward, Any]:
