@@ -83,3 +83,46 @@ def test_predictions_are_those_of_the_batch_though_its_array_is_used_again(backe
     np.testing.assert_array_equal(found[:, 0], np.repeat(64.0 * np.arange(6), 8192))
     rows = np.repeat(np.arange(100, dtype=np.float32), 64).reshape(100, 64)
     np.testing.assert_array_equal(model.predict(rows, batch_size=7, verbose=0)[:, 0], 64 * np.arange(100))
+
+
+@pytest.mark.parametrize("predict", ["predict", "predict_on_batch"])
+def test_a_batch_like_an_earlier_one_meets_what_changed_in_between(backend, predict):
+    model = trained(backend)
+    words = {"verbose": 0} if predict == "predict" else {}
+    first = getattr(model, predict)(X, **words)
+    np.testing.assert_array_equal(getattr(model, predict)(X, **words), first)
+
+    model.set_weights([w + 1 for w in model.get_weights()])
+    moved = getattr(model, predict)(X, **words)
+    np.testing.assert_allclose(moved, first + X.sum(1, keepdims=True) + 1, rtol=1e-5, atol=1e-6)
+
+    model.compile("sgd", "mse", backend=backend, run_eagerly=True)
+    np.testing.assert_allclose(getattr(model, predict)(X, **words), moved, rtol=1e-5, atol=1e-6)
+    model.compile("sgd", "mse", backend=backend)
+    model.add(layers.Dense(2))
+    assert getattr(model, predict)(X, **words).shape == (8, 2)
+    model.to("numpy")
+    assert getattr(model, predict)(X, **words).shape == (8, 2)
+
+    lamella.config.set_check_nan(True)
+    try:
+        with pytest.raises(ValueError, match="NaN"):
+            getattr(model, predict)(np.full_like(X, np.nan), **words)
+    finally:
+        lamella.config.set_check_nan(False)
+
+
+@pytest.mark.parametrize("wrong", [0, True, 2.5, -1])
+def test_a_wrong_batch_size_is_refused_for_a_batch_like_an_earlier_one(backend, wrong):
+    model = trained(backend)
+    model.predict(X, verbose=0)
+    with pytest.raises(ValueError, match="batch_size"):
+        model.predict(X, batch_size=wrong, verbose=0)
+
+
+@pytest.mark.parametrize("rows", [3, 4, 8])
+def test_predictions_nobody_watches_are_those_that_somebody_does(backend, rows, capsys):
+    model = trained(backend)
+    quiet = model.predict(X, batch_size=rows, verbose=0)
+    np.testing.assert_array_equal(quiet, model.predict(X, batch_size=rows, verbose=2))
+    np.testing.assert_allclose(quiet, model.predict(X, verbose=0), rtol=1e-6)

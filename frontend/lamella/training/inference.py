@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -52,9 +52,17 @@ def predict(
 
     runs_ahead = watched is None and isinstance(data, Data)
     call: Call | None = None
+    start = 0
+    if runs_ahead and verbose == 0 and steps is None and not model.runs_eagerly and _in_memory(data):
+        call = Call(model, backend, data.x[:batch])
+        if call.steady:
+            for y in call.each(data.x):
+                waiting.append((y, batch))
+                read(call.ahead)
+            start = data.rows // batch * batch
     with console.Progress(0, total, verbose) as progress:
         progress.begin_epoch()
-        for done, x in enumerate(_inputs(model, data, batch, steps)):
+        for done, x in enumerate(_inputs(model, data, batch, steps, start), start // batch):
             if watched is not None:
                 watched[0](done)
             count = len(x)
@@ -78,11 +86,16 @@ def predict(
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _inputs(model: TrainableModel, data: Given, batch: int, steps: int | None) -> Iterator[np.ndarray]:
-    """The inputs of each batch."""
-    if isinstance(data, Data) and not data.stored:
+def _in_memory(data: Given) -> TypeGuard[Data]:
+    """Whether a batch is a slice of an array."""
+    return isinstance(data, Data) and not data.stored
+
+
+def _inputs(model: TrainableModel, data: Given, batch: int, steps: int | None, start: int = 0) -> Iterator[np.ndarray]:
+    """The inputs of each batch, from row `start` on."""
+    if _in_memory(data):
         stop = data.rows if steps is None else min(steps * batch, data.rows)
-        for at in range(0, stop, batch):
+        for at in range(start, stop, batch):
             yield data.x[at : min(at + batch, stop)]
         return
     batches = ReadBatches(model, None, data, batch) if isinstance(data, Data) else data
@@ -113,7 +126,7 @@ class Call:
     Attributes:
         ahead: how many batches may wait to be read back.
         rows: how many rows a batch has.
-        steady: whether one batch leaves nothing behind for the next: no layer keeps states.
+        steady: whether one batch leaves nothing behind for the next: no layer keeps states or assigns variables.
     """
 
     def __init__(self, model: TrainableModel, backend: Backend, x: np.ndarray) -> None:
@@ -123,7 +136,7 @@ class Call:
         self._variables = self._forward.variables
         y = self._forward.program.outputs[0].spec
         self.ahead = _AHEAD // max(x.nbytes + 4 * int(np.prod(y.shape)), 1)
-        self.rows, self.steady = len(x), model.stateful_path is None
+        self.rows, self.steady = len(x), not self._forward.assigned and model.stateful_path is None
 
     def fits(self, x: np.ndarray) -> bool:
         """Whether `x` is of that spec."""
@@ -133,15 +146,25 @@ class Call:
         """The predictions, on the backend; the states of stateful layers are kept for the next batch."""
         # what is not needed is not called: these few microseconds are felt by whoever asks for one row at a time
         forward, backend = self._forward, self._backend
-        place = backend.name
-        values = [v._held for v in self._variables if v.place == place]
-        if len(values) < len(self._variables):
-            with backend.scope(forward.program):
-                values = values_on(self._variables, backend)
-        results = self._run(*values, backend.argument(x, forward.dtype))
+        results = self._run(*self._values(), backend.argument(x, forward.dtype))
         if forward.assigned:
             keep_assigned(forward, results)
         return results[0]
+
+    def each(self, x: np.ndarray) -> Iterator[Any]:
+        """The predictions of whole batches of consecutive rows of `x`, by the weights as they are now."""
+        run, values, rows = self._run, self._values(), self.rows
+        argument, dtype = self._backend.argument, self._forward.dtype
+        for at in range(0, len(x) // rows * rows, rows):
+            yield run(*values, argument(x[at : at + rows], dtype))[0]
+
+    def _values(self) -> list[Any]:
+        place = self._backend.name
+        values = [v._held for v in self._variables if v.place == place]
+        if len(values) == len(self._variables):
+            return values
+        with self._backend.scope(self._forward.program):
+            return values_on(self._variables, self._backend)
 
     def numpy(self, x: np.ndarray) -> np.ndarray:
         """The predictions as a NumPy array."""
