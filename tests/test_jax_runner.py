@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 
 import numpy as np
@@ -19,6 +20,7 @@ from lamella.ir.builder import Trace, as_value, trace  # noqa: E402
 from lamella.ir.spec import Spec  # noqa: E402
 from lamella.ops.control import replay  # noqa: E402
 from lamella.passes import differentiate  # noqa: E402
+from lamella_jax import memory  # noqa: E402
 
 backend = load_backend("jax")
 WEIGHTS = {"kernel": (3, 3, 1, 4), "bias": (4,), "head": (36, 3)}
@@ -136,6 +138,18 @@ def test_single_steps_are_bit_equal_to_chunks(trained):
     alone = backend.runner(runner.step)  # it has never seen a chunk, and compiles for single steps
     assert_same(run_in_chunks(alone, state, placed, indices, rows, [1] * 171), wanted)
     assert alone._chunk._cache_size() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory comes as XLA asks for it")
+@pytest.mark.parametrize("options", [None, {"xla_no_such_option": 1}], ids=["in pieces", "an option that is gone"])
+def test_temporary_memory_in_pieces_changes_no_number(trained, monkeypatch, options):
+    runner, state, placed, indices, rows, wanted = trained
+    monkeypatch.setattr(memory, "_MUCH", 0)
+    if options is not None:
+        monkeypatch.setattr(memory, "_OPTIONS", options)
+    inside = backend.runner(runner.step)
+    assert not hasattr(inside._chunk, "_cache_size")
+    assert_same(run_in_chunks(inside, state, placed, indices, rows, [100, 71]), wanted)
 
 
 def test_chunks_of_any_length_share_one_compilation(trained):

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from lamella.backend import Runner, State, StepProgram
-from lamella_jax import elementwise, lowerings, merging
+from lamella_jax import elementwise, lowerings, memory, merging
 
 if TYPE_CHECKING:
     from lamella_jax.backend import JaxBackend
@@ -59,7 +59,7 @@ class JaxRunner(Runner):
                 state = jax.eval_shape(step.foreign_optimizer.init, params)
                 self._foreign = jax.tree.structure(state)
                 self.foreign_names = tuple(foreign_leaves(state))
-        self._chunk = jax.jit(self._steps)
+        self._chunk = memory.jit(self._steps, self._program)
 
     # ---- the contract ----
 
