@@ -294,9 +294,9 @@ class Workload:
         return model.forward_flops * self.rows
 
 
-def _training(title, model, rows, batch, epochs, jax_to_keras, numpy_to_keras, jax_to_torch=1.0):
+def _training(title, model, rows, batch, epochs, jax_to_keras, numpy_to_keras):
     aims = {
-        "lamella-jax": {"keras": jax_to_keras, "jax": 1.05, "torch": jax_to_torch},
+        "lamella-jax": {"keras": jax_to_keras, "jax": 1.05, "torch": 1.0},
         "lamella-numpy": {"keras": numpy_to_keras, "numpy": 1.05},
     }
     return Workload(title, model, "fit", rows, batch, epochs, aims=aims)
@@ -318,7 +318,7 @@ WORKLOADS = {
     "wide": _training("MLP 784-512-512-10, 12800 rows", "wide", 12800, 128, 1, 0.85, 1.1),
     "cnn": _training("CNN 28x28, dropout, 2560 rows", "cnn", 2560, 128, 1, 0.5, 1.0),
     "convnet": _training("BatchNorm convnet 32x32x3, 512 rows", "convnet", 512, 64, 1, 1.0, 1.5),
-    "lstm": _training("LSTM(64), 100 steps, 1024 rows", "lstm", 1024, 64, 1, 0.9, 1.0, 0.9),
+    "lstm": _training("LSTM(64), 100 steps, 1024 rows", "lstm", 1024, 64, 1, 0.9, 1.0),
     "gru": _training("Embedding + GRU(64), 80 steps, 1024 rows", "gru", 1024, 64, 1, 0.9, 1.0),
     "transformer": _training("transformer, 2 blocks of 64, 64 tokens, 512 rows", "transformer", 512, 32, 1, 1.0, 1.5),
     "predict-1-line": _one_row("line", "predict", 0.1),

@@ -96,8 +96,9 @@ def test_windows_that_overlap_or_reach_over_the_edge_are_not(last):
         [layers.MaxPooling2D(2), layers.Conv2D(32, 3)],
         [layers.Conv2D(32, 3, groups=2), layers.MaxPooling2D(2)],
         [layers.LayerNormalization(), layers.Conv2D(32, 3), layers.MaxPooling2D(2)],
+        [layers.Conv2D(8, 3, dtype="mixed_float16"), layers.Conv2D(32, 3, dtype="float32"), layers.MaxPooling2D(2)],
     ],
-    ids=["another activation", "no convolution before", "groups", "an op without a bound"],
+    ids=["another activation", "no convolution before", "groups", "an op without a bound", "float16 overflows early"],
 )
 def test_what_is_not_known_to_be_bounded_stays_as_it_was(parts):
     model = model_of(parts)

@@ -115,8 +115,12 @@ class _Bounds:
         if value not in self._bounds:
             equation = self._makers.get(value)
             rule = None if equation is None else _RULES.get(equation.op)
-            bound = _largest(self._value(value)) if rule is None or equation is None else rule(self, equation)
-            self._bounds[value] = bound
+            if rule is None or equation is None:
+                self._bounds[value] = _largest(self._value(value))
+            elif value.spec.dtype in ("float32", "float64"):
+                self._bounds[value] = rule(self, equation)
+            else:  # float16 overflows long before the limit
+                raise LookupError(value)
         return self._bounds[value]
 
     def _value(self, value: Value) -> Array:
@@ -131,6 +135,13 @@ class _Bounds:
 
     def same(self, equation: Equation) -> Array:
         """Numbers that were there before, or means of them."""
+        return self._of(equation.inputs[0])
+
+    def window(self, equation: Equation) -> Array:
+        """The same, where every window meets a number: in padding alone the maximum is an infinity."""
+        edges = zip(equation.attrs["window"], equation.attrs["padding"], strict=True)
+        if any(max(padding) >= k for k, padding in edges):
+            raise LookupError(equation.outputs[0])
         return self._of(equation.inputs[0])
 
     def sum(self, equation: Equation) -> Array:
@@ -156,7 +167,8 @@ def _largest(x: Array) -> Array:
 
 
 _RULES: dict[Any, Callable[[_Bounds, Equation], Array]] = {
-    **dict.fromkeys((p.relu, p.max_pool, p.average_pool, p.reshape, p.transpose, p.broadcast, p.convert), _Bounds.same),
+    **dict.fromkeys((p.relu, p.average_pool, p.reshape, p.transpose, p.broadcast, p.convert), _Bounds.same),
+    p.max_pool: _Bounds.window,
     p.add: _Bounds.sum,
     p.subtract: _Bounds.sum,
     p.multiply: _Bounds.product,
