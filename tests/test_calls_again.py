@@ -121,7 +121,7 @@ def test_a_wrong_batch_size_is_refused_for_a_batch_like_an_earlier_one(backend, 
 
 
 @pytest.mark.parametrize("rows", [3, 4, 8])
-def test_predictions_nobody_watches_are_those_that_somebody_does(backend, rows, capsys):
+def test_predictions_nobody_watches_are_those_that_somebody_does(backend, rows):
     model = trained(backend)
     quiet = model.predict(X, batch_size=rows, verbose=0)
     np.testing.assert_array_equal(quiet, model.predict(X, batch_size=rows, verbose=2))

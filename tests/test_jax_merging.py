@@ -45,7 +45,7 @@ def merged(model, rows=128):
 
 
 def spoilt(kind):
-    """Inputs, and what to do with the weights, that make NaNs, infinities or large numbers."""
+    """Pictures with a NaN or an infinity, or so large that something overflows."""
     x = pictures()
     if kind == "nan":
         x[3, 5, 6, 1] = np.nan
@@ -71,7 +71,7 @@ def test_the_numbers_are_those_of_numpy(kind):
         with np.errstate(all="ignore"):
             found[backend] = (
                 model.predict(x, batch_size=64, verbose=0),
-                model.evaluate(x, x[:, 0, :2, :].reshape(64, 4)),
+                model.evaluate(x, x[:, 0, :2, :].reshape(64, 4), verbose=0),
             )
     for a, b in zip(*found.values(), strict=True):
         np.testing.assert_array_equal(np.isnan(a), np.isnan(b))

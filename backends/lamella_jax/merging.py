@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -23,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lamella.ir import interpret
 from lamella.ir.program import Equation, Program, Value
 from lamella.ops import primitives as p
 from lamella_jax import lowerings, pooling, windows
@@ -41,36 +39,30 @@ _BETWEEN = {p.relu, p.add, p.subtract, p.multiply}
 def run(program: Program, arguments: Sequence[Array]) -> tuple[Array, ...]:
     """The outputs of `program`, in the quicker form where that gives the same numbers."""
     merged = _merged(program) if jax.default_backend() == "cpu" else []
+    if not merged:
+        return lowerings.outputs(program, arguments)
     bounds = _Bounds(program, arguments)
     known = [(bound, pair) for pair in merged if (bound := bounds.of_operand(pair[1])) is not None]
     if not known:
         return lowerings.outputs(program, arguments)
-    lowering: dict[Equation, Callable[..., Any]] = {}
+    quick: dict[Equation, Callable[..., Any]] = {}
     for _, (convolution, pool) in known:
-        lowering |= {convolution: windows.convolve_plainly, pool: pooling.max_pool_without_nan}
-
-    def quickly(*arguments: Array) -> tuple[Array, ...]:
-        def apply(equation: Equation, operands: Sequence[Array]) -> Sequence[Array]:
-            return lowerings.apply(equation, operands, lowering.get(equation))
-
-        return tuple(jnp.asarray(y) for y in interpret.run(program, arguments, apply))
-
+        quick |= {convolution: windows.convolve_plainly, pool: pooling.max_pool_without_nan}
     bounded = lax.lt(reduce(lax.add, [bound for bound, _ in known]), np.float32(_LIMIT))
-    return lax.cond(bounded, quickly, lambda *arguments: lowerings.outputs(program, arguments), *arguments)
-
-
-_FOUND: weakref.WeakKeyDictionary[Program, list[tuple[Equation, Equation]]] = weakref.WeakKeyDictionary()
+    return lax.cond(
+        bounded,
+        lambda *arguments: lowerings.outputs(program, arguments, quick),
+        lambda *arguments: lowerings.outputs(program, arguments),
+        *arguments,
+    )
 
 
 def _merged(program: Program) -> list[tuple[Equation, Equation]]:
     """The convolutions of which nothing is seen but what a pooling leaves, each with that pooling."""
-    found = _FOUND.get(program)
-    if found is None:
-        makers = {value: equation for equation in program.equations for value in equation.outputs}
-        uses = Counter(itertools.chain(program.outputs, *[e.inputs for e in program.equations]))
-        pairs = [(_convolution_of(e, makers, uses), e) for e in program.equations if _is_apart(e)]
-        found = _FOUND[program] = [(c, e) for c, e in pairs if c is not None]
-    return found
+    makers = {value: equation for equation in program.equations for value in equation.outputs}
+    uses = Counter(itertools.chain(program.outputs, *[e.inputs for e in program.equations]))
+    pairs = [(_convolution_of(e, makers, uses), e) for e in program.equations if _is_apart(e)]
+    return [(c, e) for c, e in pairs if c is not None]
 
 
 def _is_apart(equation: Equation) -> bool:

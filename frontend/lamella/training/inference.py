@@ -133,7 +133,6 @@ class Call:
         self._backend, self._shape, self._dtype = backend, x.shape, x.dtype
         spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
         self._forward, self._run = function_for(model, backend, spec, training=False)
-        self._variables = self._forward.variables
         y = self._forward.program.outputs[0].spec
         self.ahead = _AHEAD // max(x.nbytes + 4 * int(np.prod(y.shape)), 1)
         self.rows, self.steady = len(x), not self._forward.assigned and model.stateful_path is None
@@ -159,12 +158,17 @@ class Call:
             yield run(*values, argument(x[at : at + rows], dtype))[0]
 
     def _values(self) -> list[Any]:
-        place = self._backend.name
-        values = [v._held for v in self._variables if v.place == place]
-        if len(values) == len(self._variables):
+        place, variables = self._backend.name, self._forward.variables
+        values = [v._held for v in variables if v.place == place]
+        if len(values) == len(variables):
             return values
         with self._backend.scope(self._forward.program):
-            return values_on(self._variables, self._backend)
+            return values_on(variables, self._backend)
+
+    def is_one_batch(self, batch_size: int | None) -> bool:
+        """Whether `predict` with this batch size takes all rows at once, and leaves nothing behind."""
+        rows = 32 if batch_size is None else batch_size
+        return self.steady and type(rows) is int and 0 < self.rows <= rows
 
     def numpy(self, x: np.ndarray) -> np.ndarray:
         """The predictions as a NumPy array."""
@@ -180,7 +184,7 @@ def _call_for(model: TrainableModel, backend: Backend, x: Any) -> tuple[Call, np
         batch = prepare(model, x).x
     call = Call(model, backend, batch)
     if batch is x and not model.runs_eagerly:
-        model.keep_call(call, x)
+        model.functions["batch", backend.name, x.shape, x.dtype] = call
     return call, batch
 
 

@@ -47,7 +47,6 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         self._chosen_backend: str | None = None
         self._loops: list[Loop] = []
         self.functions = Programs()
-        self._known_calls = Programs()
         self.calls = 0
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self._run: Run | None = None
@@ -56,7 +55,6 @@ class TrainableModel(OwnSteps, OldNames, Layer):
     def _forget_programs(self) -> None:
         self._loops.clear()
         self.functions.clear()
-        self._known_calls.clear()
 
     # ---- what a model says of itself ----
 
@@ -176,7 +174,6 @@ class TrainableModel(OwnSteps, OldNames, Layer):
             jit_compile=jit_compile,
         )
         self._loops.clear()
-        self._known_calls.clear()
 
     @property
     def runs_eagerly(self) -> bool:
@@ -376,12 +373,10 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         Raises:
             ValueError: the rows do not fit the model.
         """
-        if verbose == 0 and callbacks is None and steps is None:
-            call = self.known_call(x)  # one batch, and nobody to tell about it
-            if call is not None and call.steady and (batch_size is None or type(batch_size) is int):
-                if 0 < call.rows <= (32 if batch_size is None else batch_size):
-                    self.stop_predicting = False
-                    return call.numpy(x)
+        if verbose == 0 and callbacks is None and steps is None:  # nobody to tell about it
+            if (call := self.known_call(x)) is not None and call.is_one_batch(batch_size):
+                self.stop_predicting = False
+                return call.numpy(x)
         from lamella.training import running
 
         return running.predict(self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
@@ -428,8 +423,7 @@ class TrainableModel(OwnSteps, OldNames, Layer):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The predictions for one batch, without any machinery around it."""
-        call = self.known_call(x)
-        if call is not None:
+        if (call := self.known_call(x)) is not None:
             return call.numpy(x)
         from lamella.training import inference
 
@@ -437,13 +431,9 @@ class TrainableModel(OwnSteps, OldNames, Layer):
 
     def known_call(self, x: Any) -> Call | None:
         """How a batch like `x` was predicted before; None where something is to be looked at first."""
-        if type(x) is not np.ndarray or settings.checks_nan():
+        if type(x) is not np.ndarray or self.runs_eagerly or settings.checks_nan():
             return None
-        return self._known_calls.get((self.backend_name, x.shape, x.dtype))
-
-    def keep_call(self, call: Call, x: np.ndarray) -> None:
-        """Predict batches like `x`, which was found to fit the model, by `call` from now on."""
-        self._known_calls[self.backend_name, x.shape, x.dtype] = call
+        return self.functions.get(("batch", self.backend_name, x.shape, x.dtype))
 
     def layer_outputs(self, x: Any) -> dict[str, np.ndarray]:
         """The output of every layer for a batch, in inference mode: {layer name: array}."""
