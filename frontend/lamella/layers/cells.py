@@ -236,16 +236,20 @@ class GRUCell(KernelCell):
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
     def input_bias(self) -> Any:
-        """The inputs' bias."""
-        return ops.getitem(self.bias, 0) if self.reset_after else self.bias
+        """What is added to the projected inputs: the inputs' bias, and the state's where r does not multiply it."""
+        if not self.reset_after:
+            return self.bias
+        n = 2 * self.units
+        inputs, state = ops.unstack(self.bias)
+        return ops.add(inputs, ops.concatenate([state[:n], ops.zeros_like(state[n:])]))
 
     def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
-        """Also the state's bias, or without `reset_after` the kernel's columns for n apart from those for z and r."""
-        prepared = super().prepare(shape, dtype, training)
+        """Also the state's bias of n, or without `reset_after` the kernel's columns for n apart from those for z and r."""
+        prepared, n = super().prepare(shape, dtype, training), 2 * self.units
         if self.reset_after:
-            prepared["bias"] = ops.getitem(self.bias, 1) if self.use_bias else None
+            prepared["bias"] = ops.getitem(self.bias, (1, slice(n, None))) if self.use_bias else None
         else:
-            kernel, n = prepared["kernel"], 2 * self.units
+            kernel = prepared["kernel"]
             prepared["gates"], prepared["candidate"] = kernel[:, :n], kernel[:, n:]
         return prepared
 
@@ -254,9 +258,8 @@ class GRUCell(KernelCell):
         (h,) = states
         x_z, x_r, x_n = ops.split(inputs, 3, 1)
         if self.reset_after:
-            inner = self.recur(h, prepared)
-            inner = inner if prepared["bias"] is None else ops.add(inner, prepared["bias"])
-            h_z, h_r, h_n = ops.split(inner, 3, 1)
+            h_z, h_r, h_n = ops.split(self.recur(h, prepared), 3, 1)
+            h_n = h_n if prepared["bias"] is None else ops.add(h_n, prepared["bias"])
             r = self.recurrent_activation(ops.add(x_r, h_r))
             candidate = ops.multiply(r, h_n)
         else:
@@ -265,7 +268,8 @@ class GRUCell(KernelCell):
             candidate = ops.matmul(ops.multiply(r, dropped), prepared["candidate"])
         z = self.recurrent_activation(ops.add(x_z, h_z))
         n = self.activation(ops.add(x_n, candidate))
-        h = ops.add(ops.multiply(z, h), ops.multiply(ops.subtract(1.0, z), n))
+        # z * h + (1 - z) * n, with a product less here and two less in its derivative
+        h = ops.add(n, ops.multiply(z, ops.subtract(h, n)))
         return h, [h]
 
     def _gates_before(self, h: Any, prepared: dict[str, Any]) -> Sequence[Any]:
