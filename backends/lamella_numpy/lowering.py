@@ -78,6 +78,7 @@ class Lowering(Writer):
         self.compiled: Callable[[Program], Callable[..., Any]] = lambda program: lambda *arrays: ()
         self.updates: list[tuple[Equation, Place, list[Place]]] = []
         self._full: dict[Value, tuple[Any, Place]] = {}
+        self._moved: dict[Value, dict[Ints, tuple[Any, Place]]] = {}
 
     # ---- where values are ----
 
@@ -179,7 +180,7 @@ class Lowering(Writer):
         if place.shape == shape:
             return place
         have = self._full.get(value)
-        if have is not None and (have[0] in (self.block, self.static) or any(have[0] is o.around for o in self.loops)):
+        if have is not None and self._is_seen(have[0]):
             return have[1]
         found = self.environment[value]
         if isinstance(found, Scalar) and found.array is not None and places.size(shape) <= 65536:
@@ -190,6 +191,22 @@ class Lowering(Writer):
             self.copy(result, value)
             self._full[value] = (self.block, result)
         return result
+
+    def _is_seen(self, block: Any) -> bool:
+        """Whether what was written in `block` has run wherever the next line does."""
+        return block in (self.block, self.static) or any(block is o.around for o in self.loops)
+
+    def has_moved(self, value: Value, order: Ints) -> bool:
+        """Whether `moved` has made that copy before."""
+        have = self._moved.get(value, {}).get(order)
+        return have is not None and self._is_seen(have[0])
+
+    def moved(self, value: Value, place: Place, order: Ints) -> Place:
+        """A row-major copy of `value`, which is at `place`, with its axes in `order`; asked for twice, it is made once."""
+        if not self.has_moved(value, order):
+            copy = self.contiguous(places.transpose(place, order))
+            self._moved.setdefault(value, {})[order] = (self.block, copy)
+        return self._moved[value][order][1]
 
     def compact(self, value: Value) -> Place:
         """`value` as a contiguous array of its own shape, copied where it is not one."""
@@ -275,7 +292,7 @@ class Lowering(Writer):
         """Drop what an earlier visit noted: two loops may share one body."""
         for equation in program.equations:
             for value in equation.outputs:
-                for table in (self.environment, self.pins, self.parts, self.slots, self._full):
+                for table in (self.environment, self.pins, self.parts, self.slots, self._full, self._moved):
                     table.pop(value, None)
 
     def pins_apart(self, values: Iterable[Value]) -> None:

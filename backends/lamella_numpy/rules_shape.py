@@ -217,8 +217,8 @@ def _contract(low: Lowering, equation: Equation) -> None:
         sorted(pairs, key=lambda pair: -y_place.strides[pair[1]]),
     ]
     for pairs in orders:
-        first = _Factor(x_place, batch_x, free_x, [a for a, _ in pairs])
-        second = _Factor(y_place, batch_y, [b for _, b in pairs], free_y)
+        first = _Factor(x, x_place, batch_x, free_x, [a for a, _ in pairs])
+        second = _Factor(y, y_place, batch_y, [b for _, b in pairs], free_y)
         if best is None or first.copied + second.copied < best[0]:
             best = (first.copied + second.copied, first, second)
     assert best is not None  # noqa: S101 - two orders were tried
@@ -246,19 +246,31 @@ class _Factor:
         copied: how many elements must be copied for BLAS to take it; 0 where a view does.
     """
 
-    def __init__(self, place: Place, batch: Ints, rows: list[int], columns: list[int]) -> None:
-        self._moved = places.transpose(place, (*batch, *rows, *columns))
-        count, width = (places.size(tuple(place.shape[a] for a in axes)) for axes in (rows, columns))
-        self._shape = (*[place.shape[a] for a in batch], count, width)
-        view = places.reshape(self._moved, self._shape)
+    def __init__(self, value: Value, place: Place, batch: Ints, rows: list[int], columns: list[int]) -> None:
+        self._value, self._place = value, place
+        self._lead = tuple(place.shape[a] for a in batch)
+        self._by_rows, self._by_columns = (*batch, *rows, *columns), (*batch, *columns, *rows)
+        self._count, self._width = (places.size(tuple(place.shape[a] for a in axes)) for axes in (rows, columns))
+        view = places.reshape(places.transpose(place, self._by_rows), (*self._lead, self._count, self._width))
         self._view = view if view is not None and _blas_takes(view) else None
         self.copied = 0 if self._view is not None else place.size
 
     def matrix(self, low: Lowering) -> Place:
-        """The view, of a copy where need be."""
-        view = self._view or places.reshape(low.contiguous(self._moved), self._shape)
+        """The view; of a copy where need be: of one that exists, or of the one that is read in the order it is written."""
+        if self._view is not None:
+            return self._view
+        strides, (rows, columns) = self._place.strides, (self._by_rows, self._by_columns)
+        order = min((rows, columns), key=lambda order: (not low.has_moved(self._value, order), strides[order[-1]]))
+        copy, lead = low.moved(self._value, self._place, order), self._lead
+        if order == rows:
+            view = places.reshape(copy, (*lead, self._count, self._width))
+        else:
+            view = places.reshape(copy, (*lead, self._width, self._count))
         assert view is not None  # noqa: S101 - a copy is row-major
-        return view
+        if order == rows:
+            return view
+        axes = range(len(lead))
+        return places.transpose(view, (*axes, len(lead) + 1, len(lead)))
 
 
 def _blas_takes(view: Place) -> bool:
