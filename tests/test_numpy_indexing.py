@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lamella_numpy.indexing import scatter_add, take
+from lamella_numpy.indexing import scatter_add, scatter_max, take
 
 CASES = [  # (shape before the axis, shape of indices, shape after the axis, size)
     ((), (9,), (), 4),
@@ -14,7 +14,9 @@ CASES = [  # (shape before the axis, shape of indices, shape after the axis, siz
     ((3,), (), (2,), 4),
     ((), (0,), (5,), 4),
     ((0,), (3,), (5,), 4),
-    ((), (2000,), (3,), 500),
+    ((), (2000,), (3,), 500),  # many short runs of equal indices, then few
+    ((2,), (3000,), (2,), 200),  # many long ones
+    ((), (600,), (3,), 70000),  # more places than 16 bits count
 ]
 
 
@@ -64,6 +66,20 @@ def test_scatter_add_into_out(case):
     for _ in range(2):
         assert scatter_add(updates, indices, out=out, scratch=scratch, **attrs) is out
         np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_scatter_max_is_the_loop(case):
+    updates, indices, attrs = operands(case, "float32")
+    updates[updates > 2] = np.nan
+    size, before, after = attrs["size"], case[0], case[2]
+    expected = np.full((*before, size, *after), -np.inf, "float32")
+    places = np.clip(indices, 0, size - 1).reshape(-1)
+    rows = updates.reshape(*before, len(places), *after)
+    for position, place in enumerate(places):
+        at = (slice(None),) * len(before)
+        expected[(*at, place)] = np.maximum(expected[(*at, place)], rows[(*at, position)])
+    np.testing.assert_array_equal(scatter_max(updates, indices, **attrs), expected)
 
 
 def test_updates_that_are_not_finite_stay_where_they_belong():

@@ -10,6 +10,12 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Scratch = dict[str, Any]
 
+_FEW = 48
+"""So many runs `reduceat` sums in the time of a round, which adds one update to each."""
+
+_LONG = 8
+"""The mean length of runs from which on `reduceat` is faster than so many rounds."""
+
 
 def _moved_inside(indices: Array, size: int) -> Array:
     """Positions below `size`, compared in the dtype of `indices`: a large unsigned one must not turn negative."""
@@ -35,9 +41,10 @@ def scatter_add(
 ) -> Array:
     """Zeros with `size` entries along `axis`, to which every update is added at its index: the transpose of `take`.
 
-    `np.add.at` adds one number at a time; here updates are sorted by index and each run of equal ones is summed at
-    once, in the order of the updates. A product with the one-hot matrix of the indices is faster only for a few dozen
-    updates (by 15 microseconds), and an infinite update would spread in it.
+    `np.add.at` adds one number at a time; here updates are sorted by index, and the first of every index are added at
+    once, then the second ones, and so on; when few runs of equal indices are left, or long ones, each is summed at once.
+    A product with the one-hot matrix of the indices is faster only for a few dozen updates (by 15 microseconds), and an
+    infinite update would spread in it.
 
     Args:
         updates: (before ..., the dimensions of indices ..., after ...), where there are `axis` dimensions before.
@@ -78,11 +85,25 @@ def _scattered(
     if not rows.size:
         target.fill(fill)
         return out
-    order = np.argsort(places, kind="stable")
+    # NumPy sorts 16-bit integers by their digits
+    order = np.argsort(places.astype(np.uint16) if size <= 65536 else places, kind="stable")
     ordered = places[order]
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     target.fill(fill)
-    target[:, ordered[starts]] = ufunc.reduceat(rows[:, order], starts, axis=1, dtype=target.dtype)
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    ends = np.append(starts[1:], len(ordered))
+    turn = 0
+    while len(starts) > _FEW and (ends - starts).sum() <= _LONG * len(starts):
+        to, added = ordered[starts], rows[:, order[starts]]
+        target[:, to] = ufunc(target[:, to], added, dtype=target.dtype) if turn else added
+        starts, turn = starts + 1, turn + 1
+        more = starts < ends
+        starts, ends = starts[more], ends[more]
+    if len(starts):
+        lengths = ends - starts
+        begins = np.cumsum(lengths) - lengths
+        rest = order[np.arange(lengths.sum()) + np.repeat(starts - begins, lengths)]
+        to, added = ordered[starts], ufunc.reduceat(rows[:, rest], begins, axis=1, dtype=target.dtype)
+        target[:, to] = ufunc(target[:, to], added, dtype=target.dtype)
     return out
 
 
