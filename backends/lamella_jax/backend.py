@@ -104,13 +104,17 @@ class JaxBackend(Backend):
         """A JAX array with the numbers of `array`; it never shares memory with a NumPy array."""
         if isinstance(array, jax.Array):
             return array if dtype is None or array.dtype == np.dtype(dtype) else elementwise.convert(array, dtype=dtype)
-        host = np.asarray(array)
-        wanted = host.dtype if dtype is None else np.dtype(dtype)
-        if wanted.itemsize == 8 and not _has_64_bits():
-            _require_64_bits(f"an array of {wanted.name} was given")
+        host, wanted = _to_place(array, dtype)
         if host.size * wanted.itemsize <= _COPIED_AT_ONCE:
             return jnp.array(host.astype(wanted, copy=False))
         return jax.device_put(_own_copy(host, wanted))
+
+    def asarrays(self, arrays: Sequence[Any], dtypes: Sequence[str | None]) -> list[Any]:
+        """`asarray` of many arrays; what comes from NumPy is sent at once (`jnp.array` compiles a program for each shape)."""
+        pairs = list(zip(arrays, dtypes, strict=True))
+        sent = [_own_copy(*_to_place(a, dtype)) for a, dtype in pairs if not isinstance(a, jax.Array)]
+        placed = iter(jax.device_put(sent)) if sent else iter(())
+        return [self.asarray(a, dtype) if isinstance(a, jax.Array) else next(placed) for a, dtype in pairs]
 
     def argument(self, array: Any, dtype: str) -> Any:
         """A NumPy array of the right dtype as it is: a jitted call copies it in a third of the time that `asarray` takes."""
@@ -200,6 +204,15 @@ class JaxBackend(Backend):
 
 _COPIED_AT_ONCE = 65536
 """Bytes: JAX copies a smaller NumPy array before it returns, and a larger one some time later."""
+
+
+def _to_place(array: Any, dtype: str | None) -> tuple[np.ndarray, np.dtype[Any]]:
+    """The numbers on the host, and the dtype they are to have on the device; 64 bits only where JAX has them."""
+    host = np.asarray(array)
+    wanted = host.dtype if dtype is None else np.dtype(dtype)
+    if wanted.itemsize == 8 and not _has_64_bits():
+        _require_64_bits(f"an array of {wanted.name} was given")
+    return host, wanted
 
 
 def _own_copy(host: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:

@@ -67,8 +67,9 @@ class JaxRunner(Runner):
         """The state of these leaves; the foreign optimizer's own are made where they are not given."""
         specs = self.step.program.input_specs[: self._count]
         with self.backend.scope(self.step.program):
-            own = [self.backend.asarray(a, s.dtype) for a, s in zip(leaves, specs, strict=False)]
-            rest = [self.backend.asarray(a) for a in leaves[self._count :]]
+            known, rest = leaves[: self._count], leaves[self._count :]
+            own = self.backend.asarrays(known, [s.dtype for s in specs[: len(known)]])
+            rest = self.backend.asarrays(rest, [None] * len(rest))
             if self._foreign is not None and not rest:
                 params = {self.step.state_names[i]: own[i] for i in self._trained}
                 rest = jax.tree.leaves(self.step.foreign_optimizer.init(params))

@@ -114,6 +114,10 @@ class Backend:
         """An array of this backend with the numbers of `array` (NumPy's or its own)."""
         return np.asarray(array, None if dtype is None else numpy_dtype(dtype))
 
+    def asarrays(self, arrays: Sequence[Any], dtypes: Sequence[str | None]) -> list[Any]:
+        """`asarray` of many arrays, which have many shapes: weights, or a state that is to be loaded."""
+        return [self.asarray(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
+
     def argument(self, array: Any, dtype: str) -> Any:
         """What stands for `array` in one call of a compiled program: by default `asarray(array, dtype)`.
 
@@ -273,9 +277,9 @@ class Runner:
 
     def load(self, leaves: Sequence[Any]) -> State:
         """The state of these leaves (NumPy arrays or the backend's own)."""
-        specs = self.step.program.input_specs
+        dtypes = [s.dtype for s in self.step.program.input_specs[: len(leaves)]]
         with self.backend.scope(self.step.program):
-            return tuple(self.backend.asarray(a, s.dtype) for a, s in zip(leaves, specs, strict=False))
+            return tuple(self.backend.asarrays(leaves, dtypes))
 
     def wait(self, state: State) -> None:
         """Return when `state` has been computed, on a backend that computes while Python goes on."""

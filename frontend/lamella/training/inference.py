@@ -215,15 +215,14 @@ def keep_assigned(forward: lowering.Forward, results: Any) -> None:
 
 def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
     """The values of variables as arrays of `backend`, moved there once."""
-    name = backend.name
-    return [v._held if v.place == name else _moved(v, backend) for v in variables]
-
-
-def _moved(variable: Variable, backend: Backend) -> Any:
-    value = variable._value
-    variable._value = backend.asarray(value if backend.owns(value) else to_numpy(value), variable.dtype)
-    variable.place = backend.name
-    return variable._value
+    variables, name = list(variables), backend.name
+    away = [v for v in variables if v.place != name]
+    if away:
+        values = [v._value if backend.owns(v._value) else to_numpy(v._value) for v in away]
+        for variable, moved in zip(away, backend.asarrays(values, [v.dtype for v in away]), strict=True):
+            variable._value = moved
+            variable.place = name
+    return [v._held for v in variables]
 
 
 def function_for(model: TrainableModel, backend: Backend, x: Spec, *, training: bool) -> tuple[lowering.Forward, Any]:
