@@ -299,3 +299,18 @@ def test_threads_share_a_runner_and_a_compiled_program(trained):
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_many_arrays_are_loaded_without_compiling_for_their_shapes(caplog):
+    mine = jnp.arange(3.0)
+    given = [np.full((7, n), n, "float64") for n in range(5)] + [mine, mine, np.int32(4)]
+    dtypes = [*["float32"] * 4, "bfloat16", None, "float32", "int32"]
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        loaded = backend.asarrays(given, dtypes)
+    assert "ompil" not in caplog.text
+    assert loaded[5] is mine and loaded[6] is mine
+    assert [a.dtype for a in loaded] == [*["float32"] * 4, jnp.bfloat16, "float32", "float32", "int32"]
+    for array, source in zip(loaded, given, strict=True):
+        np.testing.assert_array_equal(np.asarray(array, "float64"), np.asarray(source, "float64"))
+    given[3][...] = -1
+    assert (np.asarray(loaded[3]) == 3).all()  # a copy

@@ -484,3 +484,17 @@ def test_what_a_layer_is_called_cannot_become_code(optimize):
     compiled = BACKEND.function(program, optimize=optimize)
     arrays = draw_arrays(program)
     assert_same(compiled(*arrays), interpreted(program, arrays))
+
+
+def test_an_operand_of_two_products_is_copied_once():
+    def both(x, w, d):
+        rows = ops.transpose(x, (1, 0, 2))
+        return [
+            p.contract.bind(rows, w, contracting=((2,), (0,)), batch=((), ())),
+            p.contract.bind(rows, d, contracting=((0, 1), (0, 1)), batch=((), ())),
+        ]
+
+    program = trace(both, *[Spec(shape, "float32") for shape in [(4, 5, 3), (3, 2), (5, 4, 6)]])
+    compiled, arrays = BACKEND.compile(program), draw_arrays(program)
+    assert compiled.source.count("[...] = ") == 1
+    assert_same(compiled(*arrays), interpreted(program, arrays))
