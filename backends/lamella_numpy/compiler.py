@@ -30,7 +30,7 @@ from lamella_numpy.updates import in_place
 RULES: dict[Op, Rule] = {**rules_elementwise.RULES, **rules_shape.RULES, **rules_control.RULES}
 """How each op is written; ops without a rule (softmax and the like) are written as their definitions."""
 
-_VIEWS = {p.reshape, p.transpose, p.slice, p.split, p.reverse, p.broadcast, p.stop_gradient, p.iota, constant}
+_VIEWS = {p.reshape, p.transpose, p.slice, p.split, p.reverse, p.broadcast, p.iota, constant}
 
 
 def _turns(stack: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:

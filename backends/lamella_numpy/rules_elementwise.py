@@ -285,7 +285,6 @@ def _argmax(low: Lowering, equation: Equation) -> None:
 RULES: dict[Op, Rule] = {
     **{op: _ufunc(ufunc.__name__, _OPERATORS.get(op)) for op, ufunc in UFUNCS.items()},
     p.convert: _convert,
-    p.stop_gradient: _alias,
     p.relu: _relu,
     p.relu_gradient: _relu_gradient,
     p.select: _select,
