@@ -259,18 +259,13 @@ class _Factor:
         """The view; of a copy where need be: of one that exists, or of the one that is read in the order it is written."""
         if self._view is not None:
             return self._view
-        strides, (rows, columns) = self._place.strides, (self._by_rows, self._by_columns)
-        order = min((rows, columns), key=lambda order: (not low.has_moved(self._value, order), strides[order[-1]]))
-        copy, lead = low.moved(self._value, self._place, order), self._lead
-        if order == rows:
-            view = places.reshape(copy, (*lead, self._count, self._width))
-        else:
-            view = places.reshape(copy, (*lead, self._width, self._count))
+        strides, orders = self._place.strides, (self._by_rows, self._by_columns)
+        order = min(orders, key=lambda order: (not low.has_moved(self._value, order), strides[order[-1]]))
+        by_rows, lead = order == self._by_rows, self._lead
+        shape = (self._count, self._width) if by_rows else (self._width, self._count)
+        view = places.reshape(low.moved(self._value, self._place, order), (*lead, *shape))
         assert view is not None  # noqa: S101 - a copy is row-major
-        if order == rows:
-            return view
-        axes = range(len(lead))
-        return places.transpose(view, (*axes, len(lead) + 1, len(lead)))
+        return view if by_rows else places.transpose(view, (*range(len(lead)), len(lead) + 1, len(lead)))
 
 
 def _blas_takes(view: Place) -> bool:
