@@ -32,9 +32,7 @@ TO_US, TO_KERAS = "keras to lamella", "lamella to keras"
 
 TOLERANCE = 1e-5
 TOLERANCE_AVERAGED = 2e-5
-"""Where weights become their averages and training goes on from there: 1.02e-5 and 1.08e-5 were measured, in these rows."""
-
-AVERAGED = ("ema_overwrite_frequency", "Nadam {'learning_rate': 0.01, 'use_ema'")
+"""Where weights become their averages and training goes on from there: 1.0e-5 to 1.4e-5 were measured."""
 
 KERAS_CANNOT = ("Adafactor", "Lamb", "random-brightness")
 """Rows that Keras 3.15.1 does not write to `.h5`, or does not read from its own; any other that it cannot is a failure."""
@@ -286,6 +284,8 @@ def _rows() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trained(lib: Any, make: Callable[[Any], Any]) -> Any:
+    # some weights bring a number so close to 0 that rounding decides whether relu lets its gradient through
+    lib.utils.set_random_seed(1)
     model = _network(lib, make(lib))
     model.fit(*_rows(), batch_size=4, epochs=1, shuffle=False, verbose=0)
     return model
@@ -327,7 +327,7 @@ def report(title: str) -> int:
     with tempfile.TemporaryDirectory() as name:
         for found in SWEEPS[title](Path(name)):
             count += 1
-            averaged = any(part in found.id for part in AVERAGED)
+            averaged = "'use_ema': True" in found.id
             known = title.endswith("h5") and found.id.startswith(KERAS_CANNOT)
             if not found.error <= (TOLERANCE_AVERAGED if averaged else TOLERANCE) or (found.problem and not known):
                 failures += 1
