@@ -498,3 +498,16 @@ def test_an_operand_of_two_products_is_copied_once():
     compiled, arrays = BACKEND.compile(program), draw_arrays(program)
     assert compiled.source.count("[...] = ") == 1
     assert_same(compiled(*arrays), interpreted(program, arrays))
+
+
+def test_a_copy_of_a_repeated_operand_is_not_taken_for_one_of_all_its_rows():
+    def both(x, w, d):
+        rows = ops.broadcast_to(ops.transpose(x[::2, ::2]), (4, 5, 3))
+        return [
+            p.contract.bind(rows, w, contracting=((2,), (1,)), batch=((0,), (0,))),
+            p.contract.bind(rows, d, contracting=((0, 2), (0, 1)), batch=((), ())),
+        ]
+
+    program = trace(both, *[Spec(shape, "float32") for shape in [(6, 10), (4, 3, 2), (4, 3, 6)]])
+    arrays = draw_arrays(program)
+    assert_same(BACKEND.compile(program)(*arrays), interpreted(program, arrays))

@@ -172,6 +172,18 @@ def test_a_masked_step_of_a_conv_lstm_changes_nothing(backend):
 # ---- cells ----
 
 
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_a_gru_whose_gate_is_open_keeps_its_state_to_the_bit(reset_after, backend):
+    layer = GRU(4, reset_after=reset_after, activation="linear")
+    layer.build((2, 6, 3))
+    kernel, recurrent, bias = layer.get_weights()
+    kernel[:, 8:] *= 1000  # n is far larger than the state
+    bias[..., :4] = 40  # z is 1
+    layer.set_weights([kernel, recurrent, bias])
+    state = np.array([[1e-3, -0.7, 0.1, 3.0], [1.1, 1e-9, -2.0, 0.3]], "float32")
+    np.testing.assert_array_equal(np.asarray(layer(X, initial_state=state)), state)
+
+
 @pytest.mark.parametrize(("cell", "states"), [(SimpleRNNCell, 1), (GRUCell, 1), (LSTMCell, 2)])
 def test_a_cell_is_one_step(cell, states, backend):
     made = cell(4)

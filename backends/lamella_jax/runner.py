@@ -67,9 +67,8 @@ class JaxRunner(Runner):
         """The state of these leaves; the foreign optimizer's own are made where they are not given."""
         specs = self.step.program.input_specs[: self._count]
         with self.backend.scope(self.step.program):
-            known, rest = leaves[: self._count], leaves[self._count :]
-            own = self.backend.asarrays(known, [s.dtype for s in specs[: len(known)]])
-            rest = self.backend.asarrays(rest, [None] * len(rest))
+            placed = self.backend.asarrays(leaves, [*[s.dtype for s in specs], *[None] * (len(leaves) - len(specs))])
+            own, rest = placed[: self._count], placed[self._count :]
             if self._foreign is not None and not rest:
                 params = {self.step.state_names[i]: own[i] for i in self._trained}
                 rest = jax.tree.leaves(self.step.foreign_optimizer.init(params))

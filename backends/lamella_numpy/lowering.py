@@ -78,7 +78,7 @@ class Lowering(Writer):
         self.compiled: Callable[[Program], Callable[..., Any]] = lambda program: lambda *arrays: ()
         self.updates: list[tuple[Equation, Place, list[Place]]] = []
         self._full: dict[Value, tuple[Any, Place]] = {}
-        self._moved: dict[Value, dict[Ints, tuple[Any, Place]]] = {}
+        self._moved: dict[Value, dict[tuple[Ints, Ints], tuple[Any, Place]]] = {}
 
     # ---- where values are ----
 
@@ -196,17 +196,20 @@ class Lowering(Writer):
         """Whether what was written in `block` has run wherever the next line does."""
         return block in (self.block, self.static) or any(block is o.around for o in self.loops)
 
-    def has_moved(self, value: Value, order: Ints) -> bool:
+    def has_moved(self, value: Value, place: Place, order: Ints) -> bool:
         """Whether `moved` has made that copy before."""
-        have = self._moved.get(value, {}).get(order)
+        have = self._moved.get(value, {}).get((order, place.shape))
         return have is not None and self._is_seen(have[0])
 
     def moved(self, value: Value, place: Place, order: Ints) -> Place:
-        """A row-major copy of `value`, which is at `place`, with its axes in `order`; asked for twice, it is made once."""
-        if not self.has_moved(value, order):
+        """A row-major copy of `value` with its axes in `order`, to be read only; asked for twice, it is made once.
+
+        `place` is where `value` is, with all its axes: some may have size 1 where the value repeats.
+        """
+        if not self.has_moved(value, place, order):
             copy = self.contiguous(places.transpose(place, order))
-            self._moved.setdefault(value, {})[order] = (self.block, copy)
-        return self._moved[value][order][1]
+            self._moved.setdefault(value, {})[order, place.shape] = (self.block, copy)
+        return self._moved[value][order, place.shape][1]
 
     def compact(self, value: Value) -> Place:
         """`value` as a contiguous array of its own shape, copied where it is not one."""

@@ -259,11 +259,11 @@ class _Factor:
         """The view; of a copy where need be: of one that exists, or of the one that is read in the order it is written."""
         if self._view is not None:
             return self._view
-        strides, orders = self._place.strides, (self._by_rows, self._by_columns)
-        order = min(orders, key=lambda order: (not low.has_moved(self._value, order), strides[order[-1]]))
+        value, place, orders = self._value, self._place, (self._by_rows, self._by_columns)
+        order = min(orders, key=lambda order: (not low.has_moved(value, place, order), place.strides[order[-1]]))
         by_rows, lead = order == self._by_rows, self._lead
         shape = (self._count, self._width) if by_rows else (self._width, self._count)
-        view = places.reshape(low.moved(self._value, self._place, order), (*lead, *shape))
+        view = places.reshape(low.moved(value, place, order), (*lead, *shape))
         assert view is not None  # noqa: S101 - a copy is row-major
         return view if by_rows else places.transpose(view, (*range(len(lead)), len(lead) + 1, len(lead)))
 

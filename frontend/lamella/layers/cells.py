@@ -268,8 +268,8 @@ class GRUCell(KernelCell):
             candidate = ops.matmul(ops.multiply(r, dropped), prepared["candidate"])
         z = self.recurrent_activation(ops.add(x_z, h_z))
         n = self.activation(ops.add(x_n, candidate))
-        # z * h + (1 - z) * n, with a product less here and two less in its derivative
-        h = ops.add(n, ops.multiply(z, ops.subtract(h, n)))
+        # n + z * (h - n) has fewer products, but where z is 1 it would round h to the last place of n
+        h = ops.add(ops.multiply(z, h), ops.multiply(ops.subtract(1.0, z), n))
         return h, [h]
 
     def _gates_before(self, h: Any, prepared: dict[str, Any]) -> Sequence[Any]:
