@@ -49,6 +49,7 @@ LEVELS = {
     "lamella.mixed_precision": 5,
     # what layers.base is made of
     "lamella.layers.building": 5,
+    "lamella.layers.making": 5,
     "lamella.layers.checks": 5,
     "lamella.layers.eager": 5,
     "lamella.layers.legacy": 5,

@@ -19,7 +19,8 @@ import numpy as np
 
 from lamella import activations, constraints, initializers, losses, metrics, optimizers, regularizers
 from lamella.errors import unknown_name
-from lamella.layers.base import CONTAINERS, Layer, parameters
+from lamella.layers.base import CONTAINERS, Layer
+from lamella.layers.making import parameters
 from lamella.layers.policy import Policy
 from lamella.names import snake_case
 from lamella.optimizers import schedules

@@ -174,7 +174,7 @@ def _sides(padding: Any) -> Any:
 
 def hint(cls: type, kwargs: dict[str, Any]) -> str:
     """What to say about keyword arguments that the layer does not take."""
-    from lamella.layers.base import parameters
+    from lamella.layers.making import parameters
 
     known = {word for base in cls.__mro__[:-1] for word in parameters(base)} - {"args", "kwargs"} | {"input_shape"}
     unknown = [word for word in kwargs if word not in known]

@@ -14,7 +14,8 @@ from typing import Any
 
 from lamella.errors import FormatError, did_you_mean
 from lamella.layers import absent, configuration
-from lamella.layers.base import Layer, parameters
+from lamella.layers.base import Layer
+from lamella.layers.making import parameters
 from lamella.optimizers.base import COMMON
 from lamella.saving import fields
 
