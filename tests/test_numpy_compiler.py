@@ -5,80 +5,25 @@ from __future__ import annotations
 import math
 import threading
 import tracemalloc
+from contextlib import nullcontext
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from compiled import assert_apart, assert_compiles, assert_same, draw_arrays, interpreted
 from lamella import ops
-from lamella.backend import Backend, load_backend
-from lamella.ir import interpret
+from lamella.backend import load_backend
 from lamella.ir.builder import constant_value, current_trace, trace
-from lamella.ir.check import check
-from lamella.ir.spec import Spec, numpy_dtype
+from lamella.ir.spec import Spec
 from lamella.ops import primitives as p
 from lamella.passes import differentiate
-from lamella_numpy import BACKEND, kernels
+from lamella_numpy import BACKEND, rules_elementwise
 
 UNARY = [ops.tanh, ops.negative, ops.abs, ops.relu, ops.sigmoid, ops.softplus, ops.sin, ops.square, ops.floor, ops.sign]
 BINARY = [ops.add, ops.subtract, ops.multiply, ops.maximum, ops.minimum, ops.divide, ops.mod]
-
-
-def interpreted(program, arrays):
-    with np.errstate(all="ignore"):
-        return [np.array(y) for y in interpret.run(Backend.prepare(BACKEND, program), arrays, kernels.apply)]
-
-
-def draw_arrays(program, seed=0):
-    rng = np.random.default_rng(seed)
-    arrays = []
-    for spec in program.input_specs:
-        if spec.dtype == "bool":
-            arrays.append(rng.random(spec.shape) < 0.5)
-        elif spec.dtype.startswith(("int", "uint")):
-            arrays.append(rng.integers(0, 5, spec.shape).astype(spec.dtype))
-        else:
-            arrays.append(np.asarray(rng.normal(size=spec.shape), numpy_dtype(spec.dtype)))
-    return [BACKEND.asarray(a, s.dtype) for a, s in zip(arrays, program.input_specs, strict=True)]
-
-
-def assert_same(found, wanted, dtype="float32"):
-    tolerance = {"float16": 2e-2, "bfloat16": 3e-2, "float64": 1e-12}.get(dtype, 2e-5)
-    assert len(found) == len(wanted)
-    for y, z in zip(found, wanted, strict=True):
-        assert isinstance(y, np.ndarray)
-        assert (y.dtype, y.shape) == (z.dtype, z.shape)
-        if y.dtype.kind == "f":
-            np.testing.assert_allclose(y, z, rtol=tolerance, atol=tolerance)
-        else:
-            np.testing.assert_array_equal(y, z)
-
-
-def assert_apart(results, arrays):
-    """No result shares memory with another, nor with an argument."""
-    for i, y in enumerate(results):
-        assert y.flags.writeable
-        for other in (*results[:i], *arrays):
-            assert not np.shares_memory(y, other)
-
-
-def assert_compiles(program, dtype="float32"):
-    check(program)
-    compiled = BACKEND.compile(program)
-    arrays = draw_arrays(program)
-    before = [a.copy() for a in arrays]
-    first = compiled(*arrays)
-    assert_same(first, interpreted(program, arrays), dtype)
-    assert_apart(first, arrays)
-    kept = [y.copy() for y in first]
-    for y in first:  # a caller may do with results what it likes
-        y[...] = 7
-    for y, z in zip(compiled(*arrays), kept, strict=True):
-        np.testing.assert_array_equal(y, z)
-    for a, b in zip(arrays, before, strict=True):
-        np.testing.assert_array_equal(a, b)
-    return compiled
 
 
 # ---- random programs ------------------------------------------------------------------------------------------------
@@ -93,7 +38,8 @@ def grow(draw, values, steps, depth=0):
         if choice < 4:
             values.append(draw.choice(UNARY)(x))
         elif choice < 8:
-            partner = draw.choice([v for v in values if v.shape == x.shape] + [0.5, -2.0, 0.0, 1.0])
+            repeated = [v for v in values if v.ndim <= x.ndim and v.shape == x.shape[x.ndim - v.ndim :]]
+            partner = draw.choice([*repeated, 0.5, -2.0, 0.0, 1.0])
             values.append(draw.choice(BINARY)(*draw.sample([x, partner], 2)))
         elif choice == 8 and x.ndim:
             axes = tuple(sorted(draw.sample(range(x.ndim), draw.randint(1, x.ndim))))
@@ -151,9 +97,12 @@ def grow_scan(draw, values, xs, depth):
     return [last, other, *ys]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.randoms(use_true_random=False), st.sampled_from(["float32", "float64"]))
-def test_random_programs(draw, dtype):
+SMALL_IS_LARGE = {"_LARGE": 1, "_NARROW": 4, "_RUN": 16, "_SUM_TOGETHER": 8, "_SUM_BY_PRODUCT": 8}
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.randoms(use_true_random=False), st.sampled_from(["float32", "float64"]), st.booleans())
+def test_random_programs(draw, dtype, large):
     shapes = [draw.choice([(), (3,), (2, 3), (3, 2), (3, 1, 2), (4, 3)]) for _ in range(draw.randint(1, 3))]
 
     def build(*inputs):
@@ -162,7 +111,8 @@ def test_random_programs(draw, dtype):
         return [draw.choice(values) for _ in range(draw.randint(1, 4))] + [draw.choice(inputs)]
 
     program = trace(build, *[Spec(s, dtype) for s in shapes])
-    assert_compiles(program, dtype)
+    with mock.patch.multiple(rules_elementwise, **SMALL_IS_LARGE) if large else nullcontext():
+        assert_compiles(program, dtype)
 
 
 # ---- named cases ----------------------------------------------------------------------------------------------------

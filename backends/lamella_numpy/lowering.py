@@ -79,6 +79,7 @@ class Lowering(Writer):
         self.updates: list[tuple[Equation, Place, list[Place]]] = []
         self._full: dict[Value, tuple[Any, Place]] = {}
         self._moved: dict[Value, dict[tuple[Ints, Ints], tuple[Any, Place]]] = {}
+        self._runs: dict[Value | Scalar, dict[int, tuple[Any, Place]]] = {}
 
     # ---- where values are ----
 
@@ -211,6 +212,21 @@ class Lowering(Writer):
             self._moved.setdefault(value, {})[order, place.shape] = (self.block, copy)
         return self._moved[value][order, place.shape][1]
 
+    def run(self, value: Value | Scalar, times: int) -> Place:
+        """A vector of `value` repeated, to be read only; asked for twice, it is made once."""
+        found = value if isinstance(value, Scalar) else self.environment[value]
+        if isinstance(found, Scalar) and found.array is not None:
+            return self.vector(found.array.item(), times, found.dtype)
+        place = found if isinstance(found, Place) else self.place_of(found)
+        runs = self._runs.setdefault(value, {})
+        if times not in runs or not self._is_seen(runs[times][0]):
+            whole = self.buffer((times, place.size), place.storage.dtype, place.hint)
+            self.emit(f"{self.use(whole)}[...] = {self.use(places.reshape(place, (place.size,)) or place)}")
+            vector = places.reshape(whole, (times * place.size,))
+            assert vector is not None  # noqa: S101 - it is contiguous
+            runs[times] = (self.block, vector)
+        return runs[times][1]
+
     def compact(self, value: Value) -> Place:
         """`value` as a contiguous array of its own shape, copied where it is not one."""
         place = self.full(value)
@@ -295,7 +311,7 @@ class Lowering(Writer):
         """Drop what an earlier visit noted: two loops may share one body."""
         for equation in program.equations:
             for value in equation.outputs:
-                for table in (self.environment, self.pins, self.parts, self.slots, self._full, self._moved):
+                for table in (self.environment, self.pins, self.parts, self.slots, self._full, self._moved, self._runs):
                     table.pop(value, None)
 
     def pins_apart(self, values: Iterable[Value]) -> None:

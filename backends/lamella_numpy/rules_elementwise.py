@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,18 @@ _OPERATORS: dict[Op, str] = {
 }
 """Python's operators on two NumPy scalars of one dtype keep it and round as the ufunc does."""
 
+_EXTREMA = ("maximum", "minimum")
 _INTEGERS = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
 _SUM_BY_PRODUCT = 65536
 """Elements: longer sums of everything use NumPy's pairwise addition."""
+_SUM_TOGETHER = 4096
+"""Numbers that a sum over rows adds up at once: a BLAS is fastest where its rows fill a few pages."""
+_LARGE = 65536
+"""Elements from which on it pays to arrange an operation's operands for it."""
+_RUN = 32768
+"""Elements at most of a run that stands for an operand which repeats: they stay in the caches."""
+_NARROW = 512
+"""Elements: NumPy starts anew for every row, so where an operand repeats after fewer than these, that is the cost."""
 
 
 def round_bfloat16(low: Lowering, value: Value) -> None:
@@ -74,12 +84,40 @@ def _ufunc(name: str, operator: str | None) -> Rule:
             return
         operands = [low.place(v) for v in equation.inputs]
         out = low.result(value, joint_shape(*[o.shape for o in operands]), operands)
+        *operands, target = _in_runs(low, equation.inputs, operands, out, name)
         # two ufuncs refuse a third operand without its name
-        named = "out=" if name in ("maximum", "minimum") else ""
-        low.emit(f"{name}({', '.join([low.use(o) for o in operands])}, {named}{low.use(out)})")
+        named = "out=" if name in _EXTREMA else ""
+        low.emit(f"{name}({', '.join([low.use(o) for o in operands])}, {named}{low.use(target)})")
         round_bfloat16(low, value)
 
     return rule
+
+
+def _in_runs(
+    low: Lowering, values: Sequence[Value | Scalar], operands: Sequence[Place], out: Place, name: str
+) -> list[Place]:
+    """The places of an operation's operands and of its result, seen so that it is done fastest.
+
+    Where a short operand repeats along the leading axes of a large result (a bias of channels), a run of its repetitions
+    is made once, and everything else is seen as rows as long as that. Maxima with one number are twice as fast with a run
+    of it: NumPy has vector instructions for two arrays only.
+    """
+    given = [*operands, out]
+    short = [i for i, x in enumerate(operands) if x.shape != out.shape]
+    if len(short) != 1 or len(operands) != 2 or out.size < _LARGE or low.chunk is not None:
+        return given
+    place = operands[short[0]]
+    repeats = place.shape == out.shape[len(out.shape) - len(place.shape) :] and 0 < place.size <= _NARROW
+    if not repeats or not (place.shape or name in _EXTREMA) or not all(x.contiguous for x in given):
+        return given
+    count = out.size // place.size
+    times = next(m for m in range(_RUN // place.size, 0, -1) if count % m == 0)
+    length = times * place.size
+    if length <= _NARROW:
+        return given
+    result = [_reshaped(x, (out.size // length, length)) for x in given if x is not place]
+    result.insert(short[0], low.run(values[short[0]], times))
+    return result
 
 
 def _alias(low: Lowering, equation: Equation) -> None:
@@ -115,8 +153,9 @@ def _relu(low: Lowering, equation: Equation) -> None:
         set_scalar(low, value, f"maximum({low.scalar(equation.inputs[0])}, {low.use(low.place_of(zero))})")
         return
     x = low.place(equation.inputs[0])
-    out = low.result(value, x.shape, [x])
-    low.emit(f"maximum({low.use(x)}, {low.use(low.place_of(zero))}, out={low.use(out)})")
+    operands, out = [x, low.place_of(zero)], low.result(value, x.shape, [x])
+    x, nothing, out = _in_runs(low, [equation.inputs[0], zero], operands, out, "maximum")
+    low.emit(f"maximum({low.use(x)}, {low.use(nothing)}, out={low.use(out)})")
 
 
 def _relu_gradient(low: Lowering, equation: Equation) -> None:
@@ -153,7 +192,8 @@ def _bits(place: Place) -> Place:
 
 def _masked(low: Lowering, value: Value, x: Place, mask: Place) -> None:
     """`value` is x where the mask holds, else 0."""
-    wide = _integer_mask(low, mask, x.storage.dtype.itemsize)
+    # NumPy widens a large mask as it goes, without writing it to memory; for a small one that is the greater cost
+    wide = mask if mask.size >= _LARGE else _integer_mask(low, mask, x.storage.dtype.itemsize)
     out = low.result(value, joint_shape(x.shape, mask.shape), [x])
     low.emit(f"multiply({low.use(_bits(x))}, {low.use(wide)}, {low.use(_bits(out))})")
 
@@ -216,9 +256,15 @@ def _reduce_sum(low: Lowering, equation: Equation) -> None:
     rows, columns = places.size(place.shape[: axes[0]]), places.size(place.shape[axes[-1] + 1 :])
     count = places.size(tuple(place.shape[a] for a in axes))
     together = axes == tuple(range(axes[0], axes[-1] + 1))
-    short = count <= _SUM_BY_PRODUCT and place.contiguous and dtype.kind == "f" and dtype.itemsize > 2
+    exact = dtype.kind == "f" and dtype.itemsize > 2
+    times = _together(place.size, count, columns) if rows == 1 else 1
+    short = count <= _SUM_BY_PRODUCT * times and place.contiguous and exact
     if together and short and count and rows and columns and (rows == 1 or columns == 1):
-        ones = low.use(low.ones(count, dtype))
+        if times > 1:
+            sums, ones = low.buffer((times * columns,), dtype), low.use(low.vector(1, count // times, dtype))
+            low.emit(f"{ones}.dot({low.use(_reshaped(place, (count // times, sums.size)))}, {low.use(sums)})")
+            place, count = sums, times
+        ones = low.use(low.vector(1, count, dtype))
         if rows == columns == 1:
             first, second = low.use(_reshaped(place, (count,))), ones
         elif columns == 1:
@@ -232,6 +278,13 @@ def _reduce_sum(low: Lowering, equation: Equation) -> None:
     else:
         low.emit(f"add.reduce({low.use(place)}, {places.written(axes)}, {dtype.name}, {low.use(whole)})")
     round_bfloat16(low, value)
+
+
+def _together(size: int, count: int, columns: int) -> int:
+    """How many of `count` rows to see as one when they are added up first, for a sum over rows in two steps."""
+    if size < _LARGE or columns < 2:
+        return 1
+    return next((m for m in range(_SUM_TOGETHER // columns, 1, -1) if count % m == 0), 1)
 
 
 def _in_memory_order(place: Place, axes: Ints) -> tuple[Place, Ints]:

@@ -186,11 +186,12 @@ class Writer:
         text = f"{float(number):.6g}" if array.dtype.kind == "f" else str(number)
         return "c" + text.replace("-", "minus_").replace("+", "").replace(".", "_")
 
-    def ones(self, count: int, dtype: np.dtype[Any]) -> Place:
-        """A vector of ones: sums are products with it."""
-        key = ("ones", count, dtype.str)
+    def vector(self, number: float, count: int, dtype: np.dtype[Any]) -> Place:
+        """A vector of one number; sums are products with a vector of ones."""
+        array = np.full(count, number, dtype)
+        key = ("vector", count, array[:1].tobytes(), dtype.str)
         if key not in self._known:
-            self._known[key] = self.known(np.ones(count, dtype), f"ones_{count}")
+            self._known[key] = self.known(array, f"{self._constant_hint(array[:1])}_{count}")
         return self._known[key]
 
     def buffer(self, shape: Ints, dtype: np.dtype[Any], hint: str = "") -> Place:
