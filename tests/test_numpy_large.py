@@ -31,6 +31,23 @@ def test_a_bias_and_maxima_of_large_arrays_are_exact(shape, dtype):
             np.testing.assert_array_equal(np.signbit(found), np.signbit(wanted))
 
 
+@pytest.mark.parametrize(
+    "dtype", ["float16", "bfloat16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool"]
+)
+def test_a_choice_between_large_arrays_and_nothing_is_exact(dtype):
+    def build(c, x):
+        zero = ops.zeros_like(x)
+        return p.select.bind(c, x, zero), p.select.bind(c, zero, x)
+
+    program = trace(build, Spec((300, 401), "bool"), Spec((300, 401), dtype))
+    c, x = draw_arrays(program)
+    if x.dtype.kind == "f":
+        x[1] = np.nan
+    first, second = BACKEND.compile(program)(c, x)
+    np.testing.assert_array_equal(first, np.where(c, x, x.dtype.type(0)))
+    np.testing.assert_array_equal(second, np.where(c, x.dtype.type(0), x))
+
+
 def test_a_bias_of_two_large_arrays_is_repeated_once():
     def build(x, bias, steps):
         y = ops.multiply(ops.add(x, bias), bias)
