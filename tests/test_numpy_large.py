@@ -34,16 +34,18 @@ def test_a_bias_and_maxima_of_large_arrays_are_exact(shape, dtype):
 @pytest.mark.parametrize(
     "dtype", ["float16", "bfloat16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool"]
 )
-def test_a_choice_between_large_arrays_and_nothing_is_exact(dtype):
-    def build(c, x):
+def test_a_choice_between_large_arrays_is_exact(dtype):
+    def build(c, x, y):
         zero = ops.zeros_like(x)
-        return p.select.bind(c, x, zero), p.select.bind(c, zero, x)
+        return p.select.bind(c, x, y), p.select.bind(c, x, zero), p.select.bind(c, zero, x)
 
-    program = trace(build, Spec((300, 401), "bool"), Spec((300, 401), dtype))
-    c, x = draw_arrays(program)
+    shape = (300, 401)
+    program = trace(build, Spec(shape, "bool"), Spec(shape, dtype), Spec(shape, dtype))
+    c, x, y = draw_arrays(program)
     if x.dtype.kind == "f":
-        x[1] = np.nan
-    first, second = BACKEND.compile(program)(c, x)
+        x[1], y[2] = np.nan, np.inf
+    both, first, second = BACKEND.compile(program)(c, x, y)
+    np.testing.assert_array_equal(both, np.where(c, x, y))
     np.testing.assert_array_equal(first, np.where(c, x, x.dtype.type(0)))
     np.testing.assert_array_equal(second, np.where(c, x.dtype.type(0), x))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import zipfile
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_a_writer_that_dies_anywhere_leaves_the_old_file(tmp_path, monkeypatch):
             return len(data)
 
     for room in range(0, 1500, 7):
-        monkeypatch.setattr(tree, "atomic_write", lambda p, room=room: _wrapped(original(p), lambda f: Dies(f, room)))
+        monkeypatch.setattr(tree, "atomic_write", lambda p, room=room: wrapped(original(p), lambda f: Dies(f, room)))
         try:
             write_tree(path, {"new": np.arange(50)}, "sample", 1)
         except OSError as error:
@@ -164,12 +165,7 @@ def test_a_writer_that_dies_anywhere_leaves_the_old_file(tmp_path, monkeypatch):
     assert "new" in read_tree(path, "sample", 1)
 
 
-class _wrapped:  # noqa: N801 - a context manager
-    def __init__(self, inner, wrap):
-        self.inner, self.wrap = inner, wrap
-
-    def __enter__(self):
-        return self.wrap(self.inner.__enter__())
-
-    def __exit__(self, *error):
-        return self.inner.__exit__(*error)
+@contextmanager
+def wrapped(inner, wrap):
+    with inner as file:
+        yield wrap(file)

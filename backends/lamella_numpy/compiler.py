@@ -224,8 +224,7 @@ class _Compilation:
             storage.root = self.vectors[key] = root
         shape = dims(value)
         part = places.sliced(self.vectors[key], (flat.offset,), (flat.offset + places.size(shape),), (1,))
-        view = places.reshape(part, shape)
-        assert view is not None  # noqa: S101 - a stretch of a vector has every shape
+        view = places.shaped(part, shape)
         if view.name is None and view is not self.vectors[key]:
             view.hint = hint
         return view

@@ -213,7 +213,7 @@ class Lowering(Writer):
         return self._moved[value][order, place.shape][1]
 
     def run(self, value: Value | Scalar, times: int) -> Place:
-        """A vector of `value` repeated, to be read only; asked for twice, it is made once."""
+        """A vector of `value`, which is contiguous, repeated; to be read only; asked for twice, it is made once."""
         found = value if isinstance(value, Scalar) else self.environment[value]
         if isinstance(found, Scalar) and found.array is not None:
             return self.vector(found.array.item(), times, found.dtype)
@@ -221,10 +221,8 @@ class Lowering(Writer):
         runs = self._runs.setdefault(value, {})
         if times not in runs or not self._is_seen(runs[times][0]):
             whole = self.buffer((times, place.size), place.storage.dtype, place.hint)
-            self.emit(f"{self.use(whole)}[...] = {self.use(places.reshape(place, (place.size,)) or place)}")
-            vector = places.reshape(whole, (times * place.size,))
-            assert vector is not None  # noqa: S101 - it is contiguous
-            runs[times] = (self.block, vector)
+            self.emit(f"{self.use(whole)}[...] = {self.use(places.shaped(place, (place.size,)))}")
+            runs[times] = (self.block, places.shaped(whole, (times * place.size,)))
         return runs[times][1]
 
     def compact(self, value: Value) -> Place:

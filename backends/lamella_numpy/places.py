@@ -225,6 +225,13 @@ def reshape(place: Place, shape: Ints) -> Place | None:
     return view
 
 
+def shaped(place: Place, shape: Ints) -> Place:
+    """A contiguous place under another shape: the view that `reshape` always finds."""
+    view = reshape(place, shape)
+    assert view is not None  # noqa: S101 - row-major memory has every shape
+    return view
+
+
 def reshaped_strides(old: Ints, strides: Ints, new: Ints) -> Ints | None:
     """The strides of the same elements in the same order under the shape `new`, or None where there are none."""
     if 0 in old or is_contiguous(old, strides):

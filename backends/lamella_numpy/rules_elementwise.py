@@ -115,7 +115,7 @@ def _in_runs(
     length = times * place.size
     if length <= _NARROW:
         return given
-    result = [_reshaped(x, (out.size // length, length)) for x in given if x is not place]
+    result = [places.shaped(x, (out.size // length, length)) for x in given if x is not place]
     result.insert(short[0], low.run(values[short[0]], times))
     return result
 
@@ -176,10 +176,15 @@ def _zero(value: Value) -> str:
 
 
 def _integer_mask(low: Lowering, mask: Place, width: int) -> Place:
-    """The bool `mask` as integers 0 and 1 of `width` bytes: bits times it are the bits or zero, exactly, NaN too."""
+    """The bool `mask` as integers 0 and 1 of `width` bytes: bits times it are the bits or zero, exactly, NaN too.
+
+    NumPy widens a large one as it multiplies, without writing it to memory; for a small one that is the greater cost.
+    """
     integer = _INTEGERS[width]
     if width == 1:
         return places.bits(mask, integer)
+    if mask.size >= _LARGE:
+        return mask
     wide = low.buffer(mask.shape, np.dtype(integer), "mask")
     low.emit(f"{low.use(wide)}[...] = {low.use(mask)}")
     return wide
@@ -192,8 +197,7 @@ def _bits(place: Place) -> Place:
 
 def _masked(low: Lowering, value: Value, x: Place, mask: Place) -> None:
     """`value` is x where the mask holds, else 0."""
-    # NumPy widens a large mask as it goes, without writing it to memory; for a small one that is the greater cost
-    wide = mask if mask.size >= _LARGE else _integer_mask(low, mask, x.storage.dtype.itemsize)
+    wide = _integer_mask(low, mask, x.storage.dtype.itemsize)
     out = low.result(value, joint_shape(x.shape, mask.shape), [x])
     low.emit(f"multiply({low.use(_bits(x))}, {low.use(wide)}, {low.use(_bits(out))})")
 
@@ -262,17 +266,17 @@ def _reduce_sum(low: Lowering, equation: Equation) -> None:
     if together and short and count and rows and columns and (rows == 1 or columns == 1):
         if times > 1:
             sums, ones = low.buffer((times * columns,), dtype), low.use(low.vector(1, count // times, dtype))
-            low.emit(f"{ones}.dot({low.use(_reshaped(place, (count // times, sums.size)))}, {low.use(sums)})")
+            low.emit(f"{ones}.dot({low.use(places.shaped(place, (count // times, sums.size)))}, {low.use(sums)})")
             place, count = sums, times
         ones = low.use(low.vector(1, count, dtype))
         if rows == columns == 1:
-            first, second = low.use(_reshaped(place, (count,))), ones
+            first, second = low.use(places.shaped(place, (count,))), ones
         elif columns == 1:
-            first, second = low.use(_reshaped(place, (rows, count))), ones
+            first, second = low.use(places.shaped(place, (rows, count))), ones
         else:
-            first, second = ones, low.use(_reshaped(place, (count, columns)))
+            first, second = ones, low.use(places.shaped(place, (count, columns)))
         flat = () if rows == columns == 1 else (rows * columns,)
-        low.emit(f"{first}.dot({second}, {low.use(_reshaped(out, flat))})")
+        low.emit(f"{first}.dot({second}, {low.use(places.shaped(out, flat))})")
     elif dtype == np.float16:
         low.emit(f"{low.use(whole)}[...] = add.reduce({low.use(place)}, {places.written(axes)}, float32)")
     else:
@@ -296,12 +300,6 @@ def _in_memory_order(place: Place, axes: Ints) -> tuple[Place, Ints]:
         if moved.contiguous:
             return moved, tuple(range(first, first + len(axes)))
     return place, axes
-
-
-def _reshaped(place: Place, shape: Ints) -> Place:
-    made = places.reshape(place, shape)
-    assert made is not None  # noqa: S101 - it is contiguous
-    return made
 
 
 def _trimmed(stored: Ints, shape: Ints) -> Ints:

@@ -188,10 +188,10 @@ class Writer:
 
     def vector(self, number: float, count: int, dtype: np.dtype[Any]) -> Place:
         """A vector of one number; sums are products with a vector of ones."""
-        array = np.full(count, number, dtype)
-        key = ("vector", count, array[:1].tobytes(), dtype.str)
+        one = np.full(1, number, dtype)
+        key = ("vector", count, one.tobytes(), dtype.str)
         if key not in self._known:
-            self._known[key] = self.known(array, f"{self._constant_hint(array[:1])}_{count}")
+            self._known[key] = self.known(one.repeat(count), f"{self._constant_hint(one)}_{count}")
         return self._known[key]
 
     def buffer(self, shape: Ints, dtype: np.dtype[Any], hint: str = "") -> Place:
