@@ -26,7 +26,8 @@ class JaxRunner(Runner):
     The row numbers come in a matrix of a fixed height, padded below; a longer chunk takes several dispatches. So chunks
     of 57, 57, 56 and 1 steps share one compiled function, and since every step runs in the same loop body, the numbers
     do not depend on how steps are cut into chunks. Where only single steps are ever run (`train_on_batch`), the matrix
-    has one line. The state is not donated: after an error or Ctrl-C the state before is whole.
+    has two lines: with one, XLA leaves out looking the line up, merges the loop's body otherwise, and rounds otherwise.
+    The state is not donated: after an error or Ctrl-C the state before is whole.
 
     With a foreign optimizer (an optax transformation) the leaves of its state follow the program's own in the state tuple.
 
@@ -94,7 +95,7 @@ class JaxRunner(Runner):
         shapes = (batch, len(data[0]))
         height = min(max(_ENTRIES // max(batch, 1), 16), 512)
         if steps == 1 and shapes not in self._tall:
-            height = 1
+            height = 2
         else:
             self._tall.add(shapes)
         fixed = tuple([state[i] for i in self._fixed])
