@@ -68,6 +68,22 @@ def test_constants_are_folded_and_neutral_elements_dropped():
     assert (y == 2).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_a_number_among_the_factors_takes_a_two_or_a_sign(dtype):
+    def build(n, x):
+        y = n * x
+        return y + y, -(n * ops.exp(x)), -(n * ops.sin(x) * ops.reshape(n * ops.tanh(x), (2, 3))), -ops.abs(y)
+
+    made = builder.trace(build, Spec((), dtype), Spec((2, 3), dtype))
+    simple = check(passes.simplify(made))
+    sizes = [e.outputs[0].spec.size for e in simple.equations if e.op in (p.add, p.negative)]
+    # |n * x| has no such factor; in float16 the number could leave the range
+    assert sorted(sizes) == ([6, 6, 6, 6] if dtype == "float16" else [1, 1, 6])
+    arguments = [np.array(-1.7, dtype), np.random.default_rng(0).standard_normal((2, 3)).astype(dtype)]
+    for result, wanted in zip(run_on(REFERENCE, simple, arguments), run_on(REFERENCE, made, arguments), strict=True):
+        np.testing.assert_array_equal(result, wanted)
+
+
 def test_what_must_not_be_dropped():
     made = passes.simplify(builder.trace(lambda x: [0.0 - x, 1.0 / x, x * 0.0], X))
     x = np.array([[np.nan, np.inf, -0.0], [1.0, -2.0, 3.0]], np.float32)

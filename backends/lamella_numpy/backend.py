@@ -15,6 +15,7 @@ from lamella_numpy import kernels
 from lamella_numpy.compiler import Compiled, is_written
 from lamella_numpy.elementwise import bfloat16
 from lamella_numpy.plain import Plain
+from lamella_numpy.products import sums_of_products
 from lamella_numpy.runner import NumpyRunner
 
 
@@ -26,7 +27,8 @@ class NumpyBackend(Backend):
 
     def prepare(self, program: Program) -> Program:
         """The program that will be compiled: simplified, and with a rule of the compiler for every op."""
-        return simplify(expand(simplify(program), lambda op: is_written(op, self.kernels), self.name))
+        written = simplify(expand(simplify(program), lambda op: is_written(op, self.kernels), self.name))
+        return sums_of_products(written)
 
     def compile(self, program: Program) -> Compiled:
         """`program` as a function over NumPy arrays; `.source` is its text."""

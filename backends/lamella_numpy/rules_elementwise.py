@@ -14,10 +14,12 @@ from lamella_numpy import places
 from lamella_numpy.kernels import UFUNCS
 from lamella_numpy.lowering import Lowering, Rule, Scalar, dims
 from lamella_numpy.places import Ints, Place
+from lamella_numpy.products import LONGEST_DOT
 
 _OPERATORS: dict[Op, str] = {
     p.add: "+",
     p.subtract: "-",
+    p.negative: "-",
     p.multiply: "*",
     p.divide: "/",
     p.remainder: "%",
@@ -30,12 +32,10 @@ _OPERATORS: dict[Op, str] = {
     p.left_shift: "<<",
     p.right_shift: ">>",
 }
-"""Python's operators on two NumPy scalars of one dtype keep it and round as the ufunc does."""
+"""Python's operators on NumPy scalars of one dtype keep it and round as the ufunc does."""
 
 _EXTREMA = ("maximum", "minimum")
 _INTEGERS = {1: "int8", 2: "int16", 4: "int32", 8: "int64"}
-_SUM_BY_PRODUCT = 65536
-"""Elements: longer sums of everything use NumPy's pairwise addition."""
 _SUM_TOGETHER = 4096
 """Numbers that a sum over rows adds up at once: a BLAS is fastest where its rows fill a few pages."""
 _LARGE = 65536
@@ -69,6 +69,11 @@ def set_scalar(low: Lowering, value: Value, text: str) -> None:
     low.environment[value] = Scalar(name, low.block, numpy_dtype(value.spec.dtype))
 
 
+def is_number(low: Lowering, value: Value) -> bool:
+    """Whether a line may set a variable to `value`: it is one number, and nobody wants it in a place of theirs."""
+    return not dims(value) and value.spec.dtype != "bfloat16" and value not in low.pins and value not in low.parts
+
+
 def all_scalars(low: Lowering, equation: Equation) -> bool:
     """Whether the equation can be computed on NumPy scalars."""
     return equation.outputs[0].spec.dtype != "bfloat16" and all(low.is_scalar(v) for v in equation.inputs)
@@ -79,7 +84,10 @@ def _ufunc(name: str, operator: str | None) -> Rule:
         value = equation.outputs[0]
         if all_scalars(low, equation):
             operands = [low.scalar(v) for v in equation.inputs]
-            text = f" {operator} ".join(operands) if operator else f"{name}({', '.join(operands)})"
+            if operator is None:
+                text = f"{name}({', '.join(operands)})"
+            else:
+                text = f" {operator} ".join(operands) if len(operands) > 1 else operator + operands[0]
             set_scalar(low, value, text)
             return
         operands = [low.place(v) for v in equation.inputs]
@@ -255,14 +263,17 @@ def _reduce_sum(low: Lowering, equation: Equation) -> None:
         return
     if not place.contiguous:
         place, axes = _in_memory_order(place, axes)
-    out = low.result(value, _trimmed(kept, dims(value)))
-    whole = places.reshape(out, kept) or out
     rows, columns = places.size(place.shape[: axes[0]]), places.size(place.shape[axes[-1] + 1 :])
     count = places.size(tuple(place.shape[a] for a in axes))
     together = axes == tuple(range(axes[0], axes[-1] + 1))
     exact = dtype.kind == "f" and dtype.itemsize > 2
     times = _together(place.size, count, columns) if rows == 1 else 1
-    short = count <= _SUM_BY_PRODUCT * times and place.contiguous and exact
+    short = count <= LONGEST_DOT * times and place.contiguous and exact
+    if short and count == place.size and count and is_number(low, value):
+        set_scalar(low, value, f"{low.use(places.shaped(place, (count,)))}.dot({low.use(low.vector(1, count, dtype))})")
+        return
+    out = low.result(value, _trimmed(kept, dims(value)))
+    whole = places.reshape(out, kept) or out
     if together and short and count and rows and columns and (rows == 1 or columns == 1):
         if times > 1:
             sums, ones = low.buffer((times * columns,), dtype), low.use(low.vector(1, count // times, dtype))

@@ -16,7 +16,7 @@ from lamella_numpy import places
 from lamella_numpy.kernels import KERNELS, UFUNCS
 from lamella_numpy.lowering import Lowering, Rule, Scalar, dims
 from lamella_numpy.places import Ints, Place
-from lamella_numpy.rules_elementwise import round_bfloat16
+from lamella_numpy.rules_elementwise import is_number, round_bfloat16, set_scalar
 from lamella_numpy.shaping import interior_slices
 
 
@@ -222,6 +222,11 @@ def _contract(low: Lowering, equation: Equation) -> None:
             best = (first.copied + second.copied, first, second)
     assert best is not None  # noqa: S101 - two orders were tried
     x_view, y_view = best[1].matrix(low), best[2].matrix(low)
+    wide = x_view.storage.dtype.itemsize > 2
+    if wide and is_number(low, value) and x_view.contiguous and y_view.contiguous:
+        one, other = (low.use(places.shaped(v, (v.size,))) for v in (x_view, y_view))
+        set_scalar(low, value, f"{one}.dot({other})")
+        return
     out = low.result(value)
     lead = dims(value)[: len(batch_x)]
     target = places.shaped(out, (*lead, x_view.shape[-2], y_view.shape[-1]))

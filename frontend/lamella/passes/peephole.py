@@ -38,18 +38,40 @@ def _transpose(operands: Sequence[Value], attrs: dict[str, Any], producer: Produ
     return x if order == tuple(range(len(order))) else p.transpose.bind(x, permutation=order)
 
 
+def _scaled(value: Value, scale: Callable[[Value], Value], producer: Producer, depth: int = 4) -> Value | None:
+    """`value` doubled or negated through a number among its factors, nearly for nothing: (n * x) * y is (scale(n) * x) * y.
+
+    The bits are the same while nothing leaves the range of normal numbers; float16, whose range is small, is left alone.
+    """
+    equation = producer(value) if depth else None
+    if equation is None or equation.op not in (p.broadcast, p.reshape, p.multiply):
+        return None
+    if equation.op is p.broadcast and equation.inputs[0].spec.shape == ():
+        (number,) = equation.inputs
+        return None if number.spec.dtype == "float16" else p.broadcast.bind(scale(number), **equation.attrs)
+    for i, factor in enumerate(equation.inputs):
+        scaled = _scaled(factor, scale, producer, depth - 1)
+        if scaled is not None:
+            return equation.op.bind(*equation.inputs[:i], scaled, *equation.inputs[i + 1 :], **equation.attrs)
+    return None
+
+
 def _negative(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
-    """-(-x) is x, -(a - b) is b - a."""
+    """-(-x) is x, -(a - b) is b - a, -(n * x) is (-n) * x for a number n."""
     inner = _made_by(p.negative, operands[0], producer)
     if inner is not None:
         return inner.inputs[0]
     inner = _made_by(p.subtract, operands[0], producer)
-    return None if inner is None else p.subtract.bind(inner.inputs[1], inner.inputs[0])
+    if inner is not None:
+        return p.subtract.bind(inner.inputs[1], inner.inputs[0])
+    return _scaled(operands[0], p.negative.bind, producer)
 
 
 def _add(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
-    """a + (-b) is a - b."""
+    """a + (-b) is a - b, n * x + n * x is (n + n) * x for a number n."""
     a, b = operands
+    if a is b:
+        return _scaled(a, lambda n: p.add.bind(n, n), producer)
     inner = _made_by(p.negative, b, producer)
     if inner is not None:
         return p.subtract.bind(a, inner.inputs[0])
