@@ -18,6 +18,7 @@ PASSES = (
     "fold_constants",
     "gradient_program",
     "peephole",
+    "pool_first",
     "simplify",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -186,6 +187,86 @@ def test_passes_keep_derivatives():
         for change in PASSES:
             for result, wanted in zip(run_on(REFERENCE, change(derived), arguments), expected, strict=True):
                 assert_close(result, wanted, 1e-12, f"{sample.label} after {change.__name__}")
+
+
+# ---- pool_first ----
+
+
+IMAGES = Spec((2, 6, 6, 3), "float32")
+BIAS = Spec((3,), "float32")
+
+
+def pooled(x, window=2, strides=2, padding=((0, 0), (0, 0))):
+    return p.max_pool.bind(x, window=(window, window), strides=(strides, strides), padding=padding)
+
+
+def pictures():
+    x = np.random.default_rng(0).standard_normal((2, 6, 6, 3)).astype(np.float32)
+    x[0, 0, 0], x[0, 2, 2], x[0, 4, 4], x[1, :2, :2] = np.nan, np.inf, -np.inf, -0.0
+    return [x, np.array([0.5, -0.25, 3.0], np.float32)]
+
+
+MOVED = {
+    "relu(x + b)": (lambda x, b: pooled(ops.relu(x + b)), ["max_pool", "broadcast", "add", "relu"]),
+    "relu6(x) - b": (
+        lambda x, b: pooled(ops.minimum(ops.relu(x), 6.0) - b),
+        ["constant", "max_pool", "relu", "broadcast", "minimum", "broadcast", "subtract"],
+    ),
+    "at the edge": (
+        lambda x, b: pooled(ops.maximum(x, b), window=3, padding=((0, 1), (0, 1))),
+        ["max_pool", "broadcast", "maximum"],
+    ),
+    "for a row": (
+        lambda x, b: pooled(x + ops.broadcast_to(ops.reshape(ops.sum(x, (1, 2, 3)), (2, 1, 1, 1)), x.shape)),
+        ["reduce_sum", "max_pool", "broadcast", "add"],
+    ),
+    "what lies below": (lambda x, b: pooled(ops.relu(ops.tanh(x) + x)), ["tanh", "add", "max_pool", "relu"]),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_pooling_comes_first(name):
+    build, wanted = MOVED[name]
+    program = builder.trace(build, IMAGES, BIAS)
+    moved = check(passes.pool_first(passes.simplify(program)))
+    assert names(moved) == wanted
+    with np.errstate(all="ignore"):
+        (before,), (after,) = run_on(REFERENCE, program, pictures()), run_on(REFERENCE, moved, pictures())
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda x, b: pooled(ops.tanh(x)),
+        lambda x, b: pooled(b - x),
+        lambda x, b: pooled(x + ops.sin(x)),
+        lambda x, b: pooled(x + ops.broadcast_to(ops.reshape(ops.sum(x, 2), (2, 6, 1, 3)), x.shape)),
+        lambda x, b: pooled(ops.relu(x), window=2, strides=1, padding=((0, 1), (0, 1))),
+        lambda x, b: pooled(ops.relu(x), window=1, strides=2, padding=((1, 1), (1, 1))),
+        lambda x, b: (lambda y: (pooled(y), y))(ops.relu(x)),
+        lambda x, b: (lambda y: (pooled(y), ops.sum(y)))(ops.relu(x)),
+    ],
+)
+def test_pooling_comes_last_where_that_would_change_or_cost_something(build):
+    program = builder.trace(build, IMAGES, BIAS)
+    assert passes.pool_first(program) is program
+
+
+def test_the_gradient_of_what_was_pooled_first():
+    def build(x, b):
+        return ops.sum(ops.square(pooled(ops.relu(x + b), window=3)))
+
+    spec = Spec((2, 6, 6, 3), "float64"), Spec((3,), "float64")
+    program = builder.trace(build, *spec)
+    found = passes.differentiate(program, [0, 1])
+    assert [e.op.name for e in found.equations].index("max_pool") < [e.op.name for e in found.equations].index("relu")
+    with mock.patch.object(sys.modules["lamella.passes.differentiate"], "pool_first", lambda program: program):
+        plain = passes.differentiate(program, [0, 1])
+    rng = np.random.default_rng(0)
+    arguments = [rng.standard_normal(s.shape) for s in spec]
+    for result, wanted in zip(run_on(REFERENCE, found, arguments), run_on(REFERENCE, plain, arguments), strict=True):
+        assert_close(result, wanted, 1e-12, "pooled first")
 
 
 # ---- expand ----

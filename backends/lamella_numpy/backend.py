@@ -10,7 +10,7 @@ import numpy as np
 from lamella.backend import Backend, Runner, StepProgram
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import numpy_dtype
-from lamella.passes import expand, simplify
+from lamella.passes import expand, pool_first, simplify
 from lamella_numpy import kernels
 from lamella_numpy.compiler import Compiled, is_written
 from lamella_numpy.elementwise import bfloat16
@@ -27,7 +27,7 @@ class NumpyBackend(Backend):
 
     def prepare(self, program: Program) -> Program:
         """The program that will be compiled: simplified, and with a rule of the compiler for every op."""
-        written = simplify(expand(simplify(program), lambda op: is_written(op, self.kernels), self.name))
+        written = simplify(expand(pool_first(simplify(program)), lambda op: is_written(op, self.kernels), self.name))
         return sums_of_products(written)
 
     def compile(self, program: Program) -> Compiled:

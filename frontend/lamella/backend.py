@@ -29,7 +29,7 @@ from lamella.ir import interpret
 from lamella.ir.builder import constant
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import Spec, numpy_dtype, spec_of
-from lamella.passes import expand, simplify
+from lamella.passes import expand, pool_first, simplify
 
 SEAM = 1
 """The version of the seam; it grows when a backend written for the last one would need a change."""
@@ -75,7 +75,7 @@ class Backend:
         Raises:
             BackendError: a mandatory op has no kernel; op and layer are named.
         """
-        return simplify(expand(simplify(program), self.has, self.name))
+        return simplify(expand(pool_first(simplify(program)), self.has, self.name))
 
     def compile(self, program: Program) -> Compiled:
         """`program` as a function of its inputs, in order, to the sequence of its outputs.

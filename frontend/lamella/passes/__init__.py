@@ -4,6 +4,7 @@ from lamella.ops import primitives as _primitives
 from lamella.passes.differentiate import differentiate as differentiate
 from lamella.passes.differentiate import gradient_program as gradient_program
 from lamella.passes.expand import expand as expand
+from lamella.passes.pool_first import pool_first as pool_first
 from lamella.passes.rows import mixing_equation as mixing_equation
 from lamella.passes.scan_gradient import linearize_scan as _linearize_scan
 from lamella.passes.simplify import common_subexpressions as common_subexpressions

@@ -15,6 +15,7 @@ from lamella.ir.program import Equation, Program, Value
 from lamella.ir.spec import is_float
 from lamella.ops import primitives as p
 from lamella.ops.coerce import full_of
+from lamella.passes.pool_first import pool_first
 from lamella.passes.simplify import dead_code
 
 Pullback = Callable[[Sequence[Value | None]], Sequence[Value | None]]
@@ -43,6 +44,7 @@ def differentiate(program: Program, wrt: Sequence[int], loss: int = 0) -> Progra
     for spec in (target, *[program.inputs[i].spec for i in wrt]):
         if not is_float(spec.dtype):
             raise DTypeError(f"gradients are for floats, got {spec}.")
+    program = pool_first(program)
     with Trace() as trace:
         inputs = [trace.input(v.spec) for v in program.inputs]
         outputs, tape = _forward(trace, program, inputs, {inputs[i] for i in wrt})
