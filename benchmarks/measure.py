@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import random
 import subprocess
 import sys
 import time
@@ -15,6 +16,10 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
+REST = 0.2
+"""Seconds before each run: the threads of whoever ran before look for more work for a while, on the same cores."""
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+"""Of every process: what runs first may write bytecode, as installing a package does."""
 
 IMPORTS = {
     "lamella-jax": "import lamella; lamella.backend.load_backend('jax')",
@@ -61,7 +66,12 @@ class Process:
     def __init__(self, peer, workload, quick):
         command = [sys.executable, str(HERE / "worker.py"), peer, workload, *(["quick"] if quick else [])]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=ENVIRONMENT,
         )
 
     def answer(self):
@@ -94,10 +104,11 @@ def one_round(process, times):
     times.peak_bytes = answer["peak_bytes"]
 
 
-def turned(items, by):
-    """The items in another order each round, so that nobody always runs after the same neighbour."""
-    by %= max(len(items), 1)
-    return items[by:] + items[:by]
+def turns(items, number):
+    """The items in another order each round, so that nobody always runs after the same neighbour; between them, a rest."""
+    for item in random.Random(number).sample(items, len(items)):
+        time.sleep(REST)
+        yield item
 
 
 def measure(name, workload, names, rounds, budget, quick=False, clock="elapsed"):
@@ -117,7 +128,7 @@ def measure(name, workload, names, rounds, budget, quick=False, clock="elapsed")
     for turn in range(rounds):
         if turn >= 3 and time.perf_counter() > end:
             break
-        for peer in turned([p for p in names if not found[p].missing], turn):
+        for peer in turns([p for p in names if not found[p].missing], turn):
             one_round(processes[peer], found[peer])
     for process in processes.values():
         process.close()
@@ -128,7 +139,7 @@ def fresh_times(name, names, rounds, quick, clock):
     """Every round in a process of its own."""
     found = {peer: Times(peer, clock) for peer in names}
     for turn in range(rounds):
-        for peer in turned([p for p in names if not found[p].missing], turn):
+        for peer in turns([p for p in names if not found[p].missing], turn):
             process = Process(peer, name, quick)
             answer = process.answer()
             if "missing" in answer:
@@ -144,12 +155,10 @@ def import_times(names, rounds, clock):
     found = {peer: Times(peer, clock) for peer in names if peer in IMPORTS}
     now = "time.perf_counter()" if clock == "elapsed" else "time.process_time()"
     code = f"import time; start = {now}; {{}}; print({now} - start)"
-    # the first round may write bytecode, as installing a package does
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     for turn in range(-1, rounds):  # the first brings the files into memory
-        for peer in turned([p for p in found if not found[p].missing], turn):
+        for peer in turns([p for p in found if not found[p].missing], turn):
             command = [sys.executable, "-c", code.format(IMPORTS[peer])]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT)
             if done.returncode:
                 found[peer].missing = done.stderr.strip().splitlines()[-1][:160]
             elif turn >= 0:
