@@ -24,6 +24,7 @@ from jax import lax
 
 from lamella.ir.program import Equation, Program, Value
 from lamella.ops import primitives as p
+from lamella.passes import makers_of, uses_of
 from lamella_jax import lowerings, pooling, windows
 
 Array = Any
@@ -59,8 +60,7 @@ def run(program: Program, arguments: Sequence[Array]) -> tuple[Array, ...]:
 
 def _merged(program: Program) -> list[tuple[Equation, Equation]]:
     """The convolutions of which nothing is seen but what a pooling leaves, each with that pooling."""
-    makers = {value: equation for equation in program.equations for value in equation.outputs}
-    uses = Counter(itertools.chain(program.outputs, *[e.inputs for e in program.equations]))
+    makers, uses = makers_of(program), uses_of(program)
     pairs = [(_convolution_of(e, makers, uses), e) for e in program.equations if _is_apart(e)]
     return [(c, e) for c, e in pairs if c is not None]
 
@@ -92,7 +92,7 @@ class _Bounds:
     """How large the numbers of a program's values can be at most, as scalars that are NaN where no bound holds."""
 
     def __init__(self, program: Program, arguments: Sequence[Array]) -> None:
-        self._makers = {value: equation for equation in program.equations for value in equation.outputs}
+        self._makers = makers_of(program)
         self._values = dict(zip(program.inputs, arguments, strict=True))
         self._bounds: dict[Value, Array] = {}
 

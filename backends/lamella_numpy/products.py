@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-
 from lamella.ir.builder import constant
 from lamella.ir.program import Equation, Program, Value
 from lamella.ops import primitives as p
-from lamella.passes import rewritten
+from lamella.passes import makers_of, rewritten, uses_of
 
 LONGEST_DOT = 65536
 """Elements: NumPy's pairwise addition, which rounds less, has longer sums of everything."""
@@ -16,8 +13,7 @@ LONGEST_DOT = 65536
 
 def sums_of_products(program: Program) -> Program:
     """`program` with sum(x * y) over everything as the contraction of x and y, where nothing else reads x * y."""
-    makers = {value: e for e in program.equations for value in e.outputs}
-    uses = Counter(itertools.chain(program.outputs, *[e.inputs for e in program.equations]))
+    makers, uses = makers_of(program), uses_of(program)
     replaced: dict[Equation, Equation | None] = {}
     for equation in program.equations:
         product = makers.get(equation.inputs[0]) if equation.op is p.reduce_sum else None

@@ -10,8 +10,10 @@ from lamella.passes.scan_gradient import linearize_scan as _linearize_scan
 from lamella.passes.simplify import common_subexpressions as common_subexpressions
 from lamella.passes.simplify import dead_code as dead_code
 from lamella.passes.simplify import fold_constants as fold_constants
+from lamella.passes.simplify import makers_of as makers_of
 from lamella.passes.simplify import rewritten as rewritten
 from lamella.passes.simplify import simplify as simplify
+from lamella.passes.simplify import uses_of as uses_of
 from lamella.passes.switch_gradient import linearize_switch as _linearize_switch
 
 # the derivatives of a loop and of branches need the passes, which stand above the ops

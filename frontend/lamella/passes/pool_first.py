@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from lamella.ir import interpret
 from lamella.ir.builder import Trace, at, bind
 from lamella.ir.program import Equation, Program, Value
 from lamella.ops import primitives as p
-from lamella.passes.simplify import dead_code
+from lamella.passes.simplify import dead_code, makers_of, uses_of
 
 _RISING = {p.relu, p.add, p.subtract, p.maximum, p.minimum}
 """Ops that never fall where their first operand rises, rounding included."""
@@ -23,9 +22,11 @@ def pool_first(program: Program) -> Program:
     The numbers stay, to the bit, as long as what f takes beside x is finite. Of two numbers that a bias makes equal by
     rounding, the gradient goes to the larger one instead of the first.
     """
-    makers = {value: e for e in program.equations for value in e.outputs}
-    uses = Counter(itertools.chain(program.outputs, *[e.inputs for e in program.equations]))
-    chains = {e: _chain(e, makers, uses) for e in program.equations if e.op is p.max_pool and _shrinks(e)}
+    pools = [e for e in program.equations if e.op is p.max_pool and _shrinks(e)]
+    if not pools:
+        return program
+    makers, uses = makers_of(program), uses_of(program)
+    chains = {pool: _chain(pool, makers, uses) for pool in pools}
     moved = set(itertools.chain(*chains.values()))
     if not moved:
         return program

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +27,16 @@ def rewritten(program: Program, equations: Sequence[Equation], outputs: Sequence
         program.input_names,
         program.output_names,
     )
+
+
+def makers_of(program: Program) -> dict[Value, Equation]:
+    """Which equation makes each value."""
+    return {value: e for e in program.equations for value in e.outputs}
+
+
+def uses_of(program: Program) -> Counter[Value]:
+    """How often each value is read, being an output included."""
+    return Counter(itertools.chain(program.outputs, *[e.inputs for e in program.equations]))
 
 
 def dead_code(program: Program) -> Program:
