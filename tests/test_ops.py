@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import lamella
-from lamella import ops
+from lamella import ops, passes
 from lamella.backend import load_backend
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir import builder, settings
 from lamella.ir.spec import Rows, Spec, spec_of
+from lamella.ops import primitives as p
 from lamella.testing.equivalence import run_on
 from lamella.testing.reference import REFERENCE
 
@@ -171,6 +172,12 @@ EINSUMS = [
     ("...d,d->...", (2, 3, 4), (4,)),
     ("ab,c->cab", (2, 3), (2,)),
     ("abc,cb->a", (2, 3, 4), (4, 3)),
+    ("aecd,abcd->acbe", (2, 5, 2, 4), (2, 3, 2, 4)),
+    ("acbe,aecd->abcd", (2, 2, 3, 5), (2, 5, 2, 4)),
+    ("bqk,bqd->kbd", (2, 3, 5), (2, 3, 4)),
+    ("ij,kj->ki", (2, 3), (4, 3)),
+    ("i,j->ji", (2,), (3,)),
+    ("ij,jk,kl->li", (2, 3), (3, 2), (2, 4)),
 ]
 
 
@@ -180,6 +187,19 @@ def test_einsum(case):
     arrays = [GENERATOR.standard_normal(s) for s in shapes]
     expected = np.einsum(subscripts, *arrays)
     np.testing.assert_allclose(traced(lambda *x: ops.einsum(subscripts, *x), *arrays), expected, rtol=1e-12)
+
+
+def test_attention_transposes_no_matrix_of_scores():
+    """Forwards and backwards: the scores are the large operands."""
+
+    def attention(q, k, v):
+        scores = ops.softmax(ops.einsum("aecd,abcd->acbe", k, q))
+        return ops.sum(ops.square(ops.einsum("acbe,aecd->abcd", scores, v)))
+
+    program = builder.trace(attention, *[Spec((2, n, 3, 4), "float32") for n in (16, 20, 20)])
+    derived = passes.simplify(passes.differentiate(program, [0, 1, 2]))
+    moved = [e.inputs[0].spec.shape for e in derived.equations if e.op is p.transpose]
+    assert moved and all(shape[-2:] not in ((16, 20), (20, 16)) for shape in moved)
 
 
 @pytest.mark.parametrize(
