@@ -13,17 +13,14 @@ from jax import lax  # noqa: E402
 from lamella import ops  # noqa: E402
 from lamella.backend import load_backend  # noqa: E402
 from lamella.ir.builder import trace  # noqa: E402
-from lamella.ir.check import check  # noqa: E402
 from lamella.ir.spec import Spec  # noqa: E402
 from lamella.ops import primitives as p  # noqa: E402
 from lamella.passes import differentiate  # noqa: E402
 from lamella.testing.cases import joined  # noqa: E402
-from lamella.testing.equivalence import run_on  # noqa: E402
 from lamella.testing.gradcheck import has_derivative, number_of  # noqa: E402
 from lamella.testing.kinks import KINKS  # noqa: E402
 from lamella.testing.samples import SAMPLES  # noqa: E402
-from lamella_jax import LOWERINGS, elementwise, lowerings  # noqa: E402
-from lamella_jax.gates import gates_together  # noqa: E402
+from lamella_jax import LOWERINGS, elementwise  # noqa: E402
 
 backend = load_backend("jax")
 
@@ -169,43 +166,3 @@ def test_layers_name_their_part_of_the_compiled_program():
     program = trace(lambda x: ops.tanh(x), Spec((2,), "float32"), where="encoder/dense")
     text = jax.jit(backend.function(program)).lower(jnp.ones(2)).compile().as_text()
     assert "encoder/dense" in text
-
-
-# ---- gates ----
-
-
-def turn(gates, keeps):
-    """The body of a loop whose turn parts a product and takes sigmoids of the parts `gates`."""
-
-    def loop(xs, w):
-        def step(h, x):
-            parts = ops.split(x + ops.matmul(h, w), 4, 1)
-            parts = [ops.sigmoid(part) if i in gates else ops.tanh(part) for i, part in enumerate(parts)]
-            return parts[0] * h + parts[1] * parts[2] - parts[3], parts if keeps else parts[0] * 2.0
-
-        return ops.scan(step, ops.zeros((2, 3), "float32"), xs)
-
-    program = trace(lambda xs, w: tuple(jax.tree.leaves(loop(xs, w))), *GATED)
-    (scan,) = [e for e in program.equations if e.op is p.scan]
-    return program, scan.attrs["body"]
-
-
-GATED = [Spec((5, 2, 12), "float32"), Spec((3, 12), "float32")]
-
-
-@pytest.mark.parametrize("gates", [{0, 1}, {0, 1, 3}, {0, 1, 2, 3}, {1, 3}])
-def test_gates_are_computed_together(gates, monkeypatch):
-    program, body = turn(gates, keeps=False)
-    together = check(gates_together(body))
-    assert [e.op for e in together.equations].count(p.sigmoid) == 1
-    arrays = [np.random.default_rng(0).standard_normal(s.shape).astype(np.float32) for s in GATED]
-    found = run_on("jax", program, arrays)
-    monkeypatch.setattr(lowerings, "gates_together", lambda body: body)
-    for y, wanted in zip(found, run_on("jax", program, arrays), strict=True):
-        np.testing.assert_allclose(y, wanted, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize(("gates", "keeps"), [({0, 1, 3}, True), ({2}, False), (set(), False)])
-def test_gates_that_are_kept_or_few_stay_apart(gates, keeps):
-    _, body = turn(gates, keeps)
-    assert gates_together(body) is body

@@ -16,7 +16,7 @@ from lamella.errors import DTypeError
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import Spec, spec_of
 from lamella.passes import expand
-from lamella_jax import cache, elementwise, lowerings, merging
+from lamella_jax import cache, elementwise, loops, lowerings, merging
 from lamella_jax.optax_bridge import gradient_transformation
 from lamella_jax.runner import JaxRunner, foreign_leaves
 
@@ -30,6 +30,10 @@ class JaxBackend(Backend):
     kernels = lowerings.LOWERINGS
 
     # ---- programs ----
+
+    def prepare(self, program: Program) -> Program:
+        """The program that will be compiled: simplified, with lowerings for every op, and its loops as XLA runs them best."""
+        return loops.arranged(super().prepare(program))
 
     def compile(self, program: Program) -> Compiled:
         """`program` as a jitted function of its inputs to a tuple; 64-bit programs run under 64-bit types by themselves."""

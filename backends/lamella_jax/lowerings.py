@@ -26,7 +26,6 @@ from lamella_jax import elementwise as e
 from lamella_jax import pooling
 from lamella_jax import random_bits as r
 from lamella_jax import windows as w
-from lamella_jax.gates import gates_together
 
 Array = Any
 Ints = tuple[int, ...]
@@ -235,7 +234,7 @@ def scan(*operands: Array, body: Program, consts: int, carries: int, length: int
     """A loop over time: `jax.lax.scan`, with the loop-invariant operands outside the carry"""
     # inside `shard_map` a carry that starts the same everywhere (zeros) differs after the first step
     operands = e.aligned(*operands)
-    fixed, body = operands[:consts], gates_together(body)
+    fixed = operands[:consts]
 
     def step(carry: Sequence[Array], slices: Sequence[Array]) -> tuple[Any, Any]:
         results = run(body, [*fixed, *carry, *slices])
