@@ -464,3 +464,24 @@ def test_a_copy_of_a_repeated_operand_is_not_taken_for_one_of_all_its_rows():
     program = trace(both, *[Spec(shape, "float32") for shape in [(6, 10), (4, 3, 2), (4, 3, 6)]])
     arrays = draw_arrays(program)
     assert_same(BACKEND.compile(program)(*arrays), interpreted(program, arrays))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_what_every_turn_multiplies_by_is_laid_in_rows_before(reverse):
+    """Whoever else reads it in the loop finds the same numbers; a short loop reads them as they are."""
+
+    def build(xs, w):
+        def turn(h, x):
+            product = p.contract.bind(h + x, w, contracting=((1,), (1,)), batch=((), ()))
+            return ops.tanh(product), [product * w[0], x @ w]
+
+        h, ys = ops.scan(turn, ops.zeros((2, 3)), xs, reverse=reverse)
+        return [h, *ys, w @ w]
+
+    def before(turns):
+        program = trace(build, Spec((turns, 2, 3), "float32"), Spec((3, 3), "float32"))
+        compiled, arrays = BACKEND.compile(program), draw_arrays(program)
+        assert_same(compiled(*arrays), interpreted(program, arrays))
+        return compiled.source.partition(" turns_")[0].count("[...] = ")
+
+    assert before(16) == before(15) + 1
