@@ -291,6 +291,9 @@ _PATCHES = 1 << 20
 _LINE = 32
 """From so many numbers on, a row of the window makes a line that is worth a product of its own."""
 
+_MANY_CHANNELS = 64
+"""From so many channels on, a gradient is transposed before the products: XLA would multiply it by columns."""
+
 
 def _canonical_kernel_gradient(window: Any, size: Ints, x: Array, g: Array) -> Array:
     """Matrix products of patches with g, some pictures at a time: a position's patch is a line, with its taps' channels.
@@ -320,10 +323,14 @@ def _canonical_kernel_gradient(window: Any, size: Ints, x: Array, g: Array) -> A
         lines = lax.concatenate(taps, len(size) + 1)
         steps = (*strides[:rows], *ones[rows:])
         patches = [at_tap(lines, (*row, *still), out, steps, dilation) for row in taps_of(size[:rows])]
-        # a product with g on the left is up to twice as fast
-        slopes = lax.reshape(slopes, (flat, outer))
+        # a product with g on the left is up to twice as fast; many channels are read faster along the places
+        slopes, axis = lax.reshape(slopes, (flat, outer)), 0
+        if outer >= _MANY_CHANNELS:
+            slopes, axis = lax.optimization_barrier(lax.transpose(slopes, (1, 0))), 1
         products = [
-            lax.dot_general(slopes, lax.reshape(p, (flat, line)), (((0,), (0,)), ((), ())), preferred_element_type=wide)
+            lax.dot_general(
+                slopes, lax.reshape(p, (flat, line)), (((axis,), (0,)), ((), ())), preferred_element_type=wide
+            )
             for p in patches
         ]
         return tuple(map(lax.add, totals, products)), None
