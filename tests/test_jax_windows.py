@@ -86,9 +86,9 @@ def test_convolutions_and_their_gradients():
 def test_many_channels_and_many_pictures(rows, window):
     """Without padding, which has a form of its own, and with pictures for several turns of the gradient's loop."""
     generator = np.random.default_rng(0)
-    for strides, dilation in [((1, 1), (1, 1)), ((2, 3), (1, 2))]:
+    for strides, dilation, outer in [((1, 1), (1, 1), 4), ((2, 3), (1, 2), 64)]:
         at = {"strides": strides, "dilation": dilation, "padding": ((0, 0), (0, 0)), "groups": 1}
-        x, kernel = generator.standard_normal((rows, 9, 8, 64)), generator.standard_normal((*window, 64, 4))
+        x, kernel = generator.standard_normal((rows, 9, 8, 64)), generator.standard_normal((*window, 64, outer))
         check_shape(x, kernel, at)
 
 
@@ -100,6 +100,16 @@ def test_a_convolution_lengthened_for_all_cores(padding, dilation):
     at = {"strides": (1, 1), "dilation": dilation, "padding": padding, "groups": 1}
     x, kernel = generator.standard_normal((17, 14, 13, 32)), generator.standard_normal((3, 3, 32, 48))
     assert windows._lengthened(((1, 1), padding, dilation, 1), x, kernel) is not None
+    check_shape(x, kernel, at)
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 1)])
+def test_three_colors_to_many_channels(strides):
+    """A sum of an odd number of products, to which a channel of zeros is added."""
+    generator = np.random.default_rng(0)
+    at = {"strides": strides, "dilation": (1, 1), "padding": ((1, 1), (1, 0)), "groups": 1}
+    x, kernel = generator.standard_normal((2, 7, 6, 3)), generator.standard_normal((3, 3, 3, 24))
+    assert windows._is_slowly_odd((strides, at["padding"], (1, 1), 1), kernel)
     check_shape(x, kernel, at)
 
 

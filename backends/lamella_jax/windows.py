@@ -90,7 +90,7 @@ def _custom_vjp(static: int) -> Callable[[Callable[..., Array]], Any]:
 
 @_custom_vjp(1)
 def _convolve(window: Any, x: Array, kernel: Array) -> Array:
-    if len(window[0]) == 3 or _lengthened(window, x, kernel) is not None:
+    if len(window[0]) == 3 or _is_slowly_odd(window, kernel) or _lengthened(window, x, kernel) is not None:
         return lax.platform_dependent(x, kernel, cpu=partial(_correlate, window), default=partial(_native, window))
     return _native(window, x, kernel)
 
@@ -213,9 +213,23 @@ def _lengthened(window: Any, x: Array, kernel: Array) -> tuple[Padding, int, int
     return longer, axis + 1, out[axis]
 
 
+def _is_slowly_odd(window: Any, kernel: Array) -> bool:
+    """Whether a channel of zeros more makes the convolution three to eight times faster.
+
+    XLA (jaxlib 0.10.2, on a processor with AVX-512) is that slow where the number of products in a sum is odd, as with three
+    colors, and 17 to 32 channels come out.
+    """
+    (*spatial, inner, outer), groups = kernel.shape, window[-1]
+    few = groups == 1 and len(spatial) == 2 and min(spatial) > 1 and 3 <= inner < 16 and 16 < outer <= 32
+    return few and math.prod(spatial) * inner % 2 == 1
+
+
 def _correlate(window: Any, x: Array, kernel: Array) -> Array:
     """The convolution itself: XLA has a fast one of two dimensions; three are a sum of planes, several times faster."""
     strides, padding, dilation, groups = window
+    if _is_slowly_odd(window, kernel):
+        x = lax.pad(x, like(x, 0), [*[(0, 0, 0)] * 3, (0, 1, 0)])
+        kernel = lax.pad(kernel, like(kernel, 0), [*[(0, 0, 0)] * 2, (0, 1, 0), (0, 0, 0)])
     if len(strides) != 3:
         lengthened = _lengthened(window, x, kernel)
         if lengthened is None:
