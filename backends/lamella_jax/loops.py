@@ -1,4 +1,4 @@
-"""Loops over time in the form that XLA runs best on a CPU (jaxlib 0.10.2). The numbers stay, to the bit."""
+"""Loops over time in the form that XLA runs best on a CPU (jaxlib 0.10.2). Nothing is computed in another order."""
 
 from __future__ import annotations
 

@@ -59,7 +59,8 @@ def convolve(x: Array, kernel: Array, *, strides: Ints, padding: Padding, dilati
 
 def convolve_plainly(x: Array, kernel: Array, *, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Array:
     """The same in the form that XLA merges with what follows, without a derivative of its own"""
-    return _native(_window(strides, padding, dilation, groups), x, kernel)
+    window = _window(strides, padding, dilation, groups)
+    return _native(window, *_evened(window, x, kernel))
 
 
 def convolve_input_gradient(
@@ -224,12 +225,18 @@ def _is_slowly_odd(window: Any, kernel: Array) -> bool:
     return few and math.prod(spatial) * inner % 2 == 1
 
 
+def _evened(window: Any, x: Array, kernel: Array) -> tuple[Array, Array]:
+    """x and the kernel, with that channel where it helps."""
+    if not _is_slowly_odd(window, kernel):
+        return x, kernel
+    pictures = lax.pad(x, like(x, 0), [(0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0)])
+    return pictures, lax.pad(kernel, like(kernel, 0), [(0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0)])
+
+
 def _correlate(window: Any, x: Array, kernel: Array) -> Array:
     """The convolution itself: XLA has a fast one of two dimensions; three are a sum of planes, several times faster."""
     strides, padding, dilation, groups = window
-    if _is_slowly_odd(window, kernel):
-        x = lax.pad(x, like(x, 0), [*[(0, 0, 0)] * 3, (0, 1, 0)])
-        kernel = lax.pad(kernel, like(kernel, 0), [*[(0, 0, 0)] * 2, (0, 1, 0), (0, 0, 0)])
+    x, kernel = _evened(window, x, kernel)
     if len(strides) != 3:
         lengthened = _lengthened(window, x, kernel)
         if lengthened is None:
