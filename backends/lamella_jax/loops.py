@@ -14,17 +14,15 @@ def arranged(program: Program) -> Program:
     makers, uses = makers_of(program), uses_of(program)
     equations = []
     for equation in program.equations:
-        attrs = with_bodies(equation.attrs, arranged)
-        equation = Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where)
-        equations.append(_arranged(equation, makers, uses) if equation.op is p.scan else equation)
+        if equation.bodies:
+            is_loop = equation.op is p.scan
+            attrs = with_bodies(
+                equation.attrs, lambda body, loop=is_loop: arranged(gates_together(body) if loop else body)
+            )
+            equation = Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where)
+            equation = bias_inside(equation, makers, uses) if is_loop else equation
+        equations.append(equation)
     return dead_code(rewritten(program, equations))
-
-
-def _arranged(scan: Equation, makers: dict[Value, Equation], uses: Counter[Value]) -> Equation:
-    scan = bias_inside(scan, makers, uses)
-    return Equation(
-        scan.op, scan.inputs, {**scan.attrs, "body": gates_together(scan.attrs["body"])}, scan.outputs, scan.where
-    )
 
 
 def bias_inside(scan: Equation, makers: dict[Value, Equation], uses: Counter[Value]) -> Equation:

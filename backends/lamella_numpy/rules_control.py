@@ -182,12 +182,13 @@ class _Scan:
     def _lay_in_rows(self) -> None:
         """Turn what every turn would multiply by column by column: BLAS takes up to twice the time for a small product."""
         low = self.low
-        products = [e for e in self.program.equations if e.op is p.contract and e.inputs[1] in self.invariant]
-        for equation in products if self.length >= _MANY_TURNS else ():
-            value = equation.inputs[1]
+        products = [e for e in self.program.equations if e.op is p.contract and e.attrs["contracting"][1] == (1,)]
+        matrices = [e.inputs[1] for e in products if e.inputs[1].spec.ndim == 2 and not e.attrs["batch"][1]]
+        for value in matrices if self.length >= _MANY_TURNS else ():
+            if value not in self.invariant or value.spec.dtype not in ("float32", "float64"):
+                continue
             place = low.full(value)
-            by_columns = len(place.shape) == 2 and place.contiguous and equation.attrs["contracting"][1] == (1,)
-            if by_columns and value.spec.dtype in ("float32", "float64"):
+            if place.contiguous:
                 low.environment[value] = places.transpose(low.contiguous(places.transpose(place, (1, 0))), (1, 0))
 
     def _aim(
