@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from types import FunctionType
 
-from lamella import backend
+from lamella import backend_api
 from lamella.ops import primitives as p
 from lamella.testing.samples import kinks_of
 
@@ -222,13 +222,13 @@ def page() -> str:
     return WORDS.format(
         mandatory=mandatory,
         composite=len(p.every_op()) - mandatory - 1,
-        seam=backend.SEAM,
+        seam=backend_api.SEAM,
         samples=len(SAMPLES),
         kinks=len(KINKS),
         tolerances=", ".join(f"{t:g} for {name}" for name, t in TOLERANCE.items()),
-        members="\n\n".join([_text(backend.Backend.__doc__), _members(backend.Backend)]),
-        step="\n\n".join([_text(backend.StepProgram.__doc__), _members(backend.StepProgram)]),
-        runner="\n\n".join([_text(backend.Runner.__doc__), _members(backend.Runner)]),
+        members="\n\n".join([_text(backend_api.Backend.__doc__), _members(backend_api.Backend)]),
+        step="\n\n".join([_text(backend_api.StepProgram.__doc__), _members(backend_api.StepProgram)]),
+        runner="\n\n".join([_text(backend_api.Runner.__doc__), _members(backend_api.Runner)]),
         mandatory_table=_ops(True),
         composite_table=_ops(False),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lamella.backend import Backend
+from lamella.backend_api import Backend
 from lamella.ir import interpret
 from lamella.ir.check import check
 from lamella.ir.spec import numpy_dtype

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lamella import backend as seam
 from lamella import random
+from lamella.backend_api import registry
+from lamella.core import dtype_policy
 from lamella.ir import settings
-from lamella.layers import policy
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,7 +43,7 @@ BACKENDS = [
 @pytest.fixture(params=BACKENDS)
 def backend(request):
     """The name of a backend, in force for the test."""
-    with seam.backend_scope(request.param):
+    with registry.backend_scope(request.param):
         yield request.param
 
 
@@ -51,7 +51,7 @@ def backend(request):
 def jax():
     """JAX itself, in force as the backend for the test."""
     module = pytest.importorskip("jax")
-    with seam.backend_scope("jax"):
+    with registry.backend_scope("jax"):
         yield module
 
 
@@ -72,8 +72,8 @@ def float64():
 def process_as_it_was(monkeypatch):
     """Seeds are fixed before each test; settings, policy, chosen backend and seeds are restored after it."""
     monkeypatch.setattr(settings, "_SETTINGS", dict(settings._SETTINGS))
-    monkeypatch.setattr(policy, "_GLOBAL", dict(policy._GLOBAL))
-    monkeypatch.setattr(seam, "_CHOSEN", dict(seam._CHOSEN))
+    monkeypatch.setattr(dtype_policy, "_GLOBAL", dict(dtype_policy._GLOBAL))
+    monkeypatch.setattr(registry, "_CHOSEN", dict(registry._CHOSEN))
     monkeypatch.setattr(random, "_SEEDS", random._Seeds())
     state = np.random.get_state()  # noqa: NPY002 - the generator that users' scripts seed
     random.set_random_seed(1234)

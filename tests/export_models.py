@@ -76,7 +76,7 @@ def of_example(name: str) -> lamella.Sequential:
 
 def batches(model: lamella.Sequential, sizes: tuple[int, ...] = (2, 5)) -> list[np.ndarray]:
     """Batches of several sizes, or of the one that the model takes."""
-    from lamella.saving.inference import sample_of
+    from lamella.export.symbolic import sample_of
 
     fixed = model.input_shape[0]
     return [sample_of(model, rows) for rows in (sizes if fixed is None else (fixed,))]

@@ -33,7 +33,8 @@ import numpy as np
 import hdf5_files
 import lamella
 from lamella import saving
-from lamella.saving import FormatError, container, hdf5, keras_archive, legacy_h5, safetensors
+from lamella.files import container, hdf5
+from lamella.saving import FormatError, keras_archive, legacy_h5, safetensors
 from lamella.training.checkpoint import Checkpoint
 
 SECONDS = 1.0

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 import lamella
-from lamella.saving import hdf5, safetensors
-from lamella.saving.hdf5.write import Array, Tree, to_bytes
+from lamella.files import hdf5
+from lamella.files.hdf5.write import Array, Tree, to_bytes
+from lamella.saving import safetensors
 
 
 def archive(config: Any, weights: bytes = b"", metadata: Any = None, **options: Any) -> bytes:

@@ -9,10 +9,10 @@ import numpy as np
 
 import lamella
 from lamella import layers, ops
-from lamella.backend import load_backend
-from lamella.ir.builder import Trace
+from lamella.backend_api import load_backend
 from lamella.ir.program import Program
-from lamella.models.lowering import rows_spec, trace_forward
+from lamella.ir.trace import Trace
+from lamella.lowering.forward import rows_spec, trace_forward
 from lamella.ops.control import replay
 from lamella.passes import differentiate
 from oracle import load

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from lamella import layers, ops
-from lamella.backend import load_backend
-from lamella.ir.builder import Trace, as_value
+from lamella.backend_api import load_backend
+from lamella.core import context
 from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
-from lamella.layers import scope as scoping
+from lamella.ir.trace import Trace, as_value
 from lamella.passes import differentiate
 from oracle import load
 from oracle.rows import RecurrentCase
@@ -38,7 +38,7 @@ def masks_of(case: RecurrentCase, entry: Answers) -> list[Any]:
 
 def apply(layer: Any, case: RecurrentCase, xs: list[Any], masks: list[Any]) -> list[Any]:
     """The outputs of a call inside a trace."""
-    running = scoping.current()
+    running = context.current()
     assert running is not None
     for x, mask in zip(xs, masks, strict=True):
         running.set_mask(x, mask)
@@ -53,7 +53,7 @@ def build(case: RecurrentCase, weights: bool = True) -> Any:
     layer = made(case.layer)
     with Trace() as trace:
         xs = [trace.input(Spec(shape, "float32")) for shape in case.inputs]
-        with scoping.entered(scoping.Scope({}, trace=trace)):
+        with context.entered(context.Scope({}, trace=trace)):
             apply(layer, case, xs, masks_of(case, entry))
     if weights:
         given = load.series(entry, "weights")
@@ -73,8 +73,8 @@ def gradient_program(
         xs = [trace.input(Spec((Rows(shape[0]), *shape[1:]), dtype)) for shape in case.inputs]
         cotangents = [trace.input(Spec(c.shape, dtype)) for c in load.series(entry, "cotangent")]
         key = trace.input(Spec((2,), "uint32")) if seeded else None
-        scope = scoping.Scope(bound, training=training, key=key, step=as_value(np.uint32(0)))
-        with scoping.entered(scope):
+        scope = context.Scope(bound, training=training, key=key, step=as_value(np.uint32(0)))
+        with context.entered(scope):
             ys = apply(layer, case, xs, masks_of(case, entry))
         total: Any = 0.0
         for y, c in zip(ys, cotangents, strict=True):

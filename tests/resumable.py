@@ -15,8 +15,8 @@ import numpy as np
 
 import lamella
 from lamella.callbacks import BackupAndRestore, CSVLogger, EarlyStopping, ReduceLROnPlateau
+from lamella.files.atomic import atomic_write, remove_leftovers
 from lamella.layers import BatchNormalization, Dense, Dropout, Input
-from lamella.saving.atomic import atomic_write, remove_leftovers
 
 STEPS = 3
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lamella.saving import atomic
-from lamella.saving.atomic import atomic_write, remove_leftovers, write_atomically
+from lamella.files import atomic
+from lamella.files.atomic import atomic_write, remove_leftovers, write_atomically
 
 
 def names(folder):
@@ -80,7 +80,7 @@ def test_what_the_buffer_cannot_write_any_more_is_the_same_error(size, tmp_path,
     (tmp_path / "file.bin").write_bytes(b"old")
     code = f"""
 import resource
-from lamella.saving.atomic import write_atomically
+from lamella.files.atomic import write_atomically
 resource.setrlimit(resource.RLIMIT_FSIZE, (5, 5))
 try:
     write_atomically({str(tmp_path / "file.bin")!r}, bytes({size}))

@@ -10,8 +10,9 @@ import pytest
 
 import lamella.backend as seam
 from lamella import ops
+from lamella.backend_api import registry
 from lamella.errors import BackendError
-from lamella.ir import builder, interpret
+from lamella.ir import interpret, trace
 from lamella.ir.spec import Spec
 from lamella.ops import primitives as p
 from lamella.testing import conformance
@@ -23,7 +24,7 @@ import string
 import numpy as np
 
 from lamella.backend import Backend
-from lamella.ir.builder import constant
+from lamella.ir.trace import constant
 from lamella.ir.spec import numpy_dtype
 from lamella.ops import primitives as p
 
@@ -92,10 +93,10 @@ class Counting(Backend):
         return np.array(array, None if dtype is None else numpy_dtype(dtype))
 
     def evaluate(self, op, arrays, attrs):
-        from lamella.ir import builder
+        from lamella.ir import trace
         from lamella.ir.spec import spec_of
 
-        return self.compile(builder.trace(lambda *x: op.bind(*x, **attrs), *map(spec_of, arrays)))(*arrays)
+        return self.compile(trace.trace(lambda *x: op.bind(*x, **attrs), *map(spec_of, arrays)))(*arrays)
 
 
 BACKEND = Counting("counting", KERNELS)
@@ -105,7 +106,7 @@ BACKEND = Counting("counting", KERNELS)
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """Puts modules and an entry point on the path, as an installed distribution would."""
-    monkeypatch.setattr(seam, "_LOADED", dict(seam._LOADED))
+    monkeypatch.setattr(registry, "_LOADED", dict(registry._LOADED))
     monkeypatch.setattr(interpret, "_EVALUATORS", list(interpret._EVALUATORS))
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -172,7 +173,7 @@ def test_gradients_and_composites_run_on_it(counting):
         return -ops.mean(ops.log_softmax(ops.reshape(h, (2, -1)) @ w))
 
     specs = [Spec((2, 4, 4, 1), "float32"), Spec((3, 3, 1, 2), "float32"), Spec((8, 3), "float32")]
-    program = differentiate(builder.trace(loss, *specs), [1, 2])
+    program = differentiate(trace.trace(loss, *specs), [1, 2])
     arguments = [np.random.default_rng(i).standard_normal(s.shape).astype("float32") for i, s in enumerate(specs)]
     for mine, wanted in zip(run_on(counting, program, arguments), run_on("numpy", program, arguments), strict=True):
         assert_close(mine, wanted, 1e-5)
@@ -183,7 +184,7 @@ def test_a_missing_primitive_is_one_error_before_any_work(install):
         "lacking", STRANGER.replace("BACKEND =", "KERNELS.pop(p.exp)\nBACKEND =").replace('"counting"', '"lacking"')
     )
     backend = seam.load_backend("lacking")
-    program = builder.trace(lambda x: ops.sigmoid(x * 2.0), Spec((3,), "float32"), where="encoder/gate")
+    program = trace.trace(lambda x: ops.sigmoid(x * 2.0), Spec((3,), "float32"), where="encoder/gate")
     for call in (backend.prepare, backend.compile):
         with pytest.raises(
             BackendError, match=r"'lacking' has no kernel for the mandatory op 'exp'.*layer 'encoder/gate'"
@@ -191,7 +192,7 @@ def test_a_missing_primitive_is_one_error_before_any_work(install):
             call(program)
     assert backend.count == 0
     # what does not need it runs
-    backend.compile(builder.trace(lambda x: x * 2.0, Spec((3,), "float32")))(np.ones(3, np.float32))
+    backend.compile(trace.trace(lambda x: x * 2.0, Spec((3,), "float32")))(np.ones(3, np.float32))
 
 
 def test_a_backend_that_fails_to_import_harms_nobody_else(install):

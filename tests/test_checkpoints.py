@@ -13,8 +13,8 @@ import lamella
 from conftest import importable
 from lamella.callbacks import BackupAndRestore, Callback, History, LambdaCallback, ModelCheckpoint
 from lamella.errors import FormatError
+from lamella.files.tree import read_tree, write_tree
 from lamella.layers import LSTM, BatchNormalization, Dense, Dropout, Input
-from lamella.saving.tree import read_tree, write_tree
 from test_trees import equal
 
 NEEDS_JAX = pytest.mark.skipif(not importable("jax"), reason="JAX is not importable")

@@ -7,8 +7,7 @@ import pytest
 
 import lamella
 from conftest import HAS_JAX, importable
-from lamella import layers
-from lamella.saving import cli
+from lamella import cli, layers
 
 pytestmark = pytest.mark.skipif(not importable("h5py"), reason="files of models are written with h5py")
 

@@ -26,7 +26,7 @@ def test_jax_conforms_where_it_is_tricky(jax):
 
 @pytest.mark.parametrize("topic", conformance._TOPICS)
 def test_jax_keeps_the_promise(jax, topic):
-    from lamella.backend import load_backend
+    from lamella.backend_api import load_backend
 
     conformance._TOPICS[topic](load_backend("jax"))
 

@@ -9,7 +9,7 @@ import pytest
 
 import lamella
 from conftest import HAS_JAX
-from lamella import backend as seam
+from lamella import backend_api as seam
 from lamella.layers import LSTM, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Input, MaxPooling2D, Reshape
 
 NAMES = ["numpy", *(["jax"] if HAS_JAX else [])]

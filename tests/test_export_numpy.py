@@ -16,10 +16,10 @@ import pytest
 import export_models
 import lamella
 from lamella import layers, ops
+from lamella.export import to_numpy
+from lamella.export.kernel_source import KernelSource
+from lamella.export.symbolic import ExportError, answer_of, inference_of
 from lamella.ops import primitives as p
-from lamella.saving import export_numpy
-from lamella.saving.inference import ExportError, answer_of, inference_of
-from lamella.saving.kernel_source import KernelSource
 from layer_replay import difference
 
 
@@ -372,7 +372,7 @@ def test_other_words_are_refused(name, options, error, words, tmp_path):
 
 
 def test_a_file_that_computes_something_else_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(export_numpy, "answer_of", lambda model, x: answer_of(model, x) + 1)
+    monkeypatch.setattr(to_numpy, "answer_of", lambda model, x: answer_of(model, x) + 1)
     with pytest.raises(ExportError, match="does not compute what the model does"):
         small_model().export(tmp_path / "net.py")
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ import pytest
 import export_models
 import lamella
 from lamella import layers
-from lamella.saving.inference import ExportError, answer_of
+from lamella.export.symbolic import ExportError, answer_of
 from layer_replay import difference
 from test_export_numpy import OWN, small_model
 

@@ -8,7 +8,7 @@ import pytest
 import export_models
 import lamella
 from lamella import layers
-from lamella.saving.inference import answer_of
+from lamella.export.symbolic import answer_of
 from layer_replay import difference
 from test_export_numpy import OWN
 

@@ -18,10 +18,12 @@ import pytest
 import lamella
 from conftest import importable
 from lamella import constraints, initializers, layers, losses, metrics, optimizers, regularizers
+from lamella.core import serialization
+from lamella.files import text
 from lamella.layers import Dense, configuration
 from lamella.models import clone_model, load_model, model_from_json
 from lamella.optimizers import schedules
-from lamella.saving import FormatError, checking, layout, text
+from lamella.saving import FormatError, checking, layout
 from layer_replay import difference
 from oracle import cases
 from oracle.rows import RecurrentCase
@@ -163,12 +165,12 @@ def objects():
 
 @pytest.mark.parametrize(("cls", "words"), list(objects()))
 def test_every_object_comes_back_from_its_configuration(cls, words):
-    described = json.loads(text.written(configuration.described(cls(**words)), "it"))
+    described = json.loads(text.written(serialization.serialize(cls(**words)), "it"))
     assert described["module"].startswith("keras.") and described["class_name"] == cls.__name__
     checked = checking.anything(described, "it")
-    again = configuration.revived(checked)
+    again = serialization.deserialize(checked)
     assert type(again) is cls
-    assert json.loads(text.written(configuration.described(again), "it")) == described
+    assert json.loads(text.written(serialization.serialize(again), "it")) == described
 
 
 # ---- formats ----
@@ -382,7 +384,8 @@ def test_a_size_that_is_free_stays_free():
 def test_the_layout_is_keras_s():
     model = load_model(DATA / "recurrent.keras")
     with zipfile.ZipFile(DATA / "recurrent.keras") as archive:
-        from lamella.saving import arrays, hdf5
+        from lamella.files import hdf5
+        from lamella.saving import arrays
 
         tree = hdf5.read(archive.read("model.weights.h5"), name="it")
     assert dict.fromkeys(p for p, _ in layout.datasets(model)).keys() == arrays.layer_datasets(tree).keys()
@@ -432,6 +435,6 @@ def test_what_compile_was_told_comes_back(ending, tmp_path):
 def test_a_file_gives_no_expression_that_is_slow_to_match(expression):
     chosen = optimizers.OptimizerMap("adam")
     chosen._entries[expression] = optimizers.SGD()
-    described = configuration.described(optimizers.MultiOptimizer(chosen))
+    described = serialization.serialize(optimizers.MultiOptimizer(chosen))
     with pytest.raises(FormatError, match="is none that is taken from a file"):
         checking.compilation({"optimizer": described}, "it")

@@ -10,9 +10,10 @@ import pytest
 
 import lamella
 from lamella import optimizers
+from lamella.files import hdf5
 from lamella.layers import BatchNormalization, Dense
 from lamella.models import load_model
-from lamella.saving import FormatError, hdf5, optimizer_state
+from lamella.saving import FormatError, optimizer_state
 
 pytest.importorskip("h5py")
 

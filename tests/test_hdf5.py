@@ -14,7 +14,8 @@ import io
 import h5py
 
 import hdf5_files as files
-from lamella.saving import FormatError, hdf5
+from lamella.files import hdf5
+from lamella.saving import FormatError
 
 MODELS = sorted(path.name for path in files.RECORDED.glob("*.h5"))
 
@@ -122,7 +123,7 @@ def test_an_array_is_a_copy_of_its_own():
 def test_reading_needs_neither_h5py_nor_anything_but_numpy(run_python):
     path = files.RECORDED / "keras3.weights.h5"
     code = (
-        "import sys; from pathlib import Path; from lamella.saving import hdf5\n"
+        "import sys; from pathlib import Path; from lamella.files import hdf5\n"
         f"print(hdf5.read(Path({str(path)!r}).read_bytes(), name='k')['layers/dense/vars/0'].read().shape)\n"
         "print('h5py' in sys.modules)"
     )
@@ -130,7 +131,7 @@ def test_reading_needs_neither_h5py_nor_anything_but_numpy(run_python):
 
 
 def test_importing_lamella_does_not_import_the_reader(run_python):
-    assert run_python(code="import sys, lamella; print('lamella.saving.hdf5' in sys.modules)").stdout.strip() == "False"
+    assert run_python(code="import sys, lamella; print('lamella.files.hdf5' in sys.modules)").stdout.strip() == "False"
 
 
 def test_a_missing_member_is_a_key_error():

@@ -13,8 +13,9 @@ pytest.importorskip("h5py")
 import fuzz_files
 import hdf5_files
 import hdf5_hostile_files as files
-from lamella.saving import FormatError, hdf5
-from lamella.saving.hdf5 import source
+from lamella.files import hdf5
+from lamella.files.hdf5 import source
+from lamella.saving import FormatError
 
 EDITED = files.edited()
 

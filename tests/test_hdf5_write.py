@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from lamella.saving import hdf5
-from lamella.saving.hdf5.write import Array, Tree, to_bytes, write
+from lamella.files import hdf5
+from lamella.files.hdf5.write import Array, Tree, to_bytes, write
 
 pytest.importorskip("h5py")
 

@@ -11,7 +11,7 @@ import pytest
 
 from lamella import ops
 from lamella.errors import DTypeError, LamellaError, ShapeError, TraceError
-from lamella.ir import builder, spec
+from lamella.ir import spec, trace
 from lamella.ir.check import ProgramError, check
 from lamella.ir.program import Equation, Program, Value, op_named
 from lamella.ir.spec import Rows, Spec, promote
@@ -27,7 +27,7 @@ def dense(x, w):
 
 
 def program():
-    return builder.trace(dense, X, Spec((3, 4), "float32"), where="dense")
+    return trace.trace(dense, X, Spec((3, 4), "float32"), where="dense")
 
 
 def test_trace_writes_down_equations_with_their_layer():
@@ -57,7 +57,7 @@ def test_printer_shows_bodies_names_and_constants():
     def loop(xs):
         return ops.scan(lambda h, x: (h + x * np.float32(2), None), ops.zeros((3,), "float32"), xs)[0]
 
-    made = builder.trace(loop, X)
+    made = trace.trace(loop, X)
     text = str(Program(made.inputs, made.equations, made.outputs, ["x"], ["total"]))
     assert "# x" in text and "(total)" in text and "body:" in text and "value=2.0" in text
     assert "reverse=False" in text
@@ -102,7 +102,7 @@ def test_checker_finds_a_planted_fault(change, words):
 
 
 def test_checker_looks_into_bodies_and_at_inputs():
-    made = builder.trace(lambda xs: ops.scan(lambda h, x: (h + x, None), ops.zeros((3,), "float32"), xs)[0], X)
+    made = trace.trace(lambda xs: ops.scan(lambda h, x: (h + x, None), ops.zeros((3,), "float32"), xs)[0], X)
     (loop,) = [e for e in made.equations if e.op is p.scan]
     body = loop.attrs["body"]
     broken = Program(body.inputs, (), body.outputs)
@@ -118,7 +118,7 @@ def test_checker_looks_into_bodies_and_at_inputs():
 
 def test_arrays_and_scalars_become_constants():
     w = np.ones((3, 4), np.float32)
-    made = builder.trace(lambda x: (x @ w) * 2.0, X)
+    made = trace.trace(lambda x: (x @ w) * 2.0, X)
     w[...] = 7  # the program keeps the numbers of the moment
     (y,) = run_on(REFERENCE, made, [np.ones((2, 3), np.float32)])
     np.testing.assert_array_equal(y, np.full((2, 4), 6.0, np.float32))
@@ -129,7 +129,7 @@ def test_values_of_an_enclosing_trace_are_captured():
     def outer(x, w):
         return ops.scan(lambda h, row: (h + row * w, h), w, x)
 
-    made = builder.trace(outer, X, Spec((3,), "float32"))
+    made = trace.trace(outer, X, Spec((3,), "float32"))
     (loop,) = [e for e in made.equations if e.op is p.scan]
     assert loop.attrs["consts"] == 1 and loop.inputs[0] is made.inputs[1]
     x, w = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones(3, np.float32)
@@ -140,9 +140,9 @@ def test_values_of_an_enclosing_trace_are_captured():
 
 def test_a_value_of_an_old_trace_is_refused_with_advice():
     kept = []
-    builder.trace(lambda x: kept.append(x) or x, X)
+    trace.trace(lambda x: kept.append(x) or x, X)
     with pytest.raises(TraceError, match="do not keep it on `self`"):
-        builder.trace(lambda x: x + kept[0], X)
+        trace.trace(lambda x: x + kept[0], X)
     with pytest.raises(TraceError, match="after its trace ended"):
         kept[0] + 1.0
 
@@ -155,7 +155,7 @@ def test_a_value_of_an_inner_trace_is_refused_outside():
         return kept[0] + 1.0
 
     with pytest.raises(TraceError, match="earlier trace"):
-        builder.trace(leak, X)
+        trace.trace(leak, X)
 
 
 def test_traces_of_two_threads_do_not_meet():
@@ -168,7 +168,7 @@ def test_traces_of_two_threads_do_not_meet():
             barrier.wait(30)
             return y + 1.0
 
-        results[name] = builder.trace(body, X, where=name)
+        results[name] = trace.trace(body, X, where=name)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in ("a", "b")]
     for thread in threads:
@@ -216,7 +216,7 @@ OPERATORS = {
 @pytest.mark.parametrize("text", OPERATORS)
 def test_operators(text):
     name, expected = OPERATORS[text]
-    made = builder.trace(lambda x, y: eval(text, {"np": np, "x": x, "y": y}), X, X)
+    made = trace.trace(lambda x, y: eval(text, {"np": np, "x": x, "y": y}), X, X)
     assert name in [e.op.name for e in made.equations]
     generator = np.random.default_rng(0)
     x, y = (generator.uniform(0.5, 3.0, (2, 3)).astype(np.float32) for _ in range(2))
@@ -232,9 +232,9 @@ def test_a_value_has_a_shape_and_no_numbers():
         assert {x: 1}[x] == 1  # hashed by identity
         return x
 
-    builder.trace(look, X)
+    trace.trace(look, X)
     with pytest.raises(TypeError, match="no length"):
-        builder.trace(lambda x: len(x), Spec((), "float32"))
+        trace.trace(lambda x: len(x), Spec((), "float32"))
 
 
 @pytest.mark.parametrize(
@@ -250,18 +250,18 @@ def test_a_value_has_a_shape_and_no_numbers():
 )
 def test_what_a_value_refuses(misuse, words):
     with pytest.raises(TraceError, match=words):
-        builder.trace(misuse, Spec((), "float32"))
+        trace.trace(misuse, Spec((), "float32"))
 
 
 def test_a_jax_function_on_a_value_gets_our_message(jax):
     for function in (jax.numpy.tanh, jax.numpy.sum, jax.numpy.asarray):
         with pytest.raises(LamellaError, match="JAX function"):
-            builder.trace(function, X)
+            trace.trace(function, X)
 
 
 def test_what_jax_asks_of_a_value():
     with pytest.raises(ValueError, match=r"JAX function.*ops.tanh\(x\).*jnp.tanh"):
-        builder.trace(lambda x: x.__jax_array__(), X)
+        trace.trace(lambda x: x.__jax_array__(), X)
 
 
 def test_strict_primitives_refuse_what_the_friendly_ops_repair():
@@ -269,10 +269,10 @@ def test_strict_primitives_refuse_what_the_friendly_ops_repair():
         return p.add.bind(x, y)
 
     with pytest.raises(ShapeError, match="one shape"):
-        builder.trace(bind, X, Spec((3,), "float32"))
+        trace.trace(bind, X, Spec((3,), "float32"))
     with pytest.raises(DTypeError, match="one dtype"):
-        builder.trace(bind, X, Spec((2, 3), "float64"))
-    made = builder.trace(lambda x, y: ops.add(x, y), X, Spec((3,), "float64"))
+        trace.trace(bind, X, Spec((2, 3), "float64"))
+    made = trace.trace(lambda x, y: ops.add(x, y), X, Spec((3,), "float64"))
     assert [e.op.name for e in made.equations] == ["convert", "broadcast", "add"]
 
 

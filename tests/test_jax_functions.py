@@ -13,10 +13,10 @@ import jax.numpy as jnp  # noqa: E402
 from jax import export  # noqa: E402
 
 from lamella import ops  # noqa: E402
-from lamella.backend import load_backend  # noqa: E402
+from lamella.backend_api import load_backend  # noqa: E402
 from lamella.errors import BackendError, DTypeError  # noqa: E402
-from lamella.ir.builder import trace  # noqa: E402
 from lamella.ir.spec import Spec  # noqa: E402
+from lamella.ir.trace import trace  # noqa: E402
 from lamella.ops import primitives as p  # noqa: E402
 
 backend = load_backend("jax")

@@ -8,9 +8,9 @@ import pytest
 jax = pytest.importorskip("jax")
 
 from lamella import ops  # noqa: E402
-from lamella.ir.builder import trace  # noqa: E402
 from lamella.ir.check import check  # noqa: E402
 from lamella.ir.spec import Spec  # noqa: E402
+from lamella.ir.trace import trace  # noqa: E402
 from lamella.ops import primitives as p  # noqa: E402
 from lamella.passes import simplify  # noqa: E402
 from lamella_jax import loops, lowerings  # noqa: E402

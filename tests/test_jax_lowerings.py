@@ -11,9 +11,9 @@ import jax.numpy as jnp  # noqa: E402
 from jax import lax  # noqa: E402
 
 from lamella import ops  # noqa: E402
-from lamella.backend import load_backend  # noqa: E402
-from lamella.ir.builder import trace  # noqa: E402
+from lamella.backend_api import load_backend  # noqa: E402
 from lamella.ir.spec import Spec  # noqa: E402
+from lamella.ir.trace import trace  # noqa: E402
 from lamella.ops import primitives as p  # noqa: E402
 from lamella.passes import differentiate  # noqa: E402
 from lamella.testing.cases import joined  # noqa: E402

@@ -9,7 +9,7 @@ jax = pytest.importorskip("jax")
 
 import lamella  # noqa: E402
 from lamella import layers  # noqa: E402
-from lamella.backend import load_backend  # noqa: E402
+from lamella.backend_api import load_backend  # noqa: E402
 from lamella_jax import merging  # noqa: E402
 
 SHAPE = (20, 20, 2)

@@ -15,9 +15,9 @@ optax = pytest.importorskip("optax")
 import jax.numpy as jnp  # noqa: E402
 
 from lamella import ops  # noqa: E402
-from lamella.backend import Runner, StepProgram, load_backend  # noqa: E402
-from lamella.ir.builder import Trace, as_value, trace  # noqa: E402
+from lamella.backend_api import Runner, StepProgram, load_backend  # noqa: E402
 from lamella.ir.spec import Spec  # noqa: E402
+from lamella.ir.trace import Trace, as_value, trace  # noqa: E402
 from lamella.ops.control import replay  # noqa: E402
 from lamella.passes import differentiate  # noqa: E402
 from lamella_jax import memory  # noqa: E402

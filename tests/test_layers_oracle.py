@@ -11,7 +11,7 @@ import lamella
 import test_recurrent_oracle
 from conftest import BACKENDS
 from lamella import layers
-from lamella.backend import load_backend
+from lamella.backend_api import load_backend
 from layer_replay import GivenMask, build, build_recorded, difference, gradient_program, recorded, run
 from oracle import cases, load
 from oracle.cases_layers import ACTIVATION_NAMES

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lamella
-from lamella.backend import Runner, load_backend
+from lamella.backend_api import Runner, load_backend
 from lamella.callbacks import Callback, LambdaCallback, TerminateOnNaN
 from lamella.layers import Dense, Input
 from lamella.training.data import Data

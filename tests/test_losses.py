@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from lamella import losses, ops
-from lamella.backend import load_backend
+from lamella.backend_api import load_backend
 from lamella.errors import ShapeError, UnknownNameError
-from lamella.ir.builder import trace
 from lamella.ir.spec import Spec
+from lamella.ir.trace import trace
 from lamella.passes import differentiate
 from oracle import cases, load
 

@@ -5,10 +5,10 @@ import pytest
 
 import lamella
 from lamella import losses, ops
-from lamella.backend import load_backend
+from lamella.backend_api import load_backend
 from lamella.errors import UnknownNameError
-from lamella.ir.builder import trace
 from lamella.ir.spec import Rows, Spec
+from lamella.ir.trace import trace
 from lamella.passes import differentiate
 from lamella.testing.gradcheck import check_gradients
 from oracle import cases, load

@@ -7,10 +7,10 @@ import pytest
 
 import lamella
 from lamella import losses, metrics, ops
-from lamella.backend import load_backend
+from lamella.backend_api import load_backend
 from lamella.errors import UnknownNameError
-from lamella.ir.builder import trace
 from lamella.ir.spec import Rows, Spec
+from lamella.ir.trace import trace
 from oracle import cases, load
 
 # Keras 3.15.1's classes; each also by its snake-case name

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from compiled import assert_apart, assert_compiles, assert_same, draw_arrays, interpreted
 from lamella import ops
-from lamella.backend import load_backend
-from lamella.ir.builder import constant_value, current_trace, trace
+from lamella.backend_api import load_backend
 from lamella.ir.spec import Spec
+from lamella.ir.trace import constant_value, current_trace, trace
 from lamella.ops import primitives as p
 from lamella.passes import differentiate
 from lamella_numpy import BACKEND, products, rules_elementwise

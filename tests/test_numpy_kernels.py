@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lamella import ops
-from lamella.backend import Backend
+from lamella.backend_api import Backend
 from lamella.ir import interpret
-from lamella.ir.builder import constant
+from lamella.ir.trace import constant
 from lamella.ops import primitives as p
 from lamella.passes import expand
 from lamella.testing.samples import SAMPLES

@@ -7,8 +7,8 @@ import pytest
 
 from compiled import assert_compiles, draw_arrays, interpreted
 from lamella import ops
-from lamella.ir.builder import trace
 from lamella.ir.spec import Spec
+from lamella.ir.trace import trace
 from lamella.ops import primitives as p
 from lamella_numpy import BACKEND
 

@@ -6,9 +6,9 @@ import pytest
 
 from compiled import assert_compiles
 from lamella import ops
-from lamella.ir.builder import trace
 from lamella.ir.check import check
 from lamella.ir.spec import Spec
+from lamella.ir.trace import trace
 from lamella_numpy import BACKEND
 from lamella_numpy.products import LONGEST_DOT
 

@@ -13,10 +13,10 @@ import pytest
 
 import lamella
 from lamella import layers, ops
-from lamella.backend import Runner, StepProgram
-from lamella.ir.builder import Trace, as_value, trace
+from lamella.backend_api import Runner, StepProgram
 from lamella.ir.program import Program
 from lamella.ir.spec import Spec
+from lamella.ir.trace import Trace, as_value, trace
 from lamella.passes import differentiate
 from lamella_numpy import BACKEND
 from lamella_numpy.runner import NumpyRunner

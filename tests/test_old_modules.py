@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 import lamella
-from lamella import constraints, initializers, layers, losses, old_modules, ops, regularizers
+from lamella import constraints, initializers, layers, losses, ops, regularizers
+from lamella.compat import modules
 
 STATEMENTS = {
     "from lamella.layers.convolutional import Convolution2D, MaxPooling2D, ZeroPadding2D": "layers",
@@ -41,7 +43,7 @@ STATEMENTS = {
 @pytest.fixture
 def fresh(monkeypatch):
     """Old modules as if never imported."""
-    for name in old_modules.GONE:
+    for name in (*modules.GONE, *modules.RENAMED):
         parent, _, last = name.rpartition(".")
         monkeypatch.delitem(sys.modules, name, raising=False)
         if parent in sys.modules and last in vars(sys.modules[parent]):
@@ -77,7 +79,7 @@ def test_what_is_still_there_does_not_warn(statement):
 
 def test_every_old_module_has_a_statement():
     named = {statement.split()[1] for statement in STATEMENTS}
-    assert named | {"lamella.layers.local"} == {*old_modules.GONE, *old_modules.MOVED}
+    assert named | {"lamella.layers.local"} == {*modules.GONE, *modules.MOVED}
 
 
 def test_a_module_within_one_that_is_gone(fresh):
@@ -99,7 +101,7 @@ def test_what_is_gone_for_good_is_refused_in_a_sentence(fresh):
 
 
 def test_old_modules_cost_nothing_until_asked_for(run_python):
-    loaded = "import sys, lamella; print([m for m in sys.modules if m in lamella.old_modules.GONE])"
+    loaded = "import sys, lamella; print([m for m in sys.modules if m in lamella.compat.modules.GONE])"
     assert run_python(code=loaded).stdout.strip() == "[]"
 
 
@@ -198,3 +200,20 @@ def test_losses_and_old_objectives_are_one(fresh):
         from lamella import objectives
     assert objectives.mean_squared_error is losses.mean_squared_error
     assert float(np.mean(objectives.mean_squared_error(np.zeros((1, 2), "float32"), ops.ones((1, 2))))) == 1.0
+
+
+@pytest.mark.parametrize("old, today", modules.RENAMED.items())
+def test_a_module_that_has_moved_is_found_at_its_former_place(old, today, fresh):
+    with pytest.warns(DeprecationWarning, match=f"{old} is {today} today") as caught:
+        found = importlib.import_module(old)
+    assert [w.filename for w in caught] == [importlib.__file__]
+    module = importlib.import_module(today)
+    for name in [n for n in vars(module) if not n.startswith("__")]:
+        assert getattr(found, name) is getattr(module, name)
+
+
+def test_names_of_a_moved_module_are_imported_from_its_package(fresh):
+    with pytest.warns(DeprecationWarning, match=r"lamella\.ir\.builder is lamella\.ir\.trace today") as caught:
+        from lamella.ir import builder  # type: ignore[attr-defined]
+    assert [w.filename for w in caught] == [__file__]
+    assert builder.bind is importlib.import_module("lamella.ir.trace").bind

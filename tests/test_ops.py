@@ -7,9 +7,9 @@ import pytest
 
 import lamella
 from lamella import ops, passes
-from lamella.backend import load_backend
+from lamella.backend_api import load_backend
 from lamella.errors import DTypeError, ShapeError
-from lamella.ir import builder, settings
+from lamella.ir import settings, trace
 from lamella.ir.spec import Rows, Spec, spec_of
 from lamella.ops import primitives as p
 from lamella.testing.equivalence import run_on
@@ -25,7 +25,7 @@ MASK = GENERATOR.random((3, 4)) < 0.5
 
 def traced(function, *arrays):
     """`function` traced for these arrays and run by the reference."""
-    program = builder.trace(function, *[Spec(a.shape, a.dtype.name) for a in arrays])
+    program = trace.trace(function, *[Spec(a.shape, a.dtype.name) for a in arrays])
     results = run_on(REFERENCE, program, arrays)
     return results[0] if len(results) == 1 else results
 
@@ -196,7 +196,7 @@ def test_attention_transposes_no_matrix_of_scores():
         scores = ops.softmax(ops.einsum("aecd,abcd->acbe", k, q))
         return ops.sum(ops.square(ops.einsum("acbe,aecd->abcd", scores, v)))
 
-    program = builder.trace(attention, *[Spec((2, n, 3, 4), "float32") for n in (16, 20, 20)])
+    program = trace.trace(attention, *[Spec((2, n, 3, 4), "float32") for n in (16, 20, 20)])
     derived = passes.simplify(passes.differentiate(program, [0, 1, 2]))
     moved = [e.inputs[0].spec.shape for e in derived.equations if e.op is p.transpose]
     assert moved and all(shape[-2:] not in ((16, 20), (20, 16)) for shape in moved)
@@ -238,15 +238,15 @@ def test_promotion(left, right, expected):
     y = np.ones(3, right) if isinstance(right, str) else right
     assert spec_of(ops.add(x, y)).dtype == expected
     specs = [Spec((3,), left)] + ([Spec((3,), right)] if isinstance(right, str) else [])
-    program = builder.trace(lambda a, b=y: a + b, *specs)
+    program = trace.trace(lambda a, b=y: a + b, *specs)
     assert program.output_specs[0].dtype == expected
 
 
 def test_a_float64_array_meets_a_trace_as_floatx():
     constant = np.full((3,), 0.1)
-    assert builder.trace(lambda x: x + constant, Spec((2, 3), "float32")).output_specs[0].dtype == "float32"
-    assert builder.trace(lambda x: x @ constant, Spec((2, 3), "float32")).output_specs[0].dtype == "float32"
-    program = builder.trace(lambda x: x + constant, Spec((2, 3), "float64"))
+    assert trace.trace(lambda x: x + constant, Spec((2, 3), "float32")).output_specs[0].dtype == "float32"
+    assert trace.trace(lambda x: x @ constant, Spec((2, 3), "float32")).output_specs[0].dtype == "float32"
+    program = trace.trace(lambda x: x + constant, Spec((2, 3), "float64"))
     assert program.output_specs[0].dtype == "float64"
     (y,) = run_on(REFERENCE, program, [np.zeros((2, 3))])
     assert (y == 0.1).all()  # and not float32's nearest
@@ -255,7 +255,7 @@ def test_a_float64_array_meets_a_trace_as_floatx():
 @pytest.mark.parametrize("function", [lambda x: x * 0.1, lambda x: ops.mean(x, 0), lambda x: ops.maximum(x, 0.1),
                                       lambda x: ops.where(x > 0.5, x, 0.1), lambda x: x @ np.full((3, 3), 0.1)])  # fmt: skip
 def test_float64_programs_stay_float64(function):
-    program = builder.trace(function, Spec((2, 3), "float64"))
+    program = trace.trace(function, Spec((2, 3), "float64"))
     assert {v.dtype for e in program.equations for v in e.outputs} <= {"float64", "bool"}
 
 
@@ -288,7 +288,7 @@ def test_reshape_keeps_track_of_rows():
     rows = Rows(8)
 
     def reshaped(*newshape):
-        return builder.trace(lambda x: ops.reshape(x, newshape), Spec((rows, 6), "float32")).output_specs[0].shape
+        return trace.trace(lambda x: ops.reshape(x, newshape), Spec((rows, 6), "float32")).output_specs[0].shape
 
     assert reshaped(-1, 6)[0].multiple == 1
     assert reshaped(-1, 3)[0].multiple == 2
@@ -367,7 +367,7 @@ LARGE[3, 200] = np.nan
 def test_a_nan_is_not_lost_in_large_arrays_either(function, expected, backend):
     """XLA's vectorized maxima on a CPU lose it, and only where there is something to vectorize."""
     running = load_backend(backend)
-    program = builder.trace(function, Spec(LARGE.shape, "float32"))
+    program = trace.trace(function, Spec(LARGE.shape, "float32"))
     (result,) = running.compile(program)(running.asarray(LARGE))
     assert np.isnan(running.numpy(result)).sum() == expected
 

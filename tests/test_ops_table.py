@@ -16,7 +16,7 @@ import pytest
 import lamella
 from lamella import ops, passes
 from lamella.errors import DTypeError, ShapeError, TraceError
-from lamella.ir import builder, settings
+from lamella.ir import settings, trace
 from lamella.ir.program import Op
 from lamella.ir.spec import Rows, Spec
 from lamella.ops.tree import flatten
@@ -56,7 +56,7 @@ def program(row):
     def call(*values):
         return flatten(row.apply(ops, list(values)))[0]
 
-    return builder.trace(call, *specs)
+    return trace.trace(call, *specs)
 
 
 def compare(row, results):
@@ -146,7 +146,7 @@ def test_questions_about_a_value():
         seen.append((ops.shape(x), ops.ndim(x), ops.size(x), ops.dtype(x), ops.is_tensor(x)))
         return x
 
-    builder.trace(call, Spec((2, 3), "float32"))
+    trace.trace(call, Spec((2, 3), "float32"))
     assert seen == [((2, 3), 2, 6, "float32", True)]
     assert ops.shape(np.zeros((4, 1))) == (4, 1)
     assert ops.dtype(np.zeros(2, np.int8)) == "int8"
@@ -234,7 +234,7 @@ def f(x):
 )
 def test_bad_operands(call, error, words):
     with pytest.raises(error, match=words):
-        builder.trace(call, Spec((2, 3, 4), "float64"))
+        trace.trace(call, Spec((2, 3, 4), "float64"))
 
 
 def test_only_the_taken_branch_is_computed():
@@ -244,7 +244,7 @@ def test_only_the_taken_branch_is_computed():
     def call(x):
         return ops.cond(ops.sum(x) > 0, lambda: ops.ones((400, 400)), dangerous)
 
-    traced = builder.trace(call, Spec((2,), "float64"))
+    traced = trace.trace(call, Spec((2,), "float64"))
     start = time.perf_counter()
     for backend in ("numpy", "jax"):
         run_on(backend, traced, [np.ones(2)])
@@ -252,9 +252,9 @@ def test_only_the_taken_branch_is_computed():
 
 
 def test_rows_are_seen_through_branches():
-    apart = builder.trace(lambda x: ops.cond(True, lambda: x * 2.0, lambda: ops.sin(x)), Spec((Rows(4), 3), "float32"))
+    apart = trace.trace(lambda x: ops.cond(True, lambda: x * 2.0, lambda: ops.sin(x)), Spec((Rows(4), 3), "float32"))
     assert passes.mixing_equation(apart) is None
-    mixed = builder.trace(lambda x: ops.cond(True, lambda: ops.flip(x, 0), lambda: x), Spec((Rows(4), 3), "float32"))
+    mixed = trace.trace(lambda x: ops.cond(True, lambda: ops.flip(x, 0), lambda: x), Spec((Rows(4), 3), "float32"))
     assert passes.mixing_equation(mixed) is not None
 
 

@@ -284,7 +284,7 @@ def test_a_description_does_not_depend_on_what_was_imported_before(run_python):
     """Rare optimizers, losses and metrics are imported when asked for; as Keras's own they are known all the same."""
     code = """
 import lamella
-from lamella.layers.configuration import described
+from lamella.core.serialization import described
 o, l, m = lamella.optimizers, lamella.losses, lamella.metrics
 for made in (o.LossScaleOptimizer(o.Ftrl()), o.Ftrl(), o.Muon(), l.Dice(), m.AUC(), m.R2Score()):
     found = described(made)

@@ -8,7 +8,7 @@ import pytest
 import fit_replay
 import lamella
 from lamella import optimizers
-from lamella.backend import to_numpy
+from lamella.backend_api import to_numpy
 from layer_replay import difference
 from oracle import cases
 

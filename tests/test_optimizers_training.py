@@ -7,7 +7,7 @@ import pytest
 
 import lamella
 from lamella import callbacks, optimizers
-from lamella.backend import to_numpy
+from lamella.backend_api import to_numpy
 from lamella.errors import BackendError
 from lamella.layers import LSTM, Conv2D, Dense, Dropout, Flatten
 from lamella.optimizers import schedules

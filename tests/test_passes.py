@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from checked_passes import every_pass_is_checked  # noqa: F401
 from lamella import ops, passes
 from lamella.errors import BackendError, DTypeError, ShapeError
-from lamella.ir import builder
+from lamella.ir import trace
 from lamella.ir.check import ProgramError, check
 from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
@@ -33,7 +33,7 @@ def names(program):
 
 
 def test_every_pass_result_is_checked_here(every_pass_is_checked, monkeypatch):  # noqa: F811
-    made = builder.trace(lambda x: ops.sum(ops.tanh(x)), X)
+    made = trace.trace(lambda x: ops.sum(ops.tanh(x)), X)
     passes.simplify(passes.differentiate(made, [0]))
     assert {"differentiate", "simplify", "dead_code", "fold_constants", "peephole"} <= set(every_pass_is_checked)
     # a pass that breaks a program fails inside whoever calls it
@@ -48,21 +48,21 @@ def test_dead_code():
         ops.exp(x)
         return ops.tanh(x)
 
-    assert names(passes.dead_code(builder.trace(f, X))) == ["tanh"]
+    assert names(passes.dead_code(trace.trace(f, X))) == ["tanh"]
 
 
 def test_common_subexpressions():
-    made = passes.common_subexpressions(builder.trace(lambda x: ops.tanh(x) + ops.tanh(x), X))
+    made = passes.common_subexpressions(trace.trace(lambda x: ops.tanh(x) + ops.tanh(x), X))
     assert names(made) == ["tanh", "add"]
     # equal numbers of two dtypes, and 0.0 and -0.0, are different constants
-    made = builder.trace(lambda x: [x + np.float32(0.0), x * np.float32(-0.0), ops.cast(x, "int32") + np.int32(0)], X)
+    made = trace.trace(lambda x: [x + np.float32(0.0), x * np.float32(-0.0), ops.cast(x, "int32") + np.int32(0)], X)
     assert names(passes.common_subexpressions(made)).count("constant") == 3
 
 
 def test_constants_are_folded_and_neutral_elements_dropped():
-    made = builder.trace(lambda x: (x + 0.0) * 1.0 / 1.0 - 0.0, X)
+    made = trace.trace(lambda x: (x + 0.0) * 1.0 / 1.0 - 0.0, X)
     assert names(passes.simplify(made)) == []
-    made = builder.trace(lambda x: x * (ops.exp(np.float32(0.0) * ops.full((), 2.0)) + 1.0), X)
+    made = trace.trace(lambda x: x * (ops.exp(np.float32(0.0) * ops.full((), 2.0)) + 1.0), X)
     simple = passes.simplify(made)
     assert sorted(names(simple)) == ["broadcast", "constant", "multiply"]
     (y,) = run_on(REFERENCE, simple, [np.ones((2, 3), np.float32)])
@@ -75,7 +75,7 @@ def test_a_number_among_the_factors_takes_a_two_or_a_sign(dtype):
         y = n * x
         return y + y, -(n * ops.exp(x)), -(n * ops.sin(x) * ops.reshape(n * ops.tanh(x), (2, 3))), -ops.abs(y)
 
-    made = builder.trace(build, Spec((), dtype), Spec((2, 3), dtype))
+    made = trace.trace(build, Spec((), dtype), Spec((2, 3), dtype))
     simple = check(passes.simplify(made))
     sizes = [e.outputs[0].spec.size for e in simple.equations if e.op in (p.add, p.negative)]
     # |n * x| has no such factor; in float16 the number could leave the range
@@ -86,7 +86,7 @@ def test_a_number_among_the_factors_takes_a_two_or_a_sign(dtype):
 
 
 def test_what_must_not_be_dropped():
-    made = passes.simplify(builder.trace(lambda x: [0.0 - x, 1.0 / x, x * 0.0], X))
+    made = passes.simplify(trace.trace(lambda x: [0.0 - x, 1.0 / x, x * 0.0], X))
     x = np.array([[np.nan, np.inf, -0.0], [1.0, -2.0, 3.0]], np.float32)
     with np.errstate(all="ignore"):
         for result, wanted in zip(run_on(REFERENCE, made, [x]), (0.0 - x, 1.0 / x, x * 0.0), strict=True):
@@ -101,7 +101,7 @@ def test_loops_are_simplified_inside():
 
         return ops.scan(step, ops.zeros((3,), "float32"), xs)[0]
 
-    simple = passes.simplify(builder.trace(loop, X))
+    simple = passes.simplify(trace.trace(loop, X))
     (scan,) = [e for e in simple.equations if e.op is p.scan]
     assert names(scan.attrs["body"]) == ["add"] and len(scan.outputs) == 1
 
@@ -142,7 +142,7 @@ def applied(step, values):
         return [getattr(ops, rest[0])(pick(rest[1]), rest[2], keepdims=True)]
     if kind == "constant":
         return [
-            ops.full((3, 3), rest[0], "float32") if rest[1] else builder.as_value(np.full((3, 3), rest[0], "float32"))
+            ops.full((3, 3), rest[0], "float32") if rest[1] else trace.as_value(np.full((3, 3), rest[0], "float32"))
         ]
     if kind == "reshape":
         x = pick(rest[0])
@@ -164,7 +164,7 @@ def test_passes_keep_the_results_of_random_programs(steps, outputs):
             values += applied(step, values)
         return [values[-1], *[values[i % len(values)] for i in outputs]]
 
-    program = builder.trace(build, Spec((3, 3), "float32"), Spec((3, 3), "float32"))
+    program = trace.trace(build, Spec((3, 3), "float32"), Spec((3, 3), "float32"))
     generator = np.random.default_rng(len(steps))
     arguments = [generator.standard_normal((3, 3)).astype(np.float32) for _ in range(2)]
     with np.errstate(all="ignore"):
@@ -227,7 +227,7 @@ MOVED = {
 @pytest.mark.parametrize("name", MOVED)
 def test_pooling_comes_first(name):
     build, wanted = MOVED[name]
-    program = builder.trace(build, IMAGES, BIAS)
+    program = trace.trace(build, IMAGES, BIAS)
     moved = check(passes.pool_first(passes.simplify(program)))
     assert names(moved) == wanted
     with np.errstate(all="ignore"):
@@ -249,7 +249,7 @@ def test_pooling_comes_first(name):
     ],
 )
 def test_pooling_comes_last_where_that_would_change_or_cost_something(build):
-    program = builder.trace(build, IMAGES, BIAS)
+    program = trace.trace(build, IMAGES, BIAS)
     assert passes.pool_first(program) is program
 
 
@@ -258,7 +258,7 @@ def test_the_gradient_of_what_was_pooled_first():
         return ops.sum(ops.square(pooled(ops.relu(x + b), window=3)))
 
     spec = Spec((2, 6, 6, 3), "float64"), Spec((3,), "float64")
-    program = builder.trace(build, *spec)
+    program = trace.trace(build, *spec)
     found = passes.differentiate(program, [0, 1])
     assert [e.op.name for e in found.equations].index("max_pool") < [e.op.name for e in found.equations].index("relu")
     with mock.patch.object(sys.modules["lamella.passes.differentiate"], "pool_first", lambda program: program):
@@ -276,7 +276,7 @@ def test_expand_takes_composites_apart_down_to_primitives():
     def f(x, w):
         return ops.scan(lambda h, row: (ops.softmax(ops.relu(h + row @ w)), h), ops.zeros((3,), "float32"), x)
 
-    made = builder.trace(f, X, Spec((3, 3), "float32"), where="rnn")
+    made = trace.trace(f, X, Spec((3, 3), "float32"), where="rnn")
     flat = passes.expand(made, lambda op: op.mandatory)
     assert {e.op.mandatory for e in flat.equations} == {True} and {e.where for e in flat.equations} == {"rnn"}
     inside = passes.expand(made, lambda op: op.mandatory or op is p.scan)
@@ -289,7 +289,7 @@ def test_expand_takes_composites_apart_down_to_primitives():
 
 
 def test_expand_names_op_and_layer_of_a_missing_primitive():
-    made = builder.trace(lambda x: ops.softmax(x), X, where="classifier")
+    made = trace.trace(lambda x: ops.softmax(x), X, where="classifier")
     with pytest.raises(BackendError, match=r"'mine'.*'reduce_max'.*layer 'classifier'"):
         passes.expand(made, lambda op: op.mandatory and op is not p.reduce_max, "mine")
 
@@ -299,15 +299,15 @@ def test_expand_names_op_and_layer_of_a_missing_primitive():
 
 def test_differentiate_refuses():
     with pytest.raises(ShapeError, match="scalar loss"):
-        passes.differentiate(builder.trace(ops.tanh, X), [0])
+        passes.differentiate(trace.trace(ops.tanh, X), [0])
     with pytest.raises(DTypeError, match="gradients are for floats"):
-        passes.differentiate(builder.trace(lambda i: ops.sum(i * 1.5), Spec((3,), "int32")), [0])
+        passes.differentiate(trace.trace(lambda i: ops.sum(i * 1.5), Spec((3,), "int32")), [0])
     with pytest.raises(DTypeError, match="gradients are for floats"):
-        passes.differentiate(builder.trace(lambda x: ops.argmax(x), X), [0])
+        passes.differentiate(trace.trace(lambda x: ops.argmax(x), X), [0])
 
 
 def test_differentiate_keeps_outputs_names_and_inputs_and_gives_zeros_where_nothing_flows():
-    made = builder.trace(lambda x, y: [ops.sum(x * x), x + y], X, X)
+    made = trace.trace(lambda x, y: [ops.sum(x * x), x + y], X, X)
     made = Program(made.inputs, made.equations, made.outputs, ["x", "y"], ["loss", "sum"])
     derived = passes.differentiate(made, [0, 1])
     assert derived.output_names == ("loss", "sum", "gradient of x", "gradient of y")
@@ -318,13 +318,13 @@ def test_differentiate_keeps_outputs_names_and_inputs_and_gives_zeros_where_noth
 
 
 def test_gradients_nobody_asked_for_are_not_computed():
-    made = builder.trace(lambda x, w: ops.sum(ops.tanh(x @ w)), X, Spec((3, 4), "float32"))
+    made = trace.trace(lambda x, w: ops.sum(ops.tanh(x @ w)), X, Spec((3, 4), "float32"))
     assert names(passes.differentiate(made, [1])).count("contract") == 2
     assert names(passes.differentiate(made, [0, 1])).count("contract") == 3
 
 
 def test_gradient_equations_carry_the_layer():
-    made = builder.trace(lambda x: ops.sum(ops.tanh(x)), X, where="dense")
+    made = trace.trace(lambda x: ops.sum(ops.tanh(x)), X, where="dense")
     assert "dense (gradient)" in {e.where for e in passes.differentiate(made, [0]).equations}
 
 
@@ -334,7 +334,7 @@ BATCH = Rows(8)
 
 
 def mixing(function, *shapes):
-    made = builder.trace(function, *[Spec(s, "float32") for s in shapes])
+    made = trace.trace(function, *[Spec(s, "float32") for s in shapes])
     found = {passes.mixing_equation(made), passes.mixing_equation(passes.simplify(made))}
     return {None if e is None else e.op.name for e in found}
 
@@ -405,6 +405,6 @@ def test_entries_of_a_row_that_became_rows_still_belong_to_it():
 
 def test_looking_rows_up_in_a_table_keeps_them_apart():
     table, rows = Spec((7, 3), "float32"), Spec((Rows(4),), "int32")
-    assert passes.mixing_equation(builder.trace(lambda w, i: ops.take(w, i, 0), table, rows)) is None
+    assert passes.mixing_equation(trace.trace(lambda w, i: ops.take(w, i, 0), table, rows)) is None
     of_rows = Spec((Rows(4), 3), "float32")
-    assert passes.mixing_equation(builder.trace(lambda x, i: ops.take(x, i, 0), of_rows, rows)) is not None
+    assert passes.mixing_equation(trace.trace(lambda x, i: ops.take(x, i, 0), of_rows, rows)) is not None

@@ -8,7 +8,7 @@ import pytest
 import lamella
 from lamella import layers as L  # noqa: N812 - named often
 from lamella import ops
-from lamella.backend import load_backend
+from lamella.backend_api import load_backend
 from lamella.errors import ShapeError, UnknownNameError
 
 X = np.random.default_rng(0).uniform(0, 255, (6, 5, 7, 2)).astype("float32")
@@ -173,8 +173,8 @@ def test_augmentation_trains_to_the_same_curve_on_both_backends(both):
 
 
 def test_the_gradient_of_a_shift_is_the_shift_back(backend):
-    from lamella.ir.builder import Trace
     from lamella.ir.spec import Spec
+    from lamella.ir.trace import Trace
     from lamella.passes import differentiate
 
     with Trace() as trace:

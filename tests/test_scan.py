@@ -8,7 +8,7 @@ import pytest
 from checked_passes import every_pass_is_checked  # noqa: F401
 from lamella import ops, passes
 from lamella.errors import ShapeError
-from lamella.ir import builder
+from lamella.ir import trace
 from lamella.ir.program import Program
 from lamella.ir.spec import Spec
 from lamella.ops import primitives as p
@@ -91,7 +91,7 @@ def test_weight_gradients_leave_the_loop(cell, gates):
         Spec((UNITS, gates * UNITS), "float64"),
         Spec((gates * UNITS,), "float64"),
     ]
-    derived = passes.simplify(passes.differentiate(builder.trace(cell, *specs), [1, 2, 3]))
+    derived = passes.simplify(passes.differentiate(trace.trace(cell, *specs), [1, 2, 3]))
     weights = {s.shape for s in specs[1:]}
     found = list(loops(derived))
     assert len(found) == 2  # forward and backward
@@ -104,7 +104,7 @@ def test_weight_gradients_leave_the_loop(cell, gates):
     assert sorted(e.outputs[0].shape for e in after) == sorted(s.shape for s in specs[1:3])
     assert all(len(e.attrs["contracting"][0]) == 2 for e in after)  # over steps and rows at once
     arguments = [np.random.default_rng(0).standard_normal(s.shape) for s in specs]
-    check_gradients(builder.trace(cell, *specs), arguments, [0, 1, 2, 3])
+    check_gradients(trace.trace(cell, *specs), arguments, [0, 1, 2, 3])
 
 
 def test_nested_loops_are_differentiated_twice():
@@ -118,7 +118,7 @@ def test_only_what_the_backward_loop_reads_is_stacked():
         return ops.sum(ops.scan(lambda h, _: (h @ w, None), x, length=3)[0])
 
     specs = [Spec((2, 2), "float32"), Spec((2, 2), "float32")]
-    derived = passes.simplify(passes.differentiate(builder.trace(linear, *specs), [0]))
+    derived = passes.simplify(passes.differentiate(trace.trace(linear, *specs), [0]))
     for loop in loops(derived):
         assert len(loop.outputs) == loop.attrs["carries"], "the gradient of a linear step needs no stack"
 
@@ -128,13 +128,13 @@ def test_what_little_arithmetic_makes_from_other_stacks_has_none():
         return ops.sum(ops.scan(lambda h, _: (ops.sigmoid(h @ w) * h, None), x, length=3)[0])
 
     specs = [Spec((2, 2), "float64"), Spec((2, 2), "float64")]
-    derived = passes.simplify(passes.differentiate(builder.trace(gated_step, *specs), [0, 1]))
+    derived = passes.simplify(passes.differentiate(trace.trace(gated_step, *specs), [0, 1]))
     forward, backward = loops(derived)
     # the carry before the step and its gate y; the slope y * (1 - y) is made again
     assert len(forward.outputs) == 1 + 2
     assert not [e for e in forward.attrs["body"].equations if e.op is p.subtract]
     assert [e for e in backward.attrs["body"].equations if e.op is p.subtract]
-    check_gradients(builder.trace(gated_step, *specs), [np.eye(2) + 0.1, np.eye(2) - 0.2], [0, 1], order=2)
+    check_gradients(trace.trace(gated_step, *specs), [np.eye(2) + 0.1, np.eye(2) - 0.2], [0, 1], order=2)
 
 
 def test_captured_integers_and_bools_have_no_gradient():
@@ -146,14 +146,14 @@ def test_captured_integers_and_bools_have_no_gradient():
 
     specs = [Spec((2, 3), "float64"), Spec((3,), "bool"), Spec((), "int32")]
     arguments = [np.arange(6.0).reshape(2, 3), np.array([True, False, True]), np.array(2, np.int32)]
-    check_gradients(builder.trace(f, *specs), arguments, [0])
+    check_gradients(trace.trace(f, *specs), arguments, [0])
 
 
 def test_reverse_belongs_to_the_same_slices():
     def f(xs):
         return ops.scan(lambda h, x: (h + x, h + x), ops.zeros((), "float32"), xs, reverse=True)
 
-    last, sums = run_on("numpy", builder.trace(f, Spec((4,), "float32")), [np.arange(4, dtype=np.float32)])
+    last, sums = run_on("numpy", trace.trace(f, Spec((4,), "float32")), [np.arange(4, dtype=np.float32)])
     assert last == 6
     np.testing.assert_array_equal(sums, [6, 6, 5, 3])
 
@@ -171,7 +171,7 @@ def test_structures_of_carries_and_outputs():
 
         return ops.scan(step, {"total": ops.zeros((), "float32"), "last": ops.zeros((), "float32")}, xs)
 
-    with builder.Trace() as running:
+    with trace.Trace() as running:
         carry, ys = f(running.input(Spec((3,), "float32")))
     assert set(carry) == {"total", "last"} and isinstance(ys, list) and isinstance(ys[1], tuple)
     assert ys[0].shape == (3,)
@@ -188,4 +188,4 @@ def test_structures_of_carries_and_outputs():
 )
 def test_refusals(call, words):
     with pytest.raises(ShapeError, match=words):
-        builder.trace(call, Spec((2, 3), "float32"))
+        trace.trace(call, Spec((2, 3), "float32"))

@@ -179,7 +179,7 @@ def test_an_op_without_rows_is_found(monkeypatch):
 
 
 def test_a_wrong_runner_is_found():
-    from lamella.backend import Runner
+    from lamella.backend_api import Runner
 
     class Forgetful(Runner):
         def run(self, state, data, indices, rows):
@@ -216,9 +216,9 @@ def test_tensors_are_compared_in_their_own_size():
 
 def test_differing_backends_are_told_apart_by_equation():
     from lamella import ops
-    from lamella.ir import builder
+    from lamella.ir import trace
 
-    program = builder.trace(lambda x: ops.exp(ops.sin(ops.tanh(x))), Spec((3,), "float32"), where="encoder")
+    program = trace.trace(lambda x: ops.exp(ops.sin(ops.tanh(x))), Spec((3,), "float32"), where="encoder")
     x = [np.array([0.1, 0.2, 0.3], np.float32)]
     assert compare_backends(program, ["numpy", Planted({})], x)["planted"] <= 1e-6
     with pytest.raises(AssertionError, match=r"equation 1 \(sin, layer 'encoder'\) on 'planted'"):

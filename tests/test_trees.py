@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lamella.errors import FormatError
-from lamella.saving import tree
-from lamella.saving.tree import read_tree, write_tree
+from lamella.files import tree
+from lamella.files.tree import read_tree, write_tree
 
 TREE = {
     "text": "grün", "none": None, "flag": True, "count": 3, "nan": float("nan"), "small": 5e-324,

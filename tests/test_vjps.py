@@ -7,8 +7,8 @@ import pytest
 
 from checked_passes import every_pass_is_checked  # noqa: F401
 from lamella import ops
-from lamella.backend import load_backend
-from lamella.ir import builder
+from lamella.backend_api import load_backend
+from lamella.ir import trace
 from lamella.ir.check import check
 from lamella.ir.spec import Spec
 from lamella.ops import primitives as p
@@ -83,7 +83,7 @@ def test_a_composite_is_differentiated_through_its_definition():
     def variance(x):
         return ops.sum(ops.variance(ops.log_softmax(x) * ops.sigmoid(x), axis=0))
 
-    program = builder.trace(variance, Spec((3, 4), "float64"))
+    program = trace.trace(variance, Spec((3, 4), "float64"))
     check_gradients(program, [np.random.default_rng(0).standard_normal((3, 4))], [0])
     check_gradients(program, [np.random.default_rng(0).standard_normal((3, 4))], [0], order=2)
 
@@ -99,7 +99,7 @@ def test_rules_agree_with_jax_grad(jax):
         return ops.mean(ops.logsumexp(y * y, axis=1))
 
     specs = [Spec((2, 6, 2), "float64"), Spec((6, 3), "float64"), Spec((3, 2, 3), "float64")]
-    program = builder.trace(loss, *specs)
+    program = trace.trace(loss, *specs)
     generator = np.random.default_rng(1)
     arguments = [generator.standard_normal(s.shape) for s in specs]
     ours = run_on("numpy", differentiate(program, [0, 1, 2]), arguments)

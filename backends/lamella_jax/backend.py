@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from lamella.backend import Backend, Compiled, Runner, StepProgram
+from lamella.backend_api import Backend, Compiled, Runner, StepProgram
 from lamella.errors import DTypeError
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import Spec, spec_of

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lamella.backend import Runner, State, StepProgram
+from lamella.backend_api import Runner, State, StepProgram
 from lamella_jax import elementwise, lowerings, memory, merging
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella.backend import Backend, Runner, StepProgram
+from lamella.backend_api import Backend, Runner, StepProgram
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import numpy_dtype
 from lamella.passes import expand, pool_first, simplify

@@ -14,18 +14,18 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import ShapeError
-from lamella.ir.builder import constant
 from lamella.ir.program import Op, Program, Value
 from lamella.ir.spec import numpy_dtype
+from lamella.ir.trace import constant
 from lamella.ops import primitives as p
-from lamella_numpy import memory, places, rules_control, rules_elementwise, rules_shape
+from lamella_numpy import memory, rules_control, rules_elementwise, rules_shape, views
 from lamella_numpy.elementwise import bfloat16
 from lamella_numpy.kernels import KERNELS
 from lamella_numpy.lookahead import random_bits_ahead
 from lamella_numpy.lowering import Lowering, Rule, dims
-from lamella_numpy.places import Place, Storage, Thing
 from lamella_numpy.rules_control import flat_buffer, laid_out
 from lamella_numpy.updates import in_place
+from lamella_numpy.views import Place, Storage, Thing
 
 RULES: dict[Op, Rule] = {**rules_elementwise.RULES, **rules_shape.RULES, **rules_control.RULES}
 """How each op is written; ops without a rule (softmax and the like) are written as their definitions."""
@@ -198,8 +198,8 @@ class _Compilation:
             if bound is None:
                 name = low.fresh(hint)
                 parameters.append(name)
-                storage = Storage(places.size(shape), dtype)
-                place = Place(storage, shape, places.row_major(shape), 0, low.main, name, name=name)
+                storage = Storage(views.size(shape), dtype)
+                place = Place(storage, shape, views.row_major(shape), 0, low.main, name, name=name)
             else:
                 place = self._stretch("given", bound, value, hint)
             low.environment[value] = place
@@ -223,8 +223,8 @@ class _Compilation:
             )
             storage.root = self.vectors[key] = root
         shape = dims(value)
-        part = places.sliced(self.vectors[key], (flat.offset,), (flat.offset + places.size(shape),), (1,))
-        view = places.shaped(part, shape)
+        part = views.sliced(self.vectors[key], (flat.offset,), (flat.offset + views.size(shape),), (1,))
+        view = views.shaped(part, shape)
         if view.name is None and view is not self.vectors[key]:
             view.hint = hint
         return view
@@ -236,7 +236,7 @@ class _Compilation:
         equation = self.made_by.get(value)
         while equation is not None and equation.op is p.reshape:
             value = equation.inputs[0]
-            inner = places.reshape(place, dims(value))
+            inner = views.reshape(place, dims(value))
             if inner is None:
                 return False
             place, equation = inner, self.made_by.get(value)
@@ -258,8 +258,8 @@ class _Compilation:
             elif value in groups:
                 place = groups.pop(value)
             else:
-                storage = Storage(places.size(shape), numpy_dtype(value.spec.dtype))
-                place = Place(storage, shape, places.row_major(shape), 0, low.main, name)
+                storage = Storage(views.size(shape), numpy_dtype(value.spec.dtype))
+                place = Place(storage, shape, views.row_major(shape), 0, low.main, name)
             self.targets[i] = place
             self._aim(value, place)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from lamella.ir.builder import constant
 from lamella.ir.program import Equation, Op
 from lamella.ir.spec import numpy_dtype
+from lamella.ir.trace import constant
 from lamella.ops import primitives as p
 from lamella_numpy import control, elementwise, indexing, random_bits, shaping, window
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from lamella.ir.builder import constant
 from lamella.ir.program import Equation, Op, Program, Value
 from lamella.ir.spec import numpy_dtype
-from lamella_numpy import places
+from lamella.ir.trace import constant
+from lamella_numpy import views
 from lamella_numpy.kernels import constant_array
-from lamella_numpy.places import Block, Ints, Place, Storage
+from lamella_numpy.views import Block, Ints, Place, Storage
 from lamella_numpy.writing import FOREVER, Writer, comment
 
 Rule = Callable[["Lowering", Equation], None]
@@ -173,7 +173,7 @@ class Lowering(Writer):
             return place
         shape = (1,) * missing + place.shape
         strides = (0,) * missing + place.strides
-        return places.derive(place, f"{{}}.reshape{places.written(shape)}", shape, strides, place.offset)
+        return views.derive(place, f"{{}}.reshape{views.written(shape)}", shape, strides, place.offset)
 
     def full(self, value: Value) -> Place:
         """`value` as an array of its own shape, copied out where it is stored smaller."""
@@ -184,7 +184,7 @@ class Lowering(Writer):
         if have is not None and self._is_seen(have[0]):
             return have[1]
         found = self.environment[value]
-        if isinstance(found, Scalar) and found.array is not None and places.size(shape) <= 65536:
+        if isinstance(found, Scalar) and found.array is not None and views.size(shape) <= 65536:
             result = self.known(np.full(shape, found.array), place.hint)
             self._full[value] = (self.static, result)
         else:
@@ -208,7 +208,7 @@ class Lowering(Writer):
         `place` is where `value` is, with all its axes: some may have size 1 where the value repeats.
         """
         if not self.has_moved(value, place, order):
-            copy = self.contiguous(places.transpose(place, order))
+            copy = self.contiguous(views.transpose(place, order))
             self._moved.setdefault(value, {})[order, place.shape] = (self.block, copy)
         return self._moved[value][order, place.shape][1]
 
@@ -221,8 +221,8 @@ class Lowering(Writer):
         runs = self._runs.setdefault(value, {})
         if times not in runs or not self._is_seen(runs[times][0]):
             whole = self.buffer((times, place.size), place.storage.dtype, place.hint)
-            self.emit(f"{self.use(whole)}[...] = {self.use(places.shaped(place, (place.size,)))}")
-            runs[times] = (self.block, places.shaped(whole, (times * place.size,)))
+            self.emit(f"{self.use(whole)}[...] = {self.use(views.shaped(place, (place.size,)))}")
+            runs[times] = (self.block, views.shaped(whole, (times * place.size,)))
         return runs[times][1]
 
     def compact(self, value: Value) -> Place:

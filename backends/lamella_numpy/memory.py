@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella_numpy.places import Ints, Storage
+from lamella_numpy.views import Ints, Storage
 
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector register."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lamella.backend import own_results
-from lamella.ir.builder import constant
+from lamella.backend_api import own_results
 from lamella.ir.program import OPS, Equation, Program, Value
 from lamella.ir.spec import DTYPES
+from lamella.ir.trace import constant
 from lamella_numpy.elementwise import bfloat16
 from lamella_numpy.kernels import KERNELS, constant_array
 from lamella_numpy.writing import comment, identifier

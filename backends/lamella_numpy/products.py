@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lamella.ir.builder import constant
 from lamella.ir.program import Equation, Program, Value
+from lamella.ir.trace import constant
 from lamella.ops import primitives as p
 from lamella.passes import makers_of, rewritten, uses_of
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lamella.ir.builder import trace
 from lamella.ir.program import Equation, Op, Program, Value
 from lamella.ir.spec import Spec, numpy_dtype
+from lamella.ir.trace import trace
 from lamella.ops import primitives as p
 from lamella.ops.control import elementwise_replay
 from lamella.passes import simplify
-from lamella_numpy import places
+from lamella_numpy import views
 from lamella_numpy.lowering import Lowering, Rule, dims
-from lamella_numpy.places import Loop, Place, Thing
 from lamella_numpy.updates import read_before
+from lamella_numpy.views import Loop, Place, Thing
 
 CHUNK = 32768
 """Elements: longer vectors are passed over in pieces of this length, which stay in the caches between two lines."""
@@ -102,11 +102,11 @@ class _Scan:
             whole = low.buffer(shape, start_place.storage.dtype, start_place.hint)
             low.touch(whole.storage)
             low.emit(
-                f"{low.use(places.entry(whole, self.length if self.backwards else 0))}[...] = {low.use(start_place)}"
+                f"{low.use(views.entry(whole, self.length if self.backwards else 0))}[...] = {low.use(start_place)}"
             )
             zeros, ones = (0,) * (len(shape) - 1), (1,) * len(shape)
-            lower = places.sliced(whole, (0, *zeros), (self.length, *shape[1:]), ones)
-            upper = places.sliced(whole, (1, *zeros), shape, ones)
+            lower = views.sliced(whole, (0, *zeros), (self.length, *shape[1:]), ones)
+            upper = views.sliced(whole, (1, *zeros), shape, ones)
             before, after = (upper, lower) if self.backwards else (lower, upper)
             self.histories[new] = after
             self.recorded.add(numbers[0])
@@ -125,14 +125,14 @@ class _Scan:
         if low.is_scalar(operand):
             low.environment[inner] = low.environment[operand]
         elif low.expanded(operand).shape[0] != operand.spec.shape[0]:
-            low.environment[inner] = places.entry(low.expanded(operand), 0)
+            low.environment[inner] = views.entry(low.expanded(operand), 0)
         else:
             return
         self.invariant.add(inner)
 
     def _turns(self, stack: Place) -> Thing:
         """The list of the slices of `stack`, in the order of the turns."""
-        return places.derive_thing(stack, "turns({})" + "[::-1]" * self.backwards, f"{stack.hint}_turns")
+        return views.derive_thing(stack, "turns({})" + "[::-1]" * self.backwards, f"{stack.hint}_turns")
 
     def _open(self) -> None:
         """Open the loop and give every changing input and every output its place in a turn."""
@@ -147,12 +147,12 @@ class _Scan:
         for inner, operand in self.slices:
             if inner not in self.invariant:
                 stack = low.expanded(operand)
-                low.environment[inner] = _column(loop, places.entry(stack, 0), self._turns(stack))
+                low.environment[inner] = _column(loop, views.entry(stack, 0), self._turns(stack))
         aimed: dict[Value, Place] = {}
         for k, ((value, _), stack) in enumerate(zip(self.stacked, self.stacks, strict=True)):
             if k in self.recorded:
                 continue
-            self._aim(aimed, value, _column(loop, places.entry(stack, 0), self._turns(stack)), stack)
+            self._aim(aimed, value, _column(loop, views.entry(stack, 0), self._turns(stack)), stack)
         for inner, _, value, final in self.carries:
             start = self.starts.get(inner)
             if start is None:
@@ -160,22 +160,20 @@ class _Scan:
             stack = aimed.get(value)
             if stack is None and value in self.histories:
                 stack = self.histories[value]
-                self._aim({}, value, _column(loop, places.entry(stack, 0), self._turns(stack)), stack)
+                self._aim({}, value, _column(loop, views.entry(stack, 0), self._turns(stack)), stack)
             elif value in self.histories and stack is not self.histories[value]:
                 stack = self.histories[value]
-                self.writes.append((_column(loop, places.entry(stack, 0), self._turns(stack)), value))
+                self.writes.append((_column(loop, views.entry(stack, 0), self._turns(stack)), value))
             if stack is not None:
                 after = self._turns(stack)
-                last = places.entry(stack, 0 if self.backwards else self.length - 1)
+                last = views.entry(stack, 0 if self.backwards else self.length - 1)
             else:
                 first, second = pairs[inner]
                 count = (self.length + 1) // 2
-                after = places.combine(
-                    f"([{{}}, {{}}] * {count})[:{self.length}]", f"{first.hint}_turns", first, second
-                )
+                after = views.combine(f"([{{}}, {{}}] * {count})[:{self.length}]", f"{first.hint}_turns", first, second)
                 last = (second, first)[self.length % 2]
                 self._aim({}, value, _column(loop, first, after), first, only_if_free=value in low.pins)
-            before = places.combine("[{}, *{}[:-1]]", f"{start.hint}_before", start, after)
+            before = views.combine("[{}, *{}[:-1]]", f"{start.hint}_before", start, after)
             low.environment[inner] = _column(loop, start, before)
             self.finals.append((final, last if self.length else start))
 
@@ -189,7 +187,7 @@ class _Scan:
                 continue
             place = low.full(value)
             if place.contiguous:
-                low.environment[value] = places.transpose(low.contiguous(places.transpose(place, (1, 0))), (1, 0))
+                low.environment[value] = views.transpose(low.contiguous(views.transpose(place, (1, 0))), (1, 0))
 
     def _aim(
         self, aimed: dict[Value, Place], value: Value, place: Place, stack: Place, *, only_if_free: bool = False
@@ -217,11 +215,11 @@ def together(low: Lowering, found: Sequence[Place]) -> Place | None:
             return None
         offset += place.size
     if len(found) == 1:
-        return places.reshape(found[0], (found[0].size,))
+        return views.reshape(found[0], (found[0].size,))
     root = storage.root
     if root is None:
         return None
-    return places.sliced(root, (found[0].offset,), (offset,), (1,))
+    return views.sliced(root, (found[0].offset,), (offset,), (1,))
 
 
 def laid_out(root: Place, values: Sequence[Value]) -> list[Place]:
@@ -229,8 +227,8 @@ def laid_out(root: Place, values: Sequence[Value]) -> list[Place]:
     result, offset = [], 0
     for value in values:
         shape = dims(value)
-        end = offset + places.size(shape)
-        result.append(places.shaped(places.sliced(root, (offset,), (end,), (1,)), shape))
+        end = offset + views.size(shape)
+        result.append(views.shaped(views.sliced(root, (offset,), (end,), (1,)), shape))
         offset = end
     return result
 
@@ -323,7 +321,7 @@ def _over(
     def piece(place: Place) -> Place:
         if not chunked:
             return place
-        items = places.derive_thing(place, f"pieces({{}}, {CHUNK})", f"{place.hint}_pieces")
+        items = views.derive_thing(place, f"pieces({{}}, {CHUNK})", f"{place.hint}_pieces")
         return Place(place.storage, (CHUNK,), (1,), place.offset, opened[0], place.hint, source=items)
 
     def start() -> None:

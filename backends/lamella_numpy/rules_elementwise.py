@@ -10,11 +10,11 @@ import numpy as np
 from lamella.ir.program import Equation, Op, Value
 from lamella.ir.spec import numpy_dtype
 from lamella.ops import primitives as p
-from lamella_numpy import places
+from lamella_numpy import views
 from lamella_numpy.kernels import UFUNCS
 from lamella_numpy.lowering import Lowering, Rule, Scalar, dims
-from lamella_numpy.places import Ints, Place
 from lamella_numpy.products import LONGEST_DOT
+from lamella_numpy.views import Ints, Place
 
 _OPERATORS: dict[Op, str] = {
     p.add: "+",
@@ -123,7 +123,7 @@ def _in_runs(
     length = times * place.size
     if length <= _NARROW:
         return given
-    result = [places.shaped(x, (out.size // length, length)) for x in given if x is not place]
+    result = [views.shaped(x, (out.size // length, length)) for x in given if x is not place]
     result.insert(short[0], low.run(values[short[0]], times))
     return result
 
@@ -190,7 +190,7 @@ def _integer_mask(low: Lowering, mask: Place, width: int) -> Place:
     """
     integer = _INTEGERS[width]
     if width == 1:
-        return places.bits(mask, integer)
+        return views.bits(mask, integer)
     if mask.size >= _LARGE:
         return mask
     wide = low.buffer(mask.shape, np.dtype(integer), "mask")
@@ -200,7 +200,7 @@ def _integer_mask(low: Lowering, mask: Place, width: int) -> Place:
 
 def _bits(place: Place) -> Place:
     integer = _INTEGERS[place.storage.dtype.itemsize]
-    return place if place.storage.dtype == np.dtype(integer) else places.bits(place, integer)
+    return place if place.storage.dtype == np.dtype(integer) else views.bits(place, integer)
 
 
 def _masked(low: Lowering, value: Value, x: Place, mask: Place) -> None:
@@ -263,35 +263,35 @@ def _reduce_sum(low: Lowering, equation: Equation) -> None:
         return
     if not place.contiguous:
         place, axes = _in_memory_order(place, axes)
-    rows, columns = places.size(place.shape[: axes[0]]), places.size(place.shape[axes[-1] + 1 :])
-    count = places.size(tuple(place.shape[a] for a in axes))
+    rows, columns = views.size(place.shape[: axes[0]]), views.size(place.shape[axes[-1] + 1 :])
+    count = views.size(tuple(place.shape[a] for a in axes))
     together = axes == tuple(range(axes[0], axes[-1] + 1))
     exact = dtype.kind == "f" and dtype.itemsize > 2
     times = _together(place.size, count, columns) if rows == 1 else 1
     short = count <= LONGEST_DOT * times and place.contiguous and exact
     if short and count == place.size and count and is_number(low, value):
-        set_scalar(low, value, f"{low.use(places.shaped(place, (count,)))}.dot({low.use(low.vector(1, count, dtype))})")
+        set_scalar(low, value, f"{low.use(views.shaped(place, (count,)))}.dot({low.use(low.vector(1, count, dtype))})")
         return
     out = low.result(value, _trimmed(kept, dims(value)))
-    whole = places.reshape(out, kept) or out
+    whole = views.reshape(out, kept) or out
     if together and short and count and rows and columns and (rows == 1 or columns == 1):
         if times > 1:
             sums, ones = low.buffer((times * columns,), dtype), low.use(low.vector(1, count // times, dtype))
-            low.emit(f"{ones}.dot({low.use(places.shaped(place, (count // times, sums.size)))}, {low.use(sums)})")
+            low.emit(f"{ones}.dot({low.use(views.shaped(place, (count // times, sums.size)))}, {low.use(sums)})")
             place, count = sums, times
         ones = low.use(low.vector(1, count, dtype))
         if rows == columns == 1:
-            first, second = low.use(places.shaped(place, (count,))), ones
+            first, second = low.use(views.shaped(place, (count,))), ones
         elif columns == 1:
-            first, second = low.use(places.shaped(place, (rows, count))), ones
+            first, second = low.use(views.shaped(place, (rows, count))), ones
         else:
-            first, second = ones, low.use(places.shaped(place, (count, columns)))
+            first, second = ones, low.use(views.shaped(place, (count, columns)))
         flat = () if rows == columns == 1 else (rows * columns,)
-        low.emit(f"{first}.dot({second}, {low.use(places.shaped(out, flat))})")
+        low.emit(f"{first}.dot({second}, {low.use(views.shaped(out, flat))})")
     elif dtype == np.float16:
-        low.emit(f"{low.use(whole)}[...] = add.reduce({low.use(place)}, {places.written(axes)}, float32)")
+        low.emit(f"{low.use(whole)}[...] = add.reduce({low.use(place)}, {views.written(axes)}, float32)")
     else:
-        low.emit(f"add.reduce({low.use(place)}, {places.written(axes)}, {dtype.name}, {low.use(whole)})")
+        low.emit(f"add.reduce({low.use(place)}, {views.written(axes)}, {dtype.name}, {low.use(whole)})")
     round_bfloat16(low, value)
 
 
@@ -307,7 +307,7 @@ def _in_memory_order(place: Place, axes: Ints) -> tuple[Place, Ints]:
     by_stride = sorted(axes, key=lambda a: -place.strides[a])
     rest = [a for a in range(len(place.shape)) if a not in axes]
     for order, first in (([*by_stride, *rest], 0), ([*rest, *by_stride], len(rest))):
-        moved = places.transpose(place, tuple(order))
+        moved = views.transpose(place, tuple(order))
         if moved.contiguous:
             return moved, tuple(range(first, first + len(axes)))
     return place, axes
@@ -328,8 +328,8 @@ def _extremum(name: str) -> Rule:
             _alias(low, equation)
             return
         out = low.result(value, _trimmed(kept, dims(value)))
-        whole = places.reshape(out, kept) or out
-        low.emit(f"{name}.reduce({low.use(place)}, {places.written(axes)}, None, {low.use(whole)})")
+        whole = views.reshape(out, kept) or out
+        low.emit(f"{name}.reduce({low.use(place)}, {views.written(axes)}, None, {low.use(whole)})")
 
     return rule
 

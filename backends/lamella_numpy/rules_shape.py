@@ -12,19 +12,19 @@ import numpy as np
 from lamella.ir.program import Equation, Op, Value
 from lamella.ir.spec import numpy_dtype
 from lamella.ops import primitives as p
-from lamella_numpy import places
+from lamella_numpy import views
 from lamella_numpy.kernels import KERNELS, UFUNCS
 from lamella_numpy.lowering import Lowering, Rule, Scalar, dims
-from lamella_numpy.places import Ints, Place
 from lamella_numpy.rules_elementwise import is_number, round_bfloat16, set_scalar
 from lamella_numpy.shaping import interior_slices
+from lamella_numpy.views import Ints, Place
 
 
 def _bind_view(low: Lowering, value: Value, place: Place) -> None:
     """`value` is the view `place`, which has all its axes; a view of a single repeated number is that number."""
     shape = dims(value)
-    if place.shape and places.size(place.shape) == 1 and places.size(shape) != 1:
-        place = places.derive(place, "{}.reshape(())", (), (), place.offset)
+    if place.shape and views.size(place.shape) == 1 and views.size(shape) != 1:
+        place = views.derive(place, "{}.reshape(())", (), (), place.offset)
     low.bind(value, place)
 
 
@@ -54,7 +54,7 @@ def _broadcast(low: Lowering, equation: Equation) -> None:
         low.bind(value, place)
         return
     template = "{}[" + ", ".join(":" if i in sizes else "None" for i in kept) + "]"
-    low.bind(value, places.derive(place, template, shape, tuple(strides.get(i, 0) for i in kept), place.offset))
+    low.bind(value, views.derive(place, template, shape, tuple(strides.get(i, 0) for i in kept), place.offset))
 
 
 def _reshape(low: Lowering, equation: Equation) -> None:
@@ -69,23 +69,23 @@ def _reshape(low: Lowering, equation: Equation) -> None:
     if stored is None:
         place = low.full(source)
         stored = shape
-    view = places.reshape(place, stored)
+    view = views.reshape(place, stored)
     if view is None:
-        view = places.shaped(low.contiguous(place), stored)
+        view = views.shaped(low.contiguous(place), stored)
     _bind_view(low, value, view)
 
 
 def _stored_reshape(old: Ints, place: Place, new: Ints) -> Ints | None:
     """The stored shape of a repeated value after a reshape, or None where repetition no longer fills whole axes."""
     strides = tuple(0 if d != n else s for d, s, n in zip(place.shape, place.strides, old, strict=True))
-    after = places.reshaped_strides(old, strides, new)
+    after = views.reshaped_strides(old, strides, new)
     return None if after is None else tuple(1 if s == 0 else d for d, s in zip(new, after, strict=True))
 
 
 def _transpose(low: Lowering, equation: Equation) -> None:
     if not _only_number(low, equation):
         place = low.expanded(equation.inputs[0])
-        _bind_view(low, equation.outputs[0], places.transpose(place, equation.attrs["permutation"]))
+        _bind_view(low, equation.outputs[0], views.transpose(place, equation.attrs["permutation"]))
 
 
 def _slice(low: Lowering, equation: Equation) -> None:
@@ -102,7 +102,7 @@ def _bind_slice(low: Lowering, source: Value, value: Value, start: Ints, stop: I
     start = tuple(0 if r else int(a) for a, r in zip(start, repeated, strict=True))
     stop = tuple(1 if r else int(b) for b, r in zip(stop, repeated, strict=True))
     steps = tuple(1 if r else int(s) for s, r in zip(steps, repeated, strict=True))
-    _bind_view(low, value, places.sliced(place, start, stop, steps))
+    _bind_view(low, value, views.sliced(place, start, stop, steps))
 
 
 def _split(low: Lowering, equation: Equation) -> None:
@@ -120,7 +120,7 @@ def _split(low: Lowering, equation: Equation) -> None:
 def _reverse(low: Lowering, equation: Equation) -> None:
     if not _only_number(low, equation):
         place = low.expanded(equation.inputs[0])
-        _bind_view(low, equation.outputs[0], places.reverse(place, equation.attrs["axes"]))
+        _bind_view(low, equation.outputs[0], views.reverse(place, equation.attrs["axes"]))
 
 
 def _pad(low: Lowering, equation: Equation) -> None:
@@ -131,7 +131,7 @@ def _pad(low: Lowering, equation: Equation) -> None:
     if 0 in dims(source):
         return
     start, stop, steps = zip(*[(s.start, s.stop, s.step) for s in spans], strict=True) if spans else ((), (), ())
-    low.copy(places.sliced(out, tuple(map(int, start)), tuple(map(int, stop)), tuple(map(int, steps))), source)
+    low.copy(views.sliced(out, tuple(map(int, start)), tuple(map(int, stop)), tuple(map(int, steps))), source)
 
 
 def _number(value: float) -> str:
@@ -155,7 +155,7 @@ def concatenated(low: Lowering, equation: Equation) -> list[Place]:
         start = tuple(begin if i == axis else 0 for i in range(len(shape)))
         begin += int(source.spec.shape[axis])
         stop = tuple(begin if i == axis else d for i, d in enumerate(shape))
-        parts.append(places.sliced(out, start, stop, (1,) * len(shape)))
+        parts.append(views.sliced(out, start, stop, (1,) * len(shape)))
     return parts
 
 
@@ -224,12 +224,12 @@ def _contract(low: Lowering, equation: Equation) -> None:
     x_view, y_view = best[1].matrix(low), best[2].matrix(low)
     wide = x_view.storage.dtype.itemsize > 2
     if wide and is_number(low, value) and x_view.contiguous and y_view.contiguous:
-        one, other = (low.use(places.shaped(v, (v.size,))) for v in (x_view, y_view))
+        one, other = (low.use(views.shaped(v, (v.size,))) for v in (x_view, y_view))
         set_scalar(low, value, f"{one}.dot({other})")
         return
     out = low.result(value)
     lead = dims(value)[: len(batch_x)]
-    target = places.shaped(out, (*lead, x_view.shape[-2], y_view.shape[-1]))
+    target = views.shaped(out, (*lead, x_view.shape[-2], y_view.shape[-1]))
     _product(low, x_view, y_view, target, bool(batch_x))
     round_bfloat16(low, value)
 
@@ -253,8 +253,8 @@ class _Factor:
         self._value, self._place = value, place
         self._lead = tuple(place.shape[a] for a in batch)
         self._by_rows, self._by_columns = (*batch, *rows, *columns), (*batch, *columns, *rows)
-        self._count, self._width = (places.size(tuple(place.shape[a] for a in axes)) for axes in (rows, columns))
-        view = places.reshape(places.transpose(place, self._by_rows), (*self._lead, self._count, self._width))
+        self._count, self._width = (views.size(tuple(place.shape[a] for a in axes)) for axes in (rows, columns))
+        view = views.reshape(views.transpose(place, self._by_rows), (*self._lead, self._count, self._width))
         self._view = view if view is not None and _blas_takes(view) else None
         self.copied = 0 if self._view is not None else place.size
 
@@ -266,8 +266,8 @@ class _Factor:
         order = min(orders, key=lambda order: (not low.has_moved(value, place, order), place.strides[order[-1]]))
         by_rows, lead = order == self._by_rows, self._lead
         shape = (self._count, self._width) if by_rows else (self._width, self._count)
-        view = places.shaped(low.moved(value, place, order), (*lead, *shape))
-        return view if by_rows else places.transpose(view, (*range(len(lead)), len(lead) + 1, len(lead)))
+        view = views.shaped(low.moved(value, place, order), (*lead, *shape))
+        return view if by_rows else views.transpose(view, (*range(len(lead)), len(lead) + 1, len(lead)))
 
 
 def _blas_takes(view: Place) -> bool:

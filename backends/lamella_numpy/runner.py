@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from lamella.backend import Backend, Runner, State, StepProgram
+from lamella.backend_api import Backend, Runner, State, StepProgram
 from lamella.errors import BackendError, ShapeError
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import numpy_dtype
 from lamella.ops import primitives as p
-from lamella_numpy import memory, places
+from lamella_numpy import memory, views
 from lamella_numpy.compiler import Bindings, Flat, generate
 from lamella_numpy.elementwise import bfloat16
 from lamella_numpy.lowering import dims
@@ -65,7 +65,7 @@ class _Vectors:
         for i in leaves:
             offset = -(-offset // apart) * apart
             starts.append(offset)
-            offset += places.size(dims(self.inputs[i]))
+            offset += views.size(dims(self.inputs[i]))
         for i, start in zip(leaves, starts, strict=True):
             self._stretches[i] = Flat(len(self.sizes), start, offset)
         self.sizes.append(offset)
@@ -138,7 +138,7 @@ class NumpyRunner(Runner):
         flat = self._vectors.stretches[i]
         moving = self._vectors.moving
         vector = self._sides[side][flat.vector] if flat.vector < moving else self._shared[flat.vector - moving]
-        return vector[flat.offset : flat.offset + places.size(self._shapes[i])].reshape(self._shapes[i])
+        return vector[flat.offset : flat.offset + views.size(self._shapes[i])].reshape(self._shapes[i])
 
     def place(self, arrays: Sequence[np.ndarray]) -> Any:
         """The data arrays, row-major; they stay in their dtype, and every batch is converted."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from lamella.ir.program import Program
 from lamella.ops import primitives as p
 from lamella_numpy.lowering import Lowering
-from lamella_numpy.places import Place
+from lamella_numpy.views import Place
 
 _ONE_LINE = {p.add, p.subtract, p.multiply, p.divide}
 """Ops of one line that may write over an operand, and whose result is never a view of one."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lamella_numpy import places
-from lamella_numpy.places import Block, Ints, Loop, Place, Storage, Thing, written
+from lamella_numpy import views
+from lamella_numpy.views import Block, Ints, Loop, Place, Storage, Thing, written
 
 FOREVER = 1 << 60
 """A time after every line."""
@@ -173,7 +173,7 @@ class Writer:
             self.constants.append(array)
             home = Thing(self.static, "constants", name="constants")
             storage = Storage(array.size, array.dtype)
-            strides = places.row_major(array.shape)
+            strides = views.row_major(array.shape)
             self._known[key] = Place(
                 storage, array.shape, strides, 0, self.static, hint, parents=(home,), template=f"{{}}[{number}]"
             )
@@ -196,9 +196,9 @@ class Writer:
 
     def buffer(self, shape: Ints, dtype: np.dtype[Any], hint: str = "") -> Place:
         """A new buffer of the arena; inside a loop over chunks the last turn sees a shorter cut of it."""
-        storage = Storage(places.size(shape), dtype, pooled=True, scope=self.scope)
+        storage = Storage(views.size(shape), dtype, pooled=True, scope=self.scope)
         self.storages.append(storage)
-        strides = places.row_major(shape)
+        strides = views.row_major(shape)
         place = Place(storage, shape, strides, 0, self.static, hint or self._hint)
         if self.chunk is None or shape != (self.chunk[2],):
             return place

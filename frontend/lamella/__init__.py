@@ -2,6 +2,7 @@
 
 import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
 from lamella import activations as activations
 from lamella import backend as backend
@@ -10,18 +11,19 @@ from lamella import constraints as constraints
 from lamella import initializers as initializers
 from lamella import layers as layers
 from lamella import models as models
-from lamella import old_modules as _old_modules
 from lamella import ops as ops
 from lamella import random as random
 from lamella import regularizers as regularizers
-from lamella.backend import available_backends as available_backends
-from lamella.backend import backend_scope as backend_scope
-from lamella.backend import set_backend as set_backend
+from lamella.backend_api import available_backends as available_backends
+from lamella.backend_api import backend_scope as backend_scope
+from lamella.backend_api import set_backend as set_backend
+from lamella.compat import modules as _old_modules
+from lamella.core import serialization as _serialization
 from lamella.layers import Input as Input
 from lamella.layers import Layer as Layer
 from lamella.models import Model as Model
 from lamella.models import Sequential as Sequential
-from lamella.training.custom import value_and_grad as value_and_grad
+from lamella.training.train_step import value_and_grad as value_and_grad
 
 if _TYPE_CHECKING:
     from lamella import callbacks as callbacks
@@ -67,7 +69,7 @@ __all__ = [
 _old_modules.install()
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> _Any:
     if name in _LATER:
         return _importlib.import_module(f"lamella.{name}")
     raise AttributeError(f"module 'lamella' has no attribute {name!r}")
@@ -75,3 +77,11 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
+
+
+# packages that are imported at their first use register their classes then
+_serialization.register("keras.losses", lambda: __getattr__("losses").TABLE)
+_serialization.register("keras.metrics", lambda: __getattr__("metrics").TABLE)
+_serialization.register("keras.optimizers", lambda: __getattr__("optimizers").CONFIGURABLE)
+_serialization.register("keras.optimizers.schedules", lambda: __getattr__("optimizers").schedules.TABLE)
+_serialization.register_functions(lambda: __getattr__("losses").FUNCTIONS)

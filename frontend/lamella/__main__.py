@@ -1,8 +1,8 @@
-"""`python -m lamella info|summary|convert|verify FILE`: see `lamella.saving.cli`."""
+"""`python -m lamella info|summary|convert|verify FILE`: see `lamella.cli`."""
 
 import sys
 
-from lamella.saving.cli import main
+from lamella.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

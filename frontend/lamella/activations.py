@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lamella import ops
+from lamella.core import serialization
 from lamella.names import by_name
 from lamella.ops.activation import celu as celu
 from lamella.ops.activation import elu as elu
@@ -110,6 +111,8 @@ TABLE: dict[str, Activation] = {
     )
 } | {"hard_swish": hard_silu, "swish": silu}  # fmt: skip
 """Every name an activation argument takes."""
+
+serialization.register_functions(TABLE)
 
 
 def get(identifier: Any) -> Activation:

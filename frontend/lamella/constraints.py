@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella import ops
+from lamella.core import serialization
 from lamella.ir import settings
 from lamella.names import deprecated, from_identifier, name_table
 
@@ -129,6 +130,8 @@ unit_norm = unitnorm = UnitNorm
 
 TABLE: dict[str, Any] = name_table({made.__name__: made for made in (MaxNorm, MinMaxNorm, NonNeg, UnitNorm)})
 """Every string a constraint argument takes."""
+
+serialization.register("keras.constraints", TABLE)
 
 OLD = {"maxnorm": "max_norm", "nonneg": "non_neg", "unitnorm": "unit_norm"}
 """Earlier spellings, and today's."""

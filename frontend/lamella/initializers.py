@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lamella import random
+from lamella.core import serialization
 from lamella.errors import did_you_mean, unknown_name
 from lamella.ir import settings
 from lamella.ir.spec import dtype_name, numpy_dtype
@@ -22,10 +23,12 @@ class Initializer:
     """Initial values as a function of (shape, dtype, key). Subclass it and write `__call__` and `get_config`.
 
     Attributes:
+        takes_key: a variable calls it with the random key of the weight, after `check`.
         deferred: whether the values may be made when they are first read, and not at all where a file's take their place.
             True says that `check` finds every fault of a shape, and that the key, or a seed, decides every draw.
     """
 
+    takes_key = True
     deferred = False
 
     def check(self, shape: Sequence[int]) -> None:
@@ -459,21 +462,25 @@ class STFT(Initializer):
 
 
 class FromFunction(Initializer):
-    """A user's `function(shape, dtype)` as an initializer."""
+    """A user's `function(shape, dtype)` as an initializer.
+
+    Attributes:
+        wrapped_function: the function, which takes the initializer's place in a configuration.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+        self.wrapped_function = function
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
         """What the function returns, checked for its shape."""
         shape = tuple(int(d) for d in shape)
-        made = np.asarray(self.function(shape, dtype=dtype or settings.floatx()))
+        made = np.asarray(self.wrapped_function(shape, dtype=dtype or settings.floatx()))
         if made.shape != shape:
             raise ValueError(f"the initializer {self!r} was asked for shape {shape} and returned {made.shape}.")
         return random.rounded(made, dtype)
 
     def __repr__(self) -> str:
-        return getattr(self.function, "__name__", repr(self.function))
+        return getattr(self.wrapped_function, "__name__", repr(self.wrapped_function))
 
 
 TABLE: dict[str, Any] = {
@@ -497,6 +504,8 @@ TABLE: dict[str, Any] = {
     "stft": STFT,
 }  # fmt: skip
 """Every string an initializer argument takes."""
+
+serialization.register("keras.initializers", TABLE)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from lamella import ops
+from lamella.core import serialization
 from lamella.errors import ShapeError
 from lamella.names import deprecated, from_identifier, name_table
 
@@ -177,6 +178,8 @@ TABLE: dict[str, Any] = {
     "l1l2": L1L2,
 }
 """Every string a regularizer argument takes."""
+
+serialization.register("keras.regularizers", TABLE)
 
 OLD = {"l1_l2": "l1l2"}
 """Earlier spellings, and today's."""

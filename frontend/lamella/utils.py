@@ -12,8 +12,8 @@ from lamella.ir import settings
 from lamella.ir.spec import numpy_dtype
 from lamella.names import deprecated
 from lamella.random import set_random_seed as set_random_seed
-from lamella.training.custom import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 from lamella.training.pydataset import PyDataset as PyDataset
+from lamella.training.train_step import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 
 Sequence = PyDataset
 """Keras 2's name of `PyDataset`."""
@@ -106,7 +106,7 @@ def clear_session() -> None:
     """Nothing to clear: names and numbers belong to a model, not to the process. Kept so that old scripts run."""
 
 
-__path__: list[str] = []  # so that `import lamella.utils.np_utils` comes to `lamella.old_modules`
+__path__: list[str] = []  # so that `import lamella.utils.np_utils` comes to `lamella.compat.modules`
 
 
 def __getattr__(name: str) -> Any:

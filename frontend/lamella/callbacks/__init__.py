@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from lamella.errors import did_you_mean
+from lamella.training.callback_list import CallbackList as CallbackList
 from lamella.training.history import Callback as Callback
-from lamella.training.history import CallbackList as CallbackList
 from lamella.training.history import History as History
 from lamella.training.history import LambdaCallback as LambdaCallback
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from lamella.callbacks.early_stopping import EarlyStopping as EarlyStopping
     from lamella.callbacks.learning_rate import LearningRateScheduler as LearningRateScheduler
     from lamella.callbacks.learning_rate import ReduceLROnPlateau as ReduceLROnPlateau
-    from lamella.callbacks.progress import ProgbarLogger as ProgbarLogger
     from lamella.callbacks.remote import RemoteMonitor as RemoteMonitor
     from lamella.callbacks.swap_ema import SwapEMAWeights as SwapEMAWeights
     from lamella.callbacks.tensorboard import TensorBoard as TensorBoard
     from lamella.callbacks.terminate import TerminateOnNaN as TerminateOnNaN
+    from lamella.training.progress import ProgbarLogger as ProgbarLogger
 
 __all__ = [
     "BackupAndRestore",

@@ -10,7 +10,7 @@ from typing import Any
 
 from lamella.callbacks.frequency import SavesSometimes
 from lamella.errors import FormatError
-from lamella.saving.atomic import remove_leftovers
+from lamella.files.atomic import remove_leftovers
 from lamella.training.history import Logs
 
 

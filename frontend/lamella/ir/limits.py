@@ -7,33 +7,30 @@ A configuration of a few bytes can ask for a loop written out a billion times, o
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from lamella.errors import ShapeError
+from lamella.stacks import ThreadStack
 
 
-class _Bounds(threading.local):
-    """What is left in this thread; None where nothing is counted."""
+@dataclass
+class _Bounds:
+    """What the traces inside one `limited` block may still use."""
 
-    def __init__(self) -> None:
-        self.equations: int | None = None
-        self.entries = 0
+    equations: int
+    entries: int
 
 
-_BOUNDS = _Bounds()
+_BOUNDS: ThreadStack[_Bounds] = ThreadStack()
 
 
 @contextmanager
 def limited(equations: int, entries: int) -> Iterator[None]:
     """Inside, all traces of this thread together may have so many equations, and so many entries of host constants."""
-    before = _BOUNDS.equations, _BOUNDS.entries
-    _BOUNDS.equations, _BOUNDS.entries = equations, entries
-    try:
+    with _BOUNDS.pushed(_Bounds(equations, entries)):
         yield
-    finally:
-        _BOUNDS.equations, _BOUNDS.entries = before
 
 
 def count_equation() -> None:
@@ -42,9 +39,10 @@ def count_equation() -> None:
     Raises:
         ShapeError: it is one too many.
     """
-    if _BOUNDS.equations is not None:
-        _BOUNDS.equations -= 1
-        if _BOUNDS.equations < 0:
+    if _BOUNDS.items:
+        bounds = _BOUNDS.items[-1]
+        bounds.equations -= 1
+        if bounds.equations < 0:
             raise ShapeError("the model is larger than a file may ask for: too many equations.")
 
 
@@ -54,9 +52,10 @@ def reserve(shape: Sequence[int]) -> None:
     Raises:
         ShapeError: it is larger than what is left.
     """
-    if _BOUNDS.equations is not None:
-        _BOUNDS.entries -= math.prod(int(d) for d in shape)
-        if _BOUNDS.entries < 0:
+    if _BOUNDS.items:
+        bounds = _BOUNDS.items[-1]
+        bounds.entries -= math.prod(int(d) for d in shape)
+        if bounds.entries < 0:
             raise ShapeError(
                 f"the model is larger than a file may ask for: it needs a constant of shape {tuple(map(int, shape))}."
             )

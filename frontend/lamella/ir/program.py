@@ -7,7 +7,7 @@ A `Program` has inputs, equations in an order in which every operand is defined 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
@@ -33,7 +33,10 @@ class Op:
             the output keeps the dimension (a reversal, a softmax); reductions need not say so, their dimension goes.
         prepare: what a direct call `op(*operands)` does to its operands first (promotion, broadcasting).
         differentiable: False for comparisons, integers, random bits: nothing flows back.
+        binder: `(op, operands, attributes) -> result`, applies any op; `ir.trace` sets it, so that an op stays plain data.
     """
+
+    binder: ClassVar[Callable[[Op, tuple[Any, ...], dict[str, Any]], Any]]
 
     def __init__(
         self,
@@ -89,7 +92,7 @@ class Op:
         Symbolic operands add an equation to the running trace; arrays are computed at once by the backend that owns
         them. One output comes alone, several as a tuple.
         """
-        return _bind(self, operands, attrs)
+        return Op.binder(self, operands, attrs)
 
     def __call__(self, *operands: Any, **attrs: Any) -> Any:
         """Apply the op after promoting and broadcasting its operands as `keras.ops` does.
@@ -105,7 +108,7 @@ class Op:
             operands = (*operands, *named)
         if self.prepare is not None:
             operands = tuple(self.prepare(*operands))
-        return _bind(self, operands, attrs)
+        return Op.binder(self, operands, attrs)
 
     def __repr__(self) -> str:
         return f"ops.{self.name}"
@@ -139,18 +142,14 @@ def op(function: ShapeRule | None = None, /, **options: Any) -> Op | Callable[[S
     return make if function is None else make(function)
 
 
-def _bind(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-    from lamella.ir import builder  # the builder stands above the data it builds; ops reach it at call time only
-
-    return builder.bind(op, operands, attrs)
-
-
 class ForeignCallError(LamellaError, ValueError):
     """A JAX function was called on a symbolic value. No TypeError: JAX puts its own words in the place of those."""
 
 
 class Value:
     """A symbolic array: what a layer's `call` sees while it is traced. It has a spec and no numbers.
+
+    Its operators (`+`, `==`, indexing, `.T`) are the functions of `lamella.ops`; `ops.operators` attaches them.
 
     Attributes:
         spec: shape and dtype.
@@ -183,10 +182,11 @@ class Value:
         """The number of elements."""
         return self.spec.size
 
-    @property
-    def T(self) -> Any:  # noqa: N802 - the field's name for it
-        """The value with its axes in reverse order."""
-        return _friendly("transpose")(self)
+    if TYPE_CHECKING:
+        T: Any
+
+        def __getitem__(self, key: Any) -> Any: ...
+        def __iter__(self) -> Iterator[Any]: ...
 
     def __repr__(self) -> str:
         return f"<lamella value {self.spec}>"
@@ -195,12 +195,6 @@ class Value:
         if not self.spec.shape:
             raise TypeError("a scalar value has no length.")
         return int(self.spec.shape[0])
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))
-
-    def __getitem__(self, key: Any) -> Any:
-        return _friendly("getitem")(self, key)
 
     def __bool__(self) -> bool:
         raise TraceError(
@@ -230,21 +224,8 @@ class Value:
             "same name in `lamella.ops`, for instance `ops.tanh(x)` for `jnp.tanh(x)`."
         )
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Any:
-        # `array + value` arrives here as the ufunc behind the operator
-        name = {"true_divide": "divide", "floor_divide": "floor_divide"}.get(ufunc.__name__, ufunc.__name__)
-        if method == "__call__" and name in _OPERATORS:
-            return _friendly(name)(*inputs)
-        return Value.__array__(self)
-
     def __hash__(self) -> int:
         return id(self)
-
-    def __eq__(self, other: object) -> Any:
-        return _friendly("equal")(self, other)
-
-    def __ne__(self, other: object) -> Any:
-        return _friendly("not_equal")(self, other)
 
 
 class Known(Value):
@@ -281,63 +262,6 @@ class Known(Value):
 
     __index__ = Value.__index__
     __hash__ = Value.__hash__
-
-
-_OPERATORS = {
-    "add",
-    "subtract",
-    "multiply",
-    "divide",
-    "floor_divide",
-    "remainder",
-    "power",
-    "matmul",
-    "equal",
-    "not_equal",
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
-}
-
-
-def _friendly(name: str) -> Callable[..., Any]:
-    from lamella import ops  # the operators of a value are the friendly ops, which stand above it
-
-    return getattr(ops, name)
-
-
-def _operator(name: str, swapped: bool = False) -> Callable[..., Any]:
-    if swapped:
-        return lambda self, other: _friendly(name)(other, self)
-    return lambda self, *other: _friendly(name)(self, *other)
-
-
-for _python, _op in {
-    "add": "add",
-    "sub": "subtract",
-    "mul": "multiply",
-    "truediv": "divide",
-    "floordiv": "floor_divide",
-    "mod": "remainder",
-    "pow": "power",
-    "matmul": "matmul",
-    "and": "logical_and",
-    "or": "logical_or",
-    "xor": "logical_xor",
-}.items():
-    setattr(Value, f"__{_python}__", _operator(_op))
-    setattr(Value, f"__r{_python}__", _operator(_op, swapped=True))
-for _python, _op in {
-    "neg": "negative",
-    "abs": "abs",
-    "invert": "logical_not",
-    "lt": "less",
-    "le": "less_equal",
-    "gt": "greater",
-    "ge": "greater_equal",
-}.items():
-    setattr(Value, f"__{_python}__", _operator(_op))
 
 
 class Equation:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella import constraints, initializers, ops, regularizers
+from lamella.core import context
 from lamella.ir.spec import Shape
-from lamella.layers import scope as scoping
 from lamella.layers.attention import causal_mask, window_mask
 from lamella.layers.base import Layer
 from lamella.layers.checks import fraction, positive_integer
@@ -101,7 +101,7 @@ class Heads(Layer):
         mask: Any = None,
     ) -> Any:
         """Apply the layer to symbolic values or arrays; their own masks count where none are given."""
-        running = scoping.current()
+        running = context.current()
         query_mask = mask if query_mask is None else query_mask
         if running is not None:
             query_mask = running.mask_of(query) if query_mask is None else query_mask

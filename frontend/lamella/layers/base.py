@@ -14,18 +14,15 @@ from typing import Any
 import numpy as np
 
 from lamella import constraints, initializers, ops, random, regularizers
+from lamella.core import context
+from lamella.core.dtype_policy import DTypePolicy
+from lamella.core.variable import Variable
 from lamella.errors import LamellaError, ShapeError, TraceError
 from lamella.ir import settings
 from lamella.ir.spec import Rows, Shape, Spec, dtype_name, is_float, spec_of
-from lamella.layers import scope as scoping
 from lamella.layers.building import built_once, draws_values, weight_key
 from lamella.layers.making import LayerMeta
-from lamella.layers.policy import Policy
-from lamella.layers.variable import Variable
 from lamella.names import snake_case
-
-CONTAINERS: dict[str, type] = {}
-"""Layers that stand above the catalogue, which descriptions may name, too: `models` adds `Sequential`."""
 
 
 class Layer(metaclass=LayerMeta):
@@ -37,10 +34,17 @@ class Layer(metaclass=LayerMeta):
         dtype: a dtype, or a policy such as "mixed_bfloat16"; None for the default in force.
         activity_regularizer: a penalty on the layer's output, divided by the batch size.
 
+    Attributes:
+        supports_masking: whether a mask passes through.
+        keras_module: the module of Keras that has the class, for configurations.
+        deserializes_config: `from_config` takes a configuration as it is written, with descriptions of objects in it.
+
     A first layer may also be given `input_shape=`, `input_dim=` or `batch_input_shape=`, and any layer `weights=[...]`.
     """
 
     supports_masking = False
+    keras_module = "keras.layers"
+    deserializes_config = True
 
     def __init__(
         self,
@@ -55,7 +59,7 @@ class Layer(metaclass=LayerMeta):
         self.name = snake_case(type(self).__name__) if name is None else name
         self._named = name is not None
         self._trainable = bool(trainable)
-        self.dtype_policy = Policy.of(dtype)
+        self.dtype_policy = DTypePolicy.of(dtype)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self.build_shape: Any = None
@@ -183,7 +187,7 @@ class Layer(metaclass=LayerMeta):
     def __call__(self, inputs: Any, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
         """Apply the layer to a symbolic value inside a trace, or to arrays at once."""
         inputs = _converted(inputs)
-        running = scoping.current()
+        running = context.current()
         if running is None:
             from lamella.layers import eager
 
@@ -237,9 +241,9 @@ class Layer(metaclass=LayerMeta):
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar to the loss of the model, from inside `call`."""
-        running = scoping.current()
+        running = context.current()
         if running is not None:
-            from lamella.ir.builder import as_value
+            from lamella.ir.trace import as_value
 
             running.losses.append(as_value(loss))
 
@@ -251,7 +255,7 @@ class Layer(metaclass=LayerMeta):
             bits: 32 for uint32, 16 for uint16.
             seed: makes the draw a function of this number instead of the layer's path.
         """
-        running = scoping.current()
+        running = context.current()
         if running is None:
             raise TraceError(f"Layer {self.name!r}: random draws happen inside a call.")
         key, step = running.random_key(seed)
@@ -326,7 +330,7 @@ class Layer(metaclass=LayerMeta):
     @property
     def trains(self) -> bool:
         """Whether the layer counts as trainable in the running call: for a compiled model, as it stood at `compile`."""
-        running = scoping.current()
+        running = context.current()
         return self._trainable if running is None else running.trains(self)
 
     def get_weights(self) -> list[np.ndarray]:

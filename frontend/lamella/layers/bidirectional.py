@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella import ops
+from lamella.core import context
 from lamella.ir.spec import Shape, Spec
-from lamella.layers import scope as scoping
 from lamella.layers.base import Layer
 from lamella.layers.rnn import declared_batch
 
@@ -134,7 +134,7 @@ class Bidirectional(Layer):
         if not states and self.merge_mode is not None:
             return outputs
         results = (*(outputs if isinstance(outputs, tuple) else (outputs,)), *states)
-        running = scoping.current()
+        running = context.current()
         if running is not None and self.return_sequences:
             for result in results[: len(results) - len(states)]:
                 running.set_mask(result, mask)

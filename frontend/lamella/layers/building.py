@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella.layers import scope as scoping
+from lamella.core import context
 
 if TYPE_CHECKING:
     from lamella.layers.base import Layer
@@ -67,7 +67,7 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
         if self.built:
             self._build_again(input_shape)
             return
-        running = scoping.current()
+        running = context.current()
         if running is not None and running.build_key is not None and running.layers and running.layers[-1] is self:
             key, path = running.build_key, running.where
         elif stack:
@@ -77,7 +77,7 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
         stack.append((self, key, path))
         variables = len(self._variables)
         try:
-            with scoping.entered(None):
+            with context.entered(None):
                 build(self, input_shape, *args)
                 if self._initial_weights is not None:
                     self.set_weights(self._initial_weights)

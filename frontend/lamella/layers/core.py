@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import activations, constraints, initializers, old_modules, ops, regularizers
+from lamella import activations, constraints, initializers, ops, regularizers
+from lamella.compat import modules
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec, dtype_name
 from lamella.layers.base import Layer
@@ -252,4 +253,4 @@ class Dropout(Layer):
 
 
 if not TYPE_CHECKING:
-    __getattr__ = old_modules.names_of_today(__name__)
+    __getattr__ = modules.names_of_today(__name__)

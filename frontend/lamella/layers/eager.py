@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamella import random
-from lamella.backend import backend_of, load_backend
+from lamella.backend_api import backend_of, load_backend
+from lamella.core import context
+from lamella.core.variable import Variable
 from lamella.errors import DTypeError
-from lamella.ir.builder import Trace, as_value
 from lamella.ir.spec import Spec, spec_of
-from lamella.layers import scope as scoping
-from lamella.layers.variable import Variable
+from lamella.ir.trace import Trace, as_value
 from lamella.ops.tree import flatten, unflatten
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def call(
         symbols = [trace.input(_entering(x)) for x in arrays]
         key_value = trace.input(Spec((2,), "uint32"))
         step = as_value(np.uint32(0))
-        scope = scoping.Scope({}, training=bool(training), key=key_value, step=step, trace=trace)
-        with scoping.entered(scope):
+        scope = context.Scope({}, training=bool(training), key=key_value, step=step, trace=trace)
+        with context.entered(scope):
             x, rest, given_mask = unflatten(structure, symbols)
             outputs = layer(x, *rest, training=training, mask=given_mask, **kwargs)
         flat, output_structure = flatten(outputs)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lamella import constraints, initializers, ops, regularizers
+from lamella.core import context
 from lamella.ir.spec import spec_of
-from lamella.layers import scope as scoping
 from lamella.layers.base import Layer
 from lamella.layers.checks import positive_integer
 
@@ -61,7 +61,7 @@ class Embedding(Layer):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer; integers are not rounded to a 16-bit float on the way, as other layers' inputs are."""
-        if scoping.current() is not None and hasattr(inputs, "shape"):
+        if context.current() is not None and hasattr(inputs, "shape"):
             if spec_of(inputs).dtype not in ("int32", "int64"):
                 inputs = ops.cast(inputs, "int32")
         return super().__call__(inputs, *args, **kwargs)

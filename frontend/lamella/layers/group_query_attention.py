@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lamella import ops
+from lamella.core import context
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape
-from lamella.layers import scope as scoping
 from lamella.layers.attention_heads import Heads
 from lamella.layers.checks import positive_integer
 
@@ -118,7 +118,7 @@ class GroupQueryAttention(Heads):
         weights = self._weights(ops.einsum("bquh,bkuh->buqk", q, k), seen, (3,), return_attention_scores)
         outputs = ops.einsum("buqk,bkuh->bquh", self._thinned(weights, training), v)
         outputs = self.output_dense(outputs if gate is None else ops.multiply(outputs, gate))
-        running = scoping.current()
+        running = context.current()
         if running is not None:
             running.set_mask(outputs, query_mask)
         return (outputs, weights) if return_attention_scores else outputs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella.layers import legacy
+from lamella.compat import layers as compat
 
 if TYPE_CHECKING:
     from lamella.layers.base import Layer
@@ -29,19 +29,19 @@ class LayerMeta(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """A new layer; Keras 1 spellings are accepted with a `DeprecationWarning`."""
-        args, kwargs = legacy.translate(cls, args, kwargs)
+        args, kwargs = compat.translate(cls, args, kwargs)
         given = {word: kwargs.pop(word) for word in _INPUT_WORDS if word in kwargs and word not in parameters(cls)}
         weights = kwargs.pop("weights", None) if "weights" not in parameters(cls) else None
         try:
             arguments = _bind(cls, args, kwargs)
         except TypeError as error:
-            raise TypeError(f"{cls.__name__}: {error}.{legacy.hint(cls, kwargs)}") from None
+            raise TypeError(f"{cls.__name__}: {error}.{_hint(cls, kwargs)}") from None
         try:
             layer = super().__call__(*args, **kwargs)
         except TypeError as error:
             if not str(error).startswith("Layer.__init__() got an unexpected keyword argument"):
                 raise
-            raise TypeError(f"{cls.__name__} takes no such argument:{legacy.hint(cls, kwargs)}") from None
+            raise TypeError(f"{cls.__name__} takes no such argument:{_hint(cls, kwargs)}") from None
         layer._arguments = arguments
         if weights is not None:
             layer._initial_weights = list(weights)
@@ -61,6 +61,11 @@ def _signature(cls: type) -> inspect.Signature:
 def parameters(cls: type) -> frozenset[str]:
     """The names of the arguments that `cls(...)` takes."""
     return frozenset(_signature(cls).parameters)
+
+
+def _hint(cls: type, kwargs: dict[str, Any]) -> str:
+    known = {word for base in cls.__mro__[:-1] for word in parameters(base)} - {"args", "kwargs"} | {"input_shape"}
+    return compat.hint(kwargs, known)
 
 
 def _bind(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella import ops
+from lamella.core import context
 from lamella.errors import ShapeError
 from lamella.ir.spec import spec_of
-from lamella.layers import scope as scoping
 from lamella.layers.base import Layer
 
 
@@ -30,7 +30,7 @@ class SeveralInputs(Layer):
             raise ShapeError(
                 f"Layer {self.name!r} ({type(self).__name__}) takes {self.exactly} inputs, got {len(inputs)}."
             )
-        running = scoping.current()
+        running = context.current()
         if mask is None and running is not None:
             mask = [running.mask_of(x) for x in inputs]
         if mask is not None and all(m is None for m in mask):

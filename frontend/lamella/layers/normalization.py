@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import constraints, initializers, old_modules, ops, regularizers
+from lamella import constraints, initializers, ops, regularizers
+from lamella.compat import modules
+from lamella.core.variable import Variable
 from lamella.errors import ShapeError, unknown_name
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
-from lamella.layers.variable import Variable
 from lamella.ops.coerce import normalize_axis
 
 
@@ -264,4 +265,4 @@ class BatchNormalization(Layer):
 
 
 if not TYPE_CHECKING:
-    __getattr__ = old_modules.names_of_today(__name__)
+    __getattr__ = modules.names_of_today(__name__)

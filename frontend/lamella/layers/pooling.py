@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lamella import old_modules, ops
+from lamella import ops
+from lamella.compat import modules
 from lamella.errors import ShapeError
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
@@ -231,4 +232,4 @@ class GlobalMaxPooling3D(GlobalMaxPooling):
 
 
 if not TYPE_CHECKING:
-    __getattr__ = old_modules.names_of_today(__name__)
+    __getattr__ = modules.names_of_today(__name__)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from lamella import ops
+from lamella.core import context
 from lamella.errors import ShapeError, TraceError
 from lamella.ir import limits
 from lamella.ir.spec import Shape, Spec, is_float
-from lamella.layers import scope as scoping
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, number, positive_integer
 from lamella.ops.coerce import normalize_axis
@@ -279,7 +279,7 @@ class Discretization(Layer):
 
     def call(self, inputs: Any) -> Any:
         """The bins."""
-        running = scoping.current()
+        running = context.current()
         if running is not None and hasattr(running.layers[0], "_forget_programs"):
             self._users.add(running.layers[0])
         boundaries = self.bin_boundaries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lamella import old_modules
+from lamella.compat import modules
 from lamella.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from lamella.layers.checks import fraction, positive_integer
 from lamella.layers.rnn import RNN
@@ -313,4 +313,4 @@ class GRU(CellRNN):
 
 
 if not TYPE_CHECKING:
-    __getattr__ = old_modules.names_of_today(__name__)
+    __getattr__ = modules.names_of_today(__name__)

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from lamella import ops
+from lamella.core import context
+from lamella.core.variable import Variable
 from lamella.errors import ShapeError
 from lamella.ir import limits
 from lamella.ir.spec import Rows, Shape, Spec, spec_of
-from lamella.layers import scope as scoping
 from lamella.layers.base import Layer, unique_name
 from lamella.layers.cell_base import SequenceCell
 from lamella.layers.stacked_cells import StackedRNNCells, check_cell, engine_of, state_shapes
-from lamella.layers.variable import Variable
 from lamella.ops.tree import flatten, unflatten
 
 
@@ -174,7 +174,7 @@ class RNN(Layer):
         result = outputs if self.return_sequences else last
         if not self.return_state:
             return result
-        running = scoping.current()
+        running = context.current()
         if running is not None and self.return_sequences:
             running.set_mask(result, mask)
         return (result, *states)
@@ -212,7 +212,7 @@ def declared_batch(inputs: Any) -> int | None:
     """The batch size of arrays, or the one that the model being built or traced declares."""
     given = flatten(inputs)[0][0]
     rows = spec_of(given).shape[0]
-    running = scoping.current()
+    running = context.current()
     if running is None or not isinstance(rows, Rows):
         return int(rows)
     shape = getattr(running.layers[0], "input_shape", None) if running.layers else None
@@ -249,7 +249,7 @@ def _kept(mask: Any) -> Any:
 
 def _unrolled(step: Any, states: Any, xs: Any, reverse: bool) -> tuple[Any, Any]:
     """`ops.scan` written out; draws of the cell's own are those of a loop, the same at every step."""
-    running = scoping.current()
+    running = context.current()
     leaves, structure = flatten(xs)
     count = int(leaves[0].shape[0])
     before = {} if running is None else dict(running.draws)

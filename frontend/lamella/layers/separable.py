@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella import activations, constraints, initializers, ops, regularizers
+from lamella.core.variable import Variable
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
 from lamella.layers.convolution import channels_first_to_last, channels_last_to_first, channels_of
-from lamella.layers.variable import Variable
 from lamella.ops.spatial import window_padding
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from lamella import initializers, ops
+from lamella.core.variable import Variable
 from lamella.ir.spec import Shape
 from lamella.layers.base import Layer
 from lamella.layers.checks import positive_integer
-from lamella.layers.variable import Variable
 
 
 class SpectralNormalization(Layer):

@@ -115,6 +115,12 @@ TABLE: Mapping[str, type[Loss]] = LazyTable({
 })  # fmt: skip
 """Every name `compile(loss=...)` takes, besides `AUTOMATIC`."""
 
+FUNCTIONS: Mapping[str, Any] = LazyTable({
+    **{function.__name__: function for function in _OF_FUNCTION},
+    **{name: place for name, place in places(__name__, _MODULES).items() if name.islower() and name in TABLE},
+})  # fmt: skip
+"""The functions that a configuration may name."""
+
 OLD = {
     "cosine": "cosine_similarity",
     "cosine_proximity": "cosine_similarity",

@@ -9,8 +9,8 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError
-from lamella.ir.builder import trace
 from lamella.ir.spec import Rows, Spec, dtype_name, is_float, promote, size_of, spec_of
+from lamella.ir.trace import trace
 from lamella.losses.check import CheckTargets, Targets, no_check, same_rank
 from lamella.names import snake_case
 

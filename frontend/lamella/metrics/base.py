@@ -14,8 +14,8 @@ import numpy as np
 
 from lamella import initializers, ops
 from lamella.ir import settings
-from lamella.ir.builder import operand
 from lamella.ir.spec import Shape, Spec, dtype_name, numpy_dtype, promote, size_of, spec_of
+from lamella.ir.trace import operand
 from lamella.losses.base import divide_no_nan, row_by_row, squeeze_or_expand_to_same_rank
 from lamella.metrics.variable import MetricVariable
 from lamella.names import snake_case

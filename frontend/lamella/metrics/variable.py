@@ -9,8 +9,8 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError
-from lamella.ir.builder import operand
 from lamella.ir.spec import Shape
+from lamella.ir.trace import operand
 
 
 class MetricVariable:

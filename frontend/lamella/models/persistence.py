@@ -25,18 +25,18 @@ class Persistent(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Name, layers and input shape, in Keras 3's schema; `from_config` makes an equal model with weights of its own."""
-        from lamella.layers import configuration
+        from lamella.core import serialization
 
         layers: list[Any] = []
         if self._input is not None:
             shape, dtype = self._input
             declared = InputLayer(batch_shape=shape, dtype=dtype or self.input_dtype, name=self._input_name)  # type: ignore[attr-defined]
-            layers.append(configuration.described(declared))
-        layers += [configuration.described(layer) for layer in self.layers]  # type: ignore[attr-defined]
+            layers.append(serialization.serialize(declared))
+        layers += [serialization.serialize(layer) for layer in self.layers]  # type: ignore[attr-defined]
         config = {
             "name": self.name,
             "trainable": self._trainable,
-            "dtype": configuration.described(self.dtype_policy),
+            "dtype": serialization.serialize(self.dtype_policy),
             "layers": layers,
         }
         if self._input is not None:
@@ -54,12 +54,12 @@ class Persistent(Layer):
         Raises:
             UnknownNameError: it names a class that neither lamella nor the caller knows.
         """
-        from lamella.layers import configuration
+        from lamella.core import serialization
 
         model = cls(name=config.get("name"), trainable=config.get("trainable", True))
-        with configuration.custom_objects(custom_objects):
+        with serialization.custom_objects(custom_objects):
             for entry in config["layers"]:
-                layer = configuration.revived(entry)
+                layer = serialization.deserialize(entry)
                 layer._named = layer._named or entry["config"].get("name") is not None
                 model.add(layer)  # type: ignore[attr-defined]
         shape = config.get("build_input_shape")
@@ -84,10 +84,10 @@ class Persistent(Layer):
         Raises:
             ValueError: it holds something that no text can describe, such as a lambda.
         """
-        from lamella.layers import configuration
-        from lamella.saving import text
+        from lamella.core import serialization
+        from lamella.files import text
 
-        return text.written(configuration.described(self), f"model {self.name!r}", **options)
+        return text.written(serialization.serialize(self), f"model {self.name!r}", **options)
 
     # ---- files ----
 

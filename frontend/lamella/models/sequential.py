@@ -11,19 +11,20 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lamella import random
+from lamella.core import context, serialization
+from lamella.core.variable import Variable
 from lamella.errors import ShapeError, unknown_name
 from lamella.ir import settings
-from lamella.ir.builder import Trace
 from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
-from lamella.layers import scope as scoping
-from lamella.layers.base import CONTAINERS, Layer, unique_name
+from lamella.ir.trace import Trace
+from lamella.layers.base import Layer, unique_name
 from lamella.layers.building import building
 from lamella.layers.core import InputLayer
-from lamella.layers.variable import Variable
-from lamella.models.lowering import Lowered, rows_spec, trace_forward
+from lamella.lowering.forward import rows_spec, trace_forward
+from lamella.lowering.function import Lowered
 from lamella.models.persistence import Persistent
-from lamella.training.model import TrainableModel
+from lamella.models.trainer import TrainableModel
 
 _BATCH = 7
 """The rows of the batch that shapes are worked out with; any number does, and 1 would broadcast."""
@@ -45,6 +46,8 @@ class Sequential(Persistent, TrainableModel):
 
     A `Sequential` is a layer itself, and may stand in another.
     """
+
+    keras_module = "keras"
 
     def __init__(
         self, layers: Sequence[Layer] | Layer | None = None, *, trainable: bool = True, name: str | None = None
@@ -182,12 +185,12 @@ class Sequential(Persistent, TrainableModel):
             for name, layer in added:
                 with Trace() as trace:
                     x = trace.input(specs[-1])
-                    scope = scoping.Scope({}, build_key=key, trace=trace)
+                    scope = context.Scope({}, build_key=key, trace=trace)
                     scope.layers.append(self)
                     scope.path.extend([path] if path else [])
                     if masks[-1] is not None:
                         scope.set_mask(x, trace.input(masks[-1]))
-                    with scoping.entered(scope):
+                    with context.entered(scope):
                         y = layer(x)
                     found = scope.mask_of(y)
                 if not hasattr(y, "spec"):
@@ -218,7 +221,7 @@ class Sequential(Persistent, TrainableModel):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The layers applied one after another."""
-        running = scoping.current()
+        running = context.current()
         if running is not None and mask is not None:
             running.set_mask(inputs, mask)
         x = inputs
@@ -233,7 +236,7 @@ class Sequential(Persistent, TrainableModel):
 
     def __call__(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Apply the model inside a trace, or to a batch of arrays at once."""
-        if scoping.current() is not None or mask is not None:
+        if context.current() is not None or mask is not None:
             return super().__call__(inputs, training=training, mask=mask)
         from lamella.training import inference
 
@@ -400,7 +403,7 @@ class Sequential(Persistent, TrainableModel):
             BackendError: the backend is unknown or not installed.
             ValueError: the model is not built and no `input_shape` is given.
         """
-        from lamella.backend import load_backend
+        from lamella.backend_api import load_backend
 
         found = load_backend(self.backend_name if backend is None else backend)
         if input_shape is not None:
@@ -425,7 +428,7 @@ class Sequential(Persistent, TrainableModel):
                 nothing is written then.
             ImportError: the package `onnx`, or JAX, is not installed.
         """
-        from lamella.saving.export import export
+        from lamella.export import export
 
         self.require_built()
         export(self, filepath, weights=weights, sample=sample)
@@ -443,7 +446,7 @@ class Sequential(Persistent, TrainableModel):
         Raises:
             ValueError: a key is unknown or a shape does not fit; nothing is set then.
         """
-        from lamella.backend import to_numpy
+        from lamella.backend_api import to_numpy
 
         variables = dict(self.named_weights())
         given = {**params, **(state or {})}
@@ -461,7 +464,7 @@ class Sequential(Persistent, TrainableModel):
         return f"<Sequential {self.name!r}: {', '.join(self._chain) or 'no layers'}>"
 
 
-CONTAINERS["Sequential"] = Sequential
+serialization.register(serialization.CONTAINERS, {"Sequential": Sequential})
 
 
 def _batch_shape(shape: Any) -> BatchShape:

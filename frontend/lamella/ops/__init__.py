@@ -86,6 +86,7 @@ from lamella.ops.indexing import take_along_axis as take_along_axis
 from lamella.ops.nn import log_softmax as log_softmax
 from lamella.ops.nn import softmax as softmax
 from lamella.ops.normal import normal_from_bits as normal_from_bits
+from lamella.ops.operators import attach as _attach_operators
 from lamella.ops.random_bits import fold_in as fold_in
 from lamella.ops.random_bits import random_bits as random_bits
 from lamella.ops.reduction import all as all
@@ -321,6 +322,8 @@ if TYPE_CHECKING:
     from lamella.ops.statistics import ptp as ptp
     from lamella.ops.statistics import quantile as quantile
     from lamella.ops.statistics import trapezoid as trapezoid
+
+_attach_operators()
 
 # families of composed functions: a module is loaded when one of its functions is first asked for
 _FAMILIES = {

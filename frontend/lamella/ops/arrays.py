@@ -12,9 +12,9 @@ import numpy as np
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir import settings
-from lamella.ir.builder import operand
 from lamella.ir.program import Value
 from lamella.ir.spec import is_float, spec_of
+from lamella.ir.trace import operand
 from lamella.ops.coerce import common_dtype, dtype_argument, floating, normalize_axis
 
 span = slice  # Python's own: the name is a function's below

@@ -9,9 +9,9 @@ import numpy as np
 
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir import settings
-from lamella.ir.builder import as_value, constant_value, current_trace, operand
 from lamella.ir.program import Value
 from lamella.ir.spec import Shape, Spec, dtype_name, is_float, numpy_dtype, promote, spec_of
+from lamella.ir.trace import as_value, constant_value, current_trace, operand
 
 
 def is_weak(x: Any) -> bool:

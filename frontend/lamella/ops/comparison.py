@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from lamella.errors import DTypeError, ShapeError
-from lamella.ir.builder import operand
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_float, spec_of
+from lamella.ir.trace import operand
 from lamella.ops.coerce import as_tensor, common_dtype, full_of, promoted, stretched
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella.errors import DTypeError, ShapeError
-from lamella.ir.builder import operand
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, spec_of
+from lamella.ir.trace import operand
 from lamella.ops.coerce import as_tensor, broadcast_shape, broadcast_to, common_dtype, normalize_axis
 from lamella.ops.reduction import reduce_sum
 from lamella.ops.shapes import reshape, transpose

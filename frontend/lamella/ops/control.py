@@ -8,9 +8,9 @@ from typing import Any
 
 from lamella.errors import ShapeError
 from lamella.ir import interpret
-from lamella.ir.builder import Trace, as_value, at, bind
 from lamella.ir.program import Program, op
 from lamella.ir.spec import Spec, spec_of
+from lamella.ir.trace import Trace, as_value, at, bind
 from lamella.ops.coerce import as_tensor
 from lamella.ops.shapes import concatenate_, reshape_, slice_
 from lamella.ops.tree import flatten, unflatten

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamella.errors import DTypeError, ShapeError
-from lamella.ir.builder import Trace, as_value
 from lamella.ir.program import Program, op
 from lamella.ir.spec import Spec, is_float, spec_of
+from lamella.ir.trace import Trace, as_value
 from lamella.ops.coerce import as_tensor, full_of
 from lamella.ops.control import replay
 from lamella.ops.tree import flatten, unflatten

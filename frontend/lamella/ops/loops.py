@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamella.errors import ShapeError, TraceError
-from lamella.ir.builder import operand
 from lamella.ir.program import Value
 from lamella.ir.spec import spec_of
+from lamella.ir.trace import operand
 from lamella.ops.branches import cond
 from lamella.ops.coerce import as_tensor, normalize_axis
 from lamella.ops.comparison import logical, logical_and

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from lamella.ir.builder import constant as constant
 from lamella.ir.program import OPS
 from lamella.ir.program import Op as Op
+from lamella.ir.trace import constant as constant
 from lamella.ops.branches import switch_ as switch
 from lamella.ops.comparison import bitwise_and as bitwise_and
 from lamella.ops.comparison import bitwise_not as bitwise_not

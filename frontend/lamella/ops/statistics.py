@@ -10,9 +10,9 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import DTypeError, ShapeError
-from lamella.ir.builder import current_trace
 from lamella.ir.program import Value
 from lamella.ir.spec import is_float, is_integer, spec_of
+from lamella.ir.trace import current_trace
 from lamella.ops.coerce import dtype_argument, floating, full_of, normalize_axes, normalize_axis
 from lamella.ops.ordering import cumsum_
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from lamella import ops
-from lamella.backend import load_backend, to_numpy
+from lamella.backend_api import load_backend, to_numpy
+from lamella.core import context
 from lamella.errors import TraceError, did_you_mean
-from lamella.layers import scope as scoping
 from lamella.names import deprecated, snake_case
 from lamella.optimizers.schedules import FunctionOfStep, InverseTimeDecay, LearningRateSchedule
 from lamella.optimizers.schedules import get as get_schedule
@@ -23,7 +23,7 @@ from lamella.optimizers.state import LearningRate, Rates, Slot, Slots, Weight, d
 from lamella.optimizers.update import update
 
 if TYPE_CHECKING:
-    from lamella.layers.variable import Variable
+    from lamella.core.variable import Variable
 
 COMMON = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
@@ -357,7 +357,7 @@ class Optimizer:
             grads_and_vars: pairs of a gradient (or None) and a variable. Outside a step always the same variables.
         """
         pairs = list(grads_and_vars)
-        running = scoping.current()
+        running = context.current()
         if running is not None:
             if running.apply_gradients is None:
                 raise TraceError("apply_gradients works in a model's `train_step`, or on arrays outside a model.")
@@ -416,6 +416,13 @@ class Optimizer:
             "loss_scale_factor": self.loss_scale_factor,
             "gradient_accumulation_steps": self.gradient_accumulation_steps,
         }
+
+    def serialized_config(self) -> dict[str, Any]:
+        """The arguments as a file describes them: a schedule stands for the learning rate."""
+        config = self.get_config()
+        if "learning_rate" in config and self.schedule is not None:
+            config["learning_rate"] = self.schedule
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Optimizer:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from lamella import ops
+from lamella.core import context
 from lamella.ir.spec import spec_of
-from lamella.layers import scope as scoping
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.state import Rates, Slot, Slots, Weight, description
 from lamella.optimizers.update import selected
@@ -106,7 +106,7 @@ class LossScaleOptimizer(Optimizer):
 
     def scale_loss(self, loss: Any, slots: Mapping[str, Any] | None = None) -> Any:
         """The loss times the scale, in the dtype of the loss."""
-        running = scoping.current()
+        running = context.current()
         kept = slots if slots is not None else self._applied if running is None else running.slots
         scale = self.initial_scale if kept is None else kept["dynamic_scale"]
         return ops.multiply(loss, ops.cast(scale, spec_of(ops.convert_to_tensor(loss)).dtype))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lamella.errors import DTypeError, ShapeError
-from lamella.ir.builder import Trace, at, bind
 from lamella.ir.program import Equation, Program, Value
 from lamella.ir.spec import is_float
+from lamella.ir.trace import Trace, at, bind
 from lamella.ops import primitives as p
 from lamella.ops.coerce import full_of
 from lamella.passes.pool_first import pool_first

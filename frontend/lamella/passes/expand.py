@@ -7,8 +7,8 @@ from typing import Any
 
 from lamella.errors import BackendError
 from lamella.ir import interpret
-from lamella.ir.builder import Trace, at, bind
 from lamella.ir.program import Equation, Op, Program, with_bodies
+from lamella.ir.trace import Trace, at, bind
 
 
 def expand(program: Program, has: Callable[[Op], bool], backend: str = "the backend") -> Program:

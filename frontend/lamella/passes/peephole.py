@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamella.ir import interpret
-from lamella.ir.builder import Trace, at, bind
 from lamella.ir.program import Equation, Op, Program, Value
+from lamella.ir.trace import Trace, at, bind
 from lamella.ops import primitives as p
 
 Producer = Callable[[Value], "Equation | None"]

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from lamella.ir import interpret
-from lamella.ir.builder import Trace, at, bind
 from lamella.ir.program import Equation, Program, Value
+from lamella.ir.trace import Trace, at, bind
 from lamella.ops import primitives as p
 from lamella.passes.simplify import dead_code, makers_of, uses_of
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lamella.ir.builder import Trace, at, bind
 from lamella.ir.program import Equation, Program, Value
 from lamella.ir.spec import Spec, is_float
+from lamella.ir.trace import Trace, at, bind
 from lamella.ops import primitives as p
 from lamella.ops.coerce import full_of
 from lamella.passes.differentiate import Pullback, gradient_program

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lamella.ir.builder import constant
 from lamella.ir.program import Equation, Program, Value, with_bodies
 from lamella.ir.spec import numpy_dtype
+from lamella.ir.trace import constant
 from lamella.passes.peephole import peephole
 
 _FOLD_LIMIT = 4096

@@ -27,7 +27,8 @@ _MODELS = (".keras", ".h5", ".hdf5", ".safetensors")
 
 def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write a model to a file; see `Sequential.save`."""
-    from lamella.saving import atomic, compiling, h5_writing, keras_archive, legacy_h5, safetensors
+    from lamella.files import atomic
+    from lamella.saving import compiling, h5_writing, keras_archive, legacy_h5, safetensors
 
     path = _target(filepath, overwrite, _MODELS)
     if str(path).endswith(".weights.h5"):
@@ -46,7 +47,8 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
 
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write a model's weights to a file; see `Sequential.save_weights`."""
-    from lamella.saving import atomic, h5_writing, safetensors
+    from lamella.files import atomic
+    from lamella.saving import h5_writing, safetensors
 
     path = _target(filepath, overwrite, (".weights.h5", ".safetensors"))
     if not model.variables and not model.built:
@@ -85,16 +87,17 @@ def load_weights(
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
     """A model, with weights of its own, from JSON text; see `lamella.models.model_from_json`."""
-    from lamella.layers import configuration
-    from lamella.saving import assembly, checking, text
+    from lamella.core import serialization
+    from lamella.files import text
+    from lamella.saving import assembly, checking
 
     where = "the JSON text"
-    with configuration.custom_objects(custom_objects):
+    with serialization.custom_objects(custom_objects):
         node = text.parsed(json_string, where)
         checked = checking.model(node, where)
         # built once without numbers: a model that no machine holds is refused before its weights are drawn
         assembly.built(checked, where, assembly.LARGEST_DRAWN)
-        return assembly.guarded(lambda: configuration.revived(checked), where)
+        return assembly.guarded(lambda: serialization.deserialize(checked), where)
 
 
 def _target(filepath: str | os.PathLike[str], overwrite: bool, endings: tuple[str, ...]) -> Path:

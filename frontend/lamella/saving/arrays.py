@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lamella.core.variable import Variable
 from lamella.errors import FormatError
-from lamella.layers.variable import Variable
-from lamella.saving.hdf5 import Dataset, Group
+from lamella.files.hdf5 import Dataset, Group
 
 _BYTES = {"V2": "bfloat16"}
 

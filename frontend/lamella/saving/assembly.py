@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from lamella.core import serialization
+from lamella.core.variable import Variable
 from lamella.errors import FormatError
 from lamella.ir import limits
-from lamella.layers import configuration
 from lamella.layers.base import Layer
 from lamella.layers.building import specs_only
-from lamella.layers.variable import Variable
 from lamella.saving import arrays, layout
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ def built(checked: Mapping[str, Any], where: str, parameters: int | None = None)
 
     def make() -> Any:
         with limits.limited(_EQUATIONS, _ENTRIES), specs_only():
-            model = configuration.revived(checked)
+            model = serialization.deserialize(checked)
             if not model.built and model._input is not None and model.layers:
                 _build_free(model)
             return model

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lamella.core import serialization
 from lamella.errors import FormatError, did_you_mean
 from lamella.layers import absent, configuration
 from lamella.layers.base import Layer
@@ -44,6 +45,10 @@ def host(node: Mapping[str, Any]) -> str | None:
     return module.partition(".")[0] if isinstance(module, str) else None
 
 
+def _sequential() -> type:
+    return serialization.class_named("Sequential", serialization.CONTAINERS)
+
+
 def model(node: Any, place: str) -> Config:
     """A checked description of a Sequential.
 
@@ -51,10 +56,8 @@ def model(node: Any, place: str) -> Config:
         FormatError: it is a model of another kind, or holds what lamella does not have.
     """
     name, config = described(node, place)
-    given = configuration.custom(node.get("registered_name")) or configuration.custom(name)
-    if name != "Sequential" and not (
-        isinstance(given, type) and issubclass(given, configuration.CONTAINERS["Sequential"])
-    ):
+    given = serialization.custom_object(node.get("registered_name")) or serialization.custom_object(name)
+    if name != "Sequential" and not (isinstance(given, type) and issubclass(given, _sequential())):
         what = "a functional model" if name in ("Functional", "Model") else f"a {name[:100]!r}"
         raise FormatError(f"{place} is {what}; lamella reads Sequential models.")
     if isinstance(config, list):  # Keras before 2.2.3
@@ -100,10 +103,10 @@ def _first(entry: Any, place: str) -> list[Config]:
 def layer(node: Any, place: str) -> Config:
     """A checked description of a layer or cell, all its fields known."""
     name, config = described(node, place)
-    given = configuration.custom(node.get("registered_name")) or configuration.custom(name)
-    if given is not None and isinstance(given, type) and not issubclass(given, configuration.CONTAINERS["Sequential"]):
+    given = serialization.custom_object(node.get("registered_name")) or serialization.custom_object(name)
+    if given is not None and isinstance(given, type) and not issubclass(given, _sequential()):
         return {**_custom(node, config, place), "class_name": name}
-    if name in configuration.CONTAINERS or given is not None:
+    if name == "Sequential" or given is not None:
         return model(node, place)
     if host(node) not in _HOSTS:
         raise FormatError(
@@ -205,7 +208,7 @@ def _lambda(config: Config, place: str) -> Config:
     name = config.get("name")
     function = config.get("function")
     named = function.get("config") if isinstance(function, dict) else None
-    given = configuration.custom(named) or configuration.custom(name)
+    given = serialization.custom_object(named) or serialization.custom_object(name)
     if given is None:
         raise FormatError(
             f"{place}: a Lambda's function is never read from a file; give it to the call: "
@@ -236,7 +239,7 @@ def _data(value: Any, place: str) -> Any:
         return [_data(item, place) for item in value]
     if not isinstance(value, dict):
         return value
-    if not configuration.is_described(value):
+    if not serialization.is_serialized(value):
         return {key: _data(item, place) for key, item in value.items()}
     return anything(value, place)
 
@@ -249,13 +252,10 @@ def anything(node: Any, place: str) -> Any:
     if name in ("DTypePolicy", "Policy"):
         return {"class_name": "DTypePolicy", "config": {"name": fields.policy(node, place)}}
     module = node.get("module")
-    if module in configuration.TABLES:
+    of_layers = module in (None, serialization.CONTAINERS, serialization.LAYERS)
+    if not of_layers and serialization.table_of(module) is not None:
         return _object(module.removeprefix("keras."), node, place)
-    if (
-        module in (None, "keras", "keras.layers")
-        or configuration.custom(name)
-        or configuration.custom(node.get("registered_name"))
-    ):
+    if of_layers or serialization.custom_object(name) or serialization.custom_object(node.get("registered_name")):
         return layer(node, place)
     raise FormatError(
         f"{place}: the class {str(module)[:100]}.{name[:100]} is not lamella's; give it in `custom_objects`."
@@ -265,7 +265,7 @@ def anything(node: Any, place: str) -> Any:
 def _known_function(node: Config, place: str) -> str:
     name = fields.text(node.get("config"), place)
     try:
-        configuration.revived({"class_name": "function", "config": name})
+        serialization.deserialize({"class_name": "function", "config": name})
     except ValueError:
         raise FormatError(
             f"{place}: the function {name[:100]!r} is not lamella's; give it to the call: "
@@ -276,11 +276,11 @@ def _known_function(node: Config, place: str) -> str:
 
 def _object(kind: str, node: Any, place: str) -> Any:
     """A checked initializer, regularizer, constraint, loss, metric, optimizer or schedule: by name or by description."""
-    table = configuration.TABLES[f"keras.{kind}"]
+    table = serialization.table_of(f"keras.{kind}") or {}
     if node is None:
         return None
     if isinstance(node, str):
-        given = configuration.custom(node)
+        given = serialization.custom_object(node)
         if given is not None:
             return given
         old = _old_names(kind)
@@ -289,8 +289,8 @@ def _object(kind: str, node: Any, place: str) -> Any:
         return old.get(node, node)
     name, config = described(node, place)
     if name == "function":
-        return configuration.revived({"class_name": "function", "config": _known_function(node, place)})
-    given = configuration.custom(node.get("registered_name")) or configuration.custom(name)
+        return serialization.deserialize({"class_name": "function", "config": _known_function(node, place)})
+    given = serialization.custom_object(node.get("registered_name")) or serialization.custom_object(name)
     if given is not None:
         return {**_custom(node, config, place), "class_name": name}
     if host(node) not in _HOSTS or name not in table:

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lamella.layers import configuration
+from lamella.core import serialization
 from lamella.saving import optimizer_state
-from lamella.training.compiled import Compiled
+from lamella.training.objectives import Compiled
 
 
 def compile_config(model: Any) -> dict[str, Any]:
@@ -18,8 +18,8 @@ def compile_config(model: Any) -> dict[str, Any]:
         return {}
     return {
         "compile_config": {
-            "optimizer": configuration.described(compiled.optimizer),
-            "loss": configuration.plain(compiled.loss_identifier),
+            "optimizer": serialization.serialize(compiled.optimizer),
+            "loss": serialization.plain(compiled.loss_identifier),
             "loss_weights": None if compiled.loss_weight is None else [compiled.loss_weight],
             "metrics": _identifiers(compiled.metric_identifiers),
             "weighted_metrics": _identifiers(compiled.weighted_identifiers),
@@ -31,17 +31,17 @@ def compile_config(model: Any) -> dict[str, Any]:
 
 
 def _identifiers(given: Sequence[Any]) -> list[Any] | None:
-    return [configuration.plain(identifier) for identifier in given] or None
+    return [serialization.plain(identifier) for identifier in given] or None
 
 
 def compile_from(model: Any, config: Mapping[str, Any]) -> None:
     """Compile a model as a configuration says; its descriptions become objects here."""
     model.compile(
-        optimizer=configuration.revived(config["optimizer"]),
-        loss=configuration.revived(config.get("loss")),
+        optimizer=serialization.deserialize(config["optimizer"]),
+        loss=serialization.deserialize(config.get("loss")),
         loss_weights=config.get("loss_weights"),
-        metrics=configuration.revived(config.get("metrics")),
-        weighted_metrics=configuration.revived(config.get("weighted_metrics")),
+        metrics=serialization.deserialize(config.get("metrics")),
+        weighted_metrics=serialization.deserialize(config.get("weighted_metrics")),
         run_eagerly=bool(config.get("run_eagerly")),
     )
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lamella.backend import to_numpy
-from lamella.layers import configuration
+from lamella.backend_api import to_numpy
+from lamella.core import serialization
 
 State = dict[str, Any]
 
@@ -26,10 +26,10 @@ def state_of(model: Any) -> State:
     }
     if compiled is not None:
         state["compiled"] = {
-            "optimizer": compiled.optimizer if compiled.foreign else configuration.described(compiled.optimizer),
-            "loss": configuration.plain(compiled.loss_identifier),
-            "metrics": configuration.plain(compiled.metric_identifiers),
-            "weighted_metrics": configuration.plain(compiled.weighted_identifiers),
+            "optimizer": compiled.optimizer if compiled.foreign else serialization.serialize(compiled.optimizer),
+            "loss": serialization.plain(compiled.loss_identifier),
+            "metrics": serialization.plain(compiled.metric_identifiers),
+            "weighted_metrics": serialization.plain(compiled.weighted_identifiers),
             "backend": compiled.backend.name,
             "frozen": [id(layer) in compiled.frozen for layer in _every(model)],
             "steps": compiled.steps,
@@ -53,10 +53,10 @@ def restored(cls: type, state: State) -> Any:
         for layer, frozen in zip(every, given["frozen"], strict=True):
             layer._trainable = not frozen  # as it stood at `compile`
         model.compile(
-            optimizer=configuration.revived(given["optimizer"]),
-            loss=configuration.revived(given["loss"]),
-            metrics=configuration.revived(given["metrics"]),
-            weighted_metrics=configuration.revived(given["weighted_metrics"]),
+            optimizer=serialization.deserialize(given["optimizer"]),
+            loss=serialization.deserialize(given["loss"]),
+            metrics=serialization.deserialize(given["metrics"]),
+            weighted_metrics=serialization.deserialize(given["weighted_metrics"]),
             backend=given["backend"],
         )
         compiled = model._compiled

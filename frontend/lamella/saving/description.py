@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import FormatError
-from lamella.saving import hdf5
+from lamella.files import hdf5
 
 Array = tuple[str, str, tuple[int, ...]]
 """Name, dtype and shape."""
@@ -66,7 +66,7 @@ def described(path: str) -> Description:
 
 
 def _archive(found: Description, data: bytes, name: str) -> None:
-    from lamella.saving import container, text
+    from lamella.files import container, text
 
     members = container.read(data, name)
     for member in ("metadata.json", "config.json", "model.weights.h5"):
@@ -80,7 +80,7 @@ def _archive(found: Description, data: bytes, name: str) -> None:
 
 
 def _hdf5(found: Description, data: bytes, name: str) -> None:
-    from lamella.saving import text
+    from lamella.files import text
 
     tree = hdf5.read(data, name=name)
     config = tree.attrs.get("model_config")
@@ -92,7 +92,8 @@ def _hdf5(found: Description, data: bytes, name: str) -> None:
 
 
 def _safetensors(found: Description, data: bytes, name: str) -> None:
-    from lamella.saving import safetensors, text
+    from lamella.files import text
+    from lamella.saving import safetensors
 
     arrays, about = safetensors._views(data, name)
     found.facts["kind"] = "a safetensors file" + (" of a model" if "config" in about else " of weights")
@@ -119,7 +120,7 @@ def _shape(text: str) -> tuple[int, ...]:
 
 
 def _onnx(found: Description, data: bytes, name: str) -> None:
-    from lamella.saving.export_onnx import need_onnx
+    from lamella.export.to_onnx import need_onnx
 
     onnx = need_onnx()
     try:

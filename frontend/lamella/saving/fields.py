@@ -137,10 +137,10 @@ def activation(value: Any, place: str) -> Any:
         value = value["config"]
     elif isinstance(value, dict) and isinstance(value.get("config"), dict):
         value = {"ReLU": "relu", "Softmax": "softmax"}.get(str(value.get("class_name")), value)  # classes of Keras 2
-    from lamella.layers import configuration
+    from lamella.core import serialization
 
-    if isinstance(value, str) and configuration.custom(value) is not None:
-        return configuration.custom(value)
+    if isinstance(value, str) and serialization.custom_object(value) is not None:
+        return serialization.custom_object(value)
     if value is not None and (not isinstance(value, str) or value not in activations.TABLE):
         raise _wrong(value, place, "the name of an activation (a function of your own comes in `custom_objects`)")
     return value

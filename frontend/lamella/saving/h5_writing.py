@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lamella.files.hdf5.write import Array, Tree, to_bytes
 from lamella.optimizers import LossScaleOptimizer
 from lamella.saving import arrays, layout, optimizer_state
-from lamella.saving.hdf5.write import Array, Tree, to_bytes
 
 _LONGEST = 60_000
 """Bytes of names in one attribute; Keras cuts longer lists into several."""

@@ -8,21 +8,10 @@ import os
 from collections.abc import Mapping
 from typing import IO, Any
 
+from lamella.core import serialization
 from lamella.errors import FormatError
-from lamella.layers import configuration
-from lamella.saving import (
-    arrays,
-    assembly,
-    checking,
-    compiling,
-    container,
-    h5_writing,
-    hdf5,
-    layout,
-    optimizer_state,
-    progress,
-    text,
-)
+from lamella.files import container, hdf5, text
+from lamella.saving import arrays, assembly, checking, compiling, h5_writing, layout, optimizer_state, progress
 
 KERAS_VERSION = "3.15.1"
 """The version of Keras whose format is written."""
@@ -34,7 +23,7 @@ def write(model: Any, file: IO[bytes]) -> None:
     """Write a model as an archive; the same model gives the same bytes."""
     about = {"keras_version": KERAS_VERSION, "date_saved": date_saved(), "lamella": progress.described(model)}
     what = f"model {model.name!r}"
-    description = text.written(configuration.described(model), what)
+    description = text.written(serialization.serialize(model), what)
     members = {METADATA: text.written(about, what).encode(), CONFIG: description.encode()}
     members[WEIGHTS] = h5_writing.weights_file(model)
     container.write(file, members)
@@ -66,7 +55,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
         raise FormatError(f"{where}: the archive holds {held}; {WEIGHTS} is expected.")
     node = text.parsed(bytes(members[CONFIG]), f"{where}: {CONFIG}")
     tree = hdf5.read(members[WEIGHTS], name=f"{where}: {WEIGHTS}")
-    with configuration.custom_objects(custom_objects):
+    with serialization.custom_objects(custom_objects):
         checked = checking.model(node, f"{where}: {CONFIG}")
         found = arrays.layer_datasets(tree)
         model = assembly.built(checked, f"{where}: {CONFIG}", sum(math.prod(d.shape) for d in found.values()))

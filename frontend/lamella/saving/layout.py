@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lamella.core.variable import Variable
 from lamella.layers.base import Layer
-from lamella.layers.variable import Variable
 from lamella.names import snake_case
 
 

@@ -8,20 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from lamella import losses
+from lamella.core import serialization
 from lamella.errors import FormatError
-from lamella.layers import configuration
-from lamella.saving import (
-    arrays,
-    assembly,
-    checking,
-    compiling,
-    h5_writing,
-    hdf5,
-    legacy_weights,
-    optimizer_state,
-    progress,
-    text,
-)
+from lamella.files import hdf5, text
+from lamella.saving import arrays, assembly, checking, compiling, h5_writing, legacy_weights, optimizer_state, progress
 from lamella.saving.keras_archive import KERAS_VERSION
 
 _BACKEND = "jax"
@@ -37,7 +27,7 @@ def file_of(model: Any) -> bytes:
     file = h5_writing.Folder()
     file.attrs["backend"] = _BACKEND
     file.attrs["keras_version"] = KERAS_VERSION
-    file.attrs["model_config"] = text.written(_old(configuration.described(model)), what)
+    file.attrs["model_config"] = text.written(_old(serialization.serialize(model)), what)
     training = compiling.compile_config(model).get("compile_config")
     if training is not None:
         optimizer = training.pop("optimizer")
@@ -63,7 +53,7 @@ def _old(value: Any) -> Any:
     """A description of a model as Keras 2 wrote it: class name and configuration only, for models, layers and metrics."""
     if isinstance(value, list):
         return [_old(item) for item in value]
-    if not configuration.is_described(value):
+    if not serialization.is_serialized(value):
         return value
     config = value["config"]
     if isinstance(config, dict) and "layers" in config:
@@ -112,7 +102,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
         )
     version = str(tree.attrs.get("keras_version") or "1")
     group = legacy_weights.group_of(tree, where)
-    with configuration.custom_objects(custom_objects):
+    with serialization.custom_objects(custom_objects):
         checked = checking.model(text.parsed(config, f"{where}: model_config"), f"{where}: model_config")
         if version[:1] == "2":
             _as_in_keras_2(checked)

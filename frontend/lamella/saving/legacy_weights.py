@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from lamella.core.variable import Variable
 from lamella.errors import FormatError
+from lamella.files import hdf5
+from lamella.files.hdf5 import Dataset
 from lamella.layers.base import Layer
-from lamella.layers.variable import Variable
-from lamella.saving import arrays, hdf5, layout
-from lamella.saving.hdf5 import Dataset
+from lamella.saving import arrays, layout
 
 Item = Dataset | np.ndarray
 Pairs = list[tuple[Variable, Item]]

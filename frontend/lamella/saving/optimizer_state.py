@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lamella.backend import to_numpy
+from lamella.backend_api import to_numpy
 from lamella.errors import FormatError
 from lamella.ir.spec import numpy_dtype
 from lamella.optimizers import LossScaleOptimizer, MultiOptimizer
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.state import Weight
 from lamella.saving.arrays import fitting
-from lamella.training.compiled import Compiled
+from lamella.training.objectives import Compiled
 
 _TOGETHER = {
     "Adam": [("momentum", "velocity"), ("velocity_hat",)],

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from lamella.core import serialization
 from lamella.errors import FormatError
-from lamella.layers import configuration
-from lamella.saving import arrays, assembly, checking, progress, text
+from lamella.files import text
+from lamella.saving import arrays, assembly, checking, progress
 
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "V2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
@@ -36,7 +37,7 @@ def file_of(model: Any) -> bytes:
     what = f"model {model.name!r}"
     about = {
         "format": "lamella",
-        "config": text.written(configuration.described(model), what),
+        "config": text.written(serialization.serialize(model), what),
         "lamella": text.written(progress.described(model), what),
     }
     header: dict[str, Any] = {"__metadata__": about}
@@ -133,7 +134,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None) -> A
     if "config" not in about:
         raise FormatError(f"{where}: no architecture in the metadata. Make the model, then model.load_weights(...).")
     place = f"{where}: config"
-    with configuration.custom_objects(custom_objects):
+    with serialization.custom_objects(custom_objects):
         checked = checking.model(text.parsed(about["config"], place), place)
         model = assembly.built(checked, place, sum(a.size for a in found.values()))
         expected = dict(model.named_weights())

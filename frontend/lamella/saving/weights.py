@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from lamella.core.variable import Variable
 from lamella.errors import FormatError
+from lamella.files import container, hdf5
+from lamella.files.hdf5 import Dataset
 from lamella.layers.base import Layer
-from lamella.layers.variable import Variable
-from lamella.saving import arrays, container, hdf5, keras_archive, layout, legacy_weights, optimizer_state, safetensors
-from lamella.saving.hdf5 import Dataset
+from lamella.saving import arrays, keras_archive, layout, legacy_weights, optimizer_state, safetensors
 from lamella.saving.report import LoadReport
 
 Item = Dataset | np.ndarray

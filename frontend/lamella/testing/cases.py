@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lamella.backend import Backend
-from lamella.ir import builder
+from lamella.backend_api import Backend
+from lamella.ir import trace
 from lamella.ir.check import check
 from lamella.ir.program import Program
 from lamella.ir.spec import Spec, numpy_dtype
@@ -81,7 +81,7 @@ def cases_of_kink(kink: Kink, dtype: str) -> list[Case]:
     cases = [Case(f"{kink.label} in {dtype}", program, arguments, value)]
     if wanted:
         axes = tuple(range(program.outputs[0].spec.ndim))
-        total = builder.trace(
+        total = trace.trace(
             lambda *x: p.reduce_sum.bind(kink.op.bind(*x, **kink.attributes), axes=axes), *program.input_specs
         )
         derived = differentiate(total, wanted)
@@ -115,7 +115,7 @@ def joined(programs: Sequence[Program]) -> Program:
             rest = rest[count:]
         return outputs
 
-    return builder.trace(every, *[s for program in programs for s in program.input_specs])
+    return trace.trace(every, *[s for program in programs for s in program.input_specs])
 
 
 def run_cases(backend: Backend, cases: Sequence[tuple[Tally, Case]]) -> None:

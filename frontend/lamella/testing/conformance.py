@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from lamella import ops
-from lamella.backend import SEAM, Backend, Runner, StepProgram, load_backend
+from lamella.backend_api import SEAM, Backend, Runner, StepProgram, load_backend
 from lamella.errors import BackendError, unknown_name
-from lamella.ir import builder
-from lamella.ir.builder import constant
+from lamella.ir import trace
 from lamella.ir.program import Op, Program
 from lamella.ir.spec import Spec
+from lamella.ir.trace import constant
 from lamella.ops import primitives as p
 from lamella.ops.control import replay
 from lamella.passes import differentiate
@@ -159,7 +159,7 @@ _NETWORK_SPECS = (Spec((5, 3), "float32"), Spec((3, 4), "float32"), Spec((4, 2),
 
 
 def _network_program() -> Program:
-    return builder.trace(_network, *_NETWORK_SPECS, where="network")
+    return trace.trace(_network, *_NETWORK_SPECS, where="network")
 
 
 def _network_arguments(seed: int) -> list[np.ndarray]:
@@ -168,7 +168,7 @@ def _network_arguments(seed: int) -> list[np.ndarray]:
 
 
 def _outputs_that_are_inputs(backend: Backend) -> None:
-    program = builder.trace(lambda x: [x, x + 1.0, x, np.float32(2.0)], Spec((3,), "float32"))
+    program = trace.trace(lambda x: [x, x + 1.0, x, np.float32(2.0)], Spec((3,), "float32"))
     given = np.arange(3, dtype=np.float32)
     with backend.scope(program):
         compiled = backend.compile(program)
@@ -235,7 +235,7 @@ def training_step(dtype: str = "float32") -> StepProgram:
 
     shapes = [(3, 4), (4, 2), (4, 3), (4, 2), (4,)]
     specs = [Spec(shape, dtype) for shape in shapes]
-    derived = differentiate(builder.trace(loss, *specs, where="loss"), [0, 1])
+    derived = differentiate(trace.trace(loss, *specs, where="loss"), [0, 1])
 
     def step(w: Any, u: Any, mw: Any, mu: Any, rate: Any, count: Any, x: Any, y: Any, rows: Any) -> Any:
         _, dw, du = replay(derived, [w, u, x, y, rows])
@@ -243,7 +243,7 @@ def training_step(dtype: str = "float32") -> StepProgram:
         return w + mw, u + mu, mw, mu, rate, count + 1
 
     state = [*specs[:2], *specs[:2], Spec((), dtype), Spec((), "int32")]
-    program = builder.trace(step, *state, *specs[2:], where="step")
+    program = trace.trace(step, *state, *specs[2:], where="step")
     names = ("params/w", "params/u", "optimizer/m/w", "optimizer/m/u", "optimizer/rate", "step")
     return StepProgram(program, names, ("x", "y"))
 
@@ -291,7 +291,7 @@ def without(backend: Backend, op: Op) -> Backend:
 
 
 def _missing_primitive(backend: Backend) -> None:
-    program = builder.trace(lambda x: ops.exp(ops.tanh(x)), Spec((2,), "float32"), where="encoder/dense")
+    program = trace.trace(lambda x: ops.exp(ops.tanh(x)), Spec((2,), "float32"), where="encoder/dense")
     try:
         without(backend, p.tanh).prepare(program)
     except BackendError as error:

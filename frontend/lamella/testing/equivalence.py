@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella.backend import Backend, load_backend
+from lamella.backend_api import Backend, load_backend
 from lamella.ir.program import Program
 from lamella.ir.spec import is_float
 from lamella.testing.records import TOLERANCE

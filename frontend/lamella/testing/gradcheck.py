@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from lamella.backend import Backend, load_backend
-from lamella.ir import builder
+from lamella.backend_api import Backend, load_backend
+from lamella.ir import trace
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import is_float
 from lamella.ops import primitives as p
@@ -45,13 +45,13 @@ def _weighed(values: Sequence[Value], generator: np.random.Generator, *, squared
         term = p.reduce_sum.bind(term, axes=tuple(range(value.spec.ndim)))
         term = term if term.dtype == "float64" else p.convert.bind(term, dtype="float64")
         total = term if total is None else p.add.bind(total, term)
-    return builder.as_value(np.zeros(())) if total is None else total
+    return trace.as_value(np.zeros(())) if total is None else total
 
 
 def number_of(program: Program, *, squared: bool = False, seed: int = 0) -> Program:
     """`program` with its outputs weighed and added up to one float64."""
     generator = np.random.default_rng(seed)
-    return builder.trace(
+    return trace.trace(
         lambda *inputs: _weighed(replay(program, inputs), generator, squared=squared), *program.input_specs
     )
 

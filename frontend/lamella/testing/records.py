@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella.ir import builder
+from lamella.ir import trace
 from lamella.ir.program import Op, Program
 from lamella.ir.spec import Spec, is_float, numpy_dtype
 
@@ -143,7 +143,7 @@ class Sample:
         def apply(*values: Any) -> Any:
             return self.op.bind(*values, **attributes) if self.build is None else self.build(*values)
 
-        return builder.trace(apply, *[o.spec(dtype) for o in self.operands], where=f"sample/{self.op.name}")
+        return trace.trace(apply, *[o.spec(dtype) for o in self.operands], where=f"sample/{self.op.name}")
 
     def arguments(self, dtype: str) -> list[np.ndarray]:
         """Numbers for the inputs, the same at every call."""
@@ -199,4 +199,4 @@ class Kink:
     def program(self, dtype: str) -> Program:
         """The op as a program."""
         specs = [Spec(a.shape, a.dtype.name) for a in self.arguments(dtype)]
-        return builder.trace(lambda *v: self.op.bind(*v, **self.attributes), *specs, where=f"kink/{self.op.name}")
+        return trace.trace(lambda *v: self.op.bind(*v, **self.attributes), *specs, where=f"kink/{self.op.name}")

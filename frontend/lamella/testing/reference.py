@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from lamella.backend import Backend, Compiled
-from lamella.ir.builder import constant
+from lamella.backend_api import Backend, Compiled
 from lamella.ir.program import Equation, Program
 from lamella.ir.spec import Spec, is_float, numpy_dtype, spec_of
+from lamella.ir.trace import constant
 from lamella.ops import primitives as p
 from lamella.passes import expand
 

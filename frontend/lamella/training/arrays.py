@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella.backend import to_numpy
+from lamella.backend_api import to_numpy
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir import settings
 from lamella.ir.spec import DTYPES, dtype_name, numpy_dtype

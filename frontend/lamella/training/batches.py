@@ -22,8 +22,8 @@ from lamella.training.data import Data, check_finite, check_targets, prepare
 from lamella.training.pydataset import PyDataset, Workers
 
 if TYPE_CHECKING:
-    from lamella.training.compiled import Compiled
-    from lamella.training.model import TrainableModel
+    from lamella.training.objectives import Compiled
+    from lamella.training.protocol import TrainingModel
 
 Order = Callable[..., "np.ndarray | None"]
 """Gives the order of a pass: int32 numbers of rows (or of batches), None for the order they have."""
@@ -71,7 +71,7 @@ class GivenBatches:
     """
 
     def __init__(
-        self, model: TrainableModel, compiled: Compiled | None, x: Any, class_weight: Any = None, what: str = "x"
+        self, model: TrainingModel, compiled: Compiled | None, x: Any, class_weight: Any = None, what: str = "x"
     ) -> None:
         self._model, self._compiled, self._given, self._what = model, compiled, x, what
         self._class_weight = class_weight
@@ -163,7 +163,7 @@ class ReadBatches:
 
     again = True
 
-    def __init__(self, model: TrainableModel, compiled: Compiled | None, data: Data, batch: int) -> None:
+    def __init__(self, model: TrainingModel, compiled: Compiled | None, data: Data, batch: int) -> None:
         self._model, self._compiled, self._data, self._batch = model, compiled, data, batch
         self.steps: int | None = -(-data.rows // batch)
         self.shuffles: int | None = data.rows

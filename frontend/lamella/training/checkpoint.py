@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella.backend import to_numpy
+from lamella.backend_api import to_numpy
 from lamella.errors import FormatError
+from lamella.files.tree import read_tree, write_tree
 from lamella.ir.spec import numpy_dtype
-from lamella.saving.tree import read_tree, write_tree
+from lamella.training.layout import Layout
 from lamella.training.loop import leaves_of, take_leaves
-from lamella.training.step import Layout
 
 if TYPE_CHECKING:
-    from lamella.training.model import TrainableModel
+    from lamella.training.protocol import TrainingModel
 
 FORMAT = "lamella checkpoint"
 VERSION = 1
 
 
-def save(model: TrainableModel, path: str | os.PathLike[str], extra: Any = None) -> None:
+def save(model: TrainingModel, path: str | os.PathLike[str], extra: Any = None) -> None:
     """Write the model's checkpoint, as `Sequential.save_checkpoint` says."""
     write_tree(
         path, {"model": _model_state(model), "training": _training_state(model), "extra": extra}, FORMAT, VERSION
@@ -43,7 +43,7 @@ class Checkpoint:
         OSError: there is no such file, or it cannot be read.
     """
 
-    def __init__(self, model: TrainableModel, path: str | os.PathLike[str]) -> None:
+    def __init__(self, model: TrainingModel, path: str | os.PathLike[str]) -> None:
         self.model, self.path = model, os.fspath(path)
         tree = read_tree(path, FORMAT, VERSION)
         try:
@@ -119,13 +119,13 @@ class Checkpoint:
                 optimizer.learning_rate = rate
 
 
-def _model_state(model: TrainableModel) -> dict[str, Any]:
+def _model_state(model: TrainingModel) -> dict[str, Any]:
     model.require_built()
     weights = {name: to_numpy(variable._value) for name, variable in model.named_weights()}
     return {"seed": model.seed, "calls": model.calls, "weights": weights}
 
 
-def _training_state(model: TrainableModel) -> dict[str, Any] | None:
+def _training_state(model: TrainingModel) -> dict[str, Any] | None:
     compiled = model._compiled
     if compiled is None:
         return None
@@ -148,7 +148,7 @@ def _training_state(model: TrainableModel) -> dict[str, Any] | None:
     }
 
 
-def _layout(model: TrainableModel) -> Layout:
+def _layout(model: TrainingModel) -> Layout:
     """The names of the training's leaves, whatever the data; the metrics chosen for the data stay chosen."""
     compiled = model._require_compiled()
     chosen = compiled._metrics

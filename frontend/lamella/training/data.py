@@ -12,8 +12,8 @@ from lamella.ir.spec import Rows, Spec, dtype_name
 from lamella.training.arrays import Array, StoredRows, as_array, as_rows
 
 if TYPE_CHECKING:
-    from lamella.training.compiled import Compiled
-    from lamella.training.model import TrainableModel
+    from lamella.training.objectives import Compiled
+    from lamella.training.protocol import TrainingModel
 
 
 class Data:
@@ -64,7 +64,7 @@ class Data:
 
 
 def prepare(
-    model: TrainableModel,
+    model: TrainingModel,
     x: Any,
     y: Any = None,
     sample_weight: Any = None,
@@ -121,13 +121,13 @@ def check_finite(data: Data) -> None:
             raise ShapeError(f"{name} holds a NaN or an infinity, first in row {bad}.")
 
 
-def _any_batch(model: TrainableModel, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _any_batch(model: TrainingModel, shape: tuple[int, ...]) -> tuple[int, ...]:
     fixed = model.input_shape[0]
     return shape if fixed is None else (fixed, *shape[1:])
 
 
 def _weights(
-    model: TrainableModel, sample_weight: Any, class_weight: Any, y: Array | None, rows: int
+    model: TrainingModel, sample_weight: Any, class_weight: Any, y: Array | None, rows: int
 ) -> np.ndarray | None:
     if class_weight is not None:
         if sample_weight is not None:
@@ -176,7 +176,7 @@ def class_weights(y: Array, class_weight: Any) -> np.ndarray:
     return found
 
 
-def check_targets(model: TrainableModel, compiled: Compiled, data: Data) -> None:
+def check_targets(model: TrainingModel, compiled: Compiled, data: Data) -> None:
     """Raise where the targets do not fit the loss and the model's predictions; before anything is computed.
 
     Raises:

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from lamella import console
 from lamella.errors import FormatError, ShapeError
+from lamella.training.callback_list import CallbackList
 from lamella.training.data import Data
-from lamella.training.history import CallbackList, History
+from lamella.training.history import History
 from lamella.training.loop import Loop
 from lamella.training.sources import Given, Source, open_source
 
 if TYPE_CHECKING:
     from lamella.training.checkpoint import Checkpoint
-    from lamella.training.model import TrainableModel
+    from lamella.training.protocol import TrainingModel
 
 
 def fit(
-    model: TrainableModel,
+    model: TrainingModel,
     data: Given,
     validation: Given | None,
     *,
@@ -78,7 +79,7 @@ class Run:
 
     def __init__(
         self,
-        model: TrainableModel,
+        model: TrainingModel,
         hooks: CallbackList,
         data: Given,
         batch: int,
@@ -227,7 +228,7 @@ class Run:
 class _Validation:
     """The evaluation after each epoch."""
 
-    def __init__(self, model: TrainableModel, data: Given, batch: int, steps: int | None) -> None:
+    def __init__(self, model: TrainingModel, data: Given, batch: int, steps: int | None) -> None:
         self.loop: Loop = model.loop_for(data.sample, training=False)
         self.loop.begin(batch)
         self.source = open_source(model, self.loop, data, batch, steps=steps)

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamella import random
-from lamella.backend import Backend
-from lamella.ir.builder import Trace, as_value
+from lamella.backend_api import Backend
+from lamella.core import context
 from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
-from lamella.layers import scope as scoping
-from lamella.models import lowering
+from lamella.ir.trace import Trace, as_value
+from lamella.lowering import forward
 from lamella.passes import differentiate
 from lamella.training.inference import values_on
 
 if TYPE_CHECKING:
-    from lamella.training.compiled import Compiled
     from lamella.training.data import Data
-    from lamella.training.model import TrainableModel
+    from lamella.training.objectives import Compiled
+    from lamella.training.protocol import TrainingModel
 
 
 def value_and_grad(
-    model: TrainableModel, compiled: Compiled, data: Data, backend: Backend, *, training: bool, seed: int
+    model: TrainingModel, compiled: Compiled, data: Data, backend: Backend, *, training: bool, seed: int
 ) -> tuple[Any, dict[str, Any]]:
     """The loss of a batch, regularization included, and {path: gradient} of the trained weights."""
     named = model.named_weights()
@@ -47,20 +47,20 @@ def value_and_grad(
     return loss, {named[i][0]: g for i, g in zip(wrt, gradients, strict=True)}
 
 
-def loss_program(model: TrainableModel, compiled: Compiled, data: Data, *, training: bool) -> Program:
+def loss_program(model: TrainingModel, compiled: Compiled, data: Data, *, training: bool) -> Program:
     """The compiled loss of one batch as a program of the variables, the batch, and in training a random key."""
     named = model.named_weights()
     with Trace() as trace:
         inputs = [trace.input(v.spec) for _, v in named]
         batch = [trace.input(Spec((Rows(data.rows), *a.shape[1:]), a.dtype.name)) for a in data.arrays]
-        scope = scoping.Scope(
+        scope = context.Scope(
             dict(zip([v for _, v in named], inputs, strict=True)),
             training=training,
-            key=trace.input(lowering.KEY) if training else None,
+            key=trace.input(forward.KEY) if training else None,
             step=as_value(np.uint32(0)),
             frozen=compiled.frozen,
         )
-        y, _ = lowering.call_model(model, scope, batch[0])
-        with scoping.entered(scope):
+        y, _ = forward.call_model(model, scope, batch[0])
+        with context.entered(scope):
             loss = model.compute_loss(batch[0], batch[1] if data.y is not None else None, y)
         return trace.program([as_value(loss)], [name for name, _ in named])

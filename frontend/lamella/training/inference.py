@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from lamella import console, ops, random
-from lamella.backend import Backend, backend_of, load_backend, to_numpy
-from lamella.ir.builder import Trace, as_value
+from lamella.backend_api import Backend, backend_of, load_backend, to_numpy
+from lamella.core import context
+from lamella.core.variable import Variable
 from lamella.ir.spec import Rows, Spec, spec_of
-from lamella.layers import scope as scoping
-from lamella.layers.variable import Variable
-from lamella.models import lowering
+from lamella.ir.trace import Trace, as_value
+from lamella.lowering.forward import Forward, trace_forward
 from lamella.passes import mixing_equation
 from lamella.training.batches import ReadBatches, in_order
 from lamella.training.data import Data, prepare
-from lamella.training.watched import known
+from lamella.training.eager_runner import known
 
 if TYPE_CHECKING:
-    from lamella.training.history import CallbackList
-    from lamella.training.model import TrainableModel
+    from lamella.training.callback_list import CallbackList
+    from lamella.training.protocol import TrainingModel
     from lamella.training.sources import Given
 
 
@@ -31,7 +31,7 @@ _AHEAD = 1 << 23
 
 
 def predict(
-    model: TrainableModel, data: Given, batch: int, steps: int | None, verbose: int, hooks: CallbackList
+    model: TrainingModel, data: Given, batch: int, steps: int | None, verbose: int, hooks: CallbackList
 ) -> np.ndarray:
     """The predictions for all rows, or for `steps` batches; a short batch is filled up where rows do not mix.
 
@@ -91,7 +91,7 @@ def _in_memory(data: Given) -> TypeGuard[Data]:
     return isinstance(data, Data) and not data.stored
 
 
-def _inputs(model: TrainableModel, data: Given, batch: int, steps: int | None, start: int = 0) -> Iterator[np.ndarray]:
+def _inputs(model: TrainingModel, data: Given, batch: int, steps: int | None, start: int = 0) -> Iterator[np.ndarray]:
     """The inputs of each batch, from row `start` on."""
     if _in_memory(data):
         stop = data.rows if steps is None else min(steps * batch, data.rows)
@@ -110,12 +110,12 @@ def _inputs(model: TrainableModel, data: Given, batch: int, steps: int | None, s
         batches.close()
 
 
-def keeps_rows_apart(model: TrainableModel, x: np.ndarray) -> bool:
+def keeps_rows_apart(model: TrainingModel, x: np.ndarray) -> bool:
     """Whether no operation of the model's inference lets rows influence each other."""
     cached = ("rows", x.shape[1:], x.dtype.name)
     if cached not in model.functions:
         spec = Spec((Rows(4), *x.shape[1:]), x.dtype.name)
-        program = lowering.trace_forward(model, spec, training=False, keyed=False).program
+        program = trace_forward(model, spec, training=False, keyed=False).program
         model.functions[cached] = mixing_equation(program) is None
     return model.functions[cached]
 
@@ -129,7 +129,7 @@ class Call:
         steady: whether one batch leaves nothing behind for the next: no layer keeps states or assigns variables.
     """
 
-    def __init__(self, model: TrainableModel, backend: Backend, x: np.ndarray) -> None:
+    def __init__(self, model: TrainingModel, backend: Backend, x: np.ndarray) -> None:
         self._backend, self._shape, self._dtype = backend, x.shape, x.dtype
         spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
         self._forward, self._run = function_for(model, backend, spec, training=False)
@@ -175,7 +175,7 @@ class Call:
         return self._backend.numpy(self(x))
 
 
-def _call_for(model: TrainableModel, backend: Backend, x: Any) -> tuple[Call, np.ndarray]:
+def _call_for(model: TrainingModel, backend: Backend, x: Any) -> tuple[Call, np.ndarray]:
     """How one batch is predicted, and the batch as an array; the model knows it again."""
     known = model.known_call(x)
     if known is not None:
@@ -188,7 +188,7 @@ def _call_for(model: TrainableModel, backend: Backend, x: Any) -> tuple[Call, np
     return call, batch
 
 
-def predict_on_batch(model: TrainableModel, x: Any) -> np.ndarray:
+def predict_on_batch(model: TrainingModel, x: Any) -> np.ndarray:
     """The predictions for one batch."""
     if model.runs_eagerly:
         with model.built_on_success():
@@ -197,17 +197,17 @@ def predict_on_batch(model: TrainableModel, x: Any) -> np.ndarray:
     return call.numpy(batch)
 
 
-def _predict_eagerly(model: TrainableModel, x: np.ndarray) -> np.ndarray:
+def _predict_eagerly(model: TrainingModel, x: np.ndarray) -> np.ndarray:
     """The predictions for one batch, computed equation by equation."""
     spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
     feed = [*[v.numpy() for _, v in model.named_weights()], x]
-    forward = lowering.trace_forward(model, spec, training=False, keyed=False, feed=feed)
+    forward = trace_forward(model, spec, training=False, keyed=False, feed=feed)
     results = [array for array, _ in known(forward.program)]
     keep_assigned(forward, results)
     return results[0]
 
 
-def keep_assigned(forward: lowering.Forward, results: Any) -> None:
+def keep_assigned(forward: Forward, results: Any) -> None:
     """Give the variables that layers assigned their new values."""
     for index, value in zip(forward.assigned, results[1:], strict=False):
         forward.variables[index]._value = value
@@ -225,17 +225,17 @@ def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
     return [v._held for v in variables]
 
 
-def function_for(model: TrainableModel, backend: Backend, x: Spec, *, training: bool) -> tuple[lowering.Forward, Any]:
+def function_for(model: TrainingModel, backend: Backend, x: Spec, *, training: bool) -> tuple[Forward, Any]:
     """The model's call on batches of `x`, compiled once."""
     cached = (backend.name, x, model.frozen_layers() if training else None)
     if cached not in model.functions:
-        forward = lowering.trace_forward(model, x, training=training, keyed=training)
+        forward = trace_forward(model, x, training=training, keyed=training)
         with backend.scope(forward.program):
             model.functions[cached] = (forward, backend.compile(forward.program))
     return model.functions[cached]
 
 
-def call_on_arrays(model: TrainableModel, inputs: Any, training: bool) -> Any:
+def call_on_arrays(model: TrainingModel, inputs: Any, training: bool) -> Any:
     """`model(x)`: the predictions as an array of the backend that owns x, else of the model's."""
     owner = None if type(inputs) is np.ndarray else backend_of(inputs)
     if owner is None and not training:
@@ -258,16 +258,16 @@ def call_on_arrays(model: TrainableModel, inputs: Any, training: bool) -> Any:
     return results[0]
 
 
-def layer_outputs(model: TrainableModel, data: Data) -> dict[str, np.ndarray]:
+def layer_outputs(model: TrainingModel, data: Data) -> dict[str, np.ndarray]:
     """The output of every layer for one batch, in inference mode."""
     backend = load_backend(model.backend_name)
     named = model.named_weights()
     with Trace() as trace:
         inputs = [trace.input(v.spec) for _, v in named]
         batch = trace.input(Spec((Rows(data.rows), *data.x.shape[1:]), data.x.dtype.name))
-        scope = scoping.Scope(dict(zip([v for _, v in named], inputs, strict=True)))
+        scope = context.Scope(dict(zip([v for _, v in named], inputs, strict=True)))
         scope.layers.append(model)
-        with scoping.entered(scope):
+        with context.entered(scope):
             value, outputs = ops.cast(batch, model.input_dtype), []
             for layer in model.layers:
                 value = layer(value)

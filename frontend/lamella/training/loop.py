@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamella import random
-from lamella.backend import Runner, State
+from lamella.backend_api import Runner, State
 from lamella.ir.spec import Rows, Spec
-from lamella.models.lowering import trace_forward
+from lamella.lowering.forward import trace_forward
 from lamella.passes import mixing_equation
-from lamella.training.custom import has_own_loss, has_own_step
 from lamella.training.data import Data
+from lamella.training.eager_runner import WatchedRunner
+from lamella.training.layout import BatchSpecs, Layout
 from lamella.training.logs import Logs
-from lamella.training.step import BatchSpecs, Layout, build_step, own_labels
-from lamella.training.watched import WatchedRunner
+from lamella.training.step import build_step, own_labels
+from lamella.training.train_step import has_own_loss, has_own_step
 
 if TYPE_CHECKING:
-    from lamella.training.compiled import Compiled
-    from lamella.training.model import TrainableModel
+    from lamella.training.objectives import Compiled
+    from lamella.training.protocol import TrainingModel
     from lamella.training.sources import Source
 
 CHUNK_SECONDS = 0.25
@@ -41,7 +42,7 @@ class Loop:
         training: whether steps train or evaluate.
     """
 
-    def __init__(self, model: TrainableModel, compiled: Compiled, data: Data, *, training: bool) -> None:
+    def __init__(self, model: TrainingModel, compiled: Compiled, data: Data, *, training: bool) -> None:
         self.model, self.compiled, self.training = model, compiled, training
         self._specs = data.row_specs
         own_logs = None
@@ -366,7 +367,7 @@ def _shared_size(rows: int) -> int:
     return -(-rows // unit) * unit
 
 
-def leaves_of(model: TrainableModel, compiled: Compiled, layout: Layout) -> dict[str, Any]:
+def leaves_of(model: TrainingModel, compiled: Compiled, layout: Layout) -> dict[str, Any]:
     """The leaves of a training state beside the variables and the accumulators, as they are between two steps."""
     leaves: dict[str, Any] = {"step": np.uint32(compiled.steps), "key": random.key_from_seed(model.seed)}
     if layout.own:

@@ -16,9 +16,9 @@ from lamella.training.batches import Batches, GivenBatches, Order, ReadBatches, 
 from lamella.training.data import Data
 
 if TYPE_CHECKING:
-    from lamella.training.compiled import Compiled
     from lamella.training.loop import Loop
-    from lamella.training.model import TrainableModel
+    from lamella.training.objectives import Compiled
+    from lamella.training.protocol import TrainingModel
 
 STREAM_BYTES = 4 << 20
 """About how many bytes of batches a chunk of a stream has; at least one batch."""
@@ -242,7 +242,7 @@ class Shuffle:
     """
 
     def __init__(
-        self, model: TrainableModel, compiled: Compiled, count: int | None, mode: bool | str, batch: int
+        self, model: TrainingModel, compiled: Compiled, count: int | None, mode: bool | str, batch: int
     ) -> None:
         self._model, self._compiled, self._within, self._batch = model, compiled, mode == "batch", batch
         self._count = count if mode else None
@@ -261,7 +261,7 @@ class Shuffle:
 
 
 def open_source(
-    model: TrainableModel,
+    model: TrainingModel,
     loop: Loop,
     given: Given,
     batch: int,

@@ -4,134 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamella import ops
-from lamella.backend import StepProgram
+from lamella.backend_api import StepProgram
+from lamella.core import context
+from lamella.core.variable import Variable
 from lamella.errors import TraceError
-from lamella.ir.builder import Trace, as_value, at
 from lamella.ir.program import Program, Value
-from lamella.ir.spec import Rows, Spec, numpy_dtype, promote
-from lamella.layers import scope as scoping
-from lamella.layers.variable import Variable
-from lamella.metrics import Mean
-from lamella.models.lowering import KEY, call_model
+from lamella.ir.spec import Rows, Spec
+from lamella.ir.trace import Trace, as_value, at
+from lamella.lowering.forward import KEY, call_model
 from lamella.ops.control import replay
-from lamella.optimizers.state import Slot, Weight
 from lamella.passes import differentiate
-from lamella.training.custom import run_step
+from lamella.training.layout import BatchSpecs, Layout
+from lamella.training.train_step import run_step
 
 if TYPE_CHECKING:
-    from lamella.training.compiled import Compiled
-    from lamella.training.model import TrainableModel
-
-
-class BatchSpecs(NamedTuple):
-    """What a batch of `rows` rows holds: the specs of x, of y and of the sample weights, None where there are none."""
-
-    rows: int
-    x: Spec
-    y: Spec | None
-    weight: Spec | None
-
-    @property
-    def named(self) -> list[tuple[str, Spec]]:
-        """The data arrays in the order of the step program's inputs."""
-        items = [("x", self.x)]
-        if self.y is not None:
-            items.append(("y", self.y))
-        if self.weight is not None:
-            items.append(("sample_weight", self.weight))
-        return items
-
-    @property
-    def row_dtype(self) -> str:
-        """The dtype of the vector that tells real rows from padding."""
-        return "float64" if self.x.dtype == "float64" else "float32"
-
-
-class Layout:
-    """The leaves of a training state, in order: what each is called, and its spec.
-
-    Attributes:
-        variables: the model's variables, trained ones first, each with its leaf's name.
-        trained: how many of them are trained.
-        weights: the trained variables as the optimizer knows them.
-        slots: for each slot of the optimizer the leaves' names by variable's id, or under 0 the one leaf of a slot that
-            belongs to the optimizer as a whole.
-        rates: the leaves of the learning rates.
-        metrics: for each log key the names and initial values of its accumulators.
-        own_logs: whether the logs are those of the model's own step, averaged over the rows.
-    """
-
-    def __init__(
-        self,
-        model: TrainableModel,
-        compiled: Compiled,
-        y: Spec | None,
-        *,
-        training: bool,
-        own_logs: Sequence[str] | None = None,
-    ) -> None:
-        trained = {id(v) for v in compiled.trained(model)}
-        named = model.named_weights()
-        first = [(f"params/{n}", v) for n, v in named if id(v) in trained]
-        rest = [(f"state/{n}", v) for n, v in named if id(v) not in trained]
-        self.variables = [*first, *rest]
-        self.trained = len(first)
-        specs = {name: variable.spec for name, variable in self.variables}
-        self.weights = [Weight(n.removeprefix("params/"), v.shape, v.dtype, v.constraint, v) for n, v in first]
-        self.slots: dict[str, dict[int, str]] = {}
-        self.rates: tuple[str, ...] = ()
-        self.own = training and not compiled.foreign
-        if self.own:
-            for slot, held in compiled.optimizer.slot_specs(self.weights).items():
-                whole = isinstance(held, Slot)
-                kept = (
-                    {0: (f"optimizer/{slot}", held)}
-                    if whole
-                    else {
-                        id(w.variable): (f"optimizer/{slot}/{w.path}", s)
-                        for w, s in zip(self.weights, held, strict=True)
-                        if s is not None
-                    }
-                )
-                self.slots[slot] = {key: leaf for key, (leaf, _) in kept.items()}
-                specs |= {leaf: Spec(s.shape, s.dtype) for leaf, s in kept.values()}
-            self.rates = tuple(compiled.rates())
-            specs |= dict.fromkeys(self.rates, Spec((), rate_dtype(v.dtype for _, v in first)))
-        if training:
-            specs["step"] = Spec((), "uint32")
-            specs["key"] = KEY
-        self.metrics: dict[str, dict[str, tuple[str, Any]]] = {}
-        self.metric_rules: list[tuple[str, Any, bool]]
-        dtype = rate_dtype([model.output_spec.dtype])
-        self.own_logs = own_logs is not None
-        if own_logs is None:
-            self.metric_rules = compiled.metrics_for(y, model.output_spec)
-            self.metrics["loss"] = {n: (f"metrics/loss/{n}", np.zeros((), dtype)) for n in ("total", "count")}
-        else:
-            self.metric_rules = [(label, Mean(label), False) for label in own_logs]
-        for label, metric, _ in self.metric_rules:
-            leaves = {}
-            for name, (shape, kind, initial) in metric.state_specs().items():
-                leaves[name] = (f"metrics/{label}/{name}", np.full(shape, initial, numpy_dtype(kind)))
-            self.metrics[label] = leaves
-        for leaves in self.metrics.values():
-            specs |= {leaf: Spec(start.shape, start.dtype.name) for leaf, start in leaves.values()}
-        self.specs = specs
-        self.names = tuple(specs)
-
-
-def rate_dtype(dtypes: Any) -> str:
-    """The dtype of learning rates and accumulators beside arrays of `dtypes`: at least float32."""
-    return promote("float32", *[d for d in dtypes if d.startswith(("float", "bfloat"))])
+    from lamella.training.objectives import Compiled
+    from lamella.training.protocol import TrainingModel
 
 
 def build_step(
-    model: TrainableModel,
+    model: TrainingModel,
     compiled: Compiled,
     layout: Layout,
     batch: BatchSpecs,
@@ -190,7 +87,7 @@ def _forward_inputs(layout: Layout, leaves: dict[str, Any], training: bool) -> l
 
 
 def _forward(
-    model: TrainableModel,
+    model: TrainingModel,
     compiled: Compiled,
     layout: Layout,
     batch: BatchSpecs,
@@ -210,11 +107,11 @@ def _forward(
         key = trace.input(KEY) if training else None
         given = {name: trace.input(spec) for name, spec in batch.named}
         rows = trace.input(Spec((Rows(batch.rows),), batch.row_dtype))
-        scope = scoping.Scope(variables, training=training, key=key, step=step, frozen=compiled.frozen)
+        scope = context.Scope(variables, training=training, key=key, step=step, frozen=compiled.frozen)
         scope.rows, scope.slots = rows, whole
         prediction, mask = call_model(model, scope, given["x"])
         trace.where = "loss"
-        with scoping.entered(scope):
+        with context.entered(scope):
             loss = model.compute_loss(given["x"], given.get("y"), prediction, given.get("sample_weight"))
         count = ops.cast(ops.sum(rows), layout.specs["metrics/loss/count"].dtype)
         outputs: dict[str, Any] = {}
@@ -254,7 +151,7 @@ def _stretched(weight: Value, like: Value) -> Value:
     return ops.reshape(weight, (*weight.shape, *[1] * (len(like.shape) - len(weight.shape))))
 
 
-def own_labels(model: TrainableModel, compiled: Compiled, batch: BatchSpecs, *, training: bool) -> list[str]:
+def own_labels(model: TrainingModel, compiled: Compiled, batch: BatchSpecs, *, training: bool) -> list[str]:
     """The names of the logs that the model's own step returns."""
     layout = Layout(model, compiled, batch.y, training=training, own_logs=())
     labels: list[str] = []
@@ -263,7 +160,7 @@ def own_labels(model: TrainableModel, compiled: Compiled, batch: BatchSpecs, *, 
 
 
 def _own_step(
-    model: TrainableModel,
+    model: TrainingModel,
     compiled: Compiled,
     layout: Layout,
     batch: BatchSpecs,
@@ -278,7 +175,7 @@ def _own_step(
         data = [trace.input(spec) for _, spec in batch.named]
         rows = trace.input(Spec((Rows(batch.rows),), batch.row_dtype))
         variables = {v: leaves[name] for name, v in layout.variables}
-        scope = scoping.Scope(
+        scope = context.Scope(
             variables, training=training, key=leaves.get("key"), step=leaves.get("step"), frozen=compiled.frozen
         )
         scope.rows = rows
@@ -308,7 +205,7 @@ def _own_step(
 def _apply_gradients(
     compiled: Compiled,
     layout: Layout,
-    scope: scoping.Scope,
+    scope: context.Scope,
     new: dict[str, Any],
     optimizer: Any,
     pairs: Sequence[tuple[Any, Variable]],

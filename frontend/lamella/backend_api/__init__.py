@@ -1,0 +1,37 @@
+"""What a backend is, and how one is found and chosen; `lamella.backend` re-exports all of it."""
+
+from lamella.backend_api.backend import SEAM as SEAM
+from lamella.backend_api.backend import Backend as Backend
+from lamella.backend_api.backend import Compiled as Compiled
+from lamella.backend_api.backend import Runner as Runner
+from lamella.backend_api.backend import State as State
+from lamella.backend_api.backend import StepProgram as StepProgram
+from lamella.backend_api.backend import own_results as own_results
+from lamella.backend_api.registry import GROUP as GROUP
+from lamella.backend_api.registry import available_backends as available_backends
+from lamella.backend_api.registry import backend_of as backend_of
+from lamella.backend_api.registry import backend_scope as backend_scope
+from lamella.backend_api.registry import current_backend as current_backend
+from lamella.backend_api.registry import default_backend as default_backend
+from lamella.backend_api.registry import load_backend as load_backend
+from lamella.backend_api.registry import register_backend as register_backend
+from lamella.backend_api.registry import set_backend as set_backend
+from lamella.backend_api.registry import to_numpy as to_numpy
+
+__all__ = [
+    "GROUP",
+    "SEAM",
+    "Backend",
+    "Runner",
+    "State",
+    "StepProgram",
+    "available_backends",
+    "backend_of",
+    "backend_scope",
+    "current_backend",
+    "default_backend",
+    "load_backend",
+    "register_backend",
+    "set_backend",
+    "to_numpy",
+]

@@ -1,0 +1,325 @@
+"""The backend API: what a backend is.
+
+A backend turns programs into functions over its arrays. What it must provide is small: a name and a kernel for every
+mandatory primitive. Everything else has a default written here, and may be replaced where the backend knows a faster way
+to compute the same numbers:
+
+- `prepare(program)`: passes before compilation; the default simplifies and takes apart the ops without a kernel.
+- `compile(program)`: the program as a function `(*arrays) -> tuple of arrays`; the default interprets.
+- `asarray`, `numpy`, `owns`: to and from its arrays.
+- `runner(step)`: runs chunks of training steps; the default compiles the step program and loops.
+
+`SEAM` is the version of this agreement; docs/backends.md lists every op and member with its requirements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lamella.errors import BackendError
+from lamella.ir import interpret
+from lamella.ir.program import Equation, Op, Program
+from lamella.ir.spec import Spec, numpy_dtype, spec_of
+from lamella.ir.trace import constant
+from lamella.passes import expand, pool_first, simplify
+
+SEAM = 1
+"""The version of the seam; it grows when a backend written for the last one would need a change."""
+
+Compiled = Callable[..., Sequence[Any]]
+
+
+class Backend:
+    """What every backend is; subclass it, or hand `name` and `kernels` to it.
+
+    Attributes:
+        name: the name users choose it by.
+        seam: the version of the seam it was written for.
+        kernels: for every op it computes itself `kernel(*arrays, **attributes) -> array`, or a tuple of arrays for an op
+            with several outputs. Operands and results are of the backend's arrays; attributes are as in the program.
+    """
+
+    name: str = ""
+    seam: int = SEAM
+    kernels: Mapping[Op, Callable[..., Any]]
+
+    def __init__(self, name: str = "", kernels: Mapping[Op, Callable[..., Any]] | None = None) -> None:
+        if name:
+            self.name = name
+        if kernels is not None:
+            self.kernels = kernels
+
+    # ---- programs ----
+
+    def has(self, op: Op) -> bool:
+        """Whether the backend computes `op` itself; other ops are taken apart by their definitions."""
+        return op is constant or op in self.kernels
+
+    def prepare(self, program: Program) -> Program:
+        """The program that will be compiled: simplified, and with kernels for every op.
+
+        Raises:
+            BackendError: a mandatory op has no kernel; op and layer are named.
+        """
+        return simplify(expand(pool_first(simplify(program)), self.has, self.name))
+
+    def compile(self, program: Program) -> Compiled:
+        """`program` as a function of its inputs, in order, to the sequence of its outputs.
+
+        The function is pure and may be called from several threads at once; what it returns is the caller's.
+        """
+        prepared = self.prepare(program)
+
+        def run(*arrays: Any) -> Sequence[Any]:
+            return own_results(interpret.run(prepared, arrays, self.apply), arrays)
+
+        return run
+
+    def apply(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
+        """The outputs of one equation on arrays."""
+        if equation.op is constant:
+            return (self.asarray(equation.attrs["value"], equation.attrs["dtype"]),)
+        result = self.kernels[equation.op](*operands, **equation.attrs)
+        return result if isinstance(result, tuple) else (result,)
+
+    def evaluate(self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
+        """The outputs of `op` on arrays at once: eager ops end here."""
+        kernel = self.kernels.get(op)
+        if kernel is None:
+            if op.definition is None:
+                raise BackendError(f"Backend {self.name!r} has no kernel for the mandatory op {op.name!r}.")
+            result = op.definition(*arrays, **attrs)
+        else:
+            op.result_specs([spec_of(a) for a in arrays], attrs)
+            result = kernel(*[self.asarray(a, spec_of(a).dtype) for a in arrays], **attrs)
+        return result if isinstance(result, tuple) else (result,)
+
+    # ---- arrays ----
+
+    def asarray(self, array: Any, dtype: str | None = None) -> Any:
+        """An array of this backend with the numbers of `array` (NumPy's or its own)."""
+        return np.asarray(array, None if dtype is None else numpy_dtype(dtype))
+
+    def asarrays(self, arrays: Sequence[Any], dtypes: Sequence[str | None]) -> list[Any]:
+        """`asarray` of many arrays, which have many shapes: weights, or a state that is to be loaded."""
+        return [self.asarray(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
+
+    def argument(self, array: Any, dtype: str) -> Any:
+        """What stands for `array` in one call of a compiled program: by default `asarray(array, dtype)`.
+
+        A backend whose calls take NumPy arrays faster than it can make arrays of its own may return `array` as it is; the
+        call must not keep it.
+        """
+        return self.asarray(array, dtype)
+
+    def numpy(self, array: Any) -> np.ndarray:
+        """The numbers of one of the backend's arrays as a NumPy array."""
+        return np.asarray(array)
+
+    def owns(self, array: Any) -> bool:
+        """Whether `array` is of the backend's own kind (NumPy arrays belong to nobody but the NumPy backend)."""
+        return False
+
+    def scope(self, program: Program) -> AbstractContextManager[None]:
+        """What must be set while `program` is compiled or run for lamella itself (JAX: 64-bit types)."""
+        return nullcontext()
+
+    # ---- functions and training ----
+
+    def function(self, program: Program, optimize: bool = True) -> Compiled:
+        """`program` as a function that the framework's own transformations may trace (JAX: `jit`, `grad`, `vmap`).
+
+        With `optimize=False` the program is run as it is written, one step an equation, for people who read along.
+        """
+        return self.compile(program)
+
+    @contextmanager
+    def calling(self, program: Program) -> Iterator[None]:
+        """What must hold while a user calls a lowered function; raise here where it does not (JAX: 64-bit types)."""
+        yield
+
+    def fresh(self, array: np.ndarray, dtype: str) -> Any:
+        """A new array with the numbers of `array`, which nobody else holds and which may be donated."""
+        return self.asarray(np.array(array), dtype)
+
+    def host_call(
+        self, function: Callable[[Any], Sequence[np.ndarray]], specs: Sequence[Spec], argument: Any
+    ) -> list[Any]:
+        """Arrays of `specs` computed by NumPy code on the host; `argument` may be traced where the framework can do it."""
+        return [self.asarray(a, s.dtype) for a, s in zip(function(argument), specs, strict=True)]
+
+    def key_words(self, key: Any) -> Any:
+        """The words uint32[2] of a random key of the framework's own type; None where it is no such key."""
+        return None
+
+    def room(self) -> int | None:
+        """How many bytes of a data set may be placed at once, where `Runner.place` copies; None where it does not."""
+        return None
+
+    def runner(self, step: StepProgram) -> Runner:
+        """Who runs chunks of steps; the default compiles the step program and loops over it."""
+        return Runner(self, step)
+
+    def supports_optimizer(self, optimizer: Any) -> bool:
+        """Whether `compile` may take this foreign optimizer (JAX: an optax transformation)."""
+        return False
+
+    def optimizer_leaves(self, optimizer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The arrays of a foreign optimizer's state before its first step, by a path: "foreign/0/mu/params/dense/kernel".
+
+        Args:
+            optimizer: one that `supports_optimizer` accepts.
+            params: the arrays that it will update, by name.
+
+        Raises:
+            BackendError: the framework has no such thing.
+        """
+        raise BackendError(f"backend {self.name!r} takes no optimizer of another framework.")
+
+    def gradient_transformation(self, initial: Callable[..., Any], step: Callable[..., Any], name: str) -> Any:
+        """An update rule as an optimizer of the framework's own kind (JAX: an optax transformation).
+
+        Args:
+            initial: `(weights, paths) -> slots`, on lists; a slot is a list, one entry a weight (None where it has none), or
+                one array of shape ().
+            step: `(weights, gradients, slots, count, paths) -> (changes, slots)`.
+            name: the optimizer's name, for messages.
+
+        Raises:
+            BackendError: the framework has no such thing.
+        """
+        raise BackendError(f"backend {self.name!r} has no optimizers of its own.")
+
+    def serialized(
+        self,
+        program: Program,
+        weights: Sequence[np.ndarray],
+        batch: Spec,
+        rows: int | None,
+        at: Callable[[Any, Any], Any],
+    ) -> bytes:
+        """A prediction as a file's bytes in the framework's own portable format (JAX: StableHLO by `jax.export`).
+
+        Args:
+            program: its inputs are the weights, then the batch; attributes may follow the number of rows.
+            weights: the values of the weights, which the file holds.
+            batch: the spec of the batch.
+            rows: the number of rows, or None for any.
+            at: `(attribute, rows)` gives an attribute for a number of rows.
+
+        Raises:
+            BackendError: the framework has no such format.
+        """
+        raise BackendError(f"backend {self.name!r} has no portable format of its own.")
+
+    def __repr__(self) -> str:
+        return f"<lamella backend {self.name!r}>"
+
+
+class StepProgram(NamedTuple):
+    """One step of `fit` or `evaluate`, the same on every backend.
+
+    The program's inputs are the state leaves, then one batch of every data array, then `rows`, a float vector of length
+    batch: 1 for a real row, 0 for one that pads a short batch. Its outputs are the new state leaves, in the same order and
+    of the same specs, then the gradients where a foreign optimizer finishes the step. A leaf whose output is its own input
+    value never changes during a run (a frozen weight, the learning rate, the random key).
+
+    Attributes:
+        program: the step.
+        state_names: a path for every leaf: "params/dense/kernel", "optimizer/m/dense/kernel", "metrics/loss/total", "step".
+        data_names: "x", "y", "sample_weight": what a batch consists of.
+        gradient_names: for every gradient output the leaf it belongs to; empty unless `foreign_optimizer` is set.
+        foreign_optimizer: an optimizer of the backend's own framework that turns gradients into updates, or None.
+    """
+
+    program: Program
+    state_names: tuple[str, ...]
+    data_names: tuple[str, ...]
+    gradient_names: tuple[str, ...] = ()
+    foreign_optimizer: Any = None
+
+    @property
+    def invariant(self) -> tuple[bool, ...]:
+        """For every state leaf whether a step returns it as it came."""
+        inputs, outputs = self.program.inputs, self.program.outputs
+        return tuple(inputs[i] is outputs[i] for i in range(len(self.state_names)))
+
+
+State = tuple[Any, ...]
+
+
+class Runner:
+    """Runs chunks of steps: the default, one compiled call a step.
+
+    A state is a tuple of the backend's arrays in the order of `step.state_names`, and is never changed in place: when a
+    chunk fails or is interrupted, the state before it is still whole.
+    """
+
+    def __init__(self, backend: Backend, step: StepProgram) -> None:
+        self.backend = backend
+        self.step = step
+        with backend.scope(step.program):
+            self._run = backend.compile(step.program)
+
+    def load(self, leaves: Sequence[Any]) -> State:
+        """The state of these leaves (NumPy arrays or the backend's own)."""
+        dtypes = [s.dtype for s in self.step.program.input_specs[: len(leaves)]]
+        with self.backend.scope(self.step.program):
+            return tuple(self.backend.asarrays(leaves, dtypes))
+
+    def wait(self, state: State) -> None:
+        """Return when `state` has been computed, on a backend that computes while Python goes on."""
+
+    def foreign_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
+        """One step of the foreign optimizer: put the new weights into `after`, the leaves of the state after a step.
+
+        Args:
+            after: the program's state leaves.
+            gradients: in the order of `step.gradient_names`.
+            leaves: the foreign optimizer's own state.
+
+        Returns:
+            Its new state.
+
+        Raises:
+            BackendError: the backend has no foreign optimizers.
+        """
+        raise BackendError(f"backend {self.backend.name!r} has no optimizers of its own.")
+
+    def place(self, arrays: Sequence[np.ndarray]) -> Any:
+        """Bring the data arrays (rows first) to where the steps run; once for many chunks."""
+        return tuple(arrays)
+
+    def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
+        """Run one step for every line of `indices` and return the new state.
+
+        Args:
+            state: the state before; it stays as it is.
+            data: what `place` returned.
+            indices: int32 (steps, batch): the rows of the data arrays that make up each batch.
+            rows: float (steps, batch): 1 for a real row, 0 for padding.
+        """
+        count = len(self.step.state_names)
+        specs = self.step.program.input_specs
+        with self.backend.scope(self.step.program):
+            for index, real in zip(indices, rows, strict=True):
+                batch = [self.backend.asarray(a[index], s.dtype) for a, s in zip(data, specs[count:], strict=False)]
+                state = tuple(self._run(*state, *batch, self.backend.asarray(real, specs[-1].dtype))[:count])
+        return state
+
+
+def own_results(results: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
+    """The results, copied where one of NumPy's arrays shares memory with an operand or with another result."""
+    taken = [x for x in operands if isinstance(x, np.ndarray)]
+    mine: list[Any] = []
+    for result in results:
+        if isinstance(result, np.ndarray):
+            if any(np.may_share_memory(result, x) for x in taken):
+                result = result.copy()
+            taken.append(result)
+        mine.append(result)
+    return mine

@@ -1,0 +1,140 @@
+"""Which backends there are, and which one is in force."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from lamella.backend_api.backend import SEAM, Backend
+from lamella.errors import BackendError, did_you_mean
+from lamella.ir import interpret
+from lamella.stacks import ThreadStack
+
+GROUP = "lamella.backends"
+"""The entry-point group in which other distributions announce backends."""
+
+_IN_TREE = {"jax": "lamella_jax", "numpy": "lamella_numpy"}
+"""The backends of this distribution, in the order of preference; they load without package metadata."""
+
+_LOADED: dict[str, Backend] = {}
+_CHOSEN: dict[str, str] = {}
+
+
+_SCOPES: ThreadStack[str] = ThreadStack()
+
+
+def _entry_points() -> dict[str, Any]:
+    from importlib import metadata
+
+    return {point.name: point for point in metadata.entry_points(group=GROUP)}
+
+
+def available_backends() -> list[str]:
+    """The names that can be chosen: the in-tree backends whose packages are installed, and those announced by others."""
+    names = [name for name in _IN_TREE if _installed(name)]
+    return sorted({*names, *[n for n in _entry_points() if n not in _IN_TREE], *_LOADED})
+
+
+def _installed(name: str) -> bool:
+    try:
+        found = importlib.util.find_spec(_IN_TREE[name]) is not None
+        return found and (name != "jax" or importlib.util.find_spec("jax") is not None)
+    except (ImportError, ValueError):  # a module blocked in sys.modules
+        return False
+
+
+def register_backend(backend: Backend) -> Backend:
+    """Make `backend` available under its name in this process, without an entry point."""
+    if backend.seam != SEAM:
+        raise BackendError(
+            f"Backend {backend.name!r} was written for version {backend.seam} of the seam, this lamella has version {SEAM}. "
+            "Install a release of the backend made for this lamella."
+        )
+    _LOADED[backend.name] = backend
+    interpret.register_evaluator(backend)
+    return backend
+
+
+def load_backend(name: str | Backend | None = None) -> Backend:
+    """The backend called `name` (None: the current one), imported at its first use.
+
+    Raises:
+        BackendError: the name is unknown, or the backend's package is missing or fails to import.
+    """
+    if isinstance(name, Backend):
+        return name
+    name = current_backend() if name is None else name
+    if name in _LOADED:
+        return _LOADED[name]
+    if name in _IN_TREE:
+        try:
+            found = importlib.import_module(_IN_TREE[name]).BACKEND
+        except ImportError as error:
+            extra = " Install it with `pip install 'lamella[jax]'`, or choose `numpy`." if name == "jax" else ""
+            raise BackendError(f"Backend {name!r} is not installed: {error}.{extra}") from None
+        return register_backend(found)
+    point = _entry_points().get(name) if isinstance(name, str) else None
+    if point is None:
+        raise BackendError(f"Unknown backend {name!r}: {did_you_mean(name, available_backends())}")
+    try:
+        found = point.load()
+    except Exception as error:  # whatever a stranger's package raises while it is imported
+        raise BackendError(f"Backend {name!r} ({point.value}) failed to import: {error!r}.") from error
+    return register_backend(found)
+
+
+def default_backend() -> str:
+    """The backend used where nobody chose: "jax" where it is installed, else "numpy"."""
+    return next((name for name in _IN_TREE if _installed(name)), "numpy")
+
+
+def current_backend() -> str:
+    """The name of the backend in force: the innermost `backend_scope`, `set_backend`, `LAMELLA_BACKEND`, the default."""
+    if _SCOPES.items:
+        return _SCOPES.items[-1]
+    if "name" in _CHOSEN:
+        return _CHOSEN["name"]
+    return os.environ.get("LAMELLA_BACKEND") or default_backend()
+
+
+def set_backend(name: str) -> None:
+    """Use the backend `name` from now on, in every thread.
+
+    Raises:
+        BackendError: it is unknown or not installed; the choice stays as it was.
+    """
+    load_backend(name)
+    _CHOSEN["name"] = name
+
+
+@contextmanager
+def backend_scope(name: str) -> Iterator[Backend]:
+    """Use the backend `name` inside a `with` block, in this thread."""
+    backend = load_backend(name)
+    with _SCOPES.pushed(name):
+        yield backend
+
+
+def backend_of(array: Any) -> Backend | None:
+    """The loaded backend that owns `array`, or None for NumPy's arrays and everything else."""
+    for backend in _LOADED.values():
+        if backend.owns(array):
+            return backend
+    return None
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """The numbers of an array of any loaded backend."""
+    if isinstance(array, np.ndarray):
+        return array
+    owner = backend_of(array)
+    return np.asarray(array) if owner is None else owner.numpy(array)
+
+
+interpret.register_default(lambda: load_backend("numpy"))

@@ -1,0 +1,188 @@
+"""`python -m lamella`: what a file holds, how its model looks, other formats, and whether the backends agree on it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lamella import console
+from lamella.errors import FormatError, LamellaError
+
+_EXPORTS = (".py", ".onnx", ".stablehlo")
+_MODELS = (".keras", ".h5", ".safetensors")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        0; 1 where `verify` finds a difference above the tolerance; 2 where the file or the command is wrong.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        told = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    except (LamellaError, ValueError, ImportError) as error:
+        told = " ".join(str(error).split())
+    print(f"lamella: {told}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lamella", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, told: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=told, description=told)
+        made.set_defaults(run=run)
+        return made
+
+    info = command("info", _info, "What a file holds: kind, versions, layers, weights. No model is built.")
+    info.add_argument("files", nargs="+", metavar="FILE")
+    summary = command("summary", _summary, "The table of a model's layers.")
+    summary.add_argument("file", metavar="FILE", help="a .keras, .h5 or .safetensors file")
+    convert = command("convert", _convert, "Write the model of a file to another; the endings say from what to what.")
+    convert.add_argument("file", metavar="IN", help="a .keras, .h5 or .safetensors file")
+    convert.add_argument(
+        "out", metavar="OUT", help=".keras, .h5, .safetensors, .weights.h5 (weights alone), .py, .onnx or .stablehlo"
+    )
+    convert.add_argument("--overwrite", action="store_true", help="replace OUT where it is there already")
+    convert.add_argument("--weights-beside", action="store_true", help="to .py: weights in an .npz file beside it")
+    verify = command("verify", _verify, "Run a model on every installed backend and compare the outputs of its layers.")
+    verify.add_argument("file", metavar="FILE", help="a .keras, .h5 or .safetensors file")
+    verify.add_argument("--rows", type=int, default=8, help="rows of the batch (8)")
+    verify.add_argument(
+        "--tolerance", type=float, default=1e-4, help="largest difference, in units of a layer's largest output (1e-4)"
+    )
+    return parser
+
+
+def _loaded(file: str) -> Any:
+    from lamella import models
+
+    if file.endswith(_EXPORTS):
+        raise FormatError(f"{Path(file).name}: an export is read by what it is for, not by lamella.")
+    return models.load_model(file, compile=False)
+
+
+def _info(options: argparse.Namespace) -> int:
+    from lamella.saving.description import described
+
+    for number, file in enumerate(options.files):
+        found = described(file)
+        if number:
+            print()
+        print(file)
+        width = max(map(len, found.facts))
+        for label, value in found.facts.items():
+            # a file's own words may hold what a terminal would obey
+            print(f"  {label:<{width}}  {''.join(c if c.isprintable() else '?' for c in value)}")
+        rows = [[name, dtype, str(shape), console.human_count(_size(shape))] for name, dtype, shape in found.weights]
+        if not rows:
+            continue
+        total = sum(_size(shape) for _, _, shape in found.weights)
+        footer = [f"{len(rows)} arrays, {console.human_count(total)} numbers"]
+        footer += [f"{console.human_count(count)} more for: {what}" for what, count in found.others.items()]
+        columns: list[Any] = [("Array", "left"), ("Type", "left"), ("Shape", "left"), ("Numbers", "right")]
+        console.table("", columns, rows, footer, file=sys.stdout)
+    return 0
+
+
+def _size(shape: Sequence[int]) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def _summary(options: argparse.Namespace) -> int:
+    _loaded(options.file).summary()
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    out = options.out
+    if not out.endswith((*_MODELS, *_EXPORTS)):
+        raise ValueError(f"{out!r}: the ending says what to write: {', '.join((*_MODELS, '.weights.h5', *_EXPORTS))}.")
+    if options.weights_beside and not out.endswith(".py"):
+        raise ValueError("--weights-beside is for an OUT that ends in .py.")
+    if Path(out).exists() and not options.overwrite:
+        raise ValueError(f"{out!r} is there already; --overwrite replaces it.")
+    if Path(out).exists() and Path(out).samefile(options.file):
+        raise ValueError(f"{out!r} is the file to be converted.")
+    model = _loaded(options.file)
+    if out.endswith(_EXPORTS):
+        model.export(out, **({"weights": "beside"} if options.weights_beside else {}))
+    elif out.endswith(".weights.h5"):
+        model.save_weights(out)
+    else:
+        model.save(out)
+    print(f"{out}: {Path(out).stat().st_size:,} bytes")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from lamella import backend_api
+    from lamella.export.symbolic import sample_of
+
+    if options.rows < 1:
+        raise ValueError(f"--rows is at least 1, got {options.rows}.")
+    names = sorted(_runnable(), key=lambda name: (name != "numpy", name))
+    model = _loaded(options.file)
+    x = sample_of(model, model.input_shape[0] or options.rows)
+    outputs = {}
+    for name in names:
+        with backend_api.backend_scope(name):
+            outputs[name] = model.layer_outputs(x)
+    first, others = names[0], names[1:]
+    differences = {
+        layer: [_difference(outputs[name][layer], expected) for name in others]
+        for layer, expected in outputs[first].items()
+    }
+    rows = []
+    for layer, found in differences.items():
+        size = float(np.abs(outputs[first][layer].astype("float64")).max(initial=0.0))
+        rows.append([layer, f"{size:.3g}", *[f"{d:.1e}" for d in found]])
+    columns: list[Any] = [("Layer", "left"), (f"Largest on {first}", "right")]
+    columns += [(f"Difference on {name}", "right") for name in others]
+    worst = max((d for found in differences.values() for d in found), default=0.0)
+    holds = worst <= options.tolerance
+    told = (
+        f"largest difference {worst:.1e}, allowed {options.tolerance:.1e}"
+        if others
+        else "no other backend is installed"
+    )
+    console.table(f"{len(x)} rows on {', '.join(names)}", columns, rows, [told], file=sys.stdout)
+    return 0 if holds else 1
+
+
+def _runnable() -> list[str]:
+    """The backends that are not only known, but can be loaded here."""
+    from lamella import backend_api
+    from lamella.errors import BackendError
+
+    found = []
+    for name in backend_api.available_backends():
+        try:
+            found.append(backend_api.load_backend(name).name)
+        except BackendError:
+            continue
+    return found
+
+
+def _difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference in units of the largest entry; infinite where other entries are finite."""
+    a, b = found.astype("float64"), expected.astype("float64")
+    if a.shape != b.shape or not np.array_equal(np.isfinite(a), np.isfinite(b)):
+        return float("inf")
+    finite = np.isfinite(b)
+    error = float(np.abs(a[finite] - b[finite]).max(initial=0.0))
+    scale = float(np.abs(b[finite]).max(initial=0.0))
+    return error / scale if error and scale else error

@@ -1,0 +1,147 @@
+"""The modules that scripts for Keras 1 and 2 import from, and where their names are today.
+
+`import lamella.objectives` and `from lamella.layers.convolutional import Convolution2D` work, with a `DeprecationWarning`.
+A module that is not there any more is made when it is first imported, by a finder that Python asks last; the modules that
+still exist (`lamella.layers.core`) hand on what has moved out of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from lamella.names import deprecated
+
+_LAYERS = "advanced_activations convolutional convolutional_recurrent embeddings local merge noise wrappers"
+
+GONE: dict[str, str] = {
+    **{f"lamella.layers.{module}": "lamella.layers" for module in _LAYERS.split()},
+    "lamella.engine": "lamella.layers",
+    "lamella.engine.topology": "lamella.layers",
+    "lamella.engine.base_layer": "lamella.layers",
+    "lamella.engine.training": "lamella.models",
+    "lamella.layers.containers": "lamella.models",
+    "lamella.initializations": "lamella.initializers",
+    "lamella.objectives": "lamella.losses",
+    "lamella.preprocessing": "lamella.utils",
+    "lamella.preprocessing.sequence": "lamella.utils",
+    "lamella.utils.data_utils": "lamella.utils",
+    "lamella.utils.np_utils": "lamella.utils",
+}
+"""For each module that is gone the one that has its names today."""
+
+RENAMED: dict[str, str] = {
+    "lamella.callbacks.progress": "lamella.training.progress",
+    "lamella.ir.builder": "lamella.ir.trace",
+    "lamella.layers.legacy": "lamella.compat.layers",
+    "lamella.layers.policy": "lamella.core.dtype_policy",
+    "lamella.layers.scope": "lamella.core.context",
+    "lamella.layers.variable": "lamella.core.variable",
+    "lamella.models.lowering": "lamella.lowering",
+    "lamella.old_modules": "lamella.compat.modules",
+    "lamella.saving.atomic": "lamella.files.atomic",
+    "lamella.saving.broadcasts": "lamella.export.broadcasts",
+    "lamella.saving.cli": "lamella.cli",
+    "lamella.saving.container": "lamella.files.container",
+    "lamella.saving.errors": "lamella.errors",
+    "lamella.saving.export": "lamella.export",
+    "lamella.saving.export_numpy": "lamella.export.to_numpy",
+    "lamella.saving.export_onnx": "lamella.export.to_onnx",
+    "lamella.saving.export_stablehlo": "lamella.export.to_stablehlo",
+    "lamella.saving.hdf5": "lamella.files.hdf5",
+    "lamella.saving.inference": "lamella.export.symbolic",
+    "lamella.saving.kernel_source": "lamella.export.kernel_source",
+    "lamella.saving.onnx_graph": "lamella.export.onnx_graph",
+    "lamella.saving.onnx_ops": "lamella.export.onnx_ops",
+    "lamella.saving.onnx_windows": "lamella.export.onnx_windows",
+    "lamella.saving.python_writer": "lamella.export.python_writer",
+    "lamella.saving.text": "lamella.files.text",
+    "lamella.saving.tree": "lamella.files.tree",
+    "lamella.training.compiled": "lamella.training.objectives",
+    "lamella.training.custom": "lamella.training.train_step",
+    "lamella.training.legacy": "lamella.compat.training",
+    "lamella.training.model": "lamella.models.trainer",
+    "lamella.training.old_names": "lamella.models.old_names",
+    "lamella.training.running": "lamella.training.entry",
+    "lamella.training.taking": "lamella.training.inputs",
+    "lamella.training.watched": "lamella.training.eager_runner",
+}
+"""For each module of an earlier lamella that has another place today, that place."""
+
+MOVED = {f"lamella.layers.{module}": "lamella.layers" for module in ("core", "normalization", "pooling", "recurrent")}
+"""For each module that once had more names the one that has all of them."""
+
+
+def names_of_today(module: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a module in `MOVED`: a name that has left it, with a warning."""
+
+    def find(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module(MOVED[module]), name)
+        deprecated(f"{module}.{name}", f"{MOVED[module]}.{name}", stacklevel=3)
+        return found
+
+    return find
+
+
+def _forwarding(name: str, today: str) -> Callable[[str], Any]:
+    def find(attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
+        return getattr(importlib.import_module(today), attribute)
+
+    return find
+
+
+class _Finder:
+    """Finds and makes the modules of `GONE` and of `RENAMED`."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """What to import under an old name, or None."""
+        if name not in GONE and name not in RENAMED:
+            return None
+        package = any(other.startswith(f"{name}.") for other in (*GONE, *RENAMED))
+        return importlib.machinery.ModuleSpec(name, self, is_package=package)  # type: ignore[arg-type]
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """An ordinary module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give the module its names; a package warns when it is asked for one, not when a module within it is.
+
+        Frames of the import system do not count for the warning.
+        """
+        name = module.__name__
+        if name in RENAMED:
+            module.__doc__ = f"The former place of `{RENAMED[name]}`."
+            warnings.warn(f"{name} is {RENAMED[name]} today.", DeprecationWarning, stacklevel=2)
+            module.__getattr__ = _forwarding(name, RENAMED[name])  # type: ignore[method-assign]
+            return
+        today, package = GONE[name], hasattr(module, "__path__")
+
+        def find(attribute: str) -> Any:
+            if attribute.startswith("__"):
+                raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
+            found = getattr(importlib.import_module(today), attribute)
+            if package:
+                deprecated(name, today, stacklevel=3)
+            return found
+
+        module.__doc__ = f"What an earlier Keras called a module of its own; its names are in `{today}`."
+        module.__getattr__ = find  # type: ignore[method-assign]
+        if not package:
+            deprecated(name, today, stacklevel=3)
+
+
+def install() -> None:
+    """Let Python find the modules that are gone, after everything that is there."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

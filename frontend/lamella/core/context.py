@@ -1,0 +1,172 @@
+"""What holds while layers are traced: which value each variable has, whether it is training, where random keys come from.
+
+A scope belongs to one trace of a model. Layers reach it through `current()`; outside a scope layers compute eagerly.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lamella import ops
+from lamella.core.protocol import LayerLike
+from lamella.errors import ShapeError, TraceError
+from lamella.ir.program import Value
+from lamella.ir.spec import is_float
+from lamella.ir.trace import Trace, as_value, at
+from lamella.stacks import ThreadStack
+
+if TYPE_CHECKING:
+    from lamella.core.variable import Variable
+
+
+class Scope:
+    """One trace of a model.
+
+    Attributes:
+        bindings: the present value of every variable; `assign` replaces it.
+        assigned: the variables that were assigned, in order.
+        training: whether layers behave as in training.
+        key: the random key uint32[2], or None where no seed was given.
+        step: the step counter uint32[] that random draws depend on.
+        losses: penalties added by layers (activity regularization, `add_loss`).
+        path: the names of the layers being called, outermost first.
+        compute_dtype: the dtype variables are read in, or None for their own.
+        build_key: the random key that layers built during this trace draw their weights from.
+        initial: the value of every variable when the trace began.
+        frozen: ids of the layers that count as not trainable; None asks the layers themselves.
+        building_in: the trace to which a variable made during it is added as an input; None where all are bound before.
+        rows: in a step, a float vector: 1 for each real row of the batch, 0 for one that fills it up; else None.
+        slots: in a step, the optimizer's state as a whole (a loss scale), by name.
+        apply_gradients: in a step of the user's own, `(optimizer, [(gradient, variable), ...])`; else None.
+    """
+
+    def __init__(
+        self,
+        bindings: dict[Variable, Value],
+        *,
+        training: bool = False,
+        key: Any = None,
+        step: Any = None,
+        build_key: Any = None,
+        trace: Trace | None = None,
+        frozen: frozenset[int] | None = None,
+    ) -> None:
+        self.bindings = dict(bindings)
+        self.build_key = build_key
+        self.building_in = trace
+        self.initial = dict(bindings)
+        self.frozen = frozen
+        self.assigned: dict[Variable, None] = {}
+        self.training = training
+        self.key = key
+        self.step = step
+        self.losses: list[Value] = []
+        self.path: list[str] = []
+        self.layers: list[LayerLike] = []
+        self._masks: dict[int, tuple[Value, Any]] = {}
+        self.rows: Any = None
+        self.slots: dict[str, Any] = {}
+        self.apply_gradients: Callable[[Any, list[tuple[Any, Variable]]], None] | None = None
+        self.compute_dtype: str | None = None
+        self.draws: dict[str, int] = {}
+
+    @property
+    def where(self) -> str:
+        """The path of the layer being called."""
+        return "/".join(self.path)
+
+    def read(self, variable: Variable) -> Value:
+        """The value of `variable`, in the compute dtype: the one place where mixed precision casts weights.
+
+        Raises:
+            TraceError: the model does not know the variable.
+        """
+        value = self.bindings.get(variable)
+        if value is None and self.building_in is not None:
+            self.bindings[variable] = self.initial[variable] = value = self.building_in.input(variable.spec)
+        if value is None:
+            raise TraceError(
+                f"Layer {self.where!r} reads variable {variable.name!r}, which the model does not track: it would not be "
+                "trained, nor be an argument of the lowered function. Make it with `self.add_weight(...)`, or assign the "
+                "layer that owns it to an attribute of this layer."
+            )
+        if self.compute_dtype is not None and is_float(value.dtype) and value.dtype != self.compute_dtype:
+            return ops.cast(value, self.compute_dtype)
+        return value
+
+    def assign(self, variable: Variable, value: Any) -> Value:
+        """Give `variable` a new value for the rest of the trace; the program returns the last one."""
+        new = as_value(ops.cast(value, variable.dtype))
+        if tuple(new.shape) != variable.shape:
+            raise ShapeError(
+                f"variable {variable.name!r} of layer {self.where!r} has shape {variable.shape}, got {tuple(new.shape)}."
+            )
+        self.bindings[variable] = new
+        self.assigned[variable] = None
+        return new
+
+    @contextmanager
+    def calling(self, layer: LayerLike) -> Iterator[None]:
+        """Note that `layer` is being called; its equations are stamped with its path."""
+        if self.layers and self.layers[-1] is layer:  # a model's own step calls the model: paths begin within it
+            yield
+            return
+        self.path.append(layer.name_within(self.layers[-1] if self.layers else None))
+        self.layers.append(layer)
+        try:
+            with at(self.where):
+                yield
+        finally:
+            self.layers.pop()
+            self.path.pop()
+
+    def trains(self, layer: LayerLike) -> bool:
+        """Whether `layer` counts as trainable in this trace (a compiled model keeps what held at `compile`)."""
+        return layer.trainable if self.frozen is None else id(layer) not in self.frozen
+
+    def mask_of(self, x: Any) -> Any:
+        """The mask that travels with `x`, or None."""
+        found = self._masks.get(id(x))
+        return None if found is None else found[1]
+
+    def set_mask(self, x: Any, mask: Any) -> None:
+        """Let `mask` (batch, time) travel with the value `x`."""
+        if mask is not None and isinstance(x, Value):
+            self._masks[id(x)] = (x, as_value(mask))
+
+    def random_key(self, seed: int | None = None) -> tuple[Any, Any]:
+        """A key for the next draw of the layer being called, and the step.
+
+        The key is a function of the layer's path and of how often it has drawn in this trace, or of `seed` and that count.
+
+        Raises:
+            TraceError: no seed was given.
+        """
+        where = self.where
+        count = self.draws.get(where, 0)
+        self.draws[where] = count + 1
+        if self.key is None:
+            raise TraceError(
+                f"Layer {where!r} draws random numbers in training, and no seed was given: pass `seed=` (an integer or a "
+                "key), or call with `training=False`."
+            )
+        source = where if seed is None else f"seed {seed}"
+        return ops.fold_in.bind(self.key, data=zlib.crc32(f"{source}:{count}".encode())), self.step
+
+
+_SCOPES: ThreadStack[Scope | None] = ThreadStack()
+
+
+def current() -> Scope | None:
+    """The scope of this thread's running trace, or None."""
+    return _SCOPES.items[-1] if _SCOPES.items else None
+
+
+@contextmanager
+def entered(scope: Scope | None) -> Iterator[Scope | None]:
+    """Make `scope` current inside a `with` block."""
+    with _SCOPES.pushed(scope):
+        yield scope

@@ -1,0 +1,129 @@
+"""What training, lowering, saving and export ask of a model and of its layers, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lamella.ir.spec import Spec
+
+if TYPE_CHECKING:
+    from lamella.core.variable import Variable
+
+
+class LayerLike(Protocol):
+    """A layer as a trace sees it: a name within its parent, and whether its weights are trained."""
+
+    name: str
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights may be trained."""
+        ...
+
+    def name_within(self, parent: Any) -> str:
+        """The name of the layer among the children of `parent`."""
+        ...
+
+
+class Trainable(LayerLike, Protocol):
+    """A model as training, lowering, saving and export see it: what it takes and gives, its weights, and its call.
+
+    Attributes:
+        seed: decides the initial weights, the random masks and the order of the rows.
+        built: whether the weights exist.
+    """
+
+    seed: int
+    built: bool
+
+    @property
+    def stateful_path(self) -> str | None:
+        """The path of a layer that carries a state from batch to batch, or None."""
+        ...
+
+    @property
+    def input_shape(self) -> tuple[int | None, ...]:
+        """The shape of a batch, None for a free number of rows."""
+        ...
+
+    @property
+    def has_input_shape(self) -> bool:
+        """Whether the input shape is known."""
+        ...
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that batches are cast to."""
+        ...
+
+    @property
+    def output_spec(self) -> Spec:
+        """The spec of the predictions for a batch of any size."""
+        ...
+
+    @property
+    def layers(self) -> Sequence[Any]:
+        """The layers in the order in which they are called."""
+        ...
+
+    @property
+    def children(self) -> Mapping[str, Any]:
+        """The layers by their name within the model."""
+        ...
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All variables."""
+        ...
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The variables an optimizer may change."""
+        ...
+
+    @property
+    def backend_name(self) -> str:
+        """The backend that the model runs on."""
+        ...
+
+    def named_weights(self) -> list[tuple[str, Variable]]:
+        """Every variable once, with its path."""
+        ...
+
+    def frozen_layers(self) -> frozenset[int]:
+        """Ids of the layers that are not trainable now."""
+        ...
+
+    def batch_spec(self, rows: int) -> Spec:
+        """The spec of a batch of `rows` rows."""
+        ...
+
+    def check_batch(self, spec: Spec) -> Spec:
+        """The spec of a batch that fits the model, with its row dimension known as such."""
+        ...
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for batches of `input_shape`."""
+        ...
+
+    def require_built(self) -> None:
+        """Build the model, or raise where its input shape is not known or it has no layers."""
+        ...
+
+    def built_on_success(self) -> AbstractContextManager[None]:
+        """What is built inside is undone where an exception leaves the block."""
+        ...
+
+    def call(self, inputs: Any, *, training: bool | None = None) -> Any:
+        """The predictions for a batch, inside a trace."""
+        ...
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+        """The loss of a batch, inside a trace."""
+        ...
+
+    def snapshot(self) -> Trainable:
+        """The same layers in a model that later changes of this one do not reach."""
+        ...

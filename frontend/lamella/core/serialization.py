@@ -1,0 +1,232 @@
+"""Objects as plain data in Keras 3's schema, and back; and the registry of the classes that plain data may name.
+
+An object becomes `{"module": ..., "class_name": ..., "config": {...}, "registered_name": ...}`, whose config holds the
+arguments it was made with. Such a dict is a `Serialized`: in memory it remembers the class, so that a copy needs no table;
+once it has been through a file, only the names in the registered tables, and those the caller gives, are classes. Each
+package registers its own classes; this module knows none of them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from lamella.core.dtype_policy import DTypePolicy
+from lamella.errors import unknown_name
+from lamella.stacks import ThreadStack
+
+Config = dict[str, Any]
+Table = Mapping[str, Any]
+
+_PLAIN = (bool, int, float, str)
+
+
+class Serialized(dict[str, Any]):
+    """The description of an object, `{"module", "class_name", "config", "registered_name"}`, with its class.
+
+    Attributes:
+        made: the class.
+    """
+
+    made: Any = None
+
+    def __reduce__(self) -> Any:
+        return _serialized, (dict(self), self.made)
+
+
+def _serialized(entries: Config, made: Any) -> Serialized:
+    found = Serialized(entries)
+    found.made = made
+    return found
+
+
+# ---- what a configuration may name ----
+
+_TABLES: dict[str, Table | Callable[[], Table]] = {}
+_FUNCTIONS: list[Table | Callable[[], Table]] = []
+
+CONTAINERS, LAYERS = "keras", "keras.layers"
+"""The modules of Keras whose classes a configuration without a module may name, before those of any other."""
+
+
+def register(module: str, table: Table | Callable[[], Table]) -> None:
+    """Let configurations name the classes of `table`, beside those registered for the module before.
+
+    Args:
+        module: the module of Keras that has them ("keras.initializers").
+        table: {class name: class}, or a function that returns it when it is first needed.
+    """
+    held = _TABLES.get(module)
+    _TABLES[module] = {**held, **table} if isinstance(held, dict) and isinstance(table, dict) else table
+
+
+def register_functions(table: Table | Callable[[], Table]) -> None:
+    """Let configurations name the functions of `table`, {name: function}, or what a call of `table` returns."""
+    _FUNCTIONS.append(table)
+
+
+def table_of(module: str | None) -> Table | None:
+    """The registered table of a module of Keras, or None."""
+    found = _TABLES.get(module) if module is not None else None
+    return found() if callable(found) else found
+
+
+def class_named(name: str, module: str | None) -> Any:
+    """The class that a configuration names.
+
+    Raises:
+        UnknownNameError: it is in no table.
+    """
+    table = table_of(module)
+    if table is not None and module not in (CONTAINERS, LAYERS):
+        if name in table:
+            return table[name]
+        raise unknown_name(str(module).removeprefix("keras."), name, table)
+    for each in (CONTAINERS, LAYERS, *_TABLES):  # Keras 2 names no module
+        table = table_of(each) or {}
+        if name in table:
+            return table[name]
+    raise unknown_name("class", name, table_of(LAYERS) or {})
+
+
+def _functions() -> Iterator[Table]:
+    return (table() if callable(table) else table for table in _FUNCTIONS)
+
+
+# ---- to plain data ----
+
+
+def serialize(made: Any) -> Serialized:
+    """The description of an object that has a `get_config`."""
+    cls = type(made)
+    module, registered = module_of(cls), None
+    if module is None:
+        module, registered = cls.__module__, cls.__name__
+    values = made.serialized_config() if hasattr(made, "serialized_config") else made.get_config()
+    config: Config = {key: plain(value) for key, value in values.items()}
+    found = Serialized(module=module, class_name=cls.__name__, config=config, registered_name=registered)
+    found.made = cls
+    if hasattr(made, "_further_config"):
+        found |= made._further_config()
+    return found
+
+
+def module_of(cls: type) -> str | None:
+    """The module of Keras that has a class of lamella's; None for a user's own class."""
+    if cls.__module__.partition(".")[0] != "lamella":
+        return None
+    declared = getattr(cls, "keras_module", None)
+    if declared is not None:
+        return declared
+    found = (module for module in _TABLES if (table_of(module) or {}).get(cls.__name__) is cls)
+    return next(found, None)
+
+
+def plain(value: Any) -> Any:
+    """`value` as plain data; a function of the user's own, and what has no `get_config`, stays as it is."""
+    if value is None or isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return type(value)(plain(v) for v in value) if type(value) in (list, tuple) else [plain(v) for v in value]
+    if isinstance(value, dict):
+        if isinstance(value, Serialized):
+            return value
+        return {key: plain(item) for key, item in value.items()}
+    wrapped = getattr(value, "wrapped_function", None)
+    if wrapped is not None:
+        return wrapped
+    known = _name_of_function(value)
+    if known is not None:
+        return known
+    return value if isinstance(value, type) or not hasattr(value, "get_config") else serialize(value)
+
+
+def _name_of_function(value: Any) -> str | None:
+    """The name under which Keras's tables know a function of lamella's."""
+    if not callable(value):
+        return None
+    return next((name for table in _functions() for name in _names_for(table, value)), None)
+
+
+def _names_for(table: Table, value: Any) -> Iterator[str]:
+    """The names of a function in a table, which may load an entry when it is read."""
+    if isinstance(table, dict):
+        yield from (name for name, known in table.items() if known is value)
+        return
+    own = str(getattr(value, "__name__", ""))
+    if own in table and table[own] is value:
+        yield own
+
+
+# ---- back ----
+
+_CUSTOM: ThreadStack[Mapping[str, Any]] = ThreadStack()
+
+
+@contextmanager
+def custom_objects(names: Mapping[str, Any] | None) -> Iterator[None]:
+    """Inside, these names stand for these classes and functions, before those of lamella."""
+    with _CUSTOM.pushed(dict(names or {})):
+        yield
+
+
+def custom_object(name: Any) -> Any:
+    """What the caller gave under a name, or None."""
+    for names in reversed(_CUSTOM.items):
+        if isinstance(name, str) and name in names:
+            return names[name]
+    return None
+
+
+def is_serialized(value: Any) -> bool:
+    """Whether `value` is the description of an object."""
+    return isinstance(value, dict) and "class_name" in value and "config" in value
+
+
+def deserialize(value: Any) -> Any:
+    """`value` with every description in it replaced by the object it describes.
+
+    Raises:
+        UnknownNameError: a class is in no table and was not given by the caller.
+    """
+    if isinstance(value, list | tuple):
+        return type(value)(deserialize(v) for v in value)
+    if isinstance(value, dict) and not is_serialized(value):
+        return {key: deserialize(item) for key, item in value.items()}
+    if not isinstance(value, dict):
+        # a cell that is not a layer: every layer needs its own
+        return copy.deepcopy(value) if hasattr(value, "state_size") else value
+    name, config, module = value["class_name"], value["config"], value.get("module")
+    if name == "function":
+        return _function(config)
+    if name in ("DTypePolicy", "Policy"):
+        return DTypePolicy.from_config(config)
+    cls = getattr(value, "made", None) or custom_object(value.get("registered_name")) or custom_object(name)
+    if cls is None:
+        cls = class_named(name, module)
+    if getattr(cls, "deserializes_config", False):
+        return cls.from_config(config)
+    config = {key: deserialize(item) for key, item in (config or {}).items()}
+    return cls.from_config(config) if hasattr(cls, "from_config") else cls(**config)
+
+
+def _function(name: str) -> Any:
+    found = custom_object(name)
+    if found is not None:
+        return found
+    tables = list(_functions())
+    for table in tables:
+        if name in table:
+            return table[name]
+    raise unknown_name("function", name, tables[0] if tables else {})
+
+
+register(CONTAINERS, {"DTypePolicy": DTypePolicy})

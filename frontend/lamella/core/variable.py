@@ -1,0 +1,167 @@
+"""Variables: the weights and the state that layers own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamella import ops, random
+from lamella.backend_api import to_numpy
+from lamella.core import context
+from lamella.errors import ShapeError
+from lamella.ir.spec import Shape, Spec, is_float, numpy_dtype, spec_of
+from lamella.ir.trace import eagerly
+
+
+class Variable:
+    """One array that belongs to a layer: read in `call`, changed by training or by `assign`.
+
+    Attributes:
+        name: its name within the layer ("kernel").
+        spec: shape and dtype; `shape` and `dtype` for short.
+        trainable: whether an optimizer may change it.
+        initializer: what drew, and may draw again, its first value: `(shape, dtype, key=...) -> array`.
+        regularizer: a penalty added to the loss, or None.
+        constraint: applied to the value after each optimizer step, or None.
+        place: the backend that the value is known to be an array of, as it wants it; None where that was not looked at.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        shape: Shape,
+        dtype: str,
+        initializer: Callable[..., Any],
+        *,
+        trainable: bool = True,
+        regularizer: Callable[[Any], Any] | None = None,
+        constraint: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.spec = Spec(tuple(int(d) for d in shape), dtype)
+        self.trainable = trainable
+        self.initializer = initializer
+        self.regularizer = regularizer
+        self.constraint = constraint
+        self._held: Any = None
+        self.place: str | None = None
+        self._key: tuple[np.ndarray, str] | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The shape."""
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> str:
+        """The dtype's name."""
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.spec.shape)
+
+    def initialize(self, key: np.ndarray, path: str) -> None:
+        """Give the variable its first value: now, or, where nobody can tell the difference, when it is first read.
+
+        The draws are a function of `key`, uint32[2], with `path` folded in.
+
+        Raises:
+            ValueError: the initializer makes no values of this shape.
+        """
+        if getattr(self.initializer, "takes_key", False):
+            self.initializer.check(self.shape)  # type: ignore[attr-defined]
+        if getattr(self.initializer, "deferred", False):
+            self._key = (key, path)
+        else:
+            self._held = self.draw(random.fold(key, path))
+
+    @property
+    def _value(self) -> Any:
+        if self._held is None and self._key is not None:
+            with context.entered(None), eagerly():
+                self._held = self.draw(random.fold(*self._key))
+        return self._held
+
+    @_value.setter
+    def _value(self, value: Any) -> None:
+        self._held, self.place = value, None
+
+    def draw(self, key: np.ndarray | None) -> np.ndarray:
+        """A first value for the random key `key`, drawn on the host: the same numbers whatever the backend.
+
+        Raises:
+            ShapeError: the initializer returned another shape.
+        """
+        keyed = {"key": key} if getattr(self.initializer, "takes_key", False) else {}
+        value = np.asarray(self.initializer(self.spec.shape, self.spec.dtype, **keyed))
+        if value.shape != self.shape:
+            raise ShapeError(f"the initializer of {self.name!r} returned shape {value.shape}, expected {self.shape}.")
+        return _stored(value, self.dtype)
+
+    @property
+    def value(self) -> Any:
+        """The present value: a symbolic value inside a trace, else an array of the backend that made it last."""
+        running = context.current()
+        if running is not None:
+            return running.read(self)
+        return self._value
+
+    def numpy(self) -> np.ndarray:
+        """The present value as a NumPy array (a copy)."""
+        return np.array(to_numpy(self._value))
+
+    def assign(self, value: Any) -> Any:
+        """Set the value: of this variable outside a trace, as an update that the program returns inside one.
+
+        Raises:
+            ShapeError: the shape does not fit.
+        """
+        running = context.current()
+        if running is not None:
+            return running.assign(self, value)
+        array = np.asarray(value) if not hasattr(value, "dtype") or isinstance(value, np.ndarray) else value
+        if tuple(array.shape) != self.shape:
+            raise ShapeError(f"variable {self.name!r} has shape {self.shape}, got {tuple(array.shape)}.")
+        self._value = _stored(array, self.dtype) if isinstance(array, np.ndarray) else array
+        return self._value
+
+    def assign_add(self, value: Any) -> Any:
+        """Add `value` to the variable."""
+        return self.assign(self + value)
+
+    def assign_sub(self, value: Any) -> Any:
+        """Subtract `value` from the variable."""
+        return self.assign(self - value)
+
+    def __lamella_operand__(self) -> Any:
+        return self.value
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype)
+
+    def __repr__(self) -> str:
+        return f"<Variable {self.name!r} {self.spec}{'' if self.trainable else ', not trainable'}>"
+
+
+def _operator(method: str) -> Callable[..., Any]:
+    """Arithmetic on a variable is arithmetic on its value, symbolic or not."""
+    return lambda self, *others: getattr(self.value, method)(*others)
+
+
+for _word in "add sub mul truediv floordiv mod pow matmul".split():
+    setattr(Variable, f"__{_word}__", _operator(f"__{_word}__"))
+    setattr(Variable, f"__r{_word}__", _operator(f"__r{_word}__"))
+for _word in "neg abs lt le gt ge getitem".split():
+    setattr(Variable, f"__{_word}__", _operator(f"__{_word}__"))
+
+
+def _stored(value: np.ndarray, dtype: str) -> np.ndarray:
+    """`value` as the array that holds `dtype`; an own copy, so that nobody else's array becomes a weight."""
+    if dtype == "bfloat16" and is_float(spec_of(value).dtype):
+        return np.array(ops.cast(ops.cast(value.astype(np.float32), "bfloat16"), "float32"))
+    return np.array(value, numpy_dtype(dtype))

@@ -1,0 +1,91 @@
+"""Convolution and pooling as ONNX nodes, which want channels in front: `(graph, equation, operands) -> result`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.export.onnx_graph import Graph, Names
+from lamella.ir.program import Equation
+
+
+def _pads(padding: Sequence[tuple[int, int]]) -> list[int]:
+    return [*[low for low, _ in padding], *[high for _, high in padding]]
+
+
+def _cropped(g: Graph, x: str, padding: Sequence[tuple[int, int]], size: Sequence[int]) -> tuple[str, list[int]]:
+    """Cells that negative padding cuts away, cut away; and the padding that is left."""
+    cut = [(i, max(0, -low), n - max(0, -high)) for i, ((low, high), n) in enumerate(zip(padding, size, strict=True))]
+    cut = [(i + 2, a, b) for i, a, b in cut if (a, b) != (0, size[i])]
+    if cut:
+        axes, start, stop = zip(*cut, strict=True)
+        x = g.node("Slice", x, *[g.constant(part, np.int64) for part in (start, stop, axes)])
+    return x, _pads([(max(0, low), max(0, high)) for low, high in padding])
+
+
+def convolve(g: Graph, e: Equation, names: Names) -> str:
+    """Conv, its kernel turned to (channels out, channels in, spatial ...)"""
+    n = len(e.attrs["strides"])
+    kernel = g.transpose(names[1], (n + 1, n, *range(n)))
+    x, pads = _cropped(g, names[0], e.attrs["padding"], g.shapes[e.inputs[0]][1:-1])  # type: ignore[arg-type]
+    return g.node(
+        "Conv",
+        x,
+        kernel,
+        strides=list(e.attrs["strides"]),
+        pads=pads,
+        dilations=list(e.attrs["dilation"]),
+        group=e.attrs["groups"],
+        kernel_shape=[int(d) for d in e.inputs[1].shape[:n]],
+    )
+
+
+def convolve_input_gradient(g: Graph, e: Equation, names: Names) -> str:
+    """ConvTranspose over everything, then the part that the padding leaves"""
+    attrs, n = e.attrs, len(e.attrs["strides"])
+    kernel = g.transpose(names[1], (n + 1, n, *range(n)))
+    window = [int(d) for d in e.inputs[1].shape[:n]]
+    whole = [
+        (int(o) - 1) * s + (k - 1) * d + 1
+        for o, s, k, d in zip(e.inputs[0].shape[1:-1], attrs["strides"], window, attrs["dilation"], strict=True)
+    ]
+    ends = [(low, w - low - size) for (low, _), w, size in zip(attrs["padding"], whole, attrs["size"], strict=True)]
+    result = g.node(
+        "ConvTranspose",
+        names[0],
+        kernel,
+        strides=list(attrs["strides"]),
+        pads=_pads([(max(0, low), max(0, high)) for low, high in ends]),
+        dilations=list(attrs["dilation"]),
+        group=attrs["groups"],
+        kernel_shape=window,
+    )
+    missing = [(max(0, -low), max(0, -high)) for low, high in ends]
+    if any(map(any, missing)):
+        result = g.node("Pad", result, g.constant(_pads([(0, 0), (0, 0), *missing]), np.int64))
+    return result
+
+
+def max_pool(g: Graph, e: Equation, names: Names) -> str:
+    """MaxPool; padding counts as minus infinity"""
+    (x,), padding = names, e.attrs["padding"]
+    if any(low != high for low, high in padding):
+        # sides that differ are read differently here and there, so they are padded beforehand
+        least = g.constant(-np.inf, e.inputs[0].dtype)
+        x, padding = (
+            g.node("Pad", x, g.constant(_pads([(0, 0), (0, 0), *padding]), np.int64), least),
+            ((0, 0),) * len(padding),
+        )
+    return _pooled(g, "MaxPool", x, e, padding)
+
+
+def average_pool(g: Graph, e: Equation, names: Names) -> str:
+    """AveragePool; padding does not count"""
+    return _pooled(g, "AveragePool", names[0], e, e.attrs["padding"], count_include_pad=0)
+
+
+def _pooled(g: Graph, kind: str, x: str, e: Equation, padding: Any, **attributes: Any) -> str:
+    window, strides = list(e.attrs["window"]), list(e.attrs["strides"])
+    return g.node(kind, x, kernel_shape=window, strides=strides, pads=_pads(padding), **attributes)

@@ -1,0 +1,392 @@
+"""A program as readable NumPy: one line an equation, under the names of the layers, for any number of rows."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from lamella.export.broadcasts import aligned, implied
+from lamella.export.kernel_source import KernelSource
+from lamella.export.symbolic import Count, ExportError, Inference, bodies_of
+from lamella.ir.program import Equation, Op, Program, Value
+from lamella.ir.spec import Spec, numpy_dtype
+from lamella.ir.trace import constant, trace
+from lamella.ops import primitives as p
+from lamella.passes import expand, simplify
+
+_INFIX = {
+    p.add: "+",
+    p.subtract: "-",
+    p.multiply: "*",
+    p.divide: "/",
+    p.equal: "==",
+    p.less: "<",
+    p.less_equal: "<=",
+    p.bitwise_and: "&",
+    p.bitwise_or: "|",
+    p.bitwise_xor: "^",
+}
+_DEFINED = (p.clip, p.floor_divide, p.erf, p.erfc, p.erfinv)
+"""Elementwise ops that become functions of their own, written as their definitions."""
+_WIDE = ("float32", "float64")
+"""Dtypes that NumPy's sums keep by themselves."""
+_RESERVED = {"np", "base64", "sys", "zlib", "x", "y", "rows", "forward", "predict", "check", "range", "reversed"}
+
+
+class PythonWriter:
+    """Writes the function `forward(x)`; collects the arrays and the kernels it needs.
+
+    Attributes:
+        arrays: by name what the function reads: weights, and tables of constants.
+        kernels: the functions it calls.
+        functions: the lines of functions made of definitions.
+    """
+
+    def __init__(self, inference: Inference, kernels: Mapping[Op, Any]) -> None:
+        self.inference = inference
+        self.arrays: dict[str, np.ndarray] = {}
+        self._table = kernels
+        self._names: dict[Value, str] = {}
+        self._inline: dict[Value, str] = {}  # broadcasts that NumPy does by itself
+        self._used = {*_RESERVED, *keyword.kwlist, *dir(builtins)}
+        program = inference.program
+        for value, name, array in zip(program.inputs, program.input_names, inference.weights, strict=False):
+            self._names[value] = self._keep(name, array)
+        self.kernels = KernelSource(self._used)
+        # a local name must not hide a kernel that the function calls
+        called = {getattr(kernels.get(op), "__name__", op.name) for op in _ops(program)}
+        self._used = self._used | called | {op.name for op in _DEFINED} | {"bfloat16"}
+        self.functions: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+
+    def _keep(self, hint: str, array: np.ndarray) -> str:
+        """The name, in capitals, of an array that the function reads."""
+        name = self.fresh(hint, str.upper)
+        self.arrays[name] = array
+        return name
+
+    def fresh(self, hint: str, style: Callable[[str], str] = str.lower) -> str:
+        """A name of its own that tells of `hint`."""
+        base = style(re.sub(r"\W+", "_", hint, flags=re.ASCII).strip("_")) or "value"
+        base = f"_{base}" if base[0].isdigit() else base
+        name, number = base, 1
+        while name in self._used:
+            number += 1
+            name = f"{base}_{number}"
+        self._used.add(name)
+        return name
+
+    def forward(self) -> list[str]:
+        """The lines of the function."""
+        program = self.inference.program
+        self._names[self.inference.batch] = "x"
+        lines = self._body(program)
+        head = ["def forward(x):", '    """The prediction for one batch, an array of the right shape and dtype."""']
+        if any("rows" in line for line in lines):
+            head.append("    rows = len(x)")
+        return [*head, *("    " + line for line in lines), f"    return {self._of(self.inference.prediction)}"]
+
+    # ---- bodies ----
+
+    def _body(self, program: Program, where: str = "") -> list[str]:
+        self._inline.update(dict.fromkeys(implied(program, lambda op: _is_elementwise(op, self._table)), ""))
+        lines = []
+        for equation in program.equations:
+            written = self._equation(equation)
+            layer = equation.where.partition("/")[0]
+            if written and layer and layer != where:
+                where = layer
+                kind = self.inference.kinds.get(layer)
+                lines.append(f"# {harmless(layer)}" + (f": {harmless(kind)}" if kind else ""))
+            lines += written
+        return lines
+
+    def _equation(self, equation: Equation) -> list[str]:
+        op, attrs = equation.op, equation.attrs
+        if op is constant:
+            return self._constant(equation)
+        if op is p.stop_gradient:
+            self._names[equation.outputs[0]] = self._of(equation.inputs[0])
+            return []
+        if op is p.broadcast and equation.outputs[0] in self._inline:
+            self._inline[equation.outputs[0]] = self._aligned(equation)
+            return []
+        if op is p.scan:
+            return self._scan(equation)
+        if op is p.switch:
+            return self._switch(equation)
+        written = self._written(equation, [self._of(v) for v in equation.inputs], attrs)
+        if len(equation.outputs) == 1 and equation.outputs[0].dtype == "bfloat16":
+            bfloat16 = self.kernels.add(_kernel_module(self._table).bfloat16)
+            written = f"{bfloat16}({written})"
+        names = [self._name(equation, v) for v in equation.outputs]
+        return [f"{', '.join(names)}{',' if op is p.split and len(names) == 1 else ''} = {written}"]
+
+    def _name(self, equation: Equation, value: Value) -> str:
+        layer = equation.where.rpartition("/")[2]
+        self._names[value] = self.fresh(f"{layer}_{equation.op.name}" if layer else f"{equation.op.name}_y")
+        return self._names[value]
+
+    def _of(self, value: Value) -> str:
+        return self._inline.get(value) or self._names[value]
+
+    def _constant(self, equation: Equation) -> list[str]:
+        array = np.asarray(equation.attrs["value"], numpy_dtype(equation.attrs["dtype"]))
+        if equation.attrs["dtype"] == "bfloat16":
+            array = _kernel_module(self._table).bfloat16(array)
+        if array.ndim == 0:
+            self._inline[equation.outputs[0]] = number(array)
+        else:
+            self._names[equation.outputs[0]] = self._keep(f"{equation.where.rpartition('/')[2]}_table", array)
+        return []
+
+    def _scan(self, equation: Equation) -> list[str]:
+        attrs = equation.attrs
+        body, consts, carries = attrs["body"], attrs["consts"], attrs["carries"]
+        operands = [self._of(v) for v in equation.inputs]
+        layer = equation.where.rpartition("/")[2] or "loop"
+        self._names.update(zip(body.inputs[:consts], operands[:consts], strict=True))
+        state = [self.fresh(f"{layer}_state") for _ in range(carries)]
+        slices = [self.fresh(f"{layer}_x") for _ in operands[consts + carries :]]
+        stacks = [self.fresh(f"{layer}_outputs") for _ in body.outputs[carries:]]
+        turn = self.fresh("t")
+        lines = [f"{name} = {first}" for name, first in zip(state, operands[consts:], strict=False)]
+        for name, value in zip(stacks, body.outputs[carries:], strict=True):
+            shape = self.shape((attrs["length"], *self.inference.shapes[value]))
+            lines.append(f"{name} = np.empty({shape}, {dtype_text(value.dtype)})")
+        self._names.update(zip(body.inputs[consts:], [*state, *slices], strict=True))
+        inner = []
+        for name, whole, value in zip(
+            slices, operands[consts + carries :], body.inputs[consts + carries :], strict=True
+        ):
+            inner.append(f"{name} = {whole}[{turn}]" if value.ndim else f"{name} = {whole}[{turn}, ...]")
+        inner += self._body(body, equation.where.partition("/")[0])
+        results = [self._of(v) for v in body.outputs]
+        inner += [f"{name}[{turn}] = {y}" for name, y in zip(stacks, results[carries:], strict=True)]
+        if carries:
+            inner.append(f"{', '.join(state)} = {', '.join(results[:carries])}")
+        turns = f"range({attrs['length']})"
+        lines.append(f"for {turn} in {f'reversed({turns})' if attrs['reverse'] else turns}:")
+        lines += ["    " + line for line in inner]
+        self._names.update(zip(equation.outputs, [*state, *stacks], strict=True))
+        return lines
+
+    def _switch(self, equation: Equation) -> list[str]:
+        index, *operands = [self._of(v) for v in equation.inputs]
+        branches, lines = equation.attrs["branches"], []
+        names = [self._name(equation, v) for v in equation.outputs]
+        for number, branch in enumerate(branches):
+            if number == len(branches) - 1:
+                head = "else:"
+            else:
+                head = f"{'elif' if number else 'if'} {index} {'==' if number else '<='} {number}:"
+            self._names.update(zip(branch.inputs, operands, strict=True))
+            inner = self._body(branch, equation.where.partition("/")[0])
+            inner += [f"{name} = {self._of(v)}" for name, v in zip(names, branch.outputs, strict=True)]
+            lines += [head, *("    " + line for line in inner)] if len(branches) > 1 else inner
+        return lines
+
+    # ---- one equation ----
+
+    def _written(self, equation: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
+        op = equation.op
+        if op in _INFIX:
+            return f" {_INFIX[op]} ".join(names)
+        if op in _FORMS:
+            form = _FORMS[op](self, equation, names, attrs)
+            if form is not None:
+                return form
+        if op in _DEFINED:
+            return f"{self._defined(op, tuple(v.dtype for v in equation.inputs))}({', '.join(names)})"
+        function = self._table.get(op)
+        if isinstance(function, np.ufunc):
+            return f"np.{function.__name__}({', '.join(names)})"
+        try:
+            called = self.kernels.add(function)  # type: ignore[arg-type]
+        except (ValueError, OSError, TypeError) as error:
+            where = f" of layer {equation.where!r}" if equation.where else ""
+            raise ExportError(f"Op {op.name!r}{where} cannot be written as plain NumPy: {error}") from None
+        given = [f"{key}={self._attribute(key, value)}" for key, value in attrs.items()]
+        return f"{called}({', '.join([*names, *given])})"
+
+    def _defined(self, op: Op, dtypes: tuple[str, ...]) -> str:
+        """The name of the function that says for arrays of any shape what the definition of an elementwise op says."""
+        key = (op.name, dtypes)
+        if key in self.functions:
+            return self.functions[key][0][4:].partition("(")[0]
+        first = all(name != op.name for name, _ in self.functions)
+        name = op.name if first else self.fresh(f"{op.name}_{dtypes[0]}")
+        self.functions[key] = [f"def {name}("]
+        assert op.definition is not None  # noqa: S101 - what the tuple lists has one
+        made = trace(op.definition, *[Spec((7,), dtype) for dtype in dtypes])
+        program = simplify(expand(made, lambda o: o is constant or is_written(o, self._table)))
+        inputs = ["x", "low", "high"] if len(dtypes) == 3 else ["x", "y"][: len(dtypes)]
+        self._names.update(zip(program.inputs, inputs, strict=True))
+        lines = self._body(program)
+        told = (op.__doc__ or "").strip().partition("\n")[0]
+        self.functions[key] = [
+            f"def {name}({', '.join(inputs)}):",
+            f'    """{told}"""',
+            *("    " + line for line in lines),
+            f"    return {self._of(program.outputs[0])}",
+        ]
+        return name
+
+    def _attribute(self, key: str, value: Any) -> str:
+        if isinstance(value, tuple):
+            return self.shape(value)
+        if isinstance(value, Count):
+            return str(value)
+        if isinstance(value, bool | int | str) or value is None:
+            return repr(value)
+        if isinstance(value, float):
+            return repr(value) if np.isfinite(value) else f"float({str(value)!r})"
+        raise ExportError(f"attribute {key!r} ({type(value).__name__}) cannot be written into a file.")
+
+    def shape(self, dims: Iterable[Any]) -> str:
+        """A tuple as text."""
+        items = [self._attribute("", d) for d in dims]
+        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+
+    def _aligned(self, equation: Equation) -> str:
+        """The operand of a broadcast with dimensions of 1 where it repeats, which NumPy stretches."""
+        name, shape = self._of(equation.inputs[0]), aligned(equation, self.inference.shapes)
+        return name if shape is None else f"{name}.reshape({self.shape(shape)})"
+
+
+Form = Callable[[PythonWriter, Equation, list[str], Mapping[str, Any]], "str | None"]
+
+
+def _contract(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
+    x, y = e.inputs
+    plain = x.ndim == y.ndim == 2 and attrs["contracting"] == ((1,), (0,)) and attrs["batch"] == ((), ())
+    return f"{names[0]} @ {names[1]}" if plain and x.dtype in _WIDE else None
+
+
+def _broadcast(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
+    return f"np.broadcast_to({w._aligned(e)}, {w.shape(attrs['shape'])})"
+
+
+def _slice(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
+    parts = []
+    rows = zip(attrs["start"], attrs["stop"], attrs["strides"], w.inference.shapes[e.inputs[0]], strict=True)
+    for start, stop, step, size in rows:
+        begin, end = "" if start == 0 else str(start), "" if stop == size else str(stop)
+        parts.append(f"{begin}:{end}" + (f":{step}" if step != 1 else ""))
+    while len(parts) > 1 and parts[-1] == ":":
+        parts.pop()
+    return f"{names[0]}[{', '.join(parts)}]"
+
+
+def _pad(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
+    if any(attrs["interior"]):
+        return None
+    widths = tuple(zip(attrs["low"], attrs["high"], strict=True))
+    return f'np.pad({names[0]}, {w.shape(widths)}, "constant", constant_values={w._attribute("", attrs["value"])})'
+
+
+def _iota(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
+    shape, axis = attrs["shape"], attrs["axis"]
+    line = f"np.arange({w._attribute('', shape[axis])}).astype({dtype_text(attrs['dtype'])})"
+    if len(shape) == 1:
+        return line
+    dims = [shape[axis] if i == axis else 1 for i in range(axis, len(shape))]
+    return f"np.broadcast_to({line}.reshape({w.shape(dims)}), {w.shape(shape)})"
+
+
+def _split(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
+    sizes = attrs["sizes"]
+    if any(isinstance(n, Count) for n in sizes):
+        return None
+    ends = np.cumsum(sizes)[:-1].tolist()
+    return f"np.split({names[0]}, {ends}, axis={attrs['axis']})"
+
+
+def _convert(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
+    return f"{names[0]}.astype({dtype_text(attrs['dtype'])})"
+
+
+def _reduction(name: str) -> Form:
+    def form(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
+        if name == "sum" and e.inputs[0].dtype not in _WIDE:
+            return None
+        axes = attrs["axes"]
+        return f"np.{name}({names[0]}, axis={axes[0] if len(axes) == 1 else axes})"
+
+    return form
+
+
+_FORMS: dict[Op, Form] = {
+    p.contract: _contract,
+    p.broadcast: _broadcast,
+    p.slice: _slice,
+    p.pad: _pad,
+    p.iota: _iota,
+    p.split: _split,
+    p.convert: _convert,
+    p.reduce_sum: _reduction("sum"),
+    p.reduce_max: _reduction("max"),
+    p.reduce_min: _reduction("min"),
+    p.negative: lambda w, e, names, attrs: f"-{names[0]}",
+    p.select: lambda w, e, names, attrs: f"np.where({', '.join(names)})",
+    p.reshape: lambda w, e, names, attrs: f"{names[0]}.reshape({w.shape(attrs['shape'])})",
+    p.transpose: lambda w, e, names, attrs: f"{names[0]}.transpose({w.shape(attrs['permutation'])})",
+    p.concatenate: lambda w, e, names, attrs: f"np.concatenate([{', '.join(names)}], axis={attrs['axis']})",
+    p.reverse: lambda w, e, names, attrs: f"np.flip({names[0]}, {w.shape(attrs['axes'])})",
+    p.argmax: lambda w, e, names, attrs: f"np.argmax({names[0]}, axis={attrs['axis']}).astype(np.int32)",
+}
+"""How an equation is written where a line of NumPy says it better than a call; None leaves it to the kernel."""
+
+
+def _is_elementwise(op: Op, table: Mapping[Op, Any]) -> bool:
+    return op in _INFIX or op is p.select or op in _DEFINED or isinstance(table.get(op), np.ufunc)
+
+
+def is_written(op: Op, table: Mapping[Op, Any]) -> bool:
+    """Whether the writer has a line for `op`; others are written as their definitions."""
+    return op is not p.foreach and (op in table or op in _FORMS or op in _DEFINED or op is p.stop_gradient)
+
+
+def _ops(program: Program) -> list[Op]:
+    found = []
+    for equation in program.equations:
+        found.append(equation.op)
+        for body in bodies_of(equation):
+            found += _ops(body)
+    return found
+
+
+def harmless(text: str) -> str:
+    """A name as it may stand in a comment or a docstring: it may come from a stranger's file, and must not become code."""
+    return "".join(c if c.isalnum() or c in " _-./" else "?" for c in text)
+
+
+def dtype_text(dtype: str) -> str:
+    """A dtype as text; bfloat16 is stored in float32."""
+    return "bool" if dtype == "bool" else f"np.{numpy_dtype(dtype).name}"
+
+
+def number(array: np.ndarray) -> str:
+    """A scalar as text that gives exactly this scalar."""
+    if array.dtype == np.bool_:
+        return f"np.bool_({bool(array)})"
+    value = array.item()
+    if isinstance(value, float):
+        if not np.isfinite(value):
+            return f"np.{array.dtype.name}({'np.nan' if value != value else '-np.inf' if value < 0 else 'np.inf'})"
+        short = float(str(array[()]))
+        value = short if array.dtype.type(short) == array else value
+    return f"np.{array.dtype.name}({value!r})"
+
+
+def _kernel_module(table: Mapping[Op, Any]) -> Any:
+    import sys
+
+    return sys.modules[table[p.convert].__module__]
+
+
+__all__ = ["PythonWriter", "dtype_text", "number"]

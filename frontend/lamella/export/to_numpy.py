@@ -1,0 +1,294 @@
+"""`model.export("net.py")`: a model as one readable Python file that needs NumPy alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import types
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lamella.export.python_writer import PythonWriter, harmless, is_written, number
+from lamella.export.symbolic import ExportError, Inference, answer_of, inference_of, sample_of, version
+from lamella.files.atomic import write_atomically
+
+OLDEST_PYTHON = (3, 8)
+OLDEST_NUMPY = (1, 17)
+SMALL = 24
+"""Elements up to which an array is written as numbers."""
+TOLERANCE = {"float16": 1e-2, "bfloat16": 2e-2, "float32": 1e-5, "float64": 1e-9}
+"""By the dtype of the prediction, in units of its largest entry: what `check` allows."""
+
+_HEAD = '''"""{title}
+
+The model {name!r}, written by lamella {version}. It needs Python {python} and NumPy {numpy} or newer,
+and nothing else.
+
+    from {module} import predict
+    y = predict(x)              # x: {taken}
+
+    python {module}.py --check    computes the recorded example again and compares
+
+`predict` may be called from several threads at once; it changes nothing. `forward` is the model, line by line.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+{imports}
+import numpy as np
+
+if sys.version_info < {oldest_python}:
+    raise ImportError("this file needs Python {python} or newer")
+if tuple(int(part) for part in np.__version__.split(".")[:2]) < {oldest_numpy}:
+    raise ImportError("this file needs NumPy {numpy} or newer, found " + np.__version__)
+
+# ---- what to call ----------------------------------------------------------------------------------------------------
+
+
+def predict(x, batch_size={batch_size}):
+    """The predictions for the rows of x: an array of shape {given}.
+
+    x: {taken}; other dtypes are converted. batch_size: how many rows are computed at a time.
+    """
+    x = np.asarray(x)
+    if x.shape[1:] != {row} or x.ndim != {rank}:
+        raise ValueError("x has the shape {taken_shape}, got {{}}".format(x.shape))
+{count}    x = np.ascontiguousarray(x, dtype="{dtype}")
+    if len(x) == 0:
+        return np.zeros({empty}, "{result}")
+    with np.errstate(all="ignore"):
+        parts = [forward(x[i : i + batch_size]) for i in range(0, len(x), batch_size)]
+    return np.array(parts[0]) if len(parts) == 1 else np.concatenate(parts)
+
+
+def check():
+    """Compute the recorded example again; returns the largest difference in units of the largest entry.
+
+    Raises AssertionError where it is above {tolerance}.
+    """
+    expected = _array(*EXAMPLE_OUTPUT)
+    found = predict(_array(*EXAMPLE_INPUT))
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        raise AssertionError("expected {{}} of {{}}, got {{}} of {{}}".format(
+            expected.dtype, expected.shape, found.dtype, found.shape))
+    a, b = found.astype("float64"), expected.astype("float64")
+    if not (np.isfinite(a) == np.isfinite(b)).all():
+        raise AssertionError("other entries are finite than in the recorded output")
+    a, b = a[np.isfinite(a)], b[np.isfinite(b)]
+    error, scale = np.abs(a - b).max(initial=0.0), np.abs(b).max(initial=0.0)
+    difference = float(error / scale) if scale > 0 else float(error)
+    if not difference <= {tolerance}:
+        raise AssertionError("the largest difference is {{}}, allowed is {tolerance}".format(difference))
+    return difference
+
+
+# ---- the model -------------------------------------------------------------------------------------------------------
+
+
+'''
+
+_ARRAYS = '''
+# ---- weights and the recorded example --------------------------------------------------------------------------------
+
+
+def _array(dtype, shape, text):
+    """An array from its bytes, compressed and in base64; nobody can write to it."""
+    data = zlib.decompress(base64.b64decode(text))
+    array = np.ndarray(shape, np.dtype(dtype), data).astype(np.dtype(dtype).newbyteorder("="))
+    array.setflags(write=False)
+    return array
+
+'''
+
+_BESIDE = """
+_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), {file!r})
+with open(_FILE, "rb") as _opened:
+    _content = _opened.read()
+if hashlib.sha256(_content).hexdigest() != {digest!r}:
+    raise ImportError(_FILE + " does not hold the weights of this model: export both files again")
+with np.load(io.BytesIO(_content), allow_pickle=False) as _weights:
+    {names} = (_weights[_name] for _name in {listed})
+"""
+
+_FOOT = """
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["--check"]:
+        sys.exit("usage: python {module}.py --check")
+    print("largest difference from the recorded output: {{:.1e}}".format(check()))
+"""
+
+
+def export_numpy(model: Any, path: str, *, weights: str = "inside", sample: Any = None) -> None:
+    """Write `model` as a Python file; see `Sequential.export`."""
+    from lamella.backend_api import load_backend
+
+    target, kernels = Path(path), load_backend("numpy").kernels
+    if weights not in ("inside", "beside"):
+        raise ValueError(f'weights is "inside" (the file) or "beside" (it, as .npz), got {weights!r}.')
+    if not target.stem.isidentifier():
+        raise ValueError(f"{target.name!r} cannot be imported: the name before .py must be a Python name.")
+    inference = inference_of(model, lambda op: is_written(op, kernels))
+    x = _sample(model, inference, sample)
+    answer = answer_of(model, x)
+    made = _Text(model, inference, target.stem, x, answer, PythonWriter(inference, kernels))
+    text, beside = made.text(weights == "beside", target.stem)
+    _try(text, beside, target, answer.dtype, made.tolerance)
+    if beside is None:
+        write_atomically(target, text.encode())
+    else:
+        # the name tells the content, so that a file and weights of different exports never meet
+        write_atomically(target.with_name(beside[0]), beside[1])
+        write_atomically(target, text.encode())
+        for old in target.parent.glob(f"{target.stem}-????????.npz"):
+            if old.name != beside[0]:
+                old.unlink(missing_ok=True)
+
+
+def _sample(model: Any, inference: Inference, sample: Any) -> np.ndarray:
+    if sample is None:
+        return sample_of(model, inference.rows or 2)
+    x = np.asarray(sample)
+    expected = model.input_shape
+    fits = x.ndim == len(expected) and x.shape[1:] == tuple(expected[1:]) and len(x) > 0
+    if not fits or (inference.rows is not None and len(x) != inference.rows):
+        raise ValueError(f"the sample must be a batch of shape {expected}, got {x.shape}.")
+    dtype = "float32" if model.input_dtype == "bfloat16" else model.input_dtype
+    return x.astype(dtype)
+
+
+class _Text:
+    """Puts the parts of the file together."""
+
+    def __init__(
+        self, model: Any, inference: Inference, module: str, x: np.ndarray, answer: np.ndarray, writer: PythonWriter
+    ) -> None:
+        self.inference = inference
+        self.x, self.answer, self.module = x, answer, module
+        self.writer = writer
+        self.forward = self.writer.forward()
+        dtype = inference.prediction.dtype
+        tolerance = max(TOLERANCE.get(dtype, 0.0), TOLERANCE.get(model.compute_dtype, 0.0))
+        self.tolerance = tolerance
+        shape, result = inference.batch.shape[1:], inference.shapes[inference.prediction]
+        row = tuple(map(int, shape))
+        rows = "rows" if inference.rows is None else str(inference.rows)
+        taken = f"({', '.join([rows, *map(str, row)])}{',' if not row else ''})"
+        self.values = {
+            "title": f"{module}: {harmless(model.name)}, {len(model.layers)} layers.",
+            "name": harmless(model.name),
+            "version": version(),
+            "python": _dotted(OLDEST_PYTHON),
+            "numpy": _dotted(OLDEST_NUMPY),
+            "oldest_python": OLDEST_PYTHON,
+            "oldest_numpy": OLDEST_NUMPY,
+            "module": module,
+            "taken": f"{taken} of {x.dtype.name}",
+            "taken_shape": taken,
+            "given": self.writer.shape(result),
+            "row": row,
+            "rank": len(row) + 1,
+            "dtype": x.dtype.name,
+            "result": answer.dtype.name,
+            "batch_size": inference.rows or 32,
+            "count": "",
+            "tolerance": tolerance,
+            "empty": self.writer.shape([d if isinstance(d, int) else d.at(0) for d in result]),
+        }
+        if inference.rows is not None:
+            self.values["count"] = (
+                f"    if len(x) != {inference.rows} or batch_size != {inference.rows}:\n"
+                f'        raise ValueError("this model takes batches of {inference.rows} rows, got {{}}".format(len(x)))\n'
+            )
+
+    def text(self, beside: bool, stem: str) -> tuple[str, tuple[str, bytes] | None]:
+        """The file, and the name and bytes of the file beside it."""
+        imports, functions = self.writer.kernels.text()
+        own = {"import numpy as np", "import base64", "import sys"}
+        needed = {*imports, "import zlib", *(["import hashlib", "import io", "import os"] if beside else [])} - own
+        plain = sorted(line for line in needed if line.startswith("import "))
+        head = _HEAD.format(**self.values, imports="\n".join([*plain, *sorted(needed - set(plain)), ""]))
+        parts = [head, "\n".join(self.forward), "\n"]
+        functions += ["\n".join(lines) for lines in self.writer.functions.values()]
+        if functions:
+            parts += [f"\n\n# ---- kernels {'-' * 103}\n\n\n", "\n\n\n".join(functions), "\n"]
+        parts += ["\n", _ARRAYS]
+        extra = None
+        large = {name: a for name, a in self.writer.arrays.items() if not beside or a.size <= SMALL}
+        if beside:
+            kept = {name: a for name, a in self.writer.arrays.items() if name not in large}
+            content = _npz(kept)
+            digest = hashlib.sha256(content).hexdigest()
+            extra = (f"{stem}-{digest[:8]}.npz", content)
+            names = "".join(f"{name}, " for name in kept)
+            if kept:
+                parts.append(_BESIDE.format(file=extra[0], digest=digest, names=names.strip(), listed=list(kept)))
+            else:
+                extra = None
+        parts += [f"{name} = {_written(array)}\n" for name, array in large.items()]
+        for name, array in (("EXAMPLE_INPUT", self.x), ("EXAMPLE_OUTPUT", self.answer)):
+            parts.append(f"{name} = {_packed(array)}\n")
+        parts.append(_FOOT.format(module=self.module))
+        return "".join(parts), extra
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def _written(array: np.ndarray) -> str:
+    if array.size > SMALL:
+        return f"_array(*{_packed(array)})"
+    if not array.size:
+        return f'np.zeros({array.shape}, "{array.dtype.name}")'
+    items = [number(a).partition("(")[2][:-1] for a in array.reshape(-1)[..., None][:, 0]]
+    text = f'np.array([{", ".join(items)}], "{array.dtype.name}")'
+    return text if array.ndim == 1 else f"{text}.reshape({array.shape})"
+
+
+def _packed(array: np.ndarray) -> str:
+    """Dtype, shape and bytes as the arguments of `_array`."""
+    little = array.dtype.newbyteorder("<")
+    text = base64.encodebytes(zlib.compress(np.ascontiguousarray(array, little).tobytes(), 1)).decode().strip()
+    return f'({little.str!r}, {array.shape}, """\n{text}\n""")'
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    """An `.npz` file; the same arrays give the same bytes."""
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), content.getvalue())
+    return buffer.getvalue()
+
+
+def _try(text: str, beside: tuple[str, bytes] | None, target: Path, dtype: Any, tolerance: float) -> None:
+    """Run the finished file once, before anything is written, on the recorded example.
+
+    Raises:
+        ExportError: it does not give what the model gives.
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        module = types.ModuleType(target.stem)
+        module.__file__ = str(Path(folder, target.name))
+        if beside is not None:
+            Path(folder, beside[0]).write_bytes(beside[1])
+        exec(compile(text, target.name, "exec"), module.__dict__)
+        try:
+            module.check()
+        except Exception as error:
+            raise ExportError(
+                f"{target.name!r} was not written: it does not compute what the model does: {error}"
+            ) from error

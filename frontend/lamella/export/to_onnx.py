@@ -1,0 +1,224 @@
+"""`model.export("net.onnx")`: a model as an ONNX graph, equation by equation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import LamellaError
+from lamella.export.broadcasts import aligned, implied
+from lamella.export.onnx_graph import ELEMENTS, Graph
+from lamella.export.onnx_ops import ELEMENTWISE, TRANSLATIONS
+from lamella.export.symbolic import Dims, ExportError, Inference, inference_of, version
+from lamella.files.atomic import write_atomically
+from lamella.ir.program import Equation, Program, Value
+from lamella.ir.spec import numpy_dtype
+from lamella.ir.trace import constant
+from lamella.ops import primitives as p
+
+OPSET = 18
+"""Of 2022: onnxruntime 1.14 and newer run it, and so do the converters of the phones and of the browsers."""
+IR_VERSION = 8
+_LARGEST = 2**31 - 2**20
+"""Bytes: what a protobuf file may hold."""
+
+
+class MissingOnnxError(LamellaError, ImportError):
+    """The package `onnx` is not installed."""
+
+
+def need_onnx() -> Any:
+    """The package onnx.
+
+    Raises:
+        MissingOnnxError: it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise MissingOnnxError("ONNX files need the package onnx: pip install 'lamella[onnx]'.") from None
+    return onnx
+
+
+def export_onnx(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write `model` as an ONNX file; see `Sequential.export`."""
+    onnx = need_onnx()
+    if sum(v.numpy().nbytes for _, v in model.named_weights()) > _LARGEST:
+        raise ExportError(f"Model {model.name!r} has more than 2 GB of weights, which no ONNX file holds.")
+    inference = inference_of(model, lambda op: op in TRANSLATIONS or op in (p.scan, p.switch))
+    made = _Translation(inference).model(model)
+    onnx.checker.check_model(made, full_check=True)
+    write_atomically(path, made.SerializeToString(deterministic=True))
+
+
+class _Translation:
+    def __init__(self, inference: Inference) -> None:
+        self.inference = inference
+        self.graph = Graph(inference.shapes)
+
+    def model(self, model: Any) -> Any:
+        from onnx import helper
+
+        graph, inference = self.graph, self.inference
+        program = inference.program
+        for value, name, array in zip(program.inputs, program.input_names, inference.weights, strict=False):
+            graph.bind(value, graph.constant(array, name=name))
+        batch, prediction = inference.batch, inference.prediction
+        graph.bind(batch, "x")
+        if inference.rows is None:
+            graph.nodes.append(helper.make_node("Shape", ["x"], ["rows"], name="rows", start=0, end=1))
+        self._equations(program)
+        graph.where = ""
+        graph.nodes.append(helper.make_node("Identity", [graph.name_of(prediction)], ["y"], name="y"))
+        _drop_unread(graph)
+        made = helper.make_graph(
+            graph.nodes,
+            "".join(c if c.isalnum() else "_" for c in model.name),
+            [self._info("x", batch, inference.shapes[batch])],
+            [self._info("y", prediction, inference.shapes[prediction])],
+            graph.initializers,
+        )
+        return helper.make_model(
+            made,
+            producer_name="lamella",
+            producer_version=version(),
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+        )
+
+    def _info(self, name: str, value: Value, dims: Dims) -> Any:
+        from onnx import helper
+
+        shape = [d if isinstance(d, int) else str(d).replace(" ", "") for d in dims]
+        return helper.make_tensor_value_info(name, ELEMENTS[value.dtype], shape)
+
+    def _equations(self, program: Program) -> None:
+        graph = self.graph
+        spread = implied(program, lambda op: op in ELEMENTWISE)
+        made = {e.outputs[0]: e for e in program.equations if e.op is p.broadcast and e.outputs[0] in spread}
+        for equation in program.equations:
+            graph.where = equation.where
+            if equation.op is constant:
+                array = np.asarray(equation.attrs["value"], numpy_dtype(equation.attrs["dtype"]))
+                graph.bind(equation.outputs[0], graph.constant(array))
+            elif equation.outputs[0] in made:
+                shape, name = aligned(equation, graph.shapes), graph.name_of(equation.inputs[0])
+                graph.bind(equation.outputs[0], name if shape is None else graph.reshape(name, shape))
+            elif equation.op is p.scan:
+                self._scan(equation)
+            elif equation.op is p.switch:
+                operands = [graph.name_of(v) for v in equation.inputs]
+                results = self._switch(equation, operands[0], operands[1:], equation.attrs["branches"])
+                for value, name in zip(equation.outputs, results, strict=True):
+                    graph.bind(value, name)
+            elif equation.op in ELEMENTWISE and self._channels_first(equation, made):
+                operands = [self._first_operand(v, made) for v in equation.inputs]
+                graph.bind_first(equation.outputs[0], TRANSLATIONS[equation.op](graph, equation, operands))
+            else:
+                TRANSLATIONS[equation.op].emit(graph, equation)
+
+    def _channels_first(self, equation: Equation, spread: dict[Value, Equation]) -> bool:
+        """Whether an elementwise equation is best computed with channels first, as a convolution left its operand."""
+        rank = equation.outputs[0].ndim
+
+        def fits(value: Value) -> bool:
+            axes = spread[value].attrs["axes"] if value in spread else None
+            return self.graph.is_first(value) or (axes is not None and tuple(axes) in ((), (rank - 1,)))
+
+        return any(self.graph.only_first(v) for v in equation.inputs) and all(fits(v) for v in equation.inputs)
+
+    def _first_operand(self, value: Value, spread: dict[Value, Equation]) -> str:
+        if value not in spread:
+            return self.graph.first_of(value)
+        name = self.graph.name_of(spread[value].inputs[0])
+        if not spread[value].attrs["axes"]:
+            return name
+        return self.graph.reshape(name, (value.shape[-1], *[1] * (value.ndim - 2)))
+
+    def _switch(
+        self, equation: Equation, index: str, operands: Sequence[str], branches: Sequence[Program]
+    ) -> list[str]:
+        """The first branch, or a choice among the others."""
+        from onnx import helper
+
+        graph, where, choices = self.graph, equation.where, []
+        for first in (True, False):
+            with graph.body() as nodes:
+                if first or len(branches) == 1:
+                    for value, name in zip(branches[0].inputs, operands, strict=True):
+                        graph.bind(value, name)
+                    self._equations(branches[0])
+                    graph.where = where
+                    names = [graph.name_of(v) for v in branches[0].outputs]
+                else:
+                    one = graph.constant(1, equation.inputs[0].dtype)
+                    names = self._switch(equation, graph.node("Sub", index, one), operands, branches[1:])
+                names = [graph.node("Identity", name) for name in names]
+                infos = [self._info(n, v, graph.shapes[v]) for n, v in zip(names, equation.outputs, strict=True)]
+                choices.append(helper.make_graph(nodes, graph.fresh("branch"), [], infos))
+        holds = graph.node("LessOrEqual", index, graph.constant(0, equation.inputs[0].dtype))
+        results = graph.node("If", holds, outputs=len(infos), then_branch=choices[0], else_branch=choices[1])
+        return [results] if len(infos) == 1 else results
+
+    def _scan(self, equation: Equation) -> None:
+        from onnx import helper
+
+        graph, attrs = self.graph, equation.attrs
+        body, consts, carries = attrs["body"], attrs["consts"], attrs["carries"]
+        operands = [graph.name_of(v) for v in equation.inputs]
+        stacked = [self._in_time(name, attrs) for name in operands[consts + carries :]]
+        shapes, where = graph.shapes, equation.where
+        if not stacked:  # Scan counts its steps by what it scans
+            stacked = [graph.constant(np.arange(attrs["length"]))]
+        inputs, outputs = [], []
+        with graph.body() as nodes:
+            for value, name in zip(body.inputs[:consts], operands, strict=False):
+                graph.bind(value, name)
+            for value in body.inputs[consts:]:
+                graph.bind(value, graph.fresh("state"))
+                inputs.append(self._info(graph.name_of(value), value, shapes[value]))
+            if len(stacked) > len(body.inputs) - consts - carries:
+                inputs.append(helper.make_tensor_value_info(graph.fresh("step"), ELEMENTS["int64"], []))
+            self._equations(body)
+            graph.where = where
+            for value in body.outputs:
+                # an output must be made in the body, and each only once
+                result = graph.node("Identity", graph.name_of(value))
+                outputs.append(self._info(result, value, shapes[value]))
+            inner = helper.make_graph(nodes, graph.fresh("body"), inputs, outputs)
+        results = graph.node(
+            "Scan",
+            *operands[consts : consts + carries],
+            *stacked,
+            outputs=len(outputs),
+            body=inner,
+            num_scan_inputs=len(stacked),
+        )
+        for i, (value, name) in enumerate(
+            zip(equation.outputs, [results] if len(outputs) == 1 else results, strict=True)
+        ):
+            graph.bind(value, name if i < carries else self._in_time(name, attrs))
+
+    def _in_time(self, name: str, attrs: Mapping[str, Any]) -> str:
+        """Steps in the order in which Scan takes them: its own way of running backwards is not known everywhere."""
+        return self.graph.reverse(name, (0,)) if attrs["reverse"] else name
+
+
+def _drop_unread(graph: Graph) -> None:
+    """Leave out initializers that were only taken to make others of them, and the row count where nothing asks for it."""
+    read = set(_read(graph.nodes))
+    graph.initializers = [i for i in graph.initializers if i.name in read]
+    graph.nodes = [n for n in graph.nodes if n.output[0] != "rows" or "rows" in read]
+
+
+def _read(nodes: Sequence[Any]) -> list[str]:
+    found = []
+    for node in nodes:
+        found += node.input
+        for attribute in node.attribute:
+            if attribute.g.node:
+                found += _read(attribute.g.node)
+    return found

@@ -1,0 +1,229 @@
+"""Tracing: run Python code once with symbolic values and write down what it does.
+
+A `Trace` collects equations. Traces nest: the body of a `scan` is a trace of its own, and a value of the enclosing trace
+used inside it becomes an extra input of the body by itself (`captures`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import TraceError
+from lamella.ir import interpret, limits
+from lamella.ir.program import Equation, Known, Op, Program, Value, op
+from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
+from lamella.stacks import ThreadStack
+
+_TRACES: ThreadStack[Trace] = ThreadStack()
+
+
+class Trace:
+    """A program under construction.
+
+    Attributes:
+        equations: what was emitted so far.
+        where: the path of the layer being traced; every equation is stamped with it.
+        captures: values of enclosing traces used here, each with the input that stands for it; in a trace without a
+            parent also arrays that are not NumPy's (a tracer must not become a constant).
+        parent: the enclosing trace, or None.
+
+    Given `feed`, an array for every input in the order in which they are made, the trace computes each equation as it is
+    written down: its values are `Known`.
+    """
+
+    def __init__(self, *, captures_arrays: bool = False, feed: Iterable[Any] | None = None) -> None:
+        self.captures_arrays = captures_arrays
+        self._feed = None if feed is None else iter(feed)
+        self.equations: list[Equation] = []
+        self.inputs: list[Value] = []
+        self.captures: list[tuple[Any, Value]] = []
+        self._captured: dict[int, Value] = {}
+        self.parent: Trace | None = None
+        self.where = ""
+
+    def __enter__(self) -> Trace:
+        if _TRACES.items:
+            self.parent = _TRACES.items[-1]
+            self.where = self.parent.where
+        _TRACES.items.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _TRACES.items.pop()
+
+    def input(self, spec: Spec) -> Value:
+        """A new input of the program."""
+        value = Value(spec, self) if self._feed is None else Known(spec, self, next(self._feed))
+        self.inputs.append(value)
+        return value
+
+    def local(self, value: Value) -> Value:
+        """`value` itself where it belongs to this trace, else the input that captures it.
+
+        Raises:
+            TraceError: it belongs to a trace that has ended.
+        """
+        if value.trace is self:
+            return value
+        if id(value) in self._captured:
+            return self._captured[id(value)]
+        ancestor = self.parent
+        while ancestor is not None and ancestor is not value.trace:
+            ancestor = ancestor.parent
+        if ancestor is None or ancestor not in _TRACES.items:
+            raise TraceError(
+                f"A symbolic value ({value.spec}) of an earlier trace was used in a new one"
+                + (f" in layer {self.where!r}" if self.where else "")
+                + ". A value made in `call` lives only until that call's trace ends: do not keep it on `self`; recompute it, "
+                "or keep state in a variable made with `add_weight` and `assign`."
+            )
+        return self.capture(value, value.spec)
+
+    def capture(self, outer: Any, spec: Spec) -> Value:
+        """The input that stands for `outer`, a value or an array from outside this trace."""
+        if id(outer) not in self._captured:
+            fed = self._feed is not None and isinstance(outer, Known)
+            self._captured[id(outer)] = inner = Known(spec, self, outer.data) if fed else Value(spec, self)
+            self.captures.append((outer, inner))
+        return self._captured[id(outer)]
+
+    def emit(self, op: Op, inputs: Sequence[Value], attrs: dict[str, Any]) -> tuple[Value, ...]:
+        """Add `op(inputs, **attrs)`, type-checked by its shape rule, and return its outputs."""
+        limits.count_equation()
+        operands = tuple(self.local(v) for v in inputs)
+        specs = op.result_specs([v.spec for v in operands], attrs)
+        if self._feed is None:
+            outputs = tuple(Value(spec, self) for spec in specs)
+        else:
+            known = [v.data for v in operands if isinstance(v, Known)]
+            with eagerly():
+                arrays = [attrs["value"]] if op is constant else interpret.evaluate(op, known, attrs)
+            outputs = tuple(Known(spec, self, array) for spec, array in zip(specs, arrays, strict=True))
+        self.equations.append(Equation(op, operands, attrs, outputs, self.where))
+        return outputs
+
+    def program(
+        self, outputs: Sequence[Value], input_names: Sequence[str] = (), output_names: Sequence[str] = ()
+    ) -> Program:
+        """The finished program; captured values come after the declared inputs."""
+        results = [self.local(v) for v in outputs]
+        inputs = [*self.inputs, *[inner for _, inner in self.captures]]
+        names = [*input_names, *[""] * (len(inputs) - len(input_names))] if input_names else ()
+        return Program(inputs, self.equations, results, names, output_names)
+
+
+def current_trace() -> Trace | None:
+    """The innermost running trace of this thread, or None when code runs eagerly."""
+    return _TRACES.top
+
+
+@contextmanager
+def at(where: str) -> Iterator[None]:
+    """Stamp the equations emitted inside with the path `where`."""
+    trace = current_trace()
+    if trace is None:
+        yield
+        return
+    before, trace.where = trace.where, where
+    try:
+        yield
+    finally:
+        trace.where = before
+
+
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """Compute at once inside, as if no trace were running."""
+    with _TRACES.emptied():
+        yield
+
+
+@op(mandatory=True, differentiable=False)
+def constant(*, value: np.ndarray, dtype: str) -> Spec:
+    """An array known when the program is built; runners bind it instead of computing it."""
+    return Spec(tuple(value.shape), dtype)
+
+
+def constant_value(trace: Trace, array: Any, dtype: str) -> Value:
+    """An equation that holds `array` (a NumPy array that nobody changes afterwards)."""
+    return trace.emit(constant, (), {"value": array, "dtype": dtype})[0]
+
+
+def operand(x: Any) -> Any:
+    """What a variable-like object stands for now (a symbolic value or an array); anything else is itself."""
+    read = getattr(x, "__lamella_operand__", None)
+    return x if read is None else read()
+
+
+def bind(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    """Apply `op`: an equation where a symbolic operand (or a running trace without operands) asks for it, else eagerly."""
+    trace = _TRACES.items[-1] if _TRACES.items else None
+    items = [operand(x) for x in operands]
+    if any(isinstance(x, Value) for x in items):
+        if trace is None:
+            first = next(x for x in items if isinstance(x, Value))
+            raise TraceError(
+                f"A symbolic value ({first.spec}) was used after its trace ended. A value made in `call` lives only until "
+                "that call's trace ends: do not keep it on `self`."
+            )
+        values = [x if isinstance(x, Value) else _constant_operand(trace, x) for x in items]
+        outputs = trace.emit(op, values, attrs)
+    elif not items and trace is not None:
+        outputs = trace.emit(op, (), attrs)
+    else:
+        outputs = interpret.evaluate(op, items, attrs)
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+Op.binder = staticmethod(bind)
+
+
+def _constant_operand(trace: Trace, x: Any) -> Value:
+    if not isinstance(x, np.ndarray | np.generic):
+        if trace.captures_arrays and not isinstance(x, bool | int | float | list | tuple):
+            return trace.capture(x, spec_of(x))
+        x = np.asarray(x)
+    return constant_value(trace, np.array(x), dtype_name(x.dtype))
+
+
+def trace(function: Callable[..., Any], *specs: Spec, where: str = "") -> Program:
+    """The program of `function` applied to symbolic inputs of `specs`.
+
+    The function returns one value or a flat sequence of them.
+    """
+    with Trace() as running:
+        running.where = where or running.where
+        outputs = function(*[running.input(spec) for spec in specs])
+        flat = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+        return running.program([as_value(v) for v in flat])
+
+
+def as_value(x: Any) -> Value:
+    """`x` as a value of the running trace: a value, a variable, an array or a scalar."""
+    x = operand(x)
+    if isinstance(x, Value):
+        return x
+    running = current_trace()
+    if running is None:
+        raise TraceError("as_value needs a running trace.")
+    return _constant_operand(running, x)
+
+
+__all__ = [
+    "DTYPES",
+    "Trace",
+    "as_value",
+    "at",
+    "bind",
+    "constant",
+    "constant_value",
+    "current_trace",
+    "eagerly",
+    "operand",
+    "spec_of",
+    "trace",
+]

@@ -1,0 +1,211 @@
+"""The pure function of a model's weights that `model.lower` returns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella import ops, random
+from lamella.backend_api import Backend
+from lamella.core.protocol import Trainable
+from lamella.errors import DTypeError
+from lamella.ir.program import Program
+from lamella.ir.spec import Spec, spec_of
+from lamella.lowering.forward import KEY, Forward, Programs, trace_forward
+
+
+class Lowered:
+    """A model as a pure function of its weights: `fn(params, state, x) -> (y, new_state)`.
+
+    `jax.jit`, `jax.grad`, `jax.vmap`, optax, `shard_map` and `jax.export` take it as they take a hand-written function. It
+    keeps nothing of the model's weights: later training does not change it, and what it is given may be donated.
+
+    Attributes:
+        backend: the backend it runs on.
+        input_shape: the shape of a batch, None for the number of rows.
+        training: True or False where `lower(training=...)` fixed it, else None.
+    """
+
+    def __init__(
+        self, model: Trainable, backend: Backend, *, training: bool | None = None, optimize: bool = True
+    ) -> None:
+        self.backend = backend
+        self.input_shape = model.input_shape
+        self.training = training
+        self.__name__ = model.name
+        self._model = model.snapshot()  # layers added later are not of this function
+        self._optimize = optimize
+        self._named = list(model.named_weights())
+        trained = {id(v) for v in model.trainable_variables}
+        self._param_names = [n for n, v in self._named if id(v) in trained]
+        self._state_names = [n for n, v in self._named if id(v) not in trained]
+        self._frozen = model.frozen_layers()
+        self._values = {n: v.numpy() for n, v in self._named}
+        self._cache = Programs()
+        self._lock = threading.Lock()
+
+    def _arrays(self, names: Sequence[str]) -> dict[str, Any]:
+        specs = {n: v.spec for n, v in self._named}
+        return {n: self.backend.fresh(self._values[n], specs[n].dtype) for n in names}
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The trainable weights as they were at `lower`: {path: array}, fresh arrays at each access."""
+        return self._arrays(self._param_names)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The other variables as they were at `lower`: {path: array}, fresh arrays at each access."""
+        return self._arrays(self._state_names)
+
+    def init(self, seed: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A new (params, state), drawn from `seed` as a model with that seed draws its own; `jax.vmap` takes it, too.
+
+        Args:
+            seed: an integer, or a traced integer.
+        """
+        variables = dict(self._named)
+
+        def draw(number: Any) -> list[np.ndarray]:
+            key = random.key_from_seed(int(np.asarray(number)))
+            return [variables[n].draw(random.fold(key, n)) for n in (*self._param_names, *self._state_names)]
+
+        names = [*self._param_names, *self._state_names]
+        arrays = self.backend.host_call(draw, [variables[n].spec for n in names], seed)
+        drawn = dict(zip(names, arrays, strict=True))
+        return {n: drawn[n] for n in self._param_names}, {n: drawn[n] for n in self._state_names}
+
+    def __call__(
+        self,
+        params: Mapping[str, Any],
+        state: Mapping[str, Any],
+        x: Any,
+        training: bool | None = None,
+        seed: Any = None,
+        return_losses: bool = False,
+    ) -> Any:
+        """The prediction for a batch, and the state afterwards.
+
+        Args:
+            params: the trainable weights, as `fn.params`.
+            state: the other variables, as `fn.state`.
+            x: a batch, `(rows, ...)`.
+            training: a Python bool; False unless `lower` fixed it.
+            seed: for random layers in training: an int, a traced integer, or a JAX key.
+            return_losses: return the sum of the penalties of regularizers as a third result.
+
+        Returns:
+            (y, new_state), or (y, new_state, penalty).
+
+        Raises:
+            TypeError: `training` is no Python bool (under `jit`, fix it with `lower(backend, training=True)`).
+            TraceError: training a model with a random layer without a seed; the layer is named.
+            ValueError: keys or shapes do not fit.
+        """
+        training = self._training(training)
+        self._check_keys(params, self._param_names, "params")
+        self._check_keys(state, self._state_names, "state")
+        x = np.asarray(x) if isinstance(x, list | tuple | int | float) else x
+        spec = self._model.check_batch(spec_of(x))
+        keyed = training and seed is not None
+        forward, run = self._compiled(spec, training, keyed, return_losses)
+        values = [params[n] if n in params else state[n] for n, _ in self._named]
+        key = [key_of(seed, self.backend)] if keyed else []
+        with self.backend.calling(forward.program):
+            results = run(*values, x, *key)
+        new_state = {n: state[n] for n in self._state_names}
+        for index, value in zip(forward.assigned, results[1:], strict=False):
+            name = self._named[index][0]
+            if name in new_state:
+                new_state[name] = value
+        if not return_losses:
+            return results[0], new_state
+        penalties = results[1 + len(forward.assigned) :]
+        total: Any = 0.0
+        for penalty in penalties:
+            total = penalty + total
+        return results[0], new_state, total
+
+    def _training(self, training: Any) -> bool:
+        if training is None:
+            return bool(self.training)
+        if not isinstance(training, bool | np.bool_):
+            raise TypeError(
+                f"`training` is a Python bool, got {type(training).__name__}. Under `jax.jit` fix it when lowering: "
+                "`model.lower('jax', training=True)`, or mark it static."
+            )
+        if self.training is not None and bool(training) != self.training:
+            raise ValueError(f"this function was lowered with training={self.training}, it was called with {training}.")
+        return bool(training)
+
+    def _check_keys(self, given: Mapping[str, Any], names: Sequence[str], what: str) -> None:
+        missing, extra = [n for n in names if n not in given], [n for n in given if n not in names]
+        if missing or extra:
+            told = [f"missing {missing}" if missing else "", f"unknown {extra}" if extra else ""]
+            raise ValueError(f"{what} of {self.__name__!r}: {', '.join(t for t in told if t)}; see `fn.{what}`.")
+
+    def _compiled(self, spec: Spec, training: bool, keyed: bool, losses: bool) -> tuple[Forward, Any]:
+        cached = (spec, training, keyed, losses)
+        with self._lock:
+            if cached not in self._cache:
+                forward = trace_forward(
+                    self._model, spec, training=training, keyed=keyed, losses=losses, frozen=self._frozen
+                )
+                with self.backend.scope(forward.program):
+                    self._cache[cached] = (forward, self.backend.function(forward.program, optimize=self._optimize))
+            return self._cache[cached]
+
+    @property
+    def source(self) -> str:
+        """The function the backend generated for a batch of 32 rows, as text (NumPy: Python source).
+
+        Raises:
+            TypeError: the backend generates none.
+        """
+        _, run = self._compiled(self._model.batch_spec(32), bool(self.training), bool(self.training), False)
+        source = getattr(run, "source", None)
+        if source is None:
+            raise TypeError(f"backend {self.backend.name!r} generates no source; `model.program()` prints the program.")
+        return source
+
+    @property
+    def program(self) -> Program:
+        """The program for a batch of 32 rows."""
+        return self._compiled(self._model.batch_spec(32), bool(self.training), bool(self.training), False)[0].program
+
+    def __repr__(self) -> str:
+        return f"<lowered {self.__name__!r} on {self.backend.name}: fn(params, state, x) -> (y, new_state)>"
+
+
+def key_of(seed: Any, backend: Backend) -> Any:
+    """The random key uint32[2] of a seed: an int, a traced or array integer, or a key of the backend's framework.
+
+    Raises:
+        DTypeError: it is none of these.
+    """
+    if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
+        return random.key_from_seed(int(seed))
+    words = backend.key_words(seed)
+    if words is not None:
+        return words
+    try:
+        spec = spec_of(seed)
+    except DTypeError:
+        spec = None
+    if spec == KEY:
+        return seed
+    if spec is None or spec.shape != () or spec.dtype not in ("int32", "uint32", "int64", "uint64"):
+        raise DTypeError(f"a seed is an integer or a key, got {type(seed).__name__ if spec is None else spec}.")
+    if isinstance(seed, np.ndarray):
+        return random.key_from_seed(int(seed))
+    low = ops.cast(seed, "uint32")
+    if spec.dtype in ("uint32", "uint64"):
+        high = ops.zeros_like(low) if spec.dtype == "uint32" else ops.cast(ops.right_shift(seed, 32), "uint32")
+    elif spec.dtype == "int64":
+        high = ops.cast(ops.right_shift(seed, 32), "uint32")
+    else:
+        high = ops.cast(ops.right_shift(seed, 31), "uint32")  # the sign, 32 times
+    return ops.stack([high, low])

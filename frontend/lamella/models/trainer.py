@@ -1,0 +1,500 @@
+"""What a model can do once it is built: compile, fit, evaluate, predict, gradients."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella.backend_api import current_backend, load_backend, to_numpy
+from lamella.compat import training
+from lamella.core.variable import Variable
+from lamella.ir import settings
+from lamella.ir.spec import Spec
+from lamella.layers.base import Layer
+from lamella.lowering.forward import Programs
+from lamella.models.old_names import OldNames
+from lamella.training.train_step import OwnSteps
+
+if TYPE_CHECKING:
+    from lamella.training.data import Data
+    from lamella.training.fit import Run
+    from lamella.training.history import History
+    from lamella.training.inference import Call
+    from lamella.training.loop import Loop
+    from lamella.training.objectives import Compiled
+
+
+class TrainableModel(OwnSteps, OldNames, Layer):
+    """The training half of a model.
+
+    Attributes:
+        seed: decides the model's weights, masks and orders.
+        stop_training: set to True in a callback to end `fit` after the epoch.
+        stop_evaluating, stop_predicting: set to True in a batch hook to end `evaluate` or `predict` after the batch.
+        history: the `History` of the last `fit`.
+        functions: compiled functions for calls and gradients.
+        calls: how many times the model was called on arrays in training mode; each draws other masks.
+    """
+
+    seed: int
+
+    def _prepare_training(self) -> None:
+        self._compiled: Compiled | None = None
+        self._chosen_backend: str | None = None
+        self._loops: list[Loop] = []
+        self.functions = Programs()
+        self.calls = 0
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
+        self._run: Run | None = None
+        self.history: History | None = None
+
+    def _forget_programs(self) -> None:
+        self._loops.clear()
+        self.functions.clear()
+
+    # ---- what a model says of itself ----
+
+    @property
+    @abstractmethod
+    def input_shape(self) -> tuple[int | None, ...]:
+        """The shape of a batch, None for a free number of rows."""
+
+    @property
+    @abstractmethod
+    def has_input_shape(self) -> bool:
+        """Whether the input shape is known."""
+
+    @property
+    @abstractmethod
+    def input_dtype(self) -> str:
+        """The dtype that batches are cast to."""
+
+    @property
+    @abstractmethod
+    def output_spec(self) -> Spec:
+        """The spec of the predictions for a batch."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> list[Layer]:
+        """The layers in order."""
+
+    @abstractmethod
+    def batch_spec(self, rows: int) -> Spec:
+        """The spec of a batch of `rows` rows."""
+
+    @abstractmethod
+    def snapshot(self) -> TrainableModel:
+        """The same layers in a model of their own."""
+
+    @abstractmethod
+    def require_built(self) -> None:
+        """Build the model, if its input shape is known; complain where it is not, or there are no layers."""
+
+    @abstractmethod
+    def built_on_success(self) -> AbstractContextManager[None]:
+        """What is built inside is undone where an exception leaves the block."""
+
+    @abstractmethod
+    def check_batch(self, spec: Spec) -> Spec:
+        """The spec of a batch that fits the model, with its row dimension known as such."""
+
+    @abstractmethod
+    def named_weights(self) -> list[tuple[str, Variable]]:
+        """Every variable once, with its path."""
+
+    @abstractmethod
+    def frozen_layers(self) -> frozenset[int]:
+        """Ids of the layers that are not trainable now."""
+
+    @property
+    def backend_name(self) -> str:
+        """The backend the model runs on: the one it was compiled for or moved to, else the one in force."""
+        if self._compiled is not None:
+            return self._compiled.backend.name
+        return self._chosen_backend or current_backend()
+
+    # ---- compile ----
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        *,
+        loss_weights: Any = None,
+        auto_scale_loss: bool = True,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        backend: Any = None,
+        **legacy_words: Any,
+    ) -> None:
+        """Configure training. What is trainable now is what will be trained, whatever is frozen later.
+
+        Args:
+            optimizer: a name, one of `lamella.optimizers`, or, on JAX, an optax transformation.
+            loss: a name, one of `lamella.losses`, or a function of (y_true, y_pred) written in `lamella.ops`.
+            metrics: names, objects or functions; "accuracy" is chosen by the shapes.
+            weighted_metrics: the same, weighted by sample and class weights.
+            run_eagerly: compute each equation as it is traced, at every step, so that `print` and a debugger inside layers,
+                losses and metrics see numbers; slow.
+            loss_weights: a number the loss is multiplied with, or a list of one.
+            auto_scale_loss: whether a model made under the policy "mixed_float16" gets its optimizer wrapped in a
+                `LossScaleOptimizer`. An optax transformation is never wrapped.
+            steps_per_execution: how many steps run between two calls of a callback's batch hooks. Without such hooks many
+                steps always run at once, as many as take about a quarter of a second.
+            jit_compile: True or "auto", which mean the same: every step is compiled.
+            backend: a backend's name; None for the one in force.
+            **legacy_words: words of earlier releases, which warn.
+
+        Raises:
+            ValueError: a name is unknown (the nearest known one is given), or a backend is not installed.
+            TypeError: an unknown argument.
+        """
+        from lamella.training import entry
+
+        metrics = training.compile_words(metrics, legacy_words)
+        self._compiled = entry.compiled(
+            self,
+            optimizer,
+            loss,
+            metrics,
+            weighted_metrics,
+            loss_weights,
+            backend=backend or self._chosen_backend or current_backend(),
+            run_eagerly=run_eagerly,
+            auto_scale_loss=auto_scale_loss,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+        )
+        self._loops.clear()
+
+    @property
+    def runs_eagerly(self) -> bool:
+        """Whether the model was compiled with `run_eagerly=True`."""
+        return self._compiled is not None and self._compiled.run_eagerly
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer given to `compile`, or None."""
+        return None if self._compiled is None else self._compiled.optimizer
+
+    @property
+    def loss(self) -> Any:
+        """The loss given to `compile`, or None."""
+        return None if self._compiled is None else self._compiled.loss
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The keys of the logs: "loss", then the metrics, once their shapes are known."""
+        return ["loss", *self._require_compiled().metric_labels]
+
+    def _require_compiled(self) -> Compiled:
+        if self._compiled is None:
+            raise ValueError(
+                "The model is not compiled yet: call `model.compile(optimizer=..., loss=...)` before training it."
+            )
+        return self._compiled
+
+    def to(self, backend: str) -> TrainableModel:
+        """Move the model to another backend: its weights, and its training if it is compiled. Returns the model.
+
+        Raises:
+            BackendError: the backend is unknown or not installed; the model stays where it was.
+        """
+        found = load_backend(backend)
+        if self._compiled is not None:
+            if self._compiled.foreign and not found.supports_optimizer(self._compiled.optimizer):
+                raise TypeError(f"the optimizer this model is compiled with does not run on {found.name!r}.")
+            self._compiled.move(found)
+        for variable in self.variables:
+            variable._value = to_numpy(variable._value)
+        self._chosen_backend = found.name
+        self._forget_programs()
+        return self
+
+    def loop_for(self, data: Data, *, training: bool) -> Loop:
+        """The step programs for data of these shapes, made once."""
+        from lamella.training.loop import Loop
+
+        compiled = self._require_compiled()
+        for loop in self._loops:
+            if loop.training == training and loop.fits(data):
+                return loop
+        loop = Loop(self, compiled, data, training=training)
+        self._loops.append(loop)
+        return loop
+
+    # ---- fit, evaluate, predict ----
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        **legacy_words: Any,
+    ) -> History:
+        """Train for `epochs` passes over the rows, or over the batches.
+
+        Args:
+            x: inputs, one row an example: an array of NumPy's, JAX's, torch's ..., nested lists of numbers, a pandas frame,
+                a SciPy sparse matrix, an array mapped from a file. Or batches: a generator, anything that can be iterated,
+                a `utils.PyDataset`; each batch is `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+            y: targets, one row an example; none with batches.
+            batch_size: rows a step, 32 by default; a short last batch counts as what it is. None with batches.
+            epochs: the number of the last epoch; so many are run, less `initial_epoch`.
+            verbose: 0 silent, 1 a progress bar (one line an epoch where there is no terminal), 2 one line an epoch.
+            callbacks: `lamella.callbacks.Callback`s.
+            validation_split: the last rows of this fraction are not trained on, but evaluated after each epoch.
+            validation_data: (x, y) or (x, y, sample_weight), or batches, to evaluate after each epoch.
+            shuffle: a new order of the rows in each epoch (of the batches of a `PyDataset`), a function of the model's seed
+                and of the step; "batch" reorders rows within their batches only. What is iterated comes in its own order.
+            class_weight: {class: weight} for the loss.
+            sample_weight: one weight a row for the loss, or one for each step of a sequence, (rows, steps).
+            initial_epoch: the number of the first epoch.
+            steps_per_epoch: batches an epoch; the next epoch goes on behind them, and what is used up begins again. By
+                default one pass.
+            validation_steps: the same for the evaluation.
+            validation_batch_size: rows a step of the evaluation (by default `batch_size`).
+            validation_freq: evaluate after every so many epochs, or a list of the epochs (from 1) to evaluate after.
+            **legacy_words: words of earlier releases (`nb_epoch`), which warn.
+
+        Returns:
+            The `History`: for every log key the values, one an epoch.
+
+        After an exception, or Ctrl-C, the model has the weights of its last whole chunk of steps. A generator gives its
+        batches once: where it ends before the last epoch, training ends there with a warning.
+
+        Raises:
+            ValueError: the model is not compiled, or the data do not fit it; nothing has been changed then.
+        """
+        from lamella.training import entry
+
+        epochs = training.fit_words(epochs, legacy_words)
+        return entry.fit(
+            self,
+            x,
+            y,
+            sample_weight,
+            class_weight,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+        )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Loss and metrics over the rows, or over the batches, in inference mode.
+
+        Args:
+            x: inputs, or batches, as for `fit`.
+            y: targets; none with batches.
+            batch_size: rows a step, 32 by default; none with batches.
+            verbose: as for `fit`.
+            sample_weight: as for `fit`.
+            steps: how many batches; by default all.
+            callbacks: `lamella.callbacks.Callback`s.
+            return_dict: return a dict.
+
+        Returns:
+            The loss, a float; with metrics a list of the loss and them; with `return_dict` a dict.
+
+        Raises:
+            ValueError: the model is not compiled, or the data do not fit it.
+        """
+        from lamella.training import entry
+
+        return entry.evaluate(
+            self,
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            verbose=verbose,
+            steps=steps,
+            callbacks=callbacks,
+            return_dict=return_dict,
+        )
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> np.ndarray:
+        """The predictions for the rows, in inference mode, as one NumPy array.
+
+        Args:
+            x: inputs, or batches of them, as for `fit`; targets and weights in a batch are left aside.
+            batch_size: rows a step, 32 by default; none with batches.
+            verbose: as for `fit`.
+            steps: how many batches; by default all.
+            callbacks: `lamella.callbacks.Callback`s.
+
+        Raises:
+            ValueError: the rows do not fit the model.
+        """
+        if verbose == 0 and callbacks is None and steps is None:  # nobody to tell about it
+            if (call := self.known_call(x)) is not None and call.is_one_batch(batch_size):
+                self.stop_predicting = False
+                return call.numpy(x)
+        from lamella.training import entry
+
+        return entry.predict(self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
+
+    # ---- checkpoints ----
+
+    def save_checkpoint(self, path: str | os.PathLike[str], extra: Any = None) -> None:
+        """Write everything that decides how training goes on to one file, atomically.
+
+        That is: weights and layer state (of stateful recurrent layers, too), and of a compiled model the optimizer's
+        slots, learning rate and step, and the count that orders the rows; and the seed. The file is an `.npz` archive
+        that NumPy reads; nothing in it is pickled.
+
+        Args:
+            path: where the file goes; it may be called within a callback.
+            extra: what a loop of one's own wants back from `load_checkpoint`: text, numbers, None, arrays, and lists and
+                dicts of them.
+
+        Raises:
+            OSError: the file cannot be written (no space, no permission); a file that was there stays as it was.
+            TypeError: `extra` holds something else.
+        """
+        from lamella.training import checkpoint
+
+        checkpoint.save(self, path, extra)
+
+    def load_checkpoint(self, path: str | os.PathLike[str]) -> Any:
+        """Go on from a file that `save_checkpoint` wrote, of the same layers and, if it was compiled, the same optimizer.
+
+        Returns:
+            What was given as `extra`; tuples come back as lists.
+
+        Raises:
+            FormatError: the file is damaged, or of another model or optimizer; nothing has been changed then.
+            OSError: it cannot be read.
+            ValueError: the model is not built and has no input shape.
+        """
+        from lamella.training.checkpoint import Checkpoint
+
+        self.require_built()
+        found = Checkpoint(self, path)
+        found.restore()
+        return found.extra
+
+    def predict_on_batch(self, x: Any) -> np.ndarray:
+        """The predictions for one batch, without any machinery around it."""
+        if (call := self.known_call(x)) is not None:
+            return call.numpy(x)
+        from lamella.training import inference
+
+        return inference.predict_on_batch(self, x)
+
+    def known_call(self, x: Any) -> Call | None:
+        """How a batch like `x` was predicted before; None where something is to be looked at first."""
+        if type(x) is not np.ndarray or self.runs_eagerly or settings.checks_nan():
+            return None
+        return self.functions.get(("batch", self.backend_name, x.shape, x.dtype))
+
+    def layer_outputs(self, x: Any) -> dict[str, np.ndarray]:
+        """The output of every layer for a batch, in inference mode: {layer name: array}."""
+        from lamella.training import entry
+
+        return entry.layer_outputs(self, x)
+
+    @property
+    def stateful_path(self) -> str | None:
+        """The path of the first layer that keeps states from batch to batch, None where there is none."""
+        if "stateful" not in self.functions:  # forgotten when layers are added or removed
+            found = (path for path, layer in self.named_layers() if getattr(layer, "stateful", False))
+            self.functions["stateful"] = next(found, None)
+        return self.functions["stateful"]
+
+    def reset_states(self) -> None:
+        """Let the next batch begin with states of zeros, in every stateful layer."""
+        for _, layer in self.named_layers():
+            if getattr(layer, "stateful", False):
+                layer.reset_states()  # type: ignore[attr-defined]
+
+    # ---- one batch ----
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step on one batch; returns its loss (and metrics) before the step.
+
+        Where the model keeps rows apart, a batch is filled up to one of four sizes an octave (32, 40, 48, 56, 64, ...), and
+        what fills it counts for nothing: batches of many sizes share few compiled programs.
+        """
+        from lamella.training import entry
+
+        return entry.on_batch(self, x, y, sample_weight, class_weight, return_dict=return_dict, training=True)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Loss and metrics of one batch, in inference mode."""
+        from lamella.training import entry
+
+        return entry.on_batch(self, x, y, sample_weight, return_dict=return_dict, training=False)
+
+    def value_and_grad(
+        self, x: Any, y: Any = None, training: bool = False, seed: int | None = None, backend: Any = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """The loss of a batch, regularization included, and its gradients.
+
+        Args:
+            x: a batch of inputs.
+            y: its targets.
+            training: whether layers behave as in training.
+            seed: for random layers in training; None takes the model's.
+            backend: where to compute; None for the model's.
+
+        Returns:
+            (loss, {path: gradient}), in the order of `model.trainable_weights`.
+        """
+        from lamella.training import entry
+
+        return entry.value_and_grad(self, x, y, training=training, seed=seed, backend=backend)

@@ -1,0 +1,132 @@
+"""Several callbacks as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lamella.training.history import HOOKS, Callback, History
+from lamella.training.progress import ProgbarLogger
+
+
+class CallbackList(Callback):
+    """Several callbacks as one, for `fit` and for loops of one's own.
+
+    Args:
+        callbacks: a callback, or lists of them.
+        add_history: append a `History` where there is none.
+        add_progbar: append a `ProgbarLogger` where there is none.
+        model: the model they are told of.
+        drawn: the caller shows the progress itself, so a `ProgbarLogger` is left out.
+        **params: what they are told of the run.
+
+    Raises:
+        TypeError: one of them is no `Callback`.
+    """
+
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        drawn: bool = False,
+        **params: Any,
+    ) -> None:
+        super().__init__()
+        self.callbacks = [item for item in _flat(callbacks) if not (drawn and getattr(item, "draws_progress", False))]
+        held = [item for item in self.callbacks if isinstance(item, History)]
+        if not held and add_history:
+            held = [History()]
+            self.callbacks += held
+        self.history: History | None = held[-1] if held else None
+        if add_progbar and not any(isinstance(item, ProgbarLogger) for item in self.callbacks):
+            self.callbacks.append(ProgbarLogger())
+        if model is not None:
+            self.set_model(model)
+        if params:
+            self.set_params(params)
+
+    def append(self, callback: Callback) -> None:
+        """Add a callback at the end; it gets the model and the parameters the list has."""
+        found = list(_flat(callback))
+        self.callbacks += found
+        for item in found:
+            if self.model is not None:
+                item.set_model(self.model)
+            item.set_params(self.params)
+
+    def set_model(self, model: Any) -> None:
+        """Tell every callback of the model, and the model of its history."""
+        super().set_model(model)
+        if self.history is not None:
+            model.history = self.history
+        for item in self.callbacks:
+            item.set_model(model)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Tell every callback of the run's parameters."""
+        super().set_params(params)
+        for item in self.callbacks:
+            item.set_params(params)
+
+    def watches(self, hook: str) -> bool:
+        """Whether any callback does something there."""
+        return any(item.watches(hook) for item in self.callbacks)
+
+    @property
+    def watches_batches(self) -> bool:
+        """Whether any callback wants to be called around training steps."""
+        return any(map(self.watches, ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")))
+
+    @property
+    def only_records(self) -> bool:
+        """Whether there is nobody but the history: then no hook can look at the model."""
+        return all(type(item) is History for item in self.callbacks)
+
+    def around_steps(
+        self, kind: str, call: Callable[..., None], logs: Callable[[], Any]
+    ) -> tuple[Callable[[int], None], Callable[[int], None]] | None:
+        """What a loop calls before and after each step, with the number of steps done; None where nobody watches.
+
+        Args:
+            kind: which hooks: "test" or "predict".
+            call: calls a hook of every callback.
+            logs: what `..._batch_end` is given.
+        """
+        begin, end = f"on_{kind}_batch_begin", f"on_{kind}_batch_end"
+        if not self.watches(begin) and not self.watches(end):
+            return None
+        return lambda done: call(begin, done, {}), lambda done: call(end, done - 1, logs())
+
+    def call(self, hook: str, *args: Any) -> None:
+        """Call `hook` of every callback, in order; batch hooks get their logs by name, as in Keras."""
+        if "batch" in hook:
+            for item in self.callbacks:
+                getattr(item, hook)(args[0], logs=args[1])
+        else:
+            for item in self.callbacks:
+                getattr(item, hook)(*args)
+
+
+def _for_all(hook: str) -> Callable[..., None]:
+    """A hook of a list: that of every callback."""
+    if hook.startswith("on_epoch") or "batch" in hook:
+        return lambda self, index, logs=None: self.call(hook, index, {} if logs is None else logs)
+    return lambda self, logs=None: self.call(hook, {} if logs is None else logs)
+
+
+for _hook in HOOKS:
+    setattr(CallbackList, _hook, _for_all(_hook))
+
+
+def _flat(callbacks: Any) -> list[Callback]:
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, list | tuple):
+        return [item for part in callbacks for item in _flat(part)]
+    if isinstance(callbacks, CallbackList):
+        return callbacks.callbacks
+    if not isinstance(callbacks, Callback):
+        raise TypeError(f"callbacks are instances of lamella.callbacks.Callback, got {callbacks!r}.")
+    return [callbacks]

@@ -1,0 +1,107 @@
+"""What `fit`, `evaluate` and `predict` were given: rows or batches, told apart and checked before anything is computed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella.errors import ShapeError
+from lamella.training.arrays import is_array
+from lamella.training.batches import GivenBatches, is_stream
+from lamella.training.data import Data, check_targets, prepare
+
+if TYPE_CHECKING:
+    from lamella.training.objectives import Compiled
+    from lamella.training.protocol import TrainingModel
+    from lamella.training.sources import Given
+
+
+def take(
+    model: TrainingModel,
+    compiled: Compiled | None,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    *,
+    batch_size: int | None = None,
+    what: str = "x",
+) -> Given:
+    """The rows or the batches that `x` is, checked as far as they are at hand.
+
+    Args:
+        model: the model; it is built where it has no input shape.
+        compiled: its training configuration; None for predictions.
+        x: what the user gave.
+        y: targets, for rows.
+        sample_weight: for rows.
+        class_weight: for both.
+        batch_size: refused for batches, which have a size already.
+        what: what messages call x.
+
+    Raises:
+        ValueError: what came does not fit, or an argument does not go with batches.
+        DTypeError: no numbers.
+    """
+    if not is_stream(x):
+        data = prepare(model, x, y, sample_weight, class_weight, what=what, stored=True)
+        if compiled is not None:
+            check_targets(model, compiled, data)
+        return data
+    for name, value in (("y", y), ("sample_weight", sample_weight), ("batch_size", batch_size)):
+        if value is not None:
+            instead = (
+                "the batches have their size"
+                if name == "batch_size"
+                else f"give it in the batches, (x, y{_third(name)})"
+            )
+            raise ShapeError(f"{what} gives batches, and with batches there is no argument {name}: {instead}.")
+    return GivenBatches(model, compiled, x, class_weight, what)
+
+
+def _third(name: str) -> str:
+    return ", sample_weight" if name == "sample_weight" else ""
+
+
+def take_validation(model: TrainingModel, compiled: Compiled, given: Any, batch_size: int | None) -> Given:
+    """The rows or batches of `validation_data`.
+
+    Raises:
+        ValueError: it is no pair or triple and gives no batches, or its arrays do not fit.
+    """
+    if is_stream(given):
+        return take(model, compiled, given, batch_size=batch_size, what="validation_data")
+    if is_array(given) or not isinstance(given, tuple | list) or len(given) not in (2, 3):
+        raise ShapeError("validation_data is (x, y) or (x, y, sample_weight), or something that gives such batches.")
+    return take(model, compiled, *given, what="x of validation_data")
+
+
+def split_validation(data: Given, fraction: float) -> tuple[Data, Data]:
+    """The first rows for training and the last `fraction` for validation, as Keras splits.
+
+    Raises:
+        ValueError: one part would be empty, or there are batches and no rows.
+    """
+    if not isinstance(data, Data):
+        raise ShapeError("validation_split needs rows in arrays; with batches, give validation_data.")
+    if not 0 < fraction < 1:
+        raise ShapeError(f"validation_split is a number between 0 and 1, got {fraction}.")
+    # rounded before the floor: 10 rows and 0.9 leave one for training, not floor(0.99999)
+    at = int(np.floor(round(data.rows * (1.0 - fraction), 6)))
+    if at == 0 or at == data.rows:
+        raise ShapeError(f"validation_split={fraction} of {data.rows} rows leaves one of the two parts empty.")
+    return data[:at], data[at:]
+
+
+def refuse_used_up(data: Given | None, what: str, passes: str, count: int, word: str, steps: int | None) -> None:
+    """Raise where a generator would be used up by the first of several passes.
+
+    Raises:
+        ShapeError: what to give instead.
+    """
+    if isinstance(data, GivenBatches) and not data.again and count > 1 and steps is None:
+        raise ShapeError(
+            f"{what} is a generator, which gives its batches once: nothing is left after the first of {count} {passes}. "
+            f"Say how many batches each takes, {word}=..., or give something that begins again, such as a utils.PyDataset."
+        )

@@ -1,0 +1,227 @@
+"""Steps in a user's own words: the `train_step` and `test_step` of a subclass, traced into the step program.
+
+`value_and_grad` and `optimizer.apply_gradients` are what such a step is written with. They work on the running trace, so a
+step of one's own is one program like any other: it runs on every backend, many steps at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella import ops
+from lamella.core import context
+from lamella.core.variable import Variable
+from lamella.errors import ShapeError, TraceError
+from lamella.ir.program import Known
+from lamella.ir.spec import numpy_dtype, spec_of
+from lamella.ir.trace import Trace, as_value, current_trace
+from lamella.lowering.forward import penalties_of
+from lamella.ops.control import replay
+from lamella.passes import differentiate
+
+if TYPE_CHECKING:
+    from lamella.training.objectives import Compiled
+    from lamella.training.protocol import TrainingModel
+
+
+def value_and_grad(
+    function: Callable[[], Any], variables: Iterable[Variable], has_aux: bool = False
+) -> tuple[Any, list[Any]]:
+    """The value of `function()` and its gradients in `variables`, inside a `train_step`.
+
+    Args:
+        function: computes a scalar from the model's variables and from values of the step, with `lamella.ops`, layers and
+            `compute_loss`. What layers assign inside it (moving averages) is kept.
+        variables: the variables, which the function reads by calling layers, or directly.
+        has_aux: whether the function returns `(scalar, more)`, where `more` is an array, or a list, tuple or dict of them.
+
+    Returns:
+        `(scalar, gradients)`, or `((scalar, more), gradients)`; one gradient a variable, of its shape.
+
+    Raises:
+        TraceError: it is called outside a step; `model.value_and_grad(x, y)` is for loops of one's own.
+        ShapeError: the value is no scalar.
+    """
+    scope, outer = context.current(), current_trace()
+    if scope is None or outer is None:
+        raise TraceError(
+            "value_and_grad works inside a model's `train_step`. For a loop of your own there are "
+            "`model.value_and_grad(x, y)`, and `jax.value_and_grad` of `model.lower('jax')`."
+        )
+    chosen = list(variables)
+    bindings, initial, losses = dict(scope.bindings), dict(scope.initial), len(scope.losses)
+    before = [bindings[v] for v in chosen]
+    known = [v.data for v in before if isinstance(v, Known)]
+    with Trace(feed=known if before and len(known) == len(before) else None) as trace:
+        for variable in chosen:
+            scope.bindings[variable] = scope.initial[variable] = trace.input(variable.spec)
+        returned = function()
+        value, more = returned if has_aux else (returned, None)
+        leaves, rebuild = _flattened(more)
+        masks = [scope.mask_of(leaf) for leaf in leaves]
+        assigned = [v for v in scope.assigned if v not in bindings or scope.bindings[v] is not bindings[v]]
+        outputs = [value, *leaves, *[scope.bindings[v] for v in assigned], *[m for m in masks if m is not None]]
+        program = trace.program([as_value(v) for v in outputs])
+        captured = [outside for outside, _ in trace.captures]
+    del scope.losses[losses:]  # they are part of the value, where `compute_loss` made it
+    scope.bindings, scope.initial = bindings, initial
+    results = replay(differentiate(program, range(len(chosen))), [*before, *captured])
+    count = 1 + len(leaves) + len(assigned)
+    for variable, after in zip(assigned, results[1 + len(leaves) : count], strict=True):
+        scope.bindings[variable] = after
+    following = iter(results[count:])
+    for leaf, mask in zip(results[1 : 1 + len(leaves)], masks, strict=True):
+        if mask is not None:
+            scope.set_mask(leaf, next(following))
+    found = (results[0], rebuild(results[1 : 1 + len(leaves)])) if has_aux else results[0]
+    return found, list(following)
+
+
+def _flattened(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """The arrays of nested lists, tuples and dicts, and how to put others in their places."""
+    if isinstance(tree, dict):
+        parts = [_flattened(item) for item in tree.values()]
+
+        def rebuild(leaves: Sequence[Any]) -> Any:
+            return dict(zip(tree, _shared(parts, leaves), strict=True))
+    elif isinstance(tree, list | tuple):
+        parts = [_flattened(item) for item in tree]
+
+        def rebuild(leaves: Sequence[Any]) -> Any:
+            return type(tree)(_shared(parts, leaves))
+    elif tree is None:
+        return [], lambda leaves: None
+    else:
+        return [as_value(tree)], lambda leaves: leaves[0]
+    return [leaf for leaves, _ in parts for leaf in leaves], rebuild
+
+
+def _shared(parts: Sequence[tuple[list[Any], Callable[[Sequence[Any]], Any]]], leaves: Sequence[Any]) -> list[Any]:
+    rest = iter(leaves)
+    return [rebuild([next(rest) for _ in own]) for own, rebuild in parts]
+
+
+class OwnSteps:
+    """The steps of `fit` and `evaluate`, to be overridden in a subclass of `Sequential`.
+
+    They are traced once for each shape of batch. Where a class brings none of its own, steps do the same without them.
+    """
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+        """The compiled loss of a batch, a scalar, with what regularizers and layers add to it.
+
+        Args:
+            x: the inputs.
+            y: the targets, or None.
+            y_pred: what the model made of x.
+            sample_weight: a weight a row, or None.
+
+        Raises:
+            ValueError: there is no loss, or it is no scalar.
+            TraceError: it is called outside a step.
+        """
+        model: Any = self
+        compiled: Compiled = model._require_compiled()
+        scope = context.current()
+        if scope is None:
+            raise TraceError(
+                "compute_loss works inside a step; `model.evaluate` and `model.value_and_grad` are for arrays."
+            )
+        loss: Any = None
+        if compiled.loss is not None and y is not None:
+            loss = compiled.loss(y, y_pred, sample_weight, rows=scope.rows, mask=scope.mask_of(y_pred))
+            if tuple(loss.shape):
+                raise ValueError(
+                    f"the loss {compiled.loss.name!r} gives {tuple(map(int, loss.shape))} values, training needs one number: "
+                    "use a reduction other than 'none'."
+                )
+            if compiled.loss_weight is not None:
+                loss = ops.multiply(loss, compiled.loss_weight)
+        for penalty in penalties_of(model, scope):
+            loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
+        if loss is None:
+            raise ValueError("there is nothing to train on: give `compile` a loss, or layers a regularizer.")
+        return loss
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """The compiled metrics of one batch, for the logs of a step of one's own: {log key: value}."""
+        compiled: Compiled = self._require_compiled()  # type: ignore[attr-defined]
+        found: dict[str, Any] = {}
+        for label, metric, weighted in compiled.metrics_for(None if y is None else spec_of(y), spec_of(y_pred)):
+            start = {n: np.full(s, value, numpy_dtype(kind)) for n, (s, kind, value) in metric.state_specs().items()}
+            after = metric.update(start, y, ops.stop_gradient(y_pred), weight=sample_weight if weighted else None)
+            found[label] = metric.compute(after)
+        return found
+
+    def train_step(self, data: tuple[Any, ...]) -> dict[str, Any]:
+        """One step of `fit`, written in `lamella.ops`, `lamella.value_and_grad` and `self.optimizer.apply_gradients`.
+
+        Args:
+            data: `(x,)`, `(x, y)` or `(x, y, sample_weight)`: symbolic arrays, rows first.
+
+        Returns:
+            The logs of the batch, scalars; an epoch's logs are their means over its rows.
+        """
+        model: Any = self
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+
+        def loss_of() -> Any:
+            y_pred = model(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight)
+            return model.optimizer.scale_loss(loss), (loss, y_pred)
+
+        (_, (loss, y_pred)), gradients = value_and_grad(loss_of, model.trainable_variables, has_aux=True)
+        model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        return {"loss": loss, **self.compute_metrics(x, y, y_pred, sample_weight)}
+
+    def test_step(self, data: tuple[Any, ...]) -> dict[str, Any]:
+        """One step of `evaluate`, and of the validation in `fit`; see `train_step`."""
+        model: Any = self
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = model(x, training=False)
+        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        return {"loss": loss, **self.compute_metrics(x, y, y_pred, sample_weight)}
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """`(x, y, sample_weight)` from what a `train_step` is given, None for what is not there."""
+    parts = data if isinstance(data, list | tuple) else (data,)
+    x, y, sample_weight = (*parts, None, None, None)[:3]
+    return x, y, sample_weight
+
+
+def has_own_step(model: TrainingModel, *, training: bool) -> bool:
+    """Whether the model's class brings its own `train_step` (or `test_step`)."""
+    name = "train_step" if training else "test_step"
+    return getattr(type(model), name) is not getattr(OwnSteps, name)
+
+
+def has_own_loss(model: TrainingModel) -> bool:
+    """Whether the model's class brings its own `compute_loss`."""
+    return type(model).compute_loss is not OwnSteps.compute_loss
+
+
+def run_step(model: TrainingModel, scope: context.Scope, data: Sequence[Any]) -> dict[str, Any]:
+    """Call the model's own step inside a running trace; its logs, each a scalar.
+
+    Raises:
+        TypeError: it returns no dict.
+        ShapeError: one of the logs is no scalar.
+    """
+    name = "train_step" if scope.training else "test_step"
+    x, *rest = data
+    scope.layers.append(model)
+    try:
+        with context.entered(scope):
+            logs = getattr(model, name)((ops.cast(x, model.input_dtype), *rest))
+    finally:
+        scope.layers.pop()
+    if not isinstance(logs, dict) or not all(isinstance(key, str) for key in logs):
+        raise TypeError(f"{type(model).__name__}.{name} returns a dict of logs, {{name: scalar}}; got {logs!r}.")
+    for key, value in logs.items():
+        if tuple(as_value(value).shape) != ():
+            raise ShapeError(f"{type(model).__name__}.{name}: the log {key!r} is a scalar, got {as_value(value).spec}.")
+    return logs
