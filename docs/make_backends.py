@@ -23,8 +23,9 @@ ops below; everything else has a default. The other {composite} ops carry a defi
 a backend has no kernel of its own, so a backend may start small and grow where it is slow. It needs **forward kernels
 only**: gradients are ordinary programs by the time a backend sees them.
 
-This page describes **version {seam} of the seam** (`lamella.backend.SEAM`). The version grows when a backend written for the
-last one would need a change; a backend of another version is refused when it is loaded, with both versions in the message.
+This page describes **version {version} of the backend API** (`lamella.backend.API_VERSION`). The version grows when a
+backend written for the last one would need a change; a backend of another version is refused when it is loaded, with both
+versions in the message.
 
 ## A complete small example
 
@@ -222,7 +223,7 @@ def page() -> str:
     return WORDS.format(
         mandatory=mandatory,
         composite=len(p.every_op()) - mandatory - 1,
-        seam=backend_api.SEAM,
+        version=backend_api.API_VERSION,
         samples=len(SAMPLES),
         kinks=len(KINKS),
         tolerances=", ".join(f"{t:g} for {name}" for name, t in TOLERANCE.items()),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import lamella.backend as seam
+from lamella import backend_api
 from lamella.ops import primitives as p
 from lamella.testing import conformance
 
@@ -34,7 +34,7 @@ def test_every_op_and_member_is_on_the_page(maker):
         assert f"#### `{name}(" in text, name
     for name in ("prepare", "compile", "asarray", "numpy", "owns", "scope", "function", "runner", "evaluate", "apply"):
         assert f"#### `{name}(" in text, name
-    assert f"version {seam.SEAM} of the seam" in text
+    assert f"version {backend_api.API_VERSION} of the backend API" in text
 
 
 def test_the_example_runs_and_conforms(maker):

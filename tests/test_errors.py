@@ -9,7 +9,7 @@ import pytest
 
 import lamella
 from conftest import HAS_JAX
-from lamella import backend_api as seam
+from lamella import backend_api
 from lamella.layers import LSTM, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Input, MaxPooling2D, Reshape
 
 NAMES = ["numpy", *(["jax"] if HAS_JAX else [])]
@@ -48,7 +48,7 @@ def whole_state(model):
     """Everything a failed call must leave alone."""
     compiled = model._compiled
     slots = {
-        (slot, i): np.array(seam.to_numpy(array))
+        (slot, i): np.array(backend_api.to_numpy(array))
         for slot, held in (compiled.slots if compiled else {}).items()
         for i, array in enumerate(held.values())
     }
@@ -80,7 +80,7 @@ def no_work(monkeypatch):
 
         for name in NAMES:
             for method in ("compile", "function", "runner"):
-                monkeypatch.setattr(seam.load_backend(name), method, worked)
+                monkeypatch.setattr(backend_api.load_backend(name), method, worked)
 
     return forbid
 

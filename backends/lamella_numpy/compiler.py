@@ -25,7 +25,7 @@ from lamella_numpy.lookahead import random_bits_ahead
 from lamella_numpy.lowering import Lowering, Rule, dims
 from lamella_numpy.rules_control import flat_buffer, laid_out
 from lamella_numpy.updates import in_place
-from lamella_numpy.views import Place, Storage, Thing
+from lamella_numpy.views import Storage, Thing, View
 
 RULES: dict[Op, Rule] = {**rules_elementwise.RULES, **rules_shape.RULES, **rules_control.RULES}
 """How each op is written; ops without a rule (softmax and the like) are written as their definitions."""
@@ -161,8 +161,8 @@ class _Compilation:
         self.program = program
         self.bindings = bindings
         self.made_by = {v: e for e in program.equations for v in e.outputs}
-        self.targets: dict[int, Place] = {}  # output number: where it is wanted
-        self.vectors: dict[tuple[str, int], Place] = {}  # ("given" or "new", number): the whole of it
+        self.targets: dict[int, View] = {}  # output number: where it is wanted
+        self.vectors: dict[tuple[str, int], View] = {}  # ("given" or "new", number): the whole of it
 
     def lower(self) -> tuple[list[str], str]:
         """Write every line; returns the parameters of `step` and what it returns."""
@@ -199,19 +199,19 @@ class _Compilation:
                 name = low.fresh(hint)
                 parameters.append(name)
                 storage = Storage(views.size(shape), dtype)
-                place = Place(storage, shape, views.row_major(shape), 0, low.main, name, name=name)
+                place = View(storage, shape, views.row_major(shape), 0, low.main, name, name=name)
             else:
                 place = self._stretch("given", bound, value, hint)
             low.environment[value] = place
         return parameters
 
-    def _stretch(self, side: str, flat: Flat, value: Value, hint: str) -> Place:
+    def _stretch(self, side: str, flat: Flat, value: Value, hint: str) -> View:
         """The view of a part of one of the runner's vectors."""
         low, key = self.low, (side, flat.vector)
         if key not in self.vectors:
             whole = Thing(low.static, side, name=side)
             storage = Storage(flat.size, numpy_dtype(value.spec.dtype))
-            root = Place(
+            root = View(
                 storage,
                 (flat.size,),
                 (1,),
@@ -231,7 +231,7 @@ class _Compilation:
 
     # ---- what is asked for where ----
 
-    def _aim(self, value: Value, place: Place) -> bool:
+    def _aim(self, value: Value, place: View) -> bool:
         """Ask for `value` to be computed into `place`; reshapes on the way are looked through."""
         equation = self.made_by.get(value)
         while equation is not None and equation.op is p.reshape:
@@ -259,14 +259,14 @@ class _Compilation:
                 place = groups.pop(value)
             else:
                 storage = Storage(views.size(shape), numpy_dtype(value.spec.dtype))
-                place = Place(storage, shape, views.row_major(shape), 0, low.main, name)
+                place = View(storage, shape, views.row_major(shape), 0, low.main, name)
             self.targets[i] = place
             self._aim(value, place)
 
-    def _fresh_groups(self) -> dict[Value, Place]:
+    def _fresh_groups(self) -> dict[Value, View]:
         """Results of a `foreach` that are all fresh outputs are views of one fresh vector."""
         fresh = {v for v, b in zip(self.program.outputs, self.bindings.outputs, strict=True) if b is None}
-        found: dict[Value, Place] = {}
+        found: dict[Value, View] = {}
         for equation in self.program.equations:
             if equation.op is not p.foreach:
                 continue
@@ -275,7 +275,7 @@ class _Compilation:
                 values = equation.outputs[r * tensors : (r + 1) * tensors]
                 if tensors > 1 and all(v in fresh for v in values):
                     storage = Storage(sum(int(v.spec.size) for v in values), numpy_dtype(values[0].spec.dtype))
-                    root = Place(storage, (storage.items,), (1,), 0, self.low.main, "results")
+                    root = View(storage, (storage.items,), (1,), 0, self.low.main, "results")
                     storage.root = root
                     found |= zip(values, laid_out(root, values), strict=True)
         return found
@@ -307,7 +307,7 @@ class _Compilation:
                 continue
             found = low.environment[value]
             there = (
-                isinstance(found, Place)
+                isinstance(found, View)
                 and found.storage is target.storage
                 and (found.offset, found.shape) == (target.offset, target.shape)
                 and found.contiguous

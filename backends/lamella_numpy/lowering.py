@@ -1,6 +1,6 @@
 """From a program to lines of Python: what every rule of `rules_*` builds on.
 
-Equations are visited once, in order. Each finds its operands as `Place`s (views of memory) or `Scalar`s (NumPy scalars in
+Equations are visited once, in order. Each finds its operands as `View`s (views of memory) or `Scalar`s (NumPy scalars in
 local variables: arithmetic on them costs a tenth of that on 0-d arrays and rounds the same), decides where its result goes
 (the memory of an operand that dies here, a place somebody already asked for, or a new buffer) and writes its line. The
 clock counts lines; a buffer lives from the first line that names it to the last, and `memory` lays buffers whose lives do
@@ -19,11 +19,11 @@ from lamella.ir.spec import numpy_dtype
 from lamella.ir.trace import constant
 from lamella_numpy import views
 from lamella_numpy.kernels import constant_array
-from lamella_numpy.views import Block, Ints, Place, Storage
+from lamella_numpy.views import Block, Ints, Storage, View
 from lamella_numpy.writing import FOREVER, Writer, comment
 
 Rule = Callable[["Lowering", Equation], None]
-Pin = Callable[[], Place]
+Pin = Callable[[], View]
 
 
 class Scalar:
@@ -46,7 +46,7 @@ class Scalar:
         self.block = block
         self.dtype = dtype
         self.array = array
-        self.place: Place | None = None
+        self.place: View | None = None
 
 
 class Lowering(Writer):
@@ -68,33 +68,33 @@ class Lowering(Writer):
     def __init__(self, rules: Mapping[Op, Rule], reserved: Iterable[str]) -> None:
         super().__init__(reserved)
         self.rules = rules
-        self.environment: dict[Value, Place | Scalar] = {}
+        self.environment: dict[Value, View | Scalar] = {}
         self.pins: dict[Value, Pin] = {}
-        self.slots: dict[Value, Place] = {}
+        self.slots: dict[Value, View] = {}
         self.parts: dict[Value, Pin] = {}
         self.last: dict[Value, int] = {}
         self.index = 0
         self.before_block: Callable[[Lowering, Sequence[Equation]], None] = lambda low, equations: None
         self.compiled: Callable[[Program], Callable[..., Any]] = lambda program: lambda *arrays: ()
-        self.updates: list[tuple[Equation, Place, list[Place]]] = []
-        self._full: dict[Value, tuple[Any, Place]] = {}
-        self._moved: dict[Value, dict[tuple[Ints, Ints], tuple[Any, Place]]] = {}
-        self._runs: dict[Value | Scalar, dict[int, tuple[Any, Place]]] = {}
+        self.updates: list[tuple[Equation, View, list[View]]] = []
+        self._full: dict[Value, tuple[Any, View]] = {}
+        self._moved: dict[Value, dict[tuple[Ints, Ints], tuple[Any, View]]] = {}
+        self._runs: dict[Value | Scalar, dict[int, tuple[Any, View]]] = {}
 
     # ---- where values are ----
 
-    def bind(self, value: Value, place: Place | Scalar) -> None:
+    def bind(self, value: Value, place: View | Scalar) -> None:
         """`value` lives at `place` from now on."""
         self.environment[value] = place
-        if isinstance(place, Place) and place.storage.scope is self.scope:
+        if isinstance(place, View) and place.storage.scope is self.scope:
             place.storage.values.append(value)
 
-    def place(self, value: Value) -> Place:
+    def place(self, value: Value) -> View:
         """Where `value` is, in its stored shape."""
         found = self.environment[value]
-        return found if isinstance(found, Place) else self.place_of(found)
+        return found if isinstance(found, View) else self.place_of(found)
 
-    def place_of(self, scalar: Scalar) -> Place:
+    def place_of(self, scalar: Scalar) -> View:
         """The 0-d array that holds a scalar."""
         if scalar.place is None:
             if scalar.array is not None:
@@ -102,14 +102,14 @@ class Lowering(Writer):
             else:
                 assert scalar.text is not None  # noqa: S101 - only constants have no variable
                 storage = Storage(1, scalar.dtype)
-                scalar.place = Place(storage, (), (), 0, self.static, f"{scalar.text}_array")
+                scalar.place = View(storage, (), (), 0, self.static, f"{scalar.text}_array")
                 scalar.block.lines.append(f"{self.use(scalar.place)}[()] = {scalar.text}")
         return scalar.place
 
     def scalar(self, value: Value) -> str:
         """The source of a value as a NumPy scalar."""
         found = self.environment[value]
-        if isinstance(found, Place):
+        if isinstance(found, View):
             return f"{self.use(found)}[()]"
         if found.text is None:
             place = self.place_of(found)
@@ -129,7 +129,7 @@ class Lowering(Writer):
         found = self.environment.get(value)
         return found.array[()] if isinstance(found, Scalar) and found.array is not None else None
 
-    def result(self, value: Value, shape: Ints | None = None, over: Sequence[Place] = ()) -> Place:
+    def result(self, value: Value, shape: Ints | None = None, over: Sequence[View] = ()) -> View:
         """Where `value` of stored `shape` goes: a place asked for, one of `over` whose values all die here, a new buffer."""
         dtype = numpy_dtype(value.spec.dtype)
         full = dims(value)
@@ -165,7 +165,7 @@ class Lowering(Writer):
 
     # ---- shapes that are stored smaller than they are ----
 
-    def expanded(self, value: Value) -> Place:
+    def expanded(self, value: Value) -> View:
         """The place of `value` with as many axes as the value has; repeated ones have size 1."""
         place = self.place(value)
         missing = len(value.spec.shape) - len(place.shape)
@@ -175,7 +175,7 @@ class Lowering(Writer):
         strides = (0,) * missing + place.strides
         return views.derive(place, f"{{}}.reshape{views.written(shape)}", shape, strides, place.offset)
 
-    def full(self, value: Value) -> Place:
+    def full(self, value: Value) -> View:
         """`value` as an array of its own shape, copied out where it is stored smaller."""
         place, shape = self.place(value), dims(value)
         if place.shape == shape:
@@ -197,12 +197,12 @@ class Lowering(Writer):
         """Whether what was written in `block` has run wherever the next line does."""
         return block in (self.block, self.static) or any(block is o.around for o in self.loops)
 
-    def has_moved(self, value: Value, place: Place, order: Ints) -> bool:
+    def has_moved(self, value: Value, place: View, order: Ints) -> bool:
         """Whether `moved` has made that copy before."""
         have = self._moved.get(value, {}).get((order, place.shape))
         return have is not None and self._is_seen(have[0])
 
-    def moved(self, value: Value, place: Place, order: Ints) -> Place:
+    def moved(self, value: Value, place: View, order: Ints) -> View:
         """A row-major copy of `value` with its axes in `order`, to be read only; asked for twice, it is made once.
 
         `place` is where `value` is, with all its axes: some may have size 1 where the value repeats.
@@ -212,12 +212,12 @@ class Lowering(Writer):
             self._moved.setdefault(value, {})[order, place.shape] = (self.block, copy)
         return self._moved[value][order, place.shape][1]
 
-    def run(self, value: Value | Scalar, times: int) -> Place:
+    def run(self, value: Value | Scalar, times: int) -> View:
         """A vector of `value`, which is contiguous, repeated; to be read only; asked for twice, it is made once."""
         found = value if isinstance(value, Scalar) else self.environment[value]
         if isinstance(found, Scalar) and found.array is not None:
             return self.vector(found.array.item(), times, found.dtype)
-        place = found if isinstance(found, Place) else self.place_of(found)
+        place = found if isinstance(found, View) else self.place_of(found)
         runs = self._runs.setdefault(value, {})
         if times not in runs or not self._is_seen(runs[times][0]):
             whole = self.buffer((times, place.size), place.storage.dtype, place.hint)
@@ -225,18 +225,18 @@ class Lowering(Writer):
             runs[times] = (self.block, views.shaped(whole, (times * place.size,)))
         return runs[times][1]
 
-    def compact(self, value: Value) -> Place:
+    def compact(self, value: Value) -> View:
         """`value` as a contiguous array of its own shape, copied where it is not one."""
         place = self.full(value)
         return place if place.contiguous else self.contiguous(place)
 
-    def contiguous(self, place: Place) -> Place:
+    def contiguous(self, place: View) -> View:
         """A row-major copy of a view."""
         result = self.buffer(place.shape, place.storage.dtype, place.hint)
         self.emit(f"{self.use(result)}[...] = {self.use(place)}")
         return result
 
-    def copy(self, target: Place, value: Value) -> None:
+    def copy(self, target: View, value: Value) -> None:
         """Write `value` into `target`."""
         found = self.environment[value]
         source = self.scalar(value) if isinstance(found, Scalar) else self.use(found)

@@ -16,7 +16,7 @@ from lamella.passes import simplify
 from lamella_numpy import views
 from lamella_numpy.lowering import Lowering, Rule, dims
 from lamella_numpy.updates import read_before
-from lamella_numpy.views import Loop, Place, Thing
+from lamella_numpy.views import Loop, Thing, View
 
 CHUNK = 32768
 """Elements: longer vectors are passed over in pieces of this length, which stay in the caches between two lines."""
@@ -26,9 +26,9 @@ _MANY_TURNS = 16
 """From so many turns on it pays to copy a matrix that each of them multiplies by."""
 
 
-def _column(loop: Loop, like: Place, items: Thing) -> Place:
+def _column(loop: Loop, like: View, items: Thing) -> View:
     """The loop's variable over `items`, views laid out like `like`."""
-    return Place(like.storage, like.shape, like.strides, like.offset, loop, like.hint, source=items)
+    return View(like.storage, like.shape, like.strides, like.offset, loop, like.hint, source=items)
 
 
 class _Scan:
@@ -55,11 +55,11 @@ class _Scan:
         self.slices = list(zip(inputs[changing:], operands[changing:], strict=True))
         self.stacked = list(zip(outputs[attrs["carries"] :], equation.outputs[attrs["carries"] :], strict=True))
         self.invariant: set[Value] = set()
-        self.starts: dict[Value, Place] = {}
-        self.stacks: list[Place] = []
-        self.writes: list[tuple[Place, Value]] = []
-        self.finals: list[tuple[Value, Place]] = []
-        self.histories: dict[Value, Place] = {}  # a carry's value after a turn: the stack of them
+        self.starts: dict[Value, View] = {}
+        self.stacks: list[View] = []
+        self.writes: list[tuple[View, Value]] = []
+        self.finals: list[tuple[Value, View]] = []
+        self.histories: dict[Value, View] = {}  # a carry's value after a turn: the stack of them
         self.recorded: set[int] = set()  # numbers of the stacked outputs that need no writing
         self.loop: Loop | None = None
 
@@ -89,7 +89,7 @@ class _Scan:
             if new is inner:
                 low.bind(final, low.environment[start])
 
-    def _shared_stacks(self) -> dict[int, Place]:
+    def _shared_stacks(self) -> dict[int, View]:
         """For carries stacked as they were before each turn: the stacks of that, in one buffer with what comes after."""
         low, found = self.low, {}
         inputs = set(self.program.inputs)
@@ -130,7 +130,7 @@ class _Scan:
             return
         self.invariant.add(inner)
 
-    def _turns(self, stack: Place) -> Thing:
+    def _turns(self, stack: View) -> Thing:
         """The list of the slices of `stack`, in the order of the turns."""
         return views.derive_thing(stack, "turns({})" + "[::-1]" * self.backwards, f"{stack.hint}_turns")
 
@@ -148,7 +148,7 @@ class _Scan:
             if inner not in self.invariant:
                 stack = low.expanded(operand)
                 low.environment[inner] = _column(loop, views.entry(stack, 0), self._turns(stack))
-        aimed: dict[Value, Place] = {}
+        aimed: dict[Value, View] = {}
         for k, ((value, _), stack) in enumerate(zip(self.stacked, self.stacks, strict=True)):
             if k in self.recorded:
                 continue
@@ -190,7 +190,7 @@ class _Scan:
                 low.environment[value] = views.transpose(low.contiguous(views.transpose(place, (1, 0))), (1, 0))
 
     def _aim(
-        self, aimed: dict[Value, Place], value: Value, place: Place, stack: Place, *, only_if_free: bool = False
+        self, aimed: dict[Value, View], value: Value, place: View, stack: View, *, only_if_free: bool = False
     ) -> None:
         """Let `value` be computed into `place`, or be copied there at the end of a turn."""
         free = value not in aimed and value not in self.invariant and value not in set(self.program.inputs)
@@ -207,7 +207,7 @@ def _scan(low: Lowering, equation: Equation) -> None:
 # ---- foreach --------------------------------------------------------------------------------------------------------
 
 
-def together(low: Lowering, found: Sequence[Place]) -> Place | None:
+def together(low: Lowering, found: Sequence[View]) -> View | None:
     """The vector that places laid end to end in one storage make up, or None where they are not."""
     storage, offset = found[0].storage, found[0].offset
     for place in found:
@@ -222,7 +222,7 @@ def together(low: Lowering, found: Sequence[Place]) -> Place | None:
     return views.sliced(root, (found[0].offset,), (offset,), (1,))
 
 
-def laid_out(root: Place, values: Sequence[Value]) -> list[Place]:
+def laid_out(root: View, values: Sequence[Value]) -> list[View]:
     """A place for every value, end to end in the vector `root`."""
     result, offset = [], 0
     for value in values:
@@ -233,14 +233,14 @@ def laid_out(root: Place, values: Sequence[Value]) -> list[Place]:
     return result
 
 
-def flat_buffer(low: Lowering, values: Sequence[Value], hint: str) -> Place:
+def flat_buffer(low: Lowering, values: Sequence[Value], hint: str) -> View:
     """A buffer with room for all values end to end."""
     root = low.buffer((sum(v.spec.size for v in values),), numpy_dtype(values[0].spec.dtype), hint)
     root.storage.root = root
     return root
 
 
-def _gathered(low: Lowering, values: Sequence[Value]) -> Place:
+def _gathered(low: Lowering, values: Sequence[Value]) -> View:
     """The values of a group end to end: where they are, or copied to where they should be."""
     found = [low.place(v) for v in values]
     if all(place.shape == dims(v) for place, v in zip(found, values, strict=True)):
@@ -256,10 +256,10 @@ def _gathered(low: Lowering, values: Sequence[Value]) -> Place:
     return _copy_missing(low, values, laid_out(root, values), root)
 
 
-def _copy_missing(low: Lowering, values: Sequence[Value], targets: Sequence[Place], flat: Place) -> Place:
+def _copy_missing(low: Lowering, values: Sequence[Value], targets: Sequence[View], flat: View) -> View:
     for value, target in zip(values, targets, strict=True):
         place = low.environment[value]
-        same = isinstance(place, Place) and place.storage is target.storage and place.offset == target.offset
+        same = isinstance(place, View) and place.storage is target.storage and place.offset == target.offset
         if not same and target.size:
             low.copy(target, value)
     return flat
@@ -305,9 +305,9 @@ def _flat_program(body: Program, groups: int, length: int) -> Program:
 def _over(
     low: Lowering,
     program: Program,
-    operands: Sequence[Place],
+    operands: Sequence[View],
     scalars: Sequence[Value],
-    results: Sequence[Place],
+    results: Sequence[View],
     total: int,
 ) -> None:
     """Write `program` over whole vectors, or in a loop over pieces of `CHUNK` elements."""
@@ -316,13 +316,13 @@ def _over(
     for value, operand in zip(shared, scalars, strict=True):
         low.environment[value] = low.environment[operand]
     opened: list[Loop] = []
-    targets: list[Place] = []
+    targets: list[View] = []
 
-    def piece(place: Place) -> Place:
+    def piece(place: View) -> View:
         if not chunked:
             return place
         items = views.derive_thing(place, f"pieces({{}}, {CHUNK})", f"{place.hint}_pieces")
-        return Place(place.storage, (CHUNK,), (1,), place.offset, opened[0], place.hint, source=items)
+        return View(place.storage, (CHUNK,), (1,), place.offset, opened[0], place.hint, source=items)
 
     def start() -> None:
         if chunked:

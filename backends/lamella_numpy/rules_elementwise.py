@@ -14,7 +14,7 @@ from lamella_numpy import views
 from lamella_numpy.kernels import UFUNCS
 from lamella_numpy.lowering import Lowering, Rule, Scalar, dims
 from lamella_numpy.products import LONGEST_DOT
-from lamella_numpy.views import Ints, Place
+from lamella_numpy.views import Ints, View
 
 _OPERATORS: dict[Op, str] = {
     p.add: "+",
@@ -102,8 +102,8 @@ def _ufunc(name: str, operator: str | None) -> Rule:
 
 
 def _in_runs(
-    low: Lowering, values: Sequence[Value | Scalar], operands: Sequence[Place], out: Place, name: str
-) -> list[Place]:
+    low: Lowering, values: Sequence[Value | Scalar], operands: Sequence[View], out: View, name: str
+) -> list[View]:
     """The places of an operation's operands and of its result, seen so that it is done fastest.
 
     Where a short operand repeats along the leading axes of a large result (a bias of channels), a run of its repetitions
@@ -183,7 +183,7 @@ def _zero(value: Value) -> str:
     return f"{_scalar_type(numpy_dtype(value.spec.dtype))}(0)"
 
 
-def _integer_mask(low: Lowering, mask: Place, width: int) -> Place:
+def _integer_mask(low: Lowering, mask: View, width: int) -> View:
     """The bool `mask` as integers 0 and 1 of `width` bytes: bits times it are the bits or zero, exactly, NaN too.
 
     NumPy widens a large one as it multiplies, without writing it to memory; for a small one that is the greater cost.
@@ -198,12 +198,12 @@ def _integer_mask(low: Lowering, mask: Place, width: int) -> Place:
     return wide
 
 
-def _bits(place: Place) -> Place:
+def _bits(place: View) -> View:
     integer = _INTEGERS[place.storage.dtype.itemsize]
     return place if place.storage.dtype == np.dtype(integer) else views.bits(place, integer)
 
 
-def _masked(low: Lowering, value: Value, x: Place, mask: Place) -> None:
+def _masked(low: Lowering, value: Value, x: View, mask: View) -> None:
     """`value` is x where the mask holds, else 0."""
     wide = _integer_mask(low, mask, x.storage.dtype.itemsize)
     out = low.result(value, joint_shape(x.shape, mask.shape), [x])
@@ -244,7 +244,7 @@ def _is_zero(number: Any) -> bool:
 # ---- reductions -----------------------------------------------------------------------------------------------------
 
 
-def _reduced_operand(low: Lowering, equation: Equation) -> tuple[Place, Ints, Ints]:
+def _reduced_operand(low: Lowering, equation: Equation) -> tuple[View, Ints, Ints]:
     """The operand with its own number of axes, the axes that go, and the stored shape that stays."""
     source, axes = equation.inputs[0], equation.attrs.get("axes")
     axes = (equation.attrs["axis"],) if axes is None else axes
@@ -302,7 +302,7 @@ def _together(size: int, count: int, columns: int) -> int:
     return next((m for m in range(_SUM_TOGETHER // columns, 1, -1) if count % m == 0), 1)
 
 
-def _in_memory_order(place: Place, axes: Ints) -> tuple[Place, Ints]:
+def _in_memory_order(place: View, axes: Ints) -> tuple[View, Ints]:
     """The axes that are summed over may stand in any order: where one makes the operand row-major, that one."""
     by_stride = sorted(axes, key=lambda a: -place.strides[a])
     rest = [a for a in range(len(place.shape)) if a not in axes]

@@ -17,10 +17,10 @@ from lamella_numpy.kernels import KERNELS, UFUNCS
 from lamella_numpy.lowering import Lowering, Rule, Scalar, dims
 from lamella_numpy.rules_elementwise import is_number, round_bfloat16, set_scalar
 from lamella_numpy.shaping import interior_slices
-from lamella_numpy.views import Ints, Place
+from lamella_numpy.views import Ints, View
 
 
-def _bind_view(low: Lowering, value: Value, place: Place) -> None:
+def _bind_view(low: Lowering, value: Value, place: View) -> None:
     """`value` is the view `place`, which has all its axes; a view of a single repeated number is that number."""
     shape = dims(value)
     if place.shape and views.size(place.shape) == 1 and views.size(shape) != 1:
@@ -75,7 +75,7 @@ def _reshape(low: Lowering, equation: Equation) -> None:
     _bind_view(low, value, view)
 
 
-def _stored_reshape(old: Ints, place: Place, new: Ints) -> Ints | None:
+def _stored_reshape(old: Ints, place: View, new: Ints) -> Ints | None:
     """The stored shape of a repeated value after a reshape, or None where repetition no longer fills whole axes."""
     strides = tuple(0 if d != n else s for d, s, n in zip(place.shape, place.strides, old, strict=True))
     after = views.reshaped_strides(old, strides, new)
@@ -146,11 +146,11 @@ def _concatenate(low: Lowering, equation: Equation) -> None:
             low.copy(part, source)
 
 
-def concatenated(low: Lowering, equation: Equation) -> list[Place]:
+def concatenated(low: Lowering, equation: Equation) -> list[View]:
     """The parts of the result of a concatenation, in the order of its operands; its place is made at the first call."""
     value, axis, begin, parts = equation.outputs[0], equation.attrs["axis"], 0, []
     found, shape = low.environment.get(value), dims(value)
-    out = found if isinstance(found, Place) else low.result(value)
+    out = found if isinstance(found, View) else low.result(value)
     for source in equation.inputs:
         start = tuple(begin if i == axis else 0 for i in range(len(shape)))
         begin += int(source.spec.shape[axis])
@@ -234,7 +234,7 @@ def _contract(low: Lowering, equation: Equation) -> None:
     round_bfloat16(low, value)
 
 
-def _factor(low: Lowering, value: Value, batch: Ints) -> Place:
+def _factor(low: Lowering, value: Value, batch: Ints) -> View:
     """An operand that repeats along batch axes at most (a matrix product repeats along those by itself)."""
     place, shape = low.expanded(value), dims(value)
     if all(d == n or i in batch for i, (d, n) in enumerate(zip(place.shape, shape, strict=True))):
@@ -249,7 +249,7 @@ class _Factor:
         copied: how many elements must be copied for BLAS to take it; 0 where a view does.
     """
 
-    def __init__(self, value: Value, place: Place, batch: Ints, rows: list[int], columns: list[int]) -> None:
+    def __init__(self, value: Value, place: View, batch: Ints, rows: list[int], columns: list[int]) -> None:
         self._value, self._place = value, place
         self._lead = tuple(place.shape[a] for a in batch)
         self._by_rows, self._by_columns = (*batch, *rows, *columns), (*batch, *columns, *rows)
@@ -258,7 +258,7 @@ class _Factor:
         self._view = view if view is not None and _blas_takes(view) else None
         self.copied = 0 if self._view is not None else place.size
 
-    def matrix(self, low: Lowering) -> Place:
+    def matrix(self, low: Lowering) -> View:
         """The view; of a copy where need be: of one that exists, or of the one that is read in the order it is written."""
         if self._view is not None:
             return self._view
@@ -270,7 +270,7 @@ class _Factor:
         return view if by_rows else views.transpose(view, (*range(len(lead)), len(lead) + 1, len(lead)))
 
 
-def _blas_takes(view: Place) -> bool:
+def _blas_takes(view: View) -> bool:
     """Whether rows or columns stand in memory without gaps (for integers, which have no BLAS, anything does)."""
     count, width = view.shape[-2:]
     down, across = view.strides[-2:]
@@ -279,7 +279,7 @@ def _blas_takes(view: Place) -> bool:
     return view.storage.dtype.kind != "f" or by_rows or by_columns or 0 in view.shape
 
 
-def _product(low: Lowering, x: Place, y: Place, out: Place, batched: bool) -> None:
+def _product(low: Lowering, x: View, y: View, out: View, batched: bool) -> None:
     if x.storage.dtype == np.float16:  # has no BLAS
         single = np.dtype(np.float32)
         a, b, c = (low.buffer(v.shape, single, v.hint) for v in (x, y, out))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from lamella.ir.program import Program
 from lamella.ops import primitives as p
 from lamella_numpy.lowering import Lowering
-from lamella_numpy.views import Place
+from lamella_numpy.views import View
 
 _ONE_LINE = {p.add, p.subtract, p.multiply, p.divide}
 """Ops of one line that may write over an operand, and whose result is never a view of one."""
@@ -21,7 +21,7 @@ def read_before(rule: Program, g: int, r: int) -> bool:
     return operand not in set(rule.outputs) and all(i <= made and op in _ONE_LINE for i, op in reads)
 
 
-def in_place(low: Lowering, program: Program, vectors: Mapping[tuple[str, int], Place]) -> frozenset[int]:
+def in_place(low: Lowering, program: Program, vectors: Mapping[tuple[str, int], View]) -> frozenset[int]:
     """The vectors whose old contents nobody reads once a `foreach` writes the new ones, element by element.
 
     Args:
@@ -38,7 +38,7 @@ def in_place(low: Lowering, program: Program, vectors: Mapping[tuple[str, int], 
             continue
         places = [(v, low.environment.get(v)) for v in values]
         # whatever lies there, views included
-        old = {v for v, place in places if isinstance(place, Place) and place.storage is given.storage}
+        old = {v for v, place in places if isinstance(place, View) and place.storage is given.storage}
         for equation, result, operands in low.updates:
             index, tensors = position.get(id(equation), -1), equation.attrs["tensors"]
             if result.storage is not new.storage or result.size != new.size or any(low.last[v] > index for v in old):

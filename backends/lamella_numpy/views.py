@@ -1,6 +1,6 @@
 """Where a value lives at run time: storages, views of them, and the lines of source that make those views.
 
-A `Place` is a view of a `Storage`. Its shape is the *stored* shape: leading axes along which the value only repeats are
+A `View` is a view of a `Storage`. Its shape is the *stored* shape: leading axes along which the value only repeats are
 left out and inner ones have size 1, so that NumPy's broadcasting gives the value's full shape. `home` says when the view
 is made: in a `Block` (the frame's static part, or a body of straight-line code), or by the header of a `Loop`, which hands
 one item of a premade list to every turn.
@@ -85,7 +85,7 @@ class Storage:
         self.last = -1
         self.offset = 0
         self.values: list[Any] = []
-        self.root: Place | None = None
+        self.root: View | None = None
 
 
 class Thing:
@@ -114,7 +114,7 @@ class Thing:
         self.source = source
 
 
-class Place(Thing):
+class View(Thing):
     """A view of a storage; `strides` and `offset` count elements."""
 
     __slots__ = ("derived", "offset", "shape", "storage", "strides")
@@ -155,13 +155,13 @@ def combine(template: str, hint: str, *things: Thing) -> Thing:
     return Thing(max(homes, key=lambda home: home.depth), hint, parents=things, template=template)
 
 
-def derive(place: Place, template: str, shape: Ints, strides: Ints, offset: int, hint: str = "") -> Place:
+def derive(place: View, template: str, shape: Ints, strides: Ints, offset: int, hint: str = "") -> View:
     """The view that `template` makes of `place`; asked twice, it is made once."""
     found = place.derived.get(template)
-    if isinstance(found, Place):
+    if isinstance(found, View):
         return found
     thing = derive_thing(place, template, hint or place.hint)
-    made = Place(
+    made = View(
         place.storage,
         shape,
         strides,
@@ -213,7 +213,7 @@ def _arguments(shape: Ints) -> str:
     return f"({', '.join(map(str, shape))})" if shape else "(())"
 
 
-def reshape(place: Place, shape: Ints) -> Place | None:
+def reshape(place: View, shape: Ints) -> View | None:
     """The place under another shape without a copy, or None where only a copy has it."""
     if shape == place.shape:
         return place
@@ -225,7 +225,7 @@ def reshape(place: Place, shape: Ints) -> Place | None:
     return view
 
 
-def shaped(place: Place, shape: Ints) -> Place:
+def shaped(place: View, shape: Ints) -> View:
     """A contiguous place under another shape: the view that `reshape` always finds."""
     view = reshape(place, shape)
     assert view is not None  # noqa: S101 - row-major memory has every shape
@@ -266,7 +266,7 @@ def reshaped_strides(old: Ints, strides: Ints, new: Ints) -> Ints | None:
     return tuple(result)
 
 
-def transpose(place: Place, permutation: Ints) -> Place:
+def transpose(place: View, permutation: Ints) -> View:
     """Axis i of the result is axis permutation[i]."""
     if permutation == tuple(range(len(permutation))):
         return place
@@ -277,7 +277,7 @@ def transpose(place: Place, permutation: Ints) -> Place:
     return derive(place, template, shape, strides, place.offset)
 
 
-def sliced(place: Place, start: Ints, stop: Ints, steps: Ints) -> Place:
+def sliced(place: View, start: Ints, stop: Ints, steps: Ints) -> View:
     """Entries start, start + step, ... below stop of every axis."""
     parts, shape, offset = [], [], place.offset
     for a, b, s, d, stride in zip(start, stop, steps, place.shape, place.strides, strict=True):
@@ -292,7 +292,7 @@ def sliced(place: Place, start: Ints, stop: Ints, steps: Ints) -> Place:
     return derive(place, "{}[" + ", ".join(parts) + "]", tuple(shape), strides, offset)
 
 
-def reverse(place: Place, axes: Ints) -> Place:
+def reverse(place: View, axes: Ints) -> View:
     """The order along `axes` turned round."""
     axes = tuple(a for a in axes if place.shape[a] > 1)
     if not axes:
@@ -303,12 +303,12 @@ def reverse(place: Place, axes: Ints) -> Place:
     return derive(place, "{}[" + ", ".join(parts) + "]", place.shape, strides, offset)
 
 
-def entry(place: Place, t: int) -> Place:
+def entry(place: View, t: int) -> View:
     """Slice `t` of the leading axis."""
     template = f"{{}}[{t}, ...]" if len(place.shape) == 1 else f"{{}}[{t}]"
     return derive(place, template, place.shape[1:], place.strides[1:], place.offset + t * place.strides[0])
 
 
-def bits(place: Place, integer: str) -> Place:
+def bits(place: View, integer: str) -> View:
     """The same memory seen as integers of the same width."""
     return derive(place, "{}.view(" + integer + ")", place.shape, place.strides, place.offset)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lamella_numpy import views
-from lamella_numpy.views import Block, Ints, Loop, Place, Storage, Thing, written
+from lamella_numpy.views import Block, Ints, Loop, Storage, Thing, View, written
 
 FOREVER = 1 << 60
 """A time after every line."""
@@ -62,7 +62,7 @@ class Writer:
         self._comment = ""
         self._hint = ""
         self._kept: set[Storage] = set()
-        self._known: dict[Any, Place] = {}
+        self._known: dict[Any, View] = {}
 
     # ---- names and lines ----
 
@@ -82,7 +82,7 @@ class Writer:
 
     def use(self, thing: Thing) -> str:
         """The name of `thing`, made now if it has none; its memory is needed at this line."""
-        if isinstance(thing, Place):
+        if isinstance(thing, View):
             self.touch(thing.storage)
         if thing.name is not None:
             return thing.name
@@ -99,7 +99,7 @@ class Writer:
             thing.home.lines.append(f"{thing.name} = {text}")
         else:
             name = thing.name = self.fresh(thing.hint)
-            assert isinstance(thing, Place)  # noqa: S101 - a thing without a parent is a buffer
+            assert isinstance(thing, View)  # noqa: S101 - a thing without a parent is a buffer
             storage, shape = thing.storage, written(thing.shape)
             if storage.pooled:
                 self.static.lines.append(lambda: f"{name} = room({storage.offset}, {shape}, {storage.dtype.name})")
@@ -164,7 +164,7 @@ class Writer:
 
     # ---- memory ----
 
-    def known(self, array: np.ndarray[Any, Any], hint: str) -> Place:
+    def known(self, array: np.ndarray[Any, Any], hint: str) -> View:
         """The place of an array known now; equal small ones are kept once."""
         array = np.ascontiguousarray(array).reshape(array.shape)
         key = (array.shape, array.dtype.str, array.tobytes()) if array.size <= 64 else id(array)
@@ -174,7 +174,7 @@ class Writer:
             home = Thing(self.static, "constants", name="constants")
             storage = Storage(array.size, array.dtype)
             strides = views.row_major(array.shape)
-            self._known[key] = Place(
+            self._known[key] = View(
                 storage, array.shape, strides, 0, self.static, hint, parents=(home,), template=f"{{}}[{number}]"
             )
         return self._known[key]
@@ -186,7 +186,7 @@ class Writer:
         text = f"{float(number):.6g}" if array.dtype.kind == "f" else str(number)
         return "c" + text.replace("-", "minus_").replace("+", "").replace(".", "_")
 
-    def vector(self, number: float, count: int, dtype: np.dtype[Any]) -> Place:
+    def vector(self, number: float, count: int, dtype: np.dtype[Any]) -> View:
         """A vector of one number; sums are products with a vector of ones."""
         one = np.full(1, number, dtype)
         key = ("vector", count, one.tobytes(), dtype.str)
@@ -194,17 +194,17 @@ class Writer:
             self._known[key] = self.known(one.repeat(count), f"{self._constant_hint(one)}_{count}")
         return self._known[key]
 
-    def buffer(self, shape: Ints, dtype: np.dtype[Any], hint: str = "") -> Place:
+    def buffer(self, shape: Ints, dtype: np.dtype[Any], hint: str = "") -> View:
         """A new buffer of the arena; inside a loop over chunks the last turn sees a shorter cut of it."""
         storage = Storage(views.size(shape), dtype, pooled=True, scope=self.scope)
         self.storages.append(storage)
         strides = views.row_major(shape)
-        place = Place(storage, shape, strides, 0, self.static, hint or self._hint)
+        place = View(storage, shape, strides, 0, self.static, hint or self._hint)
         if self.chunk is None or shape != (self.chunk[2],):
             return place
         loop, total, length = self.chunk
         cut = Thing(self.static, f"{place.hint}_cut", parents=(place,), template=f"cut({{}}, {total}, {length})")
-        return Place(storage, shape, strides, 0, loop, place.hint, source=cut)
+        return View(storage, shape, strides, 0, loop, place.hint, source=cut)
 
     def scratch(self) -> str:
         """The name of a dictionary in which a kernel keeps its temporary arrays between calls."""

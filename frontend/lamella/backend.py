@@ -1,7 +1,10 @@
 """Backends: what one is, and how one is found and chosen. The names are those of `lamella.backend_api`."""
 
+import warnings as _warnings
+from typing import Any as _Any
+
+from lamella.backend_api import API_VERSION as API_VERSION
 from lamella.backend_api import GROUP as GROUP
-from lamella.backend_api import SEAM as SEAM
 from lamella.backend_api import Backend as Backend
 from lamella.backend_api import Runner as Runner
 from lamella.backend_api import State as State
@@ -17,8 +20,8 @@ from lamella.backend_api import set_backend as set_backend
 from lamella.backend_api import to_numpy as to_numpy
 
 __all__ = [
+    "API_VERSION",
     "GROUP",
-    "SEAM",
     "Backend",
     "Runner",
     "State",
@@ -33,3 +36,10 @@ __all__ = [
     "set_backend",
     "to_numpy",
 ]
+
+
+def __getattr__(name: str) -> _Any:
+    if name == "SEAM":
+        _warnings.warn("backend.SEAM is backend.API_VERSION today.", DeprecationWarning, stacklevel=2)
+        return API_VERSION
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -78,8 +78,8 @@ def from_identifier(kind: str, identifier: Any, table: Mapping[str, Any], old: M
     return identifier() if isinstance(identifier, type) else identifier
 
 
-def places(package: str, modules: Mapping[str, str]) -> dict[str, str]:
-    """For each name of a package's lazy `modules` the entry of a `LazyTable`."""
+def lazy_exports(package: str, modules: Mapping[str, str]) -> dict[str, str]:
+    """{name: "package.module:name"} for every name of a package's lazy `modules`: the entries of a `LazyTable`."""
     return {name: f"{package}.{module}:{name}" for module, names in modules.items() for name in names.split()}
 
 

@@ -1,6 +1,6 @@
 """What a backend is, and how one is found and chosen; `lamella.backend` re-exports all of it."""
 
-from lamella.backend_api.backend import SEAM as SEAM
+from lamella.backend_api.backend import API_VERSION as API_VERSION
 from lamella.backend_api.backend import Backend as Backend
 from lamella.backend_api.backend import Compiled as Compiled
 from lamella.backend_api.backend import Runner as Runner
@@ -19,8 +19,8 @@ from lamella.backend_api.registry import set_backend as set_backend
 from lamella.backend_api.registry import to_numpy as to_numpy
 
 __all__ = [
+    "API_VERSION",
     "GROUP",
-    "SEAM",
     "Backend",
     "Runner",
     "State",

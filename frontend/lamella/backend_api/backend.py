@@ -9,11 +9,12 @@ to compute the same numbers:
 - `asarray`, `numpy`, `owns`: to and from its arrays.
 - `runner(step)`: runs chunks of training steps; the default compiles the step program and loops.
 
-`SEAM` is the version of this agreement; docs/backends.md lists every op and member with its requirements.
+`API_VERSION` is the version of this API; docs/backends.md lists every op and member with its requirements.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
@@ -27,8 +28,8 @@ from lamella.ir.spec import Spec, numpy_dtype, spec_of
 from lamella.ir.trace import constant
 from lamella.passes import expand, pool_first, simplify
 
-SEAM = 1
-"""The version of the seam; it grows when a backend written for the last one would need a change."""
+API_VERSION = 1
+"""The version of the backend API; it grows when a backend written for the last one would need a change."""
 
 Compiled = Callable[..., Sequence[Any]]
 
@@ -38,13 +39,13 @@ class Backend:
 
     Attributes:
         name: the name users choose it by.
-        seam: the version of the seam it was written for.
+        api_version: the version of the backend API it was written for.
         kernels: for every op it computes itself `kernel(*arrays, **attributes) -> array`, or a tuple of arrays for an op
             with several outputs. Operands and results are of the backend's arrays; attributes are as in the program.
     """
 
     name: str = ""
-    seam: int = SEAM
+    api_version: int = API_VERSION
     kernels: Mapping[Op, Callable[..., Any]]
 
     def __init__(self, name: str = "", kernels: Mapping[Op, Callable[..., Any]] | None = None) -> None:
@@ -215,6 +216,12 @@ class Backend:
             BackendError: the framework has no such format.
         """
         raise BackendError(f"backend {self.name!r} has no portable format of its own.")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "seam":
+            warnings.warn("Backend.seam is Backend.api_version today.", DeprecationWarning, stacklevel=2)
+            return self.api_version
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<lamella backend {self.name!r}>"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from lamella.backend_api.backend import SEAM, Backend
+from lamella.backend_api.backend import API_VERSION, Backend
 from lamella.errors import BackendError, did_you_mean
 from lamella.ir import interpret
 from lamella.stacks import ThreadStack
@@ -51,14 +53,27 @@ def _installed(name: str) -> bool:
 
 def register_backend(backend: Backend) -> Backend:
     """Make `backend` available under its name in this process, without an entry point."""
-    if backend.seam != SEAM:
+    version = _version_of(backend)
+    if version != API_VERSION:
         raise BackendError(
-            f"Backend {backend.name!r} was written for version {backend.seam} of the seam, this lamella has version {SEAM}. "
+            f"Backend {backend.name!r} was written for version {version} of the backend API, this lamella has version "
+            f"{API_VERSION}. "
             "Install a release of the backend made for this lamella."
         )
     _LOADED[backend.name] = backend
     interpret.register_evaluator(backend)
     return backend
+
+
+def _version_of(backend: Backend) -> int:
+    """The version of the backend API that a backend was written for; `seam` was the attribute's name before."""
+    former = inspect.getattr_static(backend, "seam", None)
+    if former is None:
+        return backend.api_version
+    warnings.warn(
+        f"Backend {backend.name!r} sets `seam`; the attribute is `api_version` today.", DeprecationWarning, stacklevel=3
+    )
+    return former
 
 
 def load_backend(name: str | Backend | None = None) -> Backend:

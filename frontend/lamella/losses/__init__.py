@@ -45,7 +45,7 @@ from lamella.losses.functions import mean_squared_logarithmic_error as mean_squa
 from lamella.losses.functions import poisson as poisson
 from lamella.losses.functions import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from lamella.losses.functions import squared_hinge as squared_hinge
-from lamella.names import LazyTable, from_identifier, lazily, name_table, places
+from lamella.names import LazyTable, from_identifier, lazily, lazy_exports, name_table
 
 if TYPE_CHECKING:
     from lamella.losses.focal import BinaryFocalCrossentropy as BinaryFocalCrossentropy
@@ -111,13 +111,13 @@ TABLE: Mapping[str, type[Loss]] = LazyTable({
     "MSE": MeanSquaredError,
     "msle": MeanSquaredLogarithmicError,
     "MSLE": MeanSquaredLogarithmicError,
-    **name_table({name: place for name, place in places(__name__, _MODULES).items() if name[0].isupper()}),
+    **name_table({name: place for name, place in lazy_exports(__name__, _MODULES).items() if name[0].isupper()}),
 })  # fmt: skip
 """Every name `compile(loss=...)` takes, besides `AUTOMATIC`."""
 
 FUNCTIONS: Mapping[str, Any] = LazyTable({
     **{function.__name__: function for function in _OF_FUNCTION},
-    **{name: place for name, place in places(__name__, _MODULES).items() if name.islower() and name in TABLE},
+    **{name: place for name, place in lazy_exports(__name__, _MODULES).items() if name.islower() and name in TABLE},
 })  # fmt: skip
 """The functions that a configuration may name."""
 

@@ -56,7 +56,7 @@ from lamella.metrics.of_losses import Poisson as Poisson
 from lamella.metrics.of_losses import RootMeanSquaredError as RootMeanSquaredError
 from lamella.metrics.of_losses import SparseCategoricalCrossentropy as SparseCategoricalCrossentropy
 from lamella.metrics.of_losses import SquaredHinge as SquaredHinge
-from lamella.names import LazyTable, from_identifier, lazily, name_table, places
+from lamella.names import LazyTable, from_identifier, lazily, lazy_exports, name_table
 
 if TYPE_CHECKING:
     from lamella.metrics.auc import AUC as AUC
@@ -132,7 +132,7 @@ TABLE: Mapping[str, Any] = LazyTable({
     "MSLE": MeanSquaredLogarithmicError,
     "rmse": RootMeanSquaredError,
     "RMSE": RootMeanSquaredError,
-    **name_table(places(__name__, _MODULES)),
+    **name_table(lazy_exports(__name__, _MODULES)),
 })  # fmt: skip
 """Every name a list of metrics takes, besides those whose meaning depends on the shapes (`AUTOMATIC`)."""
 

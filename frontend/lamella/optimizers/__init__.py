@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lamella.names import LazyTable, from_identifier, lazily, places
+from lamella.names import LazyTable, from_identifier, lazily, lazy_exports
 from lamella.optimizers import schedules as schedules
 from lamella.optimizers.adam import Adam as Adam
 from lamella.optimizers.adam import Adamax as Adamax
@@ -38,7 +38,7 @@ _MODULES = {
 }
 """Optimizers that few programs use are imported when they are asked for."""
 
-_PLACES = places(__name__, _MODULES)
+_PLACES = lazy_exports(__name__, _MODULES)
 _OFTEN = (SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lamb, Lion)
 _WRAPPERS = ("LossScaleOptimizer", "MultiOptimizer", "OptimizerMap")
 

@@ -1,4 +1,4 @@
-"""The conformance suite: whether a backend computes what the ops mean, and keeps the promises of the seam.
+"""The conformance suite: whether a backend computes what the ops mean, and keeps the promises of the backend API.
 
 `python -m lamella.testing --backend NAME` prints the report; `run(backend)` returns it. Results are held against
 `lamella.testing.reference`, derivatives against central differences, training against the reference's.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lamella import ops
-from lamella.backend_api import SEAM, Backend, Runner, StepProgram, load_backend
+from lamella.backend_api import API_VERSION, Backend, Runner, StepProgram, load_backend
 from lamella.errors import BackendError, unknown_name
 from lamella.ir import trace
 from lamella.ir.program import Op, Program
@@ -41,7 +41,7 @@ from lamella.testing.samples import SAMPLES, kinks_of, samples_of
 
 
 def run(backend: str | Backend, *, only: Sequence[str] = (), quick: bool = False, derivatives: bool = True) -> Report:
-    """Hold a backend against the definition of every op and against the seam.
+    """Hold a backend against the definition of every op and against the backend API.
 
     Args:
         backend: its name, or the backend itself.
@@ -143,11 +143,13 @@ def check_eager(backend: Backend, sample: Sample, dtype: str) -> None:
 # ---- promises that are not about one op ------------------------------------------------------------------------------
 
 
-def _seam(backend: Backend) -> None:
+def _version(backend: Backend) -> None:
     if not (isinstance(backend, Backend) and isinstance(backend.name, str) and backend.name):
         raise AssertionError("a backend is a lamella.backend.Backend with a name.")
-    if backend.seam != SEAM:
-        raise AssertionError(f"the backend is written for version {backend.seam} of the seam, this is version {SEAM}.")
+    if backend.api_version != API_VERSION:
+        raise AssertionError(
+            f"the backend is written for version {backend.api_version} of the backend API, this is version {API_VERSION}."
+        )
 
 
 def _network(x: Any, w: Any, u: Any) -> Any:
@@ -321,7 +323,7 @@ def _gradient_programs(backend: Backend) -> None:
 
 
 _TOPICS: dict[str, Callable[[Backend], None]] = {
-    "version of the seam": _seam,
+    "version of the backend API": _version,
     "outputs that are inputs or constants": _outputs_that_are_inputs,
     "results kept side by side": _side_by_side,
     "four threads": _threads,

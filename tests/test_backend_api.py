@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-import lamella.backend as seam
+import lamella.backend as api
 from lamella import ops
 from lamella.backend_api import registry
 from lamella.errors import BackendError
@@ -118,7 +118,7 @@ def install(tmp_path, monkeypatch):
         (information / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n", encoding="utf-8"
         )
-        points = f"[{seam.GROUP}]\n{name} = {module}:{attribute}\n"
+        points = f"[{api.GROUP}]\n{name} = {module}:{attribute}\n"
         (information / "entry_points.txt").write_text(points, encoding="utf-8")
         monkeypatch.delitem(sys.modules, module, raising=False)
         importlib.invalidate_caches()
@@ -130,7 +130,7 @@ def install(tmp_path, monkeypatch):
 @pytest.fixture
 def counting(install):
     install("counting", STRANGER)
-    return seam.load_backend("counting")
+    return api.load_backend("counting")
 
 
 def test_it_is_small():
@@ -139,18 +139,18 @@ def test_it_is_small():
 
 def test_it_is_listed_and_loaded_by_name_and_not_before(install):
     module = install("counting", STRANGER)
-    assert {"numpy", "counting"} <= set(seam.available_backends())
+    assert {"numpy", "counting"} <= set(api.available_backends())
     assert module not in sys.modules
-    backend = seam.load_backend("counting")
-    assert backend.name == "counting" and backend is seam.load_backend("counting")
-    with seam.backend_scope("counting"):
-        assert seam.current_backend() == "counting"
+    backend = api.load_backend("counting")
+    assert backend.name == "counting" and backend is api.load_backend("counting")
+    with api.backend_scope("counting"):
+        assert api.current_backend() == "counting"
 
 
 def test_it_is_chosen_by_the_environment(install, monkeypatch):
     install("counting", STRANGER)
     monkeypatch.setenv("LAMELLA_BACKEND", "counting")
-    assert seam.current_backend() == "counting" and seam.load_backend().name == "counting"
+    assert api.current_backend() == "counting" and api.load_backend().name == "counting"
 
 
 def test_it_has_forward_kernels_only_and_every_mandatory_one(counting):
@@ -183,7 +183,7 @@ def test_a_missing_primitive_is_one_error_before_any_work(install):
     install(
         "lacking", STRANGER.replace("BACKEND =", "KERNELS.pop(p.exp)\nBACKEND =").replace('"counting"', '"lacking"')
     )
-    backend = seam.load_backend("lacking")
+    backend = api.load_backend("lacking")
     program = trace.trace(lambda x: ops.sigmoid(x * 2.0), Spec((3,), "float32"), where="encoder/gate")
     for call in (backend.prepare, backend.compile):
         with pytest.raises(
@@ -198,47 +198,58 @@ def test_a_missing_primitive_is_one_error_before_any_work(install):
 def test_a_backend_that_fails_to_import_harms_nobody_else(install):
     install("broken", "raise RuntimeError('no driver on this machine')")
     install("counting", STRANGER, distribution="other")
-    assert {"broken", "counting", "numpy"} <= set(seam.available_backends())
-    assert seam.load_backend("counting").name == "counting"
+    assert {"broken", "counting", "numpy"} <= set(api.available_backends())
+    assert api.load_backend("counting").name == "counting"
     with pytest.raises(BackendError, match=r"'broken' \(stranger_broken:BACKEND\) failed to import.*no driver"):
-        seam.load_backend("broken")
-    before = seam.current_backend()
+        api.load_backend("broken")
+    before = api.current_backend()
     with pytest.raises(BackendError):
-        seam.set_backend("broken")
-    assert seam.current_backend() == before
-    assert seam.load_backend("numpy").name == "numpy"
+        api.set_backend("broken")
+    assert api.current_backend() == before
+    assert api.load_backend("numpy").name == "numpy"
 
 
 def test_an_entry_point_to_nothing_is_an_error_of_ours(install):
     install("absent", "", attribute="NOTHING")
     with pytest.raises(BackendError, match="failed to import"):
-        seam.load_backend("absent")
+        api.load_backend("absent")
 
 
-def test_another_version_of_the_seam_is_refused(install):
-    install("future", STRANGER.replace('"counting", KERNELS)', '"future", KERNELS)\nBACKEND.seam = 99'))
-    with pytest.raises(BackendError, match="version 99 of the seam, this lamella has version 1"):
-        seam.load_backend("future")
+def test_another_version_of_the_api_is_refused(install):
+    install("future", STRANGER.replace('"counting", KERNELS)', '"future", KERNELS)\nBACKEND.api_version = 99'))
+    with pytest.raises(BackendError, match="version 99 of the backend API, this lamella has version 1"):
+        api.load_backend("future")
     with pytest.raises(BackendError, match="version 99"):
-        seam.load_backend("future")  # and is not kept
+        api.load_backend("future")  # and is not kept
+
+
+def test_the_former_names_of_the_version_still_work(install):
+    install("former", STRANGER.replace('"counting", KERNELS)', '"former", KERNELS)\nBACKEND.seam = 99'))
+    with pytest.warns(DeprecationWarning, match="the attribute is `api_version` today"):
+        with pytest.raises(BackendError, match="version 99 of the backend API"):
+            api.load_backend("former")
+    with pytest.warns(DeprecationWarning, match=r"backend\.API_VERSION today"):
+        assert api.SEAM == api.API_VERSION
+    with pytest.warns(DeprecationWarning, match=r"Backend\.api_version today"):
+        assert api.load_backend("numpy").seam == api.API_VERSION
 
 
 @pytest.mark.parametrize("wrong", ["nunpy", "Numpy", "numppy"])
 def test_an_unknown_name_gets_the_nearest_known_one(wrong):
     with pytest.raises(BackendError, match="did you mean 'numpy'"):
-        seam.load_backend(wrong)
+        api.load_backend(wrong)
 
 
 def test_an_unknown_name_from_the_environment(monkeypatch):
     monkeypatch.setenv("LAMELLA_BACKEND", "tensorflow")
     with pytest.raises(BackendError, match="Unknown backend 'tensorflow'"):
-        seam.load_backend()
+        api.load_backend()
 
 
 def test_a_backend_may_be_registered_without_an_entry_point(counting):
     mine = type(counting)("mine", counting.kernels)
-    assert seam.register_backend(mine) is mine
-    assert "mine" in seam.available_backends() and seam.load_backend("mine") is mine
+    assert api.register_backend(mine) is mine
+    assert "mine" in api.available_backends() and api.load_backend("mine") is mine
 
 
 def test_a_model_trains_through_the_default_runner(counting):
