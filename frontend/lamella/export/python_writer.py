@@ -12,7 +12,7 @@ import numpy as np
 
 from lamella.export.broadcasts import aligned, implied
 from lamella.export.kernel_source import KernelSource
-from lamella.export.symbolic import Count, ExportError, Inference, bodies_of
+from lamella.export.symbolic import Count, ExportError, Inference
 from lamella.ir.program import Equation, Op, Program, Value
 from lamella.ir.spec import Spec, numpy_dtype
 from lamella.ir.trace import constant, trace
@@ -355,7 +355,7 @@ def _ops(program: Program) -> list[Op]:
     found = []
     for equation in program.equations:
         found.append(equation.op)
-        for body in bodies_of(equation):
+        for body in equation.bodies.values():
             found += _ops(body)
     return found
 

@@ -228,17 +228,8 @@ def _note_shapes(program: Program, shapes: dict[Value, Dims]) -> None:
     values = [*program.inputs, *[v for e in program.equations for v in e.outputs]]
     shapes.update((v, tuple(map(int, v.spec.shape))) for v in values)
     for equation in program.equations:
-        for body in bodies_of(equation):
+        for body in equation.bodies.values():
             _note_shapes(body, shapes)
-
-
-def bodies_of(equation: Equation) -> list[Program]:
-    """The programs among the attributes of an equation."""
-    found: list[Program] = []
-    for attribute in equation.attrs.values():
-        items = attribute if isinstance(attribute, tuple | list) else (attribute,)
-        found += [item for item in items if isinstance(item, Program)]
-    return found
 
 
 def version() -> str:

@@ -83,8 +83,7 @@ class Op:
 
     def result_specs(self, specs: Sequence[Spec], attrs: Mapping[str, Any]) -> tuple[Spec, ...]:
         """The specs of the outputs for operands of `specs`, always as a tuple."""
-        result = self.shape(*specs, **attrs)
-        return result if isinstance(result, tuple) else (result,)
+        return as_tuple(self.shape(*specs, **attrs))
 
     def bind(self, *operands: Any, **attrs: Any) -> Any:
         """Apply the op strictly: operands must already have the dtypes and shapes its shape rule asks for.
@@ -115,6 +114,11 @@ class Op:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (op_named, (self.name,))
+
+
+def as_tuple(results: Any) -> tuple[Any, ...]:
+    """The results of an op, a definition or a rule as a tuple: a single one comes without."""
+    return results if isinstance(results, tuple) else (results,)
 
 
 OPS: dict[str, Op] = {}

@@ -7,14 +7,14 @@ used inside it becomes an extra input of the body by itself (`captures`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from lamella.errors import TraceError
 from lamella.ir import interpret, limits
-from lamella.ir.program import Equation, Known, Op, Program, Value, op
+from lamella.ir.program import Equation, Known, Op, Program, Value, as_tuple, op
 from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
 from lamella.stacks import ThreadStack
 
@@ -190,6 +190,20 @@ def _constant_operand(trace: Trace, x: Any) -> Value:
     return constant_value(trace, np.array(x), dtype_name(x.dtype))
 
 
+def apply_equation(equation: Equation, operands: Sequence[Any], attrs: dict[str, Any] | None = None) -> tuple[Any, ...]:
+    """The outputs of `equation` applied to other operands, and to other attributes where `attrs` is given.
+
+    In a trace the new equation carries the name of the layer that the old one came from.
+    """
+    with at(equation.where) if equation.where else nullcontext():
+        return as_tuple(bind(equation.op, tuple(operands), equation.attrs if attrs is None else attrs))
+
+
+def replay(program: Program, arguments: Sequence[Any]) -> list[Any]:
+    """The outputs of `program` for other arguments: its equations are recorded in the running trace, or computed at once."""
+    return interpret.run(program, arguments, apply_equation)
+
+
 def trace(function: Callable[..., Any], *specs: Spec, where: str = "") -> Program:
     """The program of `function` applied to symbolic inputs of `specs`.
 
@@ -216,6 +230,7 @@ def as_value(x: Any) -> Value:
 __all__ = [
     "DTYPES",
     "Trace",
+    "apply_equation",
     "as_value",
     "at",
     "bind",
@@ -224,6 +239,7 @@ __all__ = [
     "current_trace",
     "eagerly",
     "operand",
+    "replay",
     "spec_of",
     "trace",
 ]

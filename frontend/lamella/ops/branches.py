@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamella.errors import DTypeError, ShapeError
-from lamella.ir.program import Program, Value, op
+from lamella.ir.program import Program, Value, as_tuple, op
 from lamella.ir.spec import Spec, is_integer, spec_of
-from lamella.ir.trace import Trace, as_value
+from lamella.ir.trace import Trace, as_value, replay
 from lamella.ops.coerce import as_tensor, broadcast_to, full_of
 from lamella.ops.comparison import equal, logical, select
-from lamella.ops.control import replay
 from lamella.ops.elementwise import cast, maximum, minimum
 from lamella.ops.tree import flatten, unflatten
 
@@ -121,7 +120,7 @@ def _chosen(index: Any, functions: Sequence[Callable[..., Any]], operands: Seque
     captured: dict[int, Any] = {id(outer): outer for _, _, outers in traced for outer in outers}
     branches = [_widened(program, len(flat), outers, captured) for program, _, outers in traced]
     results = switch_.bind(index, *flat, *captured.values(), branches=tuple(branches))
-    return unflatten(tree, list(results) if isinstance(results, tuple) else [results])
+    return unflatten(tree, as_tuple(results))
 
 
 def _traced(function: Callable[..., Any], flat: Sequence[Any], structure: Any) -> tuple[Program, Any, list[Any]]:

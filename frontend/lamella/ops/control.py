@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from lamella.errors import ShapeError
 from lamella.ir import interpret
-from lamella.ir.program import Program, op
+from lamella.ir.program import Equation, Program, as_tuple, op
 from lamella.ir.spec import Spec, spec_of
-from lamella.ir.trace import Trace, as_value, at, bind
+from lamella.ir.trace import Trace, as_value, bind, replay
 from lamella.ops.coerce import as_tensor
 from lamella.ops.shapes import concatenate_, reshape_, slice_
 from lamella.ops.tree import flatten, unflatten
@@ -18,7 +17,7 @@ from lamella.ops.tree import flatten, unflatten
 
 @op
 def scan_(*operands: Spec, body: Program, consts: int, carries: int, length: int, reverse: bool) -> tuple[Spec, ...]:
-    """A loop: operands are `consts`, initial carries, and stacked inputs (time first); one body run per step.
+    """A loop: operands are `consts`, initial carries, and stacked inputs (time first); the body is applied once per step.
 
     The body's inputs are the consts, the carries and one slice of each stacked input; its outputs the new carries and
     one slice of each stacked output. Returns the last carries and the stacked outputs. With `reverse` time runs from the
@@ -45,17 +44,6 @@ def _step_slice(x: Any, t: int) -> Any:
     return reshape_.bind(part, shape=shape[1:])
 
 
-def replay(program: Program, arguments: Sequence[Any]) -> list[Any]:
-    """Apply the equations of `program` to other operands, strictly; each keeps the layer it came from."""
-
-    def apply(equation: Any, operands: Sequence[Any]) -> Sequence[Any]:
-        with at(equation.where) if equation.where else nullcontext():
-            result = bind(equation.op, tuple(operands), equation.attrs)
-        return result if isinstance(result, tuple) else (result,)
-
-    return interpret.run(program, arguments, apply)
-
-
 @scan_.define
 def _(*operands: Any, body: Program, consts: int, carries: int, length: int, reverse: bool) -> Any:
     fixed, carry = list(operands[:consts]), list(operands[consts : consts + carries])
@@ -64,9 +52,9 @@ def _(*operands: Any, body: Program, consts: int, carries: int, length: int, rev
     for t in reversed(range(length)) if reverse else range(length):
         results = replay(body, [*fixed, *carry, *[_step_slice(x, t) for x in stacked]])
         carry = results[:carries]
-        for rows, y in zip(steps, results[carries:], strict=True):
-            rows.append(reshape_.bind(y, shape=(1, *spec_of(y).shape)))
-    joined = [concatenate_.bind(*(rows[::-1] if reverse else rows), axis=0) for rows in steps]
+        for slices, y in zip(steps, results[carries:], strict=True):
+            slices.append(reshape_.bind(y, shape=(1, *spec_of(y).shape)))
+    joined = [concatenate_.bind(*(slices[::-1] if reverse else slices), axis=0) for slices in steps]
     return (*carry, *joined)
 
 
@@ -86,8 +74,8 @@ def scan(
         xs: stacked inputs (time first), nested likewise, or None.
         length: the number of steps, needed when `xs` is None.
         reverse: run from the last step to the first.
-        unroll: True writes every step into the program, without a loop; a number of steps is a hint that changes no
-            result, and no backend needs it.
+        unroll: with True every step is written into the program, without a loop; a number of steps is a hint that no
+            backend uses, and changes no result.
 
     Returns:
         The last carry and the stacked ys.
@@ -116,11 +104,8 @@ def scan(
         (*body.inputs[len(body.inputs) - n :], *body.inputs[: len(body.inputs) - n]), body.equations, body.outputs
     )
     loop: dict[str, Any] = {"consts": n, "carries": len(first), "length": int(count), "reverse": reverse}
-    if unroll is True and scan_.definition is not None and count:
-        results = scan_.definition(*consts, *first, *stacked, body=ordered, **loop)
-    else:
-        results = scan_.bind(*consts, *first, *stacked, body=ordered, **loop)
-    results = list(results) if isinstance(results, tuple) else [results]
+    apply = scan_.definition if unroll is True and scan_.definition is not None and count else scan_.bind
+    results = as_tuple(apply(*consts, *first, *stacked, body=ordered, **loop))
     return unflatten(carry_tree, results[: len(first)]), unflatten(ys_tree, results[len(first) :])
 
 
@@ -128,9 +113,9 @@ def scan(
 def foreach_(*operands: Spec, body: Program, tensors: int, groups: int) -> tuple[Spec, ...]:
     """One elementwise rule over many tensors: the operands are `groups` lists of `tensors` operands each, then scalars.
 
-    The body is a program of scalars: one input a group, then the scalar operands; one output a result list. Element by
+    The body is a program of scalars: one input per group, then the scalar operands; one output per result list. Element by
     element, result list r of tensor i is output r of the body at the i-th operands of every group. A backend may run the
-    rule over all tensors laid end to end.
+    rule over the concatenation of all tensors.
     """
     shapes = [s.shape for s in operands[:tensors]]
     for group in range(groups):
@@ -157,12 +142,11 @@ def elementwise_replay(body: Program, arguments: Sequence[Any]) -> list[Any]:
     from lamella.ops.coerce import broadcast_shape, broadcast_to
     from lamella.ops.elementwise import convert
 
-    def apply(equation: Any, operands: Sequence[Any]) -> Sequence[Any]:
+    def apply(equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
         if equation.op is convert:
             return (convert.bind(operands[0], **equation.attrs),)
         shape = broadcast_shape(*[tuple(spec_of(x).shape) for x in operands]) if operands else ()
-        result = bind(equation.op, tuple(broadcast_to(x, shape) for x in operands), equation.attrs)
-        return result if isinstance(result, tuple) else (result,)
+        return as_tuple(bind(equation.op, tuple(broadcast_to(x, shape) for x in operands), equation.attrs))
 
     shape = broadcast_shape(*[tuple(spec_of(x).shape) for x in arguments])
     return [broadcast_to(y, shape) for y in interpret.run(body, arguments, apply)]
@@ -191,6 +175,5 @@ def foreach(
         inputs += [inner.input(Spec((), spec_of(s).dtype)) for s in shared]
         body = inner.program([as_value(v) for v in rule(*inputs)])
     captured = [outer for outer, _ in inner.captures]
-    results = foreach_.bind(*flat, *shared, *captured, body=body, tensors=tensors, groups=len(groups))
-    results = list(results) if isinstance(results, tuple) else [results]
-    return [results[r * tensors : (r + 1) * tensors] for r in range(len(body.outputs))]
+    results = as_tuple(foreach_.bind(*flat, *shared, *captured, body=body, tensors=tensors, groups=len(groups)))
+    return [list(results[r * tensors : (r + 1) * tensors]) for r in range(len(body.outputs))]

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamella.errors import DTypeError, ShapeError
-from lamella.ir.program import Program, op
+from lamella.ir.program import Program, as_tuple, op
 from lamella.ir.spec import Spec, is_float, spec_of
-from lamella.ir.trace import Trace, as_value
+from lamella.ir.trace import Trace, as_value, replay
 from lamella.ops.coerce import as_tensor, full_of
-from lamella.ops.control import replay
 from lamella.ops.tree import flatten, unflatten
 
 
@@ -29,8 +28,7 @@ def _(*operands: Any, body: Program, gradient: Program) -> Any:
 
 @custom_gradient_.def_vjp
 def _(g: Any, y: Any, *operands: Any, body: Program, gradient: Program) -> Any:
-    gs = g if isinstance(g, tuple) else (g,)
-    found = iter(replay(gradient, (*operands, *gs)))
+    found = iter(replay(gradient, (*operands, *as_tuple(g))))
     # gradients of the float operands alone stand among the outputs; captured values have none
     count = len(gradient.outputs)
     return tuple(next(found) if i < count else None for i in range(len(operands)))
@@ -64,7 +62,7 @@ def with_gradient(f: Callable[..., Any], xs: Sequence[Any]) -> Any:
     body = _needed(before, inner, outputs)
     gradient = _needed((*before, *cotangents), inner, gradients)
     result = custom_gradient_.bind(*xs, *[outer for outer, _ in inner.captures], body=body, gradient=gradient)
-    return unflatten(structure, list(result) if isinstance(result, tuple) else [result])
+    return unflatten(structure, as_tuple(result))
 
 
 def _needed(inputs: Sequence[Any], inner: Trace, outputs: Sequence[Any]) -> Program:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir import settings
-from lamella.ir.program import op
+from lamella.ir.program import as_tuple, op
 from lamella.ir.spec import Rows, Spec, size_of, spec_of
 from lamella.ops import coerce
 from lamella.ops.coerce import as_tensor, dtype_argument, full_of, normalize_axes, normalize_axis
@@ -124,8 +124,7 @@ def concatenate_(*xs: Spec, axis: int) -> Spec:
 @concatenate_.def_vjp
 def _(g: Any, y: Any, *xs: Any, axis: int) -> Any:
     sizes = tuple(int(spec_of(x).shape[axis]) for x in xs)
-    parts = split_.bind(g, sizes=sizes, axis=axis)
-    return parts if isinstance(parts, tuple) else (parts,)
+    return as_tuple(split_.bind(g, sizes=sizes, axis=axis))
 
 
 @op
