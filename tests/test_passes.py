@@ -335,7 +335,7 @@ BATCH = Rows(8)
 
 def mixing(function, *shapes):
     made = trace.trace(function, *[Spec(s, "float32") for s in shapes])
-    found = {passes.mixing_equation(made), passes.mixing_equation(passes.simplify(made))}
+    found = {passes.find_cross_batch_op(made), passes.find_cross_batch_op(passes.simplify(made))}
     return {None if e is None else e.op.name for e in found}
 
 
@@ -405,6 +405,6 @@ def test_entries_of_a_row_that_became_rows_still_belong_to_it():
 
 def test_looking_rows_up_in_a_table_keeps_them_apart():
     table, rows = Spec((7, 3), "float32"), Spec((Rows(4),), "int32")
-    assert passes.mixing_equation(trace.trace(lambda w, i: ops.take(w, i, 0), table, rows)) is None
+    assert passes.find_cross_batch_op(trace.trace(lambda w, i: ops.take(w, i, 0), table, rows)) is None
     of_rows = Spec((Rows(4), 3), "float32")
-    assert passes.mixing_equation(trace.trace(lambda x, i: ops.take(x, i, 0), of_rows, rows)) is not None
+    assert passes.find_cross_batch_op(trace.trace(lambda x, i: ops.take(x, i, 0), of_rows, rows)) is not None

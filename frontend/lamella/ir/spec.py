@@ -109,7 +109,7 @@ class Rows(int):
     """A dimension that counts batch rows: `batch * multiple` entries, of which each row owns `multiple`.
 
     It behaves as the plain integer it is and survives products with plain integers, so a program can be asked afterwards
-    which of its operations mix the rows of a batch (see `passes.rows`).
+    which of its operations mix the rows of a batch (see `passes.find_cross_batch_op`).
     """
 
     multiple: int

@@ -163,11 +163,11 @@ def _count(values: Any, rows: Any) -> Any:
 
 def row_by_row(function: Callable[..., Any], y: Spec, prediction: Spec) -> bool:
     """Whether `function(y_true, y_pred)` gives values for each row of a batch, of nothing but that row."""
-    from lamella.passes import mixing_equation
+    from lamella.passes import find_cross_batch_op
 
     program = trace(function, y, prediction)
     shape = program.outputs[0].spec.shape
-    return bool(shape) and isinstance(shape[0], Rows) and mixing_equation(program) is None
+    return bool(shape) and isinstance(shape[0], Rows) and find_cross_batch_op(program) is None
 
 
 class Loss:

@@ -1,4 +1,4 @@
-"""Small rewrites: equations that a neighbour makes shorter. Each keeps the numbers, up to the order of a sum."""
+"""Peephole rewrites of one or two adjacent equations. Each keeps the results, up to the order of a sum."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 
 from lamella.ir import interpret
 from lamella.ir.program import Equation, Op, Program, Value
-from lamella.ir.trace import Trace, at, bind
+from lamella.ir.trace import Trace, apply_equation, at
 from lamella.ops import primitives as p
 
 Producer = Callable[[Value], "Equation | None"]
 Rule = Callable[[Sequence[Value], dict[str, Any], Producer], "Value | None"]
 
 
-def _made_by(op: Op, value: Value, producer: Producer) -> Equation | None:
+def _producer_of(op: Op, value: Value, producer: Producer) -> Equation | None:
     equation = producer(value)
     return equation if equation is not None and equation.op is op else None
 
 
 def _reshape(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
-    """A reshape of a reshape is one."""
-    inner = _made_by(p.reshape, operands[0], producer)
+    """A reshape of a reshape becomes a single reshape."""
+    inner = _producer_of(p.reshape, operands[0], producer)
     if inner is None:
         return None
     (x,) = inner.inputs
@@ -29,8 +29,8 @@ def _reshape(operands: Sequence[Value], attrs: dict[str, Any], producer: Produce
 
 
 def _transpose(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
-    """A transposition of a transposition is one, or nothing."""
-    inner = _made_by(p.transpose, operands[0], producer)
+    """A transpose of a transpose becomes a single transpose, or none."""
+    inner = _producer_of(p.transpose, operands[0], producer)
     if inner is None:
         return None
     order = tuple(inner.attrs["permutation"][a] for a in attrs["permutation"])
@@ -39,9 +39,10 @@ def _transpose(operands: Sequence[Value], attrs: dict[str, Any], producer: Produ
 
 
 def _scaled(value: Value, scale: Callable[[Value], Value], producer: Producer, depth: int = 4) -> Value | None:
-    """`value` doubled or negated through a number among its factors, nearly for nothing: (n * x) * y is (scale(n) * x) * y.
+    """`value` doubled or negated by way of a scalar among its factors: (n * x) * y becomes (scale(n) * x) * y.
 
-    The bits are the same while nothing leaves the range of normal numbers; float16, whose range is small, is left alone.
+    The result is bitwise identical as long as no product overflows or underflows; float16, whose range is small, is left as
+    it is.
     """
     equation = producer(value) if depth else None
     if equation is None or equation.op not in (p.broadcast, p.reshape, p.multiply):
@@ -57,31 +58,31 @@ def _scaled(value: Value, scale: Callable[[Value], Value], producer: Producer, d
 
 
 def _negative(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
-    """-(-x) is x, -(a - b) is b - a, -(n * x) is (-n) * x for a number n."""
-    inner = _made_by(p.negative, operands[0], producer)
+    """-(-x) becomes x, -(a - b) becomes b - a, -(n * x) becomes (-n) * x for a scalar n."""
+    inner = _producer_of(p.negative, operands[0], producer)
     if inner is not None:
         return inner.inputs[0]
-    inner = _made_by(p.subtract, operands[0], producer)
+    inner = _producer_of(p.subtract, operands[0], producer)
     if inner is not None:
         return p.subtract.bind(inner.inputs[1], inner.inputs[0])
     return _scaled(operands[0], p.negative.bind, producer)
 
 
 def _add(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
-    """a + (-b) is a - b, n * x + n * x is (n + n) * x for a number n."""
+    """a + (-b) becomes a - b, n * x + n * x becomes (n + n) * x for a scalar n."""
     a, b = operands
     if a is b:
         return _scaled(a, lambda n: p.add.bind(n, n), producer)
-    inner = _made_by(p.negative, b, producer)
+    inner = _producer_of(p.negative, b, producer)
     if inner is not None:
         return p.subtract.bind(a, inner.inputs[0])
-    inner = _made_by(p.negative, a, producer)
+    inner = _producer_of(p.negative, a, producer)
     return None if inner is None else p.subtract.bind(b, inner.inputs[0])
 
 
 def _subtract(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
-    """a - (-b) is a + b."""
-    inner = _made_by(p.negative, operands[1], producer)
+    """a - (-b) becomes a + b."""
+    inner = _producer_of(p.negative, operands[1], producer)
     return None if inner is None else p.add.bind(operands[0], inner.inputs[0])
 
 
@@ -90,17 +91,17 @@ def _reduction(op: Op) -> Rule:
         (x,), axes = operands, attrs["axes"]
         shape = x.spec.shape
         long = tuple(a for a in axes if shape[a] != 1)
-        if len(long) < len(axes):  # an axis of 1 needs no reducing
+        if len(long) < len(axes):  # an axis of length 1 need not be reduced
             kept = tuple(d for i, d in enumerate(shape) if i not in axes)
             y = op.bind(x, axes=long) if long else x
             return y if y.spec.shape == kept else p.reshape.bind(y, shape=kept)
-        # a sum of a sum is one; a maximum of maxima is not, where its derivative is shared among ties
-        inner = _made_by(op, x, producer) if op is p.reduce_sum else None
+        # a sum of sums becomes a single sum; a maximum of maxima does not: its derivative is shared among ties
+        inner = _producer_of(op, x, producer) if op is p.reduce_sum else None
         if inner is not None:
             left = [i for i in range(inner.inputs[0].spec.ndim) if i not in inner.attrs["axes"]]
             return op.bind(inner.inputs[0], axes=tuple(sorted({*inner.attrs["axes"], *(left[a] for a in axes)})))
-        inner = _made_by(p.reshape, x, producer)
-        if inner is not None and len(axes) == len(shape):  # over everything, the shape does not matter
+        inner = _producer_of(p.reshape, x, producer)
+        if inner is not None and len(axes) == len(shape):  # a reduction over all axes does not depend on the shape
             return op.bind(inner.inputs[0], axes=tuple(range(inner.inputs[0].spec.ndim)))
         return None
 
@@ -108,7 +109,7 @@ def _reduction(op: Op) -> Rule:
 
 
 def _select(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
-    """A choice between equals is none."""
+    """A choice between a value and itself becomes the value."""
     return operands[1] if operands[1] is operands[2] else None
 
 
@@ -123,11 +124,11 @@ RULES: dict[Op, Rule] = {
     p.reduce_min: _reduction(p.reduce_min),
     p.select: _select,
 }
-"""For each op a rule that returns what an equation may be replaced by, or None."""
+"""For each op the rule that returns the replacement of an equation, or None."""
 
 
-def _again(value: Value, producer: Producer) -> Value:
-    """A rewritten equation may be rewritten once more."""
+def _rewritten(value: Value, producer: Producer) -> Value:
+    """`value`, rewritten until no rule fits the equation that computes it."""
     while True:
         equation = producer(value)
         rule = None if equation is None else RULES.get(equation.op)
@@ -138,7 +139,7 @@ def _again(value: Value, producer: Producer) -> Value:
 
 
 def peephole(program: Program) -> Program:
-    """`program` with every rule applied where it fits."""
+    """`program` with every rule applied wherever it fits."""
     if not any(e.op in RULES for e in program.equations):
         return program
     made: dict[Value, Equation] = {}
@@ -155,10 +156,7 @@ def peephole(program: Program) -> Program:
         with at(equation.where):
             rule = RULES.get(equation.op)
             found = None if rule is None else rule(operands, equation.attrs, producer)
-            if found is not None:
-                return (_again(found, producer),)
-            result = bind(equation.op, tuple(operands), equation.attrs)
-            return result if isinstance(result, tuple) else (result,)
+            return apply_equation(equation, operands) if found is None else (_rewritten(found, producer),)
 
     with Trace() as trace:
         outputs = interpret.run(program, [trace.input(v.spec) for v in program.inputs], apply)

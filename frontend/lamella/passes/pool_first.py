@@ -1,4 +1,4 @@
-"""The maximum of a window before what is done to each number: relu(x + bias) of a quarter of the numbers."""
+"""Hoist max pooling above elementwise monotone ops: relu(x + bias) is then computed once per window, not once per entry."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from collections.abc import Mapping, Sequence
 
 from lamella.ir import interpret
 from lamella.ir.program import Equation, Program, Value
-from lamella.ir.trace import Trace, at, bind
+from lamella.ir.trace import Trace, apply_equation, at
 from lamella.ops import primitives as p
-from lamella.passes.simplify import dead_code, makers_of, uses_of
+from lamella.passes.analysis import makers_of, uses_of
+from lamella.passes.simplify import dead_code
 
-_RISING = {p.relu, p.add, p.subtract, p.maximum, p.minimum}
-"""Ops that never fall where their first operand rises, rounding included."""
+_MONOTONE = {p.relu, p.add, p.subtract, p.maximum, p.minimum}
+"""Ops that are nondecreasing in their first operand, rounding included."""
 
 
 def pool_first(program: Program) -> Program:
-    """`program` with max(f(x)) over windows as f(max(x)), for a rising f whose result nothing else reads.
+    """`program` with f(max(x)) in place of max(f(x)) over windows, for a nondecreasing f whose result nothing else reads.
 
-    The numbers stay, to the bit, as long as what f takes beside x is finite. Of two numbers that a bias makes equal by
-    rounding, the gradient goes to the larger one instead of the first.
+    The results are bitwise identical as long as the other operands of f are finite. Of two entries that a bias makes equal
+    by rounding, the gradient goes to the larger one instead of the first.
+
+    To train, apply it before `differentiate`: the backward part reads the result of f, so that afterwards nothing is hoisted.
     """
     pools = [e for e in program.equations if e.op is p.max_pool and _shrinks(e)]
     if not pools:
@@ -30,23 +33,22 @@ def pool_first(program: Program) -> Program:
     moved = set(itertools.chain(*chains.values()))
     if not moved:
         return program
-    spread: dict[Value, Value] = {}
+    narrow: dict[Value, Value] = {}  # the operand of each broadcast
 
     def apply(equation: Equation, operands: Sequence[Value]) -> Sequence[Value]:
         if equation in moved:
             return operands[:1]
-        with at(equation.where):
-            result = bind(equation.op, tuple(operands), equation.attrs)
+        results = apply_equation(equation, operands)
         if equation.op is p.broadcast:
-            spread[equation.outputs[0]] = operands[0]
+            narrow[equation.outputs[0]] = operands[0]
         for link in chains.get(equation, ()):
             with at(link.where):
-                shape = result.spec.shape
+                shape = results[0].spec.shape
                 others = [
-                    p.broadcast.bind(spread[v], shape=shape, axes=makers[v].attrs["axes"]) for v in link.inputs[1:]
+                    p.broadcast.bind(narrow[v], shape=shape, axes=makers[v].attrs["axes"]) for v in link.inputs[1:]
                 ]
-                result = link.op.bind(result, *others, **link.attrs)
-        return result if isinstance(result, tuple) else (result,)
+                results = apply_equation(link, [results[0], *others])
+        return results
 
     with Trace() as trace:
         outputs = interpret.run(program, [trace.input(v.spec) for v in program.inputs], apply)
@@ -54,26 +56,26 @@ def pool_first(program: Program) -> Program:
 
 
 def _shrinks(pool: Equation) -> bool:
-    """Whether there are fewer windows than numbers, each with a number of its own."""
+    """Whether there are fewer windows than entries, and no window consists of padding only."""
     before, after = (math.prod(v.spec.shape[1:-1]) for v in (pool.inputs[0], pool.outputs[0]))
     sides = zip(pool.attrs["window"], pool.attrs["padding"], strict=True)
     return after < before and all(max(padding) < size for size, padding in sides)
 
 
 def _chain(pool: Equation, makers: Mapping[Value, Equation], uses: Mapping[Value, int]) -> list[Equation]:
-    """What may be done after `pool` instead of before it, in order."""
+    """The equations before `pool` that may be applied after it instead, in order."""
     chain: list[Equation] = []
     value = pool.inputs[0]
     while uses[value] == 1 and value in makers:
         equation = makers[value]
-        if equation.op not in _RISING or not all(_is_flat(v, makers) for v in equation.inputs[1:]):
+        if equation.op not in _MONOTONE or not all(_is_constant_over_windows(v, makers) for v in equation.inputs[1:]):
             break
         chain.insert(0, equation)
         value = equation.inputs[0]
     return chain
 
 
-def _is_flat(value: Value, makers: Mapping[Value, Equation]) -> bool:
-    """Whether `value` depends on the row and the channel at most, so that it is one number all over a window."""
+def _is_constant_over_windows(value: Value, makers: Mapping[Value, Equation]) -> bool:
+    """Whether `value` is broadcast from at most the batch and channel axes, and so is constant over a window."""
     maker = makers.get(value)
     return maker is not None and maker.op is p.broadcast and set(maker.attrs["axes"]) <= {0, value.spec.ndim - 1}

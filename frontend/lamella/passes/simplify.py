@@ -1,9 +1,7 @@
-"""Dead code, common subexpressions and constant folding. Each takes a program and returns one that computes the same."""
+"""Dead-code elimination, common subexpressions and constant folding: each returns a program with the same results."""
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +13,7 @@ from lamella.ir.trace import constant
 from lamella.passes.peephole import peephole
 
 _FOLD_LIMIT = 4096
-"""Elements: a larger constant costs more to keep than to compute."""
+"""In elements: a larger constant costs more to store than to compute."""
 
 
 def rewritten(program: Program, equations: Sequence[Equation], outputs: Sequence[Value] | None = None) -> Program:
@@ -29,18 +27,8 @@ def rewritten(program: Program, equations: Sequence[Equation], outputs: Sequence
     )
 
 
-def makers_of(program: Program) -> dict[Value, Equation]:
-    """Which equation makes each value."""
-    return {value: e for e in program.equations for value in e.outputs}
-
-
-def uses_of(program: Program) -> Counter[Value]:
-    """How often each value is read, being an output included."""
-    return Counter(itertools.chain(program.outputs, *[e.inputs for e in program.equations]))
-
-
 def dead_code(program: Program) -> Program:
-    """Without the equations that no output depends on."""
+    """`program` without the equations that no output depends on."""
     needed = set(program.outputs)
     kept: list[Equation] = []
     for equation in reversed(program.equations):
@@ -61,7 +49,7 @@ def _key(value: Any) -> Any:
 
 
 def common_subexpressions(program: Program) -> Program:
-    """Each distinct computation once."""
+    """`program` with each distinct computation once."""
     seen: dict[Any, tuple[Value, ...]] = {}
     renamed: dict[Value, Value] = {}
     kept: list[Equation] = []
@@ -86,11 +74,11 @@ def common_subexpressions(program: Program) -> Program:
 
 
 def fold_constants(program: Program) -> Program:
-    """Compute small equations whose operands are all constants, and drop those that change nothing (x + 0, x * 1)."""
+    """`program` with small equations of constants computed, and without those that change nothing (x + 0, x * 1)."""
     from lamella.ir import interpret
 
     known: dict[Value, np.ndarray] = {}
-    spread: dict[Value, np.ndarray] = {}  # scalars repeated to a shape: known, but not worth storing at full size
+    spread: dict[Value, np.ndarray] = {}  # broadcast scalars: known, but not worth storing at full size
     renamed: dict[Value, Value] = {}
     kept: list[Equation] = []
     for equation in program.equations:
@@ -143,7 +131,7 @@ def _identity(
 ) -> Value | None:
     """The operand that the equation returns unchanged, or None.
 
-    `stop_gradient` is none of these: the body of a loop, and what `jax.grad` is applied to, are simplified first.
+    `stop_gradient` is not among them: bodies of loops, and programs that `jax.grad` is applied to, are simplified first.
     """
     if name in _NEUTRAL:
         neutral, commutes = _NEUTRAL[name]
@@ -164,7 +152,7 @@ def _identity(
 
 
 def _is_everywhere(array: np.ndarray | None, value: float) -> bool:
-    # -0.0 + 0.0 is 0.0, a difference nobody observes through any op here
+    # x + 0.0 differs from x in the sign of a zero alone
     if array is None or array.size == 0:
         return False
     first = array.flat[0]
@@ -172,7 +160,7 @@ def _is_everywhere(array: np.ndarray | None, value: float) -> bool:
 
 
 def simplify(program: Program) -> Program:
-    """Constants folded, small rewrites, common subexpressions shared, dead code gone; bodies of loops included."""
+    """`program` with constants folded, peephole rewrites, shared subexpressions and no dead code, bodies included."""
     equations: list[Equation] = []
     renamed: dict[Value, Value] = {}
     used = {v for e in program.equations for v in e.inputs} | set(program.outputs)
@@ -200,7 +188,7 @@ def _renamed(equation: Equation, renamed: dict[Value, Value]) -> Equation:
 
 
 def _pruned_scan(equation: Equation, used: set[Value]) -> tuple[Equation, dict[Value, Value]]:
-    """A scan without the stacks nobody reads, and with one stack where two hold the same; and the values that became one."""
+    """A scan without unused and duplicate stacks; and for each output that was a duplicate, the output that replaces it."""
     carries = equation.attrs["carries"]
     body: Program = equation.attrs["body"]
     kept: dict[Value, Value] = {}

@@ -15,7 +15,7 @@ from lamella.core.variable import Variable
 from lamella.ir.spec import Rows, Spec, spec_of
 from lamella.ir.trace import Trace, as_value
 from lamella.lowering.forward import Forward, trace_forward
-from lamella.passes import mixing_equation
+from lamella.passes import find_cross_batch_op
 from lamella.training.batches import ReadBatches, in_order
 from lamella.training.data import Data, prepare
 from lamella.training.eager_runner import known
@@ -116,7 +116,7 @@ def keeps_rows_apart(model: TrainingModel, x: np.ndarray) -> bool:
     if cached not in model.functions:
         spec = Spec((Rows(4), *x.shape[1:]), x.dtype.name)
         program = trace_forward(model, spec, training=False, keyed=False).program
-        model.functions[cached] = mixing_equation(program) is None
+        model.functions[cached] = find_cross_batch_op(program) is None
     return model.functions[cached]
 
 

@@ -13,7 +13,7 @@ from lamella import random
 from lamella.backend_api import Runner, State
 from lamella.ir.spec import Rows, Spec
 from lamella.lowering.forward import trace_forward
-from lamella.passes import mixing_equation
+from lamella.passes import find_cross_batch_op
 from lamella.training.data import Data
 from lamella.training.eager_runner import WatchedRunner
 from lamella.training.layout import BatchSpecs, Layout
@@ -101,7 +101,7 @@ class Loop:
             forward = trace_forward(
                 self.model, x, training=self.training, keyed=self.training, losses=True, frozen=self.compiled.frozen
             )
-            self._mixes = mixing_equation(forward.program) is not None or not self._losses_keep_rows_apart()
+            self._mixes = find_cross_batch_op(forward.program) is not None or not self._losses_keep_rows_apart()
         return not self._mixes
 
     def _losses_keep_rows_apart(self) -> bool:
