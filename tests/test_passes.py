@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
-from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lamella
 from checked_passes import every_pass_is_checked  # noqa: F401
 from lamella import ops, passes
+from lamella.backend_api import load_backend
 from lamella.errors import BackendError, DTypeError, ShapeError
 from lamella.ir import trace
 from lamella.ir.check import ProgramError, check
 from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
+from lamella.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D
 from lamella.ops import primitives as p
 from lamella.passes.peephole import peephole
 from lamella.testing.equivalence import assert_close, run_on
@@ -259,14 +261,55 @@ def test_the_gradient_of_what_was_pooled_first():
 
     spec = Spec((2, 6, 6, 3), "float64"), Spec((3,), "float64")
     program = trace.trace(build, *spec)
-    found = passes.differentiate(program, [0, 1])
-    assert [e.op.name for e in found.equations].index("max_pool") < [e.op.name for e in found.equations].index("relu")
-    with mock.patch.object(sys.modules["lamella.passes.differentiate"], "pool_first", lambda program: program):
-        plain = passes.differentiate(program, [0, 1])
+    found = passes.differentiate(passes.pool_first(program), [0, 1])
+    plain = passes.differentiate(program, [0, 1])
+    assert names(found).index("max_pool") < names(found).index("relu")
+    # differentiation itself hoists nothing, and afterwards it is too late
+    assert names(plain)[: len(program.equations)] == names(program)
+    assert passes.pool_first(plain) is plain
     rng = np.random.default_rng(0)
     arguments = [rng.standard_normal(s.shape) for s in spec]
     for result, wanted in zip(run_on(REFERENCE, found, arguments), run_on(REFERENCE, plain, arguments), strict=True):
         assert_close(result, wanted, 1e-12, "pooled first")
+
+
+class SpelledOut(lamella.Sequential):
+    def train_step(self, data):
+        x, y, _ = lamella.utils.unpack_x_y_sample_weight(data)
+        loss, gradients = lamella.value_and_grad(
+            lambda: self.compute_loss(x, y, self(x, training=True)), self.trainable_variables
+        )
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize(
+    ("kind", "train"),
+    [
+        (lamella.Sequential, lambda model, x, y: model.fit(x, y, verbose=0)),
+        (lamella.Sequential, lambda model, x, y: model.value_and_grad(x, y)),
+        (SpelledOut, lambda model, x, y: model.fit(x, y, verbose=0)),
+    ],
+    ids=["fit", "value_and_grad", "train_step"],
+)
+def test_training_hoists_pooling_before_it_differentiates(kind, train, monkeypatch):
+    backend, prepared = load_backend("numpy"), []
+    prepare = type(backend).prepare
+    monkeypatch.setattr(
+        type(backend), "prepare", lambda self, program: prepared.append(program) or prepare(self, program)
+    )
+    layers = [Conv2D(4, 3, activation="relu"), MaxPooling2D(), Flatten(), Dense(1, activation="sigmoid")]
+    with lamella.backend.backend_scope("numpy"):
+        model = kind([Input((8, 8, 3)), *layers])
+        model.compile("sgd", "binary_crossentropy")
+        prepared.clear()
+        train(model, np.ones((4, 8, 8, 3), np.float32), np.ones((4, 1), np.float32))
+    (program,) = [found for found in prepared if "max_pool" in names(found)]
+    makers = passes.makers_of(program)
+    (pool,) = [e for e in program.equations if e.op is p.max_pool]
+    assert makers[pool.inputs[0]].op is p.convolve
+    (relu,) = [e for e in program.equations if e.op is p.relu]
+    assert relu.outputs[0].spec.shape == (4, 3, 3, 4)
 
 
 # ---- expand ----

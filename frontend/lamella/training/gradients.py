@@ -13,7 +13,7 @@ from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
 from lamella.ir.trace import Trace, as_value
 from lamella.lowering import forward
-from lamella.passes import differentiate
+from lamella.passes import differentiate, pool_first
 from lamella.training.inference import values_on
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def value_and_grad(
     shapes = tuple((a.shape, a.dtype.name) for a in data.arrays)
     cached = ("gradients", backend.name, shapes, training, tuple(wrt), id(compiled))
     if cached not in model.functions:
-        differentiated = differentiate(program, wrt)
+        differentiated = differentiate(pool_first(program), wrt)
         with backend.scope(differentiated):
             model.functions[cached] = backend.compile(differentiated)
     with backend.scope(program):

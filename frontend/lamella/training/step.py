@@ -18,7 +18,7 @@ from lamella.ir.spec import Rows, Spec
 from lamella.ir.trace import Trace, as_value, at
 from lamella.lowering.forward import KEY, call_model
 from lamella.ops.control import replay
-from lamella.passes import differentiate
+from lamella.passes import differentiate, pool_first
 from lamella.training.layout import BatchSpecs, Layout
 from lamella.training.train_step import run_step
 
@@ -50,7 +50,7 @@ def build_step(
         fed = [*_forward_inputs(layout, known, training), *feed[len(layout.names) :]]
     forward, updated = _forward(model, compiled, layout, batch, training=training, feed=fed)
     if training and layout.trained:
-        forward = differentiate(forward, range(layout.trained))
+        forward = differentiate(pool_first(forward), range(layout.trained))
     with Trace(feed=feed) as trace:
         leaves = {name: trace.input(spec) for name, spec in layout.specs.items()}
         data = [trace.input(spec) for _, spec in batch.named]

@@ -20,7 +20,7 @@ from lamella.ir.spec import numpy_dtype, spec_of
 from lamella.ir.trace import Trace, as_value, current_trace
 from lamella.lowering.forward import penalties_of
 from lamella.ops.control import replay
-from lamella.passes import differentiate
+from lamella.passes import differentiate, pool_first
 
 if TYPE_CHECKING:
     from lamella.training.objectives import Compiled
@@ -68,7 +68,7 @@ def value_and_grad(
         captured = [outside for outside, _ in trace.captures]
     del scope.losses[losses:]  # they are part of the value, where `compute_loss` made it
     scope.bindings, scope.initial = bindings, initial
-    results = replay(differentiate(program, range(len(chosen))), [*before, *captured])
+    results = replay(differentiate(pool_first(program), range(len(chosen))), [*before, *captured])
     count = 1 + len(leaves) + len(assigned)
     for variable, after in zip(assigned, results[1 + len(leaves) : count], strict=True):
         scope.bindings[variable] = after
