@@ -1,36 +1,39 @@
-"""The derivative of `scan`: a forward loop that keeps what is needed, and a backward loop in the opposite direction.
+"""The derivative of `scan`: a forward loop that stacks residuals, and a backward loop in the opposite direction.
 
-The joint program of one step (its outputs, and its gradients for given cotangents) is cut in two. The forward part runs in
-the forward loop and stacks the values the backward part reads (the residuals); constants, spread scalars and whatever
-depends on loop-invariant operands only are made again instead, and so is what little arithmetic makes from other residuals
-(the slope y * (1 - y) of a sigmoid): that is faster than to write it to memory and read it back. A gradient that the steps
-add up for an invariant operand (a weight) is, where it is a contraction or a sum, not added up inside the loop at all: its
-factors are stacked, and one contraction over steps and rows follows the loop.
+The joint program of one step (its outputs, and its gradients for given cotangents) is split in two. The forward part runs in
+the forward loop and stacks the values that the backward part reads (the residuals). Some of these are rematerialised in the
+backward loop instead: constants, broadcast scalars, whatever depends on loop-invariant operands only, and what a few cheap
+equations compute from other residuals (the derivative y * (1 - y) of a sigmoid), which is faster than to write it to memory
+and to read it back. A gradient that sums over the steps for a loop-invariant operand (a weight) is not added up inside the
+loop where it is a contraction or a sum: its factors are stacked, and one contraction over steps and examples follows the
+loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
 
-from lamella.ir.program import Equation, Program, Value
-from lamella.ir.spec import Spec, is_float
-from lamella.ir.trace import Trace, at, bind
+from lamella.ir.program import Equation, Program, Value, as_tuple
+from lamella.ir.spec import is_float
+from lamella.ir.trace import Trace, replay
 from lamella.ops import primitives as p
 from lamella.ops.coerce import full_of
+from lamella.passes.analysis import makers_of
 from lamella.passes.differentiate import Pullback, gradient_program
 from lamella.passes.simplify import dead_code, simplify
 
 _FREE = ("constant", "iota", "broadcast", "reshape", "transpose")
-"""Ops whose results the backward loop makes again rather than reading them from a stack."""
+"""Ops whose results the backward loop always rematerialises."""
 
 _CHEAP = (*_FREE, "add", "subtract", "multiply", "negative", "abs", "equal", "less", "less_equal", "select")
-"""Ops that cost less than the way of their results to a stack and back."""
+"""Ops that cost less than writing their results to a stack and reading them back."""
 
-_FEW = 4
-"""So many cheap equations at most take the place of a residual."""
-
-After = Callable[[Callable[[Value], Value]], Value]
-"""What follows the loop: given the stack of a step's value, the gradient."""
+_MAX_REMATERIALISED = 4
+"""The largest number of cheap equations that replace a residual."""
 
 
 def linearize_scan(
@@ -38,241 +41,363 @@ def linearize_scan(
 ) -> tuple[Sequence[Value], Pullback]:
     """The derivative of `scan`: its outputs, and the function that pulls their cotangents back to the operands."""
     body = simplify(body)
-    active = _active_inputs(body, is_active, consts, carries)
-    parts = _Parts(simplify(gradient_program(body, active)), body, active, consts, carries)
-    forward = dead_code(Program(parts.inputs, parts.joint.equations, [*parts.outputs, *parts.residuals]))
-    results = p.scan.bind(*operands, body=forward, consts=consts, carries=carries, length=length, reverse=reverse)
-    results = results if isinstance(results, tuple) else (results,)
-    own, stacks = results[: len(body.outputs)], results[len(body.outputs) :]
+    step = _joint_step(body, _active_inputs(body, is_active, consts, carries), consts, carries)
+    plan = _plan(step)
+    forward = dead_code(Program(step.inputs, step.program.equations, [*step.outputs, *plan.residuals]))
+    results = as_tuple(
+        p.scan.bind(*operands, body=forward, consts=consts, carries=carries, length=length, reverse=reverse)
+    )
+    own, stacks = results[: len(step.outputs)], results[len(step.outputs) :]
+    known = dict(zip(step.inputs, operands, strict=True)) | dict(zip(plan.residuals, stacks, strict=True))
 
     def pullback(gs: Sequence[Value | None]) -> Sequence[Value | None]:
-        return _backward_loop(parts, operands, stacks, own, gs, length, reverse)
+        cotangents = {
+            cotangent: full_of(y.spec, 0) if g is None else g
+            for cotangent, y, g in zip(step.cotangents, own, gs, strict=True)
+            if cotangent is not None
+        }
+        gradients = _backward_loop(plan, known, cotangents, length=length, reverse=not reverse)
+        return [gradients.get(v) for v in step.inputs]
 
     return own, pullback
 
 
 def _active_inputs(body: Program, is_active: Sequence[bool], consts: int, carries: int) -> list[int]:
-    """Body inputs a gradient flows through: the active operands, and every carry that comes to depend on one."""
+    """Body inputs that a gradient reaches: the active operands, and every carry that comes to depend on one."""
     active = {i for i, live in enumerate(is_active) if live and is_float(body.inputs[i].spec.dtype)}
     while True:
-        reached = {body.inputs[i] for i in active}
-        for equation in body.equations:
-            if any(v in reached for v in equation.inputs) and equation.op.differentiable:
-                reached.update(v for v in equation.outputs if is_float(v.spec.dtype))
+        reached = _reached(body, active)
         more = {consts + c for c in range(carries) if body.outputs[c] in reached} - active
         if not more:
             return sorted(active)
         active |= more
 
 
-class _Parts:
-    """A step's joint program, cut into what runs forward and what needs a cotangent and so runs backward.
+def _reached(body: Program, active: AbstractSet[int]) -> set[Value]:
+    """The values that depend differentiably on the inputs `active`."""
+    reached = {body.inputs[i] for i in active}
+    for equation in body.equations:
+        if equation.op.differentiable and not reached.isdisjoint(equation.inputs):
+            reached.update(v for v in equation.outputs if is_float(v.spec.dtype))
+    return reached
+
+
+@dataclass(frozen=True)
+class _JointStep:
+    """One step as a program from inputs and cotangents to outputs and gradients, with the role of each value.
 
     Attributes:
-        inputs: the body's inputs; `outputs`: its outputs.
-        cotangents: a value for each float output; `gradients`: a value for each number in `active`.
-        residuals: forward values that the backward part reads and the forward loop stacks.
-        backward: the equations of the backward part, with those it makes again for itself.
+        program: the joint program; every value below belongs to it.
+        consts: loop-invariant inputs.
+        carries: the carries before the step.
+        slices: one slice of each stacked operand.
+        outputs: the carries after the step, then one slice of each stacked output.
+        cotangents: one per output; None where the output is not a float.
+        gradients: the gradient of each active input.
+        makers: the equation that computes each value.
+        backward: the values that depend on a cotangent.
+        invariant: the values that depend on `consts` only.
     """
 
-    def __init__(self, joint: Program, body: Program, active: Sequence[int], consts: int, carries: int) -> None:
-        self.joint, self.active, self.consts, self.carries = joint, active, consts, carries
-        count, results = len(body.inputs), len(body.outputs)
-        self.inputs, cotangents = joint.inputs[:count], iter(joint.inputs[count:])
-        self.outputs, gradients = joint.outputs[:results], joint.outputs[results:]
-        self.cotangents = {i: next(cotangents) for i, v in enumerate(self.outputs) if is_float(v.spec.dtype)}
-        self.gradients = dict(zip(active, gradients, strict=True))
-        self.late = set(self.cotangents.values())
-        self.invariant = set(self.inputs[:consts])
-        for equation in joint.equations:
-            if any(v in self.late for v in equation.inputs):
-                self.late.update(equation.outputs)
-            elif all(v in self.invariant for v in equation.inputs):
-                self.invariant.update(equation.outputs)
-        self.made = {v: e for e in joint.equations for v in e.outputs}
-        self.slices = self.inputs[consts + carries :]
-        self._carried = set(self.inputs[consts : consts + carries])
-        self.residuals: list[Value] = []
-        self._again: set[int] = set()
-        self._seen: set[Value] = set()
-        self._remade: set[Value] = set()
-        self._read_all()
-        self._remade = self._made_of_others()
-        self._read_all()
-        self.backward = [e for e in joint.equations if id(e) in self._again or e.outputs[0] in self.late]
+    program: Program
+    consts: tuple[Value, ...]
+    carries: tuple[Value, ...]
+    slices: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    cotangents: tuple[Value | None, ...]
+    gradients: Mapping[Value, Value]
+    makers: Mapping[Value, Equation]
+    backward: frozenset[Value]
+    invariant: frozenset[Value]
 
-    def _read_all(self) -> None:
-        """Provide the backward part with all that it reads."""
-        self.residuals.clear()
-        self._again.clear()
-        self._seen.clear()
-        for equation in self.joint.equations:
-            if equation.outputs[0] in self.late:
-                for value in equation.inputs:
-                    self._read(value)
-        for value in self.gradients.values():
-            self._read(value)
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The inputs of the loop's body."""
+        return (*self.consts, *self.carries, *self.slices)
 
-    def _read(self, value: Value) -> None:
-        """Provide the backward part with a forward value: again, from a stack that exists, or from a new one."""
-        if value in self._seen or value in self.late:
+    @property
+    def carry_cotangents(self) -> dict[Value, Value]:
+        """The cotangent of each carry that is a float."""
+        after = self.cotangents[: len(self.carries)]
+        return {carry: g for carry, g in zip(self.carries, after, strict=True) if g is not None}
+
+    @property
+    def slice_cotangents(self) -> list[Value]:
+        """The cotangents of the stacked outputs that are floats."""
+        return [g for g in self.cotangents[len(self.carries) :] if g is not None]
+
+    def active(self, inputs: Sequence[Value]) -> tuple[Value, ...]:
+        """Those of `inputs` that have a gradient."""
+        return tuple(v for v in inputs if v in self.gradients)
+
+
+def _joint_step(body: Program, active: Sequence[int], consts: int, carries: int) -> _JointStep:
+    program = simplify(gradient_program(body, active))
+    inputs, given = program.inputs[: len(body.inputs)], iter(program.inputs[len(body.inputs) :])
+    outputs, gradients = program.outputs[: len(body.outputs)], program.outputs[len(body.outputs) :]
+    cotangents = tuple(next(given) if is_float(v.spec.dtype) else None for v in outputs)
+    backward, invariant = {g for g in cotangents if g is not None}, set(inputs[:consts])
+    for equation in program.equations:
+        if not backward.isdisjoint(equation.inputs):
+            backward.update(equation.outputs)
+        elif invariant.issuperset(equation.inputs):
+            invariant.update(equation.outputs)
+    return _JointStep(
+        program=program,
+        consts=inputs[:consts],
+        carries=inputs[consts : consts + carries],
+        slices=inputs[consts + carries :],
+        outputs=outputs,
+        cotangents=cotangents,
+        gradients=dict(zip([inputs[i] for i in active], gradients, strict=True)),
+        makers=makers_of(program),
+        backward=frozenset(backward),
+        invariant=frozenset(invariant),
+    )
+
+
+@dataclass(frozen=True)
+class _AfterLoop:
+    """A sum over all steps that is computed after the loop, from the stacks of `factors`."""
+
+    factors: tuple[Value, ...]
+    compute: Callable[[Mapping[Value, Value]], Value]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the forward loop stacks, and what the backward loop computes for each input of a step.
+
+    Attributes:
+        step: the joint program; every value below belongs to it.
+        residuals: forward values that the forward loop stacks for the backward loop.
+        equations: the equations of the backward loop, with the forward ones that it rematerialises.
+        carried: the active carries: the loop carries their cotangents.
+        summed: the active consts whose gradients the loop adds up.
+        contracted: the other active consts: their gradients are computed after the loop.
+        sliced: the active slices: each step returns the slices of their gradients.
+        read: the residuals and slices that a step reads.
+        stacked: the values that the backward loop stacks for `contracted`.
+        outputs: what a step computes: the gradients of `carried`, `summed` and `sliced`, then `stacked`.
+    """
+
+    step: _JointStep
+    residuals: tuple[Value, ...]
+    equations: tuple[Equation, ...]
+    carried: tuple[Value, ...]
+    summed: tuple[Value, ...]
+    contracted: Mapping[Value, _AfterLoop]
+    sliced: tuple[Value, ...]
+    read: tuple[Value, ...]
+    stacked: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
+def _plan(step: _JointStep) -> _Plan:
+    reads = _reads(step, _cheap_to_rematerialise(step, _reads(step)))
+    carried, sliced = step.active(step.carries), step.active(step.slices)
+    summed, contracted = _sums_over_steps(step)
+    # stacks that exist before the backward loop
+    known = dict.fromkeys((*reads.residuals, *step.slices))
+    factors = dict.fromkeys(v for found in contracted.values() for v in found.factors)
+    stacked = tuple(v for v in factors if v not in known)
+    outputs = (*[step.gradients[v] for v in (*carried, *summed, *sliced)], *stacked)
+    # the loop is given a stack only where a step reads it: `contracted` may read it outside alone
+    read = set(outputs).union(*[e.inputs for e in reads.equations])
+    return _Plan(
+        step=step,
+        residuals=reads.residuals,
+        equations=reads.equations,
+        carried=carried,
+        summed=summed,
+        contracted=contracted,
+        sliced=sliced,
+        read=tuple(v for v in known if v in read),
+        stacked=stacked,
+        outputs=outputs,
+    )
+
+
+def _sums_over_steps(step: _JointStep) -> tuple[tuple[Value, ...], dict[Value, _AfterLoop]]:
+    """The active consts whose gradients are added up inside the loop, and those whose are computed after it."""
+    inside: list[Value] = []
+    after: dict[Value, _AfterLoop] = {}
+    for value in step.active(step.consts):
+        found = _after_loop(step, step.gradients[value])
+        if found is None:
+            inside.append(value)
+        else:
+            after[value] = found
+    return tuple(inside), after
+
+
+@dataclass(frozen=True)
+class _Reads:
+    """What the backward part reads of the forward part.
+
+    Attributes:
+        residuals: the values that it reads from new stacks.
+        slices: the slices of stacked operands that it reads.
+        equations: its own, and those of the forward part that it computes again.
+    """
+
+    residuals: tuple[Value, ...]
+    slices: frozenset[Value]
+    equations: tuple[Equation, ...]
+
+
+def _reads(step: _JointStep, cheap: AbstractSet[Value] = frozenset()) -> _Reads:
+    """What the backward part reads when it rematerialises the values `cheap`."""
+    carries, again = set(step.carries), step.invariant | cheap
+    residuals: list[Value] = []
+    equations = {e for e in step.program.equations if e.outputs[0] in step.backward}
+    read_by_them = itertools.chain(*[e.inputs for e in step.program.equations if e in equations])
+    seen = set(step.backward)
+
+    def read(value: Value) -> None:
+        if value in seen:
             return
-        self._seen.add(value)
-        equation = self.made.get(value)
-        if equation is not None and (equation.op.name in _FREE or value in self.invariant or value in self._remade):
-            self._again.add(id(equation))
-            for operand in equation.inputs:
-                self._read(operand)
-        elif equation is not None or value in self._carried:
-            self.residuals.append(value)
-
-    def _made_of_others(self) -> set[Value]:
-        """What the backward part had better make again: residuals, and what leads to them from those that are left."""
-        kept, remade = set(self.residuals), set()
-        read = self._seen.intersection(self.slices)
-        place = {v: i for i, e in enumerate(self.joint.equations) for v in e.outputs}
-        for value in sorted(self.residuals, key=lambda v: place.get(v, -1), reverse=True):
-            path = self._path(value, (kept - {value}) | read)
-            if path is not None and len(path) <= _FEW:
-                kept.discard(value)
-                remade |= path
-        return remade
-
-    def _path(self, value: Value, kept: set[Value]) -> set[Value] | None:
-        """The values that cheap equations make on the way from `kept` to `value`; None where there is no such way."""
-        equation = self.made.get(value)
-        if equation is None or equation.op.name not in _CHEAP:
-            return None
-        path = set() if equation.op.name in _FREE else {value}
-        for operand in equation.inputs:
-            if operand in kept or operand in self.invariant:
-                continue
-            before = self._path(operand, kept)
-            if before is None:
-                return None
-            path |= before
-        return path
-
-    def after(self, value: Value) -> After | None:
-        """How to get the sum of `value` over all steps from stacks after the loop, or None where only adding up does."""
-        equation = self.made.get(value)
+        seen.add(value)
+        equation = step.makers.get(value)
         if equation is None:
-            return None
-        op, attrs, inputs = equation.op, equation.attrs, equation.inputs
-        if op is p.add:
-            left, right = self.after(inputs[0]), self.after(inputs[1])
-            return None if left is None or right is None else lambda stack: p.add.bind(left(stack), right(stack))
-        if op is p.transpose:
-            inner = self.after(inputs[0])
-            return None if inner is None else lambda stack: p.transpose.bind(inner(stack), **attrs)
-        if op is p.reshape:
-            inner = self.after(inputs[0])
-            return None if inner is None else lambda stack: p.reshape.bind(inner(stack), **attrs)
-        if any(v in self.invariant for v in inputs):
-            return None
-        if op is p.reduce_sum:
-            axes = (0, *[a + 1 for a in attrs["axes"]])
-            return lambda stack: p.reduce_sum.bind(stack(inputs[0]), axes=axes)
-        if op is p.contract:
-            (left, right), batch = attrs["contracting"], attrs["batch"]
-            contracting = ((0, *[a + 1 for a in left]), (0, *[a + 1 for a in right]))
-            shifted = tuple(tuple(a + 1 for a in axes) for axes in batch)
-            return lambda stack: p.contract.bind(
-                stack(inputs[0]), stack(inputs[1]), contracting=contracting, batch=shifted
-            )
+            if value in carries:
+                residuals.append(value)
+        elif equation.op.name in _FREE or value in again:
+            equations.add(equation)
+            for operand in equation.inputs:
+                read(operand)
+        else:
+            residuals.append(value)
+
+    for value in (*read_by_them, *step.gradients.values()):
+        read(value)
+    ordered = tuple(e for e in step.program.equations if e in equations)
+    return _Reads(tuple(residuals), frozenset(seen.intersection(step.slices)), ordered)
+
+
+def _cheap_to_rematerialise(step: _JointStep, reads: _Reads) -> set[Value]:
+    """Residuals that a few cheap equations compute from the others, and the values on the way to them."""
+    kept, cheap = set(reads.residuals), set()
+    order = {v: i for i, e in enumerate(step.program.equations) for v in e.outputs}
+    for value in sorted(reads.residuals, key=lambda v: order.get(v, -1), reverse=True):
+        path = _cheap_path(step, value, (kept - {value}) | reads.slices)
+        if path is not None and len(path) <= _MAX_REMATERIALISED:
+            kept.discard(value)
+            cheap |= path
+    return cheap
+
+
+def _cheap_path(step: _JointStep, value: Value, kept: AbstractSet[Value]) -> set[Value] | None:
+    """The values that cheap equations compute on the way from `kept` to `value`; None where others are needed."""
+    equation = step.makers.get(value)
+    if equation is None or equation.op.name not in _CHEAP:
         return None
+    path: set[Value] = set() if equation.op.name in _FREE else {value}
+    for operand in equation.inputs:
+        if operand in kept or operand in step.invariant:
+            continue
+        before = _cheap_path(step, operand, kept)
+        if before is None:
+            return None
+        path |= before
+    return path
+
+
+def _after_loop(step: _JointStep, value: Value) -> _AfterLoop | None:
+    """The sum of `value` over all steps, computed after the loop, or None where only adding up inside does it."""
+    equation = step.makers.get(value)
+    if equation is None:
+        return None
+    op, inputs = equation.op, equation.inputs
+    if op in (p.add, p.transpose, p.reshape):
+        return _after_linear(step, equation)
+    if op not in (p.reduce_sum, p.contract) or not step.invariant.isdisjoint(inputs):
+        return None
+    attrs = _over_steps(equation)
+    return _AfterLoop(inputs, lambda stacks: op.bind(*[stacks[v] for v in inputs], **attrs))
+
+
+def _after_linear(step: _JointStep, equation: Equation) -> _AfterLoop | None:
+    """The sum of a linear op's result: the op applied to the sums of its operands."""
+    operands: list[_AfterLoop] = []
+    for value in equation.inputs:
+        found = _after_loop(step, value)
+        if found is None:
+            return None
+        operands.append(found)
+    factors = tuple(v for found in operands for v in found.factors)
+    return _AfterLoop(
+        factors, lambda stacks: equation.op.bind(*[found.compute(stacks) for found in operands], **equation.attrs)
+    )
+
+
+def _over_steps(equation: Equation) -> dict[str, Any]:
+    """The attributes with which a sum or a contraction of each step becomes one over the stacks of all steps."""
+    attrs = equation.attrs
+    if equation.op is p.reduce_sum:
+        return {"axes": _with_steps(attrs["axes"])}
+    left, right = attrs["contracting"]
+    batch = tuple(tuple(a + 1 for a in axes) for axes in attrs["batch"])
+    return {"contracting": (_with_steps(left), _with_steps(right)), "batch": batch}
+
+
+def _with_steps(axes: Sequence[int]) -> tuple[int, ...]:
+    """The axes of a stack that hold the steps and `axes` of each step."""
+    return (0, *[a + 1 for a in axes])
+
+
+def _backward_body(plan: _Plan) -> Program:
+    """One step of the backward loop.
+
+    Its inputs are the consts, the cotangents of `carried`, the totals of `summed`, one slice of the cotangent of each
+    stacked output, and one slice of each stack that is read; it returns the outputs of the plan.
+    """
+    step = plan.step
+    cotangents = step.carry_cotangents
+    with Trace() as trace:
+        inside = {v: trace.input(v.spec) for v in (*step.consts, *[cotangents[v] for v in plan.carried])}
+        totals = [trace.input(v.spec) for v in plan.summed]
+        inside |= {v: trace.input(v.spec) for v in (*step.slice_cotangents, *plan.read)}
+        # a carry that no gradient reaches
+        inside |= {g: full_of(g.spec, 0) for g in cotangents.values() if g not in inside}
+        results = iter(replay(Program([*inside], plan.equations, plan.outputs), [*inside.values()]))
+        carried = [next(results) for _ in plan.carried]
+        summed = [p.add.bind(total, next(results)) for total in totals]
+        return trace.program([*carried, *summed, *results])
 
 
 def _backward_loop(
-    parts: _Parts,
-    operands: Sequence[Value],
-    stacks: Sequence[Value],
-    own: Sequence[Value],
-    gs: Sequence[Value | None],
-    length: int,
-    reverse: bool,
-) -> Sequence[Value | None]:
-    consts, carries = parts.consts, parts.carries
-    given = {i: full_of(own[i].spec, 0) if gs[i] is None else gs[i] for i in parts.cotangents}
-    moving = [i - consts for i in parts.active if consts <= i < consts + carries]
-    sliced = [i for i in parts.active if i >= consts + carries]
-    afters = {i: parts.after(parts.gradients[i]) for i in parts.active if i < consts}
-    adding = [i for i, rule in afters.items() if rule is None]
-    # stacks that exist before the backward loop: residuals, and the stacked operands themselves
-    known = dict(zip(parts.residuals, stacks, strict=True))
-    known |= dict(zip(parts.slices, operands[consts + carries :], strict=True))
-    wanted: dict[Value, None] = {}  # an ordered set
+    plan: _Plan, known: Mapping[Value, Value], cotangents: Mapping[Value, Value], *, length: int, reverse: bool
+) -> dict[Value, Value]:
+    """Run the backward loop; the gradient of each active input of a step, stacked where the input is a slice.
 
-    def want(value: Value) -> Value:
-        if value not in known:
-            wanted[value] = None
-        return value
-
-    for rule in afters.values():
-        if rule is not None:
-            _collect(rule, want)
-    outputs_given = [i for i in given if i >= carries]
-    # a stack is handed to the loop only where a step reads it: `after` may want it outside alone
-    read = {v for e in parts.backward for v in e.inputs} | {parts.gradients[i] for i in (*sliced, *adding)}
-    read |= {parts.gradients[consts + c] for c in moving} | set(wanted)
-    handed = [v for v in known if v in read]
-
-    with Trace() as inner:
-        environment: dict[Value, Value] = {}
-        # the order of a scan's operands: consts, carries, stacked inputs
-        for value in parts.inputs[:consts]:
-            environment[value] = inner.input(value.spec)
-        for c in moving:
-            environment[parts.cotangents[c]] = inner.input(parts.cotangents[c].spec)
-        sums = [inner.input(parts.inputs[i].spec) for i in adding]
-        for i in outputs_given:
-            environment[parts.cotangents[i]] = inner.input(parts.cotangents[i].spec)
-        for value in handed:
-            environment[value] = inner.input(value.spec)
-        for i, value in parts.cotangents.items():
-            if i < carries and i not in moving:
-                environment[value] = full_of(value.spec, 0)
-        _replay_into(environment, parts.backward)
-        results = [
-            *[environment[parts.gradients[consts + c]] for c in moving],
-            *[p.add.bind(total, environment[parts.gradients[i]]) for total, i in zip(sums, adding, strict=True)],
-            *[environment[parts.gradients[i]] for i in sliced],
-            *[environment[v] for v in wanted],
-        ]
-        step = inner.program(results)
-
-    fixed = operands[:consts]
-    start = [*[given[c] for c in moving], *[full_of(parts.inputs[i].spec, 0) for i in adding]]
-    stacked = [*[given[i] for i in outputs_given], *[known[v] for v in handed]]
-    out = p.scan.bind(
-        *fixed, *start, *stacked, body=step, consts=consts, carries=len(start), length=length, reverse=not reverse
+    Args:
+        plan: what the loop does.
+        known: the operand of the forward loop for each input of a step, and the stack of each residual.
+        cotangents: of the forward loop's outputs, for each cotangent of a step.
+        length: the number of steps.
+        reverse: the direction of this loop.
+    """
+    step = plan.step
+    body = _backward_body(plan)
+    start = [cotangents[step.carry_cotangents[v]] for v in plan.carried]
+    start += [full_of(v.spec, 0) for v in plan.summed]
+    stacks = [*[cotangents[v] for v in step.slice_cotangents], *[known[v] for v in plan.read]]
+    fixed = [known[v] for v in step.consts]
+    results = iter(
+        as_tuple(
+            p.scan.bind(
+                *fixed,
+                *start,
+                *stacks,
+                body=body,
+                consts=len(fixed),
+                carries=len(start),
+                length=length,
+                reverse=reverse,
+            )
+        )
     )
-    flat = list(out) if isinstance(out, tuple) else [out]
-    known |= dict(zip(wanted, flat[len(start) + len(sliced) :], strict=True))
-    gradients: dict[int, Value | None] = {}
-    gradients |= {consts + c: flat[k] for k, c in enumerate(moving)}
-    gradients |= {i: flat[len(moving) + k] for k, i in enumerate(adding)}
-    gradients |= {i: flat[len(start) + k] for k, i in enumerate(sliced)}
-    for i, rule in afters.items():
-        if rule is not None:
-            gradients[i] = rule(known.__getitem__)
-    return [gradients.get(i) for i in range(len(operands))]
-
-
-def _collect(rule: After, want: Callable[[Value], Value]) -> None:
-    """Find which stacks `rule` asks for, by running it in a trace that is thrown away."""
-    with Trace() as scratch:
-
-        def stack(value: Value) -> Value:
-            want(value)
-            return scratch.input(Spec((1, *value.spec.shape), value.spec.dtype))
-
-        rule(stack)
-
-
-def _replay_into(environment: dict[Value, Value], equations: Sequence[Equation]) -> None:
-    for equation in equations:
-        with at(equation.where):
-            result = bind(equation.op, tuple(environment[v] for v in equation.inputs), equation.attrs)
-        results = result if isinstance(result, tuple) else (result,)
-        environment.update(zip(equation.outputs, results, strict=True))
+    gradients = {v: next(results) for v in (*plan.carried, *plan.summed, *plan.sliced)}
+    stacked = {**known, **dict(zip(plan.stacked, results, strict=True))}
+    return gradients | {v: rule.compute(stacked) for v, rule in plan.contracted.items()}
