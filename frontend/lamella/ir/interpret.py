@@ -1,8 +1,7 @@
-"""The one loop over equations, and the table of who computes an eager op.
+"""The loop over the equations of a program, and the registry of evaluators of eager ops.
 
 `run` executes a program on anything its `apply` function understands: arrays of any framework, tracers, or symbolic
-values of another trace. Every pass that rewrites a program by replaying it, every backend without a compiler of its own
-and the JAX lowering use this loop.
+values of another trace. The passes, every backend without a compiler of its own and the JAX lowering use this loop.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def run(program: Program, arguments: Sequence[Any], apply: Apply) -> list[Any]:
 
 
 class Evaluator(Protocol):
-    """What a loaded backend registers so that ops run eagerly on its arrays."""
+    """A backend's interface for ops that run eagerly on its arrays."""
 
     def owns(self, array: Any) -> bool:
         """Whether `array` is one of this backend's arrays."""
@@ -61,12 +60,12 @@ def register_evaluator(evaluator: Evaluator) -> None:
 
 
 def register_default(load: Callable[[], Evaluator]) -> None:
-    """Name the loader of the evaluator for plain NumPy arrays and operand-free ops."""
+    """Set the loader of the evaluator for plain NumPy arrays and for ops without operands."""
     _DEFAULT[:] = [load]
 
 
 def evaluate(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
-    """Compute `op` at once on the backend that owns one of the operands; plain NumPy arrays are the default's."""
+    """Compute `op` at once on the backend that owns one of the operands, or on the default one for NumPy arrays."""
     for evaluator in _EVALUATORS:
         if any(evaluator.owns(x) for x in operands):
             return evaluator.evaluate(op, operands, attrs)
