@@ -19,10 +19,10 @@ from lamella.errors import DTypeError, ShapeError, TraceError
 from lamella.ir import settings, trace
 from lamella.ir.program import Op
 from lamella.ir.spec import Rows, Spec
-from lamella.ops.tree import flatten
 from lamella.testing.cases import joined
 from lamella.testing.equivalence import run_on
 from lamella.testing.gradcheck import check_gradients
+from lamella.tree import flatten
 from ops_table import ELSEWHERE, KERAS, ROWS
 from oracle.load import DATA, archive
 

@@ -43,6 +43,7 @@ RENAMED: dict[str, str] = {
     "lamella.layers.scope": "lamella.core.context",
     "lamella.layers.variable": "lamella.core.variable",
     "lamella.models.lowering": "lamella.lowering",
+    "lamella.ops.tree": "lamella.tree",
     "lamella.old_modules": "lamella.compat.modules",
     "lamella.saving.atomic": "lamella.files.atomic",
     "lamella.saving.broadcasts": "lamella.export.broadcasts",

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from lamella import constraints, initializers, ops, random, regularizers
+from lamella import constraints, initializers, ops, random, regularizers, tree
 from lamella.core import context
 from lamella.core.dtype_policy import DTypePolicy
 from lamella.core.variable import Variable
@@ -80,8 +80,12 @@ class Layer(metaclass=LayerMeta):
         """The layers kept in attributes (also in lists, tuples and dicts), by their name within this one."""
         found: dict[str, Layer] = {}
         for value in vars(self).values():
-            for layer in _layers_in(value):
-                if layer is not self and not any(child is layer for child in found.values()):
+            for layer in tree.leaves(value):
+                if (
+                    isinstance(layer, Layer)
+                    and layer is not self
+                    and not any(child is layer for child in found.values())
+                ):
                     found[unique_name(layer, found)] = layer
         return found
 
@@ -195,13 +199,15 @@ class Layer(metaclass=LayerMeta):
         with running.calling(self):
             before = running.compute_dtype, running.training
             try:
-                for x in [x for x in _leaves(inputs) if hasattr(x, "shape")][:1]:
+                for x in [x for x in tree.leaves(inputs) if hasattr(x, "shape")][:1]:
                     self.check_input(spec_of(x))
                     if not self.built:
                         self.build(public_shape(spec_of(x).shape))
                 running.compute_dtype = self.dtype_policy.cast_to
                 if running.compute_dtype is not None:
-                    inputs = _map(lambda x: ops.cast(x, running.compute_dtype) if _is_floating(x) else x, inputs)
+                    inputs = tree.map_leaves(
+                        lambda x: ops.cast(x, running.compute_dtype) if _is_floating(x) else x, inputs
+                    )
                 if training is not None:
                     running.training = bool(training)
                 if mask is None:
@@ -436,40 +442,13 @@ def public_shape(shape: Shape) -> Shape:
     return tuple(None if isinstance(d, Rows) else int(d) for d in shape)  # type: ignore[misc]
 
 
-def _layers_in(value: Any) -> Iterator[Layer]:
-    if isinstance(value, Layer):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _layers_in(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _layers_in(item)
-
-
 def _distinct(variables: Any) -> list[Variable]:
     return list({id(v): v for v in variables}.values())
 
 
-def _leaves(x: Any) -> list[Any]:
-    if isinstance(x, list | tuple):
-        return [leaf for item in x for leaf in _leaves(item)]
-    if isinstance(x, dict):
-        return [leaf for item in x.values() for leaf in _leaves(item)]
-    return [] if x is None else [x]
-
-
-def _map(function: Callable[[Any], Any], x: Any) -> Any:
-    if isinstance(x, list | tuple):
-        return type(x)(_map(function, item) for item in x)
-    if isinstance(x, dict):
-        return {key: _map(function, item) for key, item in x.items()}
-    return x if x is None else function(x)
-
-
 def _converted(inputs: Any) -> Any:
     """Lists of numbers become arrays; lists of arrays stay lists of inputs."""
-    if isinstance(inputs, list) and not any(hasattr(x, "shape") for x in _leaves(inputs)):
+    if isinstance(inputs, list) and not any(hasattr(x, "shape") for x in tree.leaves(inputs)):
         return np.asarray(inputs, settings.floatx() if settings.floatx() != "bfloat16" else "float32")
     return inputs
 

@@ -13,7 +13,7 @@ from lamella.core.variable import Variable
 from lamella.errors import DTypeError
 from lamella.ir.spec import Spec, spec_of
 from lamella.ir.trace import Trace, as_value
-from lamella.ops.tree import flatten, unflatten
+from lamella.tree import flatten, unflatten
 
 if TYPE_CHECKING:
     from lamella.layers.base import Layer

@@ -15,7 +15,7 @@ from lamella.ir.spec import Rows, Shape, Spec, spec_of
 from lamella.layers.base import Layer, unique_name
 from lamella.layers.cell_base import SequenceCell
 from lamella.layers.stacked_cells import StackedRNNCells, check_cell, engine_of, state_shapes
-from lamella.ops.tree import flatten, unflatten
+from lamella.tree import flatten, unflatten
 
 
 class RNN(Layer):

@@ -12,7 +12,7 @@ from lamella.ir.trace import Trace, as_value, replay
 from lamella.ops.coerce import as_tensor, broadcast_to, full_of
 from lamella.ops.comparison import equal, logical, select
 from lamella.ops.elementwise import cast, maximum, minimum
-from lamella.ops.tree import flatten, unflatten
+from lamella.tree import flatten, unflatten
 
 
 @op

@@ -12,7 +12,7 @@ from lamella.ir.spec import Spec, spec_of
 from lamella.ir.trace import Trace, as_value, bind, replay
 from lamella.ops.coerce import as_tensor
 from lamella.ops.shapes import concatenate_, reshape_, slice_
-from lamella.ops.tree import flatten, unflatten
+from lamella.tree import flatten, unflatten
 
 
 @op

@@ -10,7 +10,7 @@ from lamella.ir.program import Program, as_tuple, op
 from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ir.trace import Trace, as_value, replay
 from lamella.ops.coerce import as_tensor, full_of
-from lamella.ops.tree import flatten, unflatten
+from lamella.tree import flatten, unflatten
 
 
 @op

@@ -15,7 +15,7 @@ from lamella.ops.coerce import as_tensor, normalize_axis
 from lamella.ops.comparison import logical, logical_and
 from lamella.ops.control import scan
 from lamella.ops.shapes import arange, concatenate, expand_dims, flip, getitem, reshape
-from lamella.ops.tree import flatten, unflatten
+from lamella.tree import flatten, unflatten
 
 
 def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:

@@ -6,8 +6,8 @@ from typing import Any
 
 from lamella import ops
 from lamella.ops import primitives as p
-from lamella.ops.tree import flatten
 from lamella.testing.records import Operand, Sample, bools, floats, given, ints, positive
+from lamella.tree import flatten
 
 
 def _flat(results: tuple[Any, Any]) -> tuple[Any, ...]:
