@@ -14,7 +14,7 @@ from lamella.ir.program import Program
 from lamella.ir.trace import Trace
 from lamella.lowering.forward import rows_spec, trace_forward
 from lamella.ops.control import replay
-from lamella.passes import differentiate
+from lamella.passes import differentiate, pool_first
 from oracle import load
 from oracle.rows import LayerCase
 
@@ -88,7 +88,7 @@ def gradient_program(model: lamella.Sequential, case: LayerCase, training: bool)
     if case.input_dtype.startswith("float"):
         wrt.append(len(named))
         keys.append("gradient_x")
-    return differentiate(program, wrt), keys
+    return differentiate(pool_first(program), wrt), keys
 
 
 def run(model: lamella.Sequential, case: LayerCase, training: bool, backend: str) -> Answers:

@@ -44,15 +44,11 @@ LEVEL = {f"lamella.{name}": i for i, names in enumerate(LEVELS) for name in name
 LEVEL["lamella"] = len(LEVELS)  # the table of contents, which nothing imports
 BACKEND_LEVEL = LEVEL["lamella.backend_api"]
 
-# importer and imported package, reason: imports by name at run time that may point upwards
+# importer and what it may import by name at run time, upwards too: reason
 FACADES = {
     ("lamella.backend_api.registry", "lamella_jax"): "a backend is loaded by name when it is first used",
     ("lamella.backend_api.registry", "lamella_numpy"): "a backend is loaded by name when it is first used",
-    ("lamella.compat.modules", "lamella.layers"): "a module of Keras 1 is made when a script imports it",
-    ("lamella.compat.modules", "lamella.models"): "a module of Keras 1 is made when a script imports it",
-    ("lamella.compat.modules", "lamella.initializers"): "a module of Keras 1 is made when a script imports it",
-    ("lamella.compat.modules", "lamella.losses"): "a module of Keras 1 is made when a script imports it",
-    ("lamella.compat.modules", "lamella.utils"): "a module of Keras 1 is made when a script imports it",
+    ("lamella.compat.modules", "lamella"): "a module that has gone or moved is made when a script imports it",
 }
 
 # outside the standard library: everyone may import NumPy; these only inside functions, at their first use
@@ -140,6 +136,13 @@ def package_of(module):
     return f"{first}.{rest[0]}" if first == "lamella" and rest else first
 
 
+def is_facade(i):
+    """Whether an import is one of a listed lazy facade."""
+    return i.kind == "by name" and any(
+        i.importer == importer and i.imported.partition(".")[0] == top for importer, top in FACADES
+    )
+
+
 def fault(i):
     """What is wrong with an import, or None."""
     importer, imported = package_of(i.importer), package_of(i.imported)
@@ -150,7 +153,7 @@ def fault(i):
         if of in OPTIONAL[top] and i.kind != "top":
             return None
         return f"{i.importer}:{i.line} imports {i.imported} from outside"
-    if importer == imported or (i.kind == "by name" and (i.importer, imported) in FACADES):
+    if importer == imported or is_facade(i):
         return None
     if top == "lamella":
         if of != "lamella":
@@ -169,9 +172,8 @@ def cycles(imports):
     graph = {}
     for i in imports:
         importer, imported = package_of(i.importer), package_of(i.imported)
-        if imported.split(".")[0] in SOURCES and importer != imported:
-            if not (i.kind == "by name" and (i.importer, imported) in FACADES):
-                graph.setdefault(importer, set()).add(imported)
+        if imported.split(".")[0] in SOURCES and importer != imported and not is_facade(i):
+            graph.setdefault(importer, set()).add(imported)
 
     def reached(start):
         seen, waiting = set(), [start]
@@ -208,8 +210,8 @@ def test_every_package_has_a_level():
 
 
 def test_every_facade_is_still_needed():
-    by_name = {(i.importer, package_of(i.imported)) for i in EVERY if i.kind == "by name"}
-    assert set(FACADES) <= by_name
+    upwards = {(i.importer, i.imported.partition(".")[0]) for i in EVERY if is_facade(i)}
+    assert set(FACADES) == upwards
 
 
 def test_the_design_page_draws_these_levels():
