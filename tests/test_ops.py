@@ -8,7 +8,7 @@ import pytest
 import lamella
 from lamella import ops, passes
 from lamella.backend_api import load_backend
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir import settings, trace
 from lamella.ir.spec import Rows, Spec, spec_of
 from lamella.ops import primitives as p
@@ -152,7 +152,7 @@ def test_getitem_refuses():
         ops.getitem(A, 2)
     with pytest.raises(ShapeError, match="4 indices"):
         ops.getitem(A, (0, 0, 0, 0))
-    with pytest.raises(ShapeError, match="more than one array"):
+    with pytest.raises(ArgumentError, match="more than one array"):
         ops.getitem(A, (np.array([0]), np.array([0])))
 
 
@@ -212,7 +212,7 @@ def test_attention_transposes_no_matrix_of_scores():
     ],
 )
 def test_einsum_refuses(subscripts, words):
-    with pytest.raises(ShapeError, match=words):
+    with pytest.raises((ArgumentError, ShapeError), match=words):
         ops.einsum(subscripts, B, B)
 
 
@@ -310,7 +310,7 @@ def test_reshape_keeps_track_of_rows():
         (lambda: ops.sum(A, 3), ShapeError, "out of range"),
         (lambda: ops.max(np.ones((0, 2)), 0), ShapeError, "no entries"),
         (lambda: ops.mean(np.ones((0, 2)), 0), ShapeError, "no entries"),
-        (lambda: ops.concatenate([]), ShapeError, "at least one"),
+        (lambda: ops.concatenate([]), ArgumentError, "at least one"),
         (lambda: ops.take(A, np.ones(2)), DTypeError, "indices must be integers"),
         (lambda: ops.cast(A, "complex64"), DTypeError, "no dtype"),
         (lambda: ops.bitwise_and(A, A), DTypeError, "integers and bool"),

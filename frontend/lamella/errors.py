@@ -17,6 +17,14 @@ class ShapeError(LamellaError, ValueError):
     """A shape does not fit: what came, what was expected and where are in the message."""
 
 
+class ArgumentError(LamellaError, ValueError):
+    """An argument has a value that means nothing here, or contradicts another argument."""
+
+
+class DataError(LamellaError, ValueError):
+    """Numbers that cannot be used: a NaN, a label that is not a class, an integer beyond 32 bits."""
+
+
 class DTypeError(LamellaError, TypeError):
     """A dtype does not fit."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, DataError, ShapeError
 from lamella.ir import settings
 from lamella.ir.spec import numpy_dtype
 from lamella.names import deprecated
@@ -35,7 +35,7 @@ def to_categorical(y: Any, num_classes: int | None = None) -> np.ndarray:
     labels = labels.astype(np.int64)
     count = int(labels.max(initial=-1)) + 1 if num_classes is None else int(num_classes)
     if labels.size and (labels.min() < 0 or labels.max() >= count):
-        raise ShapeError(f"labels must lie in 0..{count - 1}, got {labels.min()}..{labels.max()}.")
+        raise DataError(f"labels must lie in 0..{count - 1}, got {labels.min()}..{labels.max()}.")
     return np.eye(count, dtype=numpy_dtype(settings.floatx()))[labels]
 
 
@@ -77,10 +77,10 @@ def pad_sequences(
         if chosen not in ("pre", "post"):
             raise ValueError(f"{name} is 'pre' or 'post', got {chosen!r}.")
     if not hasattr(sequences, "__len__"):
-        raise ShapeError(f"pad_sequences takes a list of sequences, got {type(sequences).__name__}.")
+        raise ArgumentError(f"pad_sequences takes a list of sequences, got {type(sequences).__name__}.")
     for entry in sequences:
         if not hasattr(entry, "__len__"):
-            raise ShapeError(f"pad_sequences takes a list of sequences, and {entry!r} in it is none.")
+            raise ArgumentError(f"pad_sequences takes a list of sequences, and {entry!r} in it is none.")
     kind = np.dtype(dtype)
     if isinstance(value, str) and kind.kind not in "OSU":
         raise ValueError(f"the value {value!r} is no {kind.name}: use dtype=object for strings.")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError
 from lamella.stacks import ThreadStack
 
 
@@ -37,25 +37,25 @@ def count_equation() -> None:
     """One more equation.
 
     Raises:
-        ShapeError: it is one too many.
+        ArgumentError: it is one too many.
     """
     if _BOUNDS.items:
         bounds = _BOUNDS.items[-1]
         bounds.equations -= 1
         if bounds.equations < 0:
-            raise ShapeError("the model is larger than a file may ask for: too many equations.")
+            raise ArgumentError("the model is larger than a file may ask for: too many equations.")
 
 
 def reserve(shape: Sequence[int]) -> None:
     """Called before a constant is made whose size follows from shapes and arguments.
 
     Raises:
-        ShapeError: it is larger than what is left.
+        ArgumentError: it is larger than what is left.
     """
     if _BOUNDS.items:
         bounds = _BOUNDS.items[-1]
         bounds.entries -= math.prod(int(d) for d in shape)
         if bounds.entries < 0:
-            raise ShapeError(
+            raise ArgumentError(
                 f"the model is larger than a file may ask for: it needs a constant of shape {tuple(map(int, shape))}."
             )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lamella import ops
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
 from lamella.ir.program import Value
 from lamella.ir.spec import is_float, spec_of
@@ -135,7 +135,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     x = _matrices(x)
     a, b = normalize_axis(axis1, spec_of(x).ndim), normalize_axis(axis2, spec_of(x).ndim)
     if a == b:
-        raise ShapeError(f"axis1 and axis2 are both {a}.")
+        raise ArgumentError(f"axis1 and axis2 are both {a}.")
     x = ops.moveaxis(x, (a, b), (-2, -1))
     *lead, rows, columns = spec_of(x).shape
     count = max(0, min(int(rows), int(columns) - offset) if offset >= 0 else min(int(rows) + offset, int(columns)))
@@ -382,7 +382,7 @@ def _starts(start_indices: Any) -> list[Any]:
 def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
     """Entry by entry the choice of the first condition that holds, or `default`."""
     if len(condlist) != len(choicelist) or not condlist:
-        raise ShapeError(f"select needs one choice a condition, got {len(condlist)} and {len(choicelist)}.")
+        raise ArgumentError(f"select needs one choice a condition, got {len(condlist)} and {len(choicelist)}.")
     dtype = common_dtype(*choicelist, default)
     y = ops.cast(default, dtype)
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):

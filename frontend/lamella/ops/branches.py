@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.program import Program, Value, as_tuple, op
 from lamella.ir.spec import Spec, is_integer, spec_of
 from lamella.ir.trace import Trace, as_value, replay
@@ -77,7 +77,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     if not is_integer(spec_of(index).dtype) or spec_of(index).shape != ():
         raise DTypeError(f"the index of a switch is an integer scalar, got {spec_of(index)}.")
     if not branches:
-        raise ShapeError("a switch needs at least one branch.")
+        raise ArgumentError("a switch needs at least one branch.")
     return _chosen(cast(index, "int32"), branches, operands, [f"branch {i}" for i in range(len(branches))])
 
 

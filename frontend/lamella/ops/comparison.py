@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ir.trace import operand
@@ -105,7 +105,9 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
         ShapeError: `where(condition)` alone: how many positions it has is not known when a program is built.
     """
     if x1 is None or x2 is None:
-        raise ShapeError("where needs both x1 and x2: the positions where a condition holds are not known beforehand.")
+        raise ArgumentError(
+            "where needs both x1 and x2: the positions where a condition holds are not known beforehand."
+        )
     items = [operand(x1), operand(x2)]
     dtype = common_dtype(*items)
     condition = logical(condition)

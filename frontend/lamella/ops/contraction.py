@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, spec_of
 from lamella.ir.trace import operand
@@ -156,7 +156,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(items):
-        raise ShapeError(f"einsum {subscripts!r} names {len(terms)} operands, got {len(items)}.")
+        raise ArgumentError(f"einsum {subscripts!r} names {len(terms)} operands, got {len(items)}.")
     spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in subscripts]
     width = max(
         (spec_of(x).ndim - len(t.replace("...", "")) for t, x in zip(terms, items, strict=True) if "..." in t),
@@ -169,7 +169,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
         if len(terms[i]) != spec_of(x).ndim:
             raise ShapeError(f"einsum {subscripts!r}: {term!r} does not describe {spec_of(x)}.")
         if len(set(terms[i])) != len(terms[i]):
-            raise ShapeError(f"einsum {subscripts!r}: a repeated index within one operand is not supported.")
+            raise ArgumentError(f"einsum {subscripts!r}: a repeated index within one operand is not supported.")
     every = "".join(terms)
     output = (
         right.replace("...", dots)
@@ -177,7 +177,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
         else dots + "".join(sorted(c for c in set(every) - set(dots) if every.count(c) == 1))
     )
     if any(c not in every for c in output):
-        raise ShapeError(f"einsum {subscripts!r}: the output names an index that no operand has.")
+        raise ArgumentError(f"einsum {subscripts!r}: the output names an index that no operand has.")
     term, x = terms[0], items[0]
     for number, (other_term, other) in enumerate(zip(terms[1:], items[1:], strict=True), start=1):
         later = set(output).union(*terms[number + 1 :])

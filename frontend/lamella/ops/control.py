@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import interpret
 from lamella.ir.program import Equation, Program, as_tuple, op
 from lamella.ir.spec import Spec, spec_of
@@ -85,7 +85,7 @@ def scan(
     first, stacked = [as_tensor(c) for c in first], [as_tensor(x) for x in stacked]
     steps = {int(spec_of(x).shape[0]) for x in stacked} | ({length} if length is not None else set())
     if len(steps) != 1:
-        raise ShapeError(f"scan needs one number of steps, got {sorted(s for s in steps if s is not None)}.")
+        raise ArgumentError(f"scan needs one number of steps, got {sorted(s for s in steps if s is not None)}.")
     (count,) = steps
     with Trace(captures_arrays=True) as inner:
         carry_in = [inner.input(spec_of(c)) for c in first]

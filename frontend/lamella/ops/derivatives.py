@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.program import Program, as_tuple, op
 from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ir.trace import Trace, as_value, replay
@@ -49,7 +49,7 @@ def with_gradient(f: Callable[..., Any], xs: Sequence[Any]) -> Any:
         found = rule(*cotangents)
         found = list(found) if isinstance(found, tuple | list) else [found]
         if len(found) != len(xs):
-            raise ShapeError(f"grad returns one gradient for each of {len(xs)} arguments, got {len(found)}.")
+            raise ArgumentError(f"grad returns one gradient for each of {len(xs)} arguments, got {len(found)}.")
         gradients = [
             inner.local(as_value(full_of(spec_of(x), 0) if g is None else as_tensor(g, spec_of(x).dtype)))
             for x, g in zip(xs, found, strict=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lamella import ops
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
 from lamella.ir.spec import spec_of
 from lamella.ops.coerce import floating, normalize_axes, normalize_axis
@@ -280,7 +280,7 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
     tensor = ops.convert_to_tensor(tensor)
     left, arrow, right = pattern.partition("->")
     if not arrow:
-        raise ShapeError(f"a pattern has '->' between its sides, got {pattern!r}.")
+        raise ArgumentError(f"a pattern has '->' between its sides, got {pattern!r}.")
     before, after = _groups(left), _groups(right)
     dots = spec_of(tensor).ndim - sum(group != ["..."] for group in before)
     hidden = [f"...{i}" for i in range(max(dots, 0))] if ["..."] in before else []
@@ -300,7 +300,7 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
         lengths.update((name, dim // known) for name in free)
     names, wanted = [n for g in before for n in g], [n for g in after for n in g]
     if sorted(names) != sorted(wanted) or len(set(names)) != len(names):
-        raise ShapeError(f"pattern {pattern!r} must name the same axes on both sides, each once.")
+        raise ArgumentError(f"pattern {pattern!r} must name the same axes on both sides, each once.")
     y = ops.transpose(ops.reshape(tensor, [lengths[n] for n in names]), [names.index(n) for n in wanted])
     return ops.reshape(y, [math.prod([lengths[n] for n in group]) for group in after])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import ArgumentError, DTypeError
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, size_of, spec_of
 from lamella.ops.coerce import full_of
@@ -38,7 +38,7 @@ def random_bits(key: Spec, step: Spec, *, shape: tuple[int, ...], bits: int) -> 
     if step != Spec((), "uint32"):
         raise DTypeError(f"step is uint32[], got {step}.")
     if bits not in (16, 32):
-        raise ShapeError(f"bits is 16 or 32, got {bits}.")
+        raise ArgumentError(f"bits is 16 or 32, got {bits}.")
     return Spec(shape, f"uint{bits}")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir import settings
 from lamella.ir.program import as_tuple, op
 from lamella.ir.spec import Rows, Spec, size_of, spec_of
@@ -221,7 +221,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     sources = [normalize_axis(a, ndim) for a in ([source] if isinstance(source, int) else source)]
     places = [normalize_axis(a, ndim) for a in ([destination] if isinstance(destination, int) else destination)]
     if len(set(sources)) != len(sources) or len(set(places)) != len(sources) or len(places) != len(sources):
-        raise ShapeError(f"moveaxis needs as many distinct places as axes, got {sources} and {places}.")
+        raise ArgumentError(f"moveaxis needs as many distinct places as axes, got {sources} and {places}.")
     order = [i for i in range(ndim) if i not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
@@ -291,7 +291,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float |
 def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
     """The operands, promoted, one after the other along `axis`."""
     if not xs:
-        raise ShapeError("concatenate needs at least one operand.")
+        raise ArgumentError("concatenate needs at least one operand.")
     dtype = coerce.common_dtype(*xs)
     items = [as_tensor(x, dtype) for x in xs]
     return concatenate_.bind(*items, axis=normalize_axis(axis, spec_of(items[0]).ndim))
@@ -437,7 +437,7 @@ def getitem(x: Any, key: Any) -> Any:
         x = reverse.bind(x, axes=tuple(flips))
     x = reshape(x, tuple(shape))
     if len(arrays) > 1:
-        raise ShapeError("indexing by more than one array: use `ops.take` axis by axis.")
+        raise ArgumentError("indexing by more than one array: use `ops.take` axis by axis.")
     for at, indices in arrays:
         x = take(x, indices, axis=at)
     return x

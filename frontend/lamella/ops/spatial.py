@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamella import ops
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.ir.spec import spec_of
 from lamella.ops import primitives as p
 from lamella.ops.coerce import common_dtype, floating
@@ -107,7 +107,7 @@ def adaptive_maximum(x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
 def _each(name: str, value: Ints, n: int) -> tuple[int, ...]:
     found = (value,) * n if isinstance(value, int) else tuple(int(v) for v in value)
     if len(found) != n or min(found) < 1:
-        raise ShapeError(f"{name} must be a positive integer or {n} of them, got {value!r}.")
+        raise ArgumentError(f"{name} must be a positive integer or {n} of them, got {value!r}.")
     return found
 
 

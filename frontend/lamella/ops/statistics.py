@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamella import ops
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.program import Value
 from lamella.ir.spec import is_float, is_integer, spec_of
 from lamella.ir.trace import current_trace
@@ -322,7 +322,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
         raise DTypeError(f"bincount needs a vector or matrix of integers, got {spec}.")
     if isinstance(x, Value) or current_trace() is not None:
         if not minlength:
-            raise ShapeError("bincount in a trace needs `minlength`: how large the integers are is not known.")
+            raise ArgumentError("bincount in a trace needs `minlength`: how large the integers are is not known.")
         size = minlength
     else:
         size = max(minlength, int(ops.convert_to_numpy(x).max(initial=-1)) + 1)
