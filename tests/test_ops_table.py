@@ -225,7 +225,11 @@ def f(x):
         (lambda x: ops.one_hot(ops.cast(x, "int32"), 3, sparse=True), ValueError, "sparse"),
         (lambda x: ops.bincount(ops.cast(x, "int32")), DTypeError, "vector or matrix"),
         (lambda x: ops.quantile(x, 0.5, method="median"), ValueError, "method is one of"),
-        (lambda x: ops.custom_gradient(lambda x: (x, lambda g: (g, g)))(x), ArgumentError, "one gradient for each of 1"),
+        (
+            lambda x: ops.custom_gradient(lambda x: (x, lambda g: (g, g)))(x),
+            ArgumentError,
+            "one gradient for each of 1",
+        ),
         (lambda x: ops.rearrange(x, "a b -> b a"), ShapeError, "does not describe"),
         (lambda x: ops.conv(x, ops.ones((3, 3, 4)), padding="full"), ValueError, "padding must be one of"),
         (lambda x: ops.dot_product_attention(x, x, x), ShapeError, "batch, length, heads"),

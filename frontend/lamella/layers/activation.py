@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import activations, constraints, initializers, ops, regularizers
+from lamella import activations, ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import integers, number
+from lamella.layers.making import WeightFields
 
 
 class ReLU(Layer):
@@ -75,19 +76,15 @@ class PReLU(Layer):
     """
 
     supports_masking = True
+    weight_fields = WeightFields(alpha="Zeros")
 
     def __init__(
         self,
-        alpha_initializer: Any = "Zeros",
-        alpha_regularizer: Any = None,
-        alpha_constraint: Any = None,
+        *,
         shared_axes: int | Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
-        self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        self.alpha_constraint = constraints.get(alpha_constraint)
         axes = () if shared_axes is None else (shared_axes,) if isinstance(shared_axes, int) else tuple(shared_axes)
         self.shared_axes = integers("shared_axes", axes, len(axes), self) if axes else ()
 
@@ -106,12 +103,8 @@ class PReLU(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Make alpha, of the shape of a row with size 1 along shared axes."""
-        self.alpha = self.add_weight(
-            tuple(1 if i in self.shared_axes else d for i, d in enumerate(input_shape[1:], start=1)),
-            self.alpha_initializer,
-            name="alpha",
-            regularizer=self.alpha_regularizer,
-            constraint=self.alpha_constraint,
+        self.alpha = self.add_field(
+            "alpha", tuple(1 if i in self.shared_axes else d for i, d in enumerate(input_shape[1:], start=1))
         )
 
     def call(self, inputs: Any) -> Any:

@@ -120,6 +120,8 @@ class AdditiveAttention(Attention):
         https://arxiv.org/abs/1409.0473
     """
 
+    config_without = ("score_mode",)
+
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(use_scale=use_scale, dropout=dropout, **kwargs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import constraints, initializers, ops, regularizers
+from lamella import ops, regularizers
 from lamella.core import context
 from lamella.ir.spec import Shape
 from lamella.layers.attention import causal_mask, window_mask
@@ -26,15 +26,9 @@ class Heads(Layer):
         use_bias: bool,
         sliding_window: int | None,
         flash_attention: bool | None,
-        kernel_initializer: Any,
-        bias_initializer: Any,
-        kernel_regularizer: Any,
-        bias_regularizer: Any,
-        activity_regularizer: Any,
-        kernel_constraint: Any,
-        bias_constraint: Any,
         use_gate: bool,
         seed: int | None,
+        activity_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -47,16 +41,8 @@ class Heads(Layer):
             raise ValueError(
                 f"{type(self).__name__}: flash_attention=True asks for one kernel of one device; leave it to the backend."
             )
-        self._words = {
-            "kernel_initializer": initializers.get(kernel_initializer),
-            "bias_initializer": initializers.get(bias_initializer),
-            "kernel_regularizer": regularizers.get(kernel_regularizer),
-            "bias_regularizer": regularizers.get(bias_regularizer),
-            "activity_regularizer": regularizers.get(activity_regularizer),
-            "kernel_constraint": constraints.get(kernel_constraint),
-            "bias_constraint": constraints.get(bias_constraint),
-            "dtype": kwargs.get("dtype"),
-        }
+        self._words = {word: getattr(self, word) for word in self.weight_fields.defaults}
+        self._words |= {"activity_regularizer": regularizers.get(activity_regularizer), "dtype": kwargs.get("dtype")}
         self._shapes: tuple[Any, Any, Any] | None = None
         self.query_dense: Any = None
         self.key_dense: Any = None

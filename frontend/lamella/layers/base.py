@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Container, Iterator, Sequence
-from typing import Any
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from lamella.errors import LamellaError, ShapeError, TraceError
 from lamella.ir import settings
 from lamella.ir.spec import Rows, Shape, Spec, dtype_name, is_float, spec_of
 from lamella.layers.building import built_once, draws_values, weight_key
-from lamella.layers.making import LayerMeta
+from lamella.layers.making import LayerMeta, WeightFields
 from lamella.names import snake_case
 
 
@@ -38,6 +38,9 @@ class Layer(metaclass=LayerMeta):
         supports_masking: whether a mask passes through.
         keras_module: the module of Keras that has the class, for configurations.
         deserializes_config: `from_config` takes a configuration as it is written, with descriptions of objects in it.
+        weight_fields: the weights whose initializers, regularizers and constraints are arguments of the layer.
+        config_attributes: the arguments that a configuration holds as what the layer made of them: {argument: attribute}.
+        config_without: the arguments that a configuration leaves out: values, or what Keras's class does not take.
 
     A first layer may also be given `input_shape=`, `input_dim=` or `batch_input_shape=`, and any layer `weights=[...]`.
     """
@@ -45,6 +48,9 @@ class Layer(metaclass=LayerMeta):
     supports_masking = False
     keras_module = "keras.layers"
     deserializes_config = True
+    weight_fields = WeightFields()
+    config_attributes: ClassVar[Mapping[str, str]] = {}
+    config_without: Container[str] = ()
 
     def __init__(
         self,
@@ -72,6 +78,9 @@ class Layer(metaclass=LayerMeta):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = built_once(cls.build)
+        if "weight_fields" in cls.__dict__:
+            inherited = getattr(cls.__init__, "__wrapped__", cls.__init__)
+            cls.__init__ = cls.weight_fields.constructor(cls.__dict__.get("__init__", inherited))
 
     # ---- the layers and variables a layer holds ----
 
@@ -162,6 +171,26 @@ class Layer(metaclass=LayerMeta):
             variable.initialize(*weight_key(self, label))
         self._variables.append(variable)
         return variable
+
+    def add_field(
+        self, field: str, shape: Sequence[Any], *, name: str | None = None, initializer: Any = None
+    ) -> Variable:
+        """A new variable for a weight of `weight_fields`, with the options that the layer was given for it.
+
+        Args:
+            field: the weight.
+            shape: its shape.
+            name: its name within the layer, where it is not the field's.
+            initializer: taken instead of the field's.
+        """
+        return self.add_weight(
+            shape,
+            getattr(self, f"{field}_initializer") if initializer is None else initializer,
+            trainable=field not in self.weight_fields.state,
+            regularizer=getattr(self, f"{field}_regularizer", None),
+            constraint=getattr(self, f"{field}_constraint", None),
+            name=name or field,
+        )
 
     def _build_again(self, input_shape: Any) -> None:
         """Asked to build when built already: nothing happens; a model refuses another shape."""

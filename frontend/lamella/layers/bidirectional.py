@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from lamella import ops
 from lamella.core import context
@@ -35,6 +35,8 @@ class Bidirectional(Layer):
     """
 
     supports_masking = True
+    config_attributes: ClassVar[Mapping[str, str]] = {"layer": "forward_layer", "backward_layer": "backward_layer"}
+    config_without = ("weights",)
 
     def __init__(
         self,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamella import activations, constraints, initializers, ops, regularizers
+from lamella import activations, initializers, ops
 from lamella.ir.spec import Shape
 from lamella.layers.base import Layer
 from lamella.layers.checks import fraction, positive_integer
+from lamella.layers.making import WeightFields
 
 
 class SequenceCell(Layer):
@@ -80,26 +81,19 @@ class KernelCell(SequenceCell):
     """
 
     gates = 1
+    weight_fields = WeightFields(kernel="glorot_uniform", recurrent="orthogonal", bias="zeros")
+    bias_initializer: Any
 
     def __init__(
         self,
         units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
         *,
-        activation: Any,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        seed: int | None = None,
         recurrent_activation: Any = None,
-        use_bias: bool,
-        kernel_initializer: Any,
-        recurrent_initializer: Any,
-        bias_initializer: Any,
-        kernel_regularizer: Any,
-        recurrent_regularizer: Any,
-        bias_regularizer: Any,
-        kernel_constraint: Any,
-        recurrent_constraint: Any,
-        bias_constraint: Any,
-        dropout: float,
-        recurrent_dropout: float,
-        seed: int | None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -111,15 +105,7 @@ class KernelCell(SequenceCell):
         self.activation = activations.get(activation)
         self.recurrent_activation = activations.get(recurrent_activation)
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer) or initializers.Zeros()
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.recurrent_constraint = constraints.get(recurrent_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self.bias_initializer = self.bias_initializer or initializers.Zeros()
         self.dropout = fraction("dropout", dropout, self)
         self.recurrent_dropout = fraction("recurrent_dropout", recurrent_dropout, self)
         self.seed = seed
@@ -143,28 +129,10 @@ class KernelCell(SequenceCell):
     def build(self, input_shape: Shape) -> None:
         """Make kernel (features, gates * units), recurrent_kernel (units, gates * units) and bias."""
         kernel, recurrent_kernel = self.kernel_shapes(input_shape)
-        self.kernel = self.add_weight(
-            kernel,
-            self.kernel_initializer,
-            name="kernel",
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.recurrent_kernel = self.add_weight(
-            recurrent_kernel,
-            self.recurrent_initializer,
-            name="recurrent_kernel",
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-        )
+        self.kernel = self.add_field("kernel", kernel)
+        self.recurrent_kernel = self.add_field("recurrent", recurrent_kernel, name="recurrent_kernel")
         if self.use_bias:
-            self.bias = self.add_weight(
-                self.bias_shape,
-                self.initial_bias(),
-                name="bias",
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias = self.add_field("bias", self.bias_shape, initializer=self.initial_bias())
 
     def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
         """The dropout masks, and the recurrent kernel: whole, and cut into gates where each has a mask of its own."""

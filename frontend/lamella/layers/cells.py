@@ -10,6 +10,7 @@ import numpy as np
 from lamella import ops
 from lamella.ir.spec import Shape
 from lamella.layers.cell_base import KernelCell
+from lamella.layers.making import WeightFields
 
 
 class SimpleRNNCell(KernelCell):
@@ -30,42 +31,21 @@ class SimpleRNNCell(KernelCell):
         J. L. Elman, "Finding Structure in Time", Cognitive Science 14, 1990.
     """
 
+    weight_fields = WeightFields(kernel="glorot_uniform", recurrent="orthogonal", bias="zeros")
+
     def __init__(
         self,
         units: int,
         activation: Any = "tanh",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        *,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            **kwargs,
+            units, activation, use_bias, dropout=dropout, recurrent_dropout=recurrent_dropout, seed=seed, **kwargs
         )
 
     def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -95,6 +75,9 @@ class LSTMCell(KernelCell):
     """
 
     gates = 4
+    weight_fields = WeightFields(
+        kernel="glorot_uniform", recurrent="orthogonal", bias="zeros", before_regularizers="unit_forget_bias"
+    )
 
     def __init__(
         self,
@@ -102,16 +85,8 @@ class LSTMCell(KernelCell):
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
+        *,
         unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -122,15 +97,6 @@ class LSTMCell(KernelCell):
             activation=activation,
             recurrent_activation=recurrent_activation,
             use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
@@ -187,6 +153,7 @@ class GRUCell(KernelCell):
     """
 
     gates = 3
+    weight_fields = WeightFields(kernel="glorot_uniform", recurrent="orthogonal", bias="zeros")
 
     def __init__(
         self,
@@ -194,15 +161,7 @@ class GRUCell(KernelCell):
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        *,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         reset_after: bool = True,
@@ -214,15 +173,6 @@ class GRUCell(KernelCell):
             activation=activation,
             recurrent_activation=recurrent_activation,
             use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,

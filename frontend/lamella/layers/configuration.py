@@ -7,31 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lamella import activations, constraints, initializers, regularizers
+from lamella import activations
 from lamella.core.serialization import LAYERS, Config, deserialize, plain, register, serialize
 from lamella.layers.base import Layer
-from lamella.layers.making import parameters
+from lamella.layers.making import KINDS, kind_of, parameters
 from lamella.names import snake_case
 
 _PLAIN = (bool, int, float, str)
-
-_FROM_ATTRIBUTE = {
-    "Bidirectional": {"layer": "forward_layer", "backward_layer": "backward_layer"},
-    "RNN": {"cell": "cell"},
-    "StackedRNNCells": {"cells": "cells"},
-    "Discretization": {"bin_boundaries": "bin_boundaries"},
-}
-"""Arguments that stand for what the layer made of them: {class: {argument: attribute}}."""
-
-_LEFT_OUT = {
-    "Bidirectional": {"weights"},
-    "Embedding": {"weights"},
-    "InputLayer": {"shape", "batch_size", "batch_shape", "dtype", "trainable"},
-    "AdditiveAttention": {"score_mode"},
-    "SpatialDropout": {"trainable"},
-    "Discretization": {"trainable"},
-}
-"""Arguments that are values, or that Keras's class of the name does not take."""
 
 
 def arguments_of(layer: Layer) -> Config:
@@ -40,30 +22,21 @@ def arguments_of(layer: Layer) -> Config:
     Objects and plain values are read from the attribute of the argument's name, where there is one, so that what was
     changed after the layer was made counts.
     """
-    cls = type(layer)
-    names = {base.__name__ for base in cls.__mro__}
-    special = {k: v for name in names for k, v in _FROM_ATTRIBUTE.get(name, {}).items()}
-    left_out = {word for name in names for word in _LEFT_OUT.get(name, ())}
     config: Config = {"name": layer.name, "trainable": layer._trainable, "dtype": serialize(layer.dtype_policy)}
     for word, given in layer._arguments.items():
-        if word not in config and word not in left_out:
-            config[word] = plain(_present(layer, word, given, special))
-    return {word: value for word, value in config.items() if word not in left_out}
+        if word not in config and word not in layer.config_without:
+            config[word] = plain(_present(layer, word, given))
+    return {word: value for word, value in config.items() if word not in layer.config_without}
 
 
-def _present(layer: Layer, word: str, given: Any, special: Mapping[str, str]) -> Any:
-    if word in special:
-        return getattr(layer, special[word])
-    held = getattr(layer, word, None)
+def _present(layer: Layer, word: str, given: Any) -> Any:
+    if word in layer.config_attributes:
+        return getattr(layer, layer.config_attributes[word])
+    held, kind = getattr(layer, word, None), kind_of(word)
     if word.endswith("activation"):
         return held if callable(held) else activations.get(given)
-    for suffix, module in (
-        ("_initializer", initializers),
-        ("_regularizer", regularizers),
-        ("_constraint", constraints),
-    ):
-        if word.endswith(suffix):
-            return module.get(given) if held is None else held
+    if kind is not None:
+        return KINDS[kind].get(given) if held is None else held
     if isinstance(held, Layer) and isinstance(given, Layer):
         return held
     # a plain argument may have been changed since

@@ -9,7 +9,7 @@ from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.cell_base import KernelCell
-from lamella.layers.cells import forget_bias
+from lamella.layers.cells import LSTMCell, forget_bias
 from lamella.layers.checks import choice, fraction, integers, layout, positive_integer
 from lamella.layers.rnn import RNN
 from lamella.ops.spatial import window_padding
@@ -154,6 +154,7 @@ class ConvLSTM(RNN):
     """
 
     spatial = 2
+    weight_fields = LSTMCell.weight_fields.of_layer()
 
     def __init__(
         self,
@@ -166,17 +167,8 @@ class ConvLSTM(RNN):
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
+        *,
         unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -202,16 +194,8 @@ class ConvLSTM(RNN):
             activation=activation,
             recurrent_activation=recurrent_activation,
             use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
             unit_forget_bias=unit_forget_bias,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
+            **self.weight_fields.taken(kwargs),
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
@@ -225,7 +209,6 @@ class ConvLSTM(RNN):
             return_state=return_state,
             go_backwards=go_backwards,
             stateful=stateful,
-            activity_regularizer=activity_regularizer,
             **kwargs,
         )
         self.filters, self.step_ndim = filters, n + 2

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import activations, constraints, initializers, ops, regularizers
+from lamella import activations, ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
+from lamella.layers.making import WeightFields
 from lamella.ops.spatial import window_padding
 
 
@@ -55,6 +56,7 @@ class Conv(Layer):
     """
 
     spatial = 2
+    weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
 
     def __init__(
         self,
@@ -67,16 +69,9 @@ class Conv(Layer):
         groups: int = 1,
         activation: Any = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(**kwargs)
         n = self.spatial
         self.filters = positive_integer("filters", filters, self)
         self.kernel_size = integers("kernel_size", kernel_size, n, self)
@@ -93,16 +88,6 @@ class Conv(Layer):
             )
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer, self.bias_regularizer = (
-            regularizers.get(kernel_regularizer),
-            regularizers.get(bias_regularizer),
-        )
-        self.kernel_constraint, self.bias_constraint = (
-            constraints.get(kernel_constraint),
-            constraints.get(bias_constraint),
-        )
 
     def check_input(self, spec: Spec) -> None:
         """The right rank and channels, and spatial dimensions the window fits into."""
@@ -118,21 +103,9 @@ class Conv(Layer):
     def build(self, input_shape: Shape) -> None:
         """Make kernel and bias."""
         channels = input_shape[-1 if self.data_format == "channels_last" else 1]
-        self.kernel = self.add_weight(
-            (*self.kernel_size, channels // self.groups, self.filters),
-            self.kernel_initializer,
-            name="kernel",
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self.kernel = self.add_field("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         if self.use_bias:
-            self.bias = self.add_weight(
-                (self.filters,),
-                self.bias_initializer,
-                name="bias",
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias = self.add_field("bias", (self.filters,))
 
     def call(self, inputs: Any) -> Any:
         """activation(convolve(inputs, kernel) + bias)"""

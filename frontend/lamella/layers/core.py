@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import activations, constraints, initializers, ops, regularizers
+from lamella import activations, ops
 from lamella.compat import modules
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec, dtype_name
 from lamella.layers.base import Layer
 from lamella.layers.checks import fraction, positive_integer
+from lamella.layers.making import WeightFields
 
 
 class InputLayer(Layer):
@@ -91,35 +92,19 @@ class Dense(Layer):
     """
 
     supports_masking = True
+    weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
 
     def __init__(
         self,
         units: int,
         activation: Any = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(**kwargs)
         self.units = positive_integer("units", units, self)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer, self.bias_regularizer = (
-            regularizers.get(kernel_regularizer),
-            regularizers.get(bias_regularizer),
-        )
-        self.kernel_constraint, self.bias_constraint = (
-            constraints.get(kernel_constraint),
-            constraints.get(bias_constraint),
-        )
 
     def check_input(self, spec: Spec) -> None:
         """At least one axis beside the batch, of the size the kernel was built for."""
@@ -133,21 +118,9 @@ class Dense(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Make the kernel (features, units) and the bias (units,)."""
-        self.kernel = self.add_weight(
-            (input_shape[-1], self.units),
-            self.kernel_initializer,
-            name="kernel",
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self.kernel = self.add_field("kernel", (input_shape[-1], self.units))
         if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,),
-                self.bias_initializer,
-                name="bias",
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias = self.add_field("bias", (self.units,))
 
     def call(self, inputs: Any) -> Any:
         """activation(inputs @ kernel + bias)"""

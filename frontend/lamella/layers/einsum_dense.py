@@ -7,11 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import activations, constraints, initializers, ops, regularizers
+from lamella import activations, initializers, ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import integers
+from lamella.layers.making import WeightFields
 
 _LETTERS = re.compile(
     r"(?P<left>\.\.\.)?(?P<x>[a-zA-Z]+)(?P<right>\.\.\.)?,(?P<kernel>[a-zA-Z]+)->(\.\.\.)?(?P<y>[a-zA-Z]+)(\.\.\.)?"
@@ -34,18 +35,15 @@ class EinsumDense(Layer):
     where the letter is not in `bias_axes`.
     """
 
+    weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros")
+    kernel_initializer: Any
+
     def __init__(
         self,
         equation: str,
         output_shape: int | Sequence[int | None],
         activation: Any = None,
         bias_axes: str | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -65,12 +63,6 @@ class EinsumDense(Layer):
         for letter in bias_axes or "":
             if letter not in self._y:
                 raise ValueError(f"EinsumDense: bias axis {letter!r} is none of the outputs' axes {self._y!r}.")
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
 
     def check_input(self, spec: Spec) -> None:
         """As many axes as the equation names."""
@@ -115,23 +107,11 @@ class EinsumDense(Layer):
             initializer = copy.copy(initializer)
             initializer.output_axes = [i for i, c in enumerate(self._kernel) if c in self._y]
             initializer.input_axes = [i for i, c in enumerate(self._kernel) if c not in self._y]
-        self.kernel = self.add_weight(
-            tuple(sizes[c] for c in self._kernel),
-            initializer,
-            name="kernel",
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self.kernel = self.add_field("kernel", tuple(sizes[c] for c in self._kernel), initializer=initializer)
         if self.bias_axes is not None:
             first = min(self._y.index(c) for c in self.bias_axes)
             shape = [sizes[c] if c in self.bias_axes else 1 for c in self._y[first:]]
-            self.bias = self.add_weight(
-                (*shape, *([1] * extra if self._dots == "right" else [])),
-                self.bias_initializer,
-                name="bias",
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias = self.add_field("bias", (*shape, *([1] * extra if self._dots == "right" else [])))
 
     def call(self, inputs: Any) -> Any:
         """activation(einsum(equation, inputs, kernel) + bias)"""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamella import constraints, initializers, ops, regularizers
+from lamella import ops
 from lamella.core import context
 from lamella.ir.spec import spec_of
 from lamella.layers.base import Layer
 from lamella.layers.checks import positive_integer
+from lamella.layers.making import WeightFields
 
 
 class Embedding(Layer):
@@ -27,13 +28,14 @@ class Embedding(Layer):
     Input shape `(batch, ...)` of integers (or of floats that hold them), output shape `(batch, ..., output_dim)`.
     """
 
+    weight_fields = WeightFields(embeddings="uniform")
+    config_without = ("weights",)
+
     def __init__(
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        *,
         mask_zero: bool = False,
         weights: Any = None,
         **kwargs: Any,
@@ -41,9 +43,6 @@ class Embedding(Layer):
         super().__init__(**kwargs)
         self.input_dim = positive_integer("input_dim", input_dim, self)
         self.output_dim = positive_integer("output_dim", output_dim, self)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
         self.mask_zero = bool(mask_zero)
         self.supports_masking = self.mask_zero
         if weights is not None:
@@ -51,13 +50,7 @@ class Embedding(Layer):
 
     def build(self, input_shape: Any = None) -> None:
         """Make the vectors."""
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            self.embeddings_initializer,
-            name="embeddings",
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-        )
+        self.embeddings = self.add_field("embeddings", (self.input_dim, self.output_dim))
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer; integers are not rounded to a 16-bit float on the way, as other layers' inputs are."""

@@ -10,6 +10,7 @@ from lamella.errors import ShapeError
 from lamella.ir.spec import Shape
 from lamella.layers.attention_heads import Heads
 from lamella.layers.checks import positive_integer
+from lamella.layers.making import WeightFields
 
 
 class GroupQueryAttention(Heads):
@@ -33,6 +34,8 @@ class GroupQueryAttention(Heads):
         https://arxiv.org/abs/2305.13245
     """
 
+    weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
+
     def __init__(
         self,
         head_dim: int,
@@ -42,33 +45,15 @@ class GroupQueryAttention(Heads):
         use_bias: bool = True,
         sliding_window: int | None = None,
         flash_attention: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        *,
         use_gate: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            dropout=dropout,
-            use_bias=use_bias,
-            sliding_window=sliding_window,
-            flash_attention=flash_attention,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            use_gate=use_gate,
-            seed=seed,
-            **kwargs,
-        )
+            dropout=dropout, use_bias=use_bias, sliding_window=sliding_window, flash_attention=flash_attention,
+            use_gate=use_gate, seed=seed, **kwargs,
+        )  # fmt: skip
         self.head_dim = positive_integer("head_dim", head_dim, self)
         self.num_query_heads = positive_integer("num_query_heads", num_query_heads, self)
         self.num_key_value_heads = positive_integer("num_key_value_heads", num_key_value_heads, self)

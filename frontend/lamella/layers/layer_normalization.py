@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import constraints, initializers, ops, regularizers
+from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import number
+from lamella.layers.making import WeightFields
 from lamella.layers.normalization import centred_moments
 from lamella.names import deprecated
 from lamella.ops.coerce import normalize_axis
@@ -43,44 +44,20 @@ class Affine(Layer):
         epsilon: float,
         center: bool,
         scale: bool,
-        beta_initializer: Any,
-        gamma_initializer: Any,
-        beta_regularizer: Any,
-        gamma_regularizer: Any,
-        beta_constraint: Any,
-        gamma_constraint: Any,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.epsilon = number("epsilon", epsilon, self, minimum=0.0)
         self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Any = None
         self.beta: Any = None
 
     def add_gamma_and_beta(self, shape: Sequence[Any], *, gamma: bool, beta: bool) -> None:
         """Make the weights that are wanted."""
         if gamma:
-            self.gamma = self.add_weight(
-                shape,
-                self.gamma_initializer,
-                name="gamma",
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
+            self.gamma = self.add_field("gamma", shape)
         if beta:
-            self.beta = self.add_weight(
-                shape,
-                self.beta_initializer,
-                name="beta",
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
+            self.beta = self.add_field("beta", shape)
 
     def scaled(self, y: Any, shape: Sequence[int]) -> Any:
         """gamma * y + beta, both of `shape`."""
@@ -106,25 +83,19 @@ class LayerNormalization(Affine):
         J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016, https://arxiv.org/abs/1607.06450
     """
 
+    weight_fields = WeightFields(beta="zeros", gamma="ones")
+
     def __init__(
         self,
         axis: int | Sequence[int] = -1,
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
+        *,
         rms_scaling: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
-            beta_constraint, gamma_constraint, **kwargs,
-        )  # fmt: skip
+        super().__init__(epsilon, center, scale, **kwargs)
         self.axis = axes_of(axis, self)
         self.rms_scaling = bool(rms_scaling)
         if self.rms_scaling:
@@ -176,6 +147,8 @@ class GroupNormalization(Affine):
         Y. Wu, K. He, "Group normalization", 2018, https://arxiv.org/abs/1803.08494
     """
 
+    weight_fields = WeightFields(beta="zeros", gamma="ones")
+
     def __init__(
         self,
         groups: int = 32,
@@ -183,18 +156,9 @@ class GroupNormalization(Affine):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer,
-            beta_constraint, gamma_constraint, **kwargs,
-        )  # fmt: skip
+        super().__init__(epsilon, center, scale, **kwargs)
         if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
             raise ValueError(f"GroupNormalization: groups must be a positive integer or -1, got {groups!r}.")
         self.groups, self.axis = groups, int(axis)

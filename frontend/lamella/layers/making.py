@@ -1,13 +1,18 @@
-"""How a layer is made from what it is called with: the words of Keras 1, the words of a first layer, its arguments kept."""
+"""How a layer is made from what it is called with.
+
+That is: the spellings of Keras 1, the input arguments of a first layer, the options of its weights, and its arguments kept.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lamella import constraints, initializers, regularizers
 from lamella.compat import layers as compat
 
 if TYPE_CHECKING:
@@ -23,9 +28,110 @@ _INPUT_WORDS = (
     "batch_size",
 )
 
+KINDS: Mapping[str, Any] = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
+"""What a layer may be told of a weight, with the module whose `get` resolves it."""
+
+
+def kind_of(argument: str) -> str | None:
+    """The entry of `KINDS` that an argument is named for, as `kernel_initializer` is; None for any other argument."""
+    weight, _, kind = argument.rpartition("_")
+    return kind if weight and kind in KINDS else None
+
+
+class WeightFields:
+    """The weights that a layer declares, each with the name of its default initializer.
+
+    `weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros")` in a layer's class gives its constructor the
+    arguments `kernel_initializer`, `bias_initializer`, `kernel_regularizer`, `bias_regularizer`, `kernel_constraint` and
+    `bias_constraint`. They stand where the constructor has its `*`, or behind its last argument where it has none; what is
+    behind the `*` may be given by position as well. The layer keeps each under the name of the argument, and
+    `self.add_field("kernel", shape)` makes the weight. A subclass that declares its own lists all of its weights.
+
+    >>> import lamella
+    >>> class Scaled(lamella.layers.Layer):
+    ...     weight_fields = WeightFields(factor="ones")
+    ...
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_field("factor", input_shape[-1:])
+    ...
+    ...     def call(self, inputs):
+    ...         return lamella.ops.multiply(inputs, self.factor)
+    >>> Scaled(factor_initializer="zeros").factor_initializer
+    Zeros()
+
+    Args:
+        state: weights that are not trained, and so have an initializer alone.
+        activity_regularizer: `activity_regularizer` stands between the regularizers and the constraints.
+        before_regularizers: an argument behind the `*` that stands between the initializers and the regularizers.
+        given_to_cell: the layer keeps none of them: it hands them to its cell.
+        **initializers: for each trained weight the name of its default initializer.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: Mapping[str, str] | None = None,
+        activity_regularizer: bool = False,
+        before_regularizers: str | None = None,
+        given_to_cell: bool = False,
+        **initializers: str,
+    ) -> None:
+        self.trained, self.state = initializers, dict(state or {})
+        self.before_regularizers, self.given_to_cell = before_regularizers, given_to_cell
+        first = {f"{weight}_initializer": name for weight, name in {**initializers, **self.state}.items()}
+        regularizers = [f"{weight}_regularizer" for weight in initializers]
+        constraints = [f"{weight}_constraint" for weight in initializers]
+        activity = ["activity_regularizer"] if activity_regularizer else []
+        self.defaults: dict[str, str | None] = {**first, **dict.fromkeys([*regularizers, *constraints])}
+        self._order = list(first), [*regularizers, *activity, *constraints]
+        self._resolved = [(word, KINDS[word.rpartition("_")[2]].get, of) for word, of in self.defaults.items()]
+
+    def of_layer(self) -> WeightFields:
+        """The fields of a cell as those of the recurrent layer that makes it."""
+        options: dict[str, Any] = {"before_regularizers": self.before_regularizers, **self.trained}
+        return WeightFields(activity_regularizer=True, given_to_cell=True, **options)
+
+    def taken(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of the fields, given or by default, which leave `kwargs`."""
+        return {word: kwargs.pop(word, default) for word, default in self.defaults.items()}
+
+    def constructor(self, init: Callable[..., None]) -> Callable[..., None]:
+        """`init` with the arguments of the fields, in its signature, by name and by position."""
+        own = inspect.signature(init).parameters.values()
+        before = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
+        behind = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.kind is p.KEYWORD_ONLY]
+        between = [p for p in behind if p.name == self.before_regularizers]
+        first, second = ([_parameter(word, self.defaults.get(word)) for word in words] for words in self._order)
+        taken = [*before, *first, *between, *second, *[p for p in behind if p not in between]]
+        signature = inspect.Signature([*taken, *[p for p in own if p.kind is p.VAR_KEYWORD]])
+        count, names = len(before) - 1, [p.name for p in taken[len(before) :]]
+
+        @functools.wraps(init)
+        def wrapped(layer: Layer, *args: Any, **kwargs: Any) -> None:
+            if len(args) > count:
+                signature.bind(layer, *args, **kwargs)  # raises where there are too many, or one is given twice
+                kwargs.update(zip(names, args[count:], strict=False))
+                args = args[:count]
+            if type(layer).weight_fields is self and not self.given_to_cell:
+                for word, resolve, default in self._resolved:
+                    setattr(layer, word, resolve(kwargs.pop(word, default)))
+            init(layer, *args, **kwargs)
+
+        wrapped.__signature__ = signature  # type: ignore[attr-defined]
+        return wrapped
+
+
+def _parameter(word: str, default: str | None) -> inspect.Parameter:
+    return inspect.Parameter(word, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation="Any")
+
 
 class LayerMeta(type):
     """Makes layers: translates the words of Keras 1 and remembers the arguments a layer was made with."""
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The arguments of the layer, for `inspect.signature` and `help`."""
+        return _signature(cls)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """A new layer; Keras 1 spellings are accepted with a `DeprecationWarning`."""
@@ -69,14 +175,14 @@ def _hint(cls: type, kwargs: dict[str, Any]) -> str:
 
 
 def _bind(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    bound = _signature(cls).bind(*args, **kwargs)
-    bound.apply_defaults()
+    signature = _signature(cls)
+    given = signature.bind(*args, **kwargs).arguments
     arguments: dict[str, Any] = {}
-    for name, parameter in _signature(cls).parameters.items():
+    for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            arguments.update(bound.arguments.get(name, {}))
+            arguments.update(given.get(name, {}))
         elif parameter.kind is not parameter.VAR_POSITIONAL:
-            arguments[name] = bound.arguments[name]
+            arguments[name] = given.get(name, parameter.default)
     return arguments
 
 

@@ -12,6 +12,7 @@ from lamella.errors import ShapeError
 from lamella.ir.spec import Shape
 from lamella.layers.attention_heads import Heads
 from lamella.layers.checks import positive_integer
+from lamella.layers.making import WeightFields
 
 
 class MultiHeadAttention(Heads):
@@ -38,6 +39,8 @@ class MultiHeadAttention(Heads):
         A. Vaswani and others, "Attention Is All You Need", 2017, https://arxiv.org/abs/1706.03762
     """
 
+    weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
+
     def __init__(
         self,
         num_heads: int,
@@ -49,33 +52,15 @@ class MultiHeadAttention(Heads):
         attention_axes: int | Sequence[int] | None = None,
         sliding_window: int | None = None,
         flash_attention: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
+        *,
         use_gate: bool = False,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            dropout=dropout,
-            use_bias=use_bias,
-            sliding_window=sliding_window,
-            flash_attention=flash_attention,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            use_gate=use_gate,
-            seed=seed,
-            **kwargs,
-        )
+            dropout=dropout, use_bias=use_bias, sliding_window=sliding_window, flash_attention=flash_attention,
+            use_gate=use_gate, seed=seed, **kwargs,
+        )  # fmt: skip
         self.num_heads = positive_integer("num_heads", num_heads, self)
         self.key_dim = positive_integer("key_dim", key_dim, self)
         self.value_dim = self.key_dim if value_dim is None else positive_integer("value_dim", value_dim, self)

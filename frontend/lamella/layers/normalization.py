@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import constraints, initializers, ops, regularizers
+from lamella import ops
 from lamella.compat import modules
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError, unknown_name
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
+from lamella.layers.making import WeightFields
 from lamella.ops.coerce import normalize_axis
 
 
@@ -92,6 +93,7 @@ class BatchNormalization(Layer):
     """
 
     supports_masking = True
+    weight_fields = WeightFields(beta="zeros", gamma="ones", state={"moving_mean": "zeros", "moving_variance": "ones"})
 
     moving_stddev: Variable
     renorm_mean: Variable
@@ -104,14 +106,7 @@ class BatchNormalization(Layer):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
+        *,
         renorm: bool = False,
         renorm_clipping: Mapping[str, float] | None = None,
         renorm_momentum: float = 0.99,
@@ -130,18 +125,6 @@ class BatchNormalization(Layer):
         self.axis = int(axis)
         self.momentum, self.epsilon = float(momentum), float(epsilon)
         self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer, self.gamma_regularizer = (
-            regularizers.get(beta_regularizer),
-            regularizers.get(gamma_regularizer),
-        )
-        self.beta_constraint, self.gamma_constraint = (
-            constraints.get(beta_constraint),
-            constraints.get(gamma_constraint),
-        )
         self.renorm, self.renorm_momentum = bool(renorm), float(renorm_momentum)
         self.renorm_clipping = dict(renorm_clipping or {})
         check_clipping(self.renorm_clipping)
@@ -165,25 +148,11 @@ class BatchNormalization(Layer):
         """Make gamma, beta and the moving averages, one entry a channel."""
         shape = (input_shape[self.axis],)
         if self.scale:
-            self.gamma = self.add_weight(
-                shape,
-                self.gamma_initializer,
-                name="gamma",
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-            )
+            self.gamma = self.add_field("gamma", shape)
         if self.center:
-            self.beta = self.add_weight(
-                shape,
-                self.beta_initializer,
-                name="beta",
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-            )
-        self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, name="moving_mean", trainable=False)
-        self.moving_variance = self.add_weight(
-            shape, self.moving_variance_initializer, name="moving_variance", trainable=False
-        )
+            self.beta = self.add_field("beta", shape)
+        self.moving_mean = self.add_field("moving_mean", shape)
+        self.moving_variance = self.add_field("moving_variance", shape)
         if self.renorm:
             # a standard deviation starts as the root of what the variance starts as
             def deviation(shape: Shape, dtype: str) -> np.ndarray:

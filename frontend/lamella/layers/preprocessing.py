@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -230,6 +230,9 @@ class Discretization(Layer):
         epsilon: how exactly `adapt` looks: it keeps about 1 / epsilon points of the data.
         output_mode: "int" (the numbers, int32), "one_hot", "multi_hot" or "count", as in `CategoryEncoding`.
     """
+
+    config_attributes: ClassVar[Mapping[str, str]] = {"bin_boundaries": "bin_boundaries"}
+    config_without = ("trainable",)
 
     def __init__(
         self,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lamella.compat import modules
+from lamella.layers.cell_base import KernelCell
 from lamella.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from lamella.layers.checks import fraction, positive_integer
+from lamella.layers.making import parameters
 from lamella.layers.rnn import RNN
 
 
@@ -18,6 +20,7 @@ class CellRNN(RNN):
     """A recurrent layer that makes its own cell, and answers for it."""
 
     step_ndim = 2
+    cell_class: type[KernelCell]
 
     units = _of_the_cell("units")
     activation = _of_the_cell("activation")
@@ -28,12 +31,14 @@ class CellRNN(RNN):
     recurrent_kernel = _of_the_cell("recurrent_kernel")
     bias = _of_the_cell("bias")
 
-
-def check_rates(layer: CellRNN, units: int, dropout: float, recurrent_dropout: float) -> None:
-    """Raise a `ValueError` that names the layer, not its cell, where one of these makes no sense."""
-    positive_integer("units", units, layer)
-    fraction("dropout", dropout, layer)
-    fraction("recurrent_dropout", recurrent_dropout, layer)
+    def __init__(self, units: int, *, dropout: float, recurrent_dropout: float, **kwargs: Any) -> None:
+        # checked here, so that an error names the layer and not its cell
+        positive_integer("units", units, self)
+        rates = {"dropout": dropout, "recurrent_dropout": recurrent_dropout}
+        for word, rate in rates.items():
+            fraction(word, rate, self)
+        of_cell = {word: kwargs.pop(word) for word in parameters(self.cell_class) if word in kwargs}
+        super().__init__(self.cell_class(units, **rates, **of_cell, dtype=kwargs.get("dtype")), **kwargs)
 
 
 def cudnn_word(value: bool | str, layer: CellRNN) -> bool | str:
@@ -70,21 +75,15 @@ class SimpleRNN(CellRNN):
         J. L. Elman, "Finding Structure in Time", Cognitive Science 14, 1990.
     """
 
+    cell_class = SimpleRNNCell
+    weight_fields = SimpleRNNCell.weight_fields.of_layer()
+
     def __init__(
         self,
         units: int,
         activation: Any = "tanh",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        *,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         return_sequences: bool = False,
@@ -95,33 +94,18 @@ class SimpleRNN(CellRNN):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        check_rates(self, units, dropout, recurrent_dropout)
-        cell = SimpleRNNCell(
+        super().__init__(
             units,
             activation=activation,
             use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            dtype=kwargs.get("dtype"),
-        )
-        super().__init__(
-            cell,
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
             stateful=stateful,
             unroll=unroll,
-            activity_regularizer=activity_regularizer,
+            seed=seed,
             **kwargs,
         )
 
@@ -153,6 +137,8 @@ class LSTM(CellRNN):
         S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9, 1997.
     """
 
+    cell_class = LSTMCell
+    weight_fields = LSTMCell.weight_fields.of_layer()
     recurrent_activation = _of_the_cell("recurrent_activation")
     unit_forget_bias = _of_the_cell("unit_forget_bias")
 
@@ -162,17 +148,8 @@ class LSTM(CellRNN):
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
+        *,
         unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -184,35 +161,20 @@ class LSTM(CellRNN):
         use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
-        check_rates(self, units, dropout, recurrent_dropout)
-        cell = LSTMCell(
+        super().__init__(
             units,
             activation=activation,
             recurrent_activation=recurrent_activation,
             use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
             unit_forget_bias=unit_forget_bias,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
             seed=seed,
-            dtype=kwargs.get("dtype"),
-        )
-        super().__init__(
-            cell,
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
             stateful=stateful,
             unroll=unroll,
-            activity_regularizer=activity_regularizer,
             **kwargs,
         )
         self.use_cudnn = cudnn_word(use_cudnn, self)
@@ -247,6 +209,8 @@ class GRU(CellRNN):
         Translation", 2014, https://arxiv.org/abs/1406.1078
     """
 
+    cell_class = GRUCell
+    weight_fields = GRUCell.weight_fields.of_layer()
     recurrent_activation = _of_the_cell("recurrent_activation")
     reset_after = _of_the_cell("reset_after")
 
@@ -256,16 +220,7 @@ class GRU(CellRNN):
         activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid",
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        recurrent_constraint: Any = None,
-        bias_constraint: Any = None,
+        *,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         seed: int | None = None,
@@ -278,35 +233,20 @@ class GRU(CellRNN):
         use_cudnn: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
-        check_rates(self, units, dropout, recurrent_dropout)
-        cell = GRUCell(
+        super().__init__(
             units,
             activation=activation,
             recurrent_activation=recurrent_activation,
             use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
             dropout=dropout,
             recurrent_dropout=recurrent_dropout,
-            reset_after=reset_after,
             seed=seed,
-            dtype=kwargs.get("dtype"),
-        )
-        super().__init__(
-            cell,
             return_sequences=return_sequences,
             return_state=return_state,
             go_backwards=go_backwards,
             stateful=stateful,
             unroll=unroll,
-            activity_regularizer=activity_regularizer,
+            reset_after=reset_after,
             **kwargs,
         )
         self.use_cudnn = cudnn_word(use_cudnn, self)

@@ -19,6 +19,7 @@ class SpatialDropout(Dropout):
     """Dropout of whole channels: the base of the layers over `spatial` dimensions."""
 
     spatial = 2
+    config_without = ("trainable",)
 
     def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(rate, None, seed, **kwargs)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from lamella import ops
 from lamella.core import context
@@ -37,6 +37,7 @@ class RNN(Layer):
     """
 
     supports_masking = True
+    config_attributes: ClassVar[Mapping[str, str]] = {"cell": "cell"}
     step_ndim: int | None = None
     """How many dimensions the inputs of a step have; None where the cell knows."""
 

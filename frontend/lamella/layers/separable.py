@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import activations, constraints, initializers, ops, regularizers
+from lamella import activations, ops
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
 from lamella.layers.convolution import channels_first_to_last, channels_last_to_first, channels_of
+from lamella.layers.making import WeightFields
 from lamella.ops.spatial import window_padding
 
 
@@ -35,12 +36,6 @@ class Depthwise(Layer):
         dilation_rate: int | Sequence[int],
         activation: Any,
         use_bias: bool,
-        depthwise_initializer: Any,
-        bias_initializer: Any,
-        depthwise_regularizer: Any,
-        bias_regularizer: Any,
-        depthwise_constraint: Any,
-        bias_constraint: Any,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -53,12 +48,6 @@ class Depthwise(Layer):
         self.data_format = layout(data_format, self)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.depthwise_constraint = constraints.get(depthwise_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
 
     def depthwise_weight(self) -> Any:
         """The kernel of the depthwise step, `(*kernel_size, channels, depth_multiplier)`."""
@@ -76,23 +65,7 @@ class Depthwise(Layer):
     def add_depthwise(self, input_shape: Shape, name: str) -> Any:
         """A new kernel for inputs of `input_shape`."""
         channels = input_shape[-1 if self.data_format == "channels_last" else 1]
-        return self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier),
-            self.depthwise_initializer,
-            name=name,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
-        )
-
-    def add_bias(self, size: int) -> Any:
-        """A new bias `(size,)`."""
-        return self.add_weight(
-            (size,),
-            self.bias_initializer,
-            name="bias",
-            regularizer=self.bias_regularizer,
-            constraint=self.bias_constraint,
-        )
+        return self.add_field("depthwise", (*self.kernel_size, channels, self.depth_multiplier), name=name)
 
     def depthwise(self, x: Any) -> Any:
         """Each channel of x, channels last, convolved with its own windows."""
@@ -135,6 +108,8 @@ class DepthwiseConv(Depthwise):
     `(channels * depth_multiplier,)`.
     """
 
+    weight_fields = WeightFields(depthwise="glorot_uniform", bias="zeros", activity_regularizer=True)
+
     def __init__(
         self,
         kernel_size: int | Sequence[int],
@@ -145,20 +120,11 @@ class DepthwiseConv(Depthwise):
         dilation_rate: int | Sequence[int] = 1,
         activation: Any = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate, activation, use_bias,
-            depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer, depthwise_constraint,
-            bias_constraint, activity_regularizer=activity_regularizer, **kwargs,
-        )  # fmt: skip
+            kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate, activation, use_bias, **kwargs
+        )
 
     def depthwise_weight(self) -> Any:
         """The kernel."""
@@ -168,7 +134,7 @@ class DepthwiseConv(Depthwise):
         """Make kernel and bias."""
         self.kernel = self.add_depthwise(input_shape, "kernel")
         if self.use_bias:
-            self.bias = self.add_bias(self.kernel.shape[-2] * self.depth_multiplier)
+            self.bias = self.add_field("bias", (self.kernel.shape[-2] * self.depth_multiplier,))
 
 
 class SeparableConv(Depthwise):
@@ -190,6 +156,10 @@ class SeparableConv(Depthwise):
         F. Chollet, "Xception: deep learning with depthwise separable convolutions", 2016, https://arxiv.org/abs/1610.02357
     """
 
+    weight_fields = WeightFields(
+        depthwise="glorot_uniform", pointwise="glorot_uniform", bias="zeros", activity_regularizer=True
+    )
+
     def __init__(
         self,
         filters: int,
@@ -201,27 +171,12 @@ class SeparableConv(Depthwise):
         depth_multiplier: int = 1,
         activation: Any = None,
         use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        pointwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None,
-        pointwise_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        depthwise_constraint: Any = None,
-        pointwise_constraint: Any = None,
-        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate, activation, use_bias,
-            depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer, depthwise_constraint,
-            bias_constraint, activity_regularizer=activity_regularizer, **kwargs,
-        )  # fmt: skip
+            kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate, activation, use_bias, **kwargs
+        )
         self.filters = positive_integer("filters", filters, self)
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
-        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
-        self.pointwise_constraint = constraints.get(pointwise_constraint)
 
     def depthwise_weight(self) -> Any:
         """The kernel of the first step."""
@@ -230,15 +185,13 @@ class SeparableConv(Depthwise):
     def build(self, input_shape: Shape) -> None:
         """Make both kernels and the bias."""
         self.depthwise_kernel = self.add_depthwise(input_shape, "depthwise_kernel")
-        self.pointwise_kernel = self.add_weight(
+        self.pointwise_kernel = self.add_field(
+            "pointwise",
             (*[1] * self.spatial, self.depthwise_kernel.shape[-2] * self.depth_multiplier, self.filters),
-            self.pointwise_initializer,
             name="pointwise_kernel",
-            regularizer=self.pointwise_regularizer,
-            constraint=self.pointwise_constraint,
         )
         if self.use_bias:
-            self.bias = self.add_bias(self.filters)
+            self.bias = self.add_field("bias", (self.filters,))
 
     def mixed(self, x: Any) -> Any:
         """The channels mixed at every place: x @ pointwise_kernel."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
@@ -19,6 +19,8 @@ class StackedRNNCells(SequenceCell):
     Called with inputs `(batch, features)` and the list of the cells' lists of states, it returns the last cell's output and
     the list of the cells' new states.
     """
+
+    config_attributes: ClassVar[Mapping[str, str]] = {"cells": "cells"}
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -16,13 +16,12 @@ from lamella.core import serialization
 from lamella.errors import FormatError, did_you_mean
 from lamella.layers import absent, configuration
 from lamella.layers.base import Layer
-from lamella.layers.making import parameters
+from lamella.layers.making import kind_of, parameters
 from lamella.optimizers.base import COMMON
 from lamella.saving import fields
 
 Config = dict[str, Any]
 
-_KINDS = {"_initializer": "initializers", "_regularizer": "regularizers", "_constraint": "constraints"}
 _LAYERS = ("layer", "backward_layer", "cell", "cells")
 _HOSTS = (None, "keras", "tf_keras", "tensorflow", "lamella")
 _MOST_LAYERS = 10_000
@@ -171,9 +170,9 @@ def check_of(name: str, word: str) -> fields.Check:
     """
     if (name, word) in fields.OF_CLASS:
         return fields.OF_CLASS[name, word]
-    for suffix, kind in _KINDS.items():
-        if word.endswith(suffix):
-            return functools.partial(_object, kind)
+    kind = kind_of(word)
+    if kind is not None:
+        return functools.partial(_object, f"{kind}s")
     if word in _LAYERS:
         return _held
     return fields.FIELDS[word]
