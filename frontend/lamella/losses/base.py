@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from lamella.ir.trace import trace
 from lamella.losses.check import CheckTargets, Targets, no_check, same_rank
 from lamella.names import snake_case
 
+MEAN = "sum_over_batch_size"
+"""What becomes of the values of a batch where a loss is told nothing else."""
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none")
 
 
@@ -294,3 +297,35 @@ class LossFunctionWrapper(Loss):
     def get_config(self) -> dict[str, Any]:
         """Name, reduction and the arguments of the function that its class takes."""
         return {**super().get_config(), **self.kwargs}
+
+
+class Declared:
+    """What a loss or metric is that takes no arguments of its function: a subclass declares `function`.
+
+    The subclass gets a constructor of its own, so that errors name it, with the function's name as the default of `name`.
+    """
+
+    function: Callable[..., Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "function" in cls.__dict__ and "__init__" not in cls.__dict__:
+            init: Any = cls.__init__
+            words = zip(init.__code__.co_varnames[1:], init.__defaults__, strict=False)
+            defaults = tuple(cls.function.__name__ if word == "name" else default for word, default in words)
+            own = FunctionType(init.__code__, init.__globals__, "__init__", defaults, init.__closure__)
+            own.__qualname__, own.__annotations__ = f"{cls.__qualname__}.__init__", init.__annotations__
+            cls.__init__ = own
+
+
+class FunctionLoss(LossFunctionWrapper, Declared):
+    """A loss without arguments of its own, such as `MeanSquaredError`.
+
+    Args:
+        reduction: see `reduce_weighted`.
+        name: the name; by default the function's.
+        dtype: the dtype to compute in.
+    """
+
+    def __init__(self, reduction: str | None = MEAN, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(self.function, reduction, name, dtype)

@@ -6,49 +6,51 @@ from typing import Any
 
 from lamella import ops
 from lamella.losses import check, functions
-from lamella.losses.base import LossFunctionWrapper
-
-MEAN = "sum_over_batch_size"
+from lamella.losses.base import MEAN, FunctionLoss, LossFunctionWrapper
 
 
-class MeanSquaredError(LossFunctionWrapper):
-    """mean((y_true - y_pred)**2)"""
+class MeanSquaredError(FunctionLoss):
+    """mean((y_true - y_pred)**2)
 
+    >>> float(MeanSquaredError()([[1.0, 2.0]], [[1.5, 1.0]]))
+    0.625
+    """
+
+    function = staticmethod(functions.mean_squared_error)
     targets = staticmethod(check.same_shape)
 
-    def __init__(self, reduction: str | None = MEAN, name: str = "mean_squared_error", dtype: Any = None) -> None:
-        super().__init__(functions.mean_squared_error, reduction, name, dtype)
 
+class MeanAbsoluteError(FunctionLoss):
+    """mean(|y_true - y_pred|)
 
-class MeanAbsoluteError(LossFunctionWrapper):
-    """mean(|y_true - y_pred|)"""
+    >>> float(MeanAbsoluteError()([[1.0, 2.0]], [[1.5, 1.0]]))
+    0.75
+    """
 
+    function = staticmethod(functions.mean_absolute_error)
     targets = staticmethod(check.same_shape)
 
-    def __init__(self, reduction: str | None = MEAN, name: str = "mean_absolute_error", dtype: Any = None) -> None:
-        super().__init__(functions.mean_absolute_error, reduction, name, dtype)
 
+class MeanAbsolutePercentageError(FunctionLoss):
+    """100 mean(|y_true - y_pred| / |y_true|)
 
-class MeanAbsolutePercentageError(LossFunctionWrapper):
-    """100 mean(|y_true - y_pred| / |y_true|)"""
+    >>> float(MeanAbsolutePercentageError()([[1.0, 2.0]], [[1.5, 1.0]]))
+    50.0
+    """
 
+    function = staticmethod(functions.mean_absolute_percentage_error)
     targets = staticmethod(check.same_shape)
 
-    def __init__(
-        self, reduction: str | None = MEAN, name: str = "mean_absolute_percentage_error", dtype: Any = None
-    ) -> None:
-        super().__init__(functions.mean_absolute_percentage_error, reduction, name, dtype)
 
+class MeanSquaredLogarithmicError(FunctionLoss):
+    """mean((log(1 + y_true) - log(1 + y_pred))**2)
 
-class MeanSquaredLogarithmicError(LossFunctionWrapper):
-    """mean((log(1 + y_true) - log(1 + y_pred))**2)"""
+    >>> round(float(MeanSquaredLogarithmicError()([[1.0, 2.0]], [[1.5, 1.0]])), 4)
+    0.1071
+    """
 
+    function = staticmethod(functions.mean_squared_logarithmic_error)
     targets = staticmethod(check.same_shape)
-
-    def __init__(
-        self, reduction: str | None = MEAN, name: str = "mean_squared_logarithmic_error", dtype: Any = None
-    ) -> None:
-        super().__init__(functions.mean_squared_logarithmic_error, reduction, name, dtype)
 
 
 class Huber(LossFunctionWrapper):
@@ -68,58 +70,70 @@ class Huber(LossFunctionWrapper):
         super().__init__(functions.huber, reduction, name, dtype, delta=delta)
 
 
-class LogCosh(LossFunctionWrapper):
-    """mean(log(cosh(y_pred - y_true)))"""
+class LogCosh(FunctionLoss):
+    """mean(log(cosh(y_pred - y_true)))
 
+    >>> round(float(LogCosh()([[1.0, 2.0]], [[1.5, 1.0]])), 4)
+    0.2769
+    """
+
+    function = staticmethod(functions.log_cosh)
     targets = staticmethod(check.same_shape)
 
-    def __init__(self, reduction: str | None = MEAN, name: str = "log_cosh", dtype: Any = None) -> None:
-        super().__init__(functions.log_cosh, reduction, name, dtype)
 
+class KLDivergence(FunctionLoss):
+    """sum(y_true log(y_true / y_pred))
 
-class KLDivergence(LossFunctionWrapper):
-    """sum(y_true log(y_true / y_pred))"""
+    >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 4)
+    0.1438
+    """
 
+    function = staticmethod(functions.kl_divergence)
     targets = staticmethod(check.same_shape)
 
-    def __init__(self, reduction: str | None = MEAN, name: str = "kl_divergence", dtype: Any = None) -> None:
-        super().__init__(functions.kl_divergence, reduction, name, dtype)
 
+class Poisson(FunctionLoss):
+    """mean(y_pred - y_true log(y_pred))
 
-class Poisson(LossFunctionWrapper):
-    """mean(y_pred - y_true log(y_pred))"""
+    >>> round(float(Poisson()([[1.0, 2.0]], [[1.5, 1.0]])), 4)
+    1.0473
+    """
 
+    function = staticmethod(functions.poisson)
     targets = staticmethod(check.same_shape)
 
-    def __init__(self, reduction: str | None = MEAN, name: str = "poisson", dtype: Any = None) -> None:
-        super().__init__(functions.poisson, reduction, name, dtype)
 
+class Hinge(FunctionLoss):
+    """mean(max(1 - y_true y_pred, 0)), labels -1 and 1
 
-class Hinge(LossFunctionWrapper):
-    """mean(max(1 - y_true y_pred, 0)), labels -1 and 1"""
+    >>> float(Hinge()([[-1.0, 1.0]], [[0.5, 0.75]]))
+    0.875
+    """
 
+    function = staticmethod(functions.hinge)
     targets = staticmethod(check.same_shape)
 
-    def __init__(self, reduction: str | None = MEAN, name: str = "hinge", dtype: Any = None) -> None:
-        super().__init__(functions.hinge, reduction, name, dtype)
 
+class SquaredHinge(FunctionLoss):
+    """mean(max(1 - y_true y_pred, 0)**2), labels -1 and 1
 
-class SquaredHinge(LossFunctionWrapper):
-    """mean(max(1 - y_true y_pred, 0)**2), labels -1 and 1"""
+    >>> round(float(SquaredHinge()([[-1.0, 1.0]], [[0.5, 0.75]])), 4)
+    1.1562
+    """
 
+    function = staticmethod(functions.squared_hinge)
     targets = staticmethod(check.same_shape)
 
-    def __init__(self, reduction: str | None = MEAN, name: str = "squared_hinge", dtype: Any = None) -> None:
-        super().__init__(functions.squared_hinge, reduction, name, dtype)
 
+class CategoricalHinge(FunctionLoss):
+    """max(1 - score of the right class + best score of a wrong one, 0)
 
-class CategoricalHinge(LossFunctionWrapper):
-    """max(1 - score of the right class + best score of a wrong one, 0)"""
+    >>> float(CategoricalHinge()([[0.0, 1.0]], [[0.5, 0.25]]))
+    1.25
+    """
 
+    function = staticmethod(functions.categorical_hinge)
     targets = staticmethod(check.categorical)
-
-    def __init__(self, reduction: str | None = MEAN, name: str = "categorical_hinge", dtype: Any = None) -> None:
-        super().__init__(functions.categorical_hinge, reduction, name, dtype)
 
 
 class CosineSimilarity(LossFunctionWrapper):

@@ -9,8 +9,7 @@ from lamella import ops
 from lamella.ir import settings
 from lamella.ir.spec import spec_of
 from lamella.losses import check
-from lamella.losses.base import LossFunctionWrapper, operands
-from lamella.losses.classes import MEAN
+from lamella.losses.base import MEAN, LossFunctionWrapper, operands
 from lamella.losses.functions import class_numbers, smooth, smooth_binary
 from lamella.ops.networks import probabilities
 

@@ -8,8 +8,7 @@ from typing import Any
 from lamella import ops
 from lamella.ir import settings
 from lamella.losses import check
-from lamella.losses.base import LossFunctionWrapper, operands
-from lamella.losses.classes import MEAN
+from lamella.losses.base import MEAN, LossFunctionWrapper, operands
 
 Axes = int | Sequence[int] | None
 

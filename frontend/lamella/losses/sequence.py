@@ -8,9 +8,8 @@ import numpy as np
 
 from lamella import ops
 from lamella.ir.spec import spec_of
-from lamella.losses.base import LossFunctionWrapper, operands
+from lamella.losses.base import FunctionLoss, operands
 from lamella.losses.check import Targets, shown
-from lamella.losses.classes import MEAN
 
 IMPOSSIBLE = -1e5
 """What stands for log(0), as in Keras: finite, so that no step of the recursion meets inf - inf."""
@@ -106,11 +105,13 @@ def spellings(t: Targets) -> None:
         )
 
 
-class CTC(LossFunctionWrapper):
-    """-log of the probability that the prediction spells y_true; see `losses.ctc` for what is expected"""
+class CTC(FunctionLoss):
+    """-log of the probability that the prediction spells y_true; see `losses.ctc` for what is expected
 
+    >>> round(float(CTC()([[1, 2]], [[[0.0] * 3] * 3])), 4)
+    1.6864
+    """
+
+    function = staticmethod(ctc)
     targets = staticmethod(spellings)
     integer_targets = True
-
-    def __init__(self, reduction: str | None = MEAN, name: str = "ctc", dtype: Any = None) -> None:
-        super().__init__(ctc, reduction, name, dtype)

@@ -6,9 +6,8 @@ from typing import Any
 
 from lamella import ops
 from lamella.ir.spec import spec_of
-from lamella.losses.base import LossFunctionWrapper, operands
+from lamella.losses.base import MEAN, LossFunctionWrapper, operands
 from lamella.losses.check import Targets, shown
-from lamella.losses.classes import MEAN
 
 
 def circle(

@@ -7,7 +7,7 @@ from typing import Any
 from lamella import ops
 from lamella.ir.spec import promote, spec_of
 from lamella.losses.base import squeeze_or_expand_to_same_rank
-from lamella.metrics.base import MeanMetricWrapper
+from lamella.metrics.base import FunctionMetric, MeanMetricWrapper
 
 
 def _right(matches: Any) -> Any:
@@ -66,11 +66,10 @@ def _in_top(labels: Any, y_pred: Any, k: int) -> Any:
     return _right(ops.less(higher, k))
 
 
-class Accuracy(MeanMetricWrapper):
+class Accuracy(FunctionMetric):
     """How often y_true == y_pred."""
 
-    def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
-        super().__init__(accuracy, name, dtype)
+    function = staticmethod(accuracy)
 
 
 class BinaryAccuracy(MeanMetricWrapper):
@@ -82,18 +81,16 @@ class BinaryAccuracy(MeanMetricWrapper):
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
-class CategoricalAccuracy(MeanMetricWrapper):
+class CategoricalAccuracy(FunctionMetric):
     """How often the highest prediction is the class of one-hot targets."""
 
-    def __init__(self, name: str = "categorical_accuracy", dtype: Any = None) -> None:
-        super().__init__(categorical_accuracy, name, dtype)
+    function = staticmethod(categorical_accuracy)
 
 
-class SparseCategoricalAccuracy(MeanMetricWrapper):
+class SparseCategoricalAccuracy(FunctionMetric):
     """How often the highest prediction is the class the target numbers."""
 
-    def __init__(self, name: str = "sparse_categorical_accuracy", dtype: Any = None) -> None:
-        super().__init__(sparse_categorical_accuracy, name, dtype)
+    function = staticmethod(sparse_categorical_accuracy)
 
 
 class TopKCategoricalAccuracy(MeanMetricWrapper):

@@ -16,7 +16,7 @@ from lamella import initializers, ops
 from lamella.ir import settings
 from lamella.ir.spec import Shape, Spec, dtype_name, numpy_dtype, promote, size_of, spec_of
 from lamella.ir.trace import operand
-from lamella.losses.base import divide_no_nan, row_by_row, squeeze_or_expand_to_same_rank
+from lamella.losses.base import Declared, divide_no_nan, row_by_row, squeeze_or_expand_to_same_rank
 from lamella.metrics.variable import MetricVariable
 from lamella.names import snake_case
 
@@ -300,3 +300,15 @@ class MeanMetricWrapper(Mean):
     def get_config(self) -> dict[str, Any]:
         """Name, dtype and the function's arguments."""
         return {**super().get_config(), **self.kwargs}
+
+
+class FunctionMetric(MeanMetricWrapper, Declared):
+    """The mean of a function, without arguments of its own, such as `MeanSquaredError`.
+
+    Args:
+        name: the key in logs; by default the function's name.
+        dtype: the dtype of the state.
+    """
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(self.function, name, dtype)

@@ -6,14 +6,13 @@ from typing import Any
 
 from lamella import losses, ops
 from lamella.losses.base import operands
-from lamella.metrics.base import Mean, MeanMetricWrapper, State
+from lamella.metrics.base import FunctionMetric, Mean, MeanMetricWrapper, State
 
 
-class MeanSquaredError(MeanMetricWrapper):
+class MeanSquaredError(FunctionMetric):
     """mean((y_true - y_pred)**2)"""
 
-    def __init__(self, name: str = "mean_squared_error", dtype: Any = None) -> None:
-        super().__init__(losses.mean_squared_error, name, dtype)
+    function = staticmethod(losses.mean_squared_error)
 
 
 class RootMeanSquaredError(Mean):
@@ -32,25 +31,22 @@ class RootMeanSquaredError(Mean):
         return ops.sqrt(super().compute(state))
 
 
-class MeanAbsoluteError(MeanMetricWrapper):
+class MeanAbsoluteError(FunctionMetric):
     """mean(|y_true - y_pred|)"""
 
-    def __init__(self, name: str = "mean_absolute_error", dtype: Any = None) -> None:
-        super().__init__(losses.mean_absolute_error, name, dtype)
+    function = staticmethod(losses.mean_absolute_error)
 
 
-class MeanAbsolutePercentageError(MeanMetricWrapper):
+class MeanAbsolutePercentageError(FunctionMetric):
     """100 mean(|y_true - y_pred| / |y_true|)"""
 
-    def __init__(self, name: str = "mean_absolute_percentage_error", dtype: Any = None) -> None:
-        super().__init__(losses.mean_absolute_percentage_error, name, dtype)
+    function = staticmethod(losses.mean_absolute_percentage_error)
 
 
-class MeanSquaredLogarithmicError(MeanMetricWrapper):
+class MeanSquaredLogarithmicError(FunctionMetric):
     """mean((log(1 + y_true) - log(1 + y_pred))**2)"""
 
-    def __init__(self, name: str = "mean_squared_logarithmic_error", dtype: Any = None) -> None:
-        super().__init__(losses.mean_squared_logarithmic_error, name, dtype)
+    function = staticmethod(losses.mean_squared_logarithmic_error)
 
 
 class LogCoshError(MeanMetricWrapper):
@@ -60,39 +56,34 @@ class LogCoshError(MeanMetricWrapper):
         super().__init__(losses.log_cosh, name, dtype)
 
 
-class KLDivergence(MeanMetricWrapper):
+class KLDivergence(FunctionMetric):
     """mean(sum(y_true log(y_true / y_pred)))"""
 
-    def __init__(self, name: str = "kl_divergence", dtype: Any = None) -> None:
-        super().__init__(losses.kl_divergence, name, dtype)
+    function = staticmethod(losses.kl_divergence)
 
 
-class Poisson(MeanMetricWrapper):
+class Poisson(FunctionMetric):
     """mean(y_pred - y_true log(y_pred))"""
 
-    def __init__(self, name: str = "poisson", dtype: Any = None) -> None:
-        super().__init__(losses.poisson, name, dtype)
+    function = staticmethod(losses.poisson)
 
 
-class Hinge(MeanMetricWrapper):
+class Hinge(FunctionMetric):
     """mean(max(1 - y_true y_pred, 0))"""
 
-    def __init__(self, name: str = "hinge", dtype: Any = None) -> None:
-        super().__init__(losses.hinge, name, dtype)
+    function = staticmethod(losses.hinge)
 
 
-class SquaredHinge(MeanMetricWrapper):
+class SquaredHinge(FunctionMetric):
     """mean(max(1 - y_true y_pred, 0)**2)"""
 
-    def __init__(self, name: str = "squared_hinge", dtype: Any = None) -> None:
-        super().__init__(losses.squared_hinge, name, dtype)
+    function = staticmethod(losses.squared_hinge)
 
 
-class CategoricalHinge(MeanMetricWrapper):
+class CategoricalHinge(FunctionMetric):
     """mean(max(1 - score of the right class + best score of a wrong one, 0))"""
 
-    def __init__(self, name: str = "categorical_hinge", dtype: Any = None) -> None:
-        super().__init__(losses.categorical_hinge, name, dtype)
+    function = staticmethod(losses.categorical_hinge)
 
 
 def cosine(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
