@@ -16,7 +16,8 @@ from lamella.errors import DTypeError
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import Spec, spec_of
 from lamella.passes import expand
-from lamella_jax import cache, elementwise, loops, lowerings, merging
+from lamella_jax import cache, elementwise, lowerings
+from lamella_jax.kernels import KERNELS, function_of
 from lamella_jax.optax_bridge import gradient_transformation
 from lamella_jax.runner import JaxRunner, foreign_leaves
 
@@ -27,18 +28,14 @@ class JaxBackend(Backend):
     """JAX on whatever device it finds: CPU, GPU or TPU."""
 
     name = "jax"
-    kernels = lowerings.LOWERINGS
+    kernels = KERNELS
 
     # ---- programs ----
-
-    def prepare(self, program: Program) -> Program:
-        """The program that will be compiled: simplified, with lowerings for every op, and its loops as XLA runs them best."""
-        return loops.arranged(super().prepare(program))
 
     def compile(self, program: Program) -> Compiled:
         """`program` as a jitted function of its inputs to a tuple; 64-bit programs run under 64-bit types by themselves."""
         prepared = self.prepare(program)
-        compiled = jax.jit(lambda *arrays: merging.run(prepared, arrays))
+        compiled = jax.jit(function_of(prepared, alone=True))
         if not lowerings.holds_64_bits(prepared):
             return compiled
 
@@ -55,11 +52,12 @@ class JaxBackend(Backend):
             DTypeError: when it is called: the program holds 64-bit numbers and JAX's 64-bit types are off.
         """
         prepared = self.prepare(program) if optimize else expand(program, self.has, self.name)
+        outputs = function_of(prepared)
 
         def function(*arrays: Any) -> Sequence[Any]:
             with self.calling(prepared):
                 specs = prepared.input_specs
-                return lowerings.outputs(prepared, [self._given(a, s) for a, s in zip(arrays, specs, strict=True)])
+                return outputs(*[self._given(a, s) for a, s in zip(arrays, specs, strict=True)])
 
         return function
 
@@ -79,7 +77,7 @@ class JaxBackend(Backend):
 
     def apply(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
         """The outputs of one equation."""
-        return lowerings.apply(equation, operands)
+        return lowerings.apply(KERNELS, equation, operands)
 
     def evaluate(self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
         """The outputs of `op` on arrays or tracers.

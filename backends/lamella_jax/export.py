@@ -13,6 +13,7 @@ from lamella.ir import interpret
 from lamella.ir.program import Equation, Program
 from lamella.ir.spec import Spec
 from lamella_jax import lowerings
+from lamella_jax.kernels import KERNELS
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -40,7 +41,7 @@ def serialized(
         def apply(equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
             attrs = {key: at(value, count) for key, value in equation.attrs.items()}
             return lowerings.apply(
-                Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where), operands
+                KERNELS, Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where), operands
             )
 
         values = [np.asarray(w, np.dtype(v.spec.dtype)) for w, v in zip(weights, program.inputs, strict=False)]

@@ -1,7 +1,8 @@
-"""Every op as a function of JAX arrays: `LOWERINGS`, and the loop that applies it to a program.
+"""Every op as a function of JAX arrays: `LOWERINGS`, and the loop that applies such a table to a program.
 
 The operands of an equation already agree in dtype and shape, so `jax.lax` is enough: nothing here promotes, and the
-result has exactly the dtype of the program. An op missing from the table is applied by its definition.
+result has exactly the dtype of the program. An op missing from the table is applied by its definition. Nothing here depends
+on a platform.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from lamella_jax import windows as w
 
 Array = Any
 Ints = tuple[int, ...]
+Kernels = dict[Op, Callable[..., Any]]
 
 
 def integers(dims: Sequence[int]) -> Ints:
@@ -107,16 +109,13 @@ def iota(*, shape: Ints, dtype: str, axis: int) -> Array:
 
 
 def _keeping_nan(reduce: Callable[[Array, Ints], Array]) -> Callable[..., Array]:
-    """A maximum or minimum that is NaN where an operand is: XLA's own for large arrays on a CPU (jaxlib 0.10) is not."""
-
-    def guarded(x: Array, y: Array, axes: Ints) -> Array:
-        return lax.select(lax.reduce_or(lax.ne(x, x), axes), lax.full_like(y, np.nan), y)
+    """A maximum or minimum that is NaN where an operand is: XLA's own loses NaNs of large arrays on a CPU (jaxlib 0.12.0)."""
 
     def lowered(x: Array, *, axes: Ints) -> Array:
         y = reduce(x, axes)
         if not jnp.issubdtype(x.dtype, jnp.floating):
             return y
-        return lax.platform_dependent(x, y, cpu=partial(guarded, axes=axes), default=lambda x, y: y)
+        return lax.select(lax.reduce_or(lax.ne(x, x), axes), lax.full_like(y, np.nan), y)
 
     return lowered
 
@@ -230,14 +229,16 @@ def log_softmax(x: Array, *, axis: int) -> Array:
 # ---- ops that hold a program ------------------------------------------------------------------------------------------
 
 
-def scan(*operands: Array, body: Program, consts: int, carries: int, length: int, reverse: bool) -> tuple[Array, ...]:
+def scan(
+    kernels: Kernels, *operands: Array, body: Program, consts: int, carries: int, length: int, reverse: bool
+) -> tuple[Array, ...]:
     """A loop over time: `jax.lax.scan`, with the loop-invariant operands outside the carry"""
     # inside `shard_map` a carry that starts the same everywhere (zeros) differs after the first step
     operands = e.aligned(*operands)
     fixed = operands[:consts]
 
     def step(carry: Sequence[Array], slices: Sequence[Array]) -> tuple[Any, Any]:
-        results = run(body, [*fixed, *carry, *slices])
+        results = run(kernels, body, [*fixed, *carry, *slices])
         return tuple(results[:carries]), tuple(results[carries:])
 
     carry, stacked = lax.scan(
@@ -250,32 +251,33 @@ def scan(*operands: Array, body: Program, consts: int, carries: int, length: int
     return (*carry, *stacked)
 
 
-def foreach(*operands: Array, body: Program, tensors: int, groups: int) -> tuple[Array, ...]:
+def foreach(kernels: Kernels, *operands: Array, body: Program, tensors: int, groups: int) -> tuple[Array, ...]:
     """The elementwise rule tensor by tensor: XLA makes one loop of it for each"""
     scalars = operands[groups * tensors :]
     columns = [
-        _elementwise(body, [*[operands[g * tensors + i] for g in range(groups)], *scalars]) for i in range(tensors)
+        _elementwise(kernels, body, [*[operands[g * tensors + i] for g in range(groups)], *scalars])
+        for i in range(tensors)
     ]
     return tuple(column[result] for result in range(len(body.outputs)) for column in columns)
 
 
-def switch(index: Array, *operands: Array, branches: Sequence[Program]) -> tuple[Array, ...]:
+def switch(kernels: Kernels, index: Array, *operands: Array, branches: Sequence[Program]) -> tuple[Array, ...]:
     """One branch: `jax.lax.switch`, which moves an index outside to the nearest end"""
     # inside `shard_map` a branch that returns a constant must vary as the others do
     operands = e.aligned(*operands) if operands else ()
-    functions = [lambda *arrays, branch=branch: tuple(map(jnp.asarray, run(branch, arrays))) for branch in branches]
+    functions = [partial(outputs, kernels, branch) for branch in branches]
     return tuple(lax.switch(index, functions, *operands))
 
 
-def custom_gradient(*operands: Array, body: Program, gradient: Program) -> tuple[Array, ...]:
+def custom_gradient(kernels: Kernels, *operands: Array, body: Program, gradient: Program) -> tuple[Array, ...]:
     """The body, with the other program for its derivative in reverse mode"""
 
     @jax.custom_vjp
     def value(*arrays: Array) -> tuple[Array, ...]:
-        return tuple(map(jnp.asarray, run(body, arrays)))
+        return outputs(kernels, body, *arrays)
 
     def backward(arrays: Sequence[Array], gs: Sequence[Array]) -> tuple[Any, ...]:
-        found = run(gradient, [*arrays, *gs])
+        found = run(kernels, gradient, [*arrays, *gs])
         return (*found, *[None] * (len(arrays) - len(found)))
 
     value.defvjp(lambda *arrays: (value(*arrays), arrays), backward)
@@ -287,7 +289,7 @@ def call(x: Array, *, function: Callable[[Any], Any], dtype: str) -> Array:
     return lax.convert_element_type(function(x), np.dtype(dtype))
 
 
-def _elementwise(body: Program, arguments: Sequence[Array]) -> list[Array]:
+def _elementwise(kernels: Kernels, body: Program, arguments: Sequence[Array]) -> list[Array]:
     """A program of scalars on tensors of one shape and scalars, which are spread where they meet a tensor."""
     full = max((np.shape(x) for x in arguments), key=len)
 
@@ -296,14 +298,14 @@ def _elementwise(body: Program, arguments: Sequence[Array]) -> list[Array]:
 
     def on_one_shape(equation: Equation, arrays: Sequence[Array]) -> Sequence[Array]:
         shape = max((np.shape(x) for x in arrays), key=len, default=())
-        return apply(equation, [spread(x, shape) for x in arrays])
+        return apply(kernels, equation, [spread(x, shape) for x in arrays])
 
     return [spread(y, full) for y in interpret.run(body, arguments, on_one_shape)]
 
 
 # ---- the table --------------------------------------------------------------------------------------------------------
 
-LOWERINGS: dict[Op, Callable[..., Any]] = {
+_PLAIN: Kernels = {
     # elementwise
     p.add: lax.add,
     p.subtract: lax.sub,
@@ -393,13 +395,20 @@ LOWERINGS: dict[Op, Callable[..., Any]] = {
     p.max_pool_gradient: pooling.max_pool_gradient,
     p.average_pool: pooling.average_pool,
     p.average_pool_gradient: pooling.average_pool_gradient,
-    # control
-    p.scan: scan,
-    p.foreach: foreach,
-    p.switch: switch,
-    p.custom_gradient: custom_gradient,
     framework_call: call,
 }
+
+_CONTROL = {p.scan: scan, p.foreach: foreach, p.switch: switch, p.custom_gradient: custom_gradient}
+
+
+def table(others: Mapping[Op, Callable[..., Any]]) -> Kernels:
+    """`LOWERINGS` with `others` in the places of their ops, in the programs that loops and branches hold too."""
+    kernels = {**_PLAIN, **others}
+    kernels |= {op: partial(lowering, kernels) for op, lowering in _CONTROL.items()}
+    return kernels
+
+
+LOWERINGS: Kernels = table({})
 """What computes each op: `(*operands, **attributes) -> array`, or a tuple of them for an op with several outputs."""
 
 
@@ -408,11 +417,11 @@ def constant(value: np.ndarray, dtype: str) -> Array:
     return np.asarray(value, np.dtype(dtype))
 
 
-def apply(equation: Equation, operands: Sequence[Array], lowering: Callable[..., Any] | None = None) -> Sequence[Array]:
-    """The outputs of one equation, under the name of the layer it came from; by `lowering` where one is given."""
+def apply(kernels: Mapping[Op, Callable[..., Any]], equation: Equation, operands: Sequence[Array]) -> Sequence[Array]:
+    """The outputs of one equation, under the name of the layer it came from."""
     if equation.op is p.constant:
         return (constant(equation.attrs["value"], equation.attrs["dtype"]),)
-    lowering = lowering or LOWERINGS.get(equation.op) or equation.op.definition
+    lowering = kernels.get(equation.op) or equation.op.definition
     assert lowering is not None  # noqa: S101 - `prepare` has refused mandatory ops without a lowering
     if equation.where:
         with jax.named_scope(equation.where):
@@ -422,18 +431,14 @@ def apply(equation: Equation, operands: Sequence[Array], lowering: Callable[...,
     return result if isinstance(result, tuple) else (result,)
 
 
-def run(program: Program, arguments: Sequence[Array]) -> list[Array]:
+def run(kernels: Kernels, program: Program, arguments: Sequence[Array]) -> list[Array]:
     """The outputs of `program`, equation by equation."""
-    return interpret.run(program, arguments, apply)
+    return interpret.run(program, arguments, partial(apply, kernels))
 
 
-def outputs(
-    program: Program, arguments: Sequence[Array], other: Mapping[Equation, Callable[..., Any]] | None = None
-) -> tuple[Array, ...]:
-    """The same as JAX arrays; the equations in `other` by the lowerings that it gives them."""
-    chosen = other or {}
-    results = interpret.run(program, arguments, lambda e, operands: apply(e, operands, chosen.get(e)))
-    return tuple(jnp.asarray(y) for y in results)  # a constant that is an output is a NumPy array until here
+def outputs(kernels: Kernels, program: Program, *arguments: Array) -> tuple[Array, ...]:
+    """The same as JAX arrays: a constant that is an output is a NumPy array until here."""
+    return tuple(map(jnp.asarray, run(kernels, program, arguments)))
 
 
 _WIDE: weakref.WeakKeyDictionary[Program, bool] = weakref.WeakKeyDictionary()
@@ -451,4 +456,4 @@ def holds_64_bits(program: Program) -> bool:
     return found
 
 
-__all__ = ["LOWERINGS", "apply", "constant", "holds_64_bits", "outputs", "run"]
+__all__ = ["LOWERINGS", "apply", "constant", "holds_64_bits", "outputs", "run", "table"]

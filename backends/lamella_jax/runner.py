@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from lamella.backend_api import Runner, State, StepProgram
-from lamella_jax import elementwise, lowerings, memory, merging
+from lamella_jax import elementwise, kernels, lowerings
 
 if TYPE_CHECKING:
     from lamella_jax.backend import JaxBackend
@@ -21,12 +21,12 @@ _ENTRIES = 16384
 
 
 class JaxRunner(Runner):
-    """Runs a chunk as a loop on the device, whose number of turns is an operand: one compilation serves every chunk.
+    """Runs a chunk as a loop on the device, whose number of iterations is an operand: one compilation serves every chunk.
 
     The row numbers come in a matrix of a fixed height, padded below; a longer chunk takes several dispatches. So chunks
     of 57, 57, 56 and 1 steps share one compiled function, and since every step runs in the same loop body, the numbers
     do not depend on how steps are cut into chunks. Where only single steps are ever run (`train_on_batch`), the matrix
-    has two lines: with one, XLA leaves out looking the line up, merges the loop's body otherwise, and rounds otherwise.
+    has two lines: with one, XLA leaves out looking the line up, fuses the loop's body otherwise, and rounds otherwise.
     The state is not donated: after an error or Ctrl-C the state before is whole.
 
     With a foreign optimizer (an optax transformation) the leaves of its state follow the program's own in the state tuple.
@@ -39,7 +39,8 @@ class JaxRunner(Runner):
         self.backend = backend
         self.step = step
         self._count = len(step.state_names)
-        self._program = backend.prepare(step.program)
+        program = backend.prepare(step.program)
+        self._outputs = kernels.function_of(program, alone=True)
         self._tall: set[Any] = set()
         self._foreign: Any = None
         self.foreign_names: tuple[str, ...] = ()
@@ -60,7 +61,7 @@ class JaxRunner(Runner):
                 state = jax.eval_shape(step.foreign_optimizer.init, params)
                 self._foreign = jax.tree.structure(state)
                 self.foreign_names = tuple(foreign_leaves(state))
-        self._chunk = memory.jit(self._steps, self._program)
+        self._chunk = kernels.jit(self._steps, program)
 
     # ---- the contract ----
 
@@ -102,10 +103,10 @@ class JaxRunner(Runner):
         varying = (*[state[i] for i in self._varying], *state[self._count :])
         with self.backend.scope(self.step.program):
             for start in range(0, steps, height):
-                turns = min(height, steps - start)
-                numbers = _of_height(indices[start : start + turns], height, np.dtype(np.int32))
-                real = _of_height(rows[start : start + turns], height, self._row_dtype)
-                varying = self._chunk(varying, fixed, data, numbers, real, np.int32(turns))
+                iterations = min(height, steps - start)
+                numbers = _of_height(indices[start : start + iterations], height, np.dtype(np.int32))
+                real = _of_height(rows[start : start + iterations], height, self._row_dtype)
+                varying = self._chunk(varying, fixed, data, numbers, real, np.int32(iterations))
         leaves = (*varying[: len(self._varying)], *fixed)
         return (*[leaves[i] for i in self._places], *varying[len(self._varying) :])
 
@@ -115,24 +116,24 @@ class JaxRunner(Runner):
 
     # ---- what is compiled ----
 
-    def _steps(self, varying: Any, fixed: Any, data: Any, numbers: Any, real: Any, turns: Any) -> Any:
+    def _steps(self, varying: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
         specs = self.step.program.input_specs[self._count :]
 
-        def step(turn: Any, varying: Any) -> Any:
-            line = lax.dynamic_index_in_dim(numbers, turn, keepdims=False)
+        def step(i: Any, varying: Any) -> Any:
+            line = lax.dynamic_index_in_dim(numbers, i, keepdims=False)
             batch = [
                 elementwise.convert(lowerings.take(a, line, axis=0), dtype=s.dtype)
                 for a, s in zip(data, specs[:-1], strict=True)
             ]
-            present = lax.dynamic_index_in_dim(real, turn, keepdims=False)
+            present = lax.dynamic_index_in_dim(real, i, keepdims=False)
             return self._step(varying, fixed, batch, present)
 
-        return lax.fori_loop(np.int32(0), turns, step, varying)
+        return lax.fori_loop(np.int32(0), iterations, step, varying)
 
     def _step(self, varying: Any, fixed: Any, batch: Sequence[Any], present: Any) -> Any:
         leaves = (*varying[: len(self._varying)], *fixed)
         state = [leaves[i] for i in self._places]
-        outputs = merging.run(self._program, [*state, *batch, present])
+        outputs = self._outputs(*state, *batch, present)
         after, gradients = list(outputs[: self._count]), outputs[self._count :]
         rest = varying[len(self._varying) :]
         if self._foreign is not None:
@@ -143,9 +144,9 @@ class JaxRunner(Runner):
         """Let the foreign optimizer turn the gradients into updates; `after` gets the new weights."""
         names = self.step.state_names
         params = {names[i]: after[i] for i in self._trained}
-        slopes = {names[i]: gradients[n] for i, n in self._trained.items()}
+        given = {names[i]: gradients[n] for i, n in self._trained.items()}
         before = jax.tree.unflatten(self._foreign, leaves)
-        updates, new = self.step.foreign_optimizer.update(slopes, before, params)
+        updates, new = self.step.foreign_optimizer.update(given, before, params)
         for i in self._trained:
             after[i] = lax.convert_element_type(jnp.add(params[names[i]], updates[names[i]]), after[i].dtype)
         # a loop keeps the dtypes of what it carries, whatever the transformation's arithmetic made of them

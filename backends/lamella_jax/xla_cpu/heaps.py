@@ -1,7 +1,7 @@
-"""Temporary memory on a CPU: XLA takes it anew for every call, and it matters in what pieces.
+"""Temporaries on a CPU: XLA reallocates them on every call, and the size of the allocations matters.
 
-glibc maps what is larger than 32 MiB afresh each time, and the kernel clears it page by page: in a step with 90 MB of
-temporaries that was a quarter of the time. Smaller pieces come back from what was freed after the last call.
+glibc maps what is larger than 32 MiB again each time, and the kernel clears it page by page: in a step with 90 MB of
+temporaries that was a quarter of the time. Smaller allocations reuse what was freed after the last call.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from lamella.ir.spec import numpy_dtype
 
 _OPTIONS = {"xla_multiheap_size_constraint_per_heap": 12 << 20}
 _MUCH = 256 << 20
-"""From so many bytes of intermediate values on it is worth while: about a fifth of them are there at a time."""
+"""From so many bytes of intermediate values on it pays: about a fifth of them are live at a time."""
 
 
 def jit(function: Callable[..., Any], program: Program) -> Callable[..., Any]:
-    """`function`, which computes `program`, jitted: where there is much between, with temporary memory in small pieces."""
-    if sys.platform != "linux" or jax.default_backend() != "cpu" or _bytes_between(program) < _MUCH:
+    """`function`, which computes `program`, jitted: with small allocations where it has many bytes of intermediate values."""
+    if sys.platform != "linux" or _bytes_between(program) < _MUCH:
         return jax.jit(function)
     compiled: Callable[..., Any] | None = None
 
@@ -35,7 +35,7 @@ def jit(function: Callable[..., Any], program: Program) -> Callable[..., Any]:
         try:
             results = jitted(*arguments)
         except jax.errors.JaxRuntimeError as error:
-            if "No such compile option" not in str(error):  # of XLA's inner ones, which come and go
+            if "No such compile option" not in str(error):  # XLA's internal options come and go
                 raise
             jitted = jax.jit(function)
             results = jitted(*arguments)
@@ -53,7 +53,7 @@ def _bytes_between(program: Program) -> int:
 
 
 def _give_back() -> None:
-    """Let the C library return to the system what it keeps free: compiling leaves hundreds of megabytes."""
+    """Return the C library's free memory to the system: compiling leaves hundreds of megabytes."""
     import ctypes
 
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -19,9 +19,11 @@ from lamella.ir.spec import Spec  # noqa: E402
 from lamella.ir.trace import trace  # noqa: E402
 from lamella.ops import primitives as p  # noqa: E402
 from lamella.passes import differentiate  # noqa: E402
-from lamella_jax import pooling, windows  # noqa: E402
+from lamella_jax.kernels import KERNELS, QUIRKS  # noqa: E402
+from lamella_jax.xla_cpu import convolution  # noqa: E402
 
 backend = load_backend("jax")
+quirks = pytest.mark.skipif(not QUIRKS, reason="LAMELLA_XLA_QUIRKS=0 turns the workarounds off")
 
 
 def native(x, kernel, at):
@@ -64,9 +66,9 @@ def check_shape(x, kernel, at):
     @jax.jit
     def both(x, kernel, g):
         y, transpose = jax.vjp(lambda x, k: native(x, k, at), x, kernel)
-        found, own = jax.vjp(lambda x, k: windows.convolve(x, k, **at), x, kernel)
-        dx = windows.convolve_input_gradient(g, kernel, size=size, **at)
-        dk = windows.convolve_kernel_gradient(x, g, size=window, **at)
+        found, own = jax.vjp(lambda x, k: KERNELS[p.convolve](x, k, **at), x, kernel)
+        dx = KERNELS[p.convolve_input_gradient](g, kernel, size=size, **at)
+        dk = KERNELS[p.convolve_kernel_gradient](x, g, size=window, **at)
         wanted = transpose(g)
         return (y, *wanted, *wanted), (found, *own(g), dx, dk)
 
@@ -99,7 +101,7 @@ def test_a_convolution_lengthened_for_all_cores(padding, dilation):
     generator = np.random.default_rng(0)
     at = {"strides": (1, 1), "dilation": dilation, "padding": padding, "groups": 1}
     x, kernel = generator.standard_normal((17, 14, 13, 32)), generator.standard_normal((3, 3, 32, 48))
-    assert windows._lengthened(((1, 1), padding, dilation, 1), x, kernel) is not None
+    assert convolution._lengthened(((1, 1), padding, dilation, 1), x, kernel) is not None
     check_shape(x, kernel, at)
 
 
@@ -109,7 +111,7 @@ def test_three_colors_to_many_channels(strides):
     generator = np.random.default_rng(0)
     at = {"strides": strides, "dilation": (1, 1), "padding": ((1, 1), (1, 0)), "groups": 1}
     x, kernel = generator.standard_normal((2, 7, 6, 3)), generator.standard_normal((3, 3, 3, 24))
-    assert windows._is_slowly_odd((strides, at["padding"], (1, 1), 1), kernel)
+    assert convolution._is_slowly_odd((strides, at["padding"], (1, 1), 1), kernel)
     check_shape(x, kernel, at)
 
 
@@ -138,12 +140,12 @@ def test_pooling_agrees_with_the_definition(window, strides, padding):
     wanted = reference.evaluate(p.max_pool_gradient, [g, x, y], at)[0]
 
     def pool(x):
-        return pooling.max_pool(x, **at)
+        return KERNELS[p.max_pool](x, **at)
 
     @jax.jit
     def on_jax(x, g):
         y, back = jax.vjp(pool, x)
-        return y, back(g)[0], pooling.max_pool_gradient(g, x, y, **at), jax.jvp(pool, (x,), (jnp.ones_like(x),))[1]
+        return y, back(g)[0], KERNELS[p.max_pool_gradient](g, x, y, **at), jax.jvp(pool, (x,), (jnp.ones_like(x),))[1]
 
     slope = np.where(np.isnan(y), 0, 1)  # no cell of a window with a NaN is its maximum
     for found, expected in zip(on_jax(x, g), (y, wanted, wanted, slope), strict=True):
@@ -220,10 +222,11 @@ def compile_every_loop():
     say("CASE end")
 
 
+@quirks
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the path is that of XLA on a CPU")
 def test_no_convolution_of_a_training_loop_is_naive(run_python):
     here = str(Path(__file__).parent)
-    code = f"import sys; sys.path.insert(0, {here!r}); import test_jax_windows as t; t.compile_every_loop()"
+    code = f"import sys; sys.path.insert(0, {here!r}); import test_jax_convolution as t; t.compile_every_loop()"
     log = {"TF_CPP_VMODULE": "thunk_emitter=3", "TF_CPP_MIN_LOG_LEVEL": "0", "JAX_PLATFORMS": "cpu"}
     lines = run_python(code=code, environment=log).stderr.splitlines()
     found, case = {}, ""
@@ -235,10 +238,11 @@ def test_no_convolution_of_a_training_loop_is_naive(run_python):
     assert list(found) == ["native"]  # the log would say so
 
 
+@quirks
 def test_forward_mode_stops_at_a_convolution():
     x, kernel = jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))
     with pytest.raises(TypeError, match="forward-mode autodiff"):
-        jax.jvp(lambda x: windows.convolve(x, kernel, **PLAIN), (x,), (x,))
+        jax.jvp(lambda x: KERNELS[p.convolve](x, kernel, **PLAIN), (x,), (x,))
 
 
 def test_vmap_over_both_operands():
@@ -246,7 +250,7 @@ def test_vmap_over_both_operands():
     kernel = jnp.asarray(np.random.default_rng(1).standard_normal((3, 3, 3, 2, 4)))
 
     def loss(x, k):
-        return (windows.convolve(x, k, **PLAIN) ** 2).sum()
+        return (KERNELS[p.convolve](x, k, **PLAIN) ** 2).sum()
 
     gradient = jax.grad(loss, (0, 1))
     together = jax.jit(jax.vmap(gradient))(x, kernel)

@@ -1,34 +1,57 @@
-"""Loops over time in the form that XLA runs best on a CPU (jaxlib 0.10.2). Nothing is computed in another order."""
+"""Loops over time in the form that XLA runs best on a CPU. Nothing is computed in another order."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
-from lamella.ir.program import Equation, Program, Value, with_bodies
+from lamella.ir.program import Equation, Program, Value, bodies_of, with_bodies
 from lamella.ops import primitives as p
 from lamella.passes import dead_code, makers_of, rewritten, uses_of
 
+Uses = Counter[Value]
+Makers = dict[Value, Equation]
 
-def arranged(program: Program) -> Program:
-    """`program` with every loop in it rearranged, those within loops and branches too."""
+
+def with_gates_together(program: Program) -> Program:
+    """`program` with `gates_together` applied to the body of every scan; itself where that changes nothing."""
+
+    def change(scan: Equation, _: Makers, __: Uses) -> Equation:
+        body = gates_together(scan.attrs["body"])
+        return scan if body is scan.attrs["body"] else _with_attrs(scan, {**scan.attrs, "body": body})
+
+    return _with_scans(program, change)
+
+
+def with_biases_inside(program: Program) -> Program:
+    """`program` with `bias_inside` applied to every scan; itself where that changes nothing."""
+    return _with_scans(program, bias_inside)
+
+
+def _with_scans(program: Program, change: Callable[[Equation, Makers, Uses], Equation]) -> Program:
+    """`program` with every scan changed, those within loops and branches too; itself where nothing changes."""
     makers, uses = makers_of(program), uses_of(program)
     equations = []
     for equation in program.equations:
+        new = equation
         if equation.bodies:
-            is_loop = equation.op is p.scan
-            attrs = with_bodies(
-                equation.attrs, lambda body, loop=is_loop: arranged(gates_together(body) if loop else body)
-            )
-            equation = Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where)
-            equation = bias_inside(equation, makers, uses) if is_loop else equation
-        equations.append(equation)
+            attrs = with_bodies(equation.attrs, lambda body: _with_scans(body, change))
+            if any(a is not b for a, b in zip(bodies_of(attrs).values(), equation.bodies.values(), strict=True)):
+                new = _with_attrs(equation, attrs)
+        equations.append(change(new, makers, uses) if new.op is p.scan else new)
+    if all(new is old for new, old in zip(equations, program.equations, strict=True)):
+        return program
     return dead_code(rewritten(program, equations))
 
 
-def bias_inside(scan: Equation, makers: dict[Value, Equation], uses: Counter[Value]) -> Equation:
-    """`scan` with a bias added to each turn's slice, where it was added to the whole stack before for this loop alone.
+def _with_attrs(equation: Equation, attrs: dict[str, object]) -> Equation:
+    return Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where)
 
-    A turn adds it on the way, in a loop that is there anyway; before, all steps' numbers went through memory once more.
+
+def bias_inside(scan: Equation, makers: Makers, uses: Uses) -> Equation:
+    """`scan` with a bias added to each iteration's slice, where it was added to the whole stack for this loop alone.
+
+    An iteration adds it in a fused loop that exists anyway; the addition to the whole stack goes through memory once more.
     """
     body, consts = scan.attrs["body"], scan.attrs["consts"]
     first = consts + scan.attrs["carries"]
@@ -61,12 +84,12 @@ def bias_inside(scan: Equation, makers: dict[Value, Equation], uses: Counter[Val
 
 
 def gates_together(body: Program) -> Program:
-    """`body` with the parts of one sigmoid for sigmoids of parts, where most parts have one and none leaves the body.
+    """`body` with the parts of one sigmoid instead of sigmoids of parts, where most parts have one and none is live-out.
 
-    XLA computes the gates and the new state in one loop where nobody wants a gate itself, as in `predict`. Such a loop reads
-    several parts of one product and comes out without vector instructions: two sigmoids of 4096 numbers take 42 us, one takes
-    4. A sigmoid of the whole product has a loop of its own. In training the gates are kept for the gradient, each in a loop
-    of its own already.
+    XLA fuses the gates and the new state into one loop where no gate is live-out, as in `predict`. Such a loop reads several
+    parts of one product and is compiled without vector instructions: two sigmoids of 4096 numbers take 42 us, one takes 4. A
+    sigmoid of the whole product has a loop of its own. In training the gates are live-out, for the gradient, and each has a
+    loop of its own already.
     """
     results = set(body.outputs)
     sigmoids = {e.inputs[0]: e for e in body.equations if e.op is p.sigmoid and e.outputs[0] not in results}

@@ -1,11 +1,11 @@
-"""Pooling that XLA merges with the convolution before it, in calls where no number can be NaN.
+"""Pooling that XLA fuses with the convolution before it, in calls where no number can be NaN.
 
-XLA on a CPU (jaxlib 0.10.2) computes a convolution, what follows it number by number, and a maximum over windows in one
-kernel, on all cores: in half of the time that they take apart. But it loses a NaN there. So a program that pools after a
-convolution, and needs no gradient, is compiled in both forms, and every call bounds what it pools by its weights and inputs:
-no result of a convolution is larger than the largest input times the largest sum of absolute weights, and so on from layer
-to layer. Under a bound far below the largest float32 nothing can have overflowed, so there is no NaN, both forms give the
-same numbers, and the quick one runs. A NaN or an infinity among the weights or inputs, or a bound too large, takes the other.
+XLA on a CPU computes a convolution, the elementwise ops after it, and a maximum over windows in one kernel, on all cores: in
+half of the time that they take apart. But it loses NaNs there. So a program that pools after a convolution, and needs no
+gradient, is compiled in both forms, and every call bounds what it pools by its weights and inputs: no result of a
+convolution is larger than the largest input times the largest sum of absolute weights, and so on from layer to layer. Under
+a bound far below the largest float32 nothing can have overflowed, so there is no NaN, both forms give the same numbers, and
+the fused one runs. Where a weight or an input is NaN or infinite, or the bound is too large, the other one runs.
 """
 
 from __future__ import annotations
@@ -14,59 +14,74 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from lamella.ir import interpret
 from lamella.ir.program import Equation, Program, Value
 from lamella.ops import primitives as p
 from lamella.passes import makers_of, uses_of
-from lamella_jax import lowerings, pooling, windows
+from lamella_jax import lowerings
+from lamella_jax.elementwise import like
+from lamella_jax.lowerings import Kernels
+from lamella_jax.windows import Array, Ints, Padding
+from lamella_jax.xla_cpu import convolution
 
-Array = Any
+Pair = tuple[Equation, Equation]
 
 _LIMIT = 1e30
 _SMALL = 65536
-"""So many numbers, computed from weights, may be computed once more to see how large they are."""
+"""At most so many numbers, computed from weights, are computed once more to bound them."""
 
 _BETWEEN = {p.relu, p.add, p.subtract, p.multiply}
-"""What may stand between a convolution and the pooling that it is merged with."""
+"""The ops that may be between a convolution and the pooling that is fused with it."""
 
 
-def run(program: Program, arguments: Sequence[Array]) -> tuple[Array, ...]:
-    """The outputs of `program`, in the quicker form where that gives the same numbers."""
-    merged = _merged(program) if jax.default_backend() == "cpu" else []
-    if not merged:
-        return lowerings.outputs(program, arguments)
-    bounds = _Bounds(program, arguments)
-    known = [(bound, pair) for pair in merged if (bound := bounds.of_operand(pair[1])) is not None]
+def fused(kernels: Kernels, program: Program) -> Callable[..., tuple[Array, ...]] | None:
+    """A function that computes `program` with poolings fused into the convolutions before them; None where there are none."""
+    pairs = _pairs(program)
+    return partial(_run, kernels, program, pairs) if pairs else None
+
+
+def _run(kernels: Kernels, program: Program, pairs: Sequence[Pair], *arguments: Array) -> tuple[Array, ...]:
+    bounds = _Bounds(kernels, program, arguments)
+    known = [(bound, pair) for pair in pairs if (bound := bounds.of_operand(pair[1])) is not None]
+    plain = partial(lowerings.outputs, kernels, program)
     if not known:
-        return lowerings.outputs(program, arguments)
-    quick: dict[Equation, Callable[..., Any]] = {}
-    for _, (convolution, pool) in known:
-        quick |= {convolution: windows.convolve_plainly, pool: pooling.max_pool_without_nan}
+        return plain(*arguments)
+    quick: set[Equation] = {equation for _, pair in known for equation in pair}
+
+    def apply(equation: Equation, operands: Sequence[Array]) -> Sequence[Array]:
+        return lowerings.apply(_FUSED if equation in quick else kernels, equation, operands)
+
     bounded = lax.lt(reduce(lax.add, [bound for bound, _ in known]), np.float32(_LIMIT))
     return lax.cond(
-        bounded,
-        lambda *arguments: lowerings.outputs(program, arguments, quick),
-        lambda *arguments: lowerings.outputs(program, arguments),
-        *arguments,
+        bounded, lambda *arguments: tuple(map(jnp.asarray, interpret.run(program, arguments, apply))), plain, *arguments
     )
 
 
-def _merged(program: Program) -> list[tuple[Equation, Equation]]:
-    """The convolutions of which nothing is seen but what a pooling leaves, each with that pooling."""
+def _max_pool(x: Array, *, window: Ints, strides: Ints, padding: Padding) -> Array:
+    """The maximum of every window of an x without NaNs."""
+    edges = ((0, 0), *padding, (0, 0))
+    return lax.reduce_window(x, like(x, -math.inf), lax.max, (1, *window, 1), (1, *strides, 1), edges)
+
+
+_FUSED: Kernels = {p.convolve: convolution.convolve_for_fusion, p.max_pool: _max_pool}
+
+
+def _pairs(program: Program) -> list[Pair]:
+    """The convolutions whose only consumer is a pooling, each with that pooling."""
     makers, uses = makers_of(program), uses_of(program)
-    pairs = [(_convolution_of(e, makers, uses), e) for e in program.equations if _is_apart(e)]
+    pairs = [(_convolution_of(e, makers, uses), e) for e in program.equations if _is_disjoint(e)]
     return [(c, e) for c, e in pairs if c is not None]
 
 
-def _is_apart(equation: Equation) -> bool:
-    """Whether it is a pooling of pictures by windows that neither overlap nor reach over the edge."""
+def _is_disjoint(equation: Equation) -> bool:
+    """Whether it is a pooling of images by windows that neither overlap nor reach over the edge."""
     if equation.op is not p.max_pool or equation.inputs[0].spec.dtype != "float32":
         return False
     window, strides, padding = (equation.attrs[name] for name in ("window", "strides", "padding"))
@@ -89,15 +104,16 @@ def _convolution_of(pool: Equation, makers: dict[Value, Equation], uses: Counter
 
 
 class _Bounds:
-    """How large the numbers of a program's values can be at most, as scalars that are NaN where no bound holds."""
+    """Bounds of the absolute values of a program's values, as scalars that are NaN where no bound holds."""
 
-    def __init__(self, program: Program, arguments: Sequence[Array]) -> None:
+    def __init__(self, kernels: Kernels, program: Program, arguments: Sequence[Array]) -> None:
+        self._kernels = kernels
         self._makers = makers_of(program)
         self._values = dict(zip(program.inputs, arguments, strict=True))
         self._bounds: dict[Value, Array] = {}
 
     def of_operand(self, equation: Equation) -> Array | None:
-        """The bound of what `equation` reads; None where some op before it has no rule."""
+        """The bound of the operand of `equation`; None where an op before it has no rule."""
         try:
             return self._of(equation.inputs[0])
         except LookupError:
@@ -116,21 +132,21 @@ class _Bounds:
         return self._bounds[value]
 
     def _value(self, value: Value) -> Array:
-        """An argument, or what little is computed from arguments."""
+        """An argument, or a small value computed from arguments."""
         if value not in self._values:
             if math.prod(value.spec.shape) > _SMALL:
                 raise LookupError(value)
             equation = self._makers[value]
-            results = lowerings.apply(equation, [self._value(v) for v in equation.inputs])
+            results = lowerings.apply(self._kernels, equation, [self._value(v) for v in equation.inputs])
             self._values |= dict(zip(equation.outputs, results, strict=True))
         return self._values[value]
 
     def same(self, equation: Equation) -> Array:
-        """Numbers that were there before, or means of them."""
+        """Entries of the operand, or means of them."""
         return self._of(equation.inputs[0])
 
     def window(self, equation: Equation) -> Array:
-        """The same, where every window meets a number: in padding alone the maximum is an infinity."""
+        """The same, where every window meets an entry: the maximum of padding alone is -inf."""
         edges = zip(equation.attrs["window"], equation.attrs["padding"], strict=True)
         if any(max(padding) >= k for k, padding in edges):
             raise LookupError(equation.outputs[0])
@@ -167,4 +183,4 @@ _RULES: dict[Any, Callable[[_Bounds, Equation], Array]] = {
     p.convolve: _Bounds.convolution,
 }
 
-__all__ = ["run"]
+__all__ = ["fused"]

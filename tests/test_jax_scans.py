@@ -13,7 +13,8 @@ from lamella.ir.spec import Spec  # noqa: E402
 from lamella.ir.trace import trace  # noqa: E402
 from lamella.ops import primitives as p  # noqa: E402
 from lamella.passes import simplify  # noqa: E402
-from lamella_jax import loops, lowerings  # noqa: E402
+from lamella_jax import LOWERINGS, lowerings  # noqa: E402
+from lamella_jax.xla_cpu import scans  # noqa: E402
 
 
 def looped(gates, keeps=False, bias=None, after=None):
@@ -36,7 +37,11 @@ def looped(gates, keeps=False, bias=None, after=None):
 
 def numbers(program):
     arrays = [np.random.default_rng(0).standard_normal(s.shape).astype(np.float32) for s in program.input_specs]
-    return jax.jit(lambda *xs: lowerings.outputs(program, xs))(*arrays)
+    return jax.jit(lambda *xs: lowerings.outputs(LOWERINGS, program, *xs))(*arrays)
+
+
+def arranged(program):
+    return scans.with_biases_inside(scans.with_gates_together(program))
 
 
 def ops_of(program):
@@ -46,21 +51,21 @@ def ops_of(program):
 @pytest.mark.parametrize("gates", [{0, 1}, {0, 1, 3}, {0, 1, 2, 3}, {1, 3}])
 def test_gates_are_computed_together(gates):
     program, loop = looped(gates)
-    assert ops_of(loops.gates_together(loop.attrs["body"])).count(p.sigmoid) == 1
-    for y, wanted in zip(numbers(check(loops.arranged(program))), numbers(program), strict=True):
+    assert ops_of(scans.gates_together(loop.attrs["body"])).count(p.sigmoid) == 1
+    for y, wanted in zip(numbers(check(arranged(program))), numbers(program), strict=True):
         np.testing.assert_allclose(y, wanted, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(("gates", "keeps"), [({0, 1, 3}, True), ({2}, False), (set(), False)])
 def test_gates_that_are_kept_or_few_stay_apart(gates, keeps):
     _, loop = looped(gates, keeps)
-    assert loops.gates_together(loop.attrs["body"]) is loop.attrs["body"]
+    assert scans.gates_together(loop.attrs["body"]) is loop.attrs["body"]
 
 
 @pytest.mark.parametrize("shape", [(12,), (2, 12), (), (1, 12)])
 def test_a_bias_is_added_within_the_loop(shape):
     program, _ = looped({0, 1, 3}, keeps=True, bias=shape)
-    inside = check(loops.arranged(program))
+    inside = check(arranged(program))
     assert p.add in ops_of(program) and p.add not in ops_of(inside)
     for y, wanted in zip(numbers(inside), numbers(program), strict=True):
         np.testing.assert_array_equal(y, wanted)
@@ -69,4 +74,4 @@ def test_a_bias_is_added_within_the_loop(shape):
 @pytest.mark.parametrize(("shape", "after"), [((12,), ops.tanh), ((5, 1, 12), None), ((5, 2, 12), None)])
 def test_what_others_read_or_differs_by_turn_is_added_outside(shape, after):
     program, _ = looped({0, 1, 3}, keeps=True, bias=shape, after=after)
-    assert p.add in ops_of(loops.arranged(program))
+    assert p.add in ops_of(arranged(program))

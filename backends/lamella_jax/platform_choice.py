@@ -1,0 +1,81 @@
+"""A function in two forms, of which the platform that it is lowered for takes one.
+
+`lax.platform_dependent` would do, but it leaves a conditional in the module of every platform. The primitive here is
+lowered to one of its two forms in place, so a module for another platform than a CPU is what it would be without the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.core import Tracer
+from jax.custom_derivatives import SymbolicZero
+from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
+from jax.interpreters import batching, mlir
+
+Array = Any
+Form = Callable[..., Any]
+
+
+def choose(cpu: Form, plain: Form, *arrays: Array) -> Any:
+    """The result of `plain(*arrays)`, an array or a tuple of arrays, computed by `cpu` where it is lowered for a CPU.
+
+    The derivative is that of `plain`.
+    """
+    if not any(isinstance(x, Tracer) for x in arrays):
+        return cpu(*arrays) if _is_on_cpu(arrays) else plain(*arrays)
+
+    @jax.custom_jvp
+    def value(*arrays: Array) -> Any:
+        jaxpr, shape = jax.make_jaxpr(plain, return_shape=True)(*arrays)
+        results = _choice.bind(*arrays, cpu=jax.make_jaxpr(cpu)(*arrays), plain=jaxpr)
+        return tuple(results) if isinstance(shape, tuple) else results[0]
+
+    def derivative(primals: Sequence[Array], tangents: Sequence[Any]) -> Any:
+        moving = [i for i, t in enumerate(tangents) if not isinstance(t, SymbolicZero)]
+
+        def of(*moved: Array) -> Any:
+            operands = list(primals)
+            for i, x in zip(moving, moved, strict=True):
+                operands[i] = x
+            return plain(*operands)
+
+        return jax.jvp(of, [primals[i] for i in moving], [tangents[i] for i in moving])
+
+    value.defjvp(derivative, symbolic_zeros=True)
+    return value(*arrays)
+
+
+def _is_on_cpu(arrays: Sequence[Array]) -> bool:
+    devices = [device for x in arrays if isinstance(x, jax.Array) for device in x.devices()]
+    return all(d.platform == "cpu" for d in devices) if devices else jax.default_backend() == "cpu"
+
+
+def _run(jaxpr: ClosedJaxpr, arrays: Sequence[Array]) -> list[Array]:
+    return jaxpr_as_fun(jaxpr)(*arrays)
+
+
+def _evaluated(*arrays: Array, cpu: ClosedJaxpr, plain: ClosedJaxpr) -> list[Array]:
+    return _run(cpu if _is_on_cpu(arrays) else plain, arrays)
+
+
+def _batched(arrays: Sequence[Array], axes: Sequence[Any], *, cpu: ClosedJaxpr, plain: ClosedJaxpr) -> Any:
+    forms = [
+        jax.make_jaxpr(jax.vmap(lambda *xs, jaxpr=jaxpr: _run(jaxpr, xs), in_axes=tuple(axes)))(*arrays)
+        for jaxpr in (cpu, plain)
+    ]
+    results = _choice.bind(*arrays, cpu=forms[0], plain=forms[1])
+    return results, [0] * len(results)
+
+
+_choice = Primitive("platform_choice")
+_choice.multiple_results = True
+_choice.def_impl(_evaluated)
+_choice.def_abstract_eval(lambda *_, cpu, plain: plain.out_avals)
+batching.primitive_batchers[_choice] = _batched
+mlir.register_lowering(_choice, mlir.lower_fun(lambda *arrays, cpu, plain: _run(plain, arrays)))
+mlir.register_lowering(_choice, mlir.lower_fun(lambda *arrays, cpu, plain: _run(cpu, arrays)), platform="cpu")
+
+__all__ = ["choose"]
