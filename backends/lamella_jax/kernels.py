@@ -38,7 +38,12 @@ def function_of(program: Program, alone: bool = False) -> Callable[..., tuple[An
     fused = [f for o in _USED if alone and o.fuse and (f := o.fuse(KERNELS, rewritten))]
     if rewritten is program and not fused:
         return plain
-    return partial(choose, fused[0] if fused else partial(lowerings.outputs, KERNELS, rewritten), plain)
+    cpu = fused[0] if fused else partial(lowerings.outputs, KERNELS, rewritten)
+
+    def outputs(*arrays: Any) -> tuple[Any, ...]:
+        return choose(cpu, plain, *arrays)
+
+    return outputs
 
 
 def jit(function: Callable[..., Any], program: Program) -> Callable[..., Any]:

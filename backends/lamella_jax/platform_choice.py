@@ -14,6 +14,7 @@ from jax.core import Tracer
 from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
+from jax.interpreters import partial_eval as pe
 
 Array = Any
 Form = Callable[..., Any]
@@ -42,7 +43,9 @@ def choose(cpu: Form, plain: Form, *arrays: Array) -> Any:
                 operands[i] = x
             return plain(*operands)
 
-        return jax.jvp(of, [primals[i] for i in moving], [tangents[i] for i in moving])
+        # by `linearize` a scan has its residuals in the order that they have without the choice; by `jvp` in another
+        y, tangent = jax.linearize(of, *[primals[i] for i in moving])
+        return y, tangent(*[tangents[i] for i in moving])
 
     value.defjvp(derivative, symbolic_zeros=True)
     return value(*arrays)
@@ -70,11 +73,29 @@ def _batched(arrays: Sequence[Array], axes: Sequence[Any], *, cpu: ClosedJaxpr, 
     return results, [0] * len(results)
 
 
+def _pruned(used: Sequence[bool], *rest: Any) -> tuple[list[bool], Any]:
+    """The rule of dead code: what neither form needs for the outputs in use is removed, as it would be without the choice."""
+    equation = rest[-1]  # JAX 0.12 has one more argument before it
+    if not any(used):
+        return [False] * len(equation.invars), None
+    forms = {name: equation.params[name] for name in ("cpu", "plain")}
+    needed = [pe.dce_jaxpr(form.jaxpr, used)[1] for form in forms.values()]
+    read = [a or b for a, b in zip(*needed, strict=True)]
+    params = {
+        name: ClosedJaxpr(pe.dce_jaxpr(form.jaxpr, used, instantiate=read)[0], form.consts)
+        for name, form in forms.items()
+    }
+    invars = [v for v, is_read in zip(equation.invars, read, strict=True) if is_read]
+    outvars = [v for v, is_used in zip(equation.outvars, used, strict=True) if is_used]
+    return read, equation.replace(invars=invars, outvars=outvars, params=params)
+
+
 _choice = Primitive("platform_choice")
 _choice.multiple_results = True
 _choice.def_impl(_evaluated)
 _choice.def_abstract_eval(lambda *_, cpu, plain: plain.out_avals)
 batching.primitive_batchers[_choice] = _batched
+pe.dce_rules[_choice] = _pruned
 mlir.register_lowering(_choice, mlir.lower_fun(lambda *arrays, cpu, plain: _run(plain, arrays)))
 mlir.register_lowering(_choice, mlir.lower_fun(lambda *arrays, cpu, plain: _run(cpu, arrays)), platform="cpu")
 
