@@ -223,6 +223,7 @@ def compile_every_loop():
 
 
 @quirks
+@pytest.mark.skipif(jax.__version_info__ >= (0, 12), reason="XLA no longer logs the path")
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the path is that of XLA on a CPU")
 def test_no_convolution_of_a_training_loop_is_naive(run_python):
     here = str(Path(__file__).parent)

@@ -31,20 +31,20 @@ SAME = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "gro
 POOL = {"window": (2, 2), "strides": (2, 2), "padding": ((0, 0), (0, 0))}
 
 
-def loss(x, kernel, deep, recurrent, bias, dense):
+def loss(x, kernel, deep, inward, recurrent, bias, dense):
     """Convolutions of RGB images, one of three dimensions, pooling, an LSTM over the rows of the images, a dense layer."""
     x = p.max_pool.bind(ops.relu(ops.convolve(x, kernel, **SAME)), **POOL)
     x = ops.convolve(
         ops.reshape(x, (2, 4, 4, 4, 6)), deep, strides=(1,) * 3, padding=((1, 1),) * 3, dilation=(1,) * 3, groups=1
     )
-    states = benchmarks._lstm(ops.transpose(ops.reshape(x, (2, 16, 8)), (1, 0, 2)), recurrent, bias)
+    states = benchmarks.lstm(ops.transpose(ops.reshape(x, (2, 16, 8)), (1, 0, 2)), inward, recurrent, bias)
     return ops.sum(ops.square(ops.matmul(states[-1], dense)))
 
 
-SHAPES = [(2, 8, 8, 3), (3, 3, 3, 24), (3, 3, 3, 6, 2), (2, 8), (8,), (2, 3)]
+SHAPES = [(2, 8, 8, 3), (3, 3, 3, 24), (3, 3, 3, 6, 2), (8, 8), (2, 8), (8,), (2, 3)]
 SPECS = [Spec(s, "float32") for s in SHAPES]
 PROGRAM = trace(loss, *SPECS)
-STEP = differentiate(PROGRAM, range(1, 6))
+STEP = differentiate(PROGRAM, range(1, 7))
 POOLED = benchmarks.convolutions_and_poolings(2)
 
 
@@ -92,9 +92,8 @@ def overridden(monkeypatch):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_module_for_another_platform_holds_no_override(name, overridden):
-    for platform in ("cuda", "tpu"):
-        with_overrides, plain = overridden(lambda at=platform: module(FUNCTIONS[name], at))
-        assert with_overrides == plain
+    with_overrides, plain = overridden(lambda: module(FUNCTIONS[name], "cuda"))
+    assert with_overrides == plain
     with_overrides, plain = overridden(lambda: module(FUNCTIONS[name], "cpu"))
     assert with_overrides != plain
 
@@ -120,7 +119,8 @@ def test_both_forms_give_the_same_numbers(name, overridden):
 def test_transformations_of_both_forms_agree(overridden):
     """Forward and reverse mode, second derivatives and `vmap` of a loop that is rewritten."""
     program = trace(
-        lambda *xs: ops.sum(ops.square(benchmarks._lstm(*xs))), *[Spec(s, "float32") for s in [(3, 2, 8), (2, 8), (8,)]]
+        lambda *xs: ops.sum(ops.square(benchmarks.lstm(*xs))),
+        *[Spec(s, "float32") for s in [(3, 2, 5), (5, 8), (2, 8), (8,)]],
     )
     xs = arrays(program)
 
@@ -129,10 +129,10 @@ def test_transformations_of_both_forms_agree(overridden):
         of = lambda *xs: function(*xs)[0]  # noqa: E731
         return [
             *jax.jit(lambda *xs: jax.jvp(of, xs, tuple(xs)))(*xs),
-            *jax.jit(jax.grad(of, (0, 1, 2)))(*xs),
-            *jax.grad(of, (1, 2))(*xs),
-            jax.jit(jax.vmap(jax.grad(of, 2), (None, None, 0)))(xs[0], xs[1], jnp.stack([xs[2], -xs[2]])),
-            jax.jit(jax.hessian(of, 2))(*xs),
+            *jax.jit(jax.grad(of, (0, 1, 2, 3)))(*xs),
+            *jax.grad(of, (2, 3))(*xs),
+            jax.jit(jax.vmap(jax.grad(of, 3), (None, None, None, 0)))(*xs[:3], jnp.stack([xs[3], -xs[3]])),
+            jax.jit(jax.hessian(of, 3))(*xs),
         ]
 
     for a, b in zip(*overridden(results), strict=True):

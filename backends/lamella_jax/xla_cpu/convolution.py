@@ -69,7 +69,7 @@ def _custom_vjp(static: int) -> Callable[[Callable[..., Array]], Any]:
 @_custom_vjp(1)
 def _convolve(window: Window, x: Array, kernel: Array) -> Array:
     plain = partial(windows.convolve, **_attrs(window))
-    if len(window[0]) == 2 and not _is_slowly_odd(window, kernel) and _lengthened(window, x, kernel) is None:
+    if len(window[0]) != 3 and not _is_slowly_odd(window, kernel) and _lengthened(window, x, kernel) is None:
         return plain(x, kernel)
     return choose(partial(_correlate, window), plain, x, kernel)
 
@@ -123,19 +123,6 @@ def _kernel_gradient_backward(window: Window, size: Ints, kept: Any, h: Array) -
 _kernel_gradient.defvjp(_kernel_gradient_forward, _kernel_gradient_backward)
 
 
-# ---- one dimension as two ---------------------------------------------------------------------------------------------
-
-
-def _wide(window: Window) -> Window:
-    strides, padding, dilation, groups = window
-    return (1, *strides), ((0, 0), *padding), (1, *dilation), groups
-
-
-def _in_two_dimensions(form: Callable[..., Array], operands: Sequence[Array], axes: Ints, out: int) -> Array:
-    """One spatial dimension as two, the first of size 1: XLA's fast convolutions on a CPU have two."""
-    return lax.squeeze(form(*[lax.expand_dims(x, (a,)) for x, a in zip(operands, axes, strict=True)]), (out,))
-
-
 # ---- the forms for a CPU ----------------------------------------------------------------------------------------------
 
 
@@ -153,7 +140,7 @@ def _lengthened(window: Window, x: Array, kernel: Array) -> tuple[Padding, int, 
     """
     strides, padding, dilation, groups = window
     spatial, (inner, outer) = kernel.shape[:-2], kernel.shape[-2:]
-    if groups > 1 or max(spatial) == 1:
+    if len(strides) != 2 or groups > 1 or max(spatial) == 1:
         return None
     sizes = x.shape[1:-1]
     out = [
@@ -192,9 +179,7 @@ def _evened(window: Window, x: Array, kernel: Array) -> tuple[Array, Array]:
 
 
 def _correlate(window: Window, x: Array, kernel: Array) -> Array:
-    """The convolution itself. XLA's fast one has two dimensions: one becomes two, three become a sum of planes."""
-    if len(window[0]) == 1:
-        return _in_two_dimensions(partial(_correlate, _wide(window)), (x, kernel), (1, 0), 1)
+    """The convolution itself. XLA has no fast one of three dimensions: it is a sum of two-dimensional ones, of planes."""
     strides, padding, dilation, groups = window
     x, kernel = _evened(window, x, kernel)
     if len(strides) != 3:
@@ -224,9 +209,6 @@ def _canonical_input_gradient(window: Window, size: Ints, g: Array, kernel: Arra
     of g. So each phase is a small dense convolution, and together they cost what the forward one does. A dimension that is
     strided and dilated (Keras has none) spreads g out with zeros instead.
     """
-    if len(window[0]) == 1:
-        form = partial(_canonical_input_gradient, _wide(window), (1, *size))
-        return _in_two_dimensions(form, (g, kernel), (1, 0), 1)
     strides, padding, dilation, groups = window
     n = len(strides)
     out = g.shape[1:-1]
@@ -292,9 +274,6 @@ def _canonical_kernel_gradient(window: Window, size: Ints, x: Array, g: Array) -
     times faster than a product for all images at once, whose patches go out to memory and come back, and up to six times
     faster than the convolution with g as its kernel; no slower than either anywhere it was measured.
     """
-    if len(window[0]) == 1:
-        form = partial(_canonical_kernel_gradient, _wide(window), (1, *size))
-        return _in_two_dimensions(form, (x, g), (1, 1), 0)
     strides, padding, dilation, groups = window
     if groups > 1:
         return _grouped_kernel_gradient(window, size, x, g)
