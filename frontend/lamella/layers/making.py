@@ -121,6 +121,7 @@ class WeightFields:
         return wrapped
 
 
+@functools.cache
 def _parameter(word: str, default: str | None) -> inspect.Parameter:
     return inspect.Parameter(word, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation="Any")
 
