@@ -53,7 +53,7 @@ def build(case: RecurrentCase, weights: bool = True) -> Any:
     layer = made(case.layer)
     with Trace() as trace:
         xs = [trace.input(Spec(shape, "float32")) for shape in case.inputs]
-        with context.entered(context.Scope({}, trace=trace)):
+        with context.entered(context.TraceContext({}, trace=trace)):
             apply(layer, case, xs, masks_of(case, entry))
     if weights:
         given = load.series(entry, "weights")
@@ -73,7 +73,7 @@ def gradient_program(
         xs = [trace.input(Spec((Rows(shape[0]), *shape[1:]), dtype)) for shape in case.inputs]
         cotangents = [trace.input(Spec(c.shape, dtype)) for c in load.series(entry, "cotangent")]
         key = trace.input(Spec((2,), "uint32")) if seeded else None
-        scope = context.Scope(bound, training=training, key=key, step=as_value(np.uint32(0)))
+        scope = context.TraceContext(bound, training=training, key=key, step=as_value(np.uint32(0)))
         with context.entered(scope):
             ys = apply(layer, case, xs, masks_of(case, entry))
         total: Any = 0.0

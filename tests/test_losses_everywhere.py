@@ -140,11 +140,11 @@ def test_ctc_is_the_sum_over_all_paths(label):
 
 def test_short_batches_are_filled_up_only_where_rows_stay_apart():
     y, p = Spec((Rows(4), 2), "float32"), Spec((Rows(4), 2), "float32")
-    assert losses.get("mse").keeps_rows_apart(y, p)
-    assert not losses.get("dice").keeps_rows_apart(y, p)
-    assert losses.Tversky(axis=1).keeps_rows_apart(y, p)
-    assert not losses.get("circle").keeps_rows_apart(Spec((Rows(4),), "int32"), p)
-    assert not losses.get(lambda y, p: ops.mean(p - y)).keeps_rows_apart(y, p)
+    assert losses.get("mse").is_per_example(y, p)
+    assert not losses.get("dice").is_per_example(y, p)
+    assert losses.Tversky(axis=1).is_per_example(y, p)
+    assert not losses.get("circle").is_per_example(Spec((Rows(4),), "int32"), p)
+    assert not losses.get(lambda y, p: ops.mean(p - y)).is_per_example(y, p)
 
 
 BAD_TARGETS = [

@@ -202,10 +202,10 @@ def test_a_function_of_the_whole_batch(backend):
 
 def test_which_metrics_take_a_row_of_weight_0_for_nothing():
     y, p = Spec((Rows(4), 2), "float32"), Spec((Rows(4), 2), "float32")
-    assert metrics.AUC().keeps_rows_apart(y, p)
-    assert metrics.get("mse").keeps_rows_apart(y, p)
-    assert not metrics.get(losses.Dice()).keeps_rows_apart(y, p)
-    assert not Errors().keeps_rows_apart(y, p)
+    assert metrics.AUC().is_per_example(y, p)
+    assert metrics.get("mse").is_per_example(y, p)
+    assert not metrics.get(losses.Dice()).is_per_example(y, p)
+    assert not Errors().is_per_example(y, p)
 
 
 def test_several_values_in_logs(backend, capsys):

@@ -1,20 +1,25 @@
 """What holds while layers are traced: which value each variable has, whether it is training, where random keys come from.
 
-A scope belongs to one trace of a model. Layers reach it through `current()`; outside a scope layers compute eagerly.
+A context belongs to one trace of a model, which `tracing` begins. Layers reach it through `current()`; outside a trace
+layers compute eagerly.
 """
 
 from __future__ import annotations
 
+import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from lamella import ops
 from lamella.core.protocol import LayerLike
 from lamella.errors import ShapeError, TraceError
-from lamella.ir.program import Value
-from lamella.ir.spec import is_float
+from lamella.ir.program import Program, Value
+from lamella.ir.spec import Spec, is_float
 from lamella.ir.trace import Trace, as_value, at
 from lamella.stacks import ThreadStack
 
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
     from lamella.core.variable import Variable
 
 
-class Scope:
+class TraceContext:
     """One trace of a model.
 
     Attributes:
@@ -123,6 +128,19 @@ class Scope:
             self.layers.pop()
             self.path.pop()
 
+    @contextmanager
+    def within(self, model: LayerLike, path: str = "") -> Iterator[None]:
+        """Count what is called inside as layers of `model`: their paths begin within it, behind `path` if there is one."""
+        self.layers.append(model)
+        if path:
+            self.path.append(path)
+        try:
+            yield
+        finally:
+            self.layers.pop()
+            if path:
+                self.path.pop()
+
     def trains(self, layer: LayerLike) -> bool:
         """Whether `layer` counts as trainable in this trace (a compiled model keeps what held at `compile`)."""
         return layer.trainable if self.frozen is None else id(layer) not in self.frozen
@@ -157,16 +175,84 @@ class Scope:
         return ops.fold_in.bind(self.key, data=zlib.crc32(f"{source}:{count}".encode())), self.step
 
 
-_SCOPES: ThreadStack[Scope | None] = ThreadStack()
+_CONTEXTS: ThreadStack[TraceContext | None] = ThreadStack()
 
 
-def current() -> Scope | None:
-    """The scope of this thread's running trace, or None."""
-    return _SCOPES.items[-1] if _SCOPES.items else None
+def current() -> TraceContext | None:
+    """The context of this thread's running trace, or None."""
+    return _CONTEXTS.items[-1] if _CONTEXTS.items else None
 
 
 @contextmanager
-def entered(scope: Scope | None) -> Iterator[Scope | None]:
-    """Make `scope` current inside a `with` block."""
-    with _SCOPES.pushed(scope):
-        yield scope
+def entered(context: TraceContext | None) -> Iterator[TraceContext | None]:
+    """Make `context` current inside a `with` block."""
+    with _CONTEXTS.pushed(context):
+        yield context
+
+
+@dataclass(frozen=True)
+class ModelTrace:
+    """A model's trace that is being written.
+
+    Attributes:
+        trace: the trace.
+        context: its context, current while the trace runs.
+        inputs: the program's inputs beside the variables, by name.
+        names: the names of all inputs, those of the variables first.
+    """
+
+    trace: Trace
+    context: TraceContext
+    inputs: dict[str, Value]
+    names: tuple[str, ...]
+
+    def program(self, outputs: Iterable[tuple[str, Any]]) -> Program:
+        """The finished program of these named outputs."""
+        named = list(outputs)
+        return self.trace.program([as_value(value) for _, value in named], self.names, [name for name, _ in named])
+
+
+@contextmanager
+def tracing(
+    variables: Iterable[tuple[str, Variable]] | None,
+    inputs: Mapping[str, Spec],
+    *,
+    training: bool = False,
+    frozen: frozenset[int] | None = None,
+    build_key: Any = None,
+    concrete_inputs: Iterable[Any] | None = None,
+) -> Iterator[ModelTrace]:
+    """Trace a model inside a `with` block, with variables and `inputs` as the inputs of the program.
+
+    Args:
+        variables: the named variables, bound to the first inputs; with None a variable becomes an input when it is read.
+        inputs: the specs of the other inputs, in order. One called "key" is the random key of the trace, one called "step"
+            the step counter, which is 0 without such an input.
+        training: whether layers behave as in training.
+        frozen: ids of the layers that count as not trainable; None asks the layers.
+        build_key: the random key that layers built during the trace draw their weights from.
+        concrete_inputs: an array for every input, to compute each equation as it is traced.
+    """
+    named = list(variables or ())
+    with Trace(concrete_inputs=concrete_inputs) as trace:
+        bindings = {variable: trace.input(variable.spec) for _, variable in named}
+        given = {name: trace.input(spec) for name, spec in inputs.items()}
+        context = TraceContext(
+            bindings,
+            training=training,
+            key=given.get("key"),
+            step=given.get("step", np.zeros((), np.uint32)),  # a constant where a layer draws, and nowhere else
+            build_key=build_key,
+            trace=trace if variables is None else None,
+            frozen=frozen,
+        )
+        with entered(context):
+            yield ModelTrace(trace, context, given, (*[name for name, _ in named], *given))
+
+
+def __getattr__(name: str) -> Any:
+    """The class under its earlier name."""
+    if name == "Scope":
+        warnings.warn("Scope is called TraceContext now.", DeprecationWarning, stacklevel=2)
+        return TraceContext
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

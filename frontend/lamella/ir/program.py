@@ -232,7 +232,7 @@ class Value:
         return id(self)
 
 
-class Known(Value):
+class ConcreteValue(Value):
     """A value of a trace that computes while it records (`compile(run_eagerly=True)`): `print` shows its numbers.
 
     Attributes:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lamella.errors import TraceError
 from lamella.ir import interpret, limits
-from lamella.ir.program import Equation, Known, Op, Program, Value, as_tuple, op
+from lamella.ir.program import ConcreteValue, Equation, Op, Program, Value, as_tuple, op
 from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
 from lamella.stacks import ThreadStack
 
@@ -31,13 +31,13 @@ class Trace:
             parent also arrays that are not NumPy's (a tracer must not become a constant).
         parent: the enclosing trace, or None.
 
-    Given `feed`, an array for every input in the order in which they are made, the trace computes each equation as it is
-    written down: its values are `Known`.
+    Given `concrete_inputs`, an array for every input in the order in which they are made, the trace computes each equation as
+    it is written down: its values are `ConcreteValue`s.
     """
 
-    def __init__(self, *, captures_arrays: bool = False, feed: Iterable[Any] | None = None) -> None:
+    def __init__(self, *, captures_arrays: bool = False, concrete_inputs: Iterable[Any] | None = None) -> None:
         self.captures_arrays = captures_arrays
-        self._feed = None if feed is None else iter(feed)
+        self._arrays = None if concrete_inputs is None else iter(concrete_inputs)
         self.equations: list[Equation] = []
         self.inputs: list[Value] = []
         self.captures: list[tuple[Any, Value]] = []
@@ -57,7 +57,7 @@ class Trace:
 
     def input(self, spec: Spec) -> Value:
         """A new input of the program."""
-        value = Value(spec, self) if self._feed is None else Known(spec, self, next(self._feed))
+        value = Value(spec, self) if self._arrays is None else ConcreteValue(spec, self, next(self._arrays))
         self.inputs.append(value)
         return value
 
@@ -86,8 +86,8 @@ class Trace:
     def capture(self, outer: Any, spec: Spec) -> Value:
         """The input that stands for `outer`, a value or an array from outside this trace."""
         if id(outer) not in self._captured:
-            fed = self._feed is not None and isinstance(outer, Known)
-            self._captured[id(outer)] = inner = Known(spec, self, outer.data) if fed else Value(spec, self)
+            concrete = self._arrays is not None and isinstance(outer, ConcreteValue)
+            self._captured[id(outer)] = inner = ConcreteValue(spec, self, outer.data) if concrete else Value(spec, self)
             self.captures.append((outer, inner))
         return self._captured[id(outer)]
 
@@ -96,13 +96,13 @@ class Trace:
         limits.count_equation()
         operands = tuple(self.local(v) for v in inputs)
         specs = op.result_specs([v.spec for v in operands], attrs)
-        if self._feed is None:
+        if self._arrays is None:
             outputs = tuple(Value(spec, self) for spec in specs)
         else:
-            known = [v.data for v in operands if isinstance(v, Known)]
+            known = [v.data for v in operands if isinstance(v, ConcreteValue)]
             with eagerly():
                 arrays = [attrs["value"]] if op is constant else interpret.evaluate(op, known, attrs)
-            outputs = tuple(Known(spec, self, array) for spec, array in zip(specs, arrays, strict=True))
+            outputs = tuple(ConcreteValue(spec, self, array) for spec, array in zip(specs, arrays, strict=True))
         self.equations.append(Equation(op, operands, attrs, outputs, self.where))
         return outputs
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from lamella import random
 from lamella.backend_api import backend_of, load_backend
-from lamella.core import context
+from lamella.core.context import tracing
 from lamella.core.variable import Variable
 from lamella.errors import DTypeError
 from lamella.ir.spec import Spec, spec_of
-from lamella.ir.trace import Trace, as_value
+from lamella.ir.trace import as_value
 from lamella.tree import flatten, unflatten
 
 if TYPE_CHECKING:
@@ -36,24 +36,21 @@ def call(
             raise DTypeError(f"Layer {layer.name!r} takes arrays, got {type(x).__name__}.")
     backend = next((b for b in map(backend_of, arrays) if b is not None), None) or load_backend()
     key = random.key_from_seed(random.next_seed()) if training else np.zeros(2, np.uint32)
-    with Trace() as trace:
-        symbols = [trace.input(_entering(x)) for x in arrays]
-        key_value = trace.input(Spec((2,), "uint32"))
-        step = as_value(np.uint32(0))
-        scope = context.Scope({}, training=bool(training), key=key_value, step=step, trace=trace)
-        with context.entered(scope):
-            x, rest, given_mask = unflatten(structure, symbols)
-            outputs = layer(x, *rest, training=training, mask=given_mask, **kwargs)
+    specs = {f"input {i}": _entering(x) for i, x in enumerate(arrays)}
+    with tracing(None, {**specs, "key": Spec((2,), "uint32")}, training=bool(training)) as traced:
+        context = traced.context
+        x, rest, given_mask = unflatten(structure, [traced.inputs[name] for name in specs])
+        outputs = layer(x, *rest, training=training, mask=given_mask, **kwargs)
         flat, output_structure = flatten(outputs)
-        updates = [scope.bindings[v] for v in scope.assigned]
-        program = trace.program([as_value(v) for v in (*flat, *updates)])
-    bound: dict[int, Variable] = {id(value): variable for variable, value in scope.initial.items()}
+        updates = [context.bindings[v] for v in context.assigned]
+        program = traced.trace.program([as_value(v) for v in (*flat, *updates)])
+    bound: dict[int, Variable] = {id(value): variable for variable, value in context.initial.items()}
     operands = iter([*arrays, key])
     arguments = [bound[id(v)].value if id(v) in bound else next(operands) for v in program.inputs]
     with backend.scope(program):
         placed = [backend.asarray(a, v.spec.dtype) for a, v in zip(arguments, program.inputs, strict=True)]
         results = backend.function(program)(*placed)
-    for variable, value in zip(scope.assigned, results[len(flat) :], strict=True):
+    for variable, value in zip(context.assigned, results[len(flat) :], strict=True):
         variable.assign(value)
     return unflatten(output_structure, list(results[: len(flat)]))
 

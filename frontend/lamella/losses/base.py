@@ -206,7 +206,7 @@ class Loss:
         """Where a value counts, for losses that leave some of their `values` out; None where all do."""
         return None
 
-    def keeps_rows_apart(self, y: Spec, prediction: Spec) -> bool:
+    def is_per_example(self, y: Spec, prediction: Spec) -> bool:
         """Whether there is a value for each row, of that row alone: then a short batch may be filled up with other rows.
 
         Args:

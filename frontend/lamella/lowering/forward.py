@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from lamella import ops
-from lamella.core import context
+from lamella.core.context import TraceContext, tracing
 from lamella.core.protocol import Trainable
 from lamella.core.variable import Variable
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import Rows, Spec
-from lamella.ir.trace import Trace, as_value, at
+from lamella.ir.trace import as_value, at
 
 KEY = Spec((2,), "uint32")
 
@@ -30,19 +29,44 @@ class Programs(dict[Any, Any]):
             self.pop(next(iter(self)), None)
 
 
+class Results(NamedTuple):
+    """What a model's call returned.
+
+    Attributes:
+        prediction: the prediction.
+        assigned: the new values of the variables that layers assigned, by path.
+        penalties: what layers and regularizers add to the loss, where the program returns it.
+    """
+
+    prediction: Any
+    assigned: dict[str, Any]
+    penalties: list[Any]
+
+
+@dataclass(frozen=True)
 class Forward:
     """The program of a model's call, and which variables it reads and assigns.
 
     The program's inputs are the variables, then the batch, then a random key where there is one; its outputs the
     prediction, the new values of the assigned variables, then the penalties added by layers where asked for.
+
+    Attributes:
+        program: the program.
+        variables: the variables, in the order of the program's inputs.
+        assigned: the variables that layers assign, by path.
+        dtype: the dtype of the batch.
     """
 
-    def __init__(
-        self, program: Program, variables: Sequence[Variable], assigned: Sequence[int], layer_losses: int, dtype: str
-    ) -> None:
-        self.program, self.variables, self.dtype = program, tuple(variables), dtype
-        self.assigned = tuple(assigned)
-        self.layer_losses = layer_losses
+    program: Program
+    variables: tuple[Variable, ...]
+    assigned: dict[str, Variable]
+    dtype: str
+
+    def results(self, values: Sequence[Any]) -> Results:
+        """What the program returned, by name."""
+        prediction, *rest = values
+        count = len(self.assigned)
+        return Results(prediction, dict(zip(self.assigned, rest[:count], strict=True)), rest[count:])
 
 
 def trace_forward(
@@ -53,7 +77,7 @@ def trace_forward(
     keyed: bool,
     losses: bool = False,
     frozen: frozenset[int] | None = None,
-    feed: Sequence[Any] | None = None,
+    concrete_inputs: Sequence[Any] | None = None,
 ) -> Forward:
     """Trace `model` on a batch of `x`.
 
@@ -64,50 +88,40 @@ def trace_forward(
         keyed: whether the program takes a random key.
         losses: whether the penalties (regularizers, activity, `add_loss`) are returned.
         frozen: ids of the layers that count as not trainable; None asks the layers.
-        feed: an array for every input, to compute each equation as it is traced.
+        concrete_inputs: an array for every input, to compute each equation as it is traced.
     """
-    named = list(model.named_weights())
-    with Trace(feed=feed) as trace:
-        inputs = [trace.input(v.spec) for _, v in named]
-        batch = trace.input(x)
-        key = trace.input(KEY) if keyed else None
-        scope = context.Scope(
-            dict(zip([v for _, v in named], inputs, strict=True)),
-            training=training,
-            key=key,
-            step=np.zeros((), np.uint32),  # a constant where a layer draws, and nowhere else
-            frozen=frozen,
+    named = model.named_weights()
+    inputs = {"x": x, "key": KEY} if keyed else {"x": x}
+    with tracing(named, inputs, training=training, frozen=frozen, concrete_inputs=concrete_inputs) as traced:
+        context = traced.context
+        y, _ = call_model(model, context, traced.inputs["x"])
+        penalties = penalties_of(model, context) if losses else []
+        paths = {variable: path for path, variable in named}
+        assigned = {paths[variable]: variable for variable in context.assigned}
+        program = traced.program(
+            [
+                ("y", y),
+                *[(path, context.bindings[variable]) for path, variable in assigned.items()],
+                *[("penalty", penalty) for penalty in penalties],
+            ]
         )
-        y, _ = call_model(model, scope, batch)
-        penalties = penalties_of(model, scope) if losses else []
-        position = {id(v): i for i, (_, v) in enumerate(named)}
-        outputs = [y, *[scope.bindings[v] for v in scope.assigned], *penalties]
-        names = [*[path for path, _ in named], "x", *(["key"] if keyed else [])]
-        labels = ["y", *[named[position[id(v)]][0] for v in scope.assigned], *["penalty"] * len(penalties)]
-        program = trace.program([as_value(v) for v in outputs], names, labels)
-    return Forward(program, [v for _, v in named], [position[id(v)] for v in scope.assigned], len(penalties), x.dtype)
+    return Forward(program, tuple(variable for _, variable in named), assigned, x.dtype)
 
 
-def call_model(model: Trainable, scope: context.Scope, batch: Value) -> tuple[Value, Value | None]:
+def call_model(model: Trainable, context: TraceContext, batch: Value) -> tuple[Value, Value | None]:
     """The prediction of `model` inside a trace, and its mask."""
-    scope.layers.append(model)
-    try:
-        with context.entered(scope):
-            y = model.call(ops.cast(batch, model.input_dtype), training=scope.training)
-            return y, scope.mask_of(y)
-    finally:
-        scope.layers.pop()
+    with context.within(model):
+        y = model.call(ops.cast(batch, model.input_dtype), training=context.training)
+    return y, context.mask_of(y)
 
 
-def penalties_of(model: Trainable, scope: context.Scope) -> list[Value]:
-    """What regularizers, activity regularizers and `add_loss` add to the loss, each a scalar."""
-    penalties = [as_value(loss) for loss in scope.losses]
-    seen: set[int] = set()
+def penalties_of(model: Trainable, context: TraceContext) -> list[Value]:
+    """What regularizers, activity regularizers and `add_loss` add to the loss, each a scalar, inside a trace."""
+    penalties = [as_value(loss) for loss in context.losses]
     for path, variable in model.named_weights():
-        if variable.regularizer is not None and id(variable) not in seen:
-            seen.add(id(variable))
-            with context.entered(scope), at(path.rpartition("/")[0]):
-                penalties.append(as_value(variable.regularizer(scope.initial[variable])))
+        if variable.regularizer is not None:
+            with at(path.rpartition("/")[0]):
+                penalties.append(as_value(variable.regularizer(context.initial[variable])))
     return penalties
 
 

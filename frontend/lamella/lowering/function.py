@@ -115,19 +115,14 @@ class Lowered:
         values = [params[n] if n in params else state[n] for n, _ in self._named]
         key = [key_of(seed, self.backend)] if keyed else []
         with self.backend.calling(forward.program):
-            results = run(*values, x, *key)
-        new_state = {n: state[n] for n in self._state_names}
-        for index, value in zip(forward.assigned, results[1:], strict=False):
-            name = self._named[index][0]
-            if name in new_state:
-                new_state[name] = value
+            results = forward.results(run(*values, x, *key))
+        new_state = {n: results.assigned.get(n, state[n]) for n in self._state_names}
         if not return_losses:
-            return results[0], new_state
-        penalties = results[1 + len(forward.assigned) :]
+            return results.prediction, new_state
         total: Any = 0.0
-        for penalty in penalties:
+        for penalty in results.penalties:
             total = penalty + total
-        return results[0], new_state, total
+        return results.prediction, new_state, total
 
     def _training(self, training: Any) -> bool:
         if training is None:

@@ -92,7 +92,7 @@ class Metric:
         with self._holding(state):
             return operand(self.result())
 
-    def keeps_rows_apart(self, y: Spec, prediction: Spec) -> bool:
+    def is_per_example(self, y: Spec, prediction: Spec) -> bool:
         """Whether a row of weight 0 changes nothing, so that a short batch may be filled up with such rows."""
         return not self.keras_words
 
@@ -293,7 +293,7 @@ class MeanMetricWrapper(Mean):
         """Add the function's values of a batch."""
         return self.accumulate(state, ops.convert_to_tensor(self.fn(y_true, y_pred, **self.kwargs)), weight)
 
-    def keeps_rows_apart(self, y: Spec, prediction: Spec) -> bool:
+    def is_per_example(self, y: Spec, prediction: Spec) -> bool:
         """Whether the function gives values for each row, of that row alone."""
         return row_by_row(lambda y_true, y_pred: self.fn(y_true, y_pred, **self.kwargs), y, prediction)
 

@@ -17,7 +17,6 @@ from lamella.errors import ShapeError, unknown_name
 from lamella.ir import settings
 from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
-from lamella.ir.trace import Trace
 from lamella.layers.base import Layer, unique_name
 from lamella.layers.building import building
 from lamella.layers.core import InputLayer
@@ -183,16 +182,12 @@ class Sequential(Persistent, TrainableModel):
         key, path = building(self)
         try:
             for name, layer in added:
-                with Trace() as trace:
-                    x = trace.input(specs[-1])
-                    scope = context.Scope({}, build_key=key, trace=trace)
-                    scope.layers.append(self)
-                    scope.path.extend([path] if path else [])
-                    if masks[-1] is not None:
-                        scope.set_mask(x, trace.input(masks[-1]))
-                    with context.entered(scope):
-                        y = layer(x)
-                    found = scope.mask_of(y)
+                given = {"x": specs[-1], **({} if masks[-1] is None else {"mask": masks[-1]})}
+                with context.tracing(None, given, build_key=key) as traced, traced.context.within(self, path):
+                    x = traced.inputs["x"]
+                    traced.context.set_mask(x, traced.inputs.get("mask"))
+                    y = layer(x)
+                    found = traced.context.mask_of(y)
                 if not hasattr(y, "spec"):
                     raise ShapeError(
                         f"Layer {name!r} returned {type(y).__name__}; in a Sequential it returns one array."

@@ -210,7 +210,7 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         """
         found = load_backend(backend)
         if self._compiled is not None:
-            if self._compiled.foreign and not found.supports_optimizer(self._compiled.optimizer):
+            if self._compiled.external and not found.supports_optimizer(self._compiled.optimizer):
                 raise TypeError(f"the optimizer this model is compiled with does not run on {found.name!r}.")
             self._compiled.move(found)
         for variable in self.variables:

@@ -26,7 +26,7 @@ def state_of(model: Any) -> State:
     }
     if compiled is not None:
         state["compiled"] = {
-            "optimizer": compiled.optimizer if compiled.foreign else serialization.serialize(compiled.optimizer),
+            "optimizer": compiled.optimizer if compiled.external else serialization.serialize(compiled.optimizer),
             "loss": serialization.plain(compiled.loss_identifier),
             "metrics": serialization.plain(compiled.metric_identifiers),
             "weighted_metrics": serialization.plain(compiled.weighted_identifiers),
@@ -34,8 +34,10 @@ def state_of(model: Any) -> State:
             "frozen": [id(layer) in compiled.frozen for layer in _every(model)],
             "steps": compiled.steps,
             "epochs": compiled.epochs,
-            "slots": _slots(model) if model.variables and not compiled.foreign else None,
-            "foreign_state": None if compiled.foreign_state is None else [to_numpy(a) for a in compiled.foreign_state],
+            "slots": _slots(model) if model.variables and not compiled.external else None,
+            "foreign_state": None
+            if compiled.external_state is None
+            else [to_numpy(a) for a in compiled.external_state],
         }
     return state
 
@@ -62,7 +64,7 @@ def restored(cls: type, state: State) -> Any:
         compiled = model._compiled
         compiled.steps, compiled.epochs = given["steps"], given["epochs"]
         if given["foreign_state"] is not None:
-            compiled.foreign_state = tuple(given["foreign_state"])
+            compiled.external_state = tuple(given["foreign_state"])
         if given["slots"] is not None:
             trained = compiled.trained(model)
             compiled.slots = {

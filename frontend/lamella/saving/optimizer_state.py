@@ -61,7 +61,7 @@ class Entry(NamedTuple):
 
 def is_written(compiled: Compiled | None) -> bool:
     """Whether a file can hold the optimizer: one of lamella's."""
-    return compiled is not None and not compiled.foreign
+    return compiled is not None and not compiled.external
 
 
 def entries(model: Any) -> list[Entry]:

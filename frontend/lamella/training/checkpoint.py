@@ -73,7 +73,7 @@ class Checkpoint:
         layout = _layout(self.model)
         specs = {name: layout.specs[name] for name in _slot_names(layout)}
         self._check("slot", training["slots"], {n: (s.shape, s.dtype) for n, s in specs.items()})
-        fresh = compiled.backend.optimizer_leaves(compiled.optimizer, _trained(layout)) if compiled.foreign else {}
+        fresh = compiled.backend.optimizer_leaves(compiled.optimizer, _trained(layout)) if compiled.external else {}
         self._check("slot", training["foreign"], {n: (a.shape, a.dtype.name) for n, a in fresh.items()})
         self._foreign = tuple(
             # what NumPy can only hold in float32
@@ -113,7 +113,7 @@ class Checkpoint:
         compiled = model._require_compiled()
         take_leaves(compiled, _layout(model), {n: np.asarray(a) for n, a in self._training["slots"].items()})
         compiled.steps, compiled.epochs = self._numbers["steps"], self._numbers["epochs"]
-        compiled.foreign_state = self._foreign or None
+        compiled.external_state = self._foreign or None
         for optimizer, rate in zip(_rated(compiled), self._training["learning_rates"], strict=True):
             if rate is not None:
                 optimizer.learning_rate = rate
@@ -132,9 +132,9 @@ def _training_state(model: TrainingModel) -> dict[str, Any] | None:
     layout = _layout(model)
     leaves = leaves_of(model, compiled, layout)
     foreign: dict[str, Any] = {}
-    if compiled.foreign:
+    if compiled.external:
         foreign = compiled.backend.optimizer_leaves(compiled.optimizer, _trained(layout))
-        foreign = dict(zip(foreign, compiled.foreign_state or foreign.values(), strict=True))
+        foreign = dict(zip(foreign, compiled.external_state or foreign.values(), strict=True))
     return {
         "optimizer": _optimizer_name(compiled),
         "steps": compiled.steps,
@@ -164,7 +164,7 @@ def _slot_names(layout: Layout) -> list[str]:
 
 def _rated(compiled: Any) -> list[Any]:
     """The optimizers that have a learning rate, those inside others, too."""
-    return [] if compiled.foreign else compiled.optimizer.rated()
+    return [] if compiled.external else compiled.optimizer.rated()
 
 
 def _trained(layout: Layout) -> dict[str, Any]:
@@ -172,4 +172,4 @@ def _trained(layout: Layout) -> dict[str, Any]:
 
 
 def _optimizer_name(compiled: Any) -> str:
-    return "a transformation of another framework" if compiled.foreign else type(compiled.optimizer).__name__
+    return "a transformation of another framework" if compiled.external else type(compiled.optimizer).__name__

@@ -1,4 +1,4 @@
-"""`compile(run_eagerly=True)`: steps that are traced anew each time, with every value computed as it is traced.
+"""`compile(run_eagerly=True)`: steps that are traced again each time, with every value computed as it is traced.
 
 It is the same step program, one equation at a time, so `print` and a debugger inside `call`, a loss or a metric see
 numbers. NumPy computes them, whatever the model's backend: JAX would compile each equation for itself. The bodies of
@@ -13,23 +13,23 @@ from typing import Any
 import numpy as np
 
 from lamella.backend_api import Runner, State, StepProgram
-from lamella.ir.program import Known, Program
+from lamella.ir.program import ConcreteValue, Program
 from lamella.ir.spec import Spec
 
 
-def known(program: Program) -> list[tuple[np.ndarray, Spec]]:
-    """The outputs of a program that was traced with a `feed`, and their specs."""
-    return [(v.numpy(), v.spec) for v in program.outputs if isinstance(v, Known)]
+def computed_outputs(program: Program) -> list[tuple[np.ndarray, Spec]]:
+    """The outputs of a program that was traced with `concrete_inputs`, and their specs."""
+    return [(v.numpy(), v.spec) for v in program.outputs if isinstance(v, ConcreteValue)]
 
 
 Retrace = Callable[[Sequence[Any]], StepProgram]
 
 
-class WatchedRunner(Runner):
+class EagerRunner(Runner):
     """Runs every step by tracing it on the arrays of its batch.
 
     Args:
-        runner: the backend's own runner for this step, which knows where states and data lie.
+        runner: the backend's own runner for this step, which knows where states and data are.
         retrace: the step program traced with an array for every input.
     """
 
@@ -48,15 +48,15 @@ class WatchedRunner(Runner):
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
         """Run one step for every line of `indices`."""
         count = len(self.step.state_names)
-        specs = self.step.program.input_specs[count:]
+        specs = self.step.program.input_specs[count:-1]
         host, asarray = self.backend.numpy, self.backend.asarray
         with self.backend.scope(self.step.program):
             for index, real in zip(indices, rows, strict=True):
-                batch = [host(asarray(a[index], s.dtype)) for a, s in zip(data, specs, strict=False)]
+                batch = [host(asarray(a[index], s.dtype)) for a, s in zip(data, specs, strict=True)]
                 traced = self._retrace([*[host(leaf) for leaf in state[:count]], *batch, real])
-                results = [asarray(array, spec.dtype) for array, spec in known(traced.program)]
-                after, foreign = results[:count], list(state[count:])
+                results = [asarray(array, spec.dtype) for array, spec in computed_outputs(traced.program)]
+                after, external = results[:count], list(state[count:])
                 if self.step.foreign_optimizer is not None:
-                    foreign = self._runner.foreign_update(after, results[count:], foreign)
-                state = (*after, *foreign)
+                    external = self._runner.foreign_update(after, results[count:], external)
+                state = (*after, *external)
         return state

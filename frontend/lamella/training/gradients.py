@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lamella import random
 from lamella.backend_api import Backend
-from lamella.core import context
+from lamella.core.context import tracing
 from lamella.ir.program import Program
 from lamella.ir.spec import Rows, Spec
-from lamella.ir.trace import Trace, as_value
-from lamella.lowering import forward
+from lamella.lowering.forward import KEY, call_model
 from lamella.passes import differentiate, pool_first
 from lamella.training.inference import values_on
 
@@ -49,18 +46,12 @@ def value_and_grad(
 
 def loss_program(model: TrainingModel, compiled: Compiled, data: Data, *, training: bool) -> Program:
     """The compiled loss of one batch as a program of the variables, the batch, and in training a random key."""
-    named = model.named_weights()
-    with Trace() as trace:
-        inputs = [trace.input(v.spec) for _, v in named]
-        batch = [trace.input(Spec((Rows(data.rows), *a.shape[1:]), a.dtype.name)) for a in data.arrays]
-        scope = context.Scope(
-            dict(zip([v for _, v in named], inputs, strict=True)),
-            training=training,
-            key=trace.input(forward.KEY) if training else None,
-            step=as_value(np.uint32(0)),
-            frozen=compiled.frozen,
-        )
-        y, _ = forward.call_model(model, scope, batch[0])
-        with context.entered(scope):
-            loss = model.compute_loss(batch[0], batch[1] if data.y is not None else None, y)
-        return trace.program([as_value(loss)], [name for name, _ in named])
+    inputs = {
+        n: Spec((Rows(data.rows), *a.shape[1:]), a.dtype.name) for n, a in zip(data.names, data.arrays, strict=True)
+    }
+    if training:
+        inputs["key"] = KEY
+    with tracing(model.named_weights(), inputs, training=training, frozen=compiled.frozen) as traced:
+        x = traced.inputs["x"]
+        y, _ = call_model(model, traced.context, x)
+        return traced.program([("loss", model.compute_loss(x, traced.inputs.get("y"), y))])

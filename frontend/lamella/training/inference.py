@@ -10,15 +10,14 @@ import numpy as np
 
 from lamella import console, ops, random
 from lamella.backend_api import Backend, backend_of, load_backend, to_numpy
-from lamella.core import context
+from lamella.core.context import tracing
 from lamella.core.variable import Variable
 from lamella.ir.spec import Rows, Spec, spec_of
-from lamella.ir.trace import Trace, as_value
 from lamella.lowering.forward import Forward, trace_forward
 from lamella.passes import find_cross_batch_op
 from lamella.training.batches import ReadBatches, in_order
 from lamella.training.data import Data, prepare
-from lamella.training.eager_runner import known
+from lamella.training.eager_runner import computed_outputs
 
 if TYPE_CHECKING:
     from lamella.training.callback_list import CallbackList
@@ -43,14 +42,14 @@ def predict(
     waiting: deque[tuple[Any, int]] = deque()
     total = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
     model.stop_predicting = False
-    watched = hooks.around_steps("predict", hooks.call, lambda: {"outputs": parts[-1]})
+    per_step = hooks.around_steps("predict", hooks.call, lambda: {"outputs": parts[-1]})
 
     def read(ahead: int) -> None:
         while len(waiting) > ahead:
             y, count = waiting.popleft()
             parts.append(backend.numpy(y)[:count])
 
-    runs_ahead = watched is None and isinstance(data, Data)
+    runs_ahead = per_step is None and isinstance(data, Data)
     call: Call | None = None
     start = 0
     if runs_ahead and verbose == 0 and steps is None and not model.runs_eagerly and _in_memory(data):
@@ -63,11 +62,11 @@ def predict(
     with console.Progress(0, total, verbose) as progress:
         progress.begin_epoch()
         for done, x in enumerate(_inputs(model, data, batch, steps, start), start // batch):
-            if watched is not None:
-                watched[0](done)
+            if per_step is not None:
+                per_step[0](done)
             count = len(x)
             batch = max(batch, count)
-            if count < batch and done and keeps_rows_apart(model, x):
+            if count < batch and done and is_per_example(model, x):
                 x = np.concatenate([x, np.repeat(x[:1], batch - count, 0)])
             if model.runs_eagerly:
                 waiting.append((_predict_eagerly(model, x), count))
@@ -76,8 +75,8 @@ def predict(
                     call = Call(model, backend, x)
                 waiting.append((call(x), count))
             read(call.ahead if call is not None and runs_ahead else 0)
-            if watched is not None:
-                watched[1](len(parts))
+            if per_step is not None:
+                per_step[1](len(parts))
             progress.update(done + 1, {})
             if model.stop_predicting:
                 break
@@ -110,7 +109,7 @@ def _inputs(model: TrainingModel, data: Given, batch: int, steps: int | None, st
         batches.close()
 
 
-def keeps_rows_apart(model: TrainingModel, x: np.ndarray) -> bool:
+def is_per_example(model: TrainingModel, x: np.ndarray) -> bool:
     """Whether no operation of the model's inference lets rows influence each other."""
     cached = ("rows", x.shape[1:], x.dtype.name)
     if cached not in model.functions:
@@ -200,17 +199,17 @@ def predict_on_batch(model: TrainingModel, x: Any) -> np.ndarray:
 def _predict_eagerly(model: TrainingModel, x: np.ndarray) -> np.ndarray:
     """The predictions for one batch, computed equation by equation."""
     spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
-    feed = [*[v.numpy() for _, v in model.named_weights()], x]
-    forward = trace_forward(model, spec, training=False, keyed=False, feed=feed)
-    results = [array for array, _ in known(forward.program)]
+    arrays = [*[v.numpy() for _, v in model.named_weights()], x]
+    forward = trace_forward(model, spec, training=False, keyed=False, concrete_inputs=arrays)
+    results = [array for array, _ in computed_outputs(forward.program)]
     keep_assigned(forward, results)
     return results[0]
 
 
 def keep_assigned(forward: Forward, results: Any) -> None:
     """Give the variables that layers assigned their new values."""
-    for index, value in zip(forward.assigned, results[1:], strict=False):
-        forward.variables[index]._value = value
+    for path, value in forward.results(results).assigned.items():
+        forward.assigned[path]._value = value
 
 
 def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
@@ -261,20 +260,15 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool) -> Any:
 def layer_outputs(model: TrainingModel, data: Data) -> dict[str, np.ndarray]:
     """The output of every layer for one batch, in inference mode."""
     backend = load_backend(model.backend_name)
+    batch = Spec((Rows(data.rows), *data.x.shape[1:]), data.x.dtype.name)
     named = model.named_weights()
-    with Trace() as trace:
-        inputs = [trace.input(v.spec) for _, v in named]
-        batch = trace.input(Spec((Rows(data.rows), *data.x.shape[1:]), data.x.dtype.name))
-        scope = context.Scope(dict(zip([v for _, v in named], inputs, strict=True)))
-        scope.layers.append(model)
-        with context.entered(scope):
-            value, outputs = ops.cast(batch, model.input_dtype), []
-            for layer in model.layers:
-                value = layer(value)
-                outputs.append(value)
-        program = trace.program([as_value(v) for v in outputs])
+    with tracing(named, {"x": batch}) as traced, traced.context.within(model):
+        value, outputs = ops.cast(traced.inputs["x"], model.input_dtype), dict[str, Any]()
+        for name, layer in model.children.items():
+            outputs[name] = value = layer(value)
+        program = traced.program(outputs.items())
     with backend.scope(program):
         results = backend.compile(program)(
             *values_on([v for _, v in named], backend), backend.asarray(data.x, data.x.dtype.name)
         )
-        return {name: np.array(backend.numpy(y)) for name, y in zip(model.children, results, strict=True)}
+        return {name: np.array(backend.numpy(y)) for name, y in zip(program.output_names, results, strict=True)}

@@ -74,7 +74,7 @@ class Layout:
         self.weights = [Weight(n.removeprefix("params/"), v.shape, v.dtype, v.constraint, v) for n, v in first]
         self.slots: dict[str, dict[int, str]] = {}
         self.rates: tuple[str, ...] = ()
-        self.own = training and not compiled.foreign
+        self.own = training and not compiled.external
         if self.own:
             for slot, held in compiled.optimizer.slot_specs(self.weights).items():
                 whole = isinstance(held, Slot)

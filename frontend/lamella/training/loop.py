@@ -15,7 +15,7 @@ from lamella.ir.spec import Rows, Spec
 from lamella.lowering.forward import trace_forward
 from lamella.passes import find_cross_batch_op
 from lamella.training.data import Data
-from lamella.training.eager_runner import WatchedRunner
+from lamella.training.eager_runner import EagerRunner
 from lamella.training.layout import BatchSpecs, Layout
 from lamella.training.logs import Logs
 from lamella.training.step import build_step, own_labels
@@ -47,7 +47,7 @@ class Loop:
         self._specs = data.row_specs
         own_logs = None
         if has_own_step(model, training=training):
-            if training and compiled.foreign:
+            if training and compiled.external:
                 raise TypeError(
                     "a train_step of one's own needs one of lamella.optimizers; optax's are for `fit`'s step."
                 )
@@ -87,7 +87,7 @@ class Loop:
             )
             runner = self.compiled.backend.runner(build())
             if self.compiled.run_eagerly:
-                runner = WatchedRunner(runner, lambda feed: build(feed=feed))
+                runner = EagerRunner(runner, lambda arrays: build(concrete_inputs=arrays))
             self._runners[rows] = runner
         return self._runners[rows]
 
@@ -101,12 +101,12 @@ class Loop:
             forward = trace_forward(
                 self.model, x, training=self.training, keyed=self.training, losses=True, frozen=self.compiled.frozen
             )
-            self._mixes = find_cross_batch_op(forward.program) is not None or not self._losses_keep_rows_apart()
+            self._mixes = find_cross_batch_op(forward.program) is not None or not self._losses_are_per_example()
         return not self._mixes
 
-    def _losses_keep_rows_apart(self) -> bool:
+    def _losses_are_per_example(self) -> bool:
         batch, out = self._batch(4), self.model.output_spec
-        return self.compiled.keeps_rows_apart(batch.y, Spec((batch.x.shape[0], *out.shape[1:]), out.dtype))
+        return self.compiled.is_per_example(batch.y, Spec((batch.x.shape[0], *out.shape[1:]), out.dtype))
 
     # ---- the state ----
 
@@ -121,7 +121,7 @@ class Loop:
             leaves |= dict(group.values())
         leaves |= self._placed_before()
         values = [leaves[n] for n in layout.names]
-        extra = compiled.foreign_state or ()
+        extra = compiled.external_state or ()
         self._template = self.runner(batch)
         self.state = self._template.load([*values, *extra])
         # leaves are never changed in place, so those an epoch starts from serve every epoch
@@ -209,8 +209,8 @@ class Loop:
         self.compiled.steps = state[at["step"]]
         if self.layout.own:
             self.compiled.optimizer.iterations = state[at["step"]]
-        if self.compiled.foreign:
-            self.compiled.foreign_state = tuple(state[len(at) :])
+        if self.compiled.external:
+            self.compiled.external_state = tuple(state[len(at) :])
 
     def adopt(self) -> None:
         """Take over weights and slots that a callback has set since `commit`, and a new learning rate."""

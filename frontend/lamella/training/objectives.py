@@ -50,17 +50,17 @@ class Compiled:
         auto_scale_loss: bool = True,
     ) -> None:
         self.backend: Backend = load_backend(backend)
-        self.foreign = self.backend.supports_optimizer(optimizer)
-        if not self.foreign and _looks_like_optax(optimizer):
+        self.external = self.backend.supports_optimizer(optimizer)
+        if not self.external and _looks_like_optax(optimizer):
             raise TypeError(
                 f"an optax transformation needs the JAX backend; this model is compiled for {self.backend.name!r}. Pass "
                 "`backend='jax'`, or use one of lamella.optimizers."
             )
-        self.optimizer: Any = optimizer if self.foreign else optimizers.get(optimizer)
+        self.optimizer: Any = optimizer if self.external else optimizers.get(optimizer)
         scaled = auto_scale_loss and model.dtype_policy.name == "mixed_float16"
-        if scaled and not self.foreign and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
+        if scaled and not self.external and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
             self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
-        for schedule in [] if self.foreign else self.optimizer.schedules():
+        for schedule in [] if self.external else self.optimizer.schedules():
             self.backend.prepare(trace(lambda step, f=schedule: [f(step)], Spec((), "uint32")))
         self.loss: losses.Loss | None = losses.get(_only("loss", loss))
         self.loss_weight = _loss_weight(loss_weights, self.loss)
@@ -78,7 +78,7 @@ class Compiled:
         self.epochs = 0
         self.orders: tuple[Any, Any] = (None, None)
         self.slots: dict[str, dict[int, Any]] = {}
-        self.foreign_state: tuple[Any, ...] | None = None
+        self.external_state: tuple[Any, ...] | None = None
         self._metrics: tuple[Any, list[tuple[str, Any, bool]]] | None = None
 
     def trained(self, model: TrainingModel) -> list[Variable]:
@@ -111,12 +111,12 @@ class Compiled:
             self._metrics = (key, chosen)
         return self._metrics[1]
 
-    def keeps_rows_apart(self, y: Spec | None, prediction: Spec) -> bool:
+    def is_per_example(self, y: Spec | None, prediction: Spec) -> bool:
         """Whether loss and metrics take a row of weight 0 for nothing, so that such rows may fill a short batch up."""
         if y is None:
             return True
         followers = [metric for _, metric, _ in self.metrics_for(y, prediction)]
-        return all(f.keeps_rows_apart(y, prediction) for f in ([self.loss] if self.loss else []) + followers)
+        return all(f.is_per_example(y, prediction) for f in ([self.loss] if self.loss else []) + followers)
 
     def slot_arrays(self, layout: Layout) -> dict[str, dict[int, Any]]:
         """The optimizer's slots by variable, as `slots` holds them, with new ones where there are none yet."""
@@ -155,7 +155,7 @@ class Compiled:
 
     def rates(self) -> dict[str, float]:
         """The learning rates that are numbers, by the names of their leaves; none of a foreign optimizer's."""
-        return {} if self.foreign else {f"optimizer/{name}": rate for name, rate in self.optimizer.rates().items()}
+        return {} if self.external else {f"optimizer/{name}": rate for name, rate in self.optimizer.rates().items()}
 
 
 def _listed(identifiers: Any) -> list[Any]:

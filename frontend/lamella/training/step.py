@@ -10,13 +10,13 @@ import numpy as np
 
 from lamella import ops
 from lamella.backend_api import StepProgram
-from lamella.core import context
+from lamella.core.context import ModelTrace, TraceContext, entered, tracing
 from lamella.core.variable import Variable
 from lamella.errors import TraceError
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import Rows, Spec
 from lamella.ir.trace import Trace, as_value, at
-from lamella.lowering.forward import KEY, call_model
+from lamella.lowering.forward import call_model
 from lamella.ops.control import replay
 from lamella.passes import differentiate, pool_first
 from lamella.training.layout import BatchSpecs, Layout
@@ -34,56 +34,51 @@ def build_step(
     batch: BatchSpecs,
     *,
     training: bool,
-    feed: Sequence[Any] | None = None,
+    concrete_inputs: Sequence[Any] | None = None,
 ) -> StepProgram:
     """The step program for batches of these specs.
 
     With `training` it returns new weights, optimizer state and metric accumulators; without, the accumulators and what layers
     assigned: the states of stateful layers.
-    Given `feed`, an array for every input of the program, every value is known while it is traced, the outputs' too.
+    Given `concrete_inputs`, an array for every input of the program, every value is computed while it is traced.
     """
     if layout.own_logs:
-        return _own_step(model, compiled, layout, batch, training=training, feed=feed)
-    fed = None
-    if feed is not None:
-        known = dict(zip(layout.names, feed, strict=False))
-        fed = [*_forward_inputs(layout, known, training), *feed[len(layout.names) :]]
-    forward, updated = _forward(model, compiled, layout, batch, training=training, feed=fed)
-    if training and layout.trained:
+        return _own_step(model, compiled, layout, batch, training=training, concrete_inputs=concrete_inputs)
+    forward = _forward(model, compiled, layout, batch, training=training, concrete_inputs=concrete_inputs)
+    trained = [name for name, _ in layout.variables[: layout.trained]] if training else []
+    if trained:
         forward = differentiate(pool_first(forward), range(layout.trained))
-    with Trace(feed=feed) as trace:
-        leaves = {name: trace.input(spec) for name, spec in layout.specs.items()}
-        data = [trace.input(spec) for _, spec in batch.named]
-        rows = trace.input(Spec((Rows(batch.rows),), batch.row_dtype))
-        results = replay(forward, [*_forward_inputs(layout, leaves, training), *data, rows])
-        new = dict(leaves)
-        new |= zip(updated, results[1:], strict=False)
-        gradients = results[1 + len(updated) :] if training else []
+    with Trace(concrete_inputs=concrete_inputs) as trace:
+        inputs = [trace.input(spec) for spec in forward.input_specs]
+        results = dict(zip(forward.output_names, replay(forward, inputs), strict=True))
+        leaves = dict(zip(layout.names, inputs[: len(layout.names)], strict=True))
+        gradients = [results[f"gradient of {name}"] for name in trained]
+        new = leaves | {name: value for name, value in results.items() if name in leaves}
         if layout.own:
             with at("optimizer"):
                 new |= _optimizer_step(compiled, layout, leaves, gradients)
-            gradients = []
+            gradients, trained = [], []
         if training:
             new["step"] = ops.add(leaves["step"], np.uint32(1))
-        names = [*layout.names, *[name for name, _ in batch.named], "rows"]
         program = trace.program(
-            [as_value(new[n]) for n in layout.names] + list(gradients), names, layout.names if not gradients else ()
+            [as_value(new[n]) for n in layout.names] + gradients,
+            forward.input_names,
+            () if gradients else layout.names,
         )
-    trained = [name for name, _ in layout.variables[: layout.trained]]
     return StepProgram(
         program,
         layout.names,
         tuple(name for name, _ in batch.named),
-        tuple(trained) if gradients else (),
-        compiled.optimizer if compiled.foreign and training else None,
+        tuple(trained),
+        compiled.optimizer if compiled.external and training else None,
     )
 
 
-def _forward_inputs(layout: Layout, leaves: dict[str, Any], training: bool) -> list[Any]:
-    names = [name for name, _ in layout.variables]
-    names += [leaf for group in layout.metrics.values() for leaf, _ in group.values()]
-    names += [group[0] for group in layout.slots.values() if 0 in group]
-    return [leaves[n] for n in names] + ([leaves["step"], leaves["key"]] if training else [])
+def _inputs(layout: Layout, batch: BatchSpecs) -> dict[str, Spec]:
+    """The inputs of a step behind the model's variables: the other leaves, the batch, and which of its rows are real."""
+    names = layout.names[len(layout.variables) :]
+    rows = Spec((Rows(batch.rows),), batch.row_dtype)
+    return {**{name: layout.specs[name] for name in names}, **dict(batch.named), "rows": rows}
 
 
 def _forward(
@@ -93,60 +88,64 @@ def _forward(
     batch: BatchSpecs,
     *,
     training: bool,
-    feed: Sequence[Any] | None,
-) -> tuple[Program, list[str]]:
-    """Loss, new layer state and new accumulators of one batch; and the names of the leaves after the loss."""
-    with Trace(feed=feed) as trace:
-        variables = {v: trace.input(v.spec) for _, v in layout.variables}
-        accumulators = {
-            label: {n: trace.input(layout.specs[leaf]) for n, (leaf, _) in group.items()}
-            for label, group in layout.metrics.items()
-        }
-        whole = {slot: trace.input(layout.specs[group[0]]) for slot, group in layout.slots.items() if 0 in group}
-        step = trace.input(Spec((), "uint32")) if training else None
-        key = trace.input(KEY) if training else None
-        given = {name: trace.input(spec) for name, spec in batch.named}
-        rows = trace.input(Spec((Rows(batch.rows),), batch.row_dtype))
-        scope = context.Scope(variables, training=training, key=key, step=step, frozen=compiled.frozen)
-        scope.rows, scope.slots = rows, whole
-        prediction, mask = call_model(model, scope, given["x"])
-        trace.where = "loss"
-        with context.entered(scope):
-            loss = model.compute_loss(given["x"], given.get("y"), prediction, given.get("sample_weight"))
-        count = ops.cast(ops.sum(rows), layout.specs["metrics/loss/count"].dtype)
-        outputs: dict[str, Any] = {}
-        names = {id(v): name for name, v in layout.variables}
-        outputs |= {names[id(v)]: scope.bindings[v] for v in scope.assigned}
-        totals = accumulators["loss"]
-        loss_value = ops.cast(ops.stop_gradient(loss), layout.specs["metrics/loss/total"].dtype)
-        outputs["metrics/loss/total"] = ops.add(totals["total"], ops.multiply(loss_value, count))
-        outputs["metrics/loss/count"] = ops.add(totals["count"], count)
-        for label, metric, weighted in layout.metric_rules:
-            trace.where = f"metrics/{label}"
-            weight = _metric_weight(rows, given.get("sample_weight") if weighted else None, mask, prediction)
-            if metric.keras_words and mask is None and (not weighted or "sample_weight" not in given):
-                weight = None  # no row fills the batch up, see `keeps_rows_apart`
-            after = metric.update(accumulators[label], given["y"], ops.stop_gradient(prediction), weight=weight)
-            for name, value in after.items():
-                leaf = layout.metrics[label][name][0]
-                outputs[leaf] = ops.cast(value, layout.specs[leaf].dtype)
+    concrete_inputs: Sequence[Any] | None,
+) -> Program:
+    """Loss, new layer state and new accumulators of one batch: a program of the step's inputs, its outputs by name."""
+    with tracing(
+        layout.variables,
+        _inputs(layout, batch),
+        training=training,
+        frozen=compiled.frozen,
+        concrete_inputs=concrete_inputs,
+    ) as traced:
+        context, given = traced.context, traced.inputs
+        context.rows = given["rows"]
+        context.slots = {slot: given[group[0]] for slot, group in layout.slots.items() if 0 in group}
+        prediction, mask = call_model(model, context, given["x"])
+        traced.trace.where = "loss"
+        loss = model.compute_loss(given["x"], given.get("y"), prediction, given.get("sample_weight"))
+        names = {variable: name for name, variable in layout.variables}
+        outputs = {names[variable]: context.bindings[variable] for variable in context.assigned}
+        with entered(None):  # a metric computes from the batch alone
+            outputs |= _accumulated(layout, traced, loss, prediction, mask)
         if layout.own:  # what is differentiated; the logs have the loss itself
-            loss = compiled.optimizer.scale_loss(loss, whole)
-        program = trace.program([as_value(loss), *[as_value(v) for v in outputs.values()]])
-    return program, list(outputs)
+            loss = compiled.optimizer.scale_loss(loss, context.slots)
+        return traced.program([("loss", loss), *outputs.items()])
+
+
+def _accumulated(layout: Layout, traced: ModelTrace, loss: Any, prediction: Value, mask: Any) -> dict[str, Any]:
+    """The new accumulators of the loss and of the metrics, by leaf."""
+    given, rows, outputs = traced.inputs, traced.inputs["rows"], dict[str, Any]()
+    total, counted = (layout.metrics["loss"][name][0] for name in ("total", "count"))
+    count = ops.cast(ops.sum(rows), layout.specs[counted].dtype)
+    value = ops.cast(ops.stop_gradient(loss), layout.specs[total].dtype)
+    outputs[total] = ops.add(given[total], ops.multiply(value, count))
+    outputs[counted] = ops.add(given[counted], count)
+    for label, metric, weighted in layout.metric_rules:
+        traced.trace.where = f"metrics/{label}"
+        weight = _metric_weight(rows, given.get("sample_weight") if weighted else None, mask, prediction)
+        if metric.keras_words and mask is None and (not weighted or "sample_weight" not in given):
+            weight = None  # no row fills the batch up, see `is_per_example`
+        leaves = layout.metrics[label]
+        before = {name: given[leaf] for name, (leaf, _) in leaves.items()}
+        after = metric.update(before, given["y"], ops.stop_gradient(prediction), weight=weight)
+        for name, value in after.items():
+            leaf = leaves[name][0]
+            outputs[leaf] = ops.cast(value, layout.specs[leaf].dtype)
+    return outputs
 
 
 def _metric_weight(rows: Value, sample_weight: Value | None, mask: Any, prediction: Value) -> Any:
     """What each row counts in a metric, or, where the predictions have a mask, each of its steps."""
     weight: Any = rows
     if sample_weight is not None:
-        weight = ops.multiply(_stretched(rows, sample_weight), ops.cast(sample_weight, rows.dtype))
+        weight = ops.multiply(_with_rank_of(rows, sample_weight), ops.cast(sample_weight, rows.dtype))
     if mask is None or len(mask.shape) >= len(prediction.shape):
         return weight
-    return ops.multiply(_stretched(weight, mask), ops.cast(mask, rows.dtype))
+    return ops.multiply(_with_rank_of(weight, mask), ops.cast(mask, rows.dtype))
 
 
-def _stretched(weight: Value, like: Value) -> Value:
+def _with_rank_of(weight: Value, like: Value) -> Value:
     """A weight with dimensions of 1 at its end, up to the rank of `like`."""
     return ops.reshape(weight, (*weight.shape, *[1] * (len(like.shape) - len(weight.shape))))
 
@@ -166,27 +165,28 @@ def _own_step(
     batch: BatchSpecs,
     *,
     training: bool,
-    feed: Sequence[Any] | None = None,
+    concrete_inputs: Sequence[Any] | None = None,
     labels: list[str] | None = None,
 ) -> StepProgram:
     """The step program around the model's own `train_step` or `test_step`; `labels` receives the names of its logs."""
-    with Trace(feed=feed) as trace:
-        leaves = {name: trace.input(spec) for name, spec in layout.specs.items()}
-        data = [trace.input(spec) for _, spec in batch.named]
-        rows = trace.input(Spec((Rows(batch.rows),), batch.row_dtype))
-        variables = {v: leaves[name] for name, v in layout.variables}
-        scope = context.Scope(
-            variables, training=training, key=leaves.get("key"), step=leaves.get("step"), frozen=compiled.frozen
-        )
-        scope.rows = rows
-        scope.slots = {slot: leaves[group[0]] for slot, group in layout.slots.items() if 0 in group}
-        new: dict[str, Any] = dict(leaves)
-        scope.apply_gradients = partial(_apply_gradients, compiled, layout, scope, new)
-        logs = run_step(model, scope, data)
+    with tracing(
+        layout.variables,
+        _inputs(layout, batch),
+        training=training,
+        frozen=compiled.frozen,
+        concrete_inputs=concrete_inputs,
+    ) as traced:
+        context, given = traced.context, traced.inputs
+        context.rows = rows = given["rows"]
+        context.slots = {slot: given[group[0]] for slot, group in layout.slots.items() if 0 in group}
+        new: dict[str, Any] = {name: context.initial[variable] for name, variable in layout.variables} | given
+        leaves = dict(new)
+        context.apply_gradients = partial(_apply_gradients, compiled, layout, context, new)
+        logs = run_step(model, context, [given[name] for name, _ in batch.named])
         if labels is not None:
             labels += logs
-        names = {id(v): name for name, v in layout.variables}
-        new |= {names[id(v)]: scope.bindings[v] for v in scope.assigned}
+        names = {variable: name for name, variable in layout.variables}
+        new |= {names[variable]: context.bindings[variable] for variable in context.assigned}
         count = ops.sum(rows)
         for label, _, _ in layout.metric_rules:
             if label not in logs:
@@ -197,36 +197,35 @@ def _own_step(
             new |= {total: ops.add(leaves[total], ops.multiply(value, n)), counted: ops.add(leaves[counted], n)}
         if training:
             new["step"] = ops.add(leaves["step"], np.uint32(1))
-        inputs = [*layout.names, *[name for name, _ in batch.named], "rows"]
-        program = trace.program([as_value(new[n]) for n in layout.names], inputs, layout.names)
+        program = traced.program([(name, new[name]) for name in layout.names])
     return StepProgram(program, layout.names, tuple(name for name, _ in batch.named))
 
 
 def _apply_gradients(
     compiled: Compiled,
     layout: Layout,
-    scope: context.Scope,
+    context: TraceContext,
     new: dict[str, Any],
     optimizer: Any,
     pairs: Sequence[tuple[Any, Variable]],
 ) -> None:
-    """What `optimizer.apply_gradients` does in a step of the user's own: new weights in the scope, new slots in `new`."""
+    """What `optimizer.apply_gradients` does in a step of the user's own: new weights in the context, new slots in `new`."""
     if optimizer is not compiled.optimizer:
         raise TraceError(
             "a train_step applies gradients with the optimizer of `compile`; `optimizers.OptimizerMap` gives variables "
             "optimizers of their own."
         )
     trained = layout.variables[: layout.trained]
-    slopes = {id(v): g for g, v in pairs}
+    gradients = {id(v): g for g, v in pairs}
     known = {id(v) for _, v in trained}
     for _, variable in pairs:
         if id(variable) not in known:
             raise TraceError(f"apply_gradients got the variable {variable.name!r}, which the model does not train.")
-    present = {name: scope.bindings[v] for name, v in trained}
-    after = _optimizer_step(compiled, layout, new | present, [slopes.get(id(v)) for _, v in trained])
+    present = {name: context.bindings[v] for name, v in trained}
+    after = _optimizer_step(compiled, layout, new | present, [gradients.get(id(v)) for _, v in trained])
     for name, variable in trained:
-        if id(variable) in slopes:
-            scope.assign(variable, after[name])
+        if id(variable) in gradients:
+            context.assign(variable, after[name])
     new |= {leaf: value for leaf, value in after.items() if leaf not in present}
 
 

@@ -15,7 +15,7 @@ from lamella import ops
 from lamella.core import context
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError, TraceError
-from lamella.ir.program import Known
+from lamella.ir.program import ConcreteValue
 from lamella.ir.spec import numpy_dtype, spec_of
 from lamella.ir.trace import Trace, as_value, current_trace
 from lamella.lowering.forward import penalties_of
@@ -45,37 +45,37 @@ def value_and_grad(
         TraceError: it is called outside a step; `model.value_and_grad(x, y)` is for loops of one's own.
         ShapeError: the value is no scalar.
     """
-    scope, outer = context.current(), current_trace()
-    if scope is None or outer is None:
+    running, outer = context.current(), current_trace()
+    if running is None or outer is None:
         raise TraceError(
             "value_and_grad works inside a model's `train_step`. For a loop of your own there are "
             "`model.value_and_grad(x, y)`, and `jax.value_and_grad` of `model.lower('jax')`."
         )
     chosen = list(variables)
-    bindings, initial, losses = dict(scope.bindings), dict(scope.initial), len(scope.losses)
+    bindings, initial, losses = dict(running.bindings), dict(running.initial), len(running.losses)
     before = [bindings[v] for v in chosen]
-    known = [v.data for v in before if isinstance(v, Known)]
-    with Trace(feed=known if before and len(known) == len(before) else None) as trace:
+    arrays = [v.data for v in before if isinstance(v, ConcreteValue)]
+    with Trace(concrete_inputs=arrays if before and len(arrays) == len(before) else None) as trace:
         for variable in chosen:
-            scope.bindings[variable] = scope.initial[variable] = trace.input(variable.spec)
+            running.bindings[variable] = running.initial[variable] = trace.input(variable.spec)
         returned = function()
         value, more = returned if has_aux else (returned, None)
         leaves, rebuild = _flattened(more)
-        masks = [scope.mask_of(leaf) for leaf in leaves]
-        assigned = [v for v in scope.assigned if v not in bindings or scope.bindings[v] is not bindings[v]]
-        outputs = [value, *leaves, *[scope.bindings[v] for v in assigned], *[m for m in masks if m is not None]]
+        masks = [running.mask_of(leaf) for leaf in leaves]
+        assigned = [v for v in running.assigned if v not in bindings or running.bindings[v] is not bindings[v]]
+        outputs = [value, *leaves, *[running.bindings[v] for v in assigned], *[m for m in masks if m is not None]]
         program = trace.program([as_value(v) for v in outputs])
         captured = [outside for outside, _ in trace.captures]
-    del scope.losses[losses:]  # they are part of the value, where `compute_loss` made it
-    scope.bindings, scope.initial = bindings, initial
+    del running.losses[losses:]  # they are part of the value, where `compute_loss` made it
+    running.bindings, running.initial = bindings, initial
     results = replay(differentiate(pool_first(program), range(len(chosen))), [*before, *captured])
     count = 1 + len(leaves) + len(assigned)
     for variable, after in zip(assigned, results[1 + len(leaves) : count], strict=True):
-        scope.bindings[variable] = after
+        running.bindings[variable] = after
     following = iter(results[count:])
     for leaf, mask in zip(results[1 : 1 + len(leaves)], masks, strict=True):
         if mask is not None:
-            scope.set_mask(leaf, next(following))
+            running.set_mask(leaf, next(following))
     found = (results[0], rebuild(results[1 : 1 + len(leaves)])) if has_aux else results[0]
     return found, list(following)
 
@@ -125,14 +125,14 @@ class OwnSteps:
         """
         model: Any = self
         compiled: Compiled = model._require_compiled()
-        scope = context.current()
-        if scope is None:
+        running = context.current()
+        if running is None:
             raise TraceError(
                 "compute_loss works inside a step; `model.evaluate` and `model.value_and_grad` are for arrays."
             )
         loss: Any = None
         if compiled.loss is not None and y is not None:
-            loss = compiled.loss(y, y_pred, sample_weight, rows=scope.rows, mask=scope.mask_of(y_pred))
+            loss = compiled.loss(y, y_pred, sample_weight, rows=running.rows, mask=running.mask_of(y_pred))
             if tuple(loss.shape):
                 raise ValueError(
                     f"the loss {compiled.loss.name!r} gives {tuple(map(int, loss.shape))} values, training needs one number: "
@@ -140,7 +140,7 @@ class OwnSteps:
                 )
             if compiled.loss_weight is not None:
                 loss = ops.multiply(loss, compiled.loss_weight)
-        for penalty in penalties_of(model, scope):
+        for penalty in penalties_of(model, running):
             loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
         if loss is None:
             raise ValueError("there is nothing to train on: give `compile` a loss, or layers a regularizer.")
@@ -204,21 +204,17 @@ def has_own_loss(model: TrainingModel) -> bool:
     return type(model).compute_loss is not OwnSteps.compute_loss
 
 
-def run_step(model: TrainingModel, scope: context.Scope, data: Sequence[Any]) -> dict[str, Any]:
+def run_step(model: TrainingModel, running: context.TraceContext, data: Sequence[Any]) -> dict[str, Any]:
     """Call the model's own step inside a running trace; its logs, each a scalar.
 
     Raises:
         TypeError: it returns no dict.
         ShapeError: one of the logs is no scalar.
     """
-    name = "train_step" if scope.training else "test_step"
+    name = "train_step" if running.training else "test_step"
     x, *rest = data
-    scope.layers.append(model)
-    try:
-        with context.entered(scope):
-            logs = getattr(model, name)((ops.cast(x, model.input_dtype), *rest))
-    finally:
-        scope.layers.pop()
+    with running.within(model):
+        logs = getattr(model, name)((ops.cast(x, model.input_dtype), *rest))
     if not isinstance(logs, dict) or not all(isinstance(key, str) for key in logs):
         raise TypeError(f"{type(model).__name__}.{name} returns a dict of logs, {{name: scalar}}; got {logs!r}.")
     for key, value in logs.items():
