@@ -51,7 +51,7 @@ def main(backend: str, folder: Path) -> None:
     )
     remove_leftovers(folder / "result.npz")  # of a run that was killed in the next lines
     with atomic_write(folder / "result.npz") as file:
-        about = json.dumps({"history": history.history, "epoch": history.epoch, "steps": model._compiled.steps})
+        about = json.dumps({"history": history.history, "epoch": history.epoch, "steps": model._compiled.state.steps})
         arrays = {name: variable.numpy() for name, variable in model.named_weights()}
         np.savez(file, about=about, log=(folder / "log.csv").read_text(), **arrays)
     print("done", flush=True)

@@ -57,7 +57,7 @@ def test_bad_batches_get_one_sentence_and_change_nothing(case, both):
             model.fit(made(), verbose=0, **words)
         told.append((type(error.value), str(error.value)))
         assert_same(model.get_weights(), before, rtol=0, atol=0)
-        assert model._compiled.steps == 0
+        assert model._compiled.state.steps == 0
     assert told[0] == told[1]
 
 
@@ -78,8 +78,8 @@ def test_a_bad_batch_later_leaves_the_chunks_before_it(case, both):
         with pytest.raises((ValueError, TypeError), match=pattern) as error:
             model.fit([*pairs()[:2], bad], verbose=0)
         told.append(str(error.value))
-        expected.fit(pairs()[: model._compiled.steps], verbose=0) if model._compiled.steps else None
-        assert model._compiled.steps in (0, 2)
+        expected.fit(pairs()[: model._compiled.state.steps], verbose=0) if model._compiled.state.steps else None
+        assert model._compiled.state.steps in (0, 2)
         assert_same(model.get_weights(), expected.get_weights(), rtol=0, atol=0)
     assert told[0] == told[1]
 

@@ -125,7 +125,7 @@ def test_stop_training_ends_the_run_where_it_is(hook, epochs, steps, backend):
     stop = LambdaCallback(**{hook: lambda *_: setattr(model, "stop_training", True)})
     history = model.fit(X, Y, batch_size=8, epochs=5, verbose=0, callbacks=[stop])
     assert len(history.epoch) == epochs
-    assert model._compiled.steps == steps
+    assert model._compiled.state.steps == steps
     assert len(model.fit(X, Y, epochs=2, verbose=0).epoch) == 2
 
 
@@ -165,12 +165,12 @@ def after_whole_steps(count):
 
 
 def assert_after_whole_steps(model, count):
-    assert model._compiled.steps == count
+    assert model._compiled.state.steps == count
     for now, then in zip(model.get_weights(), after_whole_steps(count), strict=True):
         np.testing.assert_allclose(now, then, rtol=1e-5, atol=1e-6)
     # and it goes on from there
     model.fit(X, Y, batch_size=8, shuffle=False, verbose=0)
-    assert model._compiled.steps == count + 3
+    assert model._compiled.state.steps == count + 3
 
 
 @pytest.mark.parametrize("error", [StopError, KeyboardInterrupt])
@@ -241,7 +241,7 @@ def test_data_that_cannot_be_read_at_all_leave_the_model_untouched(backend):
     with pytest.raises(OSError, match="the file is gone"):
         model.fit(Unreadable(), Y, verbose=0)
     assert_same(model.get_weights(), before)
-    assert model._compiled.steps == 0
+    assert model._compiled.state.steps == 0
 
 
 def test_steps_per_execution_is_the_stride_of_batch_hooks(backend):

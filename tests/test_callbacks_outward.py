@@ -155,7 +155,7 @@ def test_the_direction_of_a_metric_by_name(identifier, sign):
     model = model_of()
     model.compile("sgd", "mse", metrics=[identifier])
     model.train_on_batch(X, Y)
-    assert direction_of(model._compiled._metrics[1][0][1]) == sign
+    assert direction_of(model._compiled.configuration.metrics.chosen[0][1]) == sign
 
 
 # ---- averages ----
@@ -214,7 +214,7 @@ def test_averages_need_an_optimizer_that_keeps_them():
 def test_a_csv_log_goes_on_after_the_epochs_of_the_checkpoint(tmp_path):
     def run(folder, stop=None, seed=3):
         def halt(batch, logs):
-            if stop is not None and model._compiled.steps == stop:
+            if stop is not None and model._compiled.state.steps == stop:
                 raise KeyboardInterrupt
 
         model = model_of(seed=seed)
@@ -240,7 +240,7 @@ def test_a_csv_file_that_cannot_be_written_is_told_before_training(tmp_path):
     model = model_of()
     with pytest.raises(FileNotFoundError):
         model.fit(X, Y, verbose=0, callbacks=[CSVLogger(tmp_path / "absent" / "log.csv")])
-    assert model._compiled.steps == 0
+    assert model._compiled.state.steps == 0
 
 
 def test_a_saver_of_epochs_and_a_plain_run_take_the_same_chunks(tmp_path):

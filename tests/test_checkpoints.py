@@ -72,7 +72,7 @@ def test_a_run_of_several_optimizers_goes_on_bit_by_bit(ending, by_function, tmp
 
 
 def state_of(model):
-    compiled = model._compiled
+    compiled = model._compiled.state
     slots = [np.asarray(a) for name in sorted(compiled.slots) for a in compiled.slots[name].values()]
     return [*model.get_weights(), *slots, compiled.steps, compiled.epochs, model.seed, model.optimizer.learning_rate]
 
@@ -338,7 +338,7 @@ def test_a_full_disk_leaves_the_checkpoint_and_the_model(tmp_path, monkeypatch):
     ):
         model.fit(X, Y, batch_size=4, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "a.npz", save_freq=2)])
     assert (tmp_path / "a.npz").read_bytes() == old
-    assert model._compiled.steps == 2  # a whole model, two steps on
+    assert model._compiled.state.steps == 2  # a whole model, two steps on
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -383,7 +383,7 @@ def test_model_checkpoint_keeps_the_best_in_every_kind_of_file(on, name, words, 
 
             def on_epoch_end(self, epoch, logs=None):
                 logs["score"] = (2.0, 1.0, 3.0)[epoch]
-                kept.append(([w.copy() for w in self.model.get_weights()], self.model._compiled.steps))
+                kept.append(([w.copy() for w in self.model.get_weights()], self.model._compiled.state.steps))
 
         saving = ModelCheckpoint(tmp_path / name, monitor="score", mode="min", save_best_only=True, **words)
         model.fit(X, Y, batch_size=10, epochs=3, verbose=0, callbacks=[Worse(), saving])
@@ -397,7 +397,7 @@ def test_model_checkpoint_keeps_the_best_in_every_kind_of_file(on, name, words, 
             other = lamella.models.load_model(tmp_path / name)
         assert_same(other.get_weights(), kept[1][0])
         if name in ("m.keras", "m.h5", "m.npz", "m.weights.h5"):  # those hold the optimizer's state, too
-            assert other._compiled.steps == kept[1][1] == 4
+            assert other._compiled.state.steps == kept[1][1] == 4
 
 
 @pytest.mark.parametrize(

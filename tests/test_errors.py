@@ -49,7 +49,7 @@ def whole_state(model):
     compiled = model._compiled
     slots = {
         (slot, i): np.array(backend_api.to_numpy(array))
-        for slot, held in (compiled.slots if compiled else {}).items()
+        for slot, held in (compiled.state.slots if compiled else {}).items()
         for i, array in enumerate(held.values())
     }
     return {
@@ -57,7 +57,7 @@ def whole_state(model):
         "built": (model.built, [layer.built for layer in model.layers]),
         "shape": model.input_shape if model.has_input_shape else None,
         "compiled": compiled,
-        "counts": (compiled.steps, compiled.epochs) if compiled else None,
+        "counts": (compiled.state.steps, compiled.state.epochs) if compiled else None,
         "trainable": [layer.trainable for layer in model.layers],
     }, [*model.get_weights(), *slots.values()]
 

@@ -359,7 +359,7 @@ def test_keras_s_models_predict_and_train_as_in_keras(name, ending):
     for a, b in zip(model.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(a, b)
     assert difference(model.predict(x), held[f"{name}/predictions"]) < 1e-5
-    assert model.optimizer is not None and model._compiled.steps in (6, 8, 4)
+    assert model.optimizer is not None and model._compiled.state.steps in (6, 8, 4)
     if f"{name}/trained/0" in held:
         model.fit(x, y, batch_size=5, epochs=2, shuffle=False, verbose=0)
         for i, found in enumerate(model.get_weights()):

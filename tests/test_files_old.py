@@ -212,4 +212,4 @@ def test_the_optimizer_s_state_of_keras_2_is_not_read_and_a_warning_says_so(tmp_
     keras_2(tmp_path / "m.h5", "Dense", as_list=False, state=True)
     with pytest.warns(UserWarning, match=r"the optimizer's state of Keras 2\.2\.4 is not read"):
         model = load_model(tmp_path / "m.h5")
-    assert model._compiled.steps == 0
+    assert model._compiled.state.steps == 0

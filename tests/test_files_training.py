@@ -62,7 +62,7 @@ def test_training_goes_on_to_the_bit(name, ending, tmp_path):
     model.fit(X, Y, batch_size=4, epochs=1, verbose=0)
     model.save(tmp_path / f"m{ending}")
     loaded = load_model(tmp_path / f"m{ending}")
-    assert loaded._compiled.steps == 3
+    assert loaded._compiled.state.steps == 3
     assert loaded.optimizer.get_config() == model.optimizer.get_config()
     for one in (model, loaded):
         one.fit(X, Y, batch_size=4, epochs=1, verbose=0)
@@ -139,7 +139,7 @@ def test_loss_weights_and_run_eagerly_come_back(ending, given, tmp_path):
     model = model_with("sgd", loss_weights=given, run_eagerly=True)
     model.save(tmp_path / f"m{ending}")
     loaded = load_model(tmp_path / f"m{ending}")
-    assert loaded._compiled.loss_weight == 0.25 and loaded.runs_eagerly
+    assert loaded._compiled.configuration.loss_weight == 0.25 and loaded.runs_eagerly
     assert loaded.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
 
 

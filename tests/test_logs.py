@@ -208,7 +208,7 @@ def test_a_step_that_fails_on_the_device_after_its_dispatch_has_never_happened(b
     nothing = LambdaCallback(on_train_batch_end=lambda batch, logs: None)
     with pytest.raises(OSError, match="out of memory"):
         model.fit(X, Y, batch_size=8, shuffle=False, verbose=0, callbacks=[nothing])
-    assert model._compiled.steps == 1  # the second was dispatched, and failed
+    assert model._compiled.state.steps == 1  # the second was dispatched, and failed
 
 
 # ---- NaN ----
@@ -236,7 +236,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_weights_before_it(raises
     exact.train_on_batch(X[:8], Y[:8])
     for a, b in zip(model.get_weights(), exact.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-    assert model._compiled.steps == 1
+    assert model._compiled.state.steps == 1
 
 
 def test_found_problems_inside_a_callback_keep_the_user_s_traceback(backend):

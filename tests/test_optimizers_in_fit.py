@@ -28,7 +28,7 @@ def run(name, case):
         model = fit_replay.build(FIT, getattr(optimizers, case.name)(**case.kwargs))
         history = fit_replay.fit(model, FIT).history
     weights = [to_numpy(variable.value) for variable in model.weights]
-    held = model._compiled.slots
+    held = model._compiled.state.slots
     slots = {
         f"{slot}/{i}": to_numpy(arrays[id(variable)])
         for slot, arrays in held.items()

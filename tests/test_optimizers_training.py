@@ -44,7 +44,7 @@ def state_of(model):
     """Every number of weights and slots, by name."""
     found = {f"params/{path}": to_numpy(v.value) for path, v in model.named_weights()}
     paths = {id(v): path for path, v in model.named_weights()}
-    for slot, held in model._compiled.slots.items():
+    for slot, held in model._compiled.state.slots.items():
         found |= {f"{slot}/{paths.get(key, '')}": to_numpy(array) for key, array in held.items()}
     return found
 
@@ -89,7 +89,7 @@ def test_the_weights_become_their_averages_at_the_end_of_fit(backend):
             seen["end"] = [np.array(to_numpy(v.value)) for v in self.model.weights]
 
     model, _ = trained(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7), watch=[Look()])
-    held = model._compiled.slots["average"]
+    held = model._compiled.state.slots["average"]
     for variable, last, end in zip(model.weights, seen["epoch"], seen["end"], strict=True):
         np.testing.assert_array_equal(to_numpy(variable.value), to_numpy(held[id(variable)]))
         np.testing.assert_array_equal(to_numpy(variable.value), end)
@@ -118,7 +118,7 @@ def test_an_interrupted_fit_keeps_the_weights_themselves():
     model.compile(optimizers.SGD(0.1, use_ema=True), "mse", backend="numpy")
     with pytest.raises(KeyboardInterrupt):
         model.fit(*numbers(), batch_size=8, verbose=0, callbacks=[Stop()])
-    held = model._compiled.slots["average"]
+    held = model._compiled.state.slots["average"]
     assert not np.array_equal(to_numpy(model.weights[0].value), to_numpy(held[id(model.weights[0])]))
 
 
@@ -233,7 +233,7 @@ def test_models_train_in_every_precision(make, policy, backend):
     assert model.layers[0].weights[0].dtype == stored
     assert isinstance(model.optimizer, optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
     if policy == "mixed_float16":
-        held = {slot: to_numpy(arrays[0]) for slot, arrays in model._compiled.slots.items() if 0 in arrays}
+        held = {slot: to_numpy(arrays[0]) for slot, arrays in model._compiled.state.slots.items() if 0 in arrays}
         assert int(held["iterations"]) + int(np.log2(32768 / held["dynamic_scale"])) == 16
 
 
@@ -261,10 +261,10 @@ def test_a_step_that_overflows_is_skipped_in_fit(backend):
     scales, untouched = [], []
     for _ in range(12):
         model.train_on_batch(x, y)
-        scales.append(float(to_numpy(model._compiled.slots["dynamic_scale"][0])))
+        scales.append(float(to_numpy(model._compiled.state.slots["dynamic_scale"][0])))
         untouched.append(all(np.array_equal(to_numpy(v.value), b) for v, b in zip(model.weights, before, strict=True)))
     first = untouched.index(False)
     assert 1 <= first <= 10
     assert scales[: first + 1] == [2.0**22 / 2 ** (i + 1) for i in range(first)] + [scales[first - 1]]
     assert scales[first + 1] == 2 * scales[first]
-    assert int(to_numpy(model._compiled.slots["iterations"][0])) <= 12 - first
+    assert int(to_numpy(model._compiled.state.slots["iterations"][0])) <= 12 - first

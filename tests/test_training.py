@@ -216,7 +216,7 @@ def test_compiling_again_keeps_the_weights_and_starts_the_optimizer_anew(backend
     before = model.get_weights()
     model.compile("adam", "mae", metrics=["mse"])
     assert_weights(model, before)
-    assert model._compiled.steps == 0
+    assert model._compiled.state.steps == 0
     first = model.fit(X, Y, batch_size=22, verbose=0)
     assert sorted(first.history) == ["loss", "mse"]
     np.testing.assert_allclose(np.abs(model.get_weights()[1] - before[1]), 0.001, rtol=1e-3)

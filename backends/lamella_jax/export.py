@@ -44,7 +44,8 @@ def serialized(
                 KERNELS, Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where), operands
             )
 
-        values = [np.asarray(w, np.dtype(v.spec.dtype)) for w, v in zip(weights, program.inputs, strict=False)]
+        dtypes = [np.dtype(v.spec.dtype) for v in program.inputs[: len(weights)]]
+        values = [np.asarray(w, dtype) for w, dtype in zip(weights, dtypes, strict=True)]
         return jax.numpy.asarray(interpret.run(program, [*map(jax.numpy.asarray, values), x], apply)[0])
 
     with jax.enable_x64(lowerings.holds_64_bits(program) or batch.dtype.endswith("64")):

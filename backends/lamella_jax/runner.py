@@ -82,10 +82,10 @@ class JaxRunner(Runner):
         What is wider than the program wants (float64 features, int64 labels) is narrowed first; what is narrower
         (uint8 pictures) stays so, and each batch is widened in the loop.
         """
-        specs = self.step.program.input_specs[self._count :]
+        specs = self.step.program.input_specs[self._count : -1]
         with self.backend.scope(self.step.program):
             placed = []
-            for array, spec in zip(arrays, specs, strict=False):
+            for array, spec in zip(arrays, specs, strict=True):
                 wide = np.dtype(array.dtype).itemsize >= np.dtype(spec.dtype).itemsize
                 placed.append(self.backend.asarray(array, spec.dtype if wide else None))
             return tuple(placed)

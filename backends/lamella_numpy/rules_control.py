@@ -46,14 +46,21 @@ class _Scan:
         self.program: Program = attrs["body"]
         self.length = int(attrs["length"])
         self.backwards = bool(attrs["reverse"])
-        consts, changing = attrs["consts"], attrs["consts"] + attrs["carries"]
+        consts, carries = attrs["consts"], attrs["carries"]
+        changing = consts + carries
         outputs, operands, inputs = self.program.outputs, equation.inputs, self.program.inputs
         self.fixed = list(zip(inputs[:consts], operands[:consts], strict=True))
         self.carries = list(
-            zip(inputs[consts:changing], operands[consts:changing], outputs, equation.outputs, strict=False)
+            zip(
+                inputs[consts:changing],
+                operands[consts:changing],
+                outputs[:carries],
+                equation.outputs[:carries],
+                strict=True,
+            )
         )
         self.slices = list(zip(inputs[changing:], operands[changing:], strict=True))
-        self.stacked = list(zip(outputs[attrs["carries"] :], equation.outputs[attrs["carries"] :], strict=True))
+        self.stacked = list(zip(outputs[carries:], equation.outputs[carries:], strict=True))
         self.invariant: set[Value] = set()
         self.starts: dict[Value, View] = {}
         self.stacks: list[View] = []
@@ -328,7 +335,7 @@ def _over(
         if chunked:
             opened.append(low.open_loop(-(-total // CHUNK)))
             low.chunk = (opened[0], total, CHUNK)
-        for value, place in zip(inputs, operands, strict=False):
+        for value, place in zip(inputs[: len(operands)], operands, strict=True):
             low.environment[value] = piece(place)
         for value, place in zip(program.outputs, results, strict=True):
             target = piece(place)

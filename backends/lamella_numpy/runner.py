@@ -202,7 +202,7 @@ class NumpyRunner(Runner):
 
     def _result(self, state: State) -> State:
         """Fresh leaves; those that never change are the ones given."""
-        leaves = zip(state, self._views[self._side], self._invariant, strict=False)
+        leaves = zip(state, self._views[self._side][: len(state)], self._invariant, strict=True)
         result = tuple([leaf if same else view.copy() for leaf, view, same in leaves])
         self._held = list(result)
         return result

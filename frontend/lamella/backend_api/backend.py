@@ -314,7 +314,7 @@ class Runner:
         specs = self.step.program.input_specs
         with self.backend.scope(self.step.program):
             for index, real in zip(indices, rows, strict=True):
-                batch = [self.backend.asarray(a[index], s.dtype) for a, s in zip(data, specs[count:], strict=False)]
+                batch = [self.backend.asarray(a[index], s.dtype) for a, s in zip(data, specs[count:-1], strict=True)]
                 state = tuple(self._run(*state, *batch, self.backend.asarray(real, specs[-1].dtype))[:count])
         return state
 

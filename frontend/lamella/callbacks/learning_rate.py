@@ -14,7 +14,7 @@ from lamella.optimizers import MultiOptimizer
 from lamella.training.history import Callback, Logs
 
 
-def _rated(callback: Callback) -> Any:
+def _optimizer_of(callback: Callback) -> Any:
     """The optimizer, whose learning rate is a number.
 
     Raises:
@@ -56,11 +56,11 @@ class LearningRateScheduler(Callback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Refuse a rate that cannot be set."""
-        _rated(self)
+        _optimizer_of(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Ask the schedule."""
-        optimizer = _rated(self)
+        optimizer = _optimizer_of(self)
         rate = self.schedule(epoch, optimizer.learning_rate) if _takes_two(self.schedule) else self.schedule(epoch)
         if not isinstance(rate, float | np.floating):
             raise ValueError(f"LearningRateScheduler: the schedule returns a float, got {rate!r} for epoch {epoch}.")
@@ -131,7 +131,7 @@ class ReduceLROnPlateau(MonitorCallback):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forget an earlier run; refuse a rate that cannot be set."""
-        _rated(self)
+        _optimizer_of(self)
         self.best = None
         self.cooldown_counter = self.wait = 0
 
@@ -143,7 +143,7 @@ class ReduceLROnPlateau(MonitorCallback):
         """Log the rate, compare, and reduce it where patience is over."""
         self._decide_direction()
         logs = {} if logs is None else logs
-        optimizer = _rated(self)
+        optimizer = _optimizer_of(self)
         logs["learning_rate"] = float(optimizer.learning_rate)
         current = logs.get(self.monitor)
         if current is None:

@@ -81,8 +81,8 @@ class MonitorCallback(Callback):
         return sign
 
     def _metrics(self) -> list[tuple[str, Any]]:
-        chosen = self.model._compiled._metrics
-        return [] if chosen is None else [(label, metric) for label, metric, _ in chosen[1]]
+        chosen = self.model._compiled.configuration.metrics.chosen
+        return [(label, metric) for label, metric, _ in chosen]
 
     def _is_improvement(self, value: float, reference: float | None) -> bool:
         if reference is None:

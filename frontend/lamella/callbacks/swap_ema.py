@@ -30,10 +30,11 @@ class SwapEMAWeights(Callback):
         optimizer, compiled = self.model.optimizer, self.model._require_compiled()
         if not getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False):
             raise ValueError("SwapEMAWeights needs an optimizer that keeps averages: give it use_ema=True.")
-        averages = compiled.slots.get(_SLOT, {})
-        for variable in compiled.trained(self.model):
+        averages, before = compiled.state.slots.get(_SLOT, {}), dict[int, Any]()
+        for variable in compiled.configuration.trained(self.model):
             if id(variable) in averages:
-                variable._value, averages[id(variable)] = averages[id(variable)], variable._value
+                before[id(variable)], variable._value = variable._value, averages[id(variable)]
+        compiled.state = compiled.state.with_slots({_SLOT: before})
         self._swapped = not self._swapped
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -50,9 +51,9 @@ class SwapEMAWeights(Callback):
 
     def _keep_averages(self) -> None:
         """After the last epoch `fit` gives the model the averages: they are what the model has now."""
-        averages = self.model._require_compiled().slots.get(_SLOT, {})
-        for variable in self.model._require_compiled().trained(self.model):
-            averages[id(variable)] = variable._value
+        compiled = self.model._require_compiled()
+        values = {id(v): v._value for v in compiled.configuration.trained(self.model)}
+        compiled.state = compiled.state.with_slots({_SLOT: values})
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Evaluate the averages."""

@@ -153,7 +153,7 @@ class TensorBoard(Callback):
         self._writers = {}
 
     def _steps(self) -> int:
-        return self.model._require_compiled().steps
+        return self.model._require_compiled().state.steps
 
     def get_state(self) -> dict[str, Any]:
         """The number of batches written."""

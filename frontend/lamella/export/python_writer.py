@@ -55,7 +55,9 @@ class PythonWriter:
         self._inline: dict[Value, str] = {}  # broadcasts that NumPy does by itself
         self._used = {*_RESERVED, *keyword.kwlist, *dir(builtins)}
         program = inference.program
-        for value, name, array in zip(program.inputs, program.input_names, inference.weights, strict=False):
+        count = len(inference.weights)
+        named = zip(program.inputs[:count], program.input_names[:count], inference.weights, strict=True)
+        for value, name, array in named:
             self._names[value] = self._keep(name, array)
         self.kernels = KernelSource(self._used)
         # a local name must not hide a kernel that the function calls
@@ -154,7 +156,7 @@ class PythonWriter:
         slices = [self.fresh(f"{layer}_x") for _ in operands[consts + carries :]]
         stacks = [self.fresh(f"{layer}_outputs") for _ in body.outputs[carries:]]
         turn = self.fresh("t")
-        lines = [f"{name} = {first}" for name, first in zip(state, operands[consts:], strict=False)]
+        lines = [f"{name} = {first}" for name, first in zip(state, operands[consts : consts + carries], strict=True)]
         for name, value in zip(stacks, body.outputs[carries:], strict=True):
             shape = self.shape((attrs["length"], *self.inference.shapes[value]))
             lines.append(f"{name} = np.empty({shape}, {dtype_text(value.dtype)})")

@@ -64,7 +64,9 @@ class _Translation:
 
         graph, inference = self.graph, self.inference
         program = inference.program
-        for value, name, array in zip(program.inputs, program.input_names, inference.weights, strict=False):
+        count = len(inference.weights)
+        named = zip(program.inputs[:count], program.input_names[:count], inference.weights, strict=True)
+        for value, name, array in named:
             graph.bind(value, graph.constant(array, name=name))
         batch, prediction = inference.batch, inference.prediction
         graph.bind(batch, "x")
@@ -175,7 +177,7 @@ class _Translation:
             stacked = [graph.constant(np.arange(attrs["length"]))]
         inputs, outputs = [], []
         with graph.body() as nodes:
-            for value, name in zip(body.inputs[:consts], operands, strict=False):
+            for value, name in zip(body.inputs[:consts], operands[:consts], strict=True):
                 graph.bind(value, name)
             for value in body.inputs[consts:]:
                 graph.bind(value, graph.fresh("state"))

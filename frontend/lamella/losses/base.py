@@ -127,14 +127,14 @@ def reduce_weighted(
     if mask is not None:
         weight = ops.cast(mask, dtype)
         if means:
-            kept = weight if real is None else ops.multiply(weight, _stretched(real, weight))
+            kept = weight if real is None else ops.multiply(weight, with_rank_of(real, weight))
             weight = ops.multiply(weight, divide_no_nan(_count(weight, real), ops.sum(kept)))
     if sample_weight is not None:
         given = ops.cast(sample_weight, dtype)
         weight = given if weight is None else ops.multiply(*align_weight(given, weight))
     weighted = weight is not None
     if real is not None and tuple(values.shape):
-        weight = real if weight is None else ops.multiply(weight, _stretched(real, weight))
+        weight = real if weight is None else ops.multiply(weight, with_rank_of(real, weight))
     if weight is not None:
         if tuple(values.shape):
             weight, values = align_weight(weight, values)
@@ -152,9 +152,9 @@ def reduce_weighted(
     return ops.divide(total, float(max(int(size_of(values.shape)), 1)))
 
 
-def _stretched(rows: Any, like: Any) -> Any:
-    """`rows` (batch,) with dimensions of 1 up to the rank of `like`."""
-    return ops.reshape(rows, (*rows.shape, *(1,) * (len(like.shape) - 1)))
+def with_rank_of(weight: Any, like: Any) -> Any:
+    """`weight` with dimensions of 1 at its end, up to the rank of `like`."""
+    return ops.reshape(weight, (*weight.shape, *(1,) * (len(like.shape) - len(weight.shape))))
 
 
 def _count(values: Any, rows: Any) -> Any:

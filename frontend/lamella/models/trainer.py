@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamella.backend_api import current_backend, load_backend, to_numpy
 from lamella.compat import training
-from lamella.core.variable import Variable
 from lamella.ir import settings
-from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.lowering.forward import Programs
 from lamella.models.old_names import OldNames
 from lamella.training.train_step import OwnSteps
 
 if TYPE_CHECKING:
+    from lamella.core.protocol import Trainable as _Declared
     from lamella.training.data import Data
     from lamella.training.fit import Run
     from lamella.training.history import History
     from lamella.training.inference import Call
     from lamella.training.loop import Loop
-    from lamella.training.objectives import Compiled
+    from lamella.training.state import Compiled
+else:
+    _Declared = object
+    """A subclass brings what `Trainable` declares; at run time the protocol would make each of its members return None."""
 
 
-class TrainableModel(OwnSteps, OldNames, Layer):
+class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
     """The training half of a model.
 
     Attributes:
@@ -56,66 +56,11 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         self._loops.clear()
         self.functions.clear()
 
-    # ---- what a model says of itself ----
-
-    @property
-    @abstractmethod
-    def input_shape(self) -> tuple[int | None, ...]:
-        """The shape of a batch, None for a free number of rows."""
-
-    @property
-    @abstractmethod
-    def has_input_shape(self) -> bool:
-        """Whether the input shape is known."""
-
-    @property
-    @abstractmethod
-    def input_dtype(self) -> str:
-        """The dtype that batches are cast to."""
-
-    @property
-    @abstractmethod
-    def output_spec(self) -> Spec:
-        """The spec of the predictions for a batch."""
-
-    @property
-    @abstractmethod
-    def layers(self) -> list[Layer]:
-        """The layers in order."""
-
-    @abstractmethod
-    def batch_spec(self, rows: int) -> Spec:
-        """The spec of a batch of `rows` rows."""
-
-    @abstractmethod
-    def snapshot(self) -> TrainableModel:
-        """The same layers in a model of their own."""
-
-    @abstractmethod
-    def require_built(self) -> None:
-        """Build the model, if its input shape is known; complain where it is not, or there are no layers."""
-
-    @abstractmethod
-    def built_on_success(self) -> AbstractContextManager[None]:
-        """What is built inside is undone where an exception leaves the block."""
-
-    @abstractmethod
-    def check_batch(self, spec: Spec) -> Spec:
-        """The spec of a batch that fits the model, with its row dimension known as such."""
-
-    @abstractmethod
-    def named_weights(self) -> list[tuple[str, Variable]]:
-        """Every variable once, with its path."""
-
-    @abstractmethod
-    def frozen_layers(self) -> frozenset[int]:
-        """Ids of the layers that are not trainable now."""
-
     @property
     def backend_name(self) -> str:
         """The backend the model runs on: the one it was compiled for or moved to, else the one in force."""
         if self._compiled is not None:
-            return self._compiled.backend.name
+            return self._compiled.configuration.backend.name
         return self._chosen_backend or current_backend()
 
     # ---- compile ----
@@ -157,10 +102,11 @@ class TrainableModel(OwnSteps, OldNames, Layer):
             ValueError: a name is unknown (the nearest known one is given), or a backend is not installed.
             TypeError: an unknown argument.
         """
-        from lamella.training import entry
+        from lamella.training.objectives import configure
+        from lamella.training.state import Compiled
 
         metrics = training.compile_words(metrics, legacy_words)
-        self._compiled = entry.compiled(
+        configuration = configure(
             self,
             optimizer,
             loss,
@@ -173,27 +119,28 @@ class TrainableModel(OwnSteps, OldNames, Layer):
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
         )
+        self._compiled = Compiled(configuration)
         self._loops.clear()
 
     @property
     def runs_eagerly(self) -> bool:
         """Whether the model was compiled with `run_eagerly=True`."""
-        return self._compiled is not None and self._compiled.run_eagerly
+        return self._compiled is not None and self._compiled.configuration.run_eagerly
 
     @property
     def optimizer(self) -> Any:
         """The optimizer given to `compile`, or None."""
-        return None if self._compiled is None else self._compiled.optimizer
+        return None if self._compiled is None else self._compiled.configuration.optimizer
 
     @property
     def loss(self) -> Any:
         """The loss given to `compile`, or None."""
-        return None if self._compiled is None else self._compiled.loss
+        return None if self._compiled is None else self._compiled.configuration.loss
 
     @property
     def metrics_names(self) -> list[str]:
         """The keys of the logs: "loss", then the metrics, once their shapes are known."""
-        return ["loss", *self._require_compiled().metric_labels]
+        return ["loss", *[label for label, _, _ in self._require_compiled().configuration.metrics.chosen]]
 
     def _require_compiled(self) -> Compiled:
         if self._compiled is None:
@@ -210,7 +157,9 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         """
         found = load_backend(backend)
         if self._compiled is not None:
-            if self._compiled.external and not found.supports_optimizer(self._compiled.optimizer):
+            if self._compiled.configuration.external and not found.supports_optimizer(
+                self._compiled.configuration.optimizer
+            ):
                 raise TypeError(f"the optimizer this model is compiled with does not run on {found.name!r}.")
             self._compiled.move(found)
         for variable in self.variables:
@@ -290,12 +239,7 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         from lamella.training import entry
 
         epochs = training.fit_words(epochs, legacy_words)
-        return entry.fit(
-            self,
-            x,
-            y,
-            sample_weight,
-            class_weight,
+        options = entry.FitOptions(
             batch_size=batch_size,
             epochs=epochs,
             verbose=verbose,
@@ -309,6 +253,7 @@ class TrainableModel(OwnSteps, OldNames, Layer):
             validation_batch_size=validation_batch_size,
             validation_freq=validation_freq,
         )
+        return entry.fit(self, x, y, sample_weight, class_weight, options)
 
     def evaluate(
         self,
@@ -341,17 +286,8 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         """
         from lamella.training import entry
 
-        return entry.evaluate(
-            self,
-            x,
-            y,
-            sample_weight,
-            batch_size=batch_size,
-            verbose=verbose,
-            steps=steps,
-            callbacks=callbacks,
-            return_dict=return_dict,
-        )
+        options = entry.PassOptions(batch_size, verbose, steps, callbacks)
+        return entry.evaluate(self, x, y, sample_weight, options, return_dict=return_dict)
 
     def predict(
         self,
@@ -373,13 +309,13 @@ class TrainableModel(OwnSteps, OldNames, Layer):
         Raises:
             ValueError: the rows do not fit the model.
         """
-        if verbose == 0 and callbacks is None and steps is None:  # nobody to tell about it
+        if verbose == 0 and callbacks is None and steps is None:  # no callback and no progress bar
             if (call := self.known_call(x)) is not None and call.is_one_batch(batch_size):
                 self.stop_predicting = False
                 return call.numpy(x)
         from lamella.training import entry
 
-        return entry.predict(self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
+        return entry.predict(self, x, entry.PassOptions(batch_size, verbose, steps, callbacks))
 
     # ---- checkpoints ----
 

@@ -181,7 +181,7 @@ class Optimizer:
         """The schedules at work."""
         return [] if self._schedule is None else [self._schedule]
 
-    def rated(self) -> list[Optimizer]:
+    def with_learning_rate(self) -> list[Optimizer]:
         """The optimizers that have a learning rate: this one, or those it stands for."""
         return [self]
 

@@ -76,9 +76,9 @@ class LossScaleOptimizer(Optimizer):
         """The inner optimizer's."""
         return self.inner_optimizer.schedules()
 
-    def rated(self) -> list[Optimizer]:
+    def with_learning_rate(self) -> list[Optimizer]:
         """The inner optimizer's."""
-        return self.inner_optimizer.rated()
+        return self.inner_optimizer.with_learning_rate()
 
     def rates(self) -> Rates:
         """The inner optimizer's."""

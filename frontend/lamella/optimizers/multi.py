@@ -143,7 +143,7 @@ class MultiOptimizer(Optimizer):
         if hasattr(self, "optimizer_map"):
             raise AttributeError("a MultiOptimizer has no learning rate of its own: set that of its `optimizers`.")
 
-    def rated(self) -> list[Optimizer]:
+    def with_learning_rate(self) -> list[Optimizer]:
         """The optimizers."""
         return self.optimizers
 

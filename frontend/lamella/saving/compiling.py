@@ -8,7 +8,7 @@ from typing import Any
 
 from lamella.core import serialization
 from lamella.saving import optimizer_state
-from lamella.training.objectives import Compiled
+from lamella.training.state import Compiled
 
 
 def compile_config(model: Any) -> dict[str, Any]:
@@ -16,14 +16,15 @@ def compile_config(model: Any) -> dict[str, Any]:
     compiled: Compiled | None = model._compiled
     if compiled is None or not optimizer_state.is_written(compiled):
         return {}
+    config = compiled.configuration
     return {
         "compile_config": {
-            "optimizer": serialization.serialize(compiled.optimizer),
-            "loss": serialization.plain(compiled.loss_identifier),
-            "loss_weights": None if compiled.loss_weight is None else [compiled.loss_weight],
-            "metrics": _identifiers(compiled.metric_identifiers),
-            "weighted_metrics": _identifiers(compiled.weighted_identifiers),
-            "run_eagerly": compiled.run_eagerly,
+            "optimizer": serialization.serialize(config.optimizer),
+            "loss": serialization.plain(config.loss_identifier),
+            "loss_weights": None if config.loss_weight is None else [config.loss_weight],
+            "metrics": _identifiers(config.metrics.identifiers),
+            "weighted_metrics": _identifiers(config.metrics.weighted_identifiers),
+            "run_eagerly": config.run_eagerly,
             "steps_per_execution": 1,
             "jit_compile": "auto",
         }

@@ -8,6 +8,7 @@ import numpy as np
 
 from lamella.backend_api import to_numpy
 from lamella.core import serialization
+from lamella.training.state import TrainingState
 
 State = dict[str, Any]
 
@@ -25,19 +26,18 @@ def state_of(model: Any) -> State:
         "frozen": [not layer._trainable for layer in _every(model)],
     }
     if compiled is not None:
+        config, reached = compiled.configuration, compiled.state
         state["compiled"] = {
-            "optimizer": compiled.optimizer if compiled.external else serialization.serialize(compiled.optimizer),
-            "loss": serialization.plain(compiled.loss_identifier),
-            "metrics": serialization.plain(compiled.metric_identifiers),
-            "weighted_metrics": serialization.plain(compiled.weighted_identifiers),
-            "backend": compiled.backend.name,
-            "frozen": [id(layer) in compiled.frozen for layer in _every(model)],
-            "steps": compiled.steps,
-            "epochs": compiled.epochs,
-            "slots": _slots(model) if model.variables and not compiled.external else None,
-            "foreign_state": None
-            if compiled.external_state is None
-            else [to_numpy(a) for a in compiled.external_state],
+            "optimizer": config.optimizer if config.external else serialization.serialize(config.optimizer),
+            "loss": serialization.plain(config.loss_identifier),
+            "metrics": serialization.plain(config.metrics.identifiers),
+            "weighted_metrics": serialization.plain(config.metrics.weighted_identifiers),
+            "backend": config.backend.name,
+            "frozen": [id(layer) in config.frozen for layer in _every(model)],
+            "steps": reached.steps,
+            "epochs": reached.epochs,
+            "slots": _slots(model) if model.variables and not config.external else None,
+            "foreign_state": None if reached.external is None else [to_numpy(a) for a in reached.external],
         }
     return state
 
@@ -61,16 +61,16 @@ def restored(cls: type, state: State) -> Any:
             weighted_metrics=serialization.deserialize(given["weighted_metrics"]),
             backend=given["backend"],
         )
-        compiled = model._compiled
-        compiled.steps, compiled.epochs = given["steps"], given["epochs"]
-        if given["foreign_state"] is not None:
-            compiled.external_state = tuple(given["foreign_state"])
-        if given["slots"] is not None:
-            trained = compiled.trained(model)
-            compiled.slots = {
+        external, trained = given["foreign_state"], model._compiled.configuration.trained(model)
+        model._compiled.state = TrainingState(
+            step=given["steps"],
+            epochs=given["epochs"],
+            slots={
                 name: {0 if i < 0 else id(trained[i]): np.array(a) for i, a in held.items()}
-                for name, held in given["slots"].items()
-            }
+                for name, held in (given["slots"] or {}).items()
+            },
+            external=None if external is None else tuple(external),
+        )
     for layer, frozen in zip(_every(model), state["frozen"], strict=True):
         layer._trainable = not frozen
     return model
@@ -78,10 +78,10 @@ def restored(cls: type, state: State) -> Any:
 
 def _slots(model: Any) -> dict[str, dict[int, np.ndarray]]:
     """The optimizer's slots by the place of the weight, -1 where there is one for all."""
-    places = {id(v): i for i, v in enumerate(model._compiled.trained(model))}
+    places = {id(v): i for i, v in enumerate(model._compiled.configuration.trained(model))}
     return {
         name: {places.get(key, -1): np.array(to_numpy(a)) for key, a in held.items() if key in places or key == 0}
-        for name, held in model._compiled.slots.items()
+        for name, held in model._compiled.state.slots.items()
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from lamella.optimizers import LossScaleOptimizer, MultiOptimizer
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.state import Weight
 from lamella.saving.arrays import fitting
-from lamella.training.objectives import Compiled
+from lamella.training.state import Compiled
 
 _TOGETHER = {
     "Adam": [("momentum", "velocity"), ("velocity_hat",)],
@@ -61,7 +62,7 @@ class Entry(NamedTuple):
 
 def is_written(compiled: Compiled | None) -> bool:
     """Whether a file can hold the optimizer: one of lamella's."""
-    return compiled is not None and not compiled.external
+    return compiled is not None and not compiled.configuration.external
 
 
 def entries(model: Any) -> list[Entry]:
@@ -69,8 +70,8 @@ def entries(model: Any) -> list[Entry]:
     compiled: Compiled | None = model._compiled
     if compiled is None or not is_written(compiled) or not model.variables:
         return []
-    optimizer = compiled.optimizer
-    weights, trained = _weights(model), compiled.trained(model)
+    optimizer = compiled.configuration.optimizer
+    weights, trained = _weights(model), compiled.configuration.trained(model)
     if not isinstance(optimizer, LossScaleOptimizer):
         return _distinct(_held(optimizer, weights, trained, wrapped=False))
     name = optimizer.name
@@ -100,7 +101,9 @@ def _held(optimizer: Optimizer, weights: list[Weight], trained: list[Any], *, wr
 def _weights(model: Any) -> list[Weight]:
     """The trained weights as the optimizer knows them."""
     paths = {id(v): path for path, v in model.named_weights()}
-    return [Weight(paths[id(v)], v.shape, v.dtype, v.constraint, v) for v in model._compiled.trained(model)]
+    return [
+        Weight(paths[id(v)], v.shape, v.dtype, v.constraint, v) for v in model._compiled.configuration.trained(model)
+    ]
 
 
 def _of(optimizer: Optimizer, weights: list[Weight], trained: list[Any], *, wrapped: bool) -> Iterator[Entry]:
@@ -158,20 +161,21 @@ def values(model: Any) -> list[np.ndarray]:
     if not found:
         return []
     compiled: Compiled = model._compiled
-    trained = compiled.trained(model)
-    fresh = compiled.optimizer.initial_slots(_weights(model), [to_numpy(v.value) for v in trained])
+    config, state = compiled.configuration, compiled.state
+    trained = config.trained(model)
+    fresh = config.optimizer.initial_slots(_weights(model), [to_numpy(v.value) for v in trained])
     places = {id(v): i for i, v in enumerate(trained)}
 
     def value(entry: Entry) -> Any:
         if entry.role == "steps":
-            return compiled.steps
+            return state.steps
         if entry.role == "rate":
             return entry.owner.learning_rate
         if entry.role == "product":
-            return _nadam_product(entry.owner, compiled.steps)
+            return _nadam_product(entry.owner, state.steps)
         if entry.role == "unused":
             return np.zeros(entry.shape)
-        held = compiled.slots.get(entry.slot, {}).get(entry.key)
+        held = state.slots.get(entry.slot, {}).get(entry.key)
         if held is not None:
             return to_numpy(held)
         return fresh[entry.slot][places[entry.key]] if entry.key else fresh[entry.slot]
@@ -196,7 +200,7 @@ def restore(model: Any, given: Sequence[np.ndarray]) -> None:
             held["iterations"] = {0: np.asarray(max(int(array), 0), np.uint32)}
         elif entry.role == "slot":
             held.setdefault(entry.slot, {})[entry.key] = array
-    compiled.steps, compiled.slots = steps, held
+    compiled.state = replace(compiled.state, step=steps, slots=held)
 
 
 def check(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where: str) -> bool:
@@ -237,7 +241,7 @@ def check(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where: str)
 def _wraps(model: Any) -> bool:
     """Whether the optimizer holds others: in mixed_float16 it may without a file's saying so."""
     halved = any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers)
-    return halved or isinstance(model._compiled.optimizer, LossScaleOptimizer | MultiOptimizer)
+    return halved or isinstance(model._compiled.configuration.optimizer, LossScaleOptimizer | MultiOptimizer)
 
 
 def _nadam_product(optimizer: Any, steps: int) -> np.ndarray:

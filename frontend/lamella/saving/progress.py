@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from lamella.errors import FormatError
@@ -19,8 +20,8 @@ def described(model: Any) -> dict[str, Any]:
     compiled = model._compiled
     found: dict[str, Any] = {"version": VERSION, "seed": int(model.seed), "calls": int(model.calls)}
     if compiled is not None:
-        found["steps"], found["epochs"] = int(compiled.steps), int(compiled.epochs)
-        then = [id(layer) in compiled.frozen for layer in _every(model)]
+        found["steps"], found["epochs"] = int(compiled.state.steps), int(compiled.state.epochs)
+        then = [id(layer) in compiled.configuration.frozen for layer in _every(model)]
         if then != [not layer._trainable for layer in _every(model)]:
             found["frozen"] = then
     if model.history is not None:
@@ -36,8 +37,9 @@ def as_compiled(model: Any, given: Any) -> Iterator[None]:
     every = _every(model)
     now = [layer._trainable for layer in every]
     try:
-        for layer, flag in zip(every, flags or (), strict=False):
-            layer._trainable = not flag
+        if flags is not None:
+            for layer, flag in zip(every, flags, strict=True):
+                layer._trainable = not flag
         yield
     finally:
         for layer, trainable in zip(every, now, strict=True):
@@ -69,7 +71,7 @@ def restore(model: Any, given: Any, where: str) -> None:
     history = _history(given, where)
     model.seed, model.calls = seed, max(counts["calls"], 0)
     if model._compiled is not None:
-        model._compiled.epochs = max(counts["epochs"], 0)
+        model._compiled.state = replace(model._compiled.state, epochs=max(counts["epochs"], 0))
     if history is not None:
         history.model = model
         model.history = history

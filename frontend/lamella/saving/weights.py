@@ -159,8 +159,8 @@ def _old(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
     else:
         if len(layers) != len(found) and not taking.skip:
             raise FormatError(f"{taking.where}: {len(found)} layers with weights, the model has {len(layers)}.")
-        padded: list[Layer | None] = [*layers, *[None] * (len(found) - len(layers))]
-        matched = [(layer, name, held) for layer, (name, held) in zip(padded, found, strict=False)]
+        following = iter(layers)
+        matched = [(next(following, None), name, held) for name, held in found]
     for layer, name, held in matched:
         if layer is None:
             taking.report.unused |= {weight: f"the model has no layer {name!r}" for weight, _ in held}
@@ -168,6 +168,7 @@ def _old(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
         variables, items = legacy_weights.of(layer), legacy_weights.converted(layer, held, version)
         if len(variables) != len(items):
             reason = f"{len(variables)} weights in layer {layer.name!r}, {len(items)} arrays in the file"
+            # the lengths differ, and `reason` says so
             for variable, (weight, _) in zip(variables, held, strict=False):
                 taking.leave(taking.paths[id(variable)], weight, reason)
             continue

@@ -22,7 +22,7 @@ from lamella.training.data import Data, check_finite, check_targets, prepare
 from lamella.training.pydataset import PyDataset, Workers
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Compiled
+    from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
 
 Order = Callable[..., "np.ndarray | None"]
@@ -71,9 +71,9 @@ class GivenBatches:
     """
 
     def __init__(
-        self, model: TrainingModel, compiled: Compiled | None, x: Any, class_weight: Any = None, what: str = "x"
+        self, model: TrainingModel, config: Configuration | None, x: Any, class_weight: Any = None, what: str = "x"
     ) -> None:
-        self._model, self._compiled, self._given, self._what = model, compiled, x, what
+        self._model, self._config, self._given, self._what = model, config, x, what
         self._class_weight = class_weight
         self._indexed = isinstance(x, PyDataset) or not hasattr(x, "__iter__")
         self.steps = _length(x)
@@ -124,13 +124,13 @@ class GivenBatches:
         try:
             x, y, weight = _unpacked(batch)
             weights = self._class_weight
-            if self._compiled is None:
+            if self._config is None:
                 y = weight = weights = None
             elif weights is not None and weight is not None:
                 raise ShapeError("it has a sample_weight, and class_weight is given, too: give one of them.")
             data = prepare(self._model, x, y, weight, weights)
-            if self._compiled is not None:
-                check_targets(self._model, self._compiled, data)
+            if self._config is not None:
+                check_targets(self._model, self._config, data)
             if like is not None and data.rows != like.rows and self._model.stateful_path is not None:
                 raise ShapeError(f"it has {data.rows} rows, and stateful layers keep states for {like.rows}.")
             if like is not None and data.row_specs != like.row_specs:
@@ -163,8 +163,8 @@ class ReadBatches:
 
     again = True
 
-    def __init__(self, model: TrainingModel, compiled: Compiled | None, data: Data, batch: int) -> None:
-        self._model, self._compiled, self._data, self._batch = model, compiled, data, batch
+    def __init__(self, model: TrainingModel, config: Configuration | None, data: Data, batch: int) -> None:
+        self._model, self._config, self._data, self._batch = model, config, data, batch
         self.steps: int | None = -(-data.rows // batch)
         self.shuffles: int | None = data.rows
         self.sample = data
@@ -180,8 +180,8 @@ class ReadBatches:
         for at in range(skip * self._batch, rows, self._batch):
             stop = min(at + self._batch, rows)
             batch = self._data[np.arange(at, stop) if order is None else order[at:stop]]
-            if self._data.stored and self._compiled is not None:
-                check_targets(self._model, self._compiled, batch)
+            if self._data.stored and self._config is not None:
+                check_targets(self._model, self._config, batch)
             if self._data.stored and settings.checks_nan():
                 check_finite(batch)
             yield batch

@@ -81,13 +81,13 @@ class CallbackList(Callback):
 
     @property
     def only_records(self) -> bool:
-        """Whether there is nobody but the history: then no hook can look at the model."""
+        """Whether the history is the only callback: then no hook can look at the model."""
         return all(type(item) is History for item in self.callbacks)
 
     def around_steps(
         self, kind: str, call: Callable[..., None], logs: Callable[[], Any]
     ) -> tuple[Callable[[int], None], Callable[[int], None]] | None:
-        """What a loop calls before and after each step, with the number of steps done; None where nobody watches.
+        """What a loop calls before and after each step, with the number of steps done; None without batch hooks.
 
         Args:
             kind: which hooks: "test" or "predict".

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from lamella.backend_api import to_numpy
 from lamella.errors import FormatError
 from lamella.files.tree import read_tree, write_tree
 from lamella.ir.spec import numpy_dtype
-from lamella.training.layout import Layout
-from lamella.training.loop import leaves_of, take_leaves
+from lamella.training.layout import Layout, layout_of
+from lamella.training.loop import leaves_of
 
 if TYPE_CHECKING:
+    from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
 
 FORMAT = "lamella checkpoint"
@@ -65,25 +67,26 @@ class Checkpoint:
         compiled = self.model._compiled
         if compiled is None:
             raise FormatError(f"{self.path!r} holds a training; compile the model before it is loaded.")
-        if training["optimizer"] != _optimizer_name(compiled):
+        config = compiled.configuration
+        if training["optimizer"] != _optimizer_name(config):
             raise FormatError(
                 f"{self.path!r} was written while training with {training['optimizer']}; this model is compiled with "
-                f"{_optimizer_name(compiled)}."
+                f"{_optimizer_name(config)}."
             )
         layout = _layout(self.model)
-        specs = {name: layout.specs[name] for name in _slot_names(layout)}
+        specs = {leaf: layout.specs[leaf] for group in layout.slots.values() for leaf in group.values()}
         self._check("slot", training["slots"], {n: (s.shape, s.dtype) for n, s in specs.items()})
-        fresh = compiled.backend.optimizer_leaves(compiled.optimizer, _trained(layout)) if compiled.external else {}
+        fresh = _initial_external(config, layout)
         self._check("slot", training["foreign"], {n: (a.shape, a.dtype.name) for n, a in fresh.items()})
-        self._foreign = tuple(
+        self._external = tuple(
             # what NumPy can only hold in float32
-            compiled.backend.asarray(training["foreign"][n], "bfloat16")
+            config.backend.asarray(training["foreign"][n], "bfloat16")
             if a.dtype.name == "bfloat16"
             else np.asarray(training["foreign"][n])
             for n, a in fresh.items()
         )
         self._numbers = {key: int(training[key]) for key in ("steps", "epochs")}
-        if len(training["learning_rates"]) != len(_rated(compiled)):
+        if len(training["learning_rates"]) != len(_with_learning_rate(config)):
             raise FormatError(f"{self.path!r} is of another optimizer: it has {len(training['learning_rates'])} rates.")
 
     def _check(self, kind: str, found: dict[str, Any], expected: dict[str, tuple[Any, str]]) -> None:
@@ -111,10 +114,19 @@ class Checkpoint:
         if self._training is None:
             return
         compiled = model._require_compiled()
-        take_leaves(compiled, _layout(model), {n: np.asarray(a) for n, a in self._training["slots"].items()})
-        compiled.steps, compiled.epochs = self._numbers["steps"], self._numbers["epochs"]
-        compiled.external_state = self._foreign or None
-        for optimizer, rate in zip(_rated(compiled), self._training["learning_rates"], strict=True):
+        slots = {
+            slot: {key: np.asarray(self._training["slots"][leaf]) for key, leaf in group.items()}
+            for slot, group in _layout(model).slots.items()
+        }
+        compiled.state = replace(
+            compiled.state.with_slots(slots),
+            step=self._numbers["steps"],
+            epochs=self._numbers["epochs"],
+            external=self._external or None,
+        )
+        for optimizer, rate in zip(
+            _with_learning_rate(compiled.configuration), self._training["learning_rates"], strict=True
+        ):
             if rate is not None:
                 optimizer.learning_rate = rate
 
@@ -129,47 +141,40 @@ def _training_state(model: TrainingModel) -> dict[str, Any] | None:
     compiled = model._compiled
     if compiled is None:
         return None
-    layout = _layout(model)
+    config, state, layout = compiled.configuration, compiled.state, _layout(model)
     leaves = leaves_of(model, compiled, layout)
-    foreign: dict[str, Any] = {}
-    if compiled.external:
-        foreign = compiled.backend.optimizer_leaves(compiled.optimizer, _trained(layout))
-        foreign = dict(zip(foreign, compiled.external_state or foreign.values(), strict=True))
+    fresh = _initial_external(config, layout)
+    external = dict(zip(fresh, state.external or fresh.values(), strict=True))
     return {
-        "optimizer": _optimizer_name(compiled),
-        "steps": compiled.steps,
-        "epochs": compiled.epochs,
+        "optimizer": _optimizer_name(config),
+        "steps": state.steps,
+        "epochs": state.epochs,
         # a rate that a schedule or a function decides is theirs to say
         "learning_rates": [
-            float(o.learning_rate) if o.schedule is o._function is None else None for o in _rated(compiled)
+            float(o.learning_rate) if o.schedule is o._function is None else None for o in _with_learning_rate(config)
         ],
-        "slots": {name: to_numpy(leaves[name]) for name in _slot_names(layout)},
-        "foreign": {name: to_numpy(a) for name, a in foreign.items()},
+        "slots": {leaf: to_numpy(leaves[leaf]) for group in layout.slots.values() for leaf in group.values()},
+        "foreign": {name: to_numpy(a) for name, a in external.items()},
     }
 
 
 def _layout(model: TrainingModel) -> Layout:
-    """The names of the training's leaves, whatever the data; the metrics chosen for the data stay chosen."""
-    compiled = model._require_compiled()
-    chosen = compiled._metrics
-    try:
-        return Layout(model, compiled, None, training=True)
-    finally:
-        compiled._metrics = chosen
+    """The layout of the training's leaves whatever the data: without metrics, which are chosen for the data."""
+    return layout_of(model, model._require_compiled().configuration, None, training=True, own_logs=())
 
 
-def _slot_names(layout: Layout) -> list[str]:
-    return [leaf for group in layout.slots.values() for leaf in group.values()]
-
-
-def _rated(compiled: Any) -> list[Any]:
+def _with_learning_rate(config: Configuration) -> list[Any]:
     """The optimizers that have a learning rate, those inside others, too."""
-    return [] if compiled.external else compiled.optimizer.rated()
+    return [] if config.external else config.optimizer.with_learning_rate()
 
 
-def _trained(layout: Layout) -> dict[str, Any]:
-    return {name: variable._value for name, variable in layout.variables[: layout.trained]}
+def _initial_external(config: Configuration, layout: Layout) -> dict[str, Any]:
+    """The arrays of an external optimizer's state before its first step, by path."""
+    if not config.external:
+        return {}
+    params = {name: variable._value for name, variable in layout.trained_variables}
+    return config.backend.optimizer_leaves(config.optimizer, params)
 
 
-def _optimizer_name(compiled: Any) -> str:
-    return "a transformation of another framework" if compiled.external else type(compiled.optimizer).__name__
+def _optimizer_name(config: Configuration) -> str:
+    return "a transformation of another framework" if config.external else type(config.optimizer).__name__

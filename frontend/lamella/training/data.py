@@ -12,7 +12,7 @@ from lamella.ir.spec import Rows, Spec, dtype_name
 from lamella.training.arrays import Array, StoredRows, as_array, as_rows
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Compiled
+    from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
 
 
@@ -176,22 +176,22 @@ def class_weights(y: Array, class_weight: Any) -> np.ndarray:
     return found
 
 
-def check_targets(model: TrainingModel, compiled: Compiled, data: Data) -> None:
+def check_targets(model: TrainingModel, config: Configuration, data: Data) -> None:
     """Raise where the targets do not fit the loss and the model's predictions; before anything is computed.
 
     Raises:
         ValueError: what came, what was expected, and how to mend it.
     """
-    if compiled.loss is None:
+    if config.loss is None:
         return
     if data.y is None:
-        raise ShapeError(f"the model is compiled with the loss {compiled.loss.name!r}, which needs targets: give y.")
+        raise ShapeError(f"the model is compiled with the loss {config.loss.name!r}, which needs targets: give y.")
     out = model.output_spec
     rows = Rows(data.rows)
     prediction = Spec((rows, *[int(d) for d in out.shape[1:]]), out.dtype)
     y = Spec((rows, *data.y.shape[1:]), dtype_name(data.y.dtype))
     try:
-        compiled.loss.check(y, prediction, data.y)
+        config.loss.check(y, prediction, data.y)
     except (ValueError, TypeError) as error:
         last = list(model.children)[-1]
         raise type(error)(f"Model {model.name!r}, output of layer {last!r}: {error}") from None

@@ -12,6 +12,7 @@ from lamella.training.callback_list import CallbackList
 from lamella.training.data import Data
 from lamella.training.history import History
 from lamella.training.loop import Loop
+from lamella.training.options import FitOptions, level
 from lamella.training.sources import Given, Source, open_source
 
 if TYPE_CHECKING:
@@ -20,25 +21,14 @@ if TYPE_CHECKING:
 
 
 def fit(
-    model: TrainingModel,
-    data: Given,
-    validation: Given | None,
-    *,
-    batch: int,
-    steps: int | None,
-    validation_batch: int,
-    validation_steps: int | None,
-    validates: Callable[[int], bool],
-    epochs: range,
-    verbose: int,
-    callbacks: Any,
-    shuffle: bool | str,
+    model: TrainingModel, data: Given, validation: Given | None, batch: int, validation_batch: int, options: FitOptions
 ) -> History:
     """Train `model` on checked data, as `Sequential.fit` says."""
-    hooks = CallbackList(callbacks, add_history=True, model=model, drawn=True)
-    run = Run(model, hooks, data, batch, steps, shuffle)
+    hooks = CallbackList(options.callbacks, add_history=True, model=model, drawn=True)
+    run = Run(model, hooks, data, batch, options)
+    epochs, verbose = options.epoch_numbers, level(options.verbose)
     hooks.set_params({"epochs": epochs.stop, "steps": run.source.steps, "verbose": verbose})
-    check = None if validation is None else _Validation(model, validation, validation_batch, validation_steps)
+    check = None if validation is None else _Validation(model, validation, validation_batch, options.validation_steps)
     model.stop_training = False
     model._run = run
     try:
@@ -48,7 +38,7 @@ def fit(
                 logs = run.epoch(epoch, progress)
                 if logs is None:
                     break
-                if check is not None and validates(epoch + 1):
+                if check is not None and options.validates(epoch + 1):
                     logs = dict(sorted({**logs, **check.evaluate(run)}.items()))
                 progress.end_epoch(logs)
                 run.end_epoch(epoch, logs)
@@ -77,17 +67,9 @@ class Run:
         logs: the logs of the last whole epoch.
     """
 
-    def __init__(
-        self,
-        model: TrainingModel,
-        hooks: CallbackList,
-        data: Given,
-        batch: int,
-        steps: int | None,
-        shuffle: bool | str,
-    ) -> None:
+    def __init__(self, model: TrainingModel, hooks: CallbackList, data: Given, batch: int, options: FitOptions) -> None:
         self.model, self.hooks, self.batch = model, hooks, batch
-        self._only_records, self._watched = hooks.only_records, None
+        self._only_records, self._stepwise = hooks.only_records, None
         self.rows = data.rows if isinstance(data, Data) else None
         self.at = (0, 0)
         self.logs: dict[str, float] = {}
@@ -95,7 +77,7 @@ class Run:
         self._afterwards: list[Callable[[], None]] = []
         self.loop = model.loop_for(data.sample, training=True)
         self.loop.begin(batch)
-        self.source = open_source(model, self.loop, data, batch, steps=steps, shuffle=shuffle)
+        self.source = open_source(model, self.loop, data, batch, steps=options.steps_per_epoch, shuffle=options.shuffle)
 
     def epoch(self, epoch: int, progress: console.Progress) -> dict[str, float] | None:
         """Run one epoch and return its logs; None where the data had ended before it."""
@@ -104,27 +86,29 @@ class Run:
         first = self._in_epoch()
         steps = progress.steps = self.source.steps
         progress.begin_epoch(epoch)
-        if self._watched is None:  # a callback may hang a hook into itself in `on_train_begin`
-            self._watched = self.hooks.watches_batches
-        watched = self._watched
-        # as in Keras, whoever wants to stop before the first step gets that step
+        if self._stepwise is None:  # a callback may hang a hook into itself in `on_train_begin`
+            self._stepwise = self.hooks.watches_batches
+        stepwise = self._stepwise
+        # as in Keras, a callback that stops before the first step gets that step
         again, stride = first is not None, None
-        if watched or self.model.stop_training:
-            stride = self.loop.compiled.steps_per_execution
+        if stepwise or self.model.stop_training:
+            stride = self.loop.compiled.configuration.steps_per_execution
 
         def before(done: int) -> None:
             self.hook("on_train_batch_begin", done, {})
 
         def after(done: int) -> bool:
             self.at = (epoch, done)
-            if watched:
+            if stepwise:
                 self.hook("on_train_batch_end", done - 1, self.loop.unread_logs())
             progress.update(done, self.loop.logs)
             return not self.model.stop_training
 
         done = first or 0
         if not (again and self.model.stop_training):
-            done = self.loop.run(self.source, stride=stride, before=before if watched else None, after=after, done=done)
+            done = self.loop.run(
+                self.source, stride=stride, before=before if stepwise else None, after=after, done=done
+            )
         if self.source.ended or not done:
             _warn_of_the_end(f"training ends with epoch {epoch + (done > 0)}", done, steps)
         return self.loop.logs() if done else None
@@ -197,7 +181,7 @@ class Run:
         return range(0) if state["stop"] and not state["done"] else epochs
 
     def _in_epoch(self) -> int | None:
-        """After `on_epoch_begin`: the number of steps done before the run was broken off, in the middle of an epoch."""
+        """After `on_epoch_begin`: the number of steps done before the run was interrupted in the middle of an epoch."""
         return None if self._checkpoint is None else self._restore()
 
     def _restore(self) -> int:
@@ -256,17 +240,17 @@ def evaluate(
         ShapeError: it has no batch left.
     """
     loop.model.stop_evaluating = False
-    watched = hooks.around_steps("test", call, loop.unread_logs)
+    around = hooks.around_steps("test", call, loop.unread_logs)
 
     def after(done: int) -> bool:
-        if watched is not None:
-            watched[1](done)
+        if around is not None:
+            around[1](done)
         if progress is not None:
             progress.update(done, loop.logs)
         return not loop.model.stop_evaluating
 
     loop.start_epoch()
-    done = loop.run(source, stride=1 if watched is not None else None, before=watched and watched[0], after=after)
+    done = loop.run(source, stride=1 if around is not None else None, before=around and around[0], after=after)
     if not done:
         raise ShapeError(f"{what} has no batch left to evaluate: it was used up before. Give one that can begin again.")
     if source.ended:

@@ -15,20 +15,20 @@ from lamella.training.inference import values_on
 
 if TYPE_CHECKING:
     from lamella.training.data import Data
-    from lamella.training.objectives import Compiled
+    from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
 
 
 def value_and_grad(
-    model: TrainingModel, compiled: Compiled, data: Data, backend: Backend, *, training: bool, seed: int
+    model: TrainingModel, config: Configuration, data: Data, backend: Backend, *, training: bool, seed: int
 ) -> tuple[Any, dict[str, Any]]:
     """The loss of a batch, regularization included, and {path: gradient} of the trained weights."""
     named = model.named_weights()
-    trained = {id(v) for v in compiled.trained(model)}
+    trained = {id(v) for v in config.trained(model)}
     wrt = [i for i, (_, v) in enumerate(named) if id(v) in trained]
-    program = loss_program(model, compiled, data, training=training)
+    program = loss_program(model, config, data, training=training)
     shapes = tuple((a.shape, a.dtype.name) for a in data.arrays)
-    cached = ("gradients", backend.name, shapes, training, tuple(wrt), id(compiled))
+    cached = ("gradients", backend.name, shapes, training, tuple(wrt), id(config))
     if cached not in model.functions:
         differentiated = differentiate(pool_first(program), wrt)
         with backend.scope(differentiated):
@@ -44,14 +44,14 @@ def value_and_grad(
     return loss, {named[i][0]: g for i, g in zip(wrt, gradients, strict=True)}
 
 
-def loss_program(model: TrainingModel, compiled: Compiled, data: Data, *, training: bool) -> Program:
+def loss_program(model: TrainingModel, config: Configuration, data: Data, *, training: bool) -> Program:
     """The compiled loss of one batch as a program of the variables, the batch, and in training a random key."""
     inputs = {
         n: Spec((Rows(data.rows), *a.shape[1:]), a.dtype.name) for n, a in zip(data.names, data.arrays, strict=True)
     }
     if training:
         inputs["key"] = KEY
-    with tracing(model.named_weights(), inputs, training=training, frozen=compiled.frozen) as traced:
+    with tracing(model.named_weights(), inputs, training=training, frozen=config.frozen) as traced:
         x = traced.inputs["x"]
         y, _ = call_model(model, traced.context, x)
         return traced.program([("loss", model.compute_loss(x, traced.inputs.get("y"), y))])

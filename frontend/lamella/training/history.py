@@ -188,7 +188,7 @@ class History(Callback):
         else:
             drawn, places = axes.figure, [axes] * len(keys)
         numbers = [epoch + 1 for epoch in self.epoch]
-        for key, place in zip(keys, places, strict=False):
+        for key, place in zip(keys, places[: len(keys)], strict=True):
             for name, style in ((key, "-"), (f"val_{key}", "--")):
                 if name in self.history:
                     known = [(n, row[name]) for n, row in zip(numbers, self._rows, strict=True) if name in row]

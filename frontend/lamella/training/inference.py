@@ -34,22 +34,22 @@ def predict(
 ) -> np.ndarray:
     """The predictions for all rows, or for `steps` batches; a short batch is filled up where rows do not mix.
 
-    Nobody waits for a batch before the next one is on its way, unless a callback looks at each, or who gives the batches
-    might use an array again for the next.
+    The next batch is on its way before a batch has been computed, unless a callback looks at each, or an iterator gives the
+    batches, which might use an array again for the next.
     """
     backend = load_backend(model.backend_name)
     parts: list[np.ndarray] = []
     waiting: deque[tuple[Any, int]] = deque()
     total = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
     model.stop_predicting = False
-    per_step = hooks.around_steps("predict", hooks.call, lambda: {"outputs": parts[-1]})
+    around = hooks.around_steps("predict", hooks.call, lambda: {"outputs": parts[-1]})
 
     def read(ahead: int) -> None:
         while len(waiting) > ahead:
             y, count = waiting.popleft()
             parts.append(backend.numpy(y)[:count])
 
-    runs_ahead = per_step is None and isinstance(data, Data)
+    runs_ahead = around is None and isinstance(data, Data)
     call: Call | None = None
     start = 0
     if runs_ahead and verbose == 0 and steps is None and not model.runs_eagerly and _in_memory(data):
@@ -62,8 +62,8 @@ def predict(
     with console.Progress(0, total, verbose) as progress:
         progress.begin_epoch()
         for done, x in enumerate(_inputs(model, data, batch, steps, start), start // batch):
-            if per_step is not None:
-                per_step[0](done)
+            if around is not None:
+                around[0](done)
             count = len(x)
             batch = max(batch, count)
             if count < batch and done and is_per_example(model, x):
@@ -75,8 +75,8 @@ def predict(
                     call = Call(model, backend, x)
                 waiting.append((call(x), count))
             read(call.ahead if call is not None and runs_ahead else 0)
-            if per_step is not None:
-                per_step[1](len(parts))
+            if around is not None:
+                around[1](len(parts))
             progress.update(done + 1, {})
             if model.stop_predicting:
                 break
@@ -142,7 +142,7 @@ class Call:
 
     def __call__(self, x: np.ndarray) -> Any:
         """The predictions, on the backend; the states of stateful layers are kept for the next batch."""
-        # what is not needed is not called: these few microseconds are felt by whoever asks for one row at a time
+        # what is not needed is not called: a few microseconds matter where one row is predicted at a time
         forward, backend = self._forward, self._backend
         results = self._run(*self._values(), backend.argument(x, forward.dtype))
         if forward.assigned:
@@ -239,7 +239,9 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool) -> Any:
     owner = None if type(inputs) is np.ndarray else backend_of(inputs)
     if owner is None and not training:
         call, batch = _call_for(model, load_backend(model.backend_name), inputs)
-        return call(batch.copy())  # nobody waits for the result, and the caller may change its array at once
+        return call(
+            batch.copy()
+        )  # the call may return before it has computed, and the caller may change its array at once
     if owner is None:
         inputs = prepare(model, inputs).x.copy()
     elif not model.built:

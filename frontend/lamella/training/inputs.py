@@ -12,14 +12,14 @@ from lamella.training.batches import GivenBatches, is_stream
 from lamella.training.data import Data, check_targets, prepare
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Compiled
+    from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
     from lamella.training.sources import Given
 
 
 def take(
     model: TrainingModel,
-    compiled: Compiled | None,
+    config: Configuration | None,
     x: Any,
     y: Any = None,
     sample_weight: Any = None,
@@ -32,7 +32,7 @@ def take(
 
     Args:
         model: the model; it is built where it has no input shape.
-        compiled: its training configuration; None for predictions.
+        config: its training configuration; None for predictions.
         x: what the user gave.
         y: targets, for rows.
         sample_weight: for rows.
@@ -46,8 +46,8 @@ def take(
     """
     if not is_stream(x):
         data = prepare(model, x, y, sample_weight, class_weight, what=what, stored=True)
-        if compiled is not None:
-            check_targets(model, compiled, data)
+        if config is not None:
+            check_targets(model, config, data)
         return data
     for name, value in (("y", y), ("sample_weight", sample_weight), ("batch_size", batch_size)):
         if value is not None:
@@ -57,24 +57,24 @@ def take(
                 else f"give it in the batches, (x, y{_third(name)})"
             )
             raise ShapeError(f"{what} gives batches, and with batches there is no argument {name}: {instead}.")
-    return GivenBatches(model, compiled, x, class_weight, what)
+    return GivenBatches(model, config, x, class_weight, what)
 
 
 def _third(name: str) -> str:
     return ", sample_weight" if name == "sample_weight" else ""
 
 
-def take_validation(model: TrainingModel, compiled: Compiled, given: Any, batch_size: int | None) -> Given:
+def take_validation(model: TrainingModel, config: Configuration, given: Any, batch_size: int | None) -> Given:
     """The rows or batches of `validation_data`.
 
     Raises:
         ValueError: it is no pair or triple and gives no batches, or its arrays do not fit.
     """
     if is_stream(given):
-        return take(model, compiled, given, batch_size=batch_size, what="validation_data")
+        return take(model, config, given, batch_size=batch_size, what="validation_data")
     if is_array(given) or not isinstance(given, tuple | list) or len(given) not in (2, 3):
         raise ShapeError("validation_data is (x, y) or (x, y, sample_weight), or something that gives such batches.")
-    return take(model, compiled, *given, what="x of validation_data")
+    return take(model, config, *given, what="x of validation_data")
 
 
 def split_validation(data: Given, fraction: float) -> tuple[Data, Data]:

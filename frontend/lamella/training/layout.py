@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lamella.backend_api import to_numpy
+from lamella.core.variable import Variable
 from lamella.ir.spec import Spec, numpy_dtype, promote
 from lamella.lowering.forward import KEY
 from lamella.metrics import Mean
 from lamella.optimizers.state import Slot, Weight
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Compiled
+    from lamella.optimizers.base import Optimizer
+    from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
+    from lamella.training.state import Slots
 
 
 class BatchSpecs(NamedTuple):
@@ -41,10 +47,12 @@ class BatchSpecs(NamedTuple):
         return "float64" if self.x.dtype == "float64" else "float32"
 
 
+@dataclass(frozen=True)
 class Layout:
     """The leaves of a training state, in order: what each is called, and its spec.
 
     Attributes:
+        specs: the spec of every leaf: the variables, the slots, the learning rates, the step, the key, the accumulators.
         variables: the model's variables, trained ones first, each with its leaf's name.
         trained: how many of them are trained.
         weights: the trained variables as the optimizer knows them.
@@ -52,66 +60,113 @@ class Layout:
             belongs to the optimizer as a whole.
         rates: the leaves of the learning rates.
         metrics: for each log key the names and initial values of its accumulators.
+        metric_rules: (log key, metric, weighted) for each metric.
+        own: whether the step ends with one of lamella's optimizers.
         own_logs: whether the logs are those of the model's own step, averaged over the rows.
     """
 
-    def __init__(
-        self,
-        model: TrainingModel,
-        compiled: Compiled,
-        y: Spec | None,
-        *,
-        training: bool,
-        own_logs: Sequence[str] | None = None,
-    ) -> None:
-        trained = {id(v) for v in compiled.trained(model)}
-        named = model.named_weights()
-        first = [(f"params/{n}", v) for n, v in named if id(v) in trained]
-        rest = [(f"state/{n}", v) for n, v in named if id(v) not in trained]
-        self.variables = [*first, *rest]
-        self.trained = len(first)
-        specs = {name: variable.spec for name, variable in self.variables}
-        self.weights = [Weight(n.removeprefix("params/"), v.shape, v.dtype, v.constraint, v) for n, v in first]
-        self.slots: dict[str, dict[int, str]] = {}
-        self.rates: tuple[str, ...] = ()
-        self.own = training and not compiled.external
-        if self.own:
-            for slot, held in compiled.optimizer.slot_specs(self.weights).items():
-                whole = isinstance(held, Slot)
-                kept = (
-                    {0: (f"optimizer/{slot}", held)}
-                    if whole
-                    else {
-                        id(w.variable): (f"optimizer/{slot}/{w.path}", s)
-                        for w, s in zip(self.weights, held, strict=True)
-                        if s is not None
-                    }
-                )
-                self.slots[slot] = {key: leaf for key, (leaf, _) in kept.items()}
-                specs |= {leaf: Spec(s.shape, s.dtype) for leaf, s in kept.values()}
-            self.rates = tuple(compiled.rates())
-            specs |= dict.fromkeys(self.rates, Spec((), rate_dtype(v.dtype for _, v in first)))
-        if training:
-            specs["step"] = Spec((), "uint32")
-            specs["key"] = KEY
-        self.metrics: dict[str, dict[str, tuple[str, Any]]] = {}
-        self.metric_rules: list[tuple[str, Any, bool]]
-        dtype = rate_dtype([model.output_spec.dtype])
-        self.own_logs = own_logs is not None
-        if own_logs is None:
-            self.metric_rules = compiled.metrics_for(y, model.output_spec)
-            self.metrics["loss"] = {n: (f"metrics/loss/{n}", np.zeros((), dtype)) for n in ("total", "count")}
+    specs: dict[str, Spec]
+    variables: list[tuple[str, Variable]]
+    trained: int
+    weights: list[Weight]
+    slots: dict[str, dict[int, str]]
+    rates: tuple[str, ...]
+    metrics: dict[str, dict[str, tuple[str, Any]]]
+    metric_rules: list[tuple[str, Any, bool]]
+    own: bool
+    own_logs: bool
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of the leaves, in order."""
+        return tuple(self.specs)
+
+    @property
+    def trained_variables(self) -> list[tuple[str, Variable]]:
+        """The trained variables, each with its leaf's name."""
+        return self.variables[: self.trained]
+
+
+def layout_of(
+    model: TrainingModel,
+    config: Configuration,
+    y: Spec | None,
+    *,
+    training: bool,
+    own_logs: Sequence[str] | None = None,
+) -> Layout:
+    """The layout of a model's training state, or of its state in an evaluation.
+
+    Args:
+        model: a built model.
+        config: its training configuration.
+        y: the spec of the targets, which the metrics are chosen for.
+        training: whether steps train or evaluate.
+        own_logs: the names of the logs of the model's own step; None where it has none, and the logs are loss and metrics.
+    """
+    trained = {id(v) for v in config.trained(model)}
+    named = model.named_weights()
+    first = [(f"params/{n}", v) for n, v in named if id(v) in trained]
+    variables = [*first, *[(f"state/{n}", v) for n, v in named if id(v) not in trained]]
+    weights = [Weight(n.removeprefix("params/"), v.shape, v.dtype, v.constraint, v) for n, v in first]
+    specs = {name: variable.spec for name, variable in variables}
+    slots: dict[str, dict[int, str]] = {}
+    rates: tuple[str, ...] = ()
+    own = training and not config.external
+    if own:
+        slots, found = _slots(config.optimizer, weights)
+        rates = tuple(config.rates())
+        specs |= found | dict.fromkeys(rates, Spec((), rate_dtype(v.dtype for _, v in first)))
+    if training:
+        specs |= {"step": Spec((), "uint32"), "key": KEY}
+    metrics: dict[str, dict[str, tuple[str, Any]]] = {}
+    if own_logs is None:
+        rules = config.metrics.for_specs(y, model.output_spec)
+        zero = np.zeros((), rate_dtype([model.output_spec.dtype]))
+        metrics["loss"] = {n: (f"metrics/loss/{n}", zero) for n in ("total", "count")}
+    else:
+        rules = [(label, Mean(label), False) for label in own_logs]
+    for label, metric, _ in rules:
+        metrics[label] = {
+            name: (f"metrics/{label}/{name}", np.full(shape, initial, numpy_dtype(kind)))
+            for name, (shape, kind, initial) in metric.state_specs().items()
+        }
+    for leaves in metrics.values():
+        specs |= {leaf: Spec(start.shape, start.dtype.name) for leaf, start in leaves.values()}
+    return Layout(
+        specs, variables, len(first), weights, slots, rates, metrics, rules, own=own, own_logs=own_logs is not None
+    )
+
+
+def _slots(optimizer: Optimizer, weights: Sequence[Weight]) -> tuple[dict[str, dict[int, str]], dict[str, Spec]]:
+    """The leaves of an optimizer's slots by variable's id, and their specs."""
+    slots: dict[str, dict[int, str]] = {}
+    specs: dict[str, Spec] = {}
+    for slot, held in optimizer.slot_specs(weights).items():
+        kept: dict[int, tuple[str, Slot]] = {}
+        if isinstance(held, Slot):
+            kept[0] = (f"optimizer/{slot}", held)
         else:
-            self.metric_rules = [(label, Mean(label), False) for label in own_logs]
-        for label, metric, _ in self.metric_rules:
-            leaves = {}
-            for name, (shape, kind, initial) in metric.state_specs().items():
-                leaves[name] = (f"metrics/{label}/{name}", np.full(shape, initial, numpy_dtype(kind)))
-            self.metrics[label] = leaves
-        for leaves in self.metrics.values():
-            specs |= {leaf: Spec(start.shape, start.dtype.name) for leaf, start in leaves.values()}
-        self.specs = specs
-        self.names = tuple(specs)
+            for weight, spec in zip(weights, held, strict=True):
+                if spec is not None:
+                    kept[id(weight.variable)] = (f"optimizer/{slot}/{weight.path}", spec)
+        slots[slot] = {key: leaf for key, (leaf, _) in kept.items()}
+        specs |= {leaf: Spec(s.shape, s.dtype) for leaf, s in kept.values()}
+    return slots, specs
+
+
+def filled_slots(config: Configuration, layout: Layout, slots: Slots) -> Slots:
+    """The optimizer's slots by variable, with initial arrays where there are none yet."""
+    missing = [k for name, keys in layout.slots.items() for k in keys if k not in slots.get(name, {})]
+    if not missing:
+        return slots
+    variables = [v for _, v in layout.trained_variables]
+    fresh = config.optimizer.initial_slots(layout.weights, [to_numpy(v.value) for v in variables])
+    filled = dict(slots)
+    for name, arrays in fresh.items():
+        keyed = zip(map(id, variables), arrays, strict=True) if isinstance(arrays, list) else [(0, arrays)]
+        filled[name] = {**{k: a for k, a in keyed if a is not None}, **slots.get(name, {})}
+    return filled
 
 
 def rate_dtype(dtypes: Any) -> str:

@@ -1,4 +1,4 @@
-"""Logs that are read when somebody looks at them."""
+"""Logs that are read when they are looked at."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,15 @@ from lamella.lowering.forward import trace_forward
 from lamella.passes import find_cross_batch_op
 from lamella.training.data import Data
 from lamella.training.eager_runner import EagerRunner
-from lamella.training.layout import BatchSpecs, Layout
+from lamella.training.layout import BatchSpecs, Layout, filled_slots, layout_of
 from lamella.training.logs import Logs
 from lamella.training.step import build_step, own_labels
 from lamella.training.train_step import has_own_loss, has_own_step
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Compiled
     from lamella.training.protocol import TrainingModel
     from lamella.training.sources import Source
+    from lamella.training.state import Compiled
 
 CHUNK_SECONDS = 0.25
 """About how long a chunk runs: Ctrl-C loses no more than this, and the progress bar moves."""
@@ -37,22 +38,23 @@ class Loop:
 
     Args:
         model: a built model.
-        compiled: its training configuration.
+        compiled: its training configuration and state.
         data: the rows; only shapes and dtypes are used here.
         training: whether steps train or evaluate.
     """
 
     def __init__(self, model: TrainingModel, compiled: Compiled, data: Data, *, training: bool) -> None:
         self.model, self.compiled, self.training = model, compiled, training
+        config = compiled.configuration
         self._specs = data.row_specs
         own_logs = None
         if has_own_step(model, training=training):
-            if training and compiled.external:
+            if training and config.external:
                 raise TypeError(
                     "a train_step of one's own needs one of lamella.optimizers; optax's are for `fit`'s step."
                 )
-            own_logs = own_labels(model, compiled, self._batch(2), training=training)
-        self.layout = Layout(model, compiled, self._batch(2).y, training=training, own_logs=own_logs)
+            own_logs = own_labels(model, config, self._batch(2), training=training)
+        self.layout = layout_of(model, config, self._batch(2).y, training=training, own_logs=own_logs)
         at = self._at = {name: i for i, name in enumerate(self.layout.names)}
         groups = self.layout.metrics.items()
         self._accumulators = {label: [(n, at[leaf]) for n, (leaf, _) in group.items()] for label, group in groups}
@@ -80,13 +82,12 @@ class Loop:
         return BatchSpecs(rows, specs["x"], specs.get("y"), specs.get("sample_weight"))
 
     def runner(self, rows: int) -> Runner:
-        """Who runs steps on batches of `rows` rows."""
+        """What runs steps on batches of `rows` rows."""
         if rows not in self._runners:
-            build = partial(
-                build_step, self.model, self.compiled, self.layout, self._batch(rows), training=self.training
-            )
-            runner = self.compiled.backend.runner(build())
-            if self.compiled.run_eagerly:
+            config = self.compiled.configuration
+            build = partial(build_step, self.model, config, self.layout, self._batch(rows), training=self.training)
+            runner = config.backend.runner(build())
+            if config.run_eagerly:
                 runner = EagerRunner(runner, lambda arrays: build(concrete_inputs=arrays))
             self._runners[rows] = runner
         return self._runners[rows]
@@ -99,14 +100,20 @@ class Loop:
             x = self._batch(4).x
             # with the penalties: an activity regularizer adds up rows, too
             forward = trace_forward(
-                self.model, x, training=self.training, keyed=self.training, losses=True, frozen=self.compiled.frozen
+                self.model,
+                x,
+                training=self.training,
+                keyed=self.training,
+                losses=True,
+                frozen=self.compiled.configuration.frozen,
             )
             self._mixes = find_cross_batch_op(forward.program) is not None or not self._losses_are_per_example()
         return not self._mixes
 
     def _losses_are_per_example(self) -> bool:
         batch, out = self._batch(4), self.model.output_spec
-        return self.compiled.is_per_example(batch.y, Spec((batch.x.shape[0], *out.shape[1:]), out.dtype))
+        config = self.compiled.configuration
+        return config.is_per_example(batch.y, Spec((batch.x.shape[0], *out.shape[1:]), out.dtype))
 
     # ---- the state ----
 
@@ -116,12 +123,12 @@ class Loop:
         leaves: dict[str, Any] = {name: variable.value for name, variable in layout.variables}
         if self.training:
             leaves |= leaves_of(self.model, compiled, layout)
-            self._rates = compiled.rates()
+            self._rates = compiled.configuration.rates()
         for group in layout.metrics.values():
             leaves |= dict(group.values())
         leaves |= self._placed_before()
         values = [leaves[n] for n in layout.names]
-        extra = compiled.external_state or ()
+        extra = compiled.state.external or ()
         self._template = self.runner(batch)
         self.state = self._template.load([*values, *extra])
         # leaves are never changed in place, so those an epoch starts from serve every epoch
@@ -145,8 +152,8 @@ class Loop:
             held = self._placed.get(name)
             if held is not None and held[0] == value:
                 leaves[name] = held[1]
-        if self.training and self.state and self.compiled._steps is self.state[self._at["step"]]:
-            leaves["step"] = self.compiled._steps
+        if self.training and self.state and self.compiled.state.step is self.state[self._at["step"]]:
+            leaves["step"] = self.compiled.state.step
         return leaves
 
     def place(self, arrays: Sequence[np.ndarray]) -> Any:
@@ -162,8 +169,8 @@ class Loop:
             self.replace(rates)
 
     def _new_rates(self) -> dict[str, float]:
-        """The learning rates that somebody has set since the state got them."""
-        rates = self.compiled.rates() if self.layout.own else {}
+        """The learning rates that were set since the state got them."""
+        rates = self.compiled.configuration.rates() if self.layout.own else {}
         if rates == self._rates:
             return {}
         changed = {leaf: rate for leaf, rate in rates.items() if rate != self._rates.get(leaf)}
@@ -172,8 +179,7 @@ class Loop:
 
     def replace(self, leaves: dict[str, Any]) -> None:
         """Set some leaves."""
-        backend, layout = self.compiled.backend, self.layout
-        position = {name: i for i, name in enumerate(layout.names)}
+        backend, layout, position = self.compiled.configuration.backend, self.layout, self._at
         state = list(self.state)
         with backend.scope(self._template.step.program):
             for name, value in leaves.items():
@@ -182,11 +188,10 @@ class Loop:
 
     def take_weights(self, other: Loop) -> None:
         """Evaluate with the weights that `other` has reached, without a copy."""
-        mine = {name: i for i, (name) in enumerate(self.layout.names)}
         theirs = {id(v): other.state[i] for i, (_, v) in enumerate(other.layout.variables)}
         state = list(self.state)
         for name, variable in self.layout.variables:
-            state[mine[name]] = theirs[id(variable)]
+            state[self._at[name]] = theirs[id(variable)]
         self.state = tuple(state)
 
     def commit(self) -> None:
@@ -202,22 +207,24 @@ class Loop:
                 if not self._template.step.invariant[i]:
                     variable._value = state[i]
             return
-        for (_, variable), leaf in zip(variables, state, strict=False):
-            variable._value = leaf
-        at = self._at
-        take_leaves(self.compiled, self.layout, dict(zip(at, state, strict=False)))
-        self.compiled.steps = state[at["step"]]
+        at, compiled = self._at, self.compiled
+        for name, variable in variables:
+            variable._value = state[at[name]]
+        step, external = state[at["step"]], compiled.state.external
         if self.layout.own:
-            self.compiled.optimizer.iterations = state[at["step"]]
-        if self.compiled.external:
-            self.compiled.external_state = tuple(state[len(at) :])
+            compiled.configuration.optimizer.iterations = step
+        else:
+            external = tuple(state[len(at) :])
+        groups = self.layout.slots.items()
+        slots = {slot: {key: state[at[leaf]] for key, leaf in group.items()} for slot, group in groups}
+        compiled.state = replace(compiled.state.with_slots(slots), step=step, external=external)
 
     def adopt(self) -> None:
         """Take over weights and slots that a callback has set since `commit`, and a new learning rate."""
         variables, names = self.layout.variables, self.layout.names
         now = {name: variable._value for name, variable in variables}
         for slot, group in self.layout.slots.items():
-            now |= {leaf: self.compiled.slots[slot][key] for key, leaf in group.items()}
+            now |= {leaf: self.compiled.state.slots[slot][key] for key, leaf in group.items()}
         changed = {name: now[name] for i, name in enumerate(names) if name in now and now[name] is not self.state[i]}
         changed |= self._new_rates()
         if changed:
@@ -225,19 +232,18 @@ class Loop:
 
     def finalize(self) -> None:
         """Give the weights the values that the optimizer wants them to end with (`use_ema`: their averages)."""
-        layout, compiled = self.layout, self.compiled
+        layout = self.layout
         if not layout.own or not layout.trained or not self.state:
             return
         self.commit()
-        variables = [v for _, v in layout.variables[: layout.trained]]
+        variables = [v for _, v in layout.trained_variables]
         slots = {
             slot: held[0] if 0 in held else [held.get(id(v)) for v in variables]
-            for slot, held in compiled.slots.items()
+            for slot, held in self.compiled.state.slots.items()
         }
-        names = [name for name, _ in layout.variables[: layout.trained]]
-        final = compiled.optimizer.final_values([v._value for v in variables], slots)
+        final = self.compiled.configuration.optimizer.final_values([v._value for v in variables], slots)
         state = list(self.state)
-        for name, value in zip(names, final, strict=True):
+        for (name, _), value in zip(layout.trained_variables, final, strict=True):
             state[self._at[name]] = value
         self.state = tuple(state)
 
@@ -246,7 +252,7 @@ class Loop:
         return self._read(self.state)
 
     def unread_logs(self) -> Logs:
-        """The same, as they are now, but read from the device only when somebody looks at a value."""
+        """The same, as they are now, but read from the device only when a value is looked at."""
         # a view would keep the whole state for as long as the logs are kept
         positions = [i for group in self._accumulators.values() for _, i in group]
         leaves = ((i, self.state[i]) for i in positions)
@@ -260,7 +266,7 @@ class Loop:
 
     def _read(self, state: Any) -> dict[str, Any]:
         """The logs of a state, or of its accumulators by position."""
-        numpy, groups = self.compiled.backend.numpy, self._accumulators
+        numpy, groups = self.compiled.configuration.backend.numpy, self._accumulators
         logs: dict[str, Any] = {}
         if not self.layout.own_logs:
             totals = {n: float(numpy(state[i])) for n, i in groups["loss"]}
@@ -284,11 +290,11 @@ class Loop:
 
         Args:
             source: where they come from.
-            stride: so many steps a chunk, because somebody watches them (None: as the loop wants). The device then works
+            stride: so many steps a chunk, because a callback watches them (None: as the loop wants). The device then works
                 on the next ones while the host does something else.
             before: called before each chunk with the number of steps done.
             after: called after each chunk with the number of steps done; False ends the run.
-            done: how many steps of the epoch were done before, in the run that this one goes on from.
+            done: how many steps of the epoch were done before, in the run that this one continues.
         """
         ahead, runner = source.streams and stride is None, None
         chunks = source.chunks(stride, done)
@@ -329,9 +335,10 @@ class Loop:
 
     def undo_step(self) -> None:
         """The state before the last chunk, with the accumulators as they are; the model gets it, too."""
-        now = self.accumulators()
-        self.state = tuple(now.get(n, a) for n, a in zip(self.layout.names, self._sound, strict=False))
-        self.state += self._sound[len(self.layout.names) :]
+        state = list(self._sound)
+        for name, leaf in self.accumulators().items():
+            state[self._at[name]] = leaf
+        self.state = tuple(state)
         self.commit()
 
     def single_step(self, batch: Data) -> None:
@@ -369,15 +376,10 @@ def _shared_size(rows: int) -> int:
 
 def leaves_of(model: TrainingModel, compiled: Compiled, layout: Layout) -> dict[str, Any]:
     """The leaves of a training state beside the variables and the accumulators, as they are between two steps."""
-    leaves: dict[str, Any] = {"step": np.uint32(compiled.steps), "key": random.key_from_seed(model.seed)}
+    state, config = compiled.state, compiled.configuration
+    leaves: dict[str, Any] = {"step": np.uint32(state.steps), "key": random.key_from_seed(model.seed)}
     if layout.own:
-        held = compiled.slot_arrays(layout)
+        held = filled_slots(config, layout, state.slots)
         leaves |= {leaf: held[slot][key] for slot, group in layout.slots.items() for key, leaf in group.items()}
-        leaves |= compiled.rates()
+        leaves |= config.rates()
     return leaves
-
-
-def take_leaves(compiled: Compiled, layout: Layout, leaves: dict[str, Any]) -> None:
-    """Give `compiled` the optimizer's slots among `leaves`."""
-    for slot, group in layout.slots.items():
-        compiled.slots.setdefault(slot, {}).update({key: leaves[leaf] for key, leaf in group.items()})

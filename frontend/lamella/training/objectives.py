@@ -2,84 +2,87 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamella import losses, metrics, optimizers
-from lamella.backend_api import Backend, load_backend, to_numpy
+from lamella.backend_api import Backend, load_backend
 from lamella.core.variable import Variable
 from lamella.ir.spec import Spec
 from lamella.ir.trace import trace
+from lamella.training.options import whole
 
 if TYPE_CHECKING:
-    from lamella.training.layout import Layout
     from lamella.training.protocol import TrainingModel
 
 
-class Compiled:
-    """A model's training configuration, and the optimizer's state.
+class CompiledMetrics:
+    """The metrics given to `compile`; they are chosen when the shapes are known.
+
+    Args:
+        identifiers: what the user named as metrics.
+        weighted_identifiers: what the user named as weighted metrics.
+        loss: the compiled loss, which "accuracy" depends on.
+
+    Attributes:
+        chosen: (log key, metric, weighted) for each metric, for the specs of the last call of `for_specs`.
+    """
+
+    def __init__(self, identifiers: Any, weighted_identifiers: Any, loss: losses.Loss | None) -> None:
+        self.identifiers, self.weighted_identifiers = _listed(identifiers), _listed(weighted_identifiers)
+        self._loss = loss
+        self._specs: Any = None
+        self.chosen: list[tuple[str, Any, bool]] = []
+        for identifier in (*self.identifiers, *self.weighted_identifiers):
+            if not (isinstance(identifier, str) and identifier.lower() in metrics.AUTOMATIC):
+                metrics.get(identifier)  # a misspelt name is told now, not in `fit`
+
+    def for_specs(self, y: Spec | None, prediction: Spec) -> list[tuple[str, Any, bool]]:
+        """(log key, metric, weighted) for each metric, chosen for targets and predictions of these specs."""
+        specs = (None if y is None else (len(y.shape), y.shape[1:], y.dtype), prediction.shape[1:])
+        if self._specs != specs:
+            chosen: list[tuple[str, Any, bool]] = []
+            if y is not None:
+                for identifiers, weighted in ((self.identifiers, False), (self.weighted_identifiers, True)):
+                    for identifier in identifiers:
+                        metric = metrics.resolve(identifier, y, prediction, self._loss)
+                        metric.build(y, prediction, weighted)
+                        chosen.append((_free(metric.name, [c[0] for c in chosen], weighted), metric, weighted))
+            self._specs, self.chosen = specs, chosen
+        return self.chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Configuration:
+    """A model's training configuration.
 
     Attributes:
         backend: where it trains.
-        optimizer: an optimizer of lamella's, or one of the backend's framework (`foreign` is true then).
+        optimizer: an optimizer of lamella's, or one of the backend's framework (`external` is true then).
+        external: whether the optimizer is one of the backend's framework.
         loss: the loss, or None for a model that is only evaluated by its layers' penalties.
         loss_weight: what the loss, without penalties, is multiplied with; None leaves it as it is.
         loss_identifier: the loss as the user named it, for files.
-        metric_identifiers: what the user named; metrics are chosen when the shapes are known.
-        frozen: ids of the layers that were not trainable at `compile`; what is trained later stays as it stood then.
-        run_eagerly: whether steps are traced anew each time, with every value computed as it is traced.
+        metrics: the metrics.
+        frozen: ids of the layers that were not trainable at `compile`; freezing layers later changes nothing.
+        untrained: ids of the variables that were not trainable at `compile`.
+        run_eagerly: whether steps are traced again each time, with every value computed as it is traced.
         steps_per_execution: how many steps run between two calls of a callback's batch hooks.
-        epochs: the number of epochs whose rows were shuffled.
-        orders: the orders of these epochs, and what they were made of; many are drawn at once, and the next run goes on
-            with them.
-        slots: for each slot of the optimizer, the array of each trained variable by id; under 0 where the slot belongs to
-            the optimizer as a whole.
     """
 
-    def __init__(
-        self,
-        model: TrainingModel,
-        optimizer: Any,
-        loss: Any,
-        metric_identifiers: Any,
-        backend: Any,
-        weighted: Any,
-        loss_weights: Any = None,
-        *,
-        auto_scale_loss: bool = True,
-    ) -> None:
-        self.backend: Backend = load_backend(backend)
-        self.external = self.backend.supports_optimizer(optimizer)
-        if not self.external and _looks_like_optax(optimizer):
-            raise TypeError(
-                f"an optax transformation needs the JAX backend; this model is compiled for {self.backend.name!r}. Pass "
-                "`backend='jax'`, or use one of lamella.optimizers."
-            )
-        self.optimizer: Any = optimizer if self.external else optimizers.get(optimizer)
-        scaled = auto_scale_loss and model.dtype_policy.name == "mixed_float16"
-        if scaled and not self.external and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
-            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
-        for schedule in [] if self.external else self.optimizer.schedules():
-            self.backend.prepare(trace(lambda step, f=schedule: [f(step)], Spec((), "uint32")))
-        self.loss: losses.Loss | None = losses.get(_only("loss", loss))
-        self.loss_weight = _loss_weight(loss_weights, self.loss)
-        self.loss_identifier = loss
-        self.metric_identifiers = _listed(metric_identifiers)
-        self.weighted_identifiers = _listed(weighted)
-        for identifier in (*self.metric_identifiers, *self.weighted_identifiers):
-            if not (isinstance(identifier, str) and identifier.lower() in metrics.AUTOMATIC):
-                metrics.get(identifier)  # a misspelt name is told now, not in `fit`
-        self.frozen = model.frozen_layers()
-        self._untrained = {id(v) for v in model.variables if not v.trainable}
-        self.run_eagerly = False
-        self.steps_per_execution = 1
-        self._steps: Any = 0
-        self.epochs = 0
-        self.orders: tuple[Any, Any] = (None, None)
-        self.slots: dict[str, dict[int, Any]] = {}
-        self.external_state: tuple[Any, ...] | None = None
-        self._metrics: tuple[Any, list[tuple[str, Any, bool]]] | None = None
+    backend: Backend
+    optimizer: Any
+    external: bool
+    loss: losses.Loss | None
+    loss_weight: float | None
+    loss_identifier: Any
+    metrics: CompiledMetrics
+    frozen: frozenset[int]
+    untrained: frozenset[int]
+    run_eagerly: bool
+    steps_per_execution: int
 
     def trained(self, model: TrainingModel) -> list[Variable]:
         """The variables a step changes, in the order of the model's weights."""
@@ -89,7 +92,7 @@ class Compiled:
             if id(layer) in self.frozen:
                 return
             for variable in layer._variables:
-                if variable.trainable and id(variable) not in self._untrained:
+                if variable.trainable and id(variable) not in self.untrained:
                     found.setdefault(id(variable), variable)
             for child in layer.children.values():
                 visit(child)
@@ -97,65 +100,76 @@ class Compiled:
         visit(model)
         return [v for _, v in model.named_weights() if id(v) in found]
 
-    def metrics_for(self, y: Spec | None, prediction: Spec) -> list[tuple[str, Any, bool]]:
-        """(log key, metric, weighted) for each metric, chosen for targets and predictions of these specs."""
-        key = (None if y is None else (len(y.shape), y.shape[1:], y.dtype), prediction.shape[1:])
-        if self._metrics is None or self._metrics[0] != key:
-            chosen: list[tuple[str, Any, bool]] = []
-            if y is not None:
-                for identifiers, weighted in ((self.metric_identifiers, False), (self.weighted_identifiers, True)):
-                    for identifier in identifiers:
-                        metric = metrics.resolve(identifier, y, prediction, self.loss)
-                        metric.build(y, prediction, weighted)
-                        chosen.append((_free(metric.name, [c[0] for c in chosen], weighted), metric, weighted))
-            self._metrics = (key, chosen)
-        return self._metrics[1]
-
     def is_per_example(self, y: Spec | None, prediction: Spec) -> bool:
         """Whether loss and metrics take a row of weight 0 for nothing, so that such rows may fill a short batch up."""
         if y is None:
             return True
-        followers = [metric for _, metric, _ in self.metrics_for(y, prediction)]
+        followers = [metric for _, metric, _ in self.metrics.for_specs(y, prediction)]
         return all(f.is_per_example(y, prediction) for f in ([self.loss] if self.loss else []) + followers)
 
-    def slot_arrays(self, layout: Layout) -> dict[str, dict[int, Any]]:
-        """The optimizer's slots by variable, as `slots` holds them, with new ones where there are none yet."""
-        variables = layout.variables[: layout.trained]
-        missing = [k for name, keys in layout.slots.items() for k in keys if k not in self.slots.setdefault(name, {})]
-        if missing:
-            fresh = self.optimizer.initial_slots(layout.weights, [to_numpy(v.value) for _, v in variables])
-            for name, arrays in fresh.items():
-                keyed = (
-                    zip([id(v) for _, v in variables], arrays, strict=True)
-                    if isinstance(arrays, list)
-                    else [(0, arrays)]
-                )
-                self.slots[name] = {**{k: a for k, a in keyed if a is not None}, **self.slots[name]}
-        return self.slots
-
-    @property
-    def steps(self) -> int:
-        """The number of optimizer steps taken; while `fit` runs this asks the device."""
-        return int(to_numpy(self._steps))
-
-    @steps.setter
-    def steps(self, count: Any) -> None:
-        self._steps = count
-
-    @property
-    def metric_labels(self) -> list[str]:
-        """The log keys of the metrics, once the shapes that choose them are known."""
-        return [] if self._metrics is None else [label for label, _, _ in self._metrics[1]]
-
-    def move(self, backend: Backend) -> None:
-        """Train on another backend from now on."""
-        self.backend, self.steps = backend, self.steps
-        for held in self.slots.values():
-            held.update({key: to_numpy(array) for key, array in held.items()})
-
     def rates(self) -> dict[str, float]:
-        """The learning rates that are numbers, by the names of their leaves; none of a foreign optimizer's."""
+        """The learning rates that are numbers, by the names of their leaves; none of an external optimizer's."""
         return {} if self.external else {f"optimizer/{name}": rate for name, rate in self.optimizer.rates().items()}
+
+
+def configure(
+    model: TrainingModel,
+    optimizer: Any,
+    loss: Any,
+    metrics: Any,
+    weighted_metrics: Any,
+    loss_weights: Any,
+    *,
+    backend: Any,
+    run_eagerly: bool,
+    auto_scale_loss: bool,
+    steps_per_execution: int,
+    jit_compile: bool | str,
+) -> Configuration:
+    """The configuration that the arguments of `compile` ask for, as `Model.compile` says."""
+    steps_per_execution = whole("steps_per_execution", steps_per_execution, 1)
+    if jit_compile not in (True, "auto"):
+        raise ValueError(
+            f"jit_compile is True or 'auto', got {jit_compile!r}: every step is compiled. `run_eagerly=True` is for "
+            "looking at steps one equation at a time."
+        )
+    found = load_backend(backend)
+    external = found.supports_optimizer(optimizer)
+    if not external:
+        optimizer = _optimizer(optimizer, found, scaled=auto_scale_loss and model.dtype_policy.name == "mixed_float16")
+    resolved = losses.get(_only("loss", loss))
+    return Configuration(
+        backend=found,
+        optimizer=optimizer,
+        external=external,
+        loss=resolved,
+        loss_weight=_loss_weight(loss_weights, resolved),
+        loss_identifier=loss,
+        metrics=CompiledMetrics(metrics, weighted_metrics, resolved),
+        frozen=model.frozen_layers(),
+        untrained=frozenset(id(v) for v in model.variables if not v.trainable),
+        run_eagerly=bool(run_eagerly),
+        steps_per_execution=steps_per_execution,
+    )
+
+
+def _optimizer(given: Any, backend: Backend, *, scaled: bool) -> optimizers.Optimizer:
+    """One of lamella's optimizers, its schedules prepared; with `scaled` one that scales the loss.
+
+    Raises:
+        TypeError: it is an optax transformation, and the backend is not JAX.
+    """
+    if _looks_like_optax(given):
+        raise TypeError(
+            f"an optax transformation needs the JAX backend; this model is compiled for {backend.name!r}. Pass "
+            "`backend='jax'`, or use one of lamella.optimizers."
+        )
+    optimizer = optimizers.get(given)
+    if scaled and not isinstance(optimizer, optimizers.LossScaleOptimizer):
+        optimizer = optimizers.LossScaleOptimizer(optimizer)
+    for schedule in optimizer.schedules():
+        backend.prepare(trace(lambda step, f=schedule: [f(step)], Spec((), "uint32")))
+    return optimizer
 
 
 def _listed(identifiers: Any) -> list[Any]:

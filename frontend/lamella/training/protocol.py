@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lamella.training.history import History
     from lamella.training.inference import Call
     from lamella.training.loop import Loop
-    from lamella.training.objectives import Compiled
+    from lamella.training.state import Compiled
 
 
 class TrainingModel(Trainable, Protocol):

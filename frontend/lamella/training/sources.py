@@ -1,12 +1,13 @@
 """Where the steps of an epoch come from: rows placed once, or batches that stream in. The loop sees chunks of steps.
 
-A source has `steps` (those of an epoch, None while nobody knows), `chunks()` for the chunks of one epoch, `ended` (whether
+A source has `steps` (those of an epoch, None while it is not known), `chunks()` for the chunks of one epoch, `ended` (whether
 its data ended before the epoch did) and `close()`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,8 +18,8 @@ from lamella.training.data import Data
 
 if TYPE_CHECKING:
     from lamella.training.loop import Loop
-    from lamella.training.objectives import Compiled
     from lamella.training.protocol import TrainingModel
+    from lamella.training.state import Compiled
 
 STREAM_BYTES = 4 << 20
 """About how many bytes of batches a chunk of a stream has; at least one batch."""
@@ -131,7 +132,7 @@ class Streamed:
 
     @property
     def steps(self) -> int | None:
-        """The steps of an epoch, None while nobody knows."""
+        """The steps of an epoch, None while it is not known."""
         return self._limit or self._batches.steps
 
     def position(self) -> dict[str, int]:
@@ -235,7 +236,7 @@ class Shuffle:
 
     Args:
         model: the model, which has the seed.
-        compiled: counts the orders.
+        compiled: its state counts the orders.
         count: how many rows (or batches) there are; None where they cannot be reordered.
         mode: True for a new order, "batch" for one that leaves each row in its batch, False for none.
         batch: rows a batch, for "batch".
@@ -248,15 +249,16 @@ class Shuffle:
         self._count = count if mode else None
 
     def __call__(self, again: bool = False) -> np.ndarray | None:
-        """The next order; or `again` the last one drawn, which a run that was broken off goes on with."""
+        """The next order; or `again` the last one drawn, which an interrupted run continues with."""
         if not self._count:
             return None
-        compiled, wanted = self._compiled, (self._model.seed, self._count)  # a checkpoint brings a seed of its own
-        if compiled.orders[0] != wanted:
+        state, wanted = self._compiled.state, (self._model.seed, self._count)  # a checkpoint brings a seed of its own
+        orders, epochs = state.orders, state.epochs + (not again)
+        if orders[0] != wanted:
             key = random.fold(random.key_from_seed(self._model.seed), "shuffle")
-            compiled.orders = (wanted, random.Orders(key, self._count))
-        compiled.epochs += not again
-        order = compiled.orders[1][compiled.epochs]
+            orders = (wanted, random.Orders(key, self._count))
+        self._compiled.state = replace(state, epochs=epochs, orders=orders)
+        order = orders[1][epochs]
         return order[np.argsort(order // self._batch, kind="stable")] if self._within else order
 
 
@@ -278,12 +280,12 @@ def open_source(
     order = Shuffle(model, compiled, given.rows, shuffle, batch)
     if fits(loop, given):
         return Placed(loop, given, batch, order, steps)
-    return Streamed(loop, ReadBatches(model, compiled, given, batch), order, steps)
+    return Streamed(loop, ReadBatches(model, compiled.configuration, given, batch), order, steps)
 
 
 def fits(loop: Loop, data: Data) -> bool:
     """Whether the rows may be placed at once."""
     if data.stored:
         return False
-    room = loop.compiled.backend.room()
+    room = loop.compiled.configuration.backend.room()
     return room is None or data.nbytes <= room

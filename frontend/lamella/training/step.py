@@ -16,20 +16,21 @@ from lamella.errors import TraceError
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import Rows, Spec
 from lamella.ir.trace import Trace, as_value, at
+from lamella.losses.base import with_rank_of
 from lamella.lowering.forward import call_model
 from lamella.ops.control import replay
 from lamella.passes import differentiate, pool_first
-from lamella.training.layout import BatchSpecs, Layout
+from lamella.training.layout import BatchSpecs, Layout, layout_of
 from lamella.training.train_step import run_step
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Compiled
+    from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
 
 
 def build_step(
     model: TrainingModel,
-    compiled: Compiled,
+    config: Configuration,
     layout: Layout,
     batch: BatchSpecs,
     *,
@@ -43,9 +44,9 @@ def build_step(
     Given `concrete_inputs`, an array for every input of the program, every value is computed while it is traced.
     """
     if layout.own_logs:
-        return _own_step(model, compiled, layout, batch, training=training, concrete_inputs=concrete_inputs)
-    forward = _forward(model, compiled, layout, batch, training=training, concrete_inputs=concrete_inputs)
-    trained = [name for name, _ in layout.variables[: layout.trained]] if training else []
+        return _own_step(model, config, layout, batch, training=training, concrete_inputs=concrete_inputs)
+    forward = _forward(model, config, layout, batch, training=training, concrete_inputs=concrete_inputs)
+    trained = [name for name, _ in layout.trained_variables] if training else []
     if trained:
         forward = differentiate(pool_first(forward), range(layout.trained))
     with Trace(concrete_inputs=concrete_inputs) as trace:
@@ -56,7 +57,7 @@ def build_step(
         new = leaves | {name: value for name, value in results.items() if name in leaves}
         if layout.own:
             with at("optimizer"):
-                new |= _optimizer_step(compiled, layout, leaves, gradients)
+                new |= _optimizer_step(config, layout, leaves, gradients)
             gradients, trained = [], []
         if training:
             new["step"] = ops.add(leaves["step"], np.uint32(1))
@@ -70,7 +71,7 @@ def build_step(
         layout.names,
         tuple(name for name, _ in batch.named),
         tuple(trained),
-        compiled.optimizer if compiled.external and training else None,
+        config.optimizer if config.external and training else None,
     )
 
 
@@ -83,7 +84,7 @@ def _inputs(layout: Layout, batch: BatchSpecs) -> dict[str, Spec]:
 
 def _forward(
     model: TrainingModel,
-    compiled: Compiled,
+    config: Configuration,
     layout: Layout,
     batch: BatchSpecs,
     *,
@@ -95,7 +96,7 @@ def _forward(
         layout.variables,
         _inputs(layout, batch),
         training=training,
-        frozen=compiled.frozen,
+        frozen=config.frozen,
         concrete_inputs=concrete_inputs,
     ) as traced:
         context, given = traced.context, traced.inputs
@@ -109,7 +110,7 @@ def _forward(
         with entered(None):  # a metric computes from the batch alone
             outputs |= _accumulated(layout, traced, loss, prediction, mask)
         if layout.own:  # what is differentiated; the logs have the loss itself
-            loss = compiled.optimizer.scale_loss(loss, context.slots)
+            loss = config.optimizer.scale_loss(loss, context.slots)
         return traced.program([("loss", loss), *outputs.items()])
 
 
@@ -139,28 +140,23 @@ def _metric_weight(rows: Value, sample_weight: Value | None, mask: Any, predicti
     """What each row counts in a metric, or, where the predictions have a mask, each of its steps."""
     weight: Any = rows
     if sample_weight is not None:
-        weight = ops.multiply(_with_rank_of(rows, sample_weight), ops.cast(sample_weight, rows.dtype))
+        weight = ops.multiply(with_rank_of(rows, sample_weight), ops.cast(sample_weight, rows.dtype))
     if mask is None or len(mask.shape) >= len(prediction.shape):
         return weight
-    return ops.multiply(_with_rank_of(weight, mask), ops.cast(mask, rows.dtype))
+    return ops.multiply(with_rank_of(weight, mask), ops.cast(mask, rows.dtype))
 
 
-def _with_rank_of(weight: Value, like: Value) -> Value:
-    """A weight with dimensions of 1 at its end, up to the rank of `like`."""
-    return ops.reshape(weight, (*weight.shape, *[1] * (len(like.shape) - len(weight.shape))))
-
-
-def own_labels(model: TrainingModel, compiled: Compiled, batch: BatchSpecs, *, training: bool) -> list[str]:
+def own_labels(model: TrainingModel, config: Configuration, batch: BatchSpecs, *, training: bool) -> list[str]:
     """The names of the logs that the model's own step returns."""
-    layout = Layout(model, compiled, batch.y, training=training, own_logs=())
+    layout = layout_of(model, config, batch.y, training=training, own_logs=())
     labels: list[str] = []
-    _own_step(model, compiled, layout, batch, training=training, labels=labels)
+    _own_step(model, config, layout, batch, training=training, labels=labels)
     return sorted(labels)
 
 
 def _own_step(
     model: TrainingModel,
-    compiled: Compiled,
+    config: Configuration,
     layout: Layout,
     batch: BatchSpecs,
     *,
@@ -173,7 +169,7 @@ def _own_step(
         layout.variables,
         _inputs(layout, batch),
         training=training,
-        frozen=compiled.frozen,
+        frozen=config.frozen,
         concrete_inputs=concrete_inputs,
     ) as traced:
         context, given = traced.context, traced.inputs
@@ -181,7 +177,7 @@ def _own_step(
         context.slots = {slot: given[group[0]] for slot, group in layout.slots.items() if 0 in group}
         new: dict[str, Any] = {name: context.initial[variable] for name, variable in layout.variables} | given
         leaves = dict(new)
-        context.apply_gradients = partial(_apply_gradients, compiled, layout, context, new)
+        context.apply_gradients = partial(_apply_gradients, config, layout, context, new)
         logs = run_step(model, context, [given[name] for name, _ in batch.named])
         if labels is not None:
             labels += logs
@@ -202,7 +198,7 @@ def _own_step(
 
 
 def _apply_gradients(
-    compiled: Compiled,
+    config: Configuration,
     layout: Layout,
     context: TraceContext,
     new: dict[str, Any],
@@ -210,19 +206,19 @@ def _apply_gradients(
     pairs: Sequence[tuple[Any, Variable]],
 ) -> None:
     """What `optimizer.apply_gradients` does in a step of the user's own: new weights in the context, new slots in `new`."""
-    if optimizer is not compiled.optimizer:
+    if optimizer is not config.optimizer:
         raise TraceError(
             "a train_step applies gradients with the optimizer of `compile`; `optimizers.OptimizerMap` gives variables "
             "optimizers of their own."
         )
-    trained = layout.variables[: layout.trained]
+    trained = layout.trained_variables
     gradients = {id(v): g for g, v in pairs}
     known = {id(v) for _, v in trained}
     for _, variable in pairs:
         if id(variable) not in known:
             raise TraceError(f"apply_gradients got the variable {variable.name!r}, which the model does not train.")
     present = {name: context.bindings[v] for name, v in trained}
-    after = _optimizer_step(compiled, layout, new | present, [gradients.get(id(v)) for _, v in trained])
+    after = _optimizer_step(config, layout, new | present, [gradients.get(id(v)) for _, v in trained])
     for name, variable in trained:
         if id(variable) in gradients:
             context.assign(variable, after[name])
@@ -230,16 +226,16 @@ def _apply_gradients(
 
 
 def _optimizer_step(
-    compiled: Compiled, layout: Layout, leaves: dict[str, Any], gradients: Sequence[Any]
+    config: Configuration, layout: Layout, leaves: dict[str, Any], gradients: Sequence[Any]
 ) -> dict[str, Any]:
-    names = [name for name, _ in layout.variables[: layout.trained]]
+    names = [name for name, _ in layout.trained_variables]
     if not names:
         return {}
-    keys = [id(v) for _, v in layout.variables[: layout.trained]]
+    keys = [id(v) for _, v in layout.trained_variables]
     slots: dict[str, Any] = {}
     for slot, group in layout.slots.items():
         slots[slot] = leaves[group[0]] if 0 in group else [leaves[group[k]] if k in group else None for k in keys]
-    params, after = compiled.optimizer.apply_gradients_program(
+    params, after = config.optimizer.apply_gradients_program(
         [leaves[n] for n in names],
         list(gradients),
         slots,

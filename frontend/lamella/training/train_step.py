@@ -23,7 +23,7 @@ from lamella.ops.control import replay
 from lamella.passes import differentiate, pool_first
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Compiled
+    from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
 
 
@@ -124,22 +124,22 @@ class OwnSteps:
             TraceError: it is called outside a step.
         """
         model: Any = self
-        compiled: Compiled = model._require_compiled()
+        config: Configuration = model._require_compiled().configuration
         running = context.current()
         if running is None:
             raise TraceError(
                 "compute_loss works inside a step; `model.evaluate` and `model.value_and_grad` are for arrays."
             )
         loss: Any = None
-        if compiled.loss is not None and y is not None:
-            loss = compiled.loss(y, y_pred, sample_weight, rows=running.rows, mask=running.mask_of(y_pred))
+        if config.loss is not None and y is not None:
+            loss = config.loss(y, y_pred, sample_weight, rows=running.rows, mask=running.mask_of(y_pred))
             if tuple(loss.shape):
                 raise ValueError(
-                    f"the loss {compiled.loss.name!r} gives {tuple(map(int, loss.shape))} values, training needs one number: "
+                    f"the loss {config.loss.name!r} gives {tuple(map(int, loss.shape))} values, training needs one number: "
                     "use a reduction other than 'none'."
                 )
-            if compiled.loss_weight is not None:
-                loss = ops.multiply(loss, compiled.loss_weight)
+            if config.loss_weight is not None:
+                loss = ops.multiply(loss, config.loss_weight)
         for penalty in penalties_of(model, running):
             loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
         if loss is None:
@@ -148,9 +148,10 @@ class OwnSteps:
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The compiled metrics of one batch, for the logs of a step of one's own: {log key: value}."""
-        compiled: Compiled = self._require_compiled()  # type: ignore[attr-defined]
+        model: Any = self
+        config: Configuration = model._require_compiled().configuration
         found: dict[str, Any] = {}
-        for label, metric, weighted in compiled.metrics_for(None if y is None else spec_of(y), spec_of(y_pred)):
+        for label, metric, weighted in config.metrics.for_specs(None if y is None else spec_of(y), spec_of(y_pred)):
             start = {n: np.full(s, value, numpy_dtype(kind)) for n, (s, kind, value) in metric.state_specs().items()}
             after = metric.update(start, y, ops.stop_gradient(y_pred), weight=sample_weight if weighted else None)
             found[label] = metric.compute(after)
