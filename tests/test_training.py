@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
 
 import lamella
 from lamella.callbacks import LambdaCallback
+from lamella.core import context
 from lamella.layers import LSTM, BatchNormalization, Dense, Dropout, Flatten, Input
 
 RNG = np.random.default_rng(0)
@@ -297,3 +299,35 @@ def test_two_results_kept_side_by_side_never_share_memory(backend):
         np.testing.assert_array_equal(np.asarray(y), copy)
     for w, copy in zip(weights, kept, strict=True):
         np.testing.assert_array_equal(w, copy)
+
+
+# ---- configuration and state ----
+
+
+def test_the_configuration_is_frozen_and_a_move_makes_a_new_one(both):
+    model = regression(Dense(1), optimizer="adam", backend=both[0])
+    model.fit(X, Y, epochs=1, verbose=0)
+    compiled = model._compiled
+    before, state = compiled.configuration, compiled.state
+    with pytest.raises(FrozenInstanceError):
+        before.run_eagerly = True
+    model.to(both[1])
+    assert before.backend.name == both[0] and compiled.configuration.backend.name == both[1]
+    assert compiled.configuration.optimizer is before.optimizer and compiled.state.steps == state.steps == 1
+
+
+def test_a_step_replaces_the_state_and_leaves_the_last_one_as_it_was(backend):
+    model = regression(Dense(1), optimizer="adam")
+    model.train_on_batch(X, Y)
+    state = model._compiled.state
+    momentum = {key: np.array(a) for key, a in state.slots["momentum"].items()}
+    model.train_on_batch(X, Y)
+    assert (state.steps, model._compiled.state.steps) == (1, 2)
+    for key, then in momentum.items():
+        np.testing.assert_array_equal(np.asarray(state.slots["momentum"][key]), then)
+        assert not np.array_equal(np.asarray(model._compiled.state.slots["momentum"][key]), then)
+
+
+def test_the_trace_context_is_found_under_its_earlier_name():
+    with pytest.warns(DeprecationWarning, match="TraceContext"):
+        assert context.Scope is context.TraceContext

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from lamella.training.loop import Loop
     from lamella.training.state import Compiled
 else:
-    _Declared = object
-    """A subclass brings what `Trainable` declares; at run time the protocol would make each of its members return None."""
+    _Declared = object  # a subclass has what `Trainable` declares; the protocol's own members would return None
 
 
 class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
