@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamella import ops
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError
 from lamella.ir.spec import Shape
 from lamella.layers.checks import choice, fraction
 from lamella.layers.merging import SeveralInputs
@@ -75,7 +75,7 @@ class Attention(SeveralInputs):
     ) -> Any:
         """The weighted values; with `return_attention_scores` also the weights."""
         if len(inputs) not in (2, 3):
-            raise ShapeError(f"takes [query, value] or [query, value, key], got {len(inputs)} inputs.")
+            raise ArgumentError(f"takes [query, value] or [query, value, key], got {len(inputs)} inputs.")
         query, value = inputs[:2]
         key = inputs[2] if len(inputs) == 3 else value
         query_mask, value_mask = mask[:2] if mask is not None else (None, None)

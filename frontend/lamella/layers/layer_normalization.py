@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella import ops
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import number
@@ -110,7 +110,7 @@ class LayerNormalization(Affine):
         """The axes exist, are not the batch's, and have the sizes of gamma and beta."""
         places = self.places(spec.ndim)
         if 0 in places:
-            raise ShapeError(f"axis {self.axis} is the batch: rows are normalized one by one.")
+            raise ArgumentError(f"axis {self.axis} is the batch: rows are normalized one by one.")
         weight = self.gamma if self.gamma is not None else self.beta
         if weight is not None and tuple(int(spec.shape[a]) for a in places) != weight.shape:
             raise ShapeError(
@@ -168,7 +168,7 @@ class GroupNormalization(Affine):
         axis = normalize_axis(self.axis, spec.ndim)
         channels = int(spec.shape[axis])
         if axis == 0:
-            raise ShapeError("the channel axis cannot be the batch axis.")
+            raise ArgumentError("the channel axis cannot be the batch axis.")
         if self.groups > channels or channels % self.groups:
             raise ShapeError(f"{channels} channels do not divide into {self.groups} groups.")
         weight = self.gamma if self.gamma is not None else self.beta
@@ -219,7 +219,7 @@ class RMSNormalization(Layer):
         """The axes exist, are not the batch's, and have the sizes of the scale."""
         sizes = tuple(int(spec.shape[a]) for a in self.places(spec.ndim))
         if 0 in self.places(spec.ndim):
-            raise ShapeError(f"axis {self.axis} is the batch: rows are normalized one by one.")
+            raise ArgumentError(f"axis {self.axis} is the batch: rows are normalized one by one.")
         if self.built and sizes != self.scale.shape:
             raise ShapeError(f"expected sizes {self.scale.shape} along axis {self.axis}, got {sizes}.")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lamella import ops
 from lamella.core import context
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.ir.spec import spec_of
 from lamella.layers.base import Layer
 
@@ -25,9 +25,9 @@ class SeveralInputs(Layer):
     def __call__(self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         """Apply the layer to a list of symbolic values or arrays."""
         if not isinstance(inputs, list | tuple) or not inputs or not all(hasattr(x, "shape") for x in inputs):
-            raise ShapeError(f"Layer {self.name!r} ({type(self).__name__}) is called with a list of inputs.")
+            raise ArgumentError(f"Layer {self.name!r} ({type(self).__name__}) is called with a list of inputs.")
         if self.exactly is not None and len(inputs) != self.exactly:
-            raise ShapeError(
+            raise ArgumentError(
                 f"Layer {self.name!r} ({type(self).__name__}) takes {self.exactly} inputs, got {len(inputs)}."
             )
         running = context.current()
@@ -36,7 +36,7 @@ class SeveralInputs(Layer):
         if mask is not None and all(m is None for m in mask):
             mask = None
         if mask is not None and len(mask) != len(inputs):
-            raise ShapeError(f"Layer {self.name!r}: {len(mask)} masks for {len(inputs)} inputs.")
+            raise ArgumentError(f"Layer {self.name!r}: {len(mask)} masks for {len(inputs)} inputs.")
         return super().__call__(inputs, *args, mask=mask, **kwargs)
 
 

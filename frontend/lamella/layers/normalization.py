@@ -10,7 +10,7 @@ import numpy as np
 from lamella import ops
 from lamella.compat import modules
 from lamella.core.variable import Variable
-from lamella.errors import ShapeError, unknown_name
+from lamella.errors import ArgumentError, ShapeError, unknown_name
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.making import WeightFields
@@ -137,7 +137,7 @@ class BatchNormalization(Layer):
             raise ShapeError(f"expected at least 2 dimensions, got shape {tuple(map(int, spec.shape))}.")
         axis = normalize_axis(self.axis, spec.ndim)
         if axis == 0:
-            raise ShapeError("the channel axis cannot be the batch axis.")
+            raise ArgumentError("the channel axis cannot be the batch axis.")
         if self.built and int(spec.shape[axis]) != self.moving_mean.shape[0]:
             raise ShapeError(
                 f"expected {self.moving_mean.shape[0]} channels in axis {self.axis}, got {int(spec.shape[axis])} "
