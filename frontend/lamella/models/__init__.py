@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lamella.models.model import Model as Model
 from lamella.models.persistence import Path as _Path
-from lamella.models.sequential import Model as Model
 from lamella.models.sequential import Sequential as Sequential
 
 

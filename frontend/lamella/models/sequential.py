@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from lamella import random
 from lamella.core import context, serialization
-from lamella.core.variable import Variable
-from lamella.errors import ShapeError, unknown_name
-from lamella.ir import settings
-from lamella.ir.program import Program
+from lamella.errors import ShapeError
 from lamella.ir.spec import Rows, Spec
 from lamella.layers.base import Layer, unique_name
 from lamella.layers.building import building
 from lamella.layers.core import InputLayer
-from lamella.lowering.forward import rows_spec, trace_forward
-from lamella.lowering.function import Lowered
-from lamella.models.persistence import Persistent
-from lamella.models.trainer import TrainableModel
+from lamella.lowering.forward import rows_spec
+from lamella.models.model import BaseModel, BatchShape
 
 _BATCH = 7
 """The rows of the batch that shapes are worked out with; any number does, and 1 would broadcast."""
 
-BatchShape = tuple[int | None, ...]
 
-
-class Sequential(Persistent, TrainableModel):
+class Sequential(BaseModel):
     """A model whose layers are applied one after another.
 
     Args:
@@ -126,20 +118,6 @@ class Sequential(Persistent, TrainableModel):
         """The layers in order, without the input's declaration."""
         return list(self._chain.values())
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of a name or at a place.
-
-        Raises:
-            ValueError: there is none; the nearest name is given.
-        """
-        if index is not None:
-            if not -len(self._chain) <= index < len(self._chain):
-                raise ValueError(f"The model has {len(self._chain)} layers, there is no layer {index}.")
-            return self.layers[index]
-        if name not in self._chain:
-            raise unknown_name("layer", name, self._chain)
-        return self._chain[name]
-
     # ---- building ----
 
     def build(self, input_shape: Any = None) -> None:
@@ -202,13 +180,6 @@ class Sequential(Persistent, TrainableModel):
 
     def _own_key(self) -> tuple[np.ndarray, str]:
         return random.key_from_seed(self.seed), ""
-
-    def _every_layer(self) -> Iterator[Layer]:
-        for _, layer in self.named_layers():
-            yield layer
-
-    def _default_dtype(self) -> str:
-        return settings.floatx()
 
     def _unbuild(self) -> None:
         super()._unbuild()
@@ -319,20 +290,6 @@ class Sequential(Persistent, TrainableModel):
             )
         return Spec((Rows(int(spec.shape[0])), *[int(d) for d in spec.shape[1:]]), spec.dtype)
 
-    # ---- weights ----
-
-    def named_weights(self) -> list[tuple[str, Variable]]:
-        """Every variable once, with the path that names it in `lower` and in files: "dense_1/kernel"."""
-        seen: dict[int, tuple[str, Variable]] = {}
-        for path, variable in self.named_variables():
-            seen.setdefault(id(variable), (path, variable))
-        return list(seen.values())
-
-    def frozen_layers(self) -> frozenset[int]:
-        """Ids of the layers that are not trainable now."""
-        every = [self, *[layer for _, layer in self.named_layers()]]
-        return frozenset(id(layer) for layer in every if not layer._trainable)
-
     @contextmanager
     def built_on_success(self) -> Iterator[None]:
         """What is built inside is undone where an exception leaves the block."""
@@ -358,103 +315,6 @@ class Sequential(Persistent, TrainableModel):
         clone._prepare_training()
         return clone
 
-    # ---- looking and lowering ----
-
-    def summary(self, line_length: int | None = None, print_fn: Any = None, show_trainable: bool = False) -> None:
-        """Print the layers with their output shapes and parameters.
-
-        Args:
-            line_length: the width of the table.
-            print_fn: gets the text instead of the terminal.
-            show_trainable: add a column that says which layers are trainable.
-        """
-        from lamella.models.summary import summary
-
-        summary(self, line_length=line_length, print_fn=print_fn, show_trainable=show_trainable)
-
-    def program(self, batch_size: int | None = None, training: bool = False) -> Program:
-        """The printable program of the model's call on a batch (of 32 rows, unless said otherwise)."""
-        self.require_built()
-        rows = batch_size or self.input_shape[0] or 32
-        return trace_forward(self, self.batch_spec(rows), training=training, keyed=training).program
-
-    def lower(
-        self,
-        backend: Any = None,
-        input_shape: Any = None,
-        *,
-        training: bool | None = None,
-        optimize: bool = True,
-    ) -> Lowered:
-        """The model as a pure function `fn(params, state, x, training=False, seed=None) -> (y, new_state)`.
-
-        Args:
-            backend: a backend's name; None for the one in force.
-            input_shape: the shape of a batch, for a model that is not built yet.
-            training: fixes `training`, so that a plain `jax.jit` takes the function.
-            optimize: False asks the backend for one readable step an equation.
-
-        Raises:
-            BackendError: the backend is unknown or not installed.
-            ValueError: the model is not built and no `input_shape` is given.
-        """
-        from lamella.backend_api import load_backend
-
-        found = load_backend(self.backend_name if backend is None else backend)
-        if input_shape is not None:
-            self.build(input_shape)
-        self.require_built()
-        return Lowered(self, found, training=training, optimize=optimize)
-
-    def export(self, filepath: str | os.PathLike[str], *, weights: str | None = None, sample: Any = None) -> None:
-        """Write the model's prediction to a file that runs without lamella.
-
-        A layer that keeps a state starts every call from the state that it has now.
-
-        Args:
-            filepath: its ending says what is written. ".py": one readable Python file that needs NumPy alone, with
-                `predict(x)`. ".onnx": an ONNX graph (opset 18). ".stablehlo": what `jax.export.deserialize(data).call(x)`
-                computes on CPU, CUDA and TPU. All take any number of rows where the model does.
-            weights: for ".py": "inside" the file (the default) or "beside" it, as `.npz`.
-            sample: for ".py": a batch that the file records with its output, instead of one drawn for it.
-
-        Raises:
-            ValueError: the ending is another, the model is not built, or the format has no words for it (`ExportError`);
-                nothing is written then.
-            ImportError: the package `onnx`, or JAX, is not installed.
-        """
-        from lamella.export import export
-
-        self.require_built()
-        export(self, filepath, weights=weights, sample=sample)
-
-    def require_built(self) -> None:
-        """Build the model, if its input shape is known; complain where it is not, or there are no layers."""
-        if not self.built:
-            self.build()
-        if not self._chain:
-            raise ValueError(f"Model {self.name!r} has no layers yet; add one.")
-
-    def assign(self, params: dict[str, Any], state: dict[str, Any] | None = None) -> None:
-        """Set the model's variables from the `params` (and `state`) of a lowered function.
-
-        Raises:
-            ValueError: a key is unknown or a shape does not fit; nothing is set then.
-        """
-        from lamella.backend_api import to_numpy
-
-        variables = dict(self.named_weights())
-        given = {**params, **(state or {})}
-        arrays = {}
-        for name, array in given.items():
-            if name not in variables:
-                raise unknown_name("weight", name, variables)
-            if tuple(array.shape) != variables[name].shape:
-                raise ShapeError(f"weight {name!r} has shape {variables[name].shape}, got {tuple(array.shape)}.")
-            arrays[name] = np.array(to_numpy(array))
-        for name, array in arrays.items():
-            variables[name].assign(array)
-
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {', '.join(self._chain) or 'no layers'}>"
 
@@ -479,14 +339,3 @@ def _declared_by(layer: Layer) -> tuple[BatchShape, str | None] | None:
             return layer._input
         return _declared_by(layer.layers[0]) if layer.layers else None
     return None
-
-
-class Model:
-    """lamella has no functional models; this name says what there is instead."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse, in one sentence."""
-        raise TypeError(
-            "lamella has no functional Model(inputs, outputs): stack layers in `lamella.Sequential([...])`, and write "
-            "branches as a `lamella.Layer` subclass whose `call` combines other layers."
-        )

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from lamella import console
 from lamella.ir.spec import DTYPES
-
-if TYPE_CHECKING:
-    from lamella.models.sequential import Sequential
+from lamella.models.trainer import TrainableModel
 
 
-def summary(model: Sequential, *, line_length: int | None, print_fn: Any, show_trainable: bool) -> None:
+def summary(
+    model: TrainableModel,
+    shapes: Sequence[tuple[int | None, ...] | None],
+    *,
+    line_length: int | None,
+    print_fn: Any,
+    show_trainable: bool,
+) -> None:
     """Print the table, or hand its text to `print_fn`."""
     rows = []
-    for name, shape, layer in zip(model.children, model.layer_output_shapes(), model.layers, strict=True):
+    for name, shape, layer in zip(model.children, shapes, model.layers, strict=True):
         count = console.human_count(layer.count_params()) if layer.built else "not built"
         row = [f"{name} ({type(layer).__name__})", "?" if shape is None else str(shape), count]
         rows.append([*row, "yes" if layer.trainable else "no"] if show_trainable else row)
@@ -32,7 +38,7 @@ def summary(model: Sequential, *, line_length: int | None, print_fn: Any, show_t
     )
 
 
-def _footer(model: Sequential) -> list[str]:
+def _footer(model: TrainableModel) -> list[str]:
     if not model.built:
         return ["The model is not built yet: its input shape is not known."]
     total = _count(model.weights)
