@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -200,7 +199,7 @@ def restore(model: Any, given: Sequence[np.ndarray]) -> None:
             held["iterations"] = {0: np.asarray(max(int(array), 0), np.uint32)}
         elif entry.role == "slot":
             held.setdefault(entry.slot, {})[entry.key] = array
-    compiled.state = replace(compiled.state, step=steps, slots=held)
+    compiled.state = compiled.state._replace(step=steps, slots=held)
 
 
 def check(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where: str) -> bool:

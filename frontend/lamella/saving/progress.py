@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from lamella.errors import FormatError
@@ -71,7 +70,7 @@ def restore(model: Any, given: Any, where: str) -> None:
     history = _history(given, where)
     model.seed, model.calls = seed, max(counts["calls"], 0)
     if model._compiled is not None:
-        model._compiled.state = replace(model._compiled.state, epochs=max(counts["epochs"], 0))
+        model._compiled.state = model._compiled.state._replace(epochs=max(counts["epochs"], 0))
     if history is not None:
         history.model = model
         model.history = history

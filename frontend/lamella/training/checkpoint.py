@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,8 +117,8 @@ class Checkpoint:
             slot: {key: np.asarray(self._training["slots"][leaf]) for key, leaf in group.items()}
             for slot, group in _layout(model).slots.items()
         }
-        compiled.state = replace(
-            compiled.state.with_slots(slots),
+        compiled.state = compiled.state.with_slots(
+            slots,
             step=self._numbers["steps"],
             epochs=self._numbers["epochs"],
             external=self._external or None,

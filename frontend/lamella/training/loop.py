@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -208,8 +207,8 @@ class Loop:
                     variable._value = state[i]
             return
         at, compiled = self._at, self.compiled
-        for name, variable in variables:
-            variable._value = state[at[name]]
+        for i, (_, variable) in enumerate(variables):
+            variable._value = state[i]
         step, external = state[at["step"]], compiled.state.external
         if self.layout.own:
             compiled.configuration.optimizer.iterations = step
@@ -217,7 +216,7 @@ class Loop:
             external = tuple(state[len(at) :])
         groups = self.layout.slots.items()
         slots = {slot: {key: state[at[leaf]] for key, leaf in group.items()} for slot, group in groups}
-        compiled.state = replace(compiled.state.with_slots(slots), step=step, external=external)
+        compiled.state = compiled.state.with_slots(slots, step=step, external=external)
 
     def adopt(self) -> None:
         """Take over weights and slots that a callback has set since `commit`, and a new learning rate."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
-@dataclass(frozen=True)
-class FitOptions:
+class FitOptions(NamedTuple):
     """The options of `Model.fit`, which describes them; all but the data."""
 
     batch_size: int | None
@@ -35,13 +33,12 @@ class FitOptions:
         epochs = whole("epochs", self.epochs, 0)
         initial_epoch = whole("initial_epoch", self.initial_epoch, 0)
         frequency = _frequency(self.validation_freq)
-        batch_size = count("validation_batch_size", self.validation_batch_size)
-        steps_per_epoch = count("steps_per_epoch", self.steps_per_epoch)
-        validation_steps = count("validation_steps", self.validation_steps)
+        batch_size = optional_count("validation_batch_size", self.validation_batch_size)
+        steps_per_epoch = optional_count("steps_per_epoch", self.steps_per_epoch)
+        validation_steps = optional_count("validation_steps", self.validation_steps)
         if self.shuffle not in (True, False, "batch"):
             raise ValueError(f"shuffle is True, False or 'batch', got {self.shuffle!r}.")
-        return replace(
-            self,
+        return self._replace(
             epochs=epochs,
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
@@ -61,8 +58,7 @@ class FitOptions:
         return epoch in frequency if isinstance(frequency, frozenset) else epoch % frequency == 0
 
 
-@dataclass(frozen=True)
-class PassOptions:
+class PassOptions(NamedTuple):
     """The options of one pass over the data, by `Model.evaluate` or `Model.predict`, which describe them."""
 
     batch_size: int | None
@@ -76,7 +72,7 @@ class PassOptions:
         Raises:
             ValueError: they are not one.
         """
-        return replace(self, steps=count("steps", self.steps))
+        return self._replace(steps=optional_count("steps", self.steps))
 
 
 def _frequency(given: Any) -> int | frozenset[int]:
@@ -90,7 +86,7 @@ def level(verbose: int | str) -> int:
     return 1 if verbose == "auto" else int(verbose)
 
 
-def count(name: str, value: Any) -> int | None:
+def optional_count(name: str, value: Any) -> int | None:
     """A positive integer, or None.
 
     Raises:

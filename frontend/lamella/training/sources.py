@@ -7,7 +7,6 @@ its data ended before the epoch did) and `close()`.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -257,7 +256,7 @@ class Shuffle:
         if orders[0] != wanted:
             key = random.fold(random.key_from_seed(self._model.seed), "shuffle")
             orders = (wanted, random.Orders(key, self._count))
-        self._compiled.state = replace(state, epochs=epochs, orders=orders)
+        self._compiled.state = state._replace(epochs=epochs, orders=orders)
         order = orders[1][epochs]
         return order[np.argsort(order // self._batch, kind="stable")] if self._within else order
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamella.backend_api import Backend, to_numpy
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 Slots = Mapping[str, Mapping[int, Any]]
 
 
-@dataclass(frozen=True)
-class TrainingState:
+class TrainingState(NamedTuple):
     """The state of a training beside the model's weights.
 
     Attributes:
@@ -31,7 +31,7 @@ class TrainingState:
     step: Any = 0
     epochs: int = 0
     orders: tuple[Any, Any] = (None, None)
-    slots: Slots = field(default_factory=dict)
+    slots: Slots = MappingProxyType({})
     external: tuple[Any, ...] | None = None
 
     @property
@@ -39,15 +39,15 @@ class TrainingState:
         """The number of optimizer steps taken, read from the device."""
         return int(to_numpy(self.step))
 
-    def with_slots(self, slots: Slots) -> TrainingState:
-        """The state with other arrays for some slots; a slot keeps the arrays of variables that are not given."""
+    def with_slots(self, slots: Slots, **changes: Any) -> TrainingState:
+        """The state with other arrays for some slots, and other `changes`; arrays of variables that are not given stay."""
         merged = {slot: {**self.slots.get(slot, {}), **arrays} for slot, arrays in slots.items()}
-        return replace(self, slots={**self.slots, **merged})
+        return self._replace(slots={**self.slots, **merged}, **changes)
 
     def on_host(self) -> TrainingState:
         """The state with the step and the slots as NumPy arrays, for another backend."""
         slots = {slot: {key: to_numpy(a) for key, a in held.items()} for slot, held in self.slots.items()}
-        return replace(self, step=self.steps, slots=slots)
+        return self._replace(step=self.steps, slots=slots)
 
 
 class Compiled:
