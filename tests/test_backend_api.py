@@ -13,6 +13,7 @@ from lamella import ops
 from lamella.backend_api import registry
 from lamella.errors import BackendError
 from lamella.ir import interpret, trace
+from lamella.ir.program import Program
 from lamella.ir.spec import Spec
 from lamella.ops import primitives as p
 from lamella.testing import conformance
@@ -269,3 +270,19 @@ def test_a_model_trains_through_the_default_runner(counting):
     assert counting.count > 0
     assert losses["counting"][-1] < losses["counting"][0]
     np.testing.assert_allclose(losses["counting"], losses["numpy"], rtol=1e-5)
+
+
+def test_the_former_names_of_external_optimizers_still_work():
+    class Former(api.Runner):
+        def __init__(self, backend):
+            self.backend = backend
+
+        def foreign_update(self, after, gradients, leaves):
+            return [after, gradients, leaves]
+
+    numpy = api.load_backend("numpy")
+    with pytest.warns(DeprecationWarning, match="the method is `external_update` today"):
+        assert Former(numpy).external_update([1], [2], [3]) == [[1], [2], [3]]
+    step = api.StepProgram(Program((), (), ()), (), (), (), "an optimizer")
+    with pytest.warns(DeprecationWarning, match="external_optimizer today"):
+        assert step.foreign_optimizer == "an optimizer"

@@ -46,21 +46,21 @@ def adam(g, w, m, v, rate, alpha):
     return w - rate * alpha * m / (ops.sqrt(v) + 1e-7), m, v
 
 
-def step_of(dtype="float32", foreign=None):
-    """A training step with Adam, or one that hands its gradients to `foreign`; bias, rate and key never change with it."""
+def step_of(dtype="float32", external=None):
+    """A training step with Adam, or one that hands its gradients to `external`; bias, rate and key never change with it."""
     shapes = [Spec(s, dtype) for s in WEIGHTS.values()]
     batch = [Spec((BATCH, 6, 6, 1), dtype), Spec((BATCH,), "int32"), Spec((BATCH,), dtype)]
     forward = trace(loss, *shapes, Spec((2,), "uint32"), Spec((), "uint32"), *batch)
     gradient = differentiate(forward, range(3))
     with Trace() as running:
         weights = [running.input(s) for s in shapes]
-        m, v = ([running.input(s) for s in shapes] if foreign is None else [] for _ in range(2))
+        m, v = ([running.input(s) for s in shapes] if external is None else [] for _ in range(2))
         rate, total = running.input(Spec((), dtype)), running.input(Spec((), dtype))
         key, step = running.input(Spec((2,), "uint32")), running.input(Spec((), "uint32"))
         data = [running.input(s) for s in batch]
         value, *slopes = replay(gradient, [*weights, key, step, *data])
         rest = [rate, total + value, key, ops.add(step, np.uint32(1))]
-        if foreign is None:
+        if external is None:
             t = ops.cast(ops.add(step, np.uint32(1)), dtype)
             alpha = ops.sqrt(-ops.expm1(t * math.log(0.999))) / -ops.expm1(t * math.log(0.9))
             new, new_m, new_v = ops.foreach(adam, [slopes, weights, m, v], [rate, alpha])
@@ -68,9 +68,9 @@ def step_of(dtype="float32", foreign=None):
         else:
             outputs = [*weights, *rest, *slopes]
         program = running.program([as_value(y) for y in outputs])
-    slots = [f"{slot}/{name}" for slot in "mv" for name in WEIGHTS] if foreign is None else []
+    slots = [f"{slot}/{name}" for slot in "mv" for name in WEIGHTS] if external is None else []
     names = (*WEIGHTS, *slots, "rate", "total", "key", "step")
-    return StepProgram(program, names, ("x", "y"), () if foreign is None else tuple(WEIGHTS), foreign)
+    return StepProgram(program, names, ("x", "y"), () if external is None else tuple(WEIGHTS), external)
 
 
 def start(step):
@@ -224,12 +224,12 @@ def test_float64_is_float64_while_64_bit_types_are_off():
 
 def test_optax_inside_the_loop_is_optax_outside(trained):
     tx = optax.chain(optax.clip_by_global_norm(0.5), optax.adamw(0.01, weight_decay=0.1))
-    step = step_of(foreign=tx)
+    step = step_of(external=tx)
     runner = backend.runner(step)
     state, placed = runner.load(start(step)), runner.place(data_of())
     count = len(step.state_names)
-    assert len(state) == count + len(runner.foreign_names)
-    assert any(name.endswith("mu/kernel") for name in runner.foreign_names)
+    assert len(state) == count + len(runner.external_names)
+    assert any(name.endswith("mu/kernel") for name in runner.external_names)
     indices, rows = order(5)
     after = runner.run(state, placed, indices, rows)
 
@@ -254,8 +254,8 @@ def test_optax_inside_the_loop_is_optax_outside(trained):
     np.testing.assert_allclose(after[step.state_names.index("total")], total, rtol=1e-5)
 
 
-def test_the_foreign_state_travels_with_the_chunks_and_can_be_loaded():
-    step = step_of(foreign=optax.adam(0.01))
+def test_the_external_state_travels_with_the_chunks_and_can_be_loaded():
+    step = step_of(external=optax.adam(0.01))
     runner = backend.runner(step)
     state, placed = runner.load(start(step)), runner.place(data_of())
     indices, rows = order(12)

@@ -284,10 +284,10 @@ def test_a_description_does_not_depend_on_what_was_imported_before(run_python):
     """Rare optimizers, losses and metrics are imported when asked for; as Keras's own they are known all the same."""
     code = """
 import lamella
-from lamella.core.serialization import described
+from lamella.core.serialization import serialize
 o, l, m = lamella.optimizers, lamella.losses, lamella.metrics
 for made in (o.LossScaleOptimizer(o.Ftrl()), o.Ftrl(), o.Muon(), l.Dice(), m.AUC(), m.R2Score()):
-    found = described(made)
+    found = serialize(made)
     print(found["module"], found["class_name"], found["registered_name"])
 """
     assert run_python(code=code).stdout.splitlines() == [

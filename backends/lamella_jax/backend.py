@@ -19,7 +19,7 @@ from lamella.passes import expand
 from lamella_jax import cache, elementwise, lowerings
 from lamella_jax.kernels import KERNELS, function_of
 from lamella_jax.optax_bridge import gradient_transformation
-from lamella_jax.runner import JaxRunner, foreign_leaves
+from lamella_jax.runner import JaxRunner, external_leaves
 
 _BFLOAT16 = np.dtype(jnp.bfloat16)
 
@@ -197,7 +197,7 @@ class JaxBackend(Backend):
     def optimizer_leaves(self, optimizer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
         """The leaves of an optax transformation's first state, in JAX's order."""
         with jax.enable_x64(any(spec_of(a).dtype.endswith("64") for a in params.values()) or _has_64_bits()):
-            return foreign_leaves(optimizer.init({name: self.asarray(a) for name, a in params.items()}))
+            return external_leaves(optimizer.init({name: self.asarray(a) for name, a in params.items()}))
 
     def gradient_transformation(self, initial: Callable[..., Any], step: Callable[..., Any], name: str) -> Any:
         """The rule as an `optax.GradientTransformation`; it works under `jax.jit`."""

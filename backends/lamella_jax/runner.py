@@ -29,10 +29,10 @@ class JaxRunner(Runner):
     has two lines: with one, XLA leaves out looking the line up, fuses the loop's body otherwise, and rounds otherwise.
     The state is not donated: after an error or Ctrl-C the state before is whole.
 
-    With a foreign optimizer (an optax transformation) the leaves of its state follow the program's own in the state tuple.
+    With a external optimizer (an optax transformation) the leaves of its state follow the program's own in the state tuple.
 
     Attributes:
-        foreign_names: a path for every leaf of the foreign optimizer's state, "foreign/0/mu/dense/kernel" and so on.
+        external_names: a path for every leaf of the external optimizer's state, "foreign/0/mu/dense/kernel" and so on.
     """
 
     def __init__(self, backend: JaxBackend, step: StepProgram) -> None:
@@ -42,38 +42,38 @@ class JaxRunner(Runner):
         program = backend.prepare(step.program)
         self._outputs = kernels.function_of(program, alone=True)
         self._tall: set[Any] = set()
-        self._foreign: Any = None
-        self.foreign_names: tuple[str, ...] = ()
+        self._external: Any = None
+        self.external_names: tuple[str, ...] = ()
         trained = {step.state_names.index(name): i for i, name in enumerate(step.gradient_names)}
-        self._trained = trained if step.foreign_optimizer is not None else {}
+        self._trained = trained if step.external_optimizer is not None else {}
         self._fixed = tuple(i for i, same in enumerate(step.invariant) if same and i not in self._trained)
         self._varying = tuple(i for i in range(self._count) if i not in self._fixed)
         arranged = (*self._varying, *self._fixed)
         self._places = tuple(arranged.index(i) for i in range(self._count))
         self._row_dtype = np.dtype(step.program.input_specs[-1].dtype)
-        if step.foreign_optimizer is not None:
+        if step.external_optimizer is not None:
             with backend.scope(step.program):
                 specs = step.program.input_specs
                 params = {
                     step.state_names[i]: jax.ShapeDtypeStruct(tuple(map(int, specs[i].shape)), np.dtype(specs[i].dtype))
                     for i in self._trained
                 }
-                state = jax.eval_shape(step.foreign_optimizer.init, params)
-                self._foreign = jax.tree.structure(state)
-                self.foreign_names = tuple(foreign_leaves(state))
+                state = jax.eval_shape(step.external_optimizer.init, params)
+                self._external = jax.tree.structure(state)
+                self.external_names = tuple(external_leaves(state))
         self._chunk = kernels.jit(self._steps, program)
 
     # ---- the contract ----
 
     def load(self, leaves: Sequence[Any]) -> State:
-        """The state of these leaves; the foreign optimizer's own are made where they are not given."""
+        """The state of these leaves; the external optimizer's own are made where they are not given."""
         specs = self.step.program.input_specs[: self._count]
         with self.backend.scope(self.step.program):
             placed = self.backend.asarrays(leaves, [*[s.dtype for s in specs], *[None] * (len(leaves) - len(specs))])
             own, rest = placed[: self._count], placed[self._count :]
-            if self._foreign is not None and not rest:
+            if self._external is not None and not rest:
                 params = {self.step.state_names[i]: own[i] for i in self._trained}
-                rest = jax.tree.leaves(self.step.foreign_optimizer.init(params))
+                rest = jax.tree.leaves(self.step.external_optimizer.init(params))
             return (*own, *rest)
 
     def place(self, arrays: Sequence[Any]) -> Any:
@@ -136,25 +136,25 @@ class JaxRunner(Runner):
         outputs = self._outputs(*state, *batch, present)
         after, gradients = list(outputs[: self._count]), outputs[self._count :]
         rest = varying[len(self._varying) :]
-        if self._foreign is not None:
-            rest = self.foreign_update(after, gradients, rest)
+        if self._external is not None:
+            rest = self.external_update(after, gradients, rest)
         return (*[after[i] for i in self._varying], *rest)
 
-    def foreign_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
-        """Let the foreign optimizer turn the gradients into updates; `after` gets the new weights."""
+    def external_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
+        """Let the external optimizer turn the gradients into updates; `after` gets the new weights."""
         names = self.step.state_names
         params = {names[i]: after[i] for i in self._trained}
         given = {names[i]: gradients[n] for i, n in self._trained.items()}
-        before = jax.tree.unflatten(self._foreign, leaves)
-        updates, new = self.step.foreign_optimizer.update(given, before, params)
+        before = jax.tree.unflatten(self._external, leaves)
+        updates, new = self.step.external_optimizer.update(given, before, params)
         for i in self._trained:
             after[i] = lax.convert_element_type(jnp.add(params[names[i]], updates[names[i]]), after[i].dtype)
         # a loop keeps the dtypes of what it carries, whatever the transformation's arithmetic made of them
         return [lax.convert_element_type(y, x.dtype) for x, y in zip(leaves, jax.tree.leaves(new), strict=True)]
 
 
-def foreign_leaves(state: Any) -> dict[str, Any]:
-    """The leaves of a foreign optimizer's state by their paths, in JAX's order."""
+def external_leaves(state: Any) -> dict[str, Any]:
+    """The leaves of a external optimizer's state by their paths, in JAX's order."""
     paths, _ = jax.tree_util.tree_flatten_with_path(state)
     return {f"foreign/{jax.tree_util.keystr(p, simple=True, separator='/')}": leaf for p, leaf in paths}
 

@@ -97,7 +97,7 @@ class NumpyRunner(Runner):
     """Runs chunks of steps on one thread at a time."""
 
     def __init__(self, backend: Backend, step: StepProgram) -> None:
-        if step.foreign_optimizer is not None:
+        if step.external_optimizer is not None:
             raise BackendError(f"Backend {backend.name!r} takes no optimizer of another framework.")
         self.backend = backend
         self.step = step

@@ -166,11 +166,11 @@ class Backend:
         return Runner(self, step)
 
     def supports_optimizer(self, optimizer: Any) -> bool:
-        """Whether `compile` may take this foreign optimizer (JAX: an optax transformation)."""
+        """Whether `compile` may take this external optimizer (JAX: an optax transformation)."""
         return False
 
     def optimizer_leaves(self, optimizer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The arrays of a foreign optimizer's state before its first step, by a path: "foreign/0/mu/params/dense/kernel".
+        """The arrays of an external optimizer's state before its first step, by a path: "foreign/0/mu/params/dense/kernel".
 
         Args:
             optimizer: one that `supports_optimizer` accepts.
@@ -232,22 +232,30 @@ class StepProgram(NamedTuple):
 
     The program's inputs are the state leaves, then one batch of every data array, then `rows`, a float vector of length
     batch: 1 for a real row, 0 for one that pads a short batch. Its outputs are the new state leaves, in the same order and
-    of the same specs, then the gradients where a foreign optimizer finishes the step. A leaf whose output is its own input
+    of the same specs, then the gradients where an external optimizer finishes the step. A leaf whose output is its own input
     value never changes during a run (a frozen weight, the learning rate, the random key).
 
     Attributes:
         program: the step.
         state_names: a path for every leaf: "params/dense/kernel", "optimizer/m/dense/kernel", "metrics/loss/total", "step".
         data_names: "x", "y", "sample_weight": what a batch consists of.
-        gradient_names: for every gradient output the leaf it belongs to; empty unless `foreign_optimizer` is set.
-        foreign_optimizer: an optimizer of the backend's own framework that turns gradients into updates, or None.
+        gradient_names: for every gradient output the leaf it belongs to; empty unless `external_optimizer` is set.
+        external_optimizer: an optimizer of the backend's own framework that turns gradients into updates, or None.
     """
 
     program: Program
     state_names: tuple[str, ...]
     data_names: tuple[str, ...]
     gradient_names: tuple[str, ...] = ()
-    foreign_optimizer: Any = None
+    external_optimizer: Any = None
+
+    @property
+    def foreign_optimizer(self) -> Any:
+        """The former name of `external_optimizer`."""
+        warnings.warn(
+            "StepProgram.foreign_optimizer is StepProgram.external_optimizer today.", DeprecationWarning, stacklevel=2
+        )
+        return self.external_optimizer
 
     @property
     def invariant(self) -> tuple[bool, ...]:
@@ -281,20 +289,28 @@ class Runner:
     def wait(self, state: State) -> None:
         """Return when `state` has been computed, on a backend that computes while Python goes on."""
 
-    def foreign_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
-        """One step of the foreign optimizer: put the new weights into `after`, the leaves of the state after a step.
+    def external_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
+        """One step of the external optimizer: put the new weights into `after`, the leaves of the state after a step.
 
         Args:
             after: the program's state leaves.
             gradients: in the order of `step.gradient_names`.
-            leaves: the foreign optimizer's own state.
+            leaves: the external optimizer's own state.
 
         Returns:
             Its new state.
 
         Raises:
-            BackendError: the backend has no foreign optimizers.
+            BackendError: the backend has no external optimizers.
         """
+        former = getattr(type(self), "foreign_update", None)
+        if former is not None:
+            warnings.warn(
+                f"Backend {self.backend.name!r} writes `Runner.foreign_update`; the method is `external_update` today.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return former(self, after, gradients, leaves)
         raise BackendError(f"backend {self.backend.name!r} has no optimizers of its own.")
 
     def place(self, arrays: Sequence[np.ndarray]) -> Any:

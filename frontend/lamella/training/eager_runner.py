@@ -56,7 +56,7 @@ class EagerRunner(Runner):
                 traced = self._retrace([*[host(leaf) for leaf in state[:count]], *batch, real])
                 results = [asarray(array, spec.dtype) for array, spec in computed_outputs(traced.program)]
                 after, external = results[:count], list(state[count:])
-                if self.step.foreign_optimizer is not None:
-                    external = self._runner.foreign_update(after, results[count:], external)
+                if self.step.external_optimizer is not None:
+                    external = self._runner.external_update(after, results[count:], external)
                 state = (*after, *external)
         return state
