@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamella.backend_api import to_numpy
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import DataError, DTypeError, ShapeError
 from lamella.ir import settings
 from lamella.ir.spec import DTYPES, dtype_name, numpy_dtype
 
@@ -119,7 +119,7 @@ def canonical(array: np.ndarray, what: str) -> np.ndarray:
         return array if name == target else array.astype(numpy_dtype(target))
     if (kind in "iu" and bits > 32) or name == "uint32":
         if array.size and (array.min() < -(2**31) or array.max() >= 2**31):
-            raise ShapeError(f"{what} holds integers beyond 32 bits.")
+            raise DataError(f"{what} holds integers beyond 32 bits.")
         return array.astype(np.int32)
     return array
 

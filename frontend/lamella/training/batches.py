@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella.errors import DTypeError, ShapeError
+from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir import settings
 from lamella.ir.spec import numpy_dtype
 from lamella.training.arrays import is_array, is_sparse
@@ -127,7 +127,7 @@ class GivenBatches:
             if self._config is None:
                 y = weight = weights = None
             elif weights is not None and weight is not None:
-                raise ShapeError("it has a sample_weight, and class_weight is given, too: give one of them.")
+                raise ArgumentError("it has a sample_weight, and class_weight is given, too: give one of them.")
             data = prepare(self._model, x, y, weight, weights)
             if self._config is not None:
                 check_targets(self._model, self._config, data)

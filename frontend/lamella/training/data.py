@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, DataError, ShapeError
 from lamella.ir import settings
 from lamella.ir.spec import Rows, Spec, dtype_name
 from lamella.training.arrays import Array, StoredRows, as_array, as_rows
@@ -118,7 +118,7 @@ def check_finite(data: Data) -> None:
     for name, array in zip(data.names, data.arrays, strict=True):
         if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
             bad = int(np.argwhere(~np.isfinite(array).reshape(len(array), -1).all(1))[0, 0])
-            raise ShapeError(f"{name} holds a NaN or an infinity, first in row {bad}.")
+            raise DataError(f"{name} holds a NaN or an infinity, first in row {bad}.")
 
 
 def _any_batch(model: TrainingModel, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -131,9 +131,9 @@ def _weights(
 ) -> np.ndarray | None:
     if class_weight is not None:
         if sample_weight is not None:
-            raise ShapeError("give sample_weight or class_weight, not both.")
+            raise ArgumentError("give sample_weight or class_weight, not both.")
         if y is None:
-            raise ShapeError("class_weight needs targets y.")
+            raise ArgumentError("class_weight needs targets y.")
         return class_weights(y, class_weight)
     if sample_weight is None:
         return None
@@ -185,7 +185,7 @@ def check_targets(model: TrainingModel, config: Configuration, data: Data) -> No
     if config.loss is None:
         return
     if data.y is None:
-        raise ShapeError(f"the model is compiled with the loss {config.loss.name!r}, which needs targets: give y.")
+        raise ArgumentError(f"the model is compiled with the loss {config.loss.name!r}, which needs targets: give y.")
     out = model.output_spec
     rows = Rows(data.rows)
     prediction = Spec((rows, *[int(d) for d in out.shape[1:]]), out.dtype)

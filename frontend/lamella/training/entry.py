@@ -12,7 +12,7 @@ import numpy as np
 
 from lamella import console
 from lamella.backend_api import load_backend
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError, ShapeError
 from lamella.training import gradients, inference
 from lamella.training.callback_list import CallbackList
 from lamella.training.data import Data, check_targets, prepare
@@ -47,7 +47,7 @@ def fit(
         elif options.validation_split:
             data, validation = split_validation(data, options.validation_split)
         elif options.validation_steps or options.validation_batch_size:
-            raise ShapeError("validation_steps and validation_batch_size need validation_data or validation_split.")
+            raise ArgumentError("validation_steps and validation_batch_size need validation_data or validation_split.")
         batch = validation_batch = _batch_of(model, batch_size, data)
         if validation is not None:
             validation_batch = _batch_of(model, options.validation_batch_size or batch_size, validation)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lamella import console
-from lamella.errors import FormatError, ShapeError
+from lamella.errors import ArgumentError, FormatError
 from lamella.training.callback_list import CallbackList
 from lamella.training.data import Data
 from lamella.training.history import History
@@ -252,7 +252,9 @@ def evaluate(
     loop.start_epoch()
     done = loop.run(source, stride=1 if around is not None else None, before=around and around[0], after=after)
     if not done:
-        raise ShapeError(f"{what} has no batch left to evaluate: it was used up before. Give one that can begin again.")
+        raise ArgumentError(
+            f"{what} has no batch left to evaluate: it was used up before. Give one that can begin again."
+        )
     if source.ended:
         _warn_of_the_end(f"the evaluation of {what} ends", done, source.steps)
     return loop.logs()

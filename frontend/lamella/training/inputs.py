@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError
 from lamella.training.arrays import is_array
 from lamella.training.batches import GivenBatches, is_stream
 from lamella.training.data import Data, check_targets, prepare
@@ -56,7 +56,7 @@ def take(
                 if name == "batch_size"
                 else f"give it in the batches, (x, y{_third(name)})"
             )
-            raise ShapeError(f"{what} gives batches, and with batches there is no argument {name}: {instead}.")
+            raise ArgumentError(f"{what} gives batches, and with batches there is no argument {name}: {instead}.")
     return GivenBatches(model, config, x, class_weight, what)
 
 
@@ -73,7 +73,7 @@ def take_validation(model: TrainingModel, config: Configuration, given: Any, bat
     if is_stream(given):
         return take(model, config, given, batch_size=batch_size, what="validation_data")
     if is_array(given) or not isinstance(given, tuple | list) or len(given) not in (2, 3):
-        raise ShapeError("validation_data is (x, y) or (x, y, sample_weight), or something that gives such batches.")
+        raise ArgumentError("validation_data is (x, y) or (x, y, sample_weight), or something that gives such batches.")
     return take(model, config, *given, what="x of validation_data")
 
 
@@ -84,13 +84,13 @@ def split_validation(data: Given, fraction: float) -> tuple[Data, Data]:
         ValueError: one part would be empty, or there are batches and no rows.
     """
     if not isinstance(data, Data):
-        raise ShapeError("validation_split needs rows in arrays; with batches, give validation_data.")
+        raise ArgumentError("validation_split needs rows in arrays; with batches, give validation_data.")
     if not 0 < fraction < 1:
-        raise ShapeError(f"validation_split is a number between 0 and 1, got {fraction}.")
+        raise ArgumentError(f"validation_split is a number between 0 and 1, got {fraction}.")
     # rounded before the floor: 10 rows and 0.9 leave one for training, not floor(0.99999)
     at = int(np.floor(round(data.rows * (1.0 - fraction), 6)))
     if at == 0 or at == data.rows:
-        raise ShapeError(f"validation_split={fraction} of {data.rows} rows leaves one of the two parts empty.")
+        raise ArgumentError(f"validation_split={fraction} of {data.rows} rows leaves one of the two parts empty.")
     return data[:at], data[at:]
 
 
@@ -98,10 +98,10 @@ def refuse_used_up(data: Given | None, what: str, passes: str, count: int, word:
     """Raise where a generator would be used up by the first of several passes.
 
     Raises:
-        ShapeError: what to give instead.
+        ArgumentError: what to give instead.
     """
     if isinstance(data, GivenBatches) and not data.again and count > 1 and steps is None:
-        raise ShapeError(
+        raise ArgumentError(
             f"{what} is a generator, which gives its batches once: nothing is left after the first of {count} {passes}. "
             f"Say how many batches each takes, {word}=..., or give something that begins again, such as a utils.PyDataset."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from lamella.errors import ShapeError
+from lamella.errors import ArgumentError
 
 
 class PyDataset:
@@ -69,7 +69,7 @@ class Workers:
         self.processes = bool(getattr(dataset, "use_multiprocessing", False)) and workers > 0
         self.queued = int(getattr(dataset, "max_queue_size", 10))
         if workers < 0 or self.queued < 1:
-            raise ShapeError(
+            raise ArgumentError(
                 f"a PyDataset needs workers from 0 and max_queue_size from 1, got {workers}, {self.queued}."
             )
         self.count = workers if workers > 1 or self.processes else 0

@@ -6,12 +6,13 @@ step of one's own is one program like any other: it runs on every backend, many 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import ops
+from lamella import ops, tree
 from lamella.core import context
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError, TraceError
@@ -60,7 +61,8 @@ def value_and_grad(
             running.bindings[variable] = running.initial[variable] = trace.input(variable.spec)
         returned = function()
         value, more = returned if has_aux else (returned, None)
-        leaves, rebuild = _flattened(more)
+        found, structure = tree.flatten(more)
+        leaves = [as_value(leaf) for leaf in found]
         masks = [running.mask_of(leaf) for leaf in leaves]
         assigned = [v for v in running.assigned if v not in bindings or running.bindings[v] is not bindings[v]]
         outputs = [value, *leaves, *[running.bindings[v] for v in assigned], *[m for m in masks if m is not None]]
@@ -68,40 +70,15 @@ def value_and_grad(
         captured = [outside for outside, _ in trace.captures]
     del running.losses[losses:]  # they are part of the value, where `compute_loss` made it
     running.bindings, running.initial = bindings, initial
-    results = replay(differentiate(pool_first(program), range(len(chosen))), [*before, *captured])
-    count = 1 + len(leaves) + len(assigned)
-    for variable, after in zip(assigned, results[1 + len(leaves) : count], strict=True):
-        running.bindings[variable] = after
-    following = iter(results[count:])
-    for leaf, mask in zip(results[1 : 1 + len(leaves)], masks, strict=True):
+    following = iter(replay(differentiate(pool_first(program), range(len(chosen))), [*before, *captured]))
+    value, parts = next(following), list(itertools.islice(following, len(leaves)))
+    for variable in assigned:
+        running.bindings[variable] = next(following)
+    for part, mask in zip(parts, masks, strict=True):
         if mask is not None:
-            running.set_mask(leaf, next(following))
-    found = (results[0], rebuild(results[1 : 1 + len(leaves)])) if has_aux else results[0]
+            running.set_mask(part, next(following))
+    found = (value, tree.unflatten(structure, parts)) if has_aux else value
     return found, list(following)
-
-
-def _flattened(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
-    """The arrays of nested lists, tuples and dicts, and how to put others in their places."""
-    if isinstance(tree, dict):
-        parts = [_flattened(item) for item in tree.values()]
-
-        def rebuild(leaves: Sequence[Any]) -> Any:
-            return dict(zip(tree, _shared(parts, leaves), strict=True))
-    elif isinstance(tree, list | tuple):
-        parts = [_flattened(item) for item in tree]
-
-        def rebuild(leaves: Sequence[Any]) -> Any:
-            return type(tree)(_shared(parts, leaves))
-    elif tree is None:
-        return [], lambda leaves: None
-    else:
-        return [as_value(tree)], lambda leaves: leaves[0]
-    return [leaf for leaves, _ in parts for leaf in leaves], rebuild
-
-
-def _shared(parts: Sequence[tuple[list[Any], Callable[[Sequence[Any]], Any]]], leaves: Sequence[Any]) -> list[Any]:
-    rest = iter(leaves)
-    return [rebuild([next(rest) for _ in own]) for own, rebuild in parts]
 
 
 class OwnSteps:
