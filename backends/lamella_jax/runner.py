@@ -29,7 +29,7 @@ class JaxRunner(Runner):
     has two lines: with one, XLA leaves out looking the line up, fuses the loop's body otherwise, and rounds otherwise.
     The state is not donated: after an error or Ctrl-C the state before is whole.
 
-    With a external optimizer (an optax transformation) the leaves of its state follow the program's own in the state tuple.
+    With an external optimizer (an optax transformation) the leaves of its state follow the program's own in the state tuple.
 
     Attributes:
         external_names: a path for every leaf of the external optimizer's state, "foreign/0/mu/dense/kernel" and so on.
@@ -154,7 +154,7 @@ class JaxRunner(Runner):
 
 
 def external_leaves(state: Any) -> dict[str, Any]:
-    """The leaves of a external optimizer's state by their paths, in JAX's order."""
+    """The leaves of an external optimizer's state by their paths, in JAX's order."""
     paths, _ = jax.tree_util.tree_flatten_with_path(state)
     return {f"foreign/{jax.tree_util.keystr(p, simple=True, separator='/')}": leaf for p, leaf in paths}
 
