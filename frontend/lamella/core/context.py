@@ -10,8 +10,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -190,8 +189,7 @@ def entered(context: TraceContext | None) -> Iterator[TraceContext | None]:
         yield context
 
 
-@dataclass(frozen=True)
-class ModelTrace:
+class ModelTrace(NamedTuple):
     """A model's trace that is being written.
 
     Attributes:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from lamella.errors import ArgumentError
 from lamella.stacks import ThreadStack
 
 
-@dataclass
 class _Bounds:
     """What the traces inside one `limited` block may still use."""
 
-    equations: int
-    entries: int
+    def __init__(self, equations: int, entries: int) -> None:
+        self.equations = equations
+        self.entries = entries
 
 
 _BOUNDS: ThreadStack[_Bounds] = ThreadStack()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lamella import ops
@@ -43,8 +42,7 @@ class Results(NamedTuple):
     penalties: list[Any]
 
 
-@dataclass(frozen=True)
-class Forward:
+class Forward(NamedTuple):
     """The program of a model's call, and which variables it reads and assigns.
 
     The program's inputs are the variables, then the batch, then a random key where there is one; its outputs the

@@ -14,8 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from lamella.ir.program import Equation, Program, Value, as_tuple
 from lamella.ir.spec import is_float
@@ -82,8 +81,7 @@ def _reached(body: Program, active: AbstractSet[int]) -> set[Value]:
     return reached
 
 
-@dataclass(frozen=True)
-class _JointStep:
+class _JointStep(NamedTuple):
     """One step as a program from inputs and cotangents to outputs and gradients, with the role of each value.
 
     Attributes:
@@ -156,16 +154,14 @@ def _joint_step(body: Program, active: Sequence[int], consts: int, carries: int)
     )
 
 
-@dataclass(frozen=True)
-class _AfterLoop:
+class _AfterLoop(NamedTuple):
     """A sum over all steps that is computed after the loop, from the stacks of `factors`."""
 
     factors: tuple[Value, ...]
     compute: Callable[[Mapping[Value, Value]], Value]
 
 
-@dataclass(frozen=True)
-class _Plan:
+class _Plan(NamedTuple):
     """What the forward loop stacks, and what the backward loop computes for each input of a step.
 
     Attributes:
@@ -231,8 +227,7 @@ def _sums_over_steps(step: _JointStep) -> tuple[tuple[Value, ...], dict[Value, _
     return tuple(inside), after
 
 
-@dataclass(frozen=True)
-class _Reads:
+class _Reads(NamedTuple):
     """What the backward part reads of the forward part.
 
     Attributes:
