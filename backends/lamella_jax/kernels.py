@@ -1,6 +1,6 @@
 """What computes programs: the plain lowerings and, on a CPU, the overrides of `xla_cpu`, which this module alone reads.
 
-With `LAMELLA_XLA_QUIRKS=0` in the environment (read once; 1 by default) the plain lowerings are used on a CPU, too.
+With `LAMELLA_XLA_QUIRKS=0` in the environment (read once; 1 by default) the plain lowerings are used on a CPU as well.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class Backend:
         return np.asarray(array)
 
     def owns(self, array: Any) -> bool:
-        """Whether `array` is of the backend's own kind (NumPy arrays belong to nobody but the NumPy backend)."""
+        """Whether `array` is of the backend's own kind (NumPy arrays belong to the NumPy backend alone)."""
         return False
 
     def scope(self, program: Program) -> AbstractContextManager[None]:
@@ -144,7 +144,7 @@ class Backend:
         yield
 
     def fresh(self, array: np.ndarray, dtype: str) -> Any:
-        """A new array with the numbers of `array`, which nobody else holds and which may be donated."""
+        """A new array with the numbers of `array`, which is referenced nowhere else and may be donated."""
         return self.asarray(np.array(array), dtype)
 
     def host_call(

@@ -105,7 +105,7 @@ def load_backend(name: str | Backend | None = None) -> Backend:
 
 
 def default_backend() -> str:
-    """The backend used where nobody chose: "jax" where it is installed, else "numpy"."""
+    """The backend used without a choice: "jax" where it is installed, else "numpy"."""
     return next((name for name in _IN_TREE if _installed(name)), "numpy")
 
 
