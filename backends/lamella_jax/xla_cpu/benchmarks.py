@@ -62,7 +62,7 @@ def of_convolution(op: Op, x: Ints, kernel: Ints, iterations: int = 0, groups: i
     at = {"strides": (1,) * n, "padding": tuple((k // 2, k // 2) for k in kernel[:n]), "dilation": (1,) * n, **attrs}
     sizes = [
         (d + low + high - k) // s + 1
-        for d, k, s, (low, high) in zip(x, kernel, at["strides"], at["padding"], strict=False)
+        for d, k, s, (low, high) in zip(x[:n], kernel[:n], at["strides"], at["padding"], strict=True)
     ]
     images, result = (-1, *x), (-1, *sizes, kernel[-1])
     shapes = {

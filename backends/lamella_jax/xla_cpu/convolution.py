@@ -44,7 +44,7 @@ def convolve_kernel_gradient(x: Array, g: Array, *, size: Ints, **attrs: Any) ->
 
 
 def convolve_for_fusion(x: Array, kernel: Array, **attrs: Any) -> Array:
-    """The same in the form that XLA fuses with its consumers, without a derivative of its own"""
+    """The same in the form that XLA fuses with its consumers, without a custom derivative"""
     return windows.convolve(*_evened(_static(**attrs), x, kernel), **attrs)
 
 
@@ -62,7 +62,7 @@ def _attrs(window: Window) -> dict[str, Any]:
 
 
 def _custom_vjp(static: int) -> Callable[[Callable[..., Array]], Any]:
-    """A function with a derivative of its own, whose first `static` arguments are not arrays."""
+    """A function with a custom derivative, whose first `static` arguments are not arrays."""
     return lambda function: jax.custom_vjp(function, nondiff_argnums=tuple(range(static)))
 
 
@@ -257,7 +257,7 @@ _PATCHES = 1 << 20
 """About so many bytes of patches are made at a time: a second-level cache holds them until they are multiplied."""
 
 _LINE = 32
-"""From so many numbers on, one row of the window is worth a product of its own."""
+"""From so many numbers on, one row of the window is worth a separate product."""
 
 _MANY_ROWS = 3
 """From so many rows of a window on, a product per row saves more copying than it costs."""
@@ -270,7 +270,7 @@ def _canonical_kernel_gradient(window: Window, size: Ints, x: Array, g: Array) -
     """Matrix products of patches with g, some images at a time: the patch of a position is one row of a matrix.
 
     A patch holds one row of the window, so that the entries of x are copied once; the rows of the window meet them at other
-    positions, each in a product of its own. Where channels or rows are few, a patch holds the whole window. Up to three
+    positions, each in a separate product. Where channels or rows are few, a patch holds the whole window. Up to three
     times faster than a product for all images at once, whose patches go out to memory and come back, and up to six times
     faster than the convolution with g as its kernel; no slower than either anywhere it was measured.
     """

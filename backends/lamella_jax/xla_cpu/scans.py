@@ -88,8 +88,8 @@ def gates_together(body: Program) -> Program:
 
     XLA fuses the gates and the new state into one loop where no gate is live-out, as in `predict`. Such a loop reads several
     parts of one product and is compiled without vector instructions: two sigmoids of 4096 numbers take 42 us, one takes 4. A
-    sigmoid of the whole product has a loop of its own. In training the gates are live-out, for the gradient, and each has a
-    loop of its own already.
+    sigmoid of the whole product has a separate loop. In training the gates are live-out, for the gradient, and each has a
+    separate loop already.
     """
     results = set(body.outputs)
     sigmoids = {e.inputs[0]: e for e in body.equations if e.op is p.sigmoid and e.outputs[0] not in results}

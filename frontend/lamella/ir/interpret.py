@@ -1,7 +1,7 @@
 """The loop over the equations of a program, and the registry of evaluators of eager ops.
 
 `run` executes a program on anything its `apply` function understands: arrays of any framework, tracers, or symbolic
-values of another trace. The passes, every backend without a compiler of its own and the JAX lowering use this loop.
+values of another trace. The passes, every backend without a compiler and the JAX lowering use this loop.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class WeightFields:
         def wrapped(layer: Layer, *args: Any, **kwargs: Any) -> None:
             if len(args) > count:
                 signature.bind(layer, *args, **kwargs)  # raises where there are too many, or one is given twice
-                kwargs.update(zip(names, args[count:], strict=False))
+                kwargs.update(zip(names[: len(args) - count], args[count:], strict=True))
                 args = args[:count]
             if type(layer).weight_fields is self and not self.given_to_cell:
                 for word, resolve, default in self._resolved:

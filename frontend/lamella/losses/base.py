@@ -302,7 +302,7 @@ class LossFunctionWrapper(Loss):
 class Declared:
     """What a loss or metric is that takes no arguments of its function: a subclass declares `function`.
 
-    The subclass gets a constructor of its own, so that errors name it, with the function's name as the default of `name`.
+    The subclass gets its own constructor, so that errors name it, with the function's name as the default of `name`.
     """
 
     function: Callable[..., Any]
@@ -311,7 +311,7 @@ class Declared:
         super().__init_subclass__(**kwargs)
         if "function" in cls.__dict__ and "__init__" not in cls.__dict__:
             init: Any = cls.__init__
-            words = zip(init.__code__.co_varnames[1:], init.__defaults__, strict=False)
+            words = zip(init.__code__.co_varnames[1 : init.__code__.co_argcount], init.__defaults__, strict=True)
             defaults = tuple(cls.function.__name__ if word == "name" else default for word, default in words)
             own = FunctionType(init.__code__, init.__globals__, "__init__", defaults, init.__closure__)
             own.__qualname__, own.__annotations__ = f"{cls.__qualname__}.__init__", init.__annotations__
@@ -319,7 +319,7 @@ class Declared:
 
 
 class FunctionLoss(LossFunctionWrapper, Declared):
-    """A loss without arguments of its own, such as `MeanSquaredError`.
+    """A loss that takes no arguments of its function, such as `MeanSquaredError`.
 
     Args:
         reduction: see `reduce_weighted`.
