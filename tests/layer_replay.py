@@ -11,8 +11,9 @@ import lamella
 from lamella import layers, ops
 from lamella.backend_api import load_backend
 from lamella.ir.program import Program
+from lamella.ir.spec import Spec
 from lamella.ir.trace import Trace
-from lamella.lowering.forward import rows_spec, trace_forward
+from lamella.lowering.forward import trace_forward
 from lamella.ops.control import replay
 from lamella.passes import differentiate, pool_first
 from oracle import load
@@ -68,7 +69,7 @@ def gradient_program(model: lamella.Sequential, case: LayerCase, training: bool)
     The program's inputs are the weights, x, and the cotangent where the output is a float.
     """
     named = model.named_weights()
-    spec = rows_spec(case.input_shape, model.input_dtype, case.input_shape[0])
+    spec = Spec(case.input_shape, model.input_dtype)
     forward = trace_forward(model, spec, training=training, keyed=False)
     state = [path for path, variable in named if not variable.trainable]
     updated = {forward.program.output_names[1 + i]: i for i in range(len(forward.assigned))}

@@ -11,7 +11,7 @@ from lamella import layers, ops
 from lamella.backend_api import load_backend
 from lamella.core import context
 from lamella.ir.program import Program
-from lamella.ir.spec import Rows, Spec
+from lamella.ir.spec import Spec
 from lamella.ir.trace import Trace, as_value
 from lamella.passes import differentiate
 from oracle import load
@@ -70,7 +70,7 @@ def gradient_program(
     with Trace() as trace:
         bound = {v: trace.input(v.spec) for v in variables}
         dtype = variables[0].dtype if variables else ops.zeros(()).dtype
-        xs = [trace.input(Spec((Rows(shape[0]), *shape[1:]), dtype)) for shape in case.inputs]
+        xs = [trace.input(Spec(shape, dtype)) for shape in case.inputs]
         cotangents = [trace.input(Spec(c.shape, dtype)) for c in load.series(entry, "cotangent")]
         key = trace.input(Spec((2,), "uint32")) if seeded else None
         scope = context.TraceContext(bound, training=training, key=key, step=as_value(np.uint32(0)))

@@ -257,7 +257,7 @@ def test_predict_takes_what_a_user_has(tmp_path):
     np.testing.assert_array_equal(module.predict(x.astype("float64")), expected)
     np.testing.assert_allclose(module.predict(x, batch_size=2), expected, rtol=1e-5, atol=1e-6)
     assert module.predict(x[:0]).shape == (0, 4)
-    with pytest.raises(ValueError, match=r"x has the shape \(rows, 8, 8, 1\), got \(3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"x has the shape \(batch, 8, 8, 1\), got \(3, 8, 8\)"):
         module.predict(x[..., 0])
     module.predict(x)[:] = 7  # what is returned is the caller's
     np.testing.assert_array_equal(module.predict(x), expected)
@@ -345,12 +345,22 @@ class OfTheRows(lamella.Layer):
         return x - ops.mean(x, 0, keepdims=True)
 
 
-def test_a_constant_that_depends_on_the_rows_is_refused_before_anything_is_written(tmp_path):
-    model = lamella.Sequential([lamella.Input((3,)), OfTheRows(name="centre")])
-    with pytest.raises(ExportError, match=r"in layer 'centre'.*batch_shape"):
+class FirstRow(lamella.Layer):
+    def call(self, x):
+        return x * [1.0 / (i + 1) for i in range(x.shape[0])][-1]
+
+
+def test_a_number_of_rows_that_is_computed_with_is_that_of_the_batch(tmp_path):
+    agrees(lamella.Sequential([lamella.Input((3,)), OfTheRows(name="centre")]), tmp_path)
+
+
+def test_code_that_needs_the_number_of_rows_is_refused_before_anything_is_written(tmp_path):
+    model = lamella.Sequential([lamella.Input((3,)), FirstRow(name="first")])
+    model.predict(np.ones((4, 3)), verbose=0)
+    with pytest.raises(ExportError, match=r"Layer 'first'.*the dimension batch is left free.*batch_shape"):
         model.export(tmp_path / "net.py")
     assert not list(tmp_path.iterdir())
-    fixed = lamella.Sequential([lamella.Input(batch_shape=(4, 3)), OfTheRows()])
+    fixed = lamella.Sequential([lamella.Input(batch_shape=(4, 3)), FirstRow()])
     agrees(fixed, tmp_path)
 
 
@@ -401,5 +411,5 @@ def test_names_of_two_modules_do_not_meet():
 def test_dimensions_that_follow_the_rows_are_found():
     model = small_model()
     inference = inference_of(model)
-    assert [str(d) for d in inference.shapes[inference.batch]] == ["rows", "8", "8", "1"]
+    assert [str(d) for d in inference.batch.shape] == ["batch", "8", "8", "1"]
     assert inference.rows is None

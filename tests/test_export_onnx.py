@@ -110,7 +110,7 @@ def test_the_file_says_who_wrote_it_and_for_what(tmp_path):
     assert (made.producer_name, made.producer_version) == ("lamella", lamella.__version__)
     assert [(o.domain, o.version) for o in made.opset_import] == [("", 18)]
     shape = made.graph.input[0].type.tensor_type.shape.dim
-    assert [d.dim_param or d.dim_value for d in shape] == ["rows", 8, 8, 1]
+    assert [d.dim_param or d.dim_value for d in shape] == ["batch", 8, 8, 1]
     assert {"dense/kernel", "dense/bias"} <= {i.name for i in made.graph.initializer}
     first = (tmp_path / "net.onnx").read_bytes()
     model.export(tmp_path / "net.onnx")

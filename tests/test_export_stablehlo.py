@@ -57,7 +57,7 @@ def test_loops_branches_and_definitions(name, tmp_path):
 
 def test_the_number_of_rows_is_a_symbol(tmp_path):
     exported = agrees(lamella.Sequential([lamella.Input((3,)), layers.Dense(2)]), tmp_path)
-    assert [str(d) for d in exported.in_avals[0].shape] == ["rows", "3"]
+    assert [str(d) for d in exported.in_avals[0].shape] == ["batch", "3"]
     assert exported.in_avals[0].dtype == np.float32
 
 

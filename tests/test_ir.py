@@ -11,10 +11,10 @@ import pytest
 
 from lamella import ops
 from lamella.errors import DTypeError, LamellaError, ShapeError, TraceError
-from lamella.ir import spec, trace
+from lamella.ir import trace
 from lamella.ir.check import ProgramError, check
 from lamella.ir.program import Equation, Program, Value, op_named
-from lamella.ir.spec import Rows, Spec, promote
+from lamella.ir.spec import Spec, promote
 from lamella.ops import primitives as p
 from lamella.testing.equivalence import run_on
 from lamella.testing.reference import REFERENCE
@@ -314,13 +314,3 @@ PROMOTIONS = [
 def test_promotion_table(dtypes, expected):
     assert promote(*dtypes) == expected
     assert promote(*dtypes[::-1]) == expected
-
-
-def test_rows_survive_products_with_plain_integers():
-    rows = Rows(8)
-    assert (rows * 3).multiple == 3 and (3 * rows) == 24
-    assert (rows * 6 // 3).multiple == 2
-    assert not isinstance(rows + 1, Rows) and not isinstance(rows * rows, Rows)
-    assert not isinstance(rows * 3 // 2, Rows)  # a half row is none
-    assert spec.size_of((rows, 2, 5)).multiple == 10
-    assert pickle.loads(pickle.dumps(rows * 3)).multiple == 3

@@ -10,7 +10,7 @@ from lamella import ops, passes
 from lamella.backend_api import load_backend
 from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir import settings, trace
-from lamella.ir.spec import Rows, Spec, spec_of
+from lamella.ir.spec import Spec, spec_of
 from lamella.ops import primitives as p
 from lamella.testing.equivalence import run_on
 from lamella.testing.reference import REFERENCE
@@ -282,20 +282,6 @@ def test_arange_eye_full():
     np.testing.assert_array_equal(ops.eye(3), np.eye(3))
     assert spec_of(ops.zeros((2, 2))) == Spec((2, 2), settings.floatx())
     np.testing.assert_array_equal(ops.full((2,), 3, "int32"), [3, 3])
-
-
-def test_reshape_keeps_track_of_rows():
-    rows = Rows(8)
-
-    def reshaped(*newshape):
-        return trace.trace(lambda x: ops.reshape(x, newshape), Spec((rows, 6), "float32")).output_specs[0].shape
-
-    assert reshaped(-1, 6)[0].multiple == 1
-    assert reshaped(-1, 3)[0].multiple == 2
-    assert reshaped(-1)[0].multiple == 6
-    assert reshaped(rows, 2, 3)[0] is rows
-    # rows of the result are halves of two rows: nobody's
-    assert not any(isinstance(d, Rows) for d in reshaped(6, 8))
 
 
 @pytest.mark.parametrize(

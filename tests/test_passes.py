@@ -16,8 +16,9 @@ from lamella.backend_api import load_backend
 from lamella.errors import BackendError, DTypeError, ShapeError
 from lamella.ir import trace
 from lamella.ir.check import ProgramError, check
+from lamella.ir.dim import symbol
 from lamella.ir.program import Program
-from lamella.ir.spec import Rows, Spec
+from lamella.ir.spec import Spec
 from lamella.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D
 from lamella.ops import primitives as p
 from lamella.passes.peephole import peephole
@@ -373,7 +374,7 @@ def test_gradient_equations_carry_the_layer():
 
 # ---- which equation mixes the rows of a batch ----
 
-BATCH = Rows(8)
+BATCH = symbol("batch")
 
 
 def mixing(function, *shapes):
@@ -400,6 +401,11 @@ def time_distributed(x, w):
     return ops.reshape(ops.tanh(flat @ w), (-1, 5, 4))
 
 
+def time_first_and_back(x):
+    flat = ops.reshape(ops.transpose(x, (1, 0, 2)), (5 * x.shape[0], 3))
+    return ops.transpose(ops.reshape(ops.tanh(flat), (5, x.shape[0], 3)), (1, 0, 2))
+
+
 APART = {
     "dense": (lambda x, w: ops.softmax(ops.relu(x @ w)), (BATCH, 3), (3, 4)),
     "convolution": (lambda x, k: ops.convolve.bind(x, k, **WINDOW), (BATCH, 4, 4, 2), (3, 3, 2, 5)),
@@ -416,6 +422,7 @@ APART = {
     "reversed in time": (lambda x: ops.flip(x, 1), (BATCH, 5, 3)),
     "normalized within a row": (lambda x: x - ops.mean(x, -1, keepdims=True), (BATCH, 5)),
     "flattened": (lambda x: ops.reshape(x, (BATCH, -1)), (BATCH, 2, 3)),
+    "time first and back": (time_first_and_back, (BATCH, 5, 3)),
 }
 MIXED = {
     "batch normalization": (batch_norm, (BATCH, 3)),
@@ -429,6 +436,11 @@ MIXED = {
     "flattened into one": (lambda x: ops.reshape(x, (-1,)) * 2.0, (BATCH, 3)),
     "time first, folded with the batch": (
         lambda x: ops.softmax(ops.reshape(ops.transpose(x, (1, 0, 2)), (-1, 3)), axis=0), (BATCH, 5, 3)),
+    "columns read as rows": (lambda x: ops.reshape(x, (6, -1)) * 2.0, (BATCH, 6)),
+    "time and batch exchanged without moving": (
+        lambda x: ops.reshape(ops.reshape(ops.transpose(x, (1, 0, 2)), (-1, 3)), (x.shape[0], 5, 3)), (BATCH, 5, 3)),
+    "every other row": (lambda x: x[::2], (BATCH, 3)),
+    "divided by the number of rows": (lambda x: x / x.shape[0], (BATCH, 3)),
 }  # fmt: skip
 
 
@@ -447,7 +459,7 @@ def test_entries_of_a_row_that_became_rows_still_belong_to_it():
 
 
 def test_looking_rows_up_in_a_table_keeps_them_apart():
-    table, rows = Spec((7, 3), "float32"), Spec((Rows(4),), "int32")
+    table, rows = Spec((7, 3), "float32"), Spec((BATCH,), "int32")
     assert passes.find_cross_batch_op(trace.trace(lambda w, i: ops.take(w, i, 0), table, rows)) is None
-    of_rows = Spec((Rows(4), 3), "float32")
+    of_rows = Spec((BATCH, 3), "float32")
     assert passes.find_cross_batch_op(trace.trace(lambda x, i: ops.take(x, i, 0), of_rows, rows)) is not None

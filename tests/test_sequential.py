@@ -115,9 +115,9 @@ def test_building_twice_keeps_the_weights_and_another_shape_is_refused():
     assert_as_before(model, before)
 
 
-def test_a_shape_with_an_open_dimension_does_not_build():
+def test_a_free_dimension_that_a_weight_depends_on_does_not_build():
     model = lamella.Sequential([Dense(2)])
-    with pytest.raises(ValueError, match="no input shape yet"):
+    with pytest.raises(ValueError, match=r"Layer 'dense': a weight of shape \(None, 2\) has no size along axis 0"):
         model.build((None, None))
     assert not model.has_input_shape
     model.build((None, 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from jax.core import Tracer
 
 from lamella.backend_api import Backend, Compiled, Runner, StepProgram
 from lamella.errors import DTypeError
+from lamella.ir.dim import symbols_of
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import Spec, spec_of
 from lamella.passes import expand
@@ -48,11 +50,18 @@ class JaxBackend(Backend):
     def function(self, program: Program, optimize: bool = True) -> Compiled:
         """`program` as a pure function that `jax.jit`, `grad`, `vmap`, optax, `shard_map` and `jax.export` may take.
 
+        A program with free dimensions takes arrays of any sizes, `jax.export`'s symbolic dimensions included.
+
         Raises:
             DTypeError: when it is called: the program holds 64-bit numbers and JAX's 64-bit types are off.
         """
         prepared = self.prepare(program) if optimize else expand(program, self.has, self.name)
-        outputs = function_of(prepared)
+        if any(symbols_of(spec.shape) for spec in prepared.input_specs):
+            from lamella_jax.export import instantiated
+
+            outputs: Callable[..., Any] = partial(instantiated, prepared)
+        else:
+            outputs = function_of(prepared)
 
         def function(*arrays: Any) -> Sequence[Any]:
             with self.calling(prepared):
@@ -161,18 +170,11 @@ class JaxBackend(Backend):
         """JAX's 64-bit types, for this thread, where `program` holds a 64-bit number."""
         return jax.enable_x64(True) if lowerings.holds_64_bits(program) else nullcontext()
 
-    def serialized(
-        self,
-        program: Program,
-        weights: Sequence[np.ndarray],
-        batch: Spec,
-        rows: int | None,
-        at: Callable[[Any, Any], Any],
-    ) -> bytes:
+    def serialized(self, program: Program, weights: Sequence[np.ndarray]) -> bytes:
         """An artifact of `jax.export` for CPU, CUDA and TPU; `jax.export.deserialize(data).call(x)` computes it."""
         from lamella_jax.export import serialized  # it takes part in no computation
 
-        return serialized(program, weights, batch, rows, at)
+        return serialized(program, weights)
 
     # ---- training ----
 

@@ -1,56 +1,78 @@
-"""Programs as StableHLO: one artifact for several platforms and any number of rows."""
+"""Programs with free dimensions: instantiated with JAX's symbolic ones, and written as StableHLO for several platforms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import max_dim, min_dim
 
 from lamella.errors import BackendError
-from lamella.ir import interpret
-from lamella.ir.program import Equation, Program
-from lamella.ir.spec import Spec
+from lamella.ir.dim import Dim, sizes_from, symbols_of
+from lamella.ir.program import Program, Value, for_sizes
 from lamella_jax import lowerings
-from lamella_jax.kernels import KERNELS
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def serialized(
-    program: Program, weights: Sequence[np.ndarray], batch: Spec, rows: int | None, at: Callable[[Any, Any], Any]
-) -> bytes:
+def instantiated(program: Program, *arrays: Any) -> tuple[Any, ...]:
+    """The outputs of `program` for `arrays`, whose sizes, numbers or symbols of `jax.export`, its free dimensions take."""
+    shapes = [(v.spec.shape, x.shape) for v, x in zip(program.inputs, arrays, strict=True)]
+    whole = for_sizes(program, sizes_from(shapes), max_dim, min_dim)
+    return lowerings.outputs(lowerings.LOWERINGS, whole, *arrays)
+
+
+_LARGEST = 4096
+"""Where the search for the least size of a free dimension ends."""
+
+
+def least_sizes(program: Program) -> dict[str, int]:
+    """For each free dimension the least size with which no dimension of `program` is empty, the other sizes being large."""
+    dims = {dim for value in _values(program) for dim in value.spec.shape if isinstance(dim, Dim)}
+    names = sorted(symbols_of(dims))
+    found = {}
+    for name in names:
+        mine = [dim for dim in dims if name in dim.symbols]
+        others = {other: _LARGEST for other in names if other != name}
+        fits = (n for n in range(1, _LARGEST) if all(dim.at({**others, name: n}) > 0 for dim in mine))
+        found[name] = next(fits, 1)
+    return found
+
+
+def _values(program: Program) -> Iterator[Value]:
+    yield from program.inputs
+    for equation in program.equations:
+        yield from equation.outputs
+        for body in equation.bodies.values():
+            yield from _values(body)
+
+
+def serialized(program: Program, weights: Sequence[np.ndarray]) -> bytes:
     """The bytes of an artifact for CPU, CUDA and TPU: `jax.export.deserialize(data).call(x)` computes the program.
 
     Args:
-        program: its inputs are the weights, then the batch; attributes may follow the number of rows.
+        program: its inputs are the weights, then the batch; it may have free dimensions.
         weights: the values of the weights; they become constants of the artifact.
-        batch: the spec of the batch.
-        rows: the number of rows, or None for any.
-        at: `(attribute, rows)` gives the attribute for a number of rows, which may be symbolic.
 
     Raises:
         BackendError: what `jax.export` writes needs the package flatbuffers, which is not installed.
     """
     from jax import export
 
+    batch = program.inputs[-1].spec
+
     def predict(x: Any) -> Any:
-        count = x.shape[0]
-
-        def apply(equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
-            attrs = {key: at(value, count) for key, value in equation.attrs.items()}
-            return lowerings.apply(
-                KERNELS, Equation(equation.op, equation.inputs, attrs, equation.outputs, equation.where), operands
-            )
-
         dtypes = [np.dtype(v.spec.dtype) for v in program.inputs[: len(weights)]]
-        values = [np.asarray(w, dtype) for w, dtype in zip(weights, dtypes, strict=True)]
-        return jax.numpy.asarray(interpret.run(program, [*map(jax.numpy.asarray, values), x], apply)[0])
+        values = [jnp.asarray(np.asarray(w, dtype)) for w, dtype in zip(weights, dtypes, strict=True)]
+        return instantiated(program, *values, x)[0]
 
     with jax.enable_x64(lowerings.holds_64_bits(program) or batch.dtype.endswith("64")):
-        first = export.symbolic_shape("rows")[0] if rows is None else rows
-        x = jax.ShapeDtypeStruct((first, *map(int, batch.shape[1:])), np.dtype(batch.dtype))
+        bounds = [f"{name} >= {size}" for name, size in least_sizes(program).items() if size > 1]
+        shape = export.symbolic_shape(", ".join(map(str, batch.shape)), constraints=bounds)
+        x = jax.ShapeDtypeStruct(shape, np.dtype(batch.dtype))
         exported = export.export(jax.jit(predict), platforms=PLATFORMS)(x)
         try:
             return bytes(exported.serialize())

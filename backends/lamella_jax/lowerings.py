@@ -103,6 +103,11 @@ def reverse(x: Array, *, axes: Ints) -> Array:
     return lax.rev(x, axes)
 
 
+def dimension_value(*, dim: Any, dtype: str) -> Array:
+    """The size of a dimension as a number"""
+    return jnp.asarray(dim).astype(dtype)
+
+
 def iota(*, shape: Ints, dtype: str, axis: int) -> Array:
     """Every entry is its index along `axis`"""
     return lax.broadcasted_iota(np.dtype(dtype), integers(shape), axis)
@@ -159,7 +164,7 @@ def scatter_max(updates: Array, indices: Array, *, axis: int, size: int) -> Arra
 
 def _scattered(scatter: Callable[..., Array], fill: Any, updates: Array, indices: Array, axis: int, size: int) -> Array:
     n, rank = indices.ndim, updates.ndim
-    shape = (*updates.shape[:axis], int(size), *updates.shape[axis + n :])
+    shape = (*updates.shape[:axis], *integers((size,)), *updates.shape[axis + n :])
     numbers = lax.ScatterDimensionNumbers(
         update_window_dims=(*range(axis), *range(axis + n, rank)),
         inserted_window_dims=(axis,),
@@ -167,7 +172,7 @@ def _scattered(scatter: Callable[..., Array], fill: Any, updates: Array, indices
     )
     return scatter(
         lax.full(shape, fill, updates.dtype),
-        lax.expand_dims(_clamped(indices, int(size)), (n,)),
+        lax.expand_dims(_clamped(indices, size), (n,)),
         updates,
         numbers,
         mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS,
@@ -241,13 +246,13 @@ def scan(
         results = run(kernels, body, [*fixed, *carry, *slices])
         return tuple(results[:carries]), tuple(results[carries:])
 
-    carry, stacked = lax.scan(
-        step,
-        tuple(operands[consts : consts + carries]),
-        tuple(operands[consts + carries :]),
-        length=int(length),
-        reverse=reverse,
-    )
+    start, slices = tuple(operands[consts : consts + carries]), tuple(operands[consts + carries :])
+    if not isinstance(length, int) and not slices:  # `lax.scan` counts symbolic steps by what it scans
+        slices = (lax.iota(np.int32, length),)
+        counted, stacked = lax.scan(lambda carry, _: step(carry, ()), start, slices, reverse=reverse)
+        return (*counted, *stacked)
+    number = length if isinstance(length, int) else None
+    carry, stacked = lax.scan(step, start, slices, length=number, reverse=reverse)
     return (*carry, *stacked)
 
 
@@ -370,6 +375,7 @@ _PLAIN: Kernels = {
     p.softmax: softmax,
     p.log_softmax: log_softmax,
     # shapes
+    p.dimension_value: dimension_value,
     p.reshape: reshape,
     p.transpose: transpose,
     p.broadcast: broadcast,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ from lamella_jax.windows import Array, Ints, Padding, at_offset, kernel_offsets,
 def entries_at_offsets(x: Array, window: Ints, strides: Ints, padding: Padding, value: float) -> list[Array]:
     """The entries of `x` at each kernel offset of the window."""
     ones = (1,) * len(window)
-    padded = padded_with(x, [(int(low), int(high), 0) for low, high in padding], value)
+    padded = padded_with(x, [(low, high, 0) for low, high in padding], value)
     out = tuple((d - k) // s + 1 for d, k, s in zip(padded.shape[1:-1], window, strides, strict=True))
     return [at_offset(padded, offset, out, tuple(map(int, strides)), ones) for offset in kernel_offsets(window)]
 
@@ -82,6 +82,10 @@ def max_pool_gradient(g: Array, x: Array, y: Array, *, window: Ints, strides: In
 
 
 def _counts(like_: Array, size: Ints, window: Ints, strides: Ints, padding: Padding) -> Array:
+    if not all(isinstance(d, int) for d in size):  # a symbolic dimension of `jax.export`
+        total, *rest = entries_at_offsets(lax.full((1, *size, 1), 1, like_.dtype), window, strides, padding, 0.0)
+        counts = lax.reshape(reduce(lax.add, rest, total), total.shape[1:-1])
+        return lax.broadcast_in_dim(counts, like_.shape, range(1, like_.ndim - 1))
     counts = window_counts(size, window, strides, padding)[0, ..., 0].astype(like_.dtype)
     if counts.size and (counts == counts.flat[0]).all():
         return np.asarray(counts.flat[0])
@@ -98,5 +102,5 @@ def average_pool(x: Array, *, window: Ints, strides: Ints, padding: Padding) -> 
 
 def average_pool_gradient(g: Array, *, size: Ints, window: Ints, strides: Ints, padding: Padding) -> Array:
     """g shared equally among the real cells of every window"""
-    share = lax.div(g, _counts(g, tuple(map(int, size)), window, strides, padding))
-    return _spread_back([share] * math.prod(window), tuple(map(int, size)), window, strides, padding)
+    share = lax.div(g, _counts(g, size, window, strides, padding))
+    return _spread_back([share] * math.prod(window), size, window, strides, padding)

@@ -43,7 +43,7 @@ def _words(key: Array) -> tuple[Array, Array]:
 
 def random_bits(key: Array, step: Array, *, shape: tuple[int, ...], bits: int) -> Array:
     """Uniform bits: lane i % lanes of the block i // lanes, low words and low halves first"""
-    shape = tuple(int(d) for d in shape)
+    shape = tuple(shape)
     lanes = 64 // bits
     blocks = -(-math.prod(shape) // lanes)
     words = _threefry(*_words(key), lax.broadcast(step, (blocks,)), lax.iota(np.uint32, blocks))

@@ -8,6 +8,7 @@ from typing import Any
 from lamella import ops
 from lamella.core import serialization
 from lamella.errors import ShapeError
+from lamella.ir.dim import public_shape
 from lamella.names import deprecated, from_identifier, name_table
 
 
@@ -99,12 +100,12 @@ class OrthogonalRegularizer(Regularizer):
         """The penalty of the matrix `x`."""
         x = ops.convert_to_tensor(x)
         if len(x.shape) != 2:
-            raise ShapeError(f"OrthogonalRegularizer is for matrices; the weight has shape {tuple(map(int, x.shape))}.")
+            raise ShapeError(f"OrthogonalRegularizer is for matrices; the weight has shape {public_shape(x.shape)}.")
         rows = x if self.mode == "rows" else ops.transpose(x)
         squares = ops.sum(ops.square(rows), 1, keepdims=True)
         # Keras's normalize: a row shorter than 1e-12 is taken as it is
         rows = ops.multiply(rows, ops.rsqrt(ops.maximum(squares, 1e-24)))
-        size = int(rows.shape[0])
+        size = rows.shape[0]
         products = ops.matmul(rows, ops.transpose(rows))
         apart = ops.multiply(products, ops.subtract(1.0, ops.eye(size, dtype=x.dtype)))
         pairs = max(size * (size - 1) / 2.0, 1.0)

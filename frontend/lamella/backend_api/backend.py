@@ -195,22 +195,12 @@ class Backend:
         """
         raise BackendError(f"backend {self.name!r} has no optimizers of its own.")
 
-    def serialized(
-        self,
-        program: Program,
-        weights: Sequence[np.ndarray],
-        batch: Spec,
-        rows: int | None,
-        at: Callable[[Any, Any], Any],
-    ) -> bytes:
+    def serialized(self, program: Program, weights: Sequence[np.ndarray]) -> bytes:
         """A prediction as a file's bytes in the framework's own portable format (JAX: StableHLO by `jax.export`).
 
         Args:
-            program: its inputs are the weights, then the batch; attributes may follow the number of rows.
+            program: its inputs are the weights, then the batch; what is left free is a `Dim`, in shapes and attributes.
             weights: the values of the weights, which the file holds.
-            batch: the spec of the batch.
-            rows: the number of rows, or None for any.
-            at: `(attribute, rows)` gives an attribute for a number of rows.
 
         Raises:
             BackendError: the framework has no such format.

@@ -59,8 +59,13 @@ class Trainable(LayerLike, Protocol):
         ...
 
     @property
+    def input_spec(self) -> Spec:
+        """The spec of a batch; what is left free is a `Dim`."""
+        ...
+
+    @property
     def output_spec(self) -> Spec:
-        """The spec of the predictions for a batch of any size."""
+        """The spec of the predictions for such a batch."""
         ...
 
     @property
@@ -96,16 +101,16 @@ class Trainable(LayerLike, Protocol):
         """Ids of the layers that are not trainable now."""
         ...
 
-    def batch_spec(self, rows: int) -> Spec:
-        """The spec of a batch of `rows` rows."""
-        ...
-
     def check_batch(self, spec: Spec) -> Spec:
-        """The spec of a batch that fits the model, with its row dimension known as such."""
+        """`spec`, where a batch of it fits the model."""
         ...
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for batches of `input_shape`."""
+        ...
+
+    def build_for(self, batch: Spec) -> None:
+        """Make the weights, as far as they are not there, for data of which `batch` is the first."""
         ...
 
     def require_built(self) -> None:

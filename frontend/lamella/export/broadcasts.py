@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from lamella.export.symbolic import Dim, Dims
+from lamella.ir.dim import Dimension
 from lamella.ir.program import Equation, Op, Program, Value
 from lamella.ops import primitives as p
 
@@ -28,12 +28,12 @@ def implied(program: Program, is_elementwise: Callable[[Op], bool]) -> set[Value
     return spread
 
 
-def aligned(equation: Equation, shapes: Mapping[Value, Dims]) -> Dims | None:
+def aligned(equation: Equation) -> tuple[Dimension, ...] | None:
     """The shape under which the operand of a broadcast is repeated by NumPy's rule; None where it has it already."""
     axes, rank = equation.attrs["axes"], len(equation.attrs["shape"])
     if tuple(axes) == tuple(range(rank - len(axes), rank)):
         return None
-    dims: list[Dim] = [1] * rank
-    for axis, d in zip(axes, shapes[equation.inputs[0]], strict=True):
+    dims: list[Dimension] = [1] * rank
+    for axis, d in zip(axes, equation.inputs[0].shape, strict=True):
         dims[axis] = d
     return tuple(dims[axes[0] :])

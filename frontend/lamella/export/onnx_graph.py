@@ -1,4 +1,4 @@
-"""An ONNX graph under construction: nodes, constants, shapes that follow the number of rows, and two layouts."""
+"""An ONNX graph under construction: nodes, constants, shapes that depend on free dimensions, and two layouts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lamella.export.symbolic import Count, Dims, ExportError
+from lamella.export.symbolic import ExportError
+from lamella.ir.dim import Dim, Dimension, at
 from lamella.ir.program import Equation, Value
 
 ELEMENTS = {
@@ -32,6 +33,42 @@ ELEMENTS = {
 Names = Sequence[str]
 
 
+class Size:
+    """The size of a dimension, known when the graph runs: a tensor int64[1], with the arithmetic of a number."""
+
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.graph, self.name = graph, name
+
+    def _with(self, kind: str, left: Any, right: Any) -> Size:
+        names = [x.name if isinstance(x, Size) else self.graph.constant([x], np.int64) for x in (left, right)]
+        return Size(self.graph, self.graph.node(kind, *names))
+
+    def __add__(self, other: Any) -> Size:
+        return self._with("Add", self, other)
+
+    def __mul__(self, other: Any) -> Size:
+        return self._with("Mul", self, other)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __mod__(self, other: Any) -> Size:
+        return self._with("Mod", self, other)
+
+    def __floordiv__(self, other: Any) -> Size:
+        # ONNX divides towards zero
+        return self._with("Div", self._with("Sub", self, self % other), other)
+
+    @staticmethod
+    def largest(a: Any, b: Any) -> Any:
+        """The larger of two sizes, one of them a `Size`."""
+        return (a if isinstance(a, Size) else b)._with("Max", a, b)
+
+    @staticmethod
+    def least(a: Any, b: Any) -> Any:
+        """The smaller of two sizes, one of them a `Size`."""
+        return (a if isinstance(a, Size) else b)._with("Min", a, b)
+
+
 class Graph:
     """Collects nodes; bodies of loops are graphs inside it, which may read what is outside.
 
@@ -39,15 +76,15 @@ class Graph:
     and with channels first (`first_of`); either is made from the other when somebody asks, and only then.
     """
 
-    def __init__(self, shapes: dict[Value, Dims]) -> None:
-        self.shapes = shapes
+    def __init__(self) -> None:
+        self.sizes: dict[str, Any] = {}
         self.initializers: list[Any] = []
         self.nodes: list[Any] = []
         self.known: dict[str, np.ndarray] = {}
         self.where = ""
         self._names: ChainMap[Value, str] = ChainMap()
         self._first: ChainMap[Value, str] = ChainMap()
-        self._tensors: ChainMap[Dims, str] = ChainMap()
+        self._tensors: ChainMap[tuple[Dimension, ...], str] = ChainMap()
         self._constants: dict[Any, str] = {}
         self._count = 0
 
@@ -101,14 +138,8 @@ class Graph:
         if all(isinstance(d, int) for d in key):
             return self.constant(np.array(key, np.int64))
         if key not in self._tensors:
-            parts = []
-            for d in key:
-                part = self.constant([d], np.int64) if isinstance(d, int) else "rows"
-                if isinstance(d, Count) and d.multiple != 1:
-                    part = self.node("Mul", part, self.constant([d.multiple], np.int64))
-                if isinstance(d, Count) and d.offset:
-                    part = self.node("Add", part, self.constant([d.offset], np.int64))
-                parts.append(part)
+            sizes = [at(d, self.sizes, Size.largest, Size.least) for d in key]
+            parts = [self.constant([d], np.int64) if isinstance(d, int) else d.name for d in sizes]
             self._tensors[key] = parts[0] if len(parts) == 1 else self.node("Concat", *parts, axis=0)
         return self._tensors[key]
 
@@ -116,9 +147,9 @@ class Graph:
         """`x` under another shape; one free dimension is worked out at run time."""
         if x in self.known and all(isinstance(d, int) for d in dims):
             return self.constant(self.known[x].reshape(tuple(dims)))
-        free = [d for d in dims if isinstance(d, Count)]
+        free = [d for d in dims if isinstance(d, Dim)]
         if len(free) == 1 and 0 not in dims:
-            return self.node("Reshape", x, self.constant([-1 if isinstance(d, Count) else d for d in dims], np.int64))
+            return self.node("Reshape", x, self.constant([-1 if isinstance(d, Dim) else d for d in dims], np.int64))
         return self.node("Reshape", x, self.dims(dims), allowzero=1)
 
     def transpose(self, x: str, order: Sequence[int]) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from lamella.export.onnx_graph import Graph, Names, Translation, Window
 from lamella.export.onnx_windows import average_pool, convolve, convolve_input_gradient, max_pool
-from lamella.export.symbolic import Count
+from lamella.ir.dim import Dim
 from lamella.ir.program import Equation, Op
-from lamella.ir.spec import is_float
+from lamella.ir.spec import is_float, size_of
 from lamella.ops import primitives as p
 
 
@@ -118,22 +116,16 @@ def _contract(g: Graph, e: Equation, names: Names) -> str:
     fx = [a for a in range(x.ndim) if a not in cx and a not in bx]
     fy = [a for a in range(y.ndim) if a not in cy and a not in by]
     left, right = g.transpose(names[0], [*bx, *fx, *cx]), g.transpose(names[1], [*by, *cy, *fy])
-    sx, sy = g.shapes[x], g.shapes[y]
+    sx, sy = x.shape, y.shape
     lead = [sx[a] for a in bx]
     done = len(cx) == len(fy) == 1 and (len(fx) == 1 or (fx and not lead))
     if len(cx) != 1 or not (len(fx) == 1 or (fx and not lead and len(fy) == 1)):
-        left = g.reshape(left, [*lead, _product([sx[a] for a in fx]), _product([sx[a] for a in cx])])
+        left = g.reshape(left, [*lead, size_of([sx[a] for a in fx]), size_of([sx[a] for a in cx])])
         done = False
     if len(cy) != 1 or len(fy) != 1:
-        right = g.reshape(right, [*lead, _product([sy[a] for a in cy]), _product([sy[a] for a in fy])])
+        right = g.reshape(right, [*lead, size_of([sy[a] for a in cy]), size_of([sy[a] for a in fy])])
     result = g.node("MatMul", left, right)
-    return result if done else g.reshape(result, g.shapes[e.outputs[0]])
-
-
-def _product(dims: Sequence[Any]) -> Any:
-    free = [d for d in dims if isinstance(d, Count)]
-    fixed = math.prod(d for d in dims if isinstance(d, int))
-    return Count(free[0].multiple * fixed, free[0].offset * fixed) if free else fixed
+    return result if done else g.reshape(result, e.outputs[0].shape)
 
 
 # ---- shapes -----------------------------------------------------------------------------------------------------------
@@ -153,7 +145,7 @@ def _slice(g: Graph, e: Equation, names: Names) -> str:
         e.attrs["start"],
         e.attrs["stop"],
         e.attrs["strides"],
-        g.shapes[e.inputs[0]],
+        e.inputs[0].shape,
         range(e.inputs[0].ndim),
         strict=True,
     )
@@ -168,22 +160,22 @@ def _slice(g: Graph, e: Equation, names: Names) -> str:
 
 def _pad(g: Graph, e: Equation, names: Names) -> str:
     (x,), dtype = names, e.inputs[0].dtype
-    size: list[Any] = list(g.shapes[e.inputs[0]])
+    size: list[Any] = list(e.inputs[0].shape)
     x = g.cast(x, "int32") if dtype == "bool" else x
     value = g.constant(e.attrs["value"], "int32" if dtype == "bool" else dtype)
     for axis, gap in enumerate(e.attrs["interior"]):
-        if gap and isinstance(n := size[axis], int) and n > 1:
+        if gap and (n := size[axis]) not in (0, 1):
             # every entry with its gap behind it, without the last gap
             apart = g.reshape(x, [*size[: axis + 1], 1, *size[axis + 1 :]])
             pads = [0] * (2 * len(size) + 2)
             pads[len(size) + 1 + axis + 1] = gap
             apart = g.node("Pad", apart, g.constant(pads, np.int64), value)
             size[axis] = n * (gap + 1)
-            ends = g.constant([size[axis] - gap], np.int64)
+            ends = g.dims([size[axis] - gap])
             x = g.node("Slice", g.reshape(apart, size), g.constant([0], np.int64), ends, g.constant([axis], np.int64))
             size[axis] -= gap
-    if any((*e.attrs["low"], *e.attrs["high"])):
-        x = g.node("Pad", x, g.constant([*e.attrs["low"], *e.attrs["high"]], np.int64), value)
+    if any(n != 0 for n in (*e.attrs["low"], *e.attrs["high"])):
+        x = g.node("Pad", x, g.dims([*e.attrs["low"], *e.attrs["high"]]), value)
     return g.cast(x, "bool") if dtype == "bool" else g.node("Identity", x)
 
 
@@ -192,10 +184,14 @@ def _split(g: Graph, e: Equation, names: Names) -> Any:
     return g.node("Split", names[0], g.dims(sizes), outputs=len(sizes), axis=e.attrs["axis"])
 
 
+def _dimension_value(g: Graph, e: Equation, names: Names) -> str:
+    return g.cast(g.reshape(g.dims([e.attrs["dim"]]), ()), e.attrs["dtype"])
+
+
 def _iota(g: Graph, e: Equation, names: Names) -> str:
     shape, axis, dtype = e.attrs["shape"], e.attrs["axis"], e.attrs["dtype"]
     n = shape[axis]
-    if isinstance(n, Count):
+    if isinstance(n, Dim):
         limit = g.reshape(g.dims([n]), ())
         line = g.cast(g.node("Range", g.constant(0, np.int64), limit, g.constant(1, np.int64)), dtype)
     else:
@@ -207,8 +203,8 @@ def _iota(g: Graph, e: Equation, names: Names) -> str:
 def _inside(g: Graph, indices: str, dtype: str, size: Any) -> str:
     """Indices moved to the nearest end, as int64."""
     indices = indices if dtype == "int64" else g.cast(indices, "int64")
-    if isinstance(size, Count):
-        last = g.reshape(g.node("Sub", g.dims([size]), g.constant([1], np.int64)), ())
+    if isinstance(size, Dim):
+        last = g.reshape(g.dims([size - 1]), ())
     else:
         last = g.constant(size - 1, np.int64)
     return g.node("Max", g.node("Min", indices, last), g.constant(0, np.int64))
@@ -217,16 +213,16 @@ def _inside(g: Graph, indices: str, dtype: str, size: Any) -> str:
 def _take(g: Graph, e: Equation, names: Names) -> str:
     x, indices = e.inputs
     axis = e.attrs["axis"]
-    return g.node("Gather", names[0], _inside(g, names[1], indices.dtype, g.shapes[x][axis]), axis=axis)
+    return g.node("Gather", names[0], _inside(g, names[1], indices.dtype, x.shape[axis]), axis=axis)
 
 
 def _scatter_add(g: Graph, e: Equation, names: Names) -> str:
     updates, indices = e.inputs
     axis, n, size = e.attrs["axis"], indices.ndim, e.attrs["size"]
-    shape = g.shapes[updates]
+    shape = updates.shape
     rest = [*shape[:axis], *shape[axis + n :]]
     ahead = g.transpose(names[0], [*range(axis, axis + n), *range(axis), *range(axis + n, updates.ndim)])
-    places = g.reshape(_inside(g, names[1], indices.dtype, size), [*g.shapes[indices], 1])
+    places = g.reshape(_inside(g, names[1], indices.dtype, size), [*indices.shape, 1])
     zeros = g.node("Expand", g.constant(0, updates.dtype), g.dims([size, *rest]))
     total = g.node("ScatterND", zeros, places, ahead, reduction="add")
     return g.transpose(total, [*range(1, axis + 1), 0, *range(axis + 1, len(rest) + 1)])
@@ -302,6 +298,7 @@ TRANSLATIONS: dict[Op, Translation] = {
     p.reverse: Translation(lambda g, e, names: g.reverse(names[0], e.attrs["axes"])),
     p.iota: Translation(_iota),
     p.cumsum: Translation(lambda g, e, names: g.node("CumSum", names[0], g.constant(e.attrs["axis"], np.int64))),
+    p.dimension_value: Translation(_dimension_value),
     p.take: Translation(_take),
     p.scatter_add: Translation(_scatter_add),
     p.convolve: Window(convolve),

@@ -12,7 +12,8 @@ import numpy as np
 
 from lamella.export.broadcasts import aligned, implied
 from lamella.export.kernel_source import KernelSource
-from lamella.export.symbolic import Count, ExportError, Inference
+from lamella.export.symbolic import ExportError, Inference
+from lamella.ir.dim import Dim, symbols_of
 from lamella.ir.program import Equation, Op, Program, Value
 from lamella.ir.spec import Spec, numpy_dtype
 from lamella.ir.trace import constant, trace
@@ -35,7 +36,7 @@ _DEFINED = (p.clip, p.floor_divide, p.erf, p.erfc, p.erfinv)
 """Elementwise ops that become functions of their own, written as their definitions."""
 _WIDE = ("float32", "float64")
 """Dtypes that NumPy's sums keep by themselves."""
-_RESERVED = {"np", "base64", "sys", "zlib", "x", "y", "rows", "forward", "predict", "check", "range", "reversed"}
+_RESERVED = {"np", "base64", "sys", "zlib", "x", "y", "forward", "predict", "check", "range", "reversed", "max", "min"}
 
 
 class PythonWriter:
@@ -53,8 +54,8 @@ class PythonWriter:
         self._table = kernels
         self._names: dict[Value, str] = {}
         self._inline: dict[Value, str] = {}  # broadcasts that NumPy does by itself
-        self._used = {*_RESERVED, *keyword.kwlist, *dir(builtins)}
         program = inference.program
+        self._used = {*_RESERVED, *keyword.kwlist, *dir(builtins), *symbols_of(inference.batch.shape)}
         count = len(inference.weights)
         named = zip(program.inputs[:count], program.input_names[:count], inference.weights, strict=True)
         for value, name, array in named:
@@ -88,8 +89,9 @@ class PythonWriter:
         self._names[self.inference.batch] = "x"
         lines = self._body(program)
         head = ["def forward(x):", '    """The prediction for one batch, an array of the right shape and dtype."""']
-        if any("rows" in line for line in lines):
-            head.append("    rows = len(x)")
+        for axis, dim in enumerate(self.inference.batch.shape):
+            if isinstance(dim, Dim) and any(re.search(rf"\b{dim}\b", line) for line in lines):
+                head.append(f"    {dim} = x.shape[{axis}]")
         return [*head, *("    " + line for line in lines), f"    return {self._of(self.inference.prediction)}"]
 
     # ---- bodies ----
@@ -158,7 +160,7 @@ class PythonWriter:
         turn = self.fresh("t")
         lines = [f"{name} = {first}" for name, first in zip(state, operands[consts : consts + carries], strict=True)]
         for name, value in zip(stacks, body.outputs[carries:], strict=True):
-            shape = self.shape((attrs["length"], *self.inference.shapes[value]))
+            shape = self.shape((attrs["length"], *value.shape))
             lines.append(f"{name} = np.empty({shape}, {dtype_text(value.dtype)})")
         self._names.update(zip(body.inputs[consts:], [*state, *slices], strict=True))
         inner = []
@@ -241,7 +243,7 @@ class PythonWriter:
     def _attribute(self, key: str, value: Any) -> str:
         if isinstance(value, tuple):
             return self.shape(value)
-        if isinstance(value, Count):
+        if isinstance(value, Dim):
             return str(value)
         if isinstance(value, bool | int | str) or value is None:
             return repr(value)
@@ -256,7 +258,7 @@ class PythonWriter:
 
     def _aligned(self, equation: Equation) -> str:
         """The operand of a broadcast with dimensions of 1 where it repeats, which NumPy stretches."""
-        name, shape = self._of(equation.inputs[0]), aligned(equation, self.inference.shapes)
+        name, shape = self._of(equation.inputs[0]), aligned(equation)
         return name if shape is None else f"{name}.reshape({self.shape(shape)})"
 
 
@@ -275,7 +277,7 @@ def _broadcast(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[st
 
 def _slice(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
     parts = []
-    rows = zip(attrs["start"], attrs["stop"], attrs["strides"], w.inference.shapes[e.inputs[0]], strict=True)
+    rows = zip(attrs["start"], attrs["stop"], attrs["strides"], e.inputs[0].shape, strict=True)
     for start, stop, step, size in rows:
         begin, end = "" if start == 0 else str(start), "" if stop == size else str(stop)
         parts.append(f"{begin}:{end}" + (f":{step}" if step != 1 else ""))
@@ -285,7 +287,7 @@ def _slice(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, A
 
 
 def _pad(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
-    if any(attrs["interior"]):
+    if any(n != 0 for n in attrs["interior"]):
         return None
     widths = tuple(zip(attrs["low"], attrs["high"], strict=True))
     return f'np.pad({names[0]}, {w.shape(widths)}, "constant", constant_values={w._attribute("", attrs["value"])})'
@@ -302,7 +304,7 @@ def _iota(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, An
 
 def _split(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
     sizes = attrs["sizes"]
-    if any(isinstance(n, Count) for n in sizes):
+    if any(isinstance(n, Dim) for n in sizes):
         return None
     ends = np.cumsum(sizes)[:-1].tolist()
     return f"np.split({names[0]}, {ends}, axis={attrs['axis']})"
@@ -328,6 +330,7 @@ _FORMS: dict[Op, Form] = {
     p.slice: _slice,
     p.pad: _pad,
     p.iota: _iota,
+    p.dimension_value: lambda w, e, names, attrs: f"{dtype_text(attrs['dtype'])}({attrs['dim']})",
     p.split: _split,
     p.convert: _convert,
     p.reduce_sum: _reduction("sum"),

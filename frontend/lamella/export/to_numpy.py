@@ -15,6 +15,8 @@ import numpy as np
 from lamella.export.python_writer import PythonWriter, harmless, is_written, number
 from lamella.export.symbolic import ExportError, Inference, answer_of, inference_of, sample_of, version
 from lamella.files.atomic import write_atomically
+from lamella.ir.dim import BATCH, Dim, at, shapes_differ, symbol, symbols_of
+from lamella.ir.spec import Shape
 
 OLDEST_PYTHON = (3, 8)
 OLDEST_NUMPY = (1, 17)
@@ -57,7 +59,7 @@ def predict(x, batch_size={batch_size}):
     x: {taken}; other dtypes are converted. batch_size: how many rows are computed at a time.
     """
     x = np.asarray(x)
-    if x.shape[1:] != {row} or x.ndim != {rank}:
+    if {misfits}:
         raise ValueError("x has the shape {taken_shape}, got {{}}".format(x.shape))
 {count}    x = np.ascontiguousarray(x, dtype="{dtype}")
     if len(x) == 0:
@@ -156,7 +158,7 @@ def _sample(model: Any, inference: Inference, sample: Any) -> np.ndarray:
         return sample_of(model, inference.rows or 2)
     x = np.asarray(sample)
     expected = model.input_shape
-    fits = x.ndim == len(expected) and x.shape[1:] == tuple(expected[1:]) and len(x) > 0
+    fits = len(x) > 0 and not shapes_differ(x.shape[1:], model.input_spec.shape[1:])
     if not fits or (inference.rows is not None and len(x) != inference.rows):
         raise ValueError(f"the sample must be a batch of shape {expected}, got {x.shape}.")
     dtype = "float32" if model.input_dtype == "bfloat16" else model.input_dtype
@@ -176,10 +178,9 @@ class _Text:
         dtype = inference.prediction.dtype
         tolerance = max(TOLERANCE.get(dtype, 0.0), TOLERANCE.get(model.compute_dtype, 0.0))
         self.tolerance = tolerance
-        shape, result = inference.batch.shape[1:], inference.shapes[inference.prediction]
-        row = tuple(map(int, shape))
-        rows = "rows" if inference.rows is None else str(inference.rows)
-        taken = f"({', '.join([rows, *map(str, row)])}{',' if not row else ''})"
+        shape, result = inference.batch.shape, inference.prediction.shape
+        taken = self.writer.shape(shape)
+        given = {str(d): symbol(f"x.shape[{i}]") for i, d in enumerate(shape) if isinstance(d, Dim)}
         self.values = {
             "title": f"{module}: {harmless(model.name)}, {len(model.layers)} layers.",
             "name": harmless(model.name),
@@ -192,14 +193,13 @@ class _Text:
             "taken": f"{taken} of {x.dtype.name}",
             "taken_shape": taken,
             "given": self.writer.shape(result),
-            "row": row,
-            "rank": len(row) + 1,
+            "misfits": _misfits(shape),
             "dtype": x.dtype.name,
             "result": answer.dtype.name,
             "batch_size": inference.rows or 32,
             "count": "",
             "tolerance": tolerance,
-            "empty": self.writer.shape([d if isinstance(d, int) else d.at(0) for d in result]),
+            "empty": self.writer.shape([at(d, given | {BATCH: 0}) for d in result]),
         }
         if inference.rows is not None:
             self.values["count"] = (
@@ -236,6 +236,14 @@ class _Text:
             parts.append(f"{name} = {_packed(array)}\n")
         parts.append(_FOOT.format(module=self.module))
         return "".join(parts), extra
+
+
+def _misfits(shape: Shape) -> str:
+    """The condition under which an array x does not have `shape`, whatever its free dimensions are."""
+    if not symbols_of(shape[1:]):
+        return f"x.shape[1:] != {shape[1:]} or x.ndim != {len(shape)}"
+    sizes = [f"x.shape[{i}] != {d}" for i, d in enumerate(shape) if i and isinstance(d, int)]
+    return " or ".join([f"x.ndim != {len(shape)}", *sizes])
 
 
 def _dotted(version: tuple[int, int]) -> str:

@@ -10,10 +10,11 @@ import numpy as np
 
 from lamella.errors import LamellaError
 from lamella.export.broadcasts import aligned, implied
-from lamella.export.onnx_graph import ELEMENTS, Graph
+from lamella.export.onnx_graph import ELEMENTS, Graph, Size
 from lamella.export.onnx_ops import ELEMENTWISE, TRANSLATIONS
-from lamella.export.symbolic import Dims, ExportError, Inference, inference_of, version
+from lamella.export.symbolic import ExportError, Inference, inference_of, version
 from lamella.files.atomic import write_atomically
+from lamella.ir.dim import Dim, Dimension
 from lamella.ir.program import Equation, Program, Value
 from lamella.ir.spec import numpy_dtype
 from lamella.ir.trace import constant
@@ -57,7 +58,7 @@ def export_onnx(model: Any, path: str | os.PathLike[str]) -> None:
 class _Translation:
     def __init__(self, inference: Inference) -> None:
         self.inference = inference
-        self.graph = Graph(inference.shapes)
+        self.graph = Graph()
 
     def model(self, model: Any) -> Any:
         from onnx import helper
@@ -70,8 +71,11 @@ class _Translation:
             graph.bind(value, graph.constant(array, name=name))
         batch, prediction = inference.batch, inference.prediction
         graph.bind(batch, "x")
-        if inference.rows is None:
-            graph.nodes.append(helper.make_node("Shape", ["x"], ["rows"], name="rows", start=0, end=1))
+        for axis, dim in enumerate(batch.shape):
+            if isinstance(dim, Dim):
+                name = graph.fresh(str(dim))
+                graph.sizes[str(dim)] = Size(graph, name)
+                graph.nodes.append(helper.make_node("Shape", ["x"], [name], name=name, start=axis, end=axis + 1))
         self._equations(program)
         graph.where = ""
         graph.nodes.append(helper.make_node("Identity", [graph.name_of(prediction)], ["y"], name="y"))
@@ -79,8 +83,8 @@ class _Translation:
         made = helper.make_graph(
             graph.nodes,
             "".join(c if c.isalnum() else "_" for c in model.name),
-            [self._info("x", batch, inference.shapes[batch])],
-            [self._info("y", prediction, inference.shapes[prediction])],
+            [self._info("x", batch)],
+            [self._info("y", prediction)],
             graph.initializers,
         )
         return helper.make_model(
@@ -91,10 +95,10 @@ class _Translation:
             opset_imports=[helper.make_opsetid("", OPSET)],
         )
 
-    def _info(self, name: str, value: Value, dims: Dims) -> Any:
+    def _info(self, name: str, value: Value) -> Any:
         from onnx import helper
 
-        shape = [d if isinstance(d, int) else str(d).replace(" ", "") for d in dims]
+        shape = [d if isinstance(d, int) else str(d).replace(" ", "") for d in value.shape]
         return helper.make_tensor_value_info(name, ELEMENTS[value.dtype], shape)
 
     def _equations(self, program: Program) -> None:
@@ -107,7 +111,7 @@ class _Translation:
                 array = np.asarray(equation.attrs["value"], numpy_dtype(equation.attrs["dtype"]))
                 graph.bind(equation.outputs[0], graph.constant(array))
             elif equation.outputs[0] in made:
-                shape, name = aligned(equation, graph.shapes), graph.name_of(equation.inputs[0])
+                shape, name = aligned(equation), graph.name_of(equation.inputs[0])
                 graph.bind(equation.outputs[0], name if shape is None else graph.reshape(name, shape))
             elif equation.op is p.scan:
                 self._scan(equation)
@@ -159,7 +163,7 @@ class _Translation:
                     one = graph.constant(1, equation.inputs[0].dtype)
                     names = self._switch(equation, graph.node("Sub", index, one), operands, branches[1:])
                 names = [graph.node("Identity", name) for name in names]
-                infos = [self._info(n, v, graph.shapes[v]) for n, v in zip(names, equation.outputs, strict=True)]
+                infos = [self._info(n, v) for n, v in zip(names, equation.outputs, strict=True)]
                 choices.append(helper.make_graph(nodes, graph.fresh("branch"), [], infos))
         holds = graph.node("LessOrEqual", index, graph.constant(0, equation.inputs[0].dtype))
         results = graph.node("If", holds, outputs=len(infos), then_branch=choices[0], else_branch=choices[1])
@@ -172,16 +176,16 @@ class _Translation:
         body, consts, carries = attrs["body"], attrs["consts"], attrs["carries"]
         operands = [graph.name_of(v) for v in equation.inputs]
         stacked = [self._in_time(name, attrs) for name in operands[consts + carries :]]
-        shapes, where = graph.shapes, equation.where
+        where = equation.where
         if not stacked:  # Scan counts its steps by what it scans
-            stacked = [graph.constant(np.arange(attrs["length"]))]
+            stacked = [self._steps(attrs["length"])]
         inputs, outputs = [], []
         with graph.body() as nodes:
             for value, name in zip(body.inputs[:consts], operands[:consts], strict=True):
                 graph.bind(value, name)
             for value in body.inputs[consts:]:
                 graph.bind(value, graph.fresh("state"))
-                inputs.append(self._info(graph.name_of(value), value, shapes[value]))
+                inputs.append(self._info(graph.name_of(value), value))
             if len(stacked) > len(body.inputs) - consts - carries:
                 inputs.append(helper.make_tensor_value_info(graph.fresh("step"), ELEMENTS["int64"], []))
             self._equations(body)
@@ -189,7 +193,7 @@ class _Translation:
             for value in body.outputs:
                 # an output must be made in the body, and each only once
                 result = graph.node("Identity", graph.name_of(value))
-                outputs.append(self._info(result, value, shapes[value]))
+                outputs.append(self._info(result, value))
             inner = helper.make_graph(nodes, graph.fresh("body"), inputs, outputs)
         results = graph.node(
             "Scan",
@@ -204,16 +208,24 @@ class _Translation:
         ):
             graph.bind(value, name if i < carries else self._in_time(name, attrs))
 
+    def _steps(self, length: Dimension) -> str:
+        """The numbers of the steps of a loop."""
+        graph = self.graph
+        if isinstance(length, int):
+            return graph.constant(np.arange(length))
+        ends = graph.constant(0, np.int64), graph.reshape(graph.dims([length]), ()), graph.constant(1, np.int64)
+        return str(graph.node("Range", *ends))
+
     def _in_time(self, name: str, attrs: Mapping[str, Any]) -> str:
         """Steps in the order in which Scan takes them: its own way of running backwards is not known everywhere."""
         return self.graph.reverse(name, (0,)) if attrs["reverse"] else name
 
 
 def _drop_unread(graph: Graph) -> None:
-    """Leave out initializers that were only taken to make others of them, and the row count where nothing asks for it."""
-    read = set(_read(graph.nodes))
+    """Leave out initializers that were only taken to make others of them, and sizes that nothing asks for."""
+    read, sizes = set(_read(graph.nodes)), {size.name for size in graph.sizes.values()}
     graph.initializers = [i for i in graph.initializers if i.name in read]
-    graph.nodes = [n for n in graph.nodes if n.output[0] != "rows" or "rows" in read]
+    graph.nodes = [n for n in graph.nodes if n.output[0] not in sizes - read]
 
 
 def _read(nodes: Sequence[Any]) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from lamella.errors import ArgumentError
+from lamella.ir.dim import public_shape
 from lamella.stacks import ThreadStack
 
 
@@ -53,8 +54,8 @@ def reserve(shape: Sequence[int]) -> None:
     """
     if _BOUNDS.items:
         bounds = _BOUNDS.items[-1]
-        bounds.entries -= math.prod(int(d) for d in shape)
+        bounds.entries -= math.prod(d for d in shape if isinstance(d, int))
         if bounds.entries < 0:
             raise ArgumentError(
-                f"the model is larger than a file may ask for: it needs a constant of shape {tuple(map(int, shape))}."
+                f"the model is larger than a file may ask for: it needs a constant of shape {public_shape(shape)}."
             )

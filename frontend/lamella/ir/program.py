@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 import numpy as np
 
 from lamella.errors import LamellaError, TraceError
+from lamella.ir.dim import at
 from lamella.ir.spec import Shape, Spec
 
 ShapeRule = Callable[..., "Spec | tuple[Spec, ...]"]
@@ -168,7 +169,7 @@ class Value:
 
     @property
     def shape(self) -> Shape:
-        """The shape, one integer a dimension."""
+        """The shape: for each dimension its size, or a `Dim` where it is left free."""
         return self.spec.shape
 
     @property
@@ -182,7 +183,7 @@ class Value:
         return len(self.spec.shape)
 
     @property
-    def size(self) -> int:
+    def size(self) -> Any:
         """The number of elements."""
         return self.spec.size
 
@@ -314,6 +315,37 @@ def with_bodies(attrs: Mapping[str, Any], change: Callable[[Program], Program]) 
     }
 
 
+def for_sizes(
+    value: Any,
+    sizes: Mapping[str, Any],
+    largest: Callable[..., Any] | None = None,
+    least: Callable[..., Any] | None = None,
+) -> Any:
+    """An attribute with its dimensions worked out for the sizes of free dimensions; of a program, those of its equations.
+
+    Args:
+        value: an attribute of an equation.
+        sizes: see `Dim.at`, as for the others.
+        largest: the larger of two sizes.
+        least: the smaller of two sizes.
+    """
+    if isinstance(value, tuple):
+        return tuple(for_sizes(item, sizes, largest, least) for item in value)
+    if isinstance(value, Program):
+        equations = [
+            Equation(
+                e.op,
+                e.inputs,
+                {key: for_sizes(item, sizes, largest, least) for key, item in e.attrs.items()},
+                e.outputs,
+                e.where,
+            )
+            for e in value.equations
+        ]
+        return Program(value.inputs, equations, value.outputs, value.input_names, value.output_names)
+    return at(value, sizes, largest, least)
+
+
 def _holds_programs(value: Any) -> bool:
     return isinstance(value, tuple) and bool(value) and isinstance(value[0], Program)
 
@@ -362,6 +394,11 @@ class Program:
         return f"<Program: {len(self.inputs)} inputs, {len(self.equations)} equations, {len(self.outputs)} outputs>"
 
 
+def _typed(value: Value) -> str:
+    """The spec of a value, with the names of its free dimensions."""
+    return f"{value.dtype}[{','.join(map(str, value.shape))}]"
+
+
 def _lines(program: Program, indent: str = "", prefix: str = "%") -> Iterator[str]:
     names: dict[Value, str] = {}
 
@@ -370,7 +407,7 @@ def _lines(program: Program, indent: str = "", prefix: str = "%") -> Iterator[st
 
     yield f"{indent}program("
     for value, label in zip(program.inputs, program.input_names, strict=True):
-        yield f"{indent}    {name(value)}: {value.spec}" + (f"  # {label}" if label else "")
+        yield f"{indent}    {name(value)}: {_typed(value)}" + (f"  # {label}" if label else "")
     yield f"{indent}) {{"
     where = ""
     for equation in program.equations:
@@ -378,7 +415,7 @@ def _lines(program: Program, indent: str = "", prefix: str = "%") -> Iterator[st
             where = equation.where
             yield f"{indent}  # {where}" if where else f"{indent}  #"
         operands = ", ".join(name(v) for v in equation.inputs)
-        left = ", ".join(f"{name(v)}: {v.spec}" for v in equation.outputs)
+        left = ", ".join(f"{name(v)}: {_typed(v)}" for v in equation.outputs)
         bodies = equation.bodies
         attrs = [
             f"{key}={_attribute(value)}"

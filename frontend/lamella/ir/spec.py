@@ -6,13 +6,14 @@ meet in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lamella.errors import DTypeError
+from lamella.ir.dim import Dimension, at, public_shape, shapes_differ
 
 # name -> (kind, bits); the kinds are NumPy's letters: b(ool), u(nsigned), i(nteger), f(loat)
 DTYPES: dict[str, tuple[str, int]] = {
@@ -31,7 +32,8 @@ DTYPES: dict[str, tuple[str, int]] = {
     "float64": ("f", 64),
 }
 
-Shape = tuple[int, ...]
+Shape = tuple[Any, ...]
+"""The size of each dimension, an `int` or a `Dim`; both have the arithmetic of sizes, so most code takes either."""
 
 # NumPy works out a dtype's name anew at every look, for longer than a small op takes
 _NUMPY_NAMES = {np.dtype(name): name for name in DTYPES if name != "bfloat16"}
@@ -105,43 +107,9 @@ def _promote2(a: str, b: str) -> str:
     return f"int{signed if signed > unsigned else min(64, 2 * unsigned)}"
 
 
-class Rows(int):
-    """A dimension that counts batch rows: `batch * multiple` entries, of which each row owns `multiple`.
-
-    It behaves as the plain integer it is and survives products with plain integers, so a program can be asked afterwards
-    which of its operations mix the rows of a batch (see `passes.find_cross_batch_op`).
-    """
-
-    multiple: int
-
-    def __new__(cls, size: int, multiple: int = 1) -> Rows:
-        """A dimension of `size` entries, `multiple` to a batch row."""
-        self = super().__new__(cls, size)
-        self.multiple = multiple
-        return self
-
-    def __mul__(self, other: Any) -> Any:
-        # two plain integers: `int * Rows` would come back here
-        product = int(self) * (int(other) if isinstance(other, Rows) else other)
-        if isinstance(other, Rows) or not isinstance(product, int):
-            return product
-        return Rows(product, self.multiple * int(other))
-
-    __rmul__ = __mul__
-
-    def __floordiv__(self, other: Any) -> Any:
-        quotient = int(self) // other
-        if isinstance(other, int) and other > 0 and self.multiple % other == 0 and not isinstance(other, Rows):
-            return Rows(quotient, self.multiple // other)
-        return quotient
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Rows, (int(self), self.multiple))
-
-
-def size_of(shape: Iterable[int]) -> int:
-    """The number of elements of `shape`; it is a `Rows` where the shape has one row dimension."""
-    total: int = 1
+def size_of(shape: Iterable[Dimension]) -> Any:
+    """The number of elements of `shape`."""
+    total: Any = 1
     for dim in shape:
         total = total * dim
     return total
@@ -152,7 +120,7 @@ class Spec:
     """The shape and the dtype of a value.
 
     Attributes:
-        shape: one integer a dimension; `()` for a scalar.
+        shape: the size of each dimension, a `Dim` where it is left free; `()` for a scalar.
         dtype: a name from `DTYPES`.
     """
 
@@ -165,12 +133,25 @@ class Spec:
         return len(self.shape)
 
     @property
-    def size(self) -> int:
+    def size(self) -> Any:
         """The number of elements."""
         return size_of(self.shape)
 
+    def at(self, sizes: Mapping[str, Any]) -> Spec:
+        """The spec for sizes of free dimensions."""
+        return Spec(tuple(at(d, sizes) for d in self.shape), self.dtype)
+
     def __str__(self) -> str:
-        return f"{self.dtype}[{','.join(str(int(d)) for d in self.shape)}]"
+        return f"{self.dtype}[{','.join(map(str, public_shape(self.shape)))}]"
+
+
+def specs_differ(a: Iterable[Spec], b: Iterable[Spec]) -> bool:
+    """Whether two lists of specs have different lengths, or specs that no sizes of free dimensions make equal."""
+    a, b = tuple(a), tuple(b)
+    return a != b and (
+        len(a) != len(b)
+        or any(x.dtype != y.dtype or shapes_differ(x.shape, y.shape) for x, y in zip(a, b, strict=True))
+    )
 
 
 def spec_of(x: Any) -> Spec:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lamella import activations, ops
 from lamella.errors import ShapeError
+from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import integers, number
@@ -91,15 +92,15 @@ class PReLU(Layer):
     def check_input(self, spec: Spec) -> None:
         """The shape alpha was made for, but along shared axes."""
         if any(a >= spec.ndim for a in self.shared_axes):
-            raise ShapeError(f"shared_axes {self.shared_axes} do not exist in shape {tuple(map(int, spec.shape))}.")
+            raise ShapeError(f"shared_axes {self.shared_axes} do not exist in shape {public_shape(spec.shape)}.")
         if self.built:
             expected = self.alpha.shape
             fits = spec.ndim == len(expected) + 1 and all(
-                i in self.shared_axes or d == e
+                i in self.shared_axes or not differ(d, e)
                 for i, (d, e) in enumerate(zip(spec.shape[1:], expected, strict=True), 1)
             )
             if not fits:
-                raise ShapeError(f"alpha has shape {expected}, inputs have {tuple(map(int, spec.shape))}.")
+                raise ShapeError(f"alpha has shape {expected}, inputs have {public_shape(spec.shape)}.")
 
     def build(self, input_shape: Shape) -> None:
         """Make alpha, of the shape of a row with size 1 along shared axes."""

@@ -46,7 +46,7 @@ class AdaptivePooling(Layer):
         y = channels_first_to_last(inputs) if first else inputs
         for axis, count in enumerate(self.output_size, start=1):
             limits.reserve((y.shape[axis], count))
-            y = self.reduce(y, axis, adaptive_windows(int(y.shape[axis]), count))
+            y = self.reduce(y, axis, adaptive_windows(y.shape[axis], count))
         return channels_last_to_first(y) if first else y
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ArgumentError
+from lamella.ir.dim import Dim
 from lamella.ir.spec import Shape
 from lamella.layers.checks import choice, fraction
 from lamella.layers.merging import SeveralInputs
@@ -82,7 +83,7 @@ class Attention(SeveralInputs):
         scores = self.scores(query, key)
         seen = None if value_mask is None else ops.expand_dims(value_mask, -2)
         if use_causal_mask:
-            causal = causal_mask(int(scores.shape[-2]), int(scores.shape[-1]))
+            causal = causal_mask(scores.shape[-2], scores.shape[-1])
             seen = causal if seen is None else ops.logical_and(seen, causal)
         if seen is not None:
             far = 65504.0 if scores.dtype == "float16" else 1e9
@@ -136,11 +137,16 @@ class AdditiveAttention(Attention):
         return ops.sum(ops.multiply(total, self.scale) if self.use_scale else total, -1)
 
 
-def causal_mask(queries: int, keys: int) -> np.ndarray:
+def causal_mask(queries: Any, keys: Any) -> Any:
     """True where a query may see a key: at its own place and before, `(1, queries, keys)`."""
+    if isinstance(queries, Dim) or isinstance(keys, Dim):
+        return ops.expand_dims(ops.tri(queries, keys, dtype="bool"), 0)
     return np.tri(queries, keys, dtype=bool)[None]
 
 
-def window_mask(queries: int, keys: int, width: int) -> np.ndarray:
+def window_mask(queries: Any, keys: Any, width: int) -> Any:
     """True where query and key are less than `width` places apart, `(1, queries, keys)`."""
+    if isinstance(queries, Dim) or isinstance(keys, Dim):
+        apart = ops.subtract(ops.expand_dims(ops.arange(queries), 1), ops.expand_dims(ops.arange(keys), 0))
+        return ops.expand_dims(ops.less(ops.abs(apart), width), 0)
     return (np.abs(np.arange(queries)[:, None] - np.arange(keys)[None]) < width)[None]

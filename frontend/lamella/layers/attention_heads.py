@@ -7,6 +7,7 @@ from typing import Any
 
 from lamella import ops, regularizers
 from lamella.core import context
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape
 from lamella.layers.attention import causal_mask, window_mask
 from lamella.layers.base import Layer
@@ -94,7 +95,7 @@ class Heads(Layer):
             value_mask = running.mask_of(value) if value_mask is None else value_mask
             key_mask = running.mask_of(key) if key_mask is None and key is not None else key_mask
             if not self.built:
-                q, v, k = [(None, *map(int, x.shape[1:])) for x in (query, value, value if key is None else key)]
+                q, v, k = [(None, *public_shape(x.shape[1:])) for x in (query, value, value if key is None else key)]
                 self._shapes = q, v, k
         return super().__call__(
             query,
@@ -113,7 +114,7 @@ class Heads(Layer):
         """The query's mask."""
         return mask
 
-    def _seen(self, sizes: tuple[int, int], masks: Sequence[Any], attention_mask: Any, causal: bool) -> Any:
+    def _seen(self, sizes: tuple[Any, Any], masks: Sequence[Any], attention_mask: Any, causal: bool) -> Any:
         """Which keys each query sees, `(batch, T, S)`, or None for all."""
         query_mask, value_mask, key_mask = masks
         found = [] if query_mask is None else [ops.expand_dims(query_mask, -1)]

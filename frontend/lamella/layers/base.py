@@ -19,7 +19,8 @@ from lamella.core.dtype_policy import DTypePolicy
 from lamella.core.variable import Variable
 from lamella.errors import LamellaError, ShapeError, TraceError
 from lamella.ir import settings
-from lamella.ir.spec import Rows, Shape, Spec, dtype_name, is_float, spec_of
+from lamella.ir.dim import as_number, public_shape
+from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
 from lamella.layers.building import built_once, draws_values, weight_key
 from lamella.layers.making import LayerMeta, WeightFields
 from lamella.names import snake_case
@@ -150,8 +151,8 @@ class Layer(metaclass=LayerMeta):
         dims = () if shape is None else (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         if any(d is None for d in dims):
             raise ShapeError(
-                f"Layer {self.name!r}: a weight of shape {dims} has an unknown dimension; a dimension that a weight depends "
-                "on must be given in `input_shape`."
+                f"Layer {self.name!r}: a weight of shape {dims} has no size along axis {dims.index(None)}: a dimension of "
+                "the inputs that a weight depends on cannot be left free (None); give it in `Input(...)`."
             )
         kind = self.dtype_policy.variable_dtype if dtype is None else dtype_name(dtype)
         default = initializers.GlorotUniform() if is_float(kind) else initializers.Zeros()
@@ -249,7 +250,7 @@ class Layer(metaclass=LayerMeta):
                 outputs = self.call(inputs, *args, **kwargs)
                 if self.activity_regularizer is not None:
                     penalty = self.activity_regularizer(outputs)
-                    running.losses.append(ops.divide(penalty, float(int(outputs.shape[0]))))
+                    running.losses.append(ops.divide(penalty, as_number(outputs.shape[0])))
                 if outputs is not inputs or running.mask_of(inputs) is None:
                     running.set_mask(outputs, self.compute_mask(inputs, mask))
                 return outputs
@@ -464,11 +465,6 @@ def _numbered(base: str) -> Iterator[str]:
     while True:
         yield f"{base}_{number}"
         number += 1
-
-
-def public_shape(shape: Shape) -> Shape:
-    """The shape a user sees: None for dimensions that count batch rows."""
-    return tuple(None if isinstance(d, Rows) else int(d) for d in shape)  # type: ignore[misc]
 
 
 def _distinct(variables: Any) -> list[Variable]:

@@ -59,6 +59,10 @@ class SequenceCell(Layer):
         sizes = self.state_size if isinstance(self.state_size, list | tuple) else [self.state_size]
         return [ops.zeros((batch_size, size), dtype or self.compute_dtype) for size in sizes]
 
+    def initial_state(self, shape: Shape, dtype: str) -> list[Any]:
+        """The first states for inputs of `shape` at a step."""
+        return self.get_initial_state(shape[0], dtype)
+
     def dropout_masks(self, count: int, shape: Shape, rate: float, dtype: str, seed: int | None) -> list[Any]:
         """`count` masks of 0 and 1 / (1 - rate); a recurrent layer draws them once for all its steps."""
         if rate == 1.0:

@@ -7,12 +7,14 @@ from typing import Any
 
 from lamella import ops
 from lamella.errors import ShapeError
+from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.cell_base import KernelCell
 from lamella.layers.cells import LSTMCell, forget_bias
 from lamella.layers.checks import choice, fraction, integers, layout, positive_integer
 from lamella.layers.rnn import RNN
 from lamella.ops.spatial import window_padding
+from lamella.ops.window import window_positions
 
 
 class ConvLSTMCell(KernelCell):
@@ -41,23 +43,23 @@ class ConvLSTMCell(KernelCell):
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel (*kernel_size, channels, 4 filters), recurrent_kernel (*kernel_size, filters, 4 filters) and bias."""
-        if any(d is None for d in input_shape[1:]):
-            raise ShapeError(f"a ConvLSTM needs to know the size of a step, got {input_shape}.")
         super().build(input_shape)
-        low = window_padding(self.padding, input_shape[1:-1], self.kernel_size, self.strides, self.dilation_rate)
-        reach = [(k - 1) * d for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
-        sizes = [
-            (int(n) + sum(p) - r - 1) // s + 1
-            for n, p, r, s in zip(input_shape[1:-1], low, reach, self.strides, strict=True)
-        ]
-        if min(sizes) < 1:
-            raise ShapeError(f"a window of {self.kernel_size} does not fit into steps of shape {input_shape[1:]}.")
-        self._held = (*sizes, self.filters)
+        if None not in input_shape[1:]:
+            self._held = self._state_of(input_shape)
+
+    def _state_of(self, shape: Shape) -> Shape:
+        """The shape of a row of h and of c for inputs `(batch, *spatial, channels)` of a step."""
+        size, window, strides, dilation = shape[1:-1], self.kernel_size, self.strides, self.dilation_rate
+        padding = window_padding(self.padding, size, window, strides, dilation)
+        sizes = tuple(map(window_positions, size, window, strides, padding, dilation))
+        if 0 in sizes:
+            raise ShapeError(f"a window of {window} does not fit into steps of shape {public_shape(shape[1:])}.")
+        return (*sizes, self.filters)
 
     def kernel_shapes(self, input_shape: Shape) -> tuple[Shape, Shape]:
         """The shapes of kernel and recurrent kernel."""
         width = 4 * self.filters
-        return (*self.kernel_size, int(input_shape[-1]), width), (*self.kernel_size, self.filters, width)
+        return (*self.kernel_size, input_shape[-1], width), (*self.kernel_size, self.filters, width)
 
     def initial_bias(self) -> Any:
         """`bias_initializer`, with ones for the forget gate where `unit_forget_bias` says so."""
@@ -71,6 +73,10 @@ class ConvLSTMCell(KernelCell):
         """h and c of zeros, `(batch, *spatial, filters)`."""
         return [ops.zeros((batch_size, *self._held), dtype or self.compute_dtype)] * 2
 
+    def initial_state(self, shape: Shape, dtype: str) -> list[Any]:
+        """h and c of zeros for inputs of `shape` at a step."""
+        return [ops.zeros((shape[0], *self._state_of(shape)), dtype)] * 2
+
     def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
         """The dropout masks, of a gate each, and the recurrent kernel."""
         prepared: dict[str, Any] = {
@@ -81,7 +87,7 @@ class ConvLSTMCell(KernelCell):
         if training and self.dropout > 0:
             prepared["inputs"] = self.dropout_masks(4, shape, self.dropout, dtype, self.seed)
         if training and self.recurrent_dropout > 0:
-            held = (shape[0], *self._held)
+            held = (shape[0], *self._state_of(shape))
             prepared["state"] = self.dropout_masks(4, held, self.recurrent_dropout, dtype, self.seed)
             prepared["kernels"] = ops.split(prepared["kernel"], 4, -1)
         return prepared
@@ -98,7 +104,7 @@ class ConvLSTMCell(KernelCell):
 
     def _convolved(self, x: Any, kernel: Any) -> Any:
         front, step = x.shape[: len(x.shape) - len(self.kernel_size) - 1], x.shape[-len(self.kernel_size) - 1 :]
-        rows = x if len(front) == 1 else ops.reshape(x, (front[0] * int(front[1]), *step))
+        rows = x if len(front) == 1 else ops.reshape(x, (front[0] * front[1], *step))
         padding = window_padding(self.padding, step[:-1], self.kernel_size, self.strides, self.dilation_rate)
         y = ops.convolve(rows, kernel, strides=self.strides, padding=padding, dilation=self.dilation_rate, groups=1)
         return y if len(front) == 1 else ops.reshape(y, (*front, *y.shape[1:]))
@@ -216,10 +222,10 @@ class ConvLSTM(RNN):
     def check_input(self, spec: Spec) -> None:
         """(batch, time, *spatial, channels), with the channels and the size the layer was built for."""
         super().check_input(spec)
-        if self.built and tuple(map(int, spec.shape[2:])) != tuple(map(int, self.build_shape[2:])):
-            raise ShapeError(
-                f"expected steps of shape {tuple(self.build_shape[2:])}, got {tuple(map(int, spec.shape[2:]))}."
-            )
+        built_for: Any = self.build_shape or ()
+        known = zip(spec.shape[2:], built_for[2:], strict=False)
+        if self.built and any(expected is not None and differ(d, expected) for d, expected in known):
+            raise ShapeError(f"expected steps of shape {tuple(built_for[2:])}, got {public_shape(spec.shape[2:])}.")
 
     def build(self, input_shape: Shape) -> None:
         """Build the cell, for channels last."""

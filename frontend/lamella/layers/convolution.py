@@ -7,6 +7,7 @@ from typing import Any
 
 from lamella import activations, ops
 from lamella.errors import ShapeError
+from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
@@ -24,7 +25,7 @@ def channels_last_to_first(x: Any) -> Any:
     return ops.moveaxis(x, -1, 1)
 
 
-def channels_of(spec: Spec, spatial: int, data_format: str) -> int:
+def channels_of(spec: Spec, spatial: int, data_format: str) -> Any:
     """The number of channels of inputs of `spec`.
 
     Raises:
@@ -33,9 +34,9 @@ def channels_of(spec: Spec, spatial: int, data_format: str) -> int:
     if spec.ndim != spatial + 2:
         words = "(batch, *spatial, channels)" if data_format == "channels_last" else "(batch, channels, *spatial)"
         raise ShapeError(
-            f"expected inputs with {spatial + 2} dimensions, {words}, got shape {tuple(map(int, spec.shape))}."
+            f"expected inputs with {spatial + 2} dimensions, {words}, got shape {public_shape(spec.shape)}."
         )
-    return int(spec.shape[-1 if data_format == "channels_last" else 1])
+    return spec.shape[-1 if data_format == "channels_last" else 1]
 
 
 class Conv(Layer):
@@ -94,10 +95,10 @@ class Conv(Layer):
         channels = channels_of(spec, self.spatial, self.data_format)
         if channels % self.groups:
             raise ShapeError(f"{channels} input channels do not divide into {self.groups} groups.")
-        if self.built and channels != self.kernel.shape[-2] * self.groups:
+        if self.built and differ(channels, self.kernel.shape[-2] * self.groups):
             raise ShapeError(
                 f"expected {self.kernel.shape[-2] * self.groups} channels, got {channels} "
-                f"(input shape {tuple(map(int, spec.shape))})."
+                f"(input shape {public_shape(spec.shape)})."
             )
 
     def build(self, input_shape: Shape) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from lamella import activations, ops
 from lamella.compat import modules
 from lamella.errors import ShapeError
-from lamella.ir.spec import Shape, Spec, dtype_name
+from lamella.ir.dim import differ, public_shape
+from lamella.ir.spec import Shape, Spec, dtype_name, size_of
 from lamella.layers.base import Layer
 from lamella.layers.checks import fraction, positive_integer
 from lamella.layers.making import WeightFields
@@ -109,11 +110,11 @@ class Dense(Layer):
     def check_input(self, spec: Spec) -> None:
         """At least one axis beside the batch, of the size the kernel was built for."""
         if spec.ndim < 2:
-            raise ShapeError(f"expected inputs of shape (batch, ..., features), got {tuple(map(int, spec.shape))}.")
-        if self.built and spec.shape[-1] != self.kernel.shape[0]:
+            raise ShapeError(f"expected inputs of shape (batch, ..., features), got {public_shape(spec.shape)}.")
+        if self.built and differ(spec.shape[-1], self.kernel.shape[0]):
             raise ShapeError(
-                f"expected {self.kernel.shape[0]} features in the last axis, got {int(spec.shape[-1])} "
-                f"(input shape {tuple(map(int, spec.shape))})."
+                f"expected {self.kernel.shape[0]} features in the last axis, got {spec.shape[-1]} "
+                f"(input shape {public_shape(spec.shape)})."
             )
 
     def build(self, input_shape: Shape) -> None:
@@ -159,7 +160,7 @@ class Flatten(Layer):
         shape = inputs.shape
         if self.data_format == "channels_first" and len(shape) > 2:
             inputs = ops.moveaxis(inputs, 1, -1)
-        return ops.reshape(inputs, (shape[0], int(np.prod(shape[1:], dtype=np.int64))))
+        return ops.reshape(inputs, (shape[0], size_of(shape[1:])))
 
 
 class Reshape(Layer):
@@ -176,11 +177,11 @@ class Reshape(Layer):
 
     def call(self, inputs: Any) -> Any:
         """The inputs as (batch, *target_shape)."""
-        size = int(np.prod(inputs.shape[1:], dtype=np.int64))
-        known = int(np.prod([d for d in self.target_shape if d != -1], dtype=np.int64))
-        if size % known if -1 in self.target_shape else size != known:
+        size = size_of(inputs.shape[1:])
+        known = size_of(d for d in self.target_shape if d != -1)
+        if differ(size % known, 0) if -1 in self.target_shape else differ(size, known):
             raise ShapeError(
-                f"cannot reshape rows of shape {tuple(map(int, inputs.shape[1:]))} ({size} elements) to {self.target_shape}."
+                f"cannot reshape rows of shape {public_shape(inputs.shape[1:])} ({size} elements) to {self.target_shape}."
             )
         return ops.reshape(inputs, (inputs.shape[0], *[size // known if d == -1 else d for d in self.target_shape]))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lamella import activations, initializers, ops
 from lamella.errors import ShapeError
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import integers
@@ -68,7 +69,7 @@ class EinsumDense(Layer):
         """As many axes as the equation names."""
         extra = spec.ndim - len(self._x)
         if extra < 0 or (extra > 0 and not self._dots):
-            raise ShapeError(f"{self.equation!r} does not describe inputs of shape {tuple(map(int, spec.shape))}.")
+            raise ShapeError(f"{self.equation!r} does not describe inputs of shape {public_shape(spec.shape)}.")
 
     def sizes(self, input_shape: Shape) -> tuple[dict[str, Any], int]:
         """The size of every letter, and how many axes "..." stands for.

@@ -94,7 +94,7 @@ class GroupQueryAttention(Heads):
     ) -> Any:
         """The output; with `return_attention_scores` also the attention weights."""
         key = value if key is None else key
-        sizes = int(query.shape[1]), int(value.shape[1])
+        sizes = query.shape[1], value.shape[1]
         seen = self._seen(sizes, (query_mask, value_mask, key_mask), attention_mask, use_causal_mask)
         gate = self.gate_dense(query) if self.use_gate else None
         group = self.num_query_heads // self.num_key_value_heads

@@ -6,6 +6,7 @@ from typing import Any
 
 from lamella import ops
 from lamella.errors import ShapeError
+from lamella.ir.dim import Dim, public_shape
 from lamella.ir.spec import Spec, is_float
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, layout, number, positive_integer
@@ -26,9 +27,7 @@ class ImageLayer(Layer):
     def check_input(self, spec: Spec) -> None:
         """Four dimensions, or three."""
         if spec.ndim not in (3, 4):
-            raise ShapeError(
-                f"expected images (batch, height, width, channels), got shape {tuple(map(int, spec.shape))}."
-            )
+            raise ShapeError(f"expected images (batch, height, width, channels), got shape {public_shape(spec.shape)}.")
 
     def rows(self, x: Any) -> int:
         """The axis of the height."""
@@ -111,7 +110,17 @@ class CenterCrop(ImageLayer):
         """The middle of the images, in the layer's compute dtype."""
         x = ops.cast(inputs, self.compute_dtype)
         rows, size = self.rows(x), (self.height, self.width)
-        left = [int(d) - n for d, n in zip(x.shape[rows : rows + 2], size, strict=True)]
-        if min(left) >= 0:
-            return crop(x, rows, (left[0] // 2, left[1] // 2), size)
-        return resize(crop_to_ratio(x, rows, size), size, "bilinear", data_format=self.data_format)
+        left = [d - n for d, n in zip(x.shape[rows : rows + 2], size, strict=True)]
+
+        def enlarged() -> Any:
+            return resize(crop_to_ratio(x, rows, size), size, "bilinear", data_format=self.data_format)
+
+        def middle() -> Any:
+            y = x
+            for axis, (count, more) in enumerate(zip(size, left, strict=True), start=rows):
+                y = ops.take(y, ops.add(ops.arange(count), more // 2), axis)
+            return y
+
+        if any(isinstance(n, Dim) for n in left):
+            return ops.cond(ops.logical_and(*[ops.greater_equal(n, 0) for n in left]), middle, enlarged)
+        return crop(x, rows, (left[0] // 2, left[1] // 2), size) if min(left) >= 0 else enlarged()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lamella.errors import ShapeError
+from lamella.ir.dim import differ, public_shape
 from lamella.layers.base import Layer
 
 
@@ -66,9 +67,11 @@ class Lambda(Layer):
 
     def _check_output(self, inputs: Any, outputs: Any) -> None:
         if callable(self.output_shape):
-            expected = tuple(self.output_shape(tuple(int(d) for d in inputs.shape)))
+            expected = tuple(self.output_shape(tuple(inputs.shape)))
         else:
-            expected = (int(inputs.shape[0]), *tuple(self.output_shape or ()))
-        found = tuple(int(d) for d in outputs.shape)
-        if len(found) != len(expected) or any(e not in (None, f) for f, e in zip(found, expected, strict=True)):
-            raise ShapeError(f"output_shape says {expected}, the function returned shape {found}.")
+            expected = (inputs.shape[0], *tuple(self.output_shape or ()))
+        found = tuple(outputs.shape)
+        if len(found) != len(expected) or any(
+            e is not None and differ(f, e) for f, e in zip(found, expected, strict=True)
+        ):
+            raise ShapeError(f"output_shape says {expected}, the function returned shape {public_shape(found)}.")

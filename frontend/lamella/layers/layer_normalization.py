@@ -7,6 +7,7 @@ from typing import Any
 
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
+from lamella.ir.dim import differ, exceeds, public_shape, shapes_differ
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import number
@@ -112,9 +113,9 @@ class LayerNormalization(Affine):
         if 0 in places:
             raise ArgumentError(f"axis {self.axis} is the batch: rows are normalized one by one.")
         weight = self.gamma if self.gamma is not None else self.beta
-        if weight is not None and tuple(int(spec.shape[a]) for a in places) != weight.shape:
+        if weight is not None and shapes_differ([spec.shape[a] for a in places], weight.shape):
             raise ShapeError(
-                f"expected sizes {weight.shape} along axis {self.axis}, got shape {tuple(map(int, spec.shape))}."
+                f"expected sizes {weight.shape} along axis {self.axis}, got shape {public_shape(spec.shape)}."
             )
 
     def build(self, input_shape: Shape) -> None:
@@ -129,7 +130,7 @@ class LayerNormalization(Affine):
         d, r, _, variance = centred_moments(x, tuple(sorted(places)))
         centred = x if self.rms_scaling else ops.subtract(d, r)
         y = ops.multiply(centred, ops.rsqrt(ops.add(variance, self.epsilon)))
-        shape = tuple(int(d) if i in places else 1 for i, d in enumerate(x.shape))
+        shape = tuple(d if i in places else 1 for i, d in enumerate(x.shape))
         return ops.cast(self.scaled(y, shape), inputs.dtype)
 
 
@@ -166,13 +167,13 @@ class GroupNormalization(Affine):
     def check_input(self, spec: Spec) -> None:
         """The channel axis exists, divides into groups, and has the size of gamma and beta."""
         axis = normalize_axis(self.axis, spec.ndim)
-        channels = int(spec.shape[axis])
+        channels = spec.shape[axis]
         if axis == 0:
             raise ArgumentError("the channel axis cannot be the batch axis.")
-        if self.groups > channels or channels % self.groups:
+        if exceeds(self.groups, channels) or differ(channels % self.groups, 0):
             raise ShapeError(f"{channels} channels do not divide into {self.groups} groups.")
         weight = self.gamma if self.gamma is not None else self.beta
-        if weight is not None and channels != weight.shape[0]:
+        if weight is not None and differ(channels, weight.shape[0]):
             raise ShapeError(f"expected {weight.shape[0]} channels in axis {self.axis}, got {channels}.")
 
     def build(self, input_shape: Shape) -> None:
@@ -183,7 +184,7 @@ class GroupNormalization(Affine):
         """The normalized inputs."""
         x = wide(inputs)
         axis = normalize_axis(self.axis, len(x.shape))
-        channels = int(x.shape[axis])
+        channels = x.shape[axis]
         groups = channels if self.groups == -1 else self.groups
         parts = (groups, channels // groups)
         grouped = ops.reshape(x, (*x.shape[:axis], *parts, *x.shape[axis + 1 :]))
@@ -217,10 +218,10 @@ class RMSNormalization(Layer):
 
     def check_input(self, spec: Spec) -> None:
         """The axes exist, are not the batch's, and have the sizes of the scale."""
-        sizes = tuple(int(spec.shape[a]) for a in self.places(spec.ndim))
+        sizes = tuple(spec.shape[a] for a in self.places(spec.ndim))
         if 0 in self.places(spec.ndim):
             raise ArgumentError(f"axis {self.axis} is the batch: rows are normalized one by one.")
-        if self.built and sizes != self.scale.shape:
+        if self.built and shapes_differ(sizes, self.scale.shape):
             raise ShapeError(f"expected sizes {self.scale.shape} along axis {self.axis}, got {sizes}.")
 
     def build(self, input_shape: Shape) -> None:
@@ -233,7 +234,7 @@ class RMSNormalization(Layer):
         places = self.places(len(x.shape))
         square = ops.mean(ops.square(x), places, keepdims=True)
         y = ops.multiply(x, ops.rsqrt(ops.add(square, self.epsilon)))
-        shape = tuple(int(d) if i in places else 1 for i, d in enumerate(x.shape))
+        shape = tuple(d if i in places else 1 for i, d in enumerate(x.shape))
         return ops.cast(ops.multiply(y, ops.reshape(ops.cast(self.scale, x.dtype), shape)), inputs.dtype)
 
 

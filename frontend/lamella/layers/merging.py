@@ -8,7 +8,8 @@ from typing import Any
 from lamella import ops
 from lamella.core import context
 from lamella.errors import ArgumentError, ShapeError
-from lamella.ir.spec import spec_of
+from lamella.ir.dim import differ, public_shape, shapes_differ
+from lamella.ir.spec import size_of, spec_of
 from lamella.layers.base import Layer
 
 
@@ -49,13 +50,13 @@ class Merge(SeveralInputs):
 
     def call(self, inputs: Sequence[Any], mask: Any = None) -> Any:
         """The merged inputs."""
-        sizes = {int(x.shape[0]) for x in inputs}
-        if len(sizes) > 1:
+        if any(differ(x.shape[0], inputs[0].shape[0]) for x in inputs):
             raise ShapeError(f"inputs of different batch sizes: {_shapes(inputs)}.")
         rank = max(len(x.shape) for x in inputs)
         spread = [ops.reshape(x, (x.shape[0], *[1] * (rank - len(x.shape)), *x.shape[1:])) for x in inputs]
         for dims in zip(*[x.shape for x in spread], strict=True):
-            if len({int(d) for d in dims} - {1}) > 1:
+            wider = [d for d in dims if d != 1]
+            if any(differ(d, wider[0]) for d in wider):
                 raise ShapeError(f"inputs of shapes {_shapes(inputs)} do not broadcast.")
         wide = None if mask is None else [None if m is None else ops.expand_dims(m, -1) for m in mask]
         return self.merge(spread, wide or [None] * len(spread))
@@ -162,8 +163,8 @@ class Concatenate(SeveralInputs):
         if any(len(x.shape) != rank for x in inputs) or not -rank <= self.axis < rank:
             raise ShapeError(f"inputs of shapes {_shapes(inputs)} cannot be joined along axis {self.axis}.")
         axis = self.axis % rank
-        rests = {tuple(int(d) for i, d in enumerate(x.shape) if i != axis) for x in inputs}
-        if len(rests) > 1:
+        rests = [[d for i, d in enumerate(x.shape) if i != axis] for x in inputs]
+        if any(shapes_differ(rest, rests[0]) for rest in rests):
             raise ShapeError(f"inputs of shapes {_shapes(inputs)} differ in more than axis {axis}.")
         return ops.concatenate(inputs, axis)
 
@@ -212,7 +213,7 @@ class Dot(SeveralInputs):
         if any(not -rank <= axis < rank or axis % rank == 0 for axis, rank in zip(given, ranks, strict=True)):
             raise ShapeError(f"axes {self.axes} are no axes behind the batch of inputs of shapes {_shapes(inputs)}.")
         a, b = given[0] % ranks[0], given[1] % ranks[1]
-        if int(x.shape[a]) != int(y.shape[b]):
+        if differ(x.shape[a], y.shape[b]):
             raise ShapeError(
                 f"axis {a} of {_shapes(inputs)[0]} and axis {b} of {_shapes(inputs)[1]} have different sizes."
             )
@@ -222,8 +223,8 @@ class Dot(SeveralInputs):
         columns = tuple(d for i, d in enumerate(y.shape) if i not in (0, b))
         left = ops.moveaxis(x, a, -1)
         right = ops.moveaxis(y, b, 1)
-        left = ops.reshape(left, (x.shape[0], _product(rows[1:]), x.shape[a]))
-        right = ops.reshape(right, (y.shape[0], y.shape[b], _product(columns)))
+        left = ops.reshape(left, (x.shape[0], size_of(rows[1:]), x.shape[a]))
+        right = ops.reshape(right, (y.shape[0], y.shape[b], size_of(columns)))
         return ops.reshape(ops.matmul(left, right), (*rows, *columns) if len(rows) + len(columns) > 1 else (rows[0], 1))
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
@@ -238,15 +239,8 @@ def _folded(function: Any, items: Sequence[Any]) -> Any:
     return result
 
 
-def _product(dims: Sequence[int]) -> int:
-    total = 1
-    for d in dims:
-        total *= int(d)
-    return total
-
-
-def _shapes(inputs: Sequence[Any]) -> list[tuple[int, ...]]:
-    return [tuple(map(int, spec_of(x).shape)) for x in inputs]
+def _shapes(inputs: Sequence[Any]) -> list[tuple[int | None, ...]]:
+    return [public_shape(spec_of(x).shape) for x in inputs]
 
 
 def _unit(x: Any, axis: int) -> Any:

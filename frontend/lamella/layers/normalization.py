@@ -11,6 +11,7 @@ from lamella import ops
 from lamella.compat import modules
 from lamella.core.variable import Variable
 from lamella.errors import ArgumentError, ShapeError, unknown_name
+from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.making import WeightFields
@@ -134,14 +135,14 @@ class BatchNormalization(Layer):
     def check_input(self, spec: Spec) -> None:
         """The channel axis must exist, beside the batch, and have the size the layer was built for."""
         if spec.ndim < 2:
-            raise ShapeError(f"expected at least 2 dimensions, got shape {tuple(map(int, spec.shape))}.")
+            raise ShapeError(f"expected at least 2 dimensions, got shape {public_shape(spec.shape)}.")
         axis = normalize_axis(self.axis, spec.ndim)
         if axis == 0:
             raise ArgumentError("the channel axis cannot be the batch axis.")
-        if self.built and int(spec.shape[axis]) != self.moving_mean.shape[0]:
+        if self.built and differ(spec.shape[axis], self.moving_mean.shape[0]):
             raise ShapeError(
-                f"expected {self.moving_mean.shape[0]} channels in axis {self.axis}, got {int(spec.shape[axis])} "
-                f"(input shape {tuple(map(int, spec.shape))})."
+                f"expected {self.moving_mean.shape[0]} channels in axis {self.axis}, got {spec.shape[axis]} "
+                f"(input shape {public_shape(spec.shape)})."
             )
 
     def build(self, input_shape: Shape) -> None:
@@ -189,7 +190,7 @@ class BatchNormalization(Layer):
         """The normalized inputs; in training the moving averages are updated."""
         ndim = len(inputs.shape)
         axis = normalize_axis(self.axis, ndim)
-        shape = tuple(int(d) if i == axis else 1 for i, d in enumerate(inputs.shape))
+        shape = tuple(d if i == axis else 1 for i, d in enumerate(inputs.shape))
         dtype = inputs.dtype
         correction = None
         # 16-bit floats have too few digits for sums over a batch

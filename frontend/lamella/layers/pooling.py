@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lamella import ops
 from lamella.compat import modules
 from lamella.errors import ShapeError
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout
@@ -64,7 +65,7 @@ def check_rank(spec: Spec, spatial: int) -> None:
     if spec.ndim != spatial + 2:
         raise ShapeError(
             f"expected inputs with {spatial + 2} dimensions (batch, {spatial} spatial, channels), got shape "
-            f"{tuple(map(int, spec.shape))}."
+            f"{public_shape(spec.shape)}."
         )
 
 

@@ -13,6 +13,7 @@ from lamella import ops
 from lamella.core import context
 from lamella.errors import ShapeError, TraceError
 from lamella.ir import limits
+from lamella.ir.dim import shapes_differ
 from lamella.ir.spec import Shape, Spec, is_float
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, number, positive_integer
@@ -102,8 +103,8 @@ class Normalization(Layer):
 
     def check_input(self, spec: Spec) -> None:
         """The kept axes have the sizes the layer was built for."""
-        sizes = tuple(int(spec.shape[a]) for a in self.kept(spec.ndim))
-        if self.built and sizes != self.sizes:
+        sizes = tuple(spec.shape[a] for a in self.kept(spec.ndim))
+        if self.built and shapes_differ(sizes, self.sizes):
             raise ShapeError(f"expected sizes {self.sizes} along axes {self.axis}, got {sizes}.")
 
     def build(self, input_shape: Shape) -> None:

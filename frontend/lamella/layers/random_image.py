@@ -14,6 +14,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, layout, number, positive_integer
@@ -40,9 +41,7 @@ class RandomImageLayer(Layer):
     def check_input(self, spec: Spec) -> None:
         """Four dimensions, or three."""
         if spec.ndim not in (3, 4):
-            raise ShapeError(
-                f"expected images (batch, height, width, channels), got shape {tuple(map(int, spec.shape))}."
-            )
+            raise ShapeError(f"expected images (batch, height, width, channels), got shape {public_shape(spec.shape)}.")
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """The images, changed in training."""
@@ -60,7 +59,7 @@ class RandomImageLayer(Layer):
     def size(self, x: Any) -> tuple[int, int]:
         """Height and width."""
         at = self.height_axis(x)
-        return int(x.shape[at]), int(x.shape[at + 1])
+        return x.shape[at], x.shape[at + 1]
 
     def one_each(self, x: Any) -> tuple[int, ...]:
         """The shape of one number an image that broadcasts against the images."""
@@ -369,10 +368,10 @@ class RandomCrop(RandomImageLayer):
             return self.changed(x)
         height, width = self.size(x)
         kept = (
-            max(min(height, int(float(width * self.height) / self.width)), 1),
-            max(min(width, int(float(height * self.width) / self.height)), 1),
+            max(min(height, width * self.height // self.width), 1),
+            max(min(width, height * self.width // self.height), 1),
         )
-        start = (int((height - kept[0]) / 2), int((width - kept[1]) / 2))
+        start = ((height - kept[0]) // 2, (width - kept[1]) // 2)
         window = (min(self.height, height - start[0]), min(self.width, width - start[1]))
         return resize(crop(x, at, start, window), size, data_format=self.data_format)
 

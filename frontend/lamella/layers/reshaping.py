@@ -7,6 +7,7 @@ from typing import Any
 
 from lamella import ops
 from lamella.errors import ShapeError
+from lamella.ir.dim import exceeds, public_shape
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, pairs, positive_integer
@@ -30,7 +31,7 @@ class Permute(Layer):
     def check_input(self, spec: Spec) -> None:
         """As many axes as `dims` names."""
         if spec.ndim != len(self.dims) + 1:
-            raise ShapeError(f"expected {len(self.dims) + 1} dimensions, got shape {tuple(map(int, spec.shape))}.")
+            raise ShapeError(f"expected {len(self.dims) + 1} dimensions, got shape {public_shape(spec.shape)}.")
 
     def call(self, inputs: Any) -> Any:
         """The inputs with their axes in the order (0, *dims)."""
@@ -47,7 +48,7 @@ class RepeatVector(Layer):
     def check_input(self, spec: Spec) -> None:
         """Two dimensions."""
         if spec.ndim != 2:
-            raise ShapeError(f"expected inputs of shape (batch, features), got {tuple(map(int, spec.shape))}.")
+            raise ShapeError(f"expected inputs of shape (batch, features), got {public_shape(spec.shape)}.")
 
     def call(self, inputs: Any) -> Any:
         """The repeated rows."""
@@ -79,9 +80,9 @@ class Cropping(Spatial):
         """The cells that are left."""
         key = [slice(None)] * (self.spatial + 2)
         for axis, (low, high) in enumerate(self.cropping, start=self.first_axis):
-            size = int(inputs.shape[axis])
-            if low + high >= size:
-                raise ShapeError(f"cropping {self.cropping} leaves nothing of {tuple(map(int, inputs.shape))}.")
+            size = inputs.shape[axis]
+            if exceeds(low + high + 1, size):
+                raise ShapeError(f"cropping {self.cropping} leaves nothing of {public_shape(inputs.shape)}.")
             key[axis] = slice(low, size - high)
         return ops.getitem(inputs, tuple(key))
 
@@ -248,7 +249,7 @@ class UpSampling2D(Spatial):
         axis = self.first_axis
         if self.interpolation == "nearest":
             return repeated(inputs, self.size, axis)
-        height, width = (int(d) * n for d, n in zip(inputs.shape[axis : axis + 2], self.size, strict=True))
+        height, width = (d * n for d, n in zip(inputs.shape[axis : axis + 2], self.size, strict=True))
         return ops.resize(inputs, (height, width), self.interpolation, data_format=self.data_format)
 
 

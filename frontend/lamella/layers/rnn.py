@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import operator
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -11,7 +11,8 @@ from lamella.core import context
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError
 from lamella.ir import limits
-from lamella.ir.spec import Rows, Shape, Spec, spec_of
+from lamella.ir.dim import Dim, differ, public_shape, shapes_differ
+from lamella.ir.spec import Shape, Spec, size_of, spec_of
 from lamella.layers.base import Layer, unique_name
 from lamella.layers.cell_base import SequenceCell
 from lamella.layers.stacked_cells import StackedRNNCells, check_cell, engine_of, state_shapes
@@ -90,14 +91,14 @@ class RNN(Layer):
 
     def check_input(self, spec: Spec) -> None:
         """(batch, time, ...), with the features the cell's kernel was built for."""
-        shape = tuple(map(int, spec.shape))
+        shape = public_shape(spec.shape)
         if self.step_ndim is not None and spec.ndim != self.step_ndim + 1:
             words = "features" if self.step_ndim == 2 else f"{self.step_ndim - 1} dimensions of a step"
             raise ShapeError(f"expected inputs of shape (batch, time, {words}), got {shape}.")
         if spec.ndim < 2:
             raise ShapeError(f"expected inputs of shape (batch, time, ...), got {shape}.")
         kernel = getattr(self.cell, "kernel", None)
-        if self.built and self.step_ndim == 2 and kernel is not None and shape[-1] != kernel.shape[0]:
+        if self.built and self.step_ndim == 2 and kernel is not None and differ(spec.shape[-1], kernel.shape[0]):
             raise ShapeError(f"expected {kernel.shape[0]} features a step, got {shape[-1]} (input shape {shape}).")
 
     # ---- building ----
@@ -114,7 +115,7 @@ class RNN(Layer):
         if isinstance(self.cell, Layer):
             self.cell.build(step)
         if self.stateful:
-            batch = self._batch if input_shape[0] is None else int(input_shape[0])
+            batch = self._batch if input_shape[0] is None else input_shape[0]
             if batch is None:
                 raise ValueError(
                     f"Layer {self.name!r}: stateful=True needs the batch size; declare it with "
@@ -161,7 +162,9 @@ class RNN(Layer):
             return new, output if held else None
 
         xs = steps if keeps is None else (steps, keeps)
-        states, outputs = (_unrolled if self.unroll else ops.scan)(step, states, xs, reverse=self.go_backwards)
+        # steps without a number cannot be written out; their loop computes the same
+        unrolled = self.unroll and not isinstance(sequences.shape[1], Dim)
+        states, outputs = (_unrolled if unrolled else ops.scan)(step, states, xs, reverse=self.go_backwards)
         if self.stateful:
             for variable, state in zip(self.states or [], flatten(states)[0], strict=True):
                 variable.assign(ops.stop_gradient(state))
@@ -181,8 +184,8 @@ class RNN(Layer):
         return (result, *states)
 
     def _first_states(self, engine: SequenceCell, shape: Shape, dtype: str, given: Any) -> list[Any]:
-        if self.stateful and int(shape[0]) != self._batch:
-            raise ShapeError(f"stateful for batches of {self._batch} rows, got {int(shape[0])} rows.")
+        if self.stateful and differ(shape[0], self._batch):
+            raise ShapeError(f"stateful for batches of {self._batch} rows, got {shape[0]} rows.")
         if given is not None:
             states = list(given) if isinstance(given, list | tuple) else [given]
         elif self.stateful:
@@ -190,7 +193,7 @@ class RNN(Layer):
             kept = [ops.reshape(ops.convert_to_tensor(s), (shape[0], *s.shape[1:])) for s in self.states or []]
             states = unflatten(self._states_structure, kept)
         else:
-            states = engine.get_initial_state(shape[0], dtype)
+            states = engine.initial_state(shape, dtype)
         leaves, structure = flatten(states)
         return unflatten(structure, [ops.cast(s, dtype) for s in leaves])
 
@@ -201,10 +204,10 @@ class RNN(Layer):
         if engine.repeats_state:
             return first_of(after)
         previous = first_of(before)
-        if tuple(previous.shape) != tuple(output.shape):
+        if shapes_differ(previous.shape, output.shape):
             raise ShapeError(
-                f"a masked step repeats the first state, of shape {tuple(map(int, previous.shape))}, which is no output of "
-                f"shape {tuple(map(int, output.shape))}; give zero_output_for_mask=True."
+                f"a masked step repeats the first state, of shape {public_shape(previous.shape)}, which is no output of "
+                f"shape {public_shape(output.shape)}; give zero_output_for_mask=True."
             )
         return choose(keep, output, previous)
 
@@ -214,10 +217,10 @@ def declared_batch(inputs: Any) -> int | None:
     given = flatten(inputs)[0][0]
     rows = spec_of(given).shape[0]
     running = context.current()
-    if running is None or not isinstance(rows, Rows):
-        return int(rows)
+    if running is None or isinstance(rows, int):
+        return rows
     shape = getattr(running.layers[0], "input_shape", None) if running.layers else None
-    return None if shape is None or shape[0] is None else int(shape[0])
+    return None if shape is None or shape[0] is None else shape[0]
 
 
 def time_first(x: Any) -> Any:
@@ -242,8 +245,8 @@ def choose(keep: Any, new: Any, old: Any) -> Any:
 
 def _kept(mask: Any) -> Any:
     """The mask as booleans (time, batch)."""
-    if math.prod(map(int, mask.shape[2:])) != 1:
-        raise ShapeError(f"a mask has the shape (batch, time), got {tuple(map(int, mask.shape))}.")
+    if size_of(mask.shape[2:]) != 1:
+        raise ShapeError(f"a mask has the shape (batch, time), got {public_shape(mask.shape)}.")
     flat = ops.reshape(mask, tuple(mask.shape[:2])) if len(mask.shape) > 2 else mask
     return ops.transpose(flat if flat.dtype == "bool" else ops.not_equal(flat, 0), (1, 0))
 
@@ -252,7 +255,7 @@ def _unrolled(step: Any, states: Any, xs: Any, reverse: bool) -> tuple[Any, Any]
     """`ops.scan` written out; draws of the cell's own are those of a loop, the same at every step."""
     running = context.current()
     leaves, structure = flatten(xs)
-    count = int(leaves[0].shape[0])
+    count = operator.index(leaves[0].shape[0])
     before = {} if running is None else dict(running.draws)
     limits.reserve((count,))
     outputs: list[Any] = [None] * count

@@ -8,6 +8,7 @@ from typing import Any
 from lamella import activations, ops
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError
+from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
@@ -56,10 +57,10 @@ class Depthwise(Layer):
     def check_input(self, spec: Spec) -> None:
         """The right rank and channels."""
         channels = channels_of(spec, self.spatial, self.data_format)
-        if self.built and channels != self.depthwise_weight().shape[-2]:
+        if self.built and differ(channels, self.depthwise_weight().shape[-2]):
             raise ShapeError(
                 f"expected {self.depthwise_weight().shape[-2]} channels, got {channels} "
-                f"(input shape {tuple(map(int, spec.shape))})."
+                f"(input shape {public_shape(spec.shape)})."
             )
 
     def add_depthwise(self, input_shape: Shape, name: str) -> Any:

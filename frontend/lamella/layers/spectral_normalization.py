@@ -58,7 +58,7 @@ class SpectralNormalization(Layer):
 
     def _normalize(self) -> None:
         kernel = ops.convert_to_tensor(self.kernel)
-        matrix = ops.reshape(kernel, (-1, int(kernel.shape[-1])))
+        matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
         before = ops.convert_to_tensor(self.vector_u)
         u, v = before, None
         for _ in range(self.power_iterations):

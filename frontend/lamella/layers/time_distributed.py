@@ -7,6 +7,7 @@ from typing import Any
 
 from lamella import ops
 from lamella.errors import ShapeError
+from lamella.ir.dim import Dim, public_shape, shapes_differ
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 
@@ -33,7 +34,7 @@ class TimeDistributed(Layer):
     def check_input(self, spec: Spec) -> None:
         """Batch, time, and at least one more dimension."""
         if spec.ndim < 3:
-            raise ShapeError(f"expected inputs of shape (batch, time, ...), got {tuple(map(int, spec.shape))}.")
+            raise ShapeError(f"expected inputs of shape (batch, time, ...), got {public_shape(spec.shape)}.")
 
     def build(self, input_shape: Shape) -> None:
         """Build the layer for one step."""
@@ -42,18 +43,20 @@ class TimeDistributed(Layer):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         """The layer's outputs for every step."""
         batch, steps = inputs.shape[:2]
-        if mask is not None and tuple(map(int, mask.shape[:2])) != (int(batch), int(steps)):
-            raise ShapeError(
-                f"a mask of shape {tuple(map(int, mask.shape))} does not fit {int(steps)} steps of {int(batch)} rows."
-            )
+        if mask is not None and shapes_differ(mask.shape[:2], (batch, steps)):
+            raise ShapeError(f"a mask of shape {public_shape(mask.shape)} does not fit {steps} steps of {batch} rows.")
         masked = mask is not None and "mask" in inspect.signature(self.layer.call).parameters
         if not masked and _rows_apart(self.layer):
-            rows = self.layer(ops.reshape(inputs, (batch * int(steps), *inputs.shape[2:])))
-            return ops.reshape(rows, (batch, int(steps), *rows.shape[1:]))
-        outputs = []
-        for t in range(int(steps)):
-            words: dict[str, Any] = {"mask": ops.getitem(mask, (slice(None), t))} if masked else {}
-            outputs.append(self.layer(inputs[:, t], **words))
+            rows = self.layer(ops.reshape(inputs, (batch * steps, *inputs.shape[2:])))
+            return ops.reshape(rows, (batch, steps, *rows.shape[1:]))
+
+        def step(x: Any, m: Any) -> Any:
+            return self.layer(x, **({"mask": m} if masked else {}))
+
+        if isinstance(steps, Dim):  # what cannot be written out is a loop, which computes the same
+            xs = [ops.swapaxes(x, 0, 1) for x in ((inputs, mask) if masked else (inputs,))]
+            return ops.swapaxes(ops.scan(lambda _, xs: (None, step(xs[0], xs[-1])), None, xs)[1], 0, 1)
+        outputs = [step(inputs[:, t], ops.getitem(mask, (slice(None), t)) if masked else None) for t in range(steps)]
         return ops.stack(outputs, 1)
 
 

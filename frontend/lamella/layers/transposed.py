@@ -7,6 +7,7 @@ from typing import Any
 
 from lamella import activations, ops
 from lamella.errors import ShapeError
+from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
@@ -82,9 +83,9 @@ class ConvTranspose(Layer):
     def check_input(self, spec: Spec) -> None:
         """The right rank and channels."""
         channels = channels_of(spec, self.spatial, self.data_format)
-        if self.built and channels != self.kernel.shape[-1]:
+        if self.built and differ(channels, self.kernel.shape[-1]):
             raise ShapeError(
-                f"expected {self.kernel.shape[-1]} channels, got {channels} (input shape {tuple(map(int, spec.shape))})."
+                f"expected {self.kernel.shape[-1]} channels, got {channels} (input shape {public_shape(spec.shape)})."
             )
 
     def build(self, input_shape: Shape) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError
-from lamella.ir.spec import Rows, Spec, dtype_name, is_float, promote, size_of, spec_of
+from lamella.ir.dim import Dim, FreeDimensionError, as_number, maximum, public_shape
+from lamella.ir.spec import Spec, dtype_name, is_float, promote, size_of, spec_of
 from lamella.ir.trace import trace
 from lamella.losses.check import CheckTargets, Targets, no_check, same_rank
 from lamella.names import snake_case
@@ -81,8 +82,8 @@ def align_weight(weight: Any, values: Any) -> tuple[Any, Any]:
     shape = (*shape, *(1,) * (len(target) - len(shape)))
     if len(shape) != len(target) or any(w not in (1, v) for w, v in zip(shape, target, strict=True)):
         raise ShapeError(
-            f"a sample_weight (or mask) of shape {tuple(map(int, weight.shape))} does not fit loss values of shape "
-            f"{tuple(map(int, values.shape))}: give one weight a row, or one a value."
+            f"a sample_weight (or mask) of shape {public_shape(weight.shape)} does not fit loss values of shape "
+            f"{public_shape(values.shape)}: give one weight a row, or one a value."
         )
     return _reshaped(weight, shape), _reshaped(values, target)
 
@@ -149,7 +150,7 @@ def reduce_weighted(
         return divide_no_nan(total, ops.sum(weight))
     if real is not None:
         return ops.divide(total, _count(values, real))  # a batch has at least one real row
-    return ops.divide(total, float(max(int(size_of(values.shape)), 1)))
+    return ops.divide(total, as_number(maximum(size_of(values.shape), 1)))
 
 
 def with_rank_of(weight: Any, like: Any) -> Any:
@@ -160,17 +161,20 @@ def with_rank_of(weight: Any, like: Any) -> Any:
 def _count(values: Any, rows: Any) -> Any:
     """How many entries of `values` belong to real rows: a number where every row is real."""
     if rows is None:
-        return float(int(size_of(values.shape)))
-    return ops.multiply(ops.sum(rows), float(int(size_of(values.shape[1:]))))
+        return as_number(size_of(values.shape))
+    return ops.multiply(ops.sum(rows), as_number(size_of(values.shape[1:])))
 
 
 def row_by_row(function: Callable[..., Any], y: Spec, prediction: Spec) -> bool:
     """Whether `function(y_true, y_pred)` gives values for each row of a batch, of nothing but that row."""
     from lamella.passes import find_cross_batch_op
 
-    program = trace(function, y, prediction)
+    try:
+        program = trace(function, y, prediction)
+    except FreeDimensionError:
+        return False
     shape = program.outputs[0].spec.shape
-    return bool(shape) and isinstance(shape[0], Rows) and find_cross_batch_op(program) is None
+    return bool(shape) and isinstance(shape[0], Dim) and find_cross_batch_op(program) is None
 
 
 class Loss:
@@ -210,7 +214,7 @@ class Loss:
         """Whether there is a value for each row, of that row alone: then a short batch may be filled up with other rows.
 
         Args:
-            y: the spec of a batch of targets, its batch dimension a `Rows`.
+            y: the spec of a batch of targets, its batch dimension left free.
             prediction: the spec of the model's prediction for the batch, likewise.
         """
         return row_by_row(self.per_sample, y, prediction)

@@ -74,10 +74,10 @@ def same_shape(t: Targets) -> None:
     y, prediction = _same_rows(t)
     if y == prediction and len(t.y.shape) > 0:
         return
-    width = int(t.prediction.shape[-1]) if len(t.prediction.shape) > 1 else 1
+    width = t.prediction.shape[-1] if len(t.prediction.shape) > 1 else 1
     mend = f"Give y the shape {shown(t.prediction.shape)}"
     if t.y.shape and len(t.y.shape) == len(t.prediction.shape) and t.y.shape[:-1] == t.prediction.shape[:-1]:
-        mend += f", or end the model with {int(t.y.shape[-1])} units instead of {width}"
+        mend += f", or end the model with {t.y.shape[-1]} units instead of {width}"
     elif len(t.y.shape) == 1:
         mend += ", or end the model with 1 unit"
     raise ValueError(

@@ -117,7 +117,7 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0
     """
     _, y_pred = operands(0.0, y_pred, squeeze=False)
     labels, _ = class_numbers(y_true, y_pred, None)
-    hit = ops.one_hot(labels, int(y_pred.shape[-1]), dtype="bool")
+    hit = ops.one_hot(labels, y_pred.shape[-1], dtype="bool")
     p = ops.sum(ops.where(hit, y_pred, 0.0), -1)
     some = ops.greater(p, 0.0)
     powered = ops.where(some, ops.power(ops.where(some, p, 1.0), float(q)), 0.0)

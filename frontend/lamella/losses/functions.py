@@ -145,7 +145,7 @@ def smooth(y_true: Any, label_smoothing: float) -> Any:
     """One-hot labels y moved to y (1 - s) + s / classes; the classes are the last axis, as in Keras."""
     if not label_smoothing:
         return y_true
-    return ops.add(ops.multiply(y_true, 1.0 - label_smoothing), label_smoothing / int(y_true.shape[-1]))
+    return ops.add(ops.multiply(y_true, 1.0 - label_smoothing), label_smoothing / y_true.shape[-1])
 
 
 def categorical_crossentropy(

@@ -31,9 +31,9 @@ def ctc(y_true: Any, y_pred: Any) -> Any:
     """
     _, y_pred = operands(0.0, y_pred, squeeze=False)
     labels = ops.cast(y_true, "int32")
-    length, dtype = int(labels.shape[1]), spec_of(y_pred).dtype
+    length, dtype = labels.shape[1], spec_of(y_pred).dtype
     logarithm = ops.maximum(ops.log_softmax(y_pred, -1), IMPOSSIBLE)
-    hot = ops.one_hot(labels, int(y_pred.shape[-1]), dtype=dtype)
+    hot = ops.one_hot(labels, y_pred.shape[-1], dtype=dtype)
     emits = ops.einsum("btk,blk->tbl", logarithm, hot)
     blanks = ops.transpose(logarithm[:, :, :1], (1, 0, 2))
     repeated = ops.equal(labels[:, :-1], labels[:, 1:])

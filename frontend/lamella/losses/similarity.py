@@ -46,7 +46,7 @@ def circle(
     same = ops.equal(labels, ops.transpose(other_labels))
     different = ops.logical_not(same)
     if remove_diagonal:
-        rows, columns = (int(d) for d in distance.shape)
+        rows, columns = distance.shape
         itself = ops.equal(ops.reshape(ops.arange(rows), (-1, 1)), ops.arange(columns))
         same = ops.logical_and(same, ops.logical_not(itself))
     pull = ops.multiply(ops.add(margin, distance), ops.subtract(distance, margin))

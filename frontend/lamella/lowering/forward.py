@@ -9,8 +9,9 @@ from lamella import ops
 from lamella.core.context import TraceContext, tracing
 from lamella.core.protocol import Trainable
 from lamella.core.variable import Variable
+from lamella.ir.dim import BATCH, symbol
 from lamella.ir.program import Program, Value
-from lamella.ir.spec import Rows, Spec
+from lamella.ir.spec import Spec
 from lamella.ir.trace import as_value, at
 
 KEY = Spec((2,), "uint32")
@@ -81,7 +82,7 @@ def trace_forward(
 
     Args:
         model: a built model.
-        x: the batch's spec, its first dimension as `Rows`.
+        x: the spec of a batch; with free dimensions, the program is for any sizes of them.
         training: whether layers behave as in training.
         keyed: whether the program takes a random key.
         losses: whether the penalties (regularizers, activity, `add_loss`) are returned.
@@ -106,6 +107,17 @@ def trace_forward(
     return Forward(program, tuple(variable for _, variable in named), assigned, x.dtype)
 
 
+def traced_for_any_batch(
+    model: Trainable, row: Spec, *, training: bool, losses: bool = False, frozen: frozenset[int] | None = None
+) -> Forward | None:
+    """`model` traced on a batch of any number of examples of the spec `row`; None where its code needs that number."""
+    batch = Spec((symbol(BATCH), *row.shape), row.dtype)
+    try:
+        return trace_forward(model, batch, training=training, keyed=training, losses=losses, frozen=frozen)
+    except Exception:  # a user's code may raise anything where it compares a free dimension with a number
+        return None
+
+
 def call_model(model: Trainable, context: TraceContext, batch: Value) -> tuple[Value, Value | None]:
     """The prediction of `model` inside a trace, and its mask."""
     with context.within(model):
@@ -121,8 +133,3 @@ def penalties_of(model: Trainable, context: TraceContext) -> list[Value]:
             with at(path.rpartition("/")[0]):
                 penalties.append(as_value(variable.regularizer(context.initial[variable])))
     return penalties
-
-
-def rows_spec(shape: Sequence[int | None], dtype: str, rows: int) -> Spec:
-    """The spec of a batch with `rows` rows, whose row dimension is known as such."""
-    return Spec((Rows(rows), *[int(d) for d in shape[1:] if d is not None]), dtype)

@@ -11,7 +11,8 @@ import numpy as np
 from lamella import ops, random
 from lamella.backend_api import Backend
 from lamella.core.protocol import Trainable
-from lamella.errors import DTypeError
+from lamella.errors import DTypeError, ShapeError
+from lamella.ir.dim import BATCH, symbols_of
 from lamella.ir.program import Program
 from lamella.ir.spec import Spec, spec_of
 from lamella.lowering.forward import KEY, Forward, Programs, trace_forward
@@ -110,6 +111,8 @@ class Lowered:
         self._check_keys(state, self._state_names, "state")
         x = np.asarray(x) if isinstance(x, list | tuple | int | float) else x
         spec = self._model.check_batch(spec_of(x))
+        if not all(isinstance(d, int) for d in spec.shape):  # under `jax.export` with symbolic dimensions
+            spec = Spec(self._model.input_spec.shape, spec.dtype)
         keyed = training and seed is not None
         forward, run = self._compiled(spec, training, keyed, return_losses)
         values = [params[n] if n in params else state[n] for n, _ in self._named]
@@ -158,9 +161,15 @@ class Lowered:
         """The function the backend generated for a batch of 32 rows, as text (NumPy: Python source).
 
         Raises:
+            ShapeError: the model leaves more free than the number of rows.
             TypeError: the backend generates none.
         """
-        _, run = self._compiled(self._model.batch_spec(32), bool(self.training), bool(self.training), False)
+        if symbols_of(self._batch.shape):
+            raise ShapeError(
+                f"the source is that of a batch of known sizes, and {self.__name__!r} takes batches of shape "
+                f"{self.input_shape}; `fn.program` is the program for any sizes."
+            )
+        _, run = self._compiled(self._batch, bool(self.training), bool(self.training), False)
         source = getattr(run, "source", None)
         if source is None:
             raise TypeError(f"backend {self.backend.name!r} generates no source; `model.program()` prints the program.")
@@ -168,8 +177,13 @@ class Lowered:
 
     @property
     def program(self) -> Program:
-        """The program for a batch of 32 rows."""
-        return self._compiled(self._model.batch_spec(32), bool(self.training), bool(self.training), False)[0].program
+        """The program for a batch of 32 rows; other dimensions that the model leaves free are free in it."""
+        training = bool(self.training)
+        return trace_forward(self._model, self._batch, training=training, keyed=training, frozen=self._frozen).program
+
+    @property
+    def _batch(self) -> Spec:
+        return self._model.input_spec.at({BATCH: 32})
 
     def __repr__(self) -> str:
         return f"<lowered {self.__name__!r} on {self.backend.name}: fn(params, state, x) -> (y, new_state)>"

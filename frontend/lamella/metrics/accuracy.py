@@ -58,7 +58,7 @@ def _labels(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
 def _in_top(labels: Any, y_pred: Any, k: int) -> Any:
     """Whether fewer than k predictions are higher than that of the label: no sorting needed. A NaN is never in."""
-    hit = ops.one_hot(labels, int(y_pred.shape[-1]), dtype="bool")
+    hit = ops.one_hot(labels, y_pred.shape[-1], dtype="bool")
     # a label outside all classes finds no prediction: -inf, which everything exceeds
     own = ops.max(ops.where(hit, y_pred, float("-inf")), -1, keepdims=True)
     own = ops.where(ops.isnan(own), float("-inf"), own)

@@ -14,6 +14,7 @@ import numpy as np
 
 from lamella import initializers, ops
 from lamella.ir import settings
+from lamella.ir.dim import as_number
 from lamella.ir.spec import Shape, Spec, dtype_name, numpy_dtype, promote, size_of, spec_of
 from lamella.ir.trace import operand
 from lamella.losses.base import Declared, divide_no_nan, row_by_row, squeeze_or_expand_to_same_rank
@@ -233,7 +234,7 @@ class Mean(Metric):
         if not values.shape and weight is not None and weight.shape:
             weight = None
         values, weight = by_sample(values, weight, self.dtype)
-        count = float(int(size_of(values.shape))) if weight is None else ops.sum(weight)
+        count = as_number(size_of(values.shape)) if weight is None else ops.sum(weight)
         return {"total": ops.add(state["total"], ops.sum(values)), "count": ops.add(state["count"], count)}
 
     def update(self, state: State, values: Any, weight: Any = None) -> State:

@@ -15,6 +15,7 @@ import numpy as np
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir import settings
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.losses.base import align_weight, divide_no_nan, squeeze_or_expand_to_same_rank
 from lamella.metrics.base import Metric, State
@@ -89,7 +90,7 @@ class Confusion(Metric):
         Raises:
             ValueError: there is none, or it is too short.
         """
-        width = int(prediction.shape[-1]) if len(prediction.shape) > 1 else 0
+        width = prediction.shape[-1] if len(prediction.shape) > 1 else 0
         for word, value in (("top_k", self.top_k), ("class_id", None if self.class_id is None else self.class_id + 1)):
             if value is not None and value > width:
                 shape = tuple(int(d) for d in prediction.shape)
@@ -108,8 +109,8 @@ class Confusion(Metric):
         y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
         if tuple(y_true.shape) != tuple(y_pred.shape):
             raise ShapeError(
-                f"metric {self.name!r}: targets of shape {tuple(map(int, y_true.shape))} do not fit predictions of shape "
-                f"{tuple(map(int, y_pred.shape))}."
+                f"metric {self.name!r}: targets of shape {public_shape(y_true.shape)} do not fit predictions of shape "
+                f"{public_shape(y_pred.shape)}."
             )
         y_pred = self.scores(y_pred)
         if self.top_k is not None:
@@ -177,7 +178,7 @@ def _is_even(thresholds: np.ndarray) -> bool:
 
 def _among_top(y_pred: Any, k: int) -> Any:
     """Where an entry is among the k highest of its row; of ties the first count."""
-    width = int(y_pred.shape[-1])
+    width = y_pred.shape[-1]
     mine, others = ops.expand_dims(y_pred, -1), ops.expand_dims(y_pred, -2)
     earlier = np.arange(width)[None, :] < np.arange(width)[:, None]
     better = ops.logical_or(ops.greater(others, mine), ops.logical_and(ops.equal(others, mine), earlier))
@@ -203,7 +204,7 @@ class _Count(Confusion):
 
 
 def _single(x: Any) -> Any:
-    return x[0] if int(x.shape[0]) == 1 else x
+    return x[0] if x.shape[0] == 1 else x
 
 
 class TruePositives(_Count):

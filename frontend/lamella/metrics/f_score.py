@@ -54,7 +54,7 @@ class FBetaScore(Metric):
             raise ShapeError(
                 f"metric {self.name!r} takes targets and predictions (batch, classes), got {shapes[0]} and {shapes[1]}."
             )
-        self._classes = int(prediction.shape[-1])
+        self._classes = prediction.shape[-1]
 
     def state_specs(self) -> dict[str, tuple[Shape, str, float]]:
         """One count a class: true and false positives, false negatives."""

@@ -10,6 +10,7 @@ import numpy as np
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir import settings
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec, is_float, spec_of
 from lamella.losses.base import align_weight
 from lamella.metrics.base import Metric, State
@@ -73,8 +74,8 @@ class IoU(Metric):
         found = self._classes(y_pred, self.sparse_y_pred)
         if tuple(labels.shape) != tuple(found.shape):
             raise ShapeError(
-                f"metric {self.name!r}: labels of shape {tuple(map(int, labels.shape))} do not fit predictions of shape "
-                f"{tuple(map(int, found.shape))}."
+                f"metric {self.name!r}: labels of shape {public_shape(labels.shape)} do not fit predictions of shape "
+                f"{public_shape(found.shape)}."
             )
         counted = ops.logical_and(self._known(labels), self._known(found))
         if self.ignore_class is not None:

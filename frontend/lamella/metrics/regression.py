@@ -8,6 +8,7 @@ from typing import Any
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir import settings
+from lamella.ir.dim import as_number
 from lamella.ir.spec import Shape, Spec, size_of
 from lamella.losses.base import divide_no_nan, operands, squeeze_or_expand_to_same_rank
 from lamella.metrics.base import MeanMetricWrapper, Metric, State
@@ -76,7 +77,7 @@ class R2Score(Metric):
         y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
         if weight is None:
             w = ops.ones_like(y_true)
-            samples: Any = float(int(size_of(y_true.shape)))
+            samples: Any = as_number(size_of(y_true.shape))
         else:
             w = ops.cast(weight, self.dtype)
             w = ops.broadcast_to(ops.reshape(w, (-1, 1)) if len(w.shape) == 1 else w, y_true.shape)

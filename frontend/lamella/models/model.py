@@ -13,6 +13,7 @@ from lamella.backend_api import load_backend, to_numpy
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError, unknown_name
 from lamella.ir import settings
+from lamella.ir.dim import BATCH
 from lamella.ir.program import Program
 from lamella.layers.base import Layer
 from lamella.lowering.forward import trace_forward
@@ -84,8 +85,8 @@ class BaseModel(Persistent, TrainableModel):
     def program(self, batch_size: int | None = None, training: bool = False) -> Program:
         """The printable program of the model's call on a batch (of 32 rows, unless said otherwise)."""
         self.require_built()
-        rows = batch_size or self.input_shape[0] or 32
-        return trace_forward(self, self.batch_spec(rows), training=training, keyed=training).program
+        batch = self.input_spec.at({BATCH: batch_size or 32})
+        return trace_forward(self, self.check_batch(batch), training=training, keyed=training).program
 
     def lower(
         self,

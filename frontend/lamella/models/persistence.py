@@ -63,7 +63,7 @@ class Persistent(Layer):
                 layer._named = layer._named or entry["config"].get("name") is not None
                 model.add(layer)  # type: ignore[attr-defined]
         shape = config.get("build_input_shape")
-        if shape is not None and model._input is None and not any(d is None for d in shape[1:]):
+        if shape is not None and model._input is None:
             model.build(tuple(shape))
         return model
 

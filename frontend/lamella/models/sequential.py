@@ -11,16 +11,24 @@ import numpy as np
 
 from lamella import random
 from lamella.core import context, serialization
-from lamella.errors import ShapeError
-from lamella.ir.spec import Rows, Spec
+from lamella.errors import LamellaError, ShapeError
+from lamella.ir.dim import (
+    BATCH,
+    Dim,
+    Dimension,
+    FreeDimensionError,
+    differ,
+    named_shape,
+    public_shape,
+    shapes_differ,
+    symbol,
+    symbols_of,
+)
+from lamella.ir.spec import Spec
 from lamella.layers.base import Layer, unique_name
 from lamella.layers.building import building
 from lamella.layers.core import InputLayer
-from lamella.lowering.forward import rows_spec
 from lamella.models.model import BaseModel, BatchShape
-
-_BATCH = 7
-"""The rows of the batch that shapes are worked out with; any number does, and 1 would broadcast."""
 
 
 class Sequential(BaseModel):
@@ -121,7 +129,7 @@ class Sequential(BaseModel):
     # ---- building ----
 
     def build(self, input_shape: Any = None) -> None:
-        """Build the model for batches of `input_shape`, the batch dimension (None) first.
+        """Build the model for batches of `input_shape`, with None for the batch and for what else is left free.
 
         Raises:
             ValueError: no shape is given or known, or the layers do not fit together.
@@ -130,7 +138,7 @@ class Sequential(BaseModel):
         if input_shape is not None:
             self._input = (_batch_shape(input_shape), None if before is None else before[1])
         try:
-            self._advance()
+            needs_number = self._advance()
             if not self._specs:
                 raise ValueError(
                     f"Model {self.name!r} has no input shape yet: begin with `Input(shape)`, give the first layer "
@@ -140,20 +148,68 @@ class Sequential(BaseModel):
             self._input = before
             raise
         self._changed()
+        if needs_number is not None:
+            raise needs_number
+
+    def build_for(self, batch: Spec) -> None:
+        """Build the model, where it is not built yet, for data of which `batch` is the first.
+
+        A model whose shape was not declared takes it from there. So does one that left dimensions free whose numbers a
+        layer needs; what was declared is kept for its files.
+
+        Raises:
+            ShapeError: the layers do not fit together.
+        """
+        if self.built:
+            return
+        before = self._input
+        self._input = before or ((None, *public_shape(batch.shape[1:])), None)
+        try:
+            self.check_batch(batch)
+            self._advance(batch)
+        except BaseException:
+            self._input = before
+            raise
+        self._changed()
 
     def _build_again(self, input_shape: Any) -> None:
-        if input_shape is not None and _batch_shape(input_shape)[1:] != self.input_shape[1:]:
+        if input_shape is not None and shapes_differ(
+            named_shape(_batch_shape(input_shape)[1:]), self._specs[0].shape[1:]
+        ):
             raise ShapeError(
                 f"Model {self.name!r} is built for inputs of shape {self.input_shape}, got {_batch_shape(input_shape)}."
             )
 
-    def _advance(self) -> None:
-        """Work out specs, and build layers, as far as the input shape allows; all or nothing."""
-        if self._input is None or any(d is None for d in self._input[0][1:]):
-            return
+    def _advance(self, batch: Spec | None = None) -> Exception | None:
+        """Work out specs, and build layers, as far as the input shape allows; all or nothing.
+
+        Where a layer needs the number of a free dimension, the layers from there on wait for data, and its error is
+        returned. The numbers of a `batch` of data are taken, with as much left free as the layers allow.
+        """
+        if self._input is None:
+            return None
         shape, dtype = self._input
-        specs = self._specs[:] or [rows_spec(shape, dtype or self._default_dtype(), shape[0] or _BATCH)]
-        masks = self._masks[:] or [None]
+        kind = dtype or self._default_dtype()
+        starts: list[Sequence[int | None]] = [shape]
+        failure: Exception | None = None
+        specs: list[Any] = []
+        masks: list[Any] = []
+        if batch is not None:
+            starts += [(shape[0], *public_shape(batch.shape[1:])), public_shape(batch.shape)]
+        for start in starts:
+            first = self._specs[:1] if start is shape and self._specs else [Spec(named_shape(start), kind)]
+            known = len(self._specs) if start is shape and self._specs else 1
+            specs, masks = [*first, *self._specs[1:known]], [None, *self._masks[1:known]]
+            failure = self._traced(specs, masks)
+            if failure is None:
+                break
+        if batch is not None and shape[0] is None:
+            specs, masks = ([_with_free_batch(s, batch.shape[0]) for s in found] for found in (specs, masks))
+        self._specs, self._masks = specs, masks
+        return failure
+
+    def _traced(self, specs: list[Any], masks: list[Any]) -> Exception | None:
+        """Append the specs of the layers behind those that `specs` knows; the error of one that needs a missing number."""
         added = list(self._chain.items())[len(specs) - 1 :]
         every = [part for _, layer in added for part in (layer, *[inner for _, inner in layer.named_layers()])]
         unbuilt = [layer for layer in every if not layer.built]
@@ -161,11 +217,20 @@ class Sequential(BaseModel):
         try:
             for name, layer in added:
                 given = {"x": specs[-1], **({} if masks[-1] is None else {"mask": masks[-1]})}
-                with context.tracing(None, given, build_key=key) as traced, traced.context.within(self, path):
-                    x = traced.inputs["x"]
-                    traced.context.set_mask(x, traced.inputs.get("mask"))
-                    y = layer(x)
-                    found = traced.context.mask_of(y)
+                free = symbols_of(dim for spec in given.values() for dim in spec.shape)
+                undone = [inner for inner in (layer, *[held for _, held in layer.named_layers()]) if not inner.built]
+                try:
+                    with context.tracing(None, given, build_key=key) as traced, traced.context.within(self, path):
+                        x = traced.inputs["x"]
+                        traced.context.set_mask(x, traced.inputs.get("mask"))
+                        y = layer(x)
+                        found = traced.context.mask_of(y)
+                except Exception as error:
+                    if not _asks_for_number(error, free):
+                        raise
+                    for inner in undone:
+                        inner._unbuild()
+                    return error
                 if not hasattr(y, "spec"):
                     raise ShapeError(
                         f"Layer {name!r} returned {type(y).__name__}; in a Sequential it returns one array."
@@ -176,7 +241,7 @@ class Sequential(BaseModel):
             for layer in unbuilt:
                 layer._unbuild()
             raise
-        self._specs, self._masks = specs, masks
+        return None
 
     def _own_key(self) -> tuple[np.ndarray, str]:
         return random.key_from_seed(self.seed), ""
@@ -197,8 +262,8 @@ class Sequential(BaseModel):
 
     def check_input(self, spec: Spec) -> None:
         """As a layer of another model: the row shape the model was built for."""
-        if self._specs and tuple(spec.shape[1:]) != tuple(self._specs[0].shape[1:]):
-            raise ShapeError(f"expected inputs of shape {self.input_shape}, got {tuple(map(int, spec.shape))}.")
+        if self._specs and shapes_differ(spec.shape[1:], self._specs[0].shape[1:]):
+            raise ShapeError(f"expected inputs of shape {self.input_shape}, got {public_shape(spec.shape)}.")
 
     def __call__(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Apply the model inside a trace, or to a batch of arrays at once."""
@@ -223,8 +288,7 @@ class Sequential(BaseModel):
             ValueError: it is not known yet.
         """
         if self._specs:
-            first = self._input[0][0] if self._input is not None else None
-            return (first, *[int(d) for d in self._specs[0].shape[1:]])
+            return public_shape(self._specs[0].shape)
         if self._input is not None:
             return self._input[0]
         raise ValueError(f"Model {self.name!r} has no input shape yet.")
@@ -238,7 +302,7 @@ class Sequential(BaseModel):
         """
         if not self.built:
             raise ValueError(f"Model {self.name!r} is not built yet, so its output shape is not known.")
-        return self._public(self._specs[-1])
+        return public_shape(self._specs[-1].shape)
 
     @property
     def input_dtype(self) -> str:
@@ -246,49 +310,36 @@ class Sequential(BaseModel):
         return self._specs[0].dtype if self._specs else self._default_dtype()
 
     @property
+    def input_spec(self) -> Spec:
+        """The spec of a batch; what is left free is a `Dim`."""
+        return self._specs[0]
+
+    @property
     def output_spec(self) -> Spec:
-        """The spec of the predictions for a batch of any size (the row dimension is a `Rows`)."""
+        """The spec of the predictions for such a batch."""
         return self._specs[-1]
 
     def layer_output_shapes(self) -> list[BatchShape | None]:
         """For each layer its output shape, None where it is not known yet."""
-        known = [self._public(spec) for spec in self._specs[1:]]
+        known = [public_shape(spec.shape) for spec in self._specs[1:]]
         return [*known, *[None] * (len(self._chain) - len(known))]
 
-    def _public(self, spec: Spec) -> BatchShape:
-        free = self.input_shape[0] is None
-        return tuple(None if free and isinstance(d, Rows) else int(d) for d in spec.shape)
-
-    def batch_spec(self, rows: int) -> Spec:
-        """The spec of a batch of `rows` rows.
-
-        Raises:
-            ValueError: the model is not built, or has another fixed batch size.
-        """
-        shape = self.input_shape
-        if shape[0] is not None and shape[0] != rows:
-            raise ShapeError(f"Model {self.name!r} has the fixed batch size {shape[0]}, got {rows} rows.")
-        return rows_spec(shape, self.input_dtype, rows)
-
     def check_batch(self, spec: Spec) -> Spec:
-        """The spec of a batch, its first dimension as `Rows`, where it fits the model.
+        """`spec`, where a batch of it fits the model: its rank, and the dimensions that are not left free.
 
         Raises:
-            ShapeError: rank or row shape do not fit; what came and what was expected are named.
-            DTypeError: its dtype is no number.
+            ShapeError: what came and what was expected are named.
         """
-        expected = self.input_shape
-        if len(spec.shape) != len(expected) or tuple(map(int, spec.shape[1:])) != tuple(expected[1:]):
+        expected = self._specs[0].shape if self._specs else named_shape(self.input_shape)
+        if len(spec.shape) != len(expected) or any(map(_misfits, spec.shape[1:], expected[1:])):
             first = next(iter(self._chain), self.name)
             raise ShapeError(
-                f"Model {self.name!r}, first layer {first!r}: expected inputs of shape {expected}, "
-                f"got {tuple(map(int, spec.shape))}."
+                f"Model {self.name!r}, first layer {first!r}: expected inputs of shape {self.input_shape}, "
+                f"got {public_shape(spec.shape)}."
             )
-        if expected[0] is not None and int(spec.shape[0]) != expected[0]:
-            raise ShapeError(
-                f"Model {self.name!r} has the fixed batch size {expected[0]}, got {int(spec.shape[0])} rows."
-            )
-        return Spec((Rows(int(spec.shape[0])), *[int(d) for d in spec.shape[1:]]), spec.dtype)
+        if _misfits(spec.shape[0], expected[0]):
+            raise ShapeError(f"Model {self.name!r} has the fixed batch size {expected[0]}, got {spec.shape[0]} rows.")
+        return spec
 
     @contextmanager
     def built_on_success(self) -> Iterator[None]:
@@ -317,6 +368,29 @@ class Sequential(BaseModel):
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {', '.join(self._chain) or 'no layers'}>"
+
+
+def _misfits(size: Any, expected: Dimension) -> bool:
+    """Whether a dimension that is not left free has another size, or, within `jax.export`, a symbol of JAX's."""
+    return not isinstance(expected, Dim) and (not isinstance(size, int | Dim) or differ(size, expected))
+
+
+def _asks_for_number(error: Exception, free: frozenset[str]) -> bool:
+    """Whether a layer failed because it needs the number of a free dimension."""
+    if isinstance(error, FreeDimensionError):
+        return True
+    if isinstance(error, LamellaError) or not free:
+        return False
+    # NumPy puts a TypeError of its own, with the dimension, in the place of ours; and code that compares a length that was
+    # never free before may raise anything
+    return free != {BATCH} or (isinstance(error, TypeError) and any(f"'{name}'" in str(error) for name in free))
+
+
+def _with_free_batch(spec: Spec | None, rows: Any) -> Any:
+    """`spec`, worked out for a batch of `rows` rows, with its first dimension free where that counts them."""
+    if spec is None or not spec.shape or spec.shape[0] != rows:
+        return spec
+    return Spec((symbol(BATCH), *spec.shape[1:]), spec.dtype)
 
 
 serialization.register(serialization.CONTAINERS, {"Sequential": Sequential})

@@ -97,7 +97,7 @@ def affine_transform(
     x, entries = as_tensor(images), as_tensor(transform)
     if spec_of(x).ndim not in (3, 4):
         raise ShapeError(f"expected images of 4 dimensions, or one of 3, got {spec_of(x)}.")
-    if spec_of(entries).ndim not in (1, 2) or int(spec_of(entries).shape[-1]) != 8:
+    if spec_of(entries).ndim not in (1, 2) or spec_of(entries).shape[-1] != 8:
         raise ShapeError(f"a transform has 8 entries, once or for each image; got {spec_of(entries)}.")
     single = spec_of(x).ndim == 3
     if single:

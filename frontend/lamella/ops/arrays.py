@@ -12,6 +12,7 @@ import numpy as np
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
+from lamella.ir.dim import Dimension
 from lamella.ir.program import Value
 from lamella.ir.spec import is_float, spec_of
 from lamella.ir.trace import operand
@@ -58,7 +59,7 @@ def ndim(x: Any) -> int:
 
 def size(x: Any) -> int:
     """The number of entries."""
-    return int(spec_of(ops.convert_to_tensor(x)).size)
+    return spec_of(ops.convert_to_tensor(x)).size
 
 
 def dtype(x: Any) -> str:
@@ -81,13 +82,13 @@ def identity(n: int, dtype: Any = None) -> Any:
     return ops.eye(n, dtype=dtype)
 
 
-def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+def tri(N: Dimension, M: Dimension | None = None, k: int = 0, dtype: Any = None) -> Any:
     """(N, M) ones on and below diagonal `k`, zeros above."""
     kind = dtype_argument(dtype, settings.floatx())
     return ops.cast(_lower(N, N if M is None else M, k), kind)
 
 
-def _lower(rows: int, columns: int, k: int) -> Any:
+def _lower(rows: Dimension, columns: Dimension, k: int) -> Any:
     i, j = ops.expand_dims(ops.arange(rows), 1), ops.expand_dims(ops.arange(columns), 0)
     return ops.less_equal(j, ops.add(i, k))
 
@@ -95,13 +96,13 @@ def _lower(rows: int, columns: int, k: int) -> Any:
 def tril(x: Any, k: int = 0) -> Any:
     """Matrices with zeros above diagonal `k`."""
     x = _matrices(x)
-    return ops.where(_lower(int(x.shape[-2]), int(x.shape[-1]), k), x, ops.zeros((), spec_of(x).dtype))
+    return ops.where(_lower(x.shape[-2], x.shape[-1], k), x, ops.zeros((), spec_of(x).dtype))
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """Matrices with zeros below diagonal `k`."""
     x = _matrices(x)
-    return ops.where(_lower(int(x.shape[-2]), int(x.shape[-1]), k - 1), ops.zeros((), spec_of(x).dtype), x)
+    return ops.where(_lower(x.shape[-2], x.shape[-1], k - 1), ops.zeros((), spec_of(x).dtype), x)
 
 
 def _matrices(x: Any) -> Any:
@@ -118,7 +119,7 @@ def diag(x: Any, k: int = 0) -> Any:
         return diagonal(x, k)
     if spec_of(x).ndim != 1:
         raise ShapeError(f"diag takes a vector or a matrix, got {spec_of(x)}.")
-    n, extra = int(spec_of(x).shape[0]), abs(k)
+    n, extra = spec_of(x).shape[0], abs(k)
     row = ops.pad(x, ((max(k, 0), max(-k, 0)),)) if extra else x
     hit = ops.eye(n + extra, k=k, dtype="bool")
     # column j of diagonal k holds x[j - k]
@@ -186,7 +187,7 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     shifts = [shift] * len(axes) if isinstance(shift, int) else list(shift)
     for a, s in zip(axes, shifts, strict=True):
         a = normalize_axis(a, spec_of(x).ndim)
-        count = int(spec_of(x).shape[a])
+        count = spec_of(x).shape[a]
         cut = -s % count if count else 0
         if cut:
             before = (span(None),) * a
@@ -222,7 +223,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
     """The slices along `axis`, as a list of `num`."""
     x = ops.convert_to_tensor(x)
     axis = normalize_axis(axis, spec_of(x).ndim)
-    count = int(spec_of(x).shape[axis])
+    count = spec_of(x).shape[axis]
     if num not in (None, count):
         raise ShapeError(f"axis {axis} of {spec_of(x)} has {count} slices, not {num}.")
     return [x[(*[span(None)] * axis, i)] for i in range(count)]
@@ -233,7 +234,7 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
     if not isinstance(indices_or_sections, int):
         return ops.split(x, indices_or_sections, axis)
     x, n = ops.convert_to_tensor(x), indices_or_sections
-    count = int(spec_of(x).shape[normalize_axis(axis, spec_of(x).ndim)])
+    count = spec_of(x).shape[normalize_axis(axis, spec_of(x).ndim)]
     lengths = [count // n + (i < count % n) for i in range(n)]
     return ops.split(x, [sum(lengths[:i]) for i in range(1, n)], axis)
 
@@ -258,7 +259,7 @@ def meshgrid(*x: Any, indexing: str = "xy") -> list[Any]:
     if indexing not in ("xy", "ij"):
         raise ValueError(f"indexing is 'xy' or 'ij', got {indexing!r}.")
     vectors = [ravel(v) for v in x]
-    full = [int(spec_of(v).shape[0]) for v in vectors]
+    full = [spec_of(v).shape[0] for v in vectors]
     grids = [
         ops.broadcast_to(ops.reshape(v, [n if i == j else 1 for j, n in enumerate(full)]), full)
         for i, v in enumerate(vectors)
@@ -317,7 +318,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """The powers 0 ... N - 1 of the entries of a vector, one row each, highest first unless `increasing`."""
     x = ops.convert_to_tensor(x)
-    count = int(spec_of(x).shape[0]) if N is None else N
+    count = spec_of(x).shape[0] if N is None else N
     columns = [ops.ones_like(x)]
     for _ in range(count - 1):
         columns.append(ops.multiply(columns[-1], x))
@@ -354,7 +355,7 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
     updates = ops.cast(updates, spec.dtype)
     inside, moved = ops.ones((), "bool"), updates
     for axis, start in enumerate(_starts(start_indices)):
-        dim, count = int(spec.shape[axis]), int(spec_of(updates).shape[axis])
+        dim, count = spec.shape[axis], spec_of(updates).shape[axis]
         if count > dim:
             raise ShapeError(f"updates {spec_of(updates)} do not fit into {spec}.")
         if not count:
@@ -427,7 +428,7 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = ops.moveaxis(x1, axisa, -1), ops.moveaxis(x2, axisb, -1)
-    n, m = int(spec_of(a).shape[-1]), int(spec_of(b).shape[-1])
+    n, m = spec_of(a).shape[-1], spec_of(b).shape[-1]
     if n not in (2, 3) or m not in (2, 3):
         raise ShapeError(f"cross takes vectors of 2 or 3 entries, got {n} and {m}.")
     a0, a1, b0, b1 = a[..., 0], a[..., 1], b[..., 0], b[..., 1]

@@ -9,6 +9,7 @@ import numpy as np
 
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir import settings
+from lamella.ir.dim import Dim, Dimension, differ, public_shape
 from lamella.ir.program import Value
 from lamella.ir.spec import Shape, Spec, dtype_name, is_float, numpy_dtype, promote, spec_of
 from lamella.ir.trace import as_value, constant_value, current_trace, operand
@@ -16,7 +17,7 @@ from lamella.ir.trace import as_value, constant_value, current_trace, operand
 
 def is_weak(x: Any) -> bool:
     """Whether `x` is a scalar whose dtype gives way to that of the other operand."""
-    return isinstance(x, bool | int | float | np.generic)
+    return isinstance(x, bool | int | float | np.generic | Dim)
 
 
 def as_tensor(x: Any, dtype: str | None = None) -> Any:
@@ -27,6 +28,10 @@ def as_tensor(x: Any, dtype: str | None = None) -> Any:
     x = operand(x)
     if isinstance(x, Value):
         return x if dtype is None or x.dtype == dtype else _convert(x, dtype)
+    if isinstance(x, Dim):
+        from lamella.ops.shapes import dimension_value
+
+        return dimension_value.bind(dim=x, dtype=dtype or "int32")
     if isinstance(x, bool | int | float | list | tuple):
         items = np.asarray(x)
         if items.dtype == object:
@@ -132,16 +137,16 @@ def broadcast_shape(*shapes: Shape) -> Shape:
         ShapeError: two dimensions differ and neither is 1.
     """
     ndim = max(len(s) for s in shapes)
-    result: list[int] = [1] * ndim
+    result: list[Dimension] = [1] * ndim
     for shape in shapes:
         offset = ndim - len(shape)
         for i, dim in enumerate(shape):
-            if dim != 1 and result[offset + i] != 1 and dim != result[offset + i]:
-                listed = " and ".join(str(tuple(map(int, s))) for s in shapes)
-                raise ShapeError(
-                    f"shapes {listed} do not broadcast: dimensions {int(result[offset + i])} and {int(dim)}."
-                )
-            if result[offset + i] == 1:
+            here = result[offset + i]
+            if dim != 1 and here != 1 and differ(dim, here):
+                listed = " and ".join(str(public_shape(s)) for s in shapes)
+                raise ShapeError(f"shapes {listed} do not broadcast: dimensions {here} and {dim}.")
+            # of a free dimension and a number the number holds, unless it is the 1 that repeats
+            if here == 1 or (dim != 1 and isinstance(here, Dim) and not isinstance(dim, Dim)):
                 result[offset + i] = dim
     return tuple(result)
 
@@ -156,9 +161,9 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     if have == shape:
         return x
     offset = len(shape) - len(have)
-    if offset < 0 or any(d not in (1, shape[offset + i]) for i, d in enumerate(have)):
-        raise ShapeError(f"shape {tuple(map(int, have))} does not broadcast to {tuple(map(int, shape))}.")
-    kept = [i for i, d in enumerate(have) if d == shape[offset + i]]
+    if offset < 0 or any(d != 1 and differ(d, shape[offset + i]) for i, d in enumerate(have)):
+        raise ShapeError(f"shape {public_shape(have)} does not broadcast to {public_shape(shape)}.")
+    kept = [i for i, d in enumerate(have) if d != 1 or shape[offset + i] == 1]
     if len(kept) < len(have):
         x = reshape(x, tuple(have[i] for i in kept))
     return broadcast.bind(x, shape=shape, axes=tuple(offset + i for i in kept))

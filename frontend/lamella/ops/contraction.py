@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from lamella.errors import ArgumentError, DTypeError, ShapeError
+from lamella.ir.dim import differ, exceeds
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, spec_of
 from lamella.ir.trace import operand
@@ -31,7 +31,7 @@ def contract(x: Spec, y: Spec, *, contracting: Pairs, batch: Pairs) -> Spec:
     if x.dtype != y.dtype or x.dtype == "bool":
         raise DTypeError(f"operands must be numbers of one dtype, got {x.dtype} and {y.dtype}.")
     for (left, right), what in ((contracting, "contracting"), (batch, "batch")):
-        if len(left) != len(right) or any(x.shape[a] != y.shape[b] for a, b in zip(left, right, strict=True)):
+        if len(left) != len(right) or any(differ(x.shape[a], y.shape[b]) for a, b in zip(left, right, strict=True)):
             raise ShapeError(f"{what} axes {left} of {x} and {right} of {y} do not agree.")
     if len({*contracting[0], *batch[0]}) != len(contracting[0]) + len(batch[0]):
         raise ShapeError(f"an axis of {x} is named twice in {contracting}, {batch}.")
@@ -89,7 +89,7 @@ def _product(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], result: S
 
 def _rows_as_they_lie(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], gone: Sequence[Any]) -> bool:
     """Whether a product of x and y reads the rows of the larger one as they lie."""
-    x_is_larger = math.prod(spec_of(x).shape) >= math.prod(spec_of(y).shape)
+    x_is_larger = not exceeds(spec_of(y).size, spec_of(x).size)
     return of_x[-1] in gone if x_is_larger else of_y[-1] not in gone
 
 
@@ -104,8 +104,8 @@ def matmul(x1: Any, x2: Any) -> Any:
     nx, ny = spec_of(x1).ndim, spec_of(x2).ndim
     if nx == 0 or ny == 0:
         raise ShapeError("matmul needs operands with at least one dimension; use multiply for scalars.")
-    if x1.shape[-1] != x2.shape[-2 if ny > 1 else 0]:
-        columns, rows = int(x1.shape[-1]), int(x2.shape[-2 if ny > 1 else 0])
+    if differ(x1.shape[-1], x2.shape[-2 if ny > 1 else 0]):
+        columns, rows = x1.shape[-1], x2.shape[-2 if ny > 1 else 0]
         raise ShapeError(f"matmul of {spec_of(x1)} and {spec_of(x2)}: {columns} columns meet {rows} rows.")
     if ny <= 2:
         return contract.bind(x1, x2, contracting=((nx - 1,), (max(ny - 2, 0),)), batch=((), ()))

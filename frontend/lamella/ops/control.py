@@ -7,8 +7,9 @@ from typing import Any
 
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import interpret
+from lamella.ir.dim import differ, shapes_differ
 from lamella.ir.program import Equation, Program, as_tuple, op
-from lamella.ir.spec import Spec, spec_of
+from lamella.ir.spec import Spec, spec_of, specs_differ
 from lamella.ir.trace import Trace, as_value, bind, replay
 from lamella.ops.coerce import as_tensor
 from lamella.ops.shapes import concatenate_, reshape_, slice_
@@ -25,12 +26,12 @@ def scan_(*operands: Spec, body: Program, consts: int, carries: int, length: int
     """
     fixed, stacked = operands[: consts + carries], operands[consts + carries :]
     slices = tuple(Spec(s.shape[1:], s.dtype) for s in stacked)
-    if any(s.ndim < 1 or s.shape[0] != length for s in stacked):
+    if any(s.ndim < 1 or differ(s.shape[0], length) for s in stacked):
         raise ShapeError(f"stacked inputs must have {length} steps first, got {', '.join(map(str, stacked))}.")
-    if body.input_specs != (*fixed, *slices):
+    if specs_differ(body.input_specs, (*fixed, *slices)):
         raise ShapeError("the body's inputs do not fit the operands.")
     results = body.output_specs
-    if results[:carries] != fixed[consts:]:
+    if specs_differ(results[:carries], fixed[consts:]):
         came, given = ", ".join(map(str, results[:carries])), ", ".join(map(str, fixed[consts:]))
         raise ShapeError(
             f"a carry must keep its spec through a step: it starts as {given} and the body returns {came}."
@@ -83,10 +84,10 @@ def scan(
     first, carry_tree = flatten(init)
     stacked, xs_tree = flatten(xs)
     first, stacked = [as_tensor(c) for c in first], [as_tensor(x) for x in stacked]
-    steps = {int(spec_of(x).shape[0]) for x in stacked} | ({length} if length is not None else set())
-    if len(steps) != 1:
-        raise ArgumentError(f"scan needs one number of steps, got {sorted(s for s in steps if s is not None)}.")
-    (count,) = steps
+    steps = [*({length} if length is not None else ()), *[spec_of(x).shape[0] for x in stacked]]
+    if not steps or any(differ(n, steps[0]) for n in steps):
+        raise ArgumentError(f"scan needs one number of steps, got {sorted(set(steps), key=str)}.")
+    count = steps[0]
     with Trace(captures_arrays=True) as inner:
         carry_in = [inner.input(spec_of(c)) for c in first]
         slices = [inner.input(Spec(spec_of(x).shape[1:], spec_of(x).dtype)) for x in stacked]
@@ -103,8 +104,8 @@ def scan(
     ordered = Program(
         (*body.inputs[len(body.inputs) - n :], *body.inputs[: len(body.inputs) - n]), body.equations, body.outputs
     )
-    loop: dict[str, Any] = {"consts": n, "carries": len(first), "length": int(count), "reverse": reverse}
-    apply = scan_.definition if unroll is True and scan_.definition is not None and count else scan_.bind
+    loop: dict[str, Any] = {"consts": n, "carries": len(first), "length": count, "reverse": reverse}
+    apply = scan_.definition if unroll is True and scan_.definition is not None and count != 0 else scan_.bind
     results = as_tuple(apply(*consts, *first, *stacked, body=ordered, **loop))
     return unflatten(carry_tree, results[: len(first)]), unflatten(ys_tree, results[len(first) :])
 
@@ -120,7 +121,7 @@ def foreach_(*operands: Spec, body: Program, tensors: int, groups: int) -> tuple
     shapes = [s.shape for s in operands[:tensors]]
     for group in range(groups):
         part = operands[group * tensors : (group + 1) * tensors]
-        if [s.shape for s in part] != shapes or len({s.dtype for s in part}) > 1:
+        if any(map(shapes_differ, [s.shape for s in part], shapes)) or len({s.dtype for s in part}) > 1:
             raise ShapeError(f"group {group} of a foreach does not match the first: {', '.join(map(str, part))}.")
     if any(s.shape != () for s in (*body.input_specs, *body.output_specs)):
         raise ShapeError("the body of a foreach is a program of scalars.")

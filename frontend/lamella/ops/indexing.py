@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import DTypeError, ShapeError
+from lamella.ir.dim import Dim, shapes_differ
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_integer, spec_of
 from lamella.ops.coerce import as_tensor, dtype_argument, normalize_axis
@@ -28,14 +29,14 @@ def take_(x: Spec, indices: Spec, *, axis: int) -> Spec:
 
 @take_.def_vjp
 def _(g: Any, y: Any, x: Any, indices: Any, *, axis: int) -> Any:
-    return scatter_add.bind(g, indices, axis=axis, size=int(spec_of(x).shape[axis])), None
+    return scatter_add.bind(g, indices, axis=axis, size=spec_of(x).shape[axis]), None
 
 
 @op(mandatory=True)
 def scatter_add(updates: Spec, indices: Spec, *, axis: int, size: int) -> Spec:
     """Zeros with `size` entries along `axis`, to which each update is added at its index (moved to the nearest end)"""
     _indices(indices)
-    if updates.shape[axis : axis + indices.ndim] != indices.shape:
+    if shapes_differ(updates.shape[axis : axis + indices.ndim], indices.shape):
         raise ShapeError(f"updates {updates} do not carry indices {indices} at axis {axis}.")
     return Spec((*updates.shape[:axis], size, *updates.shape[axis + indices.ndim :]), updates.dtype)
 
@@ -59,7 +60,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
     axis = normalize_axis(axis, spec_of(x).ndim)
-    return take_.bind(x, from_the_end(indices, int(spec_of(x).shape[axis])), axis=axis)
+    return take_.bind(x, from_the_end(indices, spec_of(x).shape[axis]), axis=axis)
 
 
 def from_the_end(indices: Any, size: int) -> Any:
@@ -72,7 +73,7 @@ def from_the_end(indices: Any, size: int) -> Any:
         return indices
     if spec_of(indices).dtype in ("int8", "int16"):  # the sum may not fit into them
         indices = cast(indices, "int32")
-    if isinstance(indices, np.ndarray):  # known now
+    if isinstance(indices, np.ndarray) and not (isinstance(size, Dim) and (indices < 0).any()):  # known now
         return np.where(indices < 0, indices + size, indices).astype(indices.dtype) if (indices < 0).any() else indices
     return where(less(indices, 0), add(indices, size), indices)
 

@@ -147,7 +147,7 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
     leaves, structure = flatten(elems)
     leaves = [as_tensor(x) for x in leaves]
     axis = normalize_axis(axis, spec_of(leaves[0]).ndim)
-    sizes = {int(spec_of(x).shape[axis]) for x in leaves}
+    sizes = {spec_of(x).shape[axis] for x in leaves}
     if len(sizes) != 1:
         raise ShapeError(f"associative_scan needs operands equally long along axis {axis}, got {sorted(sizes)}.")
     leaves = [flip(x, axis) for x in leaves] if reverse else leaves
@@ -163,7 +163,7 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
 
 
 def _prefixes(combine: Callable[[Any, Any], list[Any]], xs: list[Any], axis: int) -> list[Any]:
-    count = int(spec_of(xs[0]).shape[axis])
+    count = spec_of(xs[0]).shape[axis]
     if count < 2:
         return xs
     odd = _prefixes(combine, combine(_every(xs, axis, 0, count - 1), _every(xs, axis, 1, count)), axis)
@@ -186,9 +186,9 @@ def _every(xs: list[Any], axis: int, start: int, stop: int) -> list[Any]:
 def _interleaved(even: Any, odd: Any, axis: int) -> Any:
     """Entries of `even` and `odd` in turn; there may be one more of `even`."""
     shape = list(spec_of(even).shape)
-    extra = int(shape[axis]) - int(spec_of(odd).shape[axis])
+    extra = shape[axis] - spec_of(odd).shape[axis]
     short = _cut(even, axis, slice(0, -1)) if extra else even
     pairs = concatenate([expand_dims(short, axis + 1), expand_dims(odd, axis + 1)], axis + 1)
-    shape[axis] = 2 * (int(shape[axis]) - extra)
+    shape[axis] = 2 * (shape[axis] - extra)
     joined = reshape(pairs, shape)
     return concatenate([joined, _cut(even, axis, slice(-1, None))], axis) if extra else joined

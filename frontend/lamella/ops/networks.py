@@ -12,6 +12,7 @@ import numpy as np
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
+from lamella.ir.dim import differ
 from lamella.ir.spec import spec_of
 from lamella.ops.coerce import floating, normalize_axes, normalize_axis
 
@@ -116,17 +117,17 @@ def dot_product_attention(
     if any(spec_of(x).ndim != 4 for x in (query, key, value)):
         listed = ", ".join(str(spec_of(x)) for x in (query, key, value))
         raise ShapeError(f"query, key and value are (batch, length, heads, size), got {listed}.")
-    heads, sources = int(spec_of(query).shape[2]), int(spec_of(key).shape[2])
+    heads, sources = spec_of(query).shape[2], spec_of(key).shape[2]
     if heads % sources:
         raise ShapeError(f"{heads} heads of queries do not share {sources} heads of keys evenly.")
     key, value = (x if heads == sources else ops.repeat(x, heads // sources, 2) for x in (key, value))
-    factor = 1.0 / math.sqrt(int(spec_of(query).shape[-1])) if scale is None else scale
+    factor = 1.0 / math.sqrt(spec_of(query).shape[-1]) if scale is None else scale
     logits = ops.multiply(ops.einsum("btnh,bsnh->bnts", query, key), factor)
     if attn_logits_soft_cap is not None:
         logits = ops.multiply(ops.tanh(ops.divide(logits, attn_logits_soft_cap)), attn_logits_soft_cap)
     logits = logits if bias is None else ops.add(logits, bias)
     if is_causal:
-        causal = ops.tri(*map(int, spec_of(logits).shape[-2:]), dtype="bool")
+        causal = ops.tri(*spec_of(logits).shape[-2:], dtype="bool")
         mask = causal if mask is None else ops.logical_and(mask, causal)
     if mask is not None:
         least = -65504.0 / 2 if spec_of(logits).dtype == "float16" else -0.7 * float(np.finfo(np.float32).max)
@@ -157,7 +158,7 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     target, p = ops.convert_to_tensor(target), _log_probabilities(output, from_logits, axis)
     if spec_of(target).ndim == spec_of(p).ndim and spec_of(target).shape[axis] == 1:
         target = ops.squeeze(target, axis)
-    hit = ops.one_hot(ops.cast(target, "int32"), int(spec_of(p).shape[axis]), axis, "bool")
+    hit = ops.one_hot(ops.cast(target, "int32"), spec_of(p).shape[axis], axis, "bool")
     return ops.negative(ops.sum(ops.where(hit, p, 0.0), axis))
 
 
@@ -195,8 +196,8 @@ def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") 
     """Groups of `block_size`**2 channels laid out as blocks of cells."""
     y = _last(x, data_format)
     batch, height, width, channels = spec_of(y).shape
-    if channels % block_size**2:
-        raise ShapeError(f"{int(channels)} channels do not divide into blocks of {block_size} x {block_size}.")
+    if differ(channels % block_size**2, 0):
+        raise ShapeError(f"{channels} channels do not divide into blocks of {block_size} x {block_size}.")
     depth = channels // block_size**2
     # channels first, the block is the inner index of a channel
     y = ops.reshape(y, (batch, height, width, block_size, block_size, depth))
@@ -208,8 +209,8 @@ def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") 
     """Blocks of `block_size` x `block_size` cells laid out as channels: the opposite of `depth_to_space`."""
     y = _last(x, data_format)
     batch, height, width, channels = spec_of(y).shape
-    if height % block_size or width % block_size:
-        raise ShapeError(f"{int(height)} x {int(width)} cells do not divide into blocks of {block_size}.")
+    if differ(height % block_size, 0) or differ(width % block_size, 0):
+        raise ShapeError(f"{height} x {width} cells do not divide into blocks of {block_size}.")
     y = ops.reshape(y, (batch, height // block_size, block_size, width // block_size, block_size, channels))
     y = ops.transpose(y, (0, 1, 3, 2, 4, 5))
     y = ops.reshape(y, (batch, height // block_size, width // block_size, channels * block_size**2))
@@ -263,7 +264,7 @@ def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding:
 def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any:
     """The stretches of `sequence_length` entries of the last axis, `sequence_stride` apart, along a new axis before it."""
     x = ops.convert_to_tensor(x)
-    count = (int(spec_of(x).shape[-1]) - sequence_length) // sequence_stride + 1
+    count = (spec_of(x).shape[-1] - sequence_length) // sequence_stride + 1
     starts = np.arange(max(count, 0)) * sequence_stride
     return ops.take(x, starts[:, None] + np.arange(sequence_length), -1)
 
@@ -295,8 +296,8 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
     for group, dim in zip(before, spec_of(tensor).shape, strict=True):
         known = math.prod(lengths[name] for name in group if name in lengths)
         free = [name for name in group if name not in lengths]
-        if len(free) > 1 or int(dim) % known or (not free and known != dim):
-            raise ShapeError(f"pattern {pattern!r}: {' '.join(group) or '1'} does not fit a dimension of {int(dim)}.")
+        if len(free) > 1 or differ(dim % known, 0) or (not free and differ(known, dim)):
+            raise ShapeError(f"pattern {pattern!r}: {' '.join(group) or '1'} does not fit a dimension of {dim}.")
         lengths.update((name, dim // known) for name in free)
     names, wanted = [n for g in before for n in g], [n for g in after for n in g]
     if sorted(names) != sorted(wanted) or len(set(names)) != len(names):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from lamella.errors import DTypeError, ShapeError
+from lamella.ir.dim import Dim, differ, shapes_differ
 from lamella.ir.program import op
-from lamella.ir.spec import DTYPES, Spec, is_integer, spec_of
-from lamella.ops.coerce import broadcast_to, full_of
+from lamella.ir.spec import DTYPES, Spec, is_integer, size_of, spec_of
+from lamella.ops.coerce import as_tensor, broadcast_to, full_of
 from lamella.ops.comparison import bitwise_and, bitwise_or, equal, isnan, less, select
 from lamella.ops.elementwise import add, cast, convert, divide, maximum, minimum, multiply
 from lamella.ops.indexing import scatter_add, take_
@@ -33,7 +33,7 @@ def argsort_(x: Spec, *, axis: int) -> Spec:
 @argsort_.define
 def _(x: Any, *, axis: int) -> Any:
     shape = spec_of(x).shape
-    count, last = int(shape[axis]), len(shape) - 1
+    count, last = shape[axis], len(shape) - 1
     order = (*[i for i in range(len(shape)) if i != axis], axis)
     x = transpose(x, order)
     pairs = (*spec_of(x).shape, count)
@@ -46,7 +46,7 @@ def _(x: Any, *, axis: int) -> Any:
     rank = reduce_sum.bind(convert.bind(ahead, dtype="int32"), axes=(last + 1,))
     # position r holds the entry of rank r
     hit = equal(broadcast.bind(rank, shape=pairs, axes=tuple(range(last + 1))), there)
-    found = argmax_.bind(hit, axis=last) if count else convert.bind(rank, dtype="int32")
+    found = argmax_.bind(hit, axis=last) if count != 0 else convert.bind(rank, dtype="int32")
     return transpose(found, [order.index(i) for i in range(len(order))])
 
 
@@ -77,15 +77,21 @@ def _(g: Any, y: Any, x: Any, *, axis: int) -> Any:
     return reverse.bind(cumsum_.bind(reverse.bind(g, axes=(axis,)), axis=axis), axes=(axis,))
 
 
+def _filled(like: Any, value: Any) -> Any:
+    """`value`, which may be a dimension, in the shape and dtype of `like`."""
+    spec = spec_of(like)
+    return broadcast_to(as_tensor(value, spec.dtype), spec.shape) if isinstance(value, Dim) else full_of(spec, value)
+
+
 def _positions(indices: Any, axis: int, size: int, shape: tuple[int, ...]) -> Any:
     """For every entry of `indices` the position in the flattened array of `shape` that it names along `axis`."""
     indices = cast(indices, "int32")
-    inside = minimum(maximum(indices, full_of(spec_of(indices), 0)), full_of(spec_of(indices), size - 1))
+    inside = minimum(maximum(indices, full_of(spec_of(indices), 0)), _filled(indices, size - 1))
     have = spec_of(indices).shape
-    total = multiply(inside, full_of(spec_of(inside), math.prod(map(int, shape[axis + 1 :]))))
+    total = multiply(inside, _filled(inside, size_of(shape[axis + 1 :])))
     for i, d in enumerate(have):
         if i != axis and d != 1:
-            step = full_of(spec_of(inside), math.prod(map(int, shape[i + 1 :])))
+            step = _filled(inside, size_of(shape[i + 1 :]))
             total = add(total, multiply(iota.bind(shape=have, dtype="int32", axis=i), step))
     return total
 
@@ -94,7 +100,9 @@ def _fits(x: Spec, indices: Spec, axis: int) -> None:
     if not is_integer(indices.dtype):
         raise DTypeError(f"indices must be integers, got {indices.dtype}.")
     _along(x, axis)
-    if indices.ndim != x.ndim or any(a != b for i, (a, b) in enumerate(zip(x.shape, indices.shape)) if i != axis):  # noqa: B905
+    if indices.ndim != x.ndim or any(
+        differ(a, b) for i, (a, b) in enumerate(zip(x.shape, indices.shape, strict=True)) if i != axis
+    ):
         raise ShapeError(f"indices {indices} must have the shape of {x} but for axis {axis}.")
 
 
@@ -110,22 +118,22 @@ def take_along_axis_(x: Spec, indices: Spec, *, axis: int) -> Spec:
 @take_along_axis_.define
 def _(x: Any, indices: Any, *, axis: int) -> Any:
     shape = spec_of(x).shape
-    places = _positions(indices, axis, int(shape[axis]), shape)
-    if not spec_of(x).size:
+    places = _positions(indices, axis, shape[axis], shape)
+    if spec_of(x).size == 0:
         return full_of(Spec(spec_of(indices).shape, spec_of(x).dtype), 0)
-    return take_.bind(reshape_.bind(x, shape=(int(spec_of(x).size),)), places, axis=0)
+    return take_.bind(reshape_.bind(x, shape=(spec_of(x).size,)), places, axis=0)
 
 
 @take_along_axis_.def_vjp
 def _(g: Any, y: Any, x: Any, indices: Any, *, axis: int) -> Any:
-    return scatter_along_axis.bind(g, indices, axis=axis, size=int(spec_of(x).shape[axis])), None
+    return scatter_along_axis.bind(g, indices, axis=axis, size=spec_of(x).shape[axis]), None
 
 
 @op(mixed_axes=lambda spec, attrs: (attrs["axis"],))
 def scatter_along_axis(updates: Spec, indices: Spec, *, axis: int, size: int) -> Spec:
     """Zeros with `size` entries along `axis`, to which each update is added at the entry its index names along it"""
     _fits(updates, indices, axis)
-    if updates.shape != indices.shape:
+    if shapes_differ(updates.shape, indices.shape):
         raise ShapeError(f"updates {updates} and indices {indices} must have one shape.")
     return Spec((*updates.shape[:axis], size, *updates.shape[axis + 1 :]), updates.dtype)
 
@@ -134,8 +142,8 @@ def scatter_along_axis(updates: Spec, indices: Spec, *, axis: int, size: int) ->
 def _(updates: Any, indices: Any, *, axis: int, size: int) -> Any:
     spec = spec_of(updates)
     shape = (*spec.shape[:axis], size, *spec.shape[axis + 1 :])
-    total, count = math.prod(map(int, shape)), int(spec.size)
-    if not total or not count:
+    total, count = size_of(shape), spec.size
+    if total == 0 or count == 0:
         return full_of(Spec(shape, spec.dtype), 0)
     places = reshape_.bind(_positions(indices, axis, size, shape), shape=(count,))
     flat = scatter_add.bind(reshape_.bind(updates, shape=(count,)), places, axis=0, size=total)
@@ -166,9 +174,9 @@ def scatter_max(updates: Spec, indices: Spec, *, axis: int, size: int) -> Spec:
 def _(updates: Any, indices: Any, *, axis: int, size: int) -> Any:
     spec, n = spec_of(updates), spec_of(indices).ndim
     before, after = spec.shape[:axis], spec.shape[axis + n :]
-    count = int(spec_of(indices).size)
+    count = spec_of(indices).size
     least = lowest(spec.dtype)
-    if not count or not size:
+    if count == 0 or size == 0:
         return full_of(Spec((*before, size, *after), spec.dtype), least)
     flat = cast(reshape_.bind(indices, shape=(count,)), "int32")
     inside = minimum(maximum(flat, full_of(spec_of(flat), 0)), full_of(spec_of(flat), size - 1))

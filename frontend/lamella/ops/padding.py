@@ -32,7 +32,7 @@ def padded(x: Any, pad_width: Any, mode: str) -> Any:
     for axis, (low, high) in enumerate(widths.tolist()):
         if not low and not high:
             continue
-        size = int(spec_of(x).shape[axis])
+        size = spec_of(x).shape[axis]
         if not size:
             raise ShapeError(f"mode {mode!r} cannot pad axis {axis} of {spec_of(x)}, which has no entries.")
         if mode in _REPEATED:

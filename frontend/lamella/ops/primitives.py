@@ -70,6 +70,7 @@ from lamella.ops.reduction import reduce_min as reduce_min
 from lamella.ops.reduction import reduce_sum as reduce_sum
 from lamella.ops.shapes import broadcast as broadcast
 from lamella.ops.shapes import concatenate_ as concatenate
+from lamella.ops.shapes import dimension_value as dimension_value
 from lamella.ops.shapes import iota as iota
 from lamella.ops.shapes import pad_ as pad
 from lamella.ops.shapes import reshape_ as reshape
@@ -105,5 +106,5 @@ def every_op() -> dict[str, Op]:
 
 
 def mandatory_ops() -> dict[str, Op]:
-    """The ops that a backend must have a kernel for (`constant` is bound by whoever runs the program)."""
-    return {name: op for name, op in OPS.items() if op.mandatory and op is not constant}
+    """The ops that a backend must have a kernel for; `constant` and `dimension_value` are bound by whoever runs a program."""
+    return {name: op for name, op in OPS.items() if op.mandatory and op not in (constant, dimension_value)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamella.errors import ArgumentError, DTypeError
+from lamella.ir.dim import ceil_div, maximum
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, size_of, spec_of
 from lamella.ops.coerce import full_of
@@ -76,9 +77,9 @@ def threefry(key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
 
 @random_bits.define
 def _(key: Any, step: Any, *, shape: tuple[int, ...], bits: int) -> Any:
-    count = int(size_of(shape))
+    count = size_of(shape)
     lanes = 64 // bits
-    blocks = max(1, -(-count // lanes))
+    blocks = maximum(1, ceil_div(count, lanes))
 
     def spread(x: Any) -> Any:
         return broadcast.bind(x, shape=(blocks,), axes=())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamella.errors import DTypeError, ShapeError
+from lamella.ir.dim import Dim
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_integer, size_of, spec_of
 from lamella.ops.coerce import as_tensor, floating, full_of, normalize_axes, normalize_axis
@@ -124,7 +125,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
 def _extreme(reduce: Any, combine: Any, x: Any, axis: Axis, keepdims: bool, initial: Any) -> Any:
     x = as_tensor(x)
     axes = normalize_axes(axis, spec_of(x).ndim)
-    if initial is not None and not x.size:
+    if initial is not None and x.size == 0:
         kept = _reduced(spec_of(x), axes)
         return _keep(full_of(kept, initial), x, axes, keepdims)
     y = _keep(reduce.bind(x, axes=axes), x, axes, keepdims)
@@ -153,7 +154,8 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     count = size_of(x.shape[a] for a in axes)
     if count == 0:
         raise ShapeError(f"a mean over no entries: axes {axes} of {spec_of(x)}.")
-    return _keep(multiply(reduce_sum.bind(x, axes=axes), 1.0 / int(count)), x, axes, keepdims)
+    total = reduce_sum.bind(x, axes=axes)
+    return _keep(divide(total, count) if isinstance(count, Dim) else multiply(total, 1.0 / count), x, axes, keepdims)
 
 
 def variance(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lamella.errors import ShapeError, unknown_name
 from lamella.ir import limits
+from lamella.ir.dim import Dim, as_number, maximum, minimum
 from lamella.ir.spec import is_float, spec_of
 from lamella.ops.coerce import as_tensor
 from lamella.ops.contraction import tensordot
@@ -18,27 +19,29 @@ from lamella.ops.indexing import take
 from lamella.ops.shapes import getitem, moveaxis, pad
 
 
-def _triangle(x: np.ndarray) -> np.ndarray:
-    return np.maximum(0.0, 1.0 - x)
+def _triangle(x: Any, xp: Any) -> Any:
+    return xp.maximum(0.0, 1.0 - x)
 
 
-def _keys_cubic(x: np.ndarray) -> np.ndarray:
+def _keys_cubic(x: Any, xp: Any) -> Any:
     near = ((1.5 * x - 2.5) * x) * x + 1.0
     far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
-    return np.where(x >= 2.0, 0.0, np.where(x >= 1.0, far, near))
+    return xp.where(x >= 2.0, 0.0, xp.where(x >= 1.0, far, near))
 
 
-def _lanczos(radius: float) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda x: np.where(x > radius, 0.0, np.sinc(x) * np.sinc(x / radius))
+def _lanczos(radius: float) -> Callable[[Any, Any], Any]:
+    return lambda x, xp: xp.where(x > radius, 0.0, xp.sinc(x) * xp.sinc(x / radius))
 
 
-KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+KERNELS: dict[str, Callable[[Any, Any], Any]] = {
     "bilinear": _triangle,
     "bicubic": _keys_cubic,
     "lanczos3": _lanczos(3.0),
     "lanczos5": _lanczos(5.0),
 }
-"""For each interpolation but "nearest" the weight of an input cell by its distance in cells."""
+"""For each interpolation but "nearest" the weight of an input cell by its distance in cells.
+
+Each takes the module that computes it: NumPy, or `lamella.ops` where the size of the image is free."""
 
 INTERPOLATIONS = ("nearest", *KERNELS)
 
@@ -58,14 +61,32 @@ def resize_matrix(size: int, new_size: int, interpolation: str, antialias: bool)
     step = size / new_size
     centre = (np.arange(new_size) + 0.5) * step - 0.5
     distance = np.abs(centre[None, :] - np.arange(size)[:, None]) / (max(step, 1.0) if antialias else 1.0)
-    weights = KERNELS[interpolation](distance)
+    weights = KERNELS[interpolation](distance, np)
     matrix = weights / weights.sum(0, keepdims=True)
     matrix.flags.writeable = False
     return matrix
 
 
-def nearest_cells(size: int, new_size: int) -> np.ndarray:
+def _matrix_of_free_size(size: Any, new_size: Any, interpolation: str, antialias: bool) -> Any:
+    """`resize_matrix` as equations, in float32, for an image whose size is left free."""
+    from lamella import ops
+
+    step = ops.divide(ops.cast(size, "float32"), as_number(new_size))
+    centre = (ops.arange(new_size, dtype="float32") + 0.5) * step - 0.5
+    cells = ops.arange(size, dtype="float32")
+    distance = ops.abs(ops.expand_dims(centre, 0) - ops.expand_dims(cells, 1))
+    distance = distance / ops.maximum(step, 1.0) if antialias else distance
+    weights = KERNELS[interpolation](distance, ops)
+    return weights / ops.sum(weights, 0, keepdims=True)
+
+
+def nearest_cells(size: Any, new_size: Any) -> Any:
     """For every output cell the input cell its centre lies in (int32), in the float32 arithmetic of `jax.image`."""
+    if isinstance(size, Dim) or isinstance(new_size, Dim):
+        from lamella import ops
+
+        centre = (ops.arange(new_size, dtype="float32") + 0.5) * ops.cast(size, "float32") / as_number(new_size)
+        return ops.minimum(ops.cast(ops.floor(centre), "int32"), size - 1)
     limits.reserve((new_size,))
     centre = (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) * np.float32(size) / np.float32(new_size)
     return np.minimum(np.floor(centre), size - 1).astype(np.int32)
@@ -119,28 +140,29 @@ def resize(
     if interpolation != "nearest" and not is_float(spec_of(x).dtype):
         x = cast(x, "float32")
     for axis, new_size in zip((rows, rows + 1), size, strict=True):
-        old = int(spec_of(x).shape[axis])
+        old = spec_of(x).shape[axis]
         if old == new_size:
             continue
         if interpolation == "nearest":
             x = take(x, nearest_cells(old, new_size), axis)
         else:
-            matrix = cast(resize_matrix(old, new_size, interpolation, antialias), spec_of(x).dtype)
+            made = _matrix_of_free_size if isinstance(old, Dim) or isinstance(new_size, Dim) else resize_matrix
+            matrix = cast(made(old, new_size, interpolation, antialias), spec_of(x).dtype)
             x = moveaxis(tensordot(x, matrix, ((axis,), (0,))), -1, axis)
     return x
 
 
 def crop_to_ratio(x: Any, rows: int, size: tuple[int, int]) -> Any:
     """The middle of the image whose height stands at axis `rows`, with the aspect ratio of `size`."""
-    height, width = (int(d) for d in spec_of(x).shape[rows : rows + 2])
+    height, width = spec_of(x).shape[rows : rows + 2]
     kept = (
-        max(min(height, int(float(width * size[0]) / size[1])), 1),
-        max(min(width, int(float(height * size[1]) / size[0])), 1),
+        maximum(minimum(height, width * size[0] // size[1]), 1),
+        maximum(minimum(width, height * size[1] // size[0]), 1),
     )
-    return crop(x, rows, (int((height - kept[0]) / 2), int((width - kept[1]) / 2)), kept)
+    return crop(x, rows, ((height - kept[0]) // 2, (width - kept[1]) // 2), kept)
 
 
-def crop(x: Any, rows: int, start: tuple[int, int], size: tuple[int, int]) -> Any:
+def crop(x: Any, rows: int, start: tuple[Any, Any], size: tuple[Any, Any]) -> Any:
     """`size` rows and columns from `start` of the image whose height stands at axis `rows`."""
     key = [slice(None)] * spec_of(x).ndim
     for axis, low, count in zip((rows, rows + 1), start, size, strict=True):
@@ -150,9 +172,11 @@ def crop(x: Any, rows: int, start: tuple[int, int], size: tuple[int, int]) -> An
 
 def pad_to_ratio(x: Any, rows: int, size: tuple[int, int], fill_value: float) -> Any:
     """The image whose height stands at axis `rows`, equally padded on both sides to the aspect ratio of `size`."""
-    height, width = (int(d) for d in spec_of(x).shape[rows : rows + 2])
-    above = int((max(height, int(float(width * size[0]) / size[1])) - height) / 2)
-    beside = 0 if above else int((max(width, int(float(height * size[1]) / size[0])) - width) / 2)
-    widths = [(0, 0)] * spec_of(x).ndim
+    height, width = spec_of(x).shape[rows : rows + 2]
+    above = (maximum(height, width * size[0] // size[1]) - height) // 2
+    beside = (maximum(width, height * size[1] // size[0]) - width) // 2
+    if not isinstance(above, Dim) and above:
+        beside = 0
+    widths: list[tuple[Any, Any]] = [(0, 0)] * spec_of(x).ndim
     widths[rows : rows + 2] = [(above, above), (beside, beside)]
     return pad(x, widths, constant_values=fill_value)

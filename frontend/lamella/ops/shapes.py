@@ -11,19 +11,20 @@ import numpy as np
 
 from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir import settings
+from lamella.ir.dim import Dim, ceil_div, differ, exceeds, maximum, minimum, public_shape, shapes_differ
 from lamella.ir.program import as_tuple, op
-from lamella.ir.spec import Rows, Spec, size_of, spec_of
+from lamella.ir.spec import Spec, size_of, spec_of
 from lamella.ops import coerce
 from lamella.ops.coerce import as_tensor, dtype_argument, full_of, normalize_axes, normalize_axis
 
-Ints = tuple[int, ...]
+Ints = tuple[Any, ...]
 
 
 @op(mandatory=True)
 def reshape_(x: Spec, *, shape: Ints) -> Spec:
     """The same elements in row-major order under another shape"""
-    if size_of(shape) != x.size:
-        raise ShapeError(f"cannot reshape {x} ({int(x.size)} elements) to {tuple(map(int, shape))}.")
+    if differ(size_of(shape), x.size):
+        raise ShapeError(f"cannot reshape {x} ({x.size} elements) to {public_shape(shape)}.")
     return Spec(shape, x.dtype)
 
 
@@ -50,8 +51,8 @@ def broadcast(x: Spec, *, shape: Ints, axes: Ints) -> Spec:
     """Axis i of x becomes axis axes[i] of the result; x repeats along the others. No dimension of 1 is stretched"""
     if list(axes) != sorted(set(axes)) or len(axes) != x.ndim or any(not 0 <= a < len(shape) for a in axes):
         raise ShapeError(f"axes {axes} do not place the {x.ndim} axes of {x} in {len(shape)} dimensions.")
-    if any(x.shape[i] != shape[a] for i, a in enumerate(axes)):
-        raise ShapeError(f"{x} does not fit axes {axes} of {tuple(map(int, shape))}.")
+    if any(differ(x.shape[i], shape[a]) for i, a in enumerate(axes)):
+        raise ShapeError(f"{x} does not fit axes {axes} of {public_shape(shape)}.")
     return Spec(shape, x.dtype)
 
 
@@ -69,10 +70,9 @@ def slice_(x: Spec, *, start: Ints, stop: Ints, strides: Ints) -> Spec:
         raise ShapeError(f"start {start}, stop {stop} and strides {strides} must have {x.ndim} entries for {x}.")
     shape = []
     for a, b, s, d in zip(start, stop, strides, x.shape, strict=True):
-        if not 0 <= a <= b <= d or s < 1:
-            raise ShapeError(f"slice {a}:{b}:{s} does not lie within a dimension of {int(d)} of {x}.")
-        whole = a == 0 and b == d and s == 1
-        shape.append(d if whole else -(-(b - a) // s))
+        if exceeds(0, a) or exceeds(a, b) or exceeds(b, d) or s < 1:
+            raise ShapeError(f"slice {a}:{b}:{s} does not lie within a dimension of {d} of {x}.")
+        shape.append(ceil_div(b - a, s))
     return Spec(tuple(shape), x.dtype)
 
 
@@ -80,19 +80,16 @@ def slice_(x: Spec, *, start: Ints, stop: Ints, strides: Ints) -> Spec:
 def _(g: Any, y: Any, x: Any, *, start: Ints, stop: Ints, strides: Ints) -> Any:
     size = spec_of(g).shape
     covered = [0 if n == 0 else (n - 1) * s + 1 for n, s in zip(size, strides, strict=True)]
-    high = tuple(int(d - a - c) for d, a, c in zip(spec_of(x).shape, start, covered, strict=True))
+    high = tuple(d - a - c for d, a, c in zip(spec_of(x).shape, start, covered, strict=True))
     return pad_.bind(g, low=start, high=high, interior=tuple(s - 1 for s in strides), value=0.0)
 
 
 @op(mandatory=True)
 def pad_(x: Spec, *, low: Ints, high: Ints, interior: Ints, value: float) -> Spec:
     """x with `low` entries of `value` before, `high` after and `interior` between neighbours of each axis"""
-    if not len(low) == len(high) == len(interior) == x.ndim or min((*low, *high, *interior, 0)) < 0:
+    if not len(low) == len(high) == len(interior) == x.ndim or any(exceeds(0, n) for n in (*low, *high, *interior)):
         raise ShapeError(f"low {low}, high {high}, interior {interior} do not pad {x}.")
-    shape = tuple(
-        d if b == a == i == 0 else int(a + b + d + max(d - 1, 0) * i)
-        for d, a, b, i in zip(x.shape, low, high, interior, strict=True)
-    )
+    shape = tuple(a + b + d + maximum(d - 1, 0) * i for d, a, b, i in zip(x.shape, low, high, interior, strict=True))
     return Spec(shape, x.dtype)
 
 
@@ -100,7 +97,7 @@ def pad_(x: Spec, *, low: Ints, high: Ints, interior: Ints, value: float) -> Spe
 def _(g: Any, y: Any, x: Any, *, low: Ints, high: Ints, interior: Ints, value: float) -> Any:
     strides = tuple(i + 1 for i in interior)
     stop = tuple(
-        int(a + (max(d - 1, 0) * s + (1 if d else 0))) for a, d, s in zip(low, spec_of(x).shape, strides, strict=True)
+        a + maximum(d - 1, 0) * s + (0 if d == 0 else 1) for a, d, s in zip(low, spec_of(x).shape, strides, strict=True)
     )
     return slice_.bind(g, start=low, stop=stop, strides=strides)
 
@@ -114,23 +111,23 @@ def concatenate_(*xs: Spec, axis: int) -> Spec:
     for x in xs[1:]:
         if x.dtype != first.dtype:
             raise DTypeError(f"operands must have one dtype, got {first.dtype} and {x.dtype}.")
-        if x.shape[:axis] + x.shape[axis + 1 :] != first.shape[:axis] + first.shape[axis + 1 :]:
+        if shapes_differ(x.shape[:axis] + x.shape[axis + 1 :], first.shape[:axis] + first.shape[axis + 1 :]):
             raise ShapeError(f"{first} and {x} differ outside axis {axis}.")
     shape = list(first.shape)
-    shape[axis] = shape[axis] if len(xs) == 1 else sum(int(x.shape[axis]) for x in xs)
+    shape[axis] = sum(x.shape[axis] for x in xs)
     return Spec(tuple(shape), first.dtype)
 
 
 @concatenate_.def_vjp
 def _(g: Any, y: Any, *xs: Any, axis: int) -> Any:
-    sizes = tuple(int(spec_of(x).shape[axis]) for x in xs)
+    sizes = tuple(spec_of(x).shape[axis] for x in xs)
     return as_tuple(split_.bind(g, sizes=sizes, axis=axis))
 
 
 @op
 def split_(x: Spec, *, sizes: Ints, axis: int) -> tuple[Spec, ...]:
     """Consecutive parts of `sizes` along `axis`: the opposite of concatenate"""
-    if not 0 <= axis < x.ndim or sum(sizes) != x.shape[axis]:
+    if not 0 <= axis < x.ndim or differ(sum(sizes), x.shape[axis]):
         raise ShapeError(f"parts {sizes} do not make up axis {axis} of {x}.")
     return tuple(Spec((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
 
@@ -164,6 +161,12 @@ def _(g: Any, y: Any, x: Any, *, axes: Ints) -> Any:
 
 
 @op(mandatory=True, differentiable=False)
+def dimension_value(*, dim: Any, dtype: str) -> Spec:
+    """The size of a dimension as a number; only programs with free dimensions hold it, others a constant"""
+    return Spec((), dtype)
+
+
+@op(mandatory=True, differentiable=False)
 def iota(*, shape: Ints, dtype: str, axis: int) -> Spec:
     """Every entry is its index along `axis`"""
     if not 0 <= axis < len(shape):
@@ -184,22 +187,17 @@ def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
 def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
     """`x` under another shape; one entry may be -1 and is worked out."""
     x = as_tensor(x)
-    shape = (newshape,) if isinstance(newshape, int | np.integer) else tuple(newshape)
+    shape = (newshape,) if isinstance(newshape, int | np.integer | Dim) else tuple(newshape)
     have = spec_of(x)
     if -1 in shape:
-        if shape.count(-1) > 1 or any(int(d) < -1 for d in shape):
+        if shape.count(-1) > 1 or any(exceeds(-1, d) for d in shape):
             raise ShapeError(f"a shape may hold one -1, got {shape}.")
         rest = 1
         for d in shape:
             rest = rest * d if d != -1 else rest
-        if rest == 0 or have.size % int(rest):
-            raise ShapeError(f"cannot reshape {have} ({int(have.size)} elements) to {tuple(map(int, shape))}.")
-        missing = have.size // int(rest)
-        rows = next((d for d in have.shape if isinstance(d, Rows)), None)
-        if isinstance(missing, Rows) and any(isinstance(d, Rows) for d in shape):
-            missing = int(missing)
-        elif rows is not None and not isinstance(missing, Rows):
-            missing = int(missing)
+        if rest == 0 or differ(have.size % rest, 0):
+            raise ShapeError(f"cannot reshape {have} ({have.size} elements) to {public_shape(shape)}.")
+        missing = have.size // rest
         shape = tuple(missing if d == -1 else d for d in shape)
     if shape == have.shape:
         return x
@@ -281,11 +279,18 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float |
         return padded(x, pad_width, mode)
     x = as_tensor(x)
     ndim = spec_of(x).ndim
-    widths = np.broadcast_to(np.asarray(pad_width, int), (ndim, 2))
-    low, high = (tuple(int(w) for w in side) for side in widths.T)
-    if not any((*low, *high)):
+    low, high = _pad_widths(pad_width, ndim)
+    if all(n == 0 for n in (*low, *high)):
         return x
     return pad_.bind(x, low=low, high=high, interior=(0,) * ndim, value=float(constant_values or 0))
+
+
+def _pad_widths(pad_width: Any, ndim: int) -> tuple[Ints, Ints]:
+    """The entries before and after each axis, by NumPy's rule."""
+    free = isinstance(pad_width, list | tuple) and any(isinstance(n, Dim) for pair in pad_width for n in (*pair,))
+    pairs = pad_width if free else np.broadcast_to(np.asarray(pad_width, int), (ndim, 2)).tolist()
+    low, high = zip(*pairs, strict=True) if ndim else ((), ())
+    return low, high
 
 
 def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
@@ -306,9 +311,9 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     """Equal parts (a number) or parts between the given indices, along `axis`."""
     x = as_tensor(x)
     axis = normalize_axis(axis, spec_of(x).ndim)
-    size = int(spec_of(x).shape[axis])
+    size = spec_of(x).shape[axis]
     if isinstance(indices_or_sections, int):
-        if size % indices_or_sections:
+        if differ(size % indices_or_sections, 0):
             raise ShapeError(f"axis {axis} of {spec_of(x)} does not divide into {indices_or_sections} equal parts.")
         sizes = (size // indices_or_sections,) * indices_or_sections
     else:
@@ -336,8 +341,8 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
         counts = [int(n) for n in repeats]
         if len(counts) == 1:
             return repeat(x, counts[0], axis)
-        size = int(shape[normalize_axis(axis, len(shape))])
-        if len(counts) != size:
+        size = shape[normalize_axis(axis, len(shape))]
+        if differ(len(counts), size):
             raise ShapeError(f"repeat needs one number for each of {size} entries, got {len(counts)}.")
         return take(x, np.repeat(np.arange(size), counts), axis)
     repeats = int(repeats)
@@ -370,26 +375,26 @@ def ones(shape: int | Sequence[int], dtype: Any = None) -> Any:
 
 def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
     """`fill_value` everywhere, a number or something that broadcasts (dtype: `floatx`)."""
-    sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    sizes = (shape,) if isinstance(shape, int | np.integer | Dim) else tuple(shape)
     kind = dtype_argument(dtype, settings.floatx())
     if isinstance(fill_value, bool | int | float | np.generic):
         return full_of(Spec(sizes, kind), fill_value)
     return coerce.broadcast_to(as_tensor(fill_value, kind), sizes)
 
 
-def arange(start: float, stop: float | None = None, step: float | None = None, dtype: Any = None) -> Any:
-    """start, start + step, ... below stop (of Python numbers; int32, or `floatx` where one is a float)."""
+def arange(start: float | Dim, stop: float | Dim | None = None, step: float | None = None, dtype: Any = None) -> Any:
+    """start, start + step, ... below stop (of Python numbers or dimensions; int32, or `floatx` where one is a float)."""
     begin, end = (0, start) if stop is None else (start, stop)
     step = 1 if step is None else step
-    count = max(0, math.ceil((end - begin) / step))
-    whole = all(isinstance(n, int | np.integer) for n in (begin, end, step))
+    whole = all(isinstance(n, int | np.integer | Dim) for n in (begin, end, step))
+    count = maximum(ceil_div(end - begin, step) if whole else math.ceil((end - begin) / step), 0)
     kind = dtype_argument(dtype, "int32" if whole else settings.floatx())
     index = iota.bind(shape=(count,), dtype=kind, axis=0)
     if begin == 0 and step == 1:
         return index
     from lamella.ops.elementwise import add, multiply
 
-    return add(multiply(index, full_of(Spec((), kind), step)), full_of(Spec((), kind), begin))
+    return add(multiply(index, as_tensor(step, kind)), as_tensor(begin, kind))
 
 
 def getitem(x: Any, key: Any) -> Any:
@@ -407,27 +412,27 @@ def getitem(x: Any, key: Any) -> Any:
     place = next(i for i, k in enumerate(keys) if k is Ellipsis)
     keys[place : place + 1] = [slice(None)] * (ndim - consumed)
     axis, arrays, flips, shape = 0, [], [], []
-    cuts: list[tuple[int, int, int]] = []
+    cuts: list[tuple[Any, Any, int]] = []
     for k in keys:
         if k is None:
             shape.append(1)
             continue
         size = spec_of(x).shape[axis]
         if isinstance(k, int | np.integer):
-            index = normalize_axis(int(k), int(size), "index")
+            index = _position(int(k), size)
             cuts.append((index, index + 1, 1))
         elif isinstance(k, slice):
-            start, stop, step = k.indices(int(size))
-            count = len(range(start, stop, step))
+            start, stop, step = _bounds_of(k, size)
+            count = maximum(ceil_div(stop - start, step) if step > 0 else ceil_div(start - stop, -step), 0)
             if step < 0:
                 flips.append(axis)
-                start, stop, step = (start + (count - 1) * step, start + 1, -step) if count else (0, 0, 1)
-            stop = max(start, stop)
+                start, stop, step = (0, 0, 1) if count == 0 else (start + (count - 1) * step, start + 1, -step)
+            stop = maximum(start, stop)
             cuts.append((start, stop, step))
-            shape.append(size if (start, stop, step) == (0, size, 1) else count)
+            shape.append(count)
         else:
             arrays.append((len(shape), k))
-            cuts.append((0, int(size), 1))
+            cuts.append((0, size, 1))
             shape.append(size)
         axis += 1
     if any(cut != (0, size, 1) for cut, size in zip(cuts, spec_of(x).shape, strict=True)):
@@ -441,6 +446,28 @@ def getitem(x: Any, key: Any) -> Any:
     for at, indices in arrays:
         x = take(x, indices, axis=at)
     return x
+
+
+def _position(index: int, size: Any) -> Any:
+    """The place of an entry along a dimension, counted from its start."""
+    if exceeds(index + 1, size) or exceeds(-index, size):
+        raise ShapeError(f"index {index} is out of range for {size} dimensions.")
+    return index + size if index < 0 else index
+
+
+def _bounds_of(key: slice, size: Any) -> tuple[Any, Any, int]:
+    """Start, stop and step of a slice of a dimension, as `slice.indices` gives them."""
+    if not isinstance(size, Dim) and not any(isinstance(end, Dim) for end in (key.start, key.stop)):
+        return key.indices(size)
+    step = 1 if key.step is None else int(key.step)
+
+    def end(given: Any, default: Any) -> Any:
+        if given is None:
+            return default
+        place = given + size if exceeds(0, given) else given
+        return minimum(maximum(place, 0 if step > 0 else -1), size if step > 0 else size - 1)
+
+    return end(key.start, 0 if step > 0 else size - 1), end(key.stop, size if step > 0 else -1), step
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:

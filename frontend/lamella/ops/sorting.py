@@ -36,7 +36,7 @@ def _flattened(x: Any, axis: int | None) -> tuple[Any, int]:
 def argpartition(x: Any, kth: int, axis: int = -1) -> Any:
     """Positions with the `kth` smallest entry in its sorted place, smaller ones before it: those of `argsort`."""
     x, axis = _flattened(x, axis)
-    normalize_axis(kth, int(spec_of(x).shape[axis]), "kth")
+    normalize_axis(kth, spec_of(x).shape[axis], "kth")
     return argsort_.bind(x, axis=axis)
 
 
@@ -54,8 +54,8 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
         raise ShapeError(f"top_k needs a last axis with at least {k} entries, got {spec_of(x)}.")
     # ascending order of the reversed entries, read backwards: among equal ones the first comes first
     last = len(shape) - 1
-    backwards = argsort_.bind(ops.flip(x, last), axis=last)[..., int(shape[-1]) - k :]
-    places = ops.subtract(int(shape[-1]) - 1, ops.flip(backwards, last))
+    backwards = argsort_.bind(ops.flip(x, last), axis=last)[..., shape[-1] - k :]
+    places = ops.subtract(shape[-1] - 1, ops.flip(backwards, last))
     return ops.take_along_axis(x, places, -1), places
 
 
@@ -74,7 +74,7 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
     sequence, values = ops.convert_to_tensor(sorted_sequence), ops.convert_to_tensor(values)
     if spec_of(sequence).ndim != 1:
         raise ShapeError(f"searchsorted needs a vector, got {spec_of(sequence)}.")
-    count = int(spec_of(sequence).shape[0])
+    count = spec_of(sequence).shape[0]
     dtype = common_dtype(sequence, values)
     sequence, values = ops.cast(sequence, dtype), ops.cast(values, dtype)
     low = ops.zeros_like(values, "int32")
@@ -107,7 +107,7 @@ def digitize(x: Any, bins: Any) -> Any:
         raise ShapeError(f"digitize needs a vector of bins, got {spec_of(bins)}.")
     if known is not None and np.any(known[1:] < known[:-1]) and np.any(known[1:] > known[:-1]):
         raise ValueError("digitize: the bins must ascend or descend, these do both.")
-    count = int(spec_of(bins).shape[0])
+    count = spec_of(bins).shape[0]
     if count < 2 or (known is not None and known[0] <= known[-1]):
         return searchsorted(bins, x, side="right")
     descending = ops.less(bins[count - 1], bins[0])
@@ -173,7 +173,7 @@ def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, so
 def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The products of the rows of each segment; an empty one has 1; see `segment_max`."""
     data, ids, count = _segments(data, segment_ids, num_segments)
-    total = int(spec_of(ids).shape[0])
+    total = spec_of(ids).shape[0]
     one = full_of(spec_of(ops.zeros((count, *spec_of(data).shape[1:]), spec_of(data).dtype)), 1)
     if not total:
         return one
@@ -229,7 +229,7 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
         raise ShapeError(f"indices of {spec} are integers (..., k), k up to {spec.ndim}; got {given}.")
     if reduction not in (None, "add", "mul", "max", "min"):
         raise ValueError(f"reduction is None, 'add', 'mul', 'max' or 'min', got {reduction!r}.")
-    k = int(given.shape[-1])
+    k = given.shape[-1]
     cells, inner = spec.shape[:k], spec.shape[k:]
     size, count = math.prod(map(int, cells)), int(given.size) // max(k, 1)
     updates = ops.reshape(ops.broadcast_to(updates, (*given.shape[:-1], *inner)), (count, *inner))

@@ -9,6 +9,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
+from lamella.ir.dim import Dim, ceil_div
 from lamella.ir.spec import spec_of
 from lamella.ops import primitives as p
 from lamella.ops.coerce import common_dtype, floating
@@ -25,7 +26,7 @@ def window_padding(
         return ((0, 0),) * len(window)
     if padding == "causal":
         return tuple(((w - 1) * d, 0) for w, d in zip(window, dilation, strict=True))
-    return tuple(same_padding(int(s), w, t, d) for s, w, t, d in zip(size, window, strides, dilation, strict=True))
+    return tuple(same_padding(s, w, t, d) for s, w, t, d in zip(size, window, strides, dilation, strict=True))
 
 
 def output_padding_of(
@@ -53,9 +54,9 @@ def output_padding_of(
     return low, total - low
 
 
-def adaptive_windows(size: int, count: int) -> list[tuple[int, int]]:
+def adaptive_windows(size: Any, count: int) -> list[tuple[Any, Any]]:
     """The (start, stop) of `count` windows over `size` cells: floor(i * size / count) to ceil((i + 1) * size / count)."""
-    return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+    return [(i * size // count, ceil_div((i + 1) * size, count)) for i in range(count)]
 
 
 def transposed_convolution(
@@ -72,7 +73,7 @@ def transposed_convolution(
     for d, w, s, t, o in zip(spec_of(x).shape[1:-1], window, strides, dilation, output_padding, strict=True):
         low, high = output_padding_of(padding, w, s, t, o)
         reach = (w - 1) * t
-        size.append((int(d) - 1) * s + 1 + low + high - reach)
+        size.append((d - 1) * s + 1 + low + high - reach)
         # the padding of the convolution of this size whose output is x
         paddings.append((reach - low, max(0, reach - high)))
     return p.convolve_input_gradient.bind(
@@ -80,23 +81,39 @@ def transposed_convolution(
     )
 
 
-def adaptive_mean(x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
+def _inside(size: Any, windows: list[tuple[Any, Any]]) -> Any:
+    """Which cells of a dimension of free size lie in which window, `(size, windows)`."""
+    cells = ops.expand_dims(ops.arange(size), 1)
+    start, stop = (ops.stack([ops.cast(ends[i], "int32") for ends in windows]) for i in (0, 1))
+    return ops.logical_and(ops.greater_equal(cells, start), ops.less(cells, stop))
+
+
+def adaptive_mean(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
     """The mean of each window along `axis`: a product with a constant matrix that holds 1 / length in its cells."""
-    matrix = np.zeros((int(x.shape[axis]), len(windows)))
+    size = spec_of(x).shape[axis]
+    if isinstance(size, Dim):
+        hit = ops.cast(_inside(size, windows), x.dtype)
+        hit = ops.divide(hit, ops.sum(hit, 0, keepdims=True))
+        return ops.moveaxis(ops.tensordot(x, hit, ((axis,), (0,))), -1, axis)
+    matrix = np.zeros((x.shape[axis], len(windows)))
     for i, (start, stop) in enumerate(windows):
         matrix[start:stop, i] = 1.0 / (stop - start)
     return ops.moveaxis(ops.tensordot(x, ops.cast(matrix, x.dtype), ((axis,), (0,))), -1, axis)
 
 
-def adaptive_maximum(x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
+def adaptive_maximum(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
     """The maximum of each window along `axis`: of the maxima of all windows of each length the ones asked for."""
+    size = spec_of(x).shape[axis]
+    if isinstance(size, Dim):
+        x = ops.expand_dims(ops.moveaxis(x, axis, -1), -1)
+        return ops.moveaxis(ops.max(ops.where(_inside(size, windows), x, -np.inf), -2), -1, axis)
     pooled, place, offset = [], {}, 0
     spatial = spec_of(x).ndim - 2
     for length in sorted({stop - start for start, stop in windows}):
         window = tuple(length if i == axis else 1 for i in range(1, spatial + 1))
         pooled.append(p.max_pool.bind(x, window=window, strides=(1,) * spatial, padding=((0, 0),) * spatial))
         place[length] = offset
-        offset += int(pooled[-1].shape[axis])
+        offset += spec_of(pooled[-1]).shape[axis]
     chosen = np.array([place[stop - start] + start for start, stop in windows], np.int32)
     return ops.take(ops.concatenate(pooled, axis), chosen, axis)
 
@@ -157,7 +174,7 @@ def conv(
     strides, dilation = _each("strides", strides, n), _each("dilation_rate", dilation_rate, n)
     if spec_of(kernel).ndim != n + 2 or not spec_of(kernel).shape[-2]:
         raise ShapeError(f"a kernel over {n} spatial dimensions has {n + 2} dimensions, got {spec_of(kernel)}.")
-    channels, group = int(spec_of(x).shape[-1]), int(spec_of(kernel).shape[-2])
+    channels, group = spec_of(x).shape[-1], spec_of(kernel).shape[-2]
     if channels % group:
         raise ShapeError(
             f"{channels} channels do not divide into groups of {group}, those of kernel {spec_of(kernel)}."
@@ -255,7 +272,7 @@ def average_pool(
 def _adaptive(reduce: Any, inputs: Any, output_size: Ints, data_format: str | None) -> Any:
     y, first = _channels_last(floating(inputs)[0], data_format)
     for axis, count in enumerate(_each("output_size", output_size, spec_of(y).ndim - 2), start=1):
-        y = reduce(y, axis, adaptive_windows(int(y.shape[axis]), count))
+        y = reduce(y, axis, adaptive_windows(y.shape[axis], count))
     return ops.moveaxis(y, -1, 1) if first else y
 
 

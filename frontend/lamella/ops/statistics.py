@@ -31,7 +31,7 @@ def _one_axis(x: Any, axis: Axis) -> tuple[Any, int, tuple[int, ...]]:
     axes = normalize_axes(axis, spec.ndim)
     rest = [i for i in range(spec.ndim) if i not in axes]
     moved = ops.transpose(x, (*rest, *axes))
-    count = math.prod(int(spec.shape[a]) for a in axes)
+    count = math.prod(spec.shape[a] for a in axes)
     return ops.reshape(moved, (*[spec.shape[i] for i in rest], count)), len(rest), axes
 
 
@@ -47,7 +47,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -
     """The product over `axis` (None: all), as a tree of products, whose derivative at zeros is exact."""
     x = _countable(x, dtype)
     y, place, axes = _one_axis(x, axis)
-    while (count := int(spec_of(y).shape[place])) > 1:
+    while (count := spec_of(y).shape[place]) > 1:
         half = count // 2
         pairs = ops.multiply(y[..., :half], y[..., half : 2 * half])
         y = ops.concatenate([pairs, y[..., 2 * half :]], place) if count % 2 else pairs
@@ -277,7 +277,7 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
     x1, x2 = (floating(x)[0] for x in (x1, x2))
     dtype = ops.convert_to_tensor(ops.multiply(x1[:1], x2[:1])).dtype
     x1, x2 = ops.cast(x1, dtype), ops.cast(x2, dtype)
-    n, m = (int(spec_of(x).shape[0]) for x in (x1, x2))
+    n, m = (spec_of(x).shape[0] for x in (x1, x2))
     swapped = n < m
     if swapped:
         x1, x2, n, m = x2, x1, m, n
@@ -329,7 +329,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     weights = ops.ones_like(x, "int32") if weights is None else ops.convert_to_tensor(weights)
     if spec.ndim == 1:
         return ops.segment_sum(weights, x, size)
-    rows = int(spec.shape[0])
+    rows = spec.shape[0]
     inside = ops.less(x, size)
     places = ops.add(ops.multiply(ops.expand_dims(ops.arange(rows), 1), size), ops.cast(x, "int32"))
     places = ops.where(inside, places, rows * size)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import DTypeError, ShapeError
+from lamella.ir.dim import Dim, ceil_div, exceeds, public_shape, shapes_differ
+from lamella.ir.dim import maximum as larger
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ops.coerce import full_of
@@ -23,18 +25,22 @@ from lamella.ops.contraction import contract
 from lamella.ops.elementwise import add, divide, maximum
 from lamella.ops.shapes import broadcast, concatenate_, pad_, reshape, reshape_, slice_, transpose
 
-Ints = tuple[int, ...]
-Padding = tuple[tuple[int, int], ...]
+Ints = tuple[Any, ...]
+Padding = tuple[tuple[Any, Any], ...]
 
 
-def window_positions(size: int, window: int, stride: int, padding: tuple[int, int], dilation: int = 1) -> int:
-    """How many places a window has along a dimension of `size`."""
-    return max(0, (size + sum(padding) - (window - 1) * dilation - 1) // stride + 1)
+def window_positions(size: Any, window: int, stride: int, padding: tuple[Any, Any], dilation: int = 1) -> Any:
+    """How many places a window has along a dimension of `size`; ceil(size / stride) where the padding is `same_padding`."""
+    total = sum(padding)
+    if isinstance(total, Dim) and total == sum(same_padding(size, window, stride, dilation)):
+        return ceil_div(size, stride)
+    places = (size + total - (window - 1) * dilation - 1) // stride + 1
+    return 0 if exceeds(1, places) else places
 
 
-def same_padding(size: int, window: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+def same_padding(size: Any, window: int, stride: int, dilation: int = 1) -> tuple[Any, Any]:
     """The padding for ceil(size / stride) outputs; an odd cell goes to the high side, as in Keras."""
-    total = max((math.ceil(size / stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
+    total = larger((ceil_div(size, stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
 
 
@@ -48,12 +54,11 @@ def _positions(size: Ints, window: Ints, strides: Ints, padding: Padding, dilati
     if not len(size) == len(window) == len(strides) == len(padding) == len(dilation):
         raise ShapeError(f"window {window}, strides {strides}, padding {padding}, dilation {dilation}: lengths differ.")
     out = tuple(
-        window_positions(int(s), w, t, p, d)
-        for s, w, t, p, d in zip(size, window, strides, padding, dilation, strict=True)
+        window_positions(s, w, t, p, d) for s, w, t, p, d in zip(size, window, strides, padding, dilation, strict=True)
     )
     if 0 in out:
         raise ShapeError(
-            f"a window of {window} (dilation {dilation}) does not fit into spatial dimensions {tuple(map(int, size))} with "
+            f"a window of {window} (dilation {dilation}) does not fit into spatial dimensions {public_shape(size)} with "
             f"padding {padding}."
         )
     return out
@@ -69,7 +74,7 @@ def convolve(x: Spec, kernel: Spec, *, strides: Ints, padding: Padding, dilation
     if x.dtype != kernel.dtype or not is_float(x.dtype):
         raise DTypeError(f"x and kernel must be floats of one dtype, got {x.dtype} and {kernel.dtype}.")
     if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
-        raise ShapeError(f"kernel {kernel} with {groups} groups does not fit {int(x.shape[-1])} channels of {x}.")
+        raise ShapeError(f"kernel {kernel} with {groups} groups does not fit {x.shape[-1]} channels of {x}.")
     return Spec(
         (x.shape[0], *_positions(size, kernel.shape[:n], strides, padding, dilation), kernel.shape[-1]), x.dtype
     )
@@ -81,7 +86,7 @@ def convolve_input_gradient(
 ) -> Spec:
     """The gradient of convolve in x, whose spatial dimensions are `size`; the definition of a transposed convolution"""
     n = len(strides)
-    if _spatial(g, n) != _positions(size, kernel.shape[:n], strides, padding, dilation):
+    if shapes_differ(_spatial(g, n), _positions(size, kernel.shape[:n], strides, padding, dilation)):
         raise ShapeError(f"{g} is no result of a convolution of spatial size {size} with {kernel}.")
     if g.shape[-1] != kernel.shape[-1]:
         raise ShapeError(f"{g} does not have the {kernel.shape[-1]} output channels of {kernel}.")
@@ -94,7 +99,9 @@ def convolve_kernel_gradient(
 ) -> Spec:
     """The gradient of convolve in the kernel, whose spatial dimensions are `size`"""
     n = len(strides)
-    if _spatial(g, n) != _positions(_spatial(x, n), size, strides, padding, dilation) or g.shape[0] != x.shape[0]:
+    if shapes_differ(
+        (g.shape[0], *_spatial(g, n)), (x.shape[0], *_positions(_spatial(x, n), size, strides, padding, dilation))
+    ):
         raise ShapeError(f"{g} is no result of a convolution of {x} with a kernel of spatial size {size}.")
     return Spec((*size, x.shape[-1] // groups, g.shape[-1]), x.dtype)
 
@@ -104,7 +111,7 @@ def _taps(window: Ints) -> Iterator[Ints]:
 
 
 def _pad_spatial(x: Any, padding: Padding, value: float) -> Any:
-    if not any(itertools.chain(*padding)):
+    if all(n == 0 for n in itertools.chain(*padding)):
         return x
     low, high = (0, *[p[0] for p in padding], 0), (0, *[p[1] for p in padding], 0)
     return pad_.bind(x, low=low, high=high, interior=(0,) * len(low), value=value)
@@ -229,11 +236,11 @@ def _(x: Any, g: Any, *, size: Ints, strides: Ints, padding: Padding, dilation: 
 
 
 def _kernel_size(kernel: Any) -> Ints:
-    return tuple(int(d) for d in spec_of(kernel).shape[:-2])
+    return spec_of(kernel).shape[:-2]
 
 
 def _spatial_size(x: Any) -> Ints:
-    return tuple(int(d) for d in spec_of(x).shape[1:-1])
+    return spec_of(x).shape[1:-1]
 
 
 # a convolution is linear in either operand, so the three ops are each other's derivatives
@@ -282,7 +289,7 @@ def max_pool(x: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
 @op
 def max_pool_gradient(g: Spec, x: Spec, y: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
     """g moved back to the first maximum of every window of x, whose pooled value is y"""
-    if _pooled(x, window, strides, padding) != y or g != y:
+    if shapes_differ(_pooled(x, window, strides, padding).shape, y.shape) or g != y:
         raise ShapeError(f"{g} and {y} are no pooling of {x}.")
     return x
 
@@ -297,7 +304,7 @@ def average_pool(x: Spec, *, window: Ints, strides: Ints, padding: Padding) -> S
 def average_pool_gradient(g: Spec, *, size: Ints, window: Ints, strides: Ints, padding: Padding) -> Spec:
     """g shared equally among the real cells of every window of an operand of spatial `size`"""
     x = Spec((g.shape[0], *size, g.shape[-1]), g.dtype)
-    if _pooled(x, window, strides, padding) != g:
+    if shapes_differ(_pooled(x, window, strides, padding).shape, g.shape):
         raise ShapeError(f"{g} is no pooling of spatial size {size}.")
     return x
 

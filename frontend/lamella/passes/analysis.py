@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
 
+from lamella.ir.dim import BATCH, Dim, Dimension, symbol, symbols_of
 from lamella.ir.program import Equation, Program, Value
-from lamella.ir.spec import Rows, Spec
+from lamella.ir.spec import Spec, size_of
 
 
 def makers_of(program: Program) -> dict[Value, Equation]:
@@ -23,41 +23,74 @@ def uses_of(program: Program) -> Counter[Value]:
 def find_cross_batch_op(program: Program) -> Equation | None:
     """The first equation in which entries of one example of the batch reach the results of another, or None.
 
-    A program is traced with the batch dimension as `Rows`. An equation is per example where every output still has exactly
-    one batch dimension: a reduction or contraction over the batch loses it, an outer product has two, and ops that mix
-    entries along an axis declare it (`Op.mixed_axes`). Where the answer is None, a short batch may be padded with repeated
-    examples and the results truncated.
+    The program is traced with the batch dimension left free. An equation is per example where every output has exactly
+    one dimension that counts examples: a reduction or contraction over the batch loses it, an outer product has two, and
+    ops that mix entries along an axis declare it (`Op.mixed_axes`). What cannot be decided counts as mixing. Where the
+    answer is None, a short batch may be padded with repeated examples and the results truncated.
+    """
+    return _first_mixing(program, {})
+
+
+def _first_mixing(program: Program, outer: dict[Value, Dimension]) -> Equation | None:
+    """`find_cross_batch_op`, given how often the batch is counted along the batch axis of the values where not once.
+
+    A reshape of (time, batch, ...) to (time * batch, ...) makes an axis along which the examples are counted `time` times.
     """
     for equation in program.equations:
-        batched = [v.spec for v in equation.inputs if _batch_axes(v.spec)]
+        if equation.op.name == "dimension_value" and BATCH in symbols_of([equation.attrs["dim"]]):
+            return equation
+        batched = [v for v in equation.inputs if _batch_axes(v.spec)]
         if not batched:
             continue
-        if _mixes_examples(equation, batched):
+        counts = {outer.get(v, 1) for v in batched}
+        count = counts.pop()
+        if equation.op.name == "reshape":
+            count = _count_after_reshape(equation, count)
+        if counts or count is None or _mixes_examples(equation):
             return equation
         # a body's inputs have the specs of the operands, batch dimensions included
         for body in equation.bodies.values():
-            inner = find_cross_batch_op(body)
+            inner = _first_mixing(body, {v: count for v in body.inputs if _batch_axes(v.spec)})
             if inner is not None:
                 return inner
+        outer.update((v, count) for v in equation.outputs)
     return None
 
 
-def _mixes_examples(equation: Equation, batched: Sequence[Spec]) -> bool:
-    """Whether the equation, apart from the programs in its attributes, mixes examples; `batched`: its batched operands."""
-    op, attrs, first = equation.op, equation.attrs, equation.inputs[0].spec
-    if any(len(_batch_axes(v.spec)) != 1 for v in equation.outputs):
-        return True
+def _mixes_examples(equation: Equation) -> bool:
+    """Whether the equation, apart from the programs in its attributes, mixes the examples of its operands."""
+    op, attrs, operands = equation.op, equation.attrs, [v.spec for v in equation.inputs]
+    for value in equation.outputs:
+        axes = _batch_axes(value.spec)
+        if len(axes) != 1 or not _is_multiple_of_batch(value.spec.shape[axes[0]]):
+            return True
+    first = operands[0]
     if op.mixed_axes is not None and not set(_batch_axes(first)).isdisjoint(op.mixed_axes(first, attrs)):
         return True
     if op.name in ("take", "scatter_add", "concatenate", "pad"):
         # any example may look up a table that has no batch dimension
-        along = first if op.name == "take" else batched[0]
+        along = first if op.name == "take" else next(spec for spec in operands if _batch_axes(spec))
         return _batch_axes(along) == [attrs.get("axis")]
     if op.name == "scan":
-        stacked = equation.inputs[attrs["consts"] + attrs["carries"] :]
-        return any(isinstance(v.spec.shape[0], Rows) for v in stacked)
+        return any(_batch_axes(Spec(s.shape[:1], s.dtype)) for s in operands[attrs["consts"] + attrs["carries"] :])
     return False
 
 
+def _count_after_reshape(equation: Equation, count: Dimension) -> Dimension | None:
+    """How often the batch is counted along the batch axis of a reshape, or None where the axis holds no whole batches."""
+    before, after = equation.inputs[0].spec, equation.outputs[0].spec
+    if len(_batch_axes(after)) != 1:
+        return None
+    (old,), (new,) = _batch_axes(before), _batch_axes(after)
+    passed, skipped = size_of(before.shape[:old]) * count, size_of(after.shape[:new])
+    inside = passed // skipped
+    whole = inside * skipped == passed and after.shape[new] % (inside * symbol(BATCH)) == 0
+    return inside if whole else None
+
+
 def _batch_axes(spec: Spec) -> list[int]:
-    return [i for i, d in enumerate(spec.shape) if isinstance(d, Rows)]
+    return [i for i, d in enumerate(spec.shape) if isinstance(d, Dim) and BATCH in d.symbols]
+
+
+def _is_multiple_of_batch(dim: Dimension) -> bool:
+    return isinstance(dim, Dim) and dim.is_multiple_of(BATCH)

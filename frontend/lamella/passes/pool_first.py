@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 
 from lamella.ir import interpret
+from lamella.ir.dim import exceeds
 from lamella.ir.program import Equation, Program, Value
+from lamella.ir.spec import size_of
 from lamella.ir.trace import Trace, apply_equation, at
 from lamella.ops import primitives as p
 from lamella.passes.analysis import makers_of, uses_of
@@ -57,9 +58,9 @@ def pool_first(program: Program) -> Program:
 
 def _shrinks(pool: Equation) -> bool:
     """Whether there are fewer windows than entries, and no window consists of padding only."""
-    before, after = (math.prod(v.spec.shape[1:-1]) for v in (pool.inputs[0], pool.outputs[0]))
+    before, after = (size_of(v.spec.shape[1:-1]) for v in (pool.inputs[0], pool.outputs[0]))
     sides = zip(pool.attrs["window"], pool.attrs["padding"], strict=True)
-    return after < before and all(max(padding) < size for size, padding in sides)
+    return exceeds(before, after) and all(exceeds(size, n) for size, padding in sides for n in padding)
 
 
 def _chain(pool: Equation, makers: Mapping[Value, Equation], uses: Mapping[Value, int]) -> list[Equation]:

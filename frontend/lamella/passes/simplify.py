@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lamella.ir.dim import Dim
 from lamella.ir.program import Equation, Program, Value, with_bodies
 from lamella.ir.spec import numpy_dtype
 from lamella.ir.trace import constant
@@ -97,7 +98,7 @@ def fold_constants(program: Program) -> Program:
         foldable = (
             inputs
             and all(v in known for v in inputs)
-            and all(v.spec.size <= _FOLD_LIMIT for v in (*inputs, *equation.outputs))
+            and not any(isinstance(v.spec.size, Dim) or v.spec.size > _FOLD_LIMIT for v in (*inputs, *equation.outputs))
             and all(v.spec.dtype != "bfloat16" for v in (*inputs, *equation.outputs))
             and op.name not in ("broadcast", "random_bits")
             and not equation.bodies
@@ -113,7 +114,7 @@ def fold_constants(program: Program) -> Program:
                 )
             continue
         if op.name == "broadcast" and inputs[0] in known and known[inputs[0]].size == 1:
-            spread[equation.outputs[0]] = np.broadcast_to(known[inputs[0]].reshape(()), equation.outputs[0].spec.shape)
+            spread[equation.outputs[0]] = known[inputs[0]].reshape(())
         kept.append(equation)
     outputs = [renamed.get(v, v) for v in program.outputs]
     return rewritten(program, kept, outputs)
@@ -156,7 +157,7 @@ def _is_everywhere(array: np.ndarray | None, value: float) -> bool:
     if array is None or array.size == 0:
         return False
     first = array.flat[0]
-    return bool(first == value) and (array.strides == (0,) * array.ndim or bool((array == value).all()))
+    return bool(first == value) and bool((array == value).all())
 
 
 def simplify(program: Program) -> Program:

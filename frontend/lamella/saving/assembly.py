@@ -26,9 +26,6 @@ _ENTRIES = 2**21
 _LARGEST_STATE = 2**22
 """Entries of a state that starts as zeros: what a Keras file does not hold."""
 
-_LENGTHS = (64, 32, 128, 256, 512, 16, 8, 224, 10, 100, 1)
-"""Sizes that stand in for a free dimension when weights are to be built, in the order they are tried."""
-
 
 def guarded(make: Callable[[], T], where: str) -> T:
     """What `make` gives; any error in it is one of the file it works from.
@@ -60,8 +57,8 @@ def built(checked: Mapping[str, Any], where: str, parameters: int | None = None)
     def make() -> Any:
         with limits.limited(_EQUATIONS, _ENTRIES), specs_only():
             model = serialization.deserialize(checked)
-            if not model.built and model._input is not None and model.layers:
-                _build_free(model)
+            if not model.built and model.has_input_shape:
+                _build_waiting(model, checked)
             return model
 
     model = guarded(make, where)
@@ -73,24 +70,14 @@ def built(checked: Mapping[str, Any], where: str, parameters: int | None = None)
     return model
 
 
-def _build_free(model: Any) -> None:
-    """Build the layers of a model with free dimensions: with a size that fits, which is then forgotten again."""
-    declared = model._input
-    chains = [model, *[layer for _, layer in model.named_layers() if "_chain" in vars(layer)]]
-    inputs = [chain._input for chain in chains]
-    failure: Exception | None = None
-    for length in _LENGTHS:
-        shape = tuple(length if d is None and i else d for i, d in enumerate(declared[0]))
-        try:
-            model.build(shape)
-            break
-        except Exception as error:
-            failure = failure or error
-    else:
-        raise failure or ValueError("no size fits the free dimensions.")
-    for chain, given in zip(chains, inputs, strict=True):
-        chain._input, chain._specs, chain._masks = given, [], []
-        chain._changed()
+def _build_waiting(model: Any, checked: Mapping[str, Any]) -> None:
+    """Build the layers that wait for the number of a free dimension, for the shapes that the file gives of them."""
+    entries = [entry for entry in checked["config"]["layers"] if entry["class_name"] != "InputLayer"]
+    for layer, entry in zip(model.layers, entries, strict=True):
+        if entry["class_name"] == "Sequential":
+            _build_waiting(layer, entry)
+        elif not layer.built and entry.get("built_for") is not None:
+            layer.build(tuple(entry["built_for"]))
 
 
 def complete(model: Layer, states: Mapping[str, Any], where: str) -> list[tuple[Variable, Any]]:

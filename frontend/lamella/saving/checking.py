@@ -103,8 +103,9 @@ def layer(node: Any, place: str) -> Config:
     """A checked description of a layer or cell, all its fields known."""
     name, config = described(node, place)
     given = serialization.custom_object(node.get("registered_name")) or serialization.custom_object(name)
+    built_for = _built_for(node, place)
     if given is not None and isinstance(given, type) and not issubclass(given, _sequential()):
-        return {**_custom(node, config, place), "class_name": name}
+        return {**_custom(node, config, place), "class_name": name, "built_for": built_for}
     if name == "Sequential" or given is not None:
         return model(node, place)
     if host(node) not in _HOSTS:
@@ -122,7 +123,21 @@ def layer(node: Any, place: str) -> Config:
         )
     if not isinstance(config, dict):
         raise FormatError(f"{place}: config is no object.")
-    return {"module": "keras.layers", "class_name": name, "config": _fields(name, config, place)}
+    return {
+        "module": "keras.layers",
+        "class_name": name,
+        "config": _fields(name, config, place),
+        "built_for": built_for,
+    }
+
+
+def _built_for(node: Config, place: str) -> Any:
+    """The input shape that a layer was built for, where the file says so."""
+    config = node.get("build_config")
+    shape = config.get("input_shape") if isinstance(config, dict) else None
+    if not isinstance(shape, list) or any(isinstance(d, list | dict) for d in shape):  # of several inputs
+        return None
+    return fields.batch_shape(shape, f"{place}: build_config")
 
 
 def _fields(name: str, config: Config, place: str) -> Config:

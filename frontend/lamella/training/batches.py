@@ -18,7 +18,7 @@ from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir import settings
 from lamella.ir.spec import numpy_dtype
 from lamella.training.arrays import is_array, is_sparse
-from lamella.training.data import Data, check_finite, check_targets, prepare
+from lamella.training.data import Data, check_finite, check_targets, free_specs, prepare
 from lamella.training.pydataset import PyDataset, Workers
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class GivenBatches:
             self.steps = number
 
     def _checked(self, batch: Any, number: int, like: Data | None) -> Data:
-        """A batch as arrays that fit the model and, but for the number of rows, the first batch."""
+        """A batch as arrays that fit the model and, but for what it leaves free, the first batch."""
         try:
             x, y, weight = _unpacked(batch)
             weights = self._class_weight
@@ -133,7 +133,7 @@ class GivenBatches:
                 check_targets(self._model, self._config, data)
             if like is not None and data.rows != like.rows and self._model.stateful_path is not None:
                 raise ShapeError(f"it has {data.rows} rows, and stateful layers keep states for {like.rows}.")
-            if like is not None and data.row_specs != like.row_specs:
+            if like is not None and free_specs(self._model, data) != free_specs(self._model, like):
                 raise ShapeError(
                     f"its rows are {_rows(data)}, and those of the first batch {_rows(like)}; they must be alike."
                 )

@@ -10,6 +10,7 @@ import numpy as np
 from lamella.backend_api import to_numpy
 from lamella.errors import FormatError
 from lamella.files.tree import read_tree, write_tree
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import numpy_dtype
 from lamella.training.layout import Layout, layout_of
 from lamella.training.loop import leaves_of
@@ -98,7 +99,7 @@ class Checkpoint:
             )
         for name, (shape, dtype) in expected.items():
             array = np.asarray(found[name])
-            if array.shape != tuple(map(int, shape)) or array.dtype != numpy_dtype(dtype):
+            if array.shape != public_shape(shape) or array.dtype != numpy_dtype(dtype):
                 raise FormatError(
                     f"{self.path!r} is of another model: {kind} {name!r} is {array.dtype}{list(array.shape)}, expected "
                     f"{numpy_dtype(dtype)}{list(map(int, shape))}."

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamella.errors import ArgumentError, DataError, ShapeError
 from lamella.ir import settings
-from lamella.ir.spec import Rows, Spec, dtype_name
+from lamella.ir.dim import BATCH, Dim, public_shape, shapes_differ, sizes_from
+from lamella.ir.spec import Spec, dtype_name
 from lamella.training.arrays import Array, StoredRows, as_array, as_rows
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def prepare(
     if rows.ndim == 1 and (not model.has_input_shape or (len(model.input_shape) == 2 and model.input_shape[1] == 1)):
         rows = rows.column() if isinstance(rows, StoredRows) else rows[:, None]
     if not model.built:
-        model.build((None, *rows.shape[1:]))
+        model.build_for(Spec((min(len(rows), _FIRST_BATCH), *rows.shape[1:]), dtype_name(rows.dtype)))
     model.check_batch(Spec(_any_batch(model, rows.shape), dtype_name(rows.dtype)))
     targets = None if y is None else taken(y, "y")
     if targets is not None and len(targets) != len(rows):
@@ -107,6 +109,25 @@ def prepare(
     if settings.checks_nan():
         check_finite(data)
     return data
+
+
+def free_specs(model: TrainingModel, data: Data) -> dict[str, Spec]:
+    """The specs of a row of each array, with the dimensions free that the model leaves free.
+
+    Those of targets and of weights are free where the model's predictions are.
+    """
+    declared = {"x": model.input_spec.shape[1:]}
+    given = model.output_spec.shape[1:]
+    return {
+        name: Spec(
+            tuple(
+                free if isinstance(free, Dim) else d
+                for d, free in itertools.zip_longest(spec.shape, declared.get(name, given)[: len(spec.shape)])
+            ),
+            spec.dtype,
+        )
+        for name, spec in data.row_specs.items()
+    }
 
 
 def check_finite(data: Data) -> None:
@@ -140,15 +161,18 @@ def _weights(
     weights = as_array(sample_weight, "sample_weight").astype(np.float32, copy=False)
     if weights.shape == (rows, 1):
         weights = weights[:, 0]
-    steps = tuple(int(d) for d in model.output_spec.shape[1:])
+    steps = model.output_spec.shape[1:]
     # predictions of rank 2 have one value a row: its weight is one number, too
-    if len(weights) != rows or weights.shape[1:] != steps[: weights.ndim - 1] or (weights.ndim > 1 and len(steps) < 2):
-        also = f" (or ({rows}, {steps[0]}), one a step)" if len(steps) > 1 else ""
+    fits = not shapes_differ(weights.shape[1:], steps[: weights.ndim - 1])
+    if len(weights) != rows or not fits or (weights.ndim > 1 and len(steps) < 2):
+        also = f" (or {public_shape((rows, steps[0]))}, one a step)" if len(steps) > 1 else ""
         raise ShapeError(f"sample_weight needs one number a row, shape ({rows},){also}, got {weights.shape}.")
     return weights
 
 
 _BLOCK = 65_536
+_FIRST_BATCH = 32
+"""At most so many rows are the batch that a model is built for whose layers need its size: as many as `fit` takes."""
 
 
 def class_weights(y: Array, class_weight: Any) -> np.ndarray:
@@ -187,9 +211,9 @@ def check_targets(model: TrainingModel, config: Configuration, data: Data) -> No
     if data.y is None:
         raise ArgumentError(f"the model is compiled with the loss {config.loss.name!r}, which needs targets: give y.")
     out = model.output_spec
-    rows = Rows(data.rows)
-    prediction = Spec((rows, *[int(d) for d in out.shape[1:]]), out.dtype)
-    y = Spec((rows, *data.y.shape[1:]), dtype_name(data.y.dtype))
+    sizes = sizes_from([(model.input_spec.shape[1:], data.x.shape[1:])])
+    prediction = out.at(sizes | {BATCH: data.rows})
+    y = Spec((data.rows, *data.y.shape[1:]), dtype_name(data.y.dtype))
     try:
         config.loss.check(y, prediction, data.y)
     except (ValueError, TypeError) as error:

@@ -8,7 +8,7 @@ from lamella import random
 from lamella.backend_api import Backend
 from lamella.core.context import tracing
 from lamella.ir.program import Program
-from lamella.ir.spec import Rows, Spec
+from lamella.ir.spec import Spec
 from lamella.lowering.forward import KEY, call_model
 from lamella.passes import differentiate, pool_first
 from lamella.training.inference import values_on
@@ -46,9 +46,7 @@ def value_and_grad(
 
 def loss_program(model: TrainingModel, config: Configuration, data: Data, *, training: bool) -> Program:
     """The compiled loss of one batch as a program of the variables, the batch, and in training a random key."""
-    inputs = {
-        n: Spec((Rows(data.rows), *a.shape[1:]), a.dtype.name) for n, a in zip(data.names, data.arrays, strict=True)
-    }
+    inputs = {n: Spec((data.rows, *a.shape[1:]), a.dtype.name) for n, a in zip(data.names, data.arrays, strict=True)}
     if training:
         inputs["key"] = KEY
     with tracing(model.named_weights(), inputs, training=training, frozen=config.frozen) as traced:

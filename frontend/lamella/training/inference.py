@@ -12,8 +12,8 @@ from lamella import console, ops, random
 from lamella.backend_api import Backend, backend_of, load_backend, to_numpy
 from lamella.core.context import tracing
 from lamella.core.variable import Variable
-from lamella.ir.spec import Rows, Spec, spec_of
-from lamella.lowering.forward import Forward, trace_forward
+from lamella.ir.spec import Spec, spec_of
+from lamella.lowering.forward import Forward, trace_forward, traced_for_any_batch
 from lamella.passes import find_cross_batch_op
 from lamella.training.batches import ReadBatches, in_order
 from lamella.training.data import Data, prepare
@@ -113,9 +113,8 @@ def is_per_example(model: TrainingModel, x: np.ndarray) -> bool:
     """Whether no operation of the model's inference lets rows influence each other."""
     cached = ("rows", x.shape[1:], x.dtype.name)
     if cached not in model.functions:
-        spec = Spec((Rows(4), *x.shape[1:]), x.dtype.name)
-        program = trace_forward(model, spec, training=False, keyed=False).program
-        model.functions[cached] = find_cross_batch_op(program) is None
+        forward = traced_for_any_batch(model, Spec(x.shape[1:], x.dtype.name), training=False)
+        model.functions[cached] = forward is not None and find_cross_batch_op(forward.program) is None
     return model.functions[cached]
 
 
@@ -130,7 +129,7 @@ class Call:
 
     def __init__(self, model: TrainingModel, backend: Backend, x: np.ndarray) -> None:
         self._backend, self._shape, self._dtype = backend, x.shape, x.dtype
-        spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
+        spec = Spec((len(x), *x.shape[1:]), x.dtype.name)
         self._forward, self._run = function_for(model, backend, spec, training=False)
         y = self._forward.program.outputs[0].spec
         self.ahead = _AHEAD // max(x.nbytes + 4 * int(np.prod(y.shape)), 1)
@@ -198,7 +197,7 @@ def predict_on_batch(model: TrainingModel, x: Any) -> np.ndarray:
 
 def _predict_eagerly(model: TrainingModel, x: np.ndarray) -> np.ndarray:
     """The predictions for one batch, computed equation by equation."""
-    spec = Spec((Rows(len(x)), *x.shape[1:]), x.dtype.name)
+    spec = Spec((len(x), *x.shape[1:]), x.dtype.name)
     arrays = [*[v.numpy() for _, v in model.named_weights()], x]
     forward = trace_forward(model, spec, training=False, keyed=False, concrete_inputs=arrays)
     results = [array for array, _ in computed_outputs(forward.program)]
@@ -245,7 +244,7 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool) -> Any:
     if owner is None:
         inputs = prepare(model, inputs).x.copy()
     elif not model.built:
-        model.build((None, *inputs.shape[1:]))
+        model.build_for(spec_of(inputs))
     backend = owner or load_backend(model.backend_name)
     spec = model.check_batch(spec_of(inputs))
     forward, run = function_for(model, backend, spec, training=training)
@@ -262,7 +261,7 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool) -> Any:
 def layer_outputs(model: TrainingModel, data: Data) -> dict[str, np.ndarray]:
     """The output of every layer for one batch, in inference mode."""
     backend = load_backend(model.backend_name)
-    batch = Spec((Rows(data.rows), *data.x.shape[1:]), data.x.dtype.name)
+    batch = Spec((data.rows, *data.x.shape[1:]), data.x.dtype.name)
     named = model.named_weights()
     with tracing(named, {"x": batch}) as traced, traced.context.within(model):
         value, outputs = ops.cast(traced.inputs["x"], model.input_dtype), dict[str, Any]()

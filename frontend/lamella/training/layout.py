@@ -11,6 +11,7 @@ import numpy as np
 
 from lamella.backend_api import to_numpy
 from lamella.core.variable import Variable
+from lamella.ir.dim import Dimension
 from lamella.ir.spec import Spec, numpy_dtype, promote
 from lamella.lowering.forward import KEY
 from lamella.metrics import Mean
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class BatchSpecs(NamedTuple):
     """What a batch of `rows` rows holds: the specs of x, of y and of the sample weights, None where there are none."""
 
-    rows: int
+    rows: Dimension
     x: Spec
     y: Spec | None
     weight: Spec | None

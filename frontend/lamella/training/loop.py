@@ -11,8 +11,9 @@ import numpy as np
 
 from lamella import random
 from lamella.backend_api import Runner, State
-from lamella.ir.spec import Rows, Spec
-from lamella.lowering.forward import trace_forward
+from lamella.ir.dim import BATCH, Dimension, symbol
+from lamella.ir.spec import Spec
+from lamella.lowering.forward import traced_for_any_batch
 from lamella.passes import find_cross_batch_op
 from lamella.training.data import Data
 from lamella.training.eager_runner import EagerRunner
@@ -76,8 +77,8 @@ class Loop:
         """The dtype of the vector that tells real rows from padding."""
         return self._batch(1).row_dtype
 
-    def _batch(self, rows: int) -> BatchSpecs:
-        specs = {name: Spec((Rows(rows), *s.shape), s.dtype) for name, s in self._specs.items()}
+    def _batch(self, rows: Dimension) -> BatchSpecs:
+        specs = {name: Spec((rows, *s.shape), s.dtype) for name, s in self._specs.items()}
         return BatchSpecs(rows, specs["x"], specs.get("y"), specs.get("sample_weight"))
 
     def runner(self, rows: int) -> Runner:
@@ -96,23 +97,17 @@ class Loop:
         if self.layout.own_logs or has_own_loss(self.model):
             return False  # what a user's own function does with rows is not known
         if self._mixes is None:
-            x = self._batch(4).x
+            config, batch = self.compiled.configuration, self._batch(symbol(BATCH))
             # with the penalties: an activity regularizer adds up rows, too
-            forward = trace_forward(
-                self.model,
-                x,
-                training=self.training,
-                keyed=self.training,
-                losses=True,
-                frozen=self.compiled.configuration.frozen,
+            forward = traced_for_any_batch(
+                self.model, self._specs["x"], training=self.training, losses=True, frozen=config.frozen
             )
-            self._mixes = find_cross_batch_op(forward.program) is not None or not self._losses_are_per_example()
+            self._mixes = (
+                forward is None
+                or find_cross_batch_op(forward.program) is not None
+                or not config.is_per_example(batch.y, forward.program.outputs[0].spec)
+            )
         return not self._mixes
-
-    def _losses_are_per_example(self) -> bool:
-        batch, out = self._batch(4), self.model.output_spec
-        config = self.compiled.configuration
-        return config.is_per_example(batch.y, Spec((batch.x.shape[0], *out.shape[1:]), out.dtype))
 
     # ---- the state ----
 

@@ -153,7 +153,7 @@ class Streamed:
             # a short batch is filled up to the size of those before it
             size = self._batch if rows < self._batch and self._loop.pads() else rows
             self._batch = max(self._batch, rows)
-            if gathered is not None and gathered.size != size:
+            if gathered is not None and not gathered.takes(batch, size):
                 yield gathered.chunk(self._loop)
                 gathered = None
             if gathered is None:
@@ -196,17 +196,20 @@ class Streamed:
 
 
 class _Gathered:
-    """Batches of one size, copied end to end into arrays of a fixed height: whoever made them may use theirs again."""
+    """Batches of one shape, copied end to end into arrays of a fixed height: whoever made them may use theirs again."""
 
     def __init__(self, like: Data, size: int, wanted: int, stride: int | None, row_dtype: str) -> None:
         row = max(sum(int(np.prod(a.shape[1:])) * a.dtype.itemsize for a in like.arrays), 1)
         steps = stride or min(max(STREAM_BYTES // (row * size), 1), _STREAM_STEPS)
-        self.size = size
+        self._size, self._specs = size, like.row_specs
         self._arrays = room_for(like, steps * size)
         self._wanted = min(wanted, steps)
         self._index = np.zeros((self._wanted, size), np.int32)
         self._real = np.zeros((self._wanted, size), row_dtype)
         self._steps, self._rows = 0, 0
+
+    def takes(self, batch: Data, size: int) -> bool:
+        return self._size == size and self._specs == batch.row_specs
 
     @property
     def full(self) -> bool:

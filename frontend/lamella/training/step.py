@@ -14,7 +14,7 @@ from lamella.core.context import ModelTrace, TraceContext, entered, tracing
 from lamella.core.variable import Variable
 from lamella.errors import TraceError
 from lamella.ir.program import Program, Value
-from lamella.ir.spec import Rows, Spec
+from lamella.ir.spec import Spec
 from lamella.ir.trace import Trace, as_value, at
 from lamella.losses.base import with_rank_of
 from lamella.lowering.forward import call_model
@@ -78,7 +78,7 @@ def build_step(
 def _inputs(layout: Layout, batch: BatchSpecs) -> dict[str, Spec]:
     """The inputs of a step behind the model's variables: the other leaves, the batch, and which of its rows are real."""
     names = layout.names[len(layout.variables) :]
-    rows = Spec((Rows(batch.rows),), batch.row_dtype)
+    rows = Spec((batch.rows,), batch.row_dtype)
     return {**{name: layout.specs[name] for name in names}, **dict(batch.named), "rows": rows}
 
 

@@ -16,6 +16,7 @@ from lamella import ops, tree
 from lamella.core import context
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError, TraceError
+from lamella.ir.dim import public_shape
 from lamella.ir.program import ConcreteValue
 from lamella.ir.spec import numpy_dtype, spec_of
 from lamella.ir.trace import Trace, as_value, current_trace
@@ -112,7 +113,7 @@ class OwnSteps:
             loss = config.loss(y, y_pred, sample_weight, rows=running.rows, mask=running.mask_of(y_pred))
             if tuple(loss.shape):
                 raise ValueError(
-                    f"the loss {config.loss.name!r} gives {tuple(map(int, loss.shape))} values, training needs one number: "
+                    f"the loss {config.loss.name!r} gives {public_shape(loss.shape)} values, training needs one number: "
                     "use a reduction other than 'none'."
                 )
             if config.loss_weight is not None:
