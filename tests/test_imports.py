@@ -25,7 +25,7 @@ SOURCES = {
 # A package imports from the levels above its own in this list and never from its own; docs/design.md draws it.
 LEVELS = (
     "errors stacks tree notebook",
-    "names console files ir",
+    "names console files ir compiling",
     "compat ops",
     "passes random",
     "backend_api",

@@ -138,7 +138,7 @@ def test_single_steps_are_bit_equal_to_chunks(trained):
     runner, state, placed, indices, rows, wanted = trained
     alone = backend.runner(runner.step)  # it has never seen a chunk, and compiles for single steps
     assert_same(run_in_chunks(alone, state, placed, indices, rows, [1] * 171), wanted)
-    assert alone._chunk._cache_size() == 1
+    assert [height for height, _ in alone._programs] == [2]
 
 
 @pytest.mark.skipif(not QUIRKS, reason="LAMELLA_XLA_QUIRKS=0 turns the heaps off")
@@ -150,16 +150,21 @@ def test_temporary_memory_in_pieces_changes_no_number(trained, monkeypatch, opti
     if options is not None:
         monkeypatch.setattr(heaps, "_OPTIONS", options)
     inside = backend.runner(runner.step)
-    assert not hasattr(inside._chunk, "_cache_size")
     assert_same(run_in_chunks(inside, state, placed, indices, rows, [100, 71]), wanted)
+    assert not any(hasattr(inside._programs[key], "_cache_size") for key in inside._programs)
+
+
+def compiled_loops(runner):
+    """How often each loop of a runner was compiled."""
+    return [runner._programs[key]._cache_size() for key in runner._programs]
 
 
 def test_chunks_of_any_length_share_one_compilation(trained):
     runner, state, placed, indices, rows, _ = trained
-    before = runner._chunk._cache_size()
+    before = compiled_loops(runner)
     for length in (57, 56, 2, 1):
         runner.run(state, placed, indices[:length], rows[:length])
-    assert runner._chunk._cache_size() == before == 1
+    assert compiled_loops(runner) == before == [1]
 
 
 def test_a_chunk_longer_than_the_matrix_takes_several_dispatches(trained):
@@ -167,7 +172,7 @@ def test_a_chunk_longer_than_the_matrix_takes_several_dispatches(trained):
     indices, rows = order(1100)
     whole = runner.run(state, placed, indices, rows)
     assert_same(run_in_chunks(runner, state, placed, indices, rows, (511, 589)), whole)
-    assert runner._chunk._cache_size() == 1
+    assert compiled_loops(runner) == [1]
 
 
 def test_the_state_before_stays_whole(trained, monkeypatch):

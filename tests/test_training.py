@@ -185,6 +185,15 @@ def test_batch_normalization_sees_only_the_real_rows_of_a_ragged_batch(backend):
     np.testing.assert_allclose(model.get_weights()[1], variance, rtol=1e-5)
 
 
+def loops_of(model):
+    return [model._loops[key] for key in model._loops]
+
+
+def batch_sizes(loop):
+    """Of the batches that a loop has runners for."""
+    return [specs[0].shape[0] for specs in loop._runners]
+
+
 def test_single_batches_of_many_sizes_share_few_programs(backend):
     """17 to 20 rows are one program, filled up; the numbers are those of the rows that are there."""
     model = regression(Dense(4, activation="relu", kernel_regularizer="l2"), Dense(1), metrics=["mae"])
@@ -192,21 +201,21 @@ def test_single_batches_of_many_sizes_share_few_programs(backend):
     by_rows.set_weights(model.get_weights())
     for rows in (20, 17, 19, 18):
         found = model.train_on_batch(X[:rows], Y[:rows], sample_weight=np.linspace(0, 1, rows))
-        (loop,) = model._loops
+        (loop,) = loops_of(model)
         expected = by_rows.fit(
             X[:rows], Y[:rows], batch_size=rows, shuffle=False, verbose=0, sample_weight=np.linspace(0, 1, rows)
         )
         np.testing.assert_allclose(found, [expected.history[k][0] for k in ("loss", "mae")], rtol=1e-5)
     assert_weights(model, by_rows.get_weights(), rtol=1e-5, atol=1e-6)
-    assert list(loop._runners) == [20]
+    assert batch_sizes(loop) == [20]
     mixing = regression(BatchNormalization(), Dense(1))
     mixing.train_on_batch(X[:17], Y[:17])
-    assert list(mixing._loops[0]._runners) == [17], "a batch's statistics are of the rows that are there"
+    assert batch_sizes(*loops_of(mixing)) == [17], "a batch's statistics are of the rows that are there"
     for stack in ([LSTM(4, stateful=True), Dense(1)], [Flatten(), Dense(1)]):
         declared = lamella.Sequential([Input(batch_shape=(9, 5, 3)), *stack])
         declared.compile("sgd", "mse")
         declared.train_on_batch(np.ones((9, 5, 3), "float32"), np.ones((9, 1), "float32"))
-        assert list(declared._loops[0]._runners) == [9], "the batch size that was declared"
+        assert batch_sizes(*loops_of(declared)) == [9], "the batch size that was declared"
 
 
 # ---- compile ----

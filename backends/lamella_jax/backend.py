@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -13,6 +14,7 @@ import numpy as np
 from jax.core import Tracer
 
 from lamella.backend_api import Backend, Compiled, Runner, StepProgram
+from lamella.compiling import reason, rounded_up
 from lamella.errors import DTypeError
 from lamella.ir.dim import symbols_of
 from lamella.ir.program import Equation, Op, Program
@@ -21,6 +23,7 @@ from lamella.passes import expand
 from lamella_jax import cache, elementwise, lowerings
 from lamella_jax.kernels import KERNELS, function_of
 from lamella_jax.optax_bridge import gradient_transformation
+from lamella_jax.reports import reported
 from lamella_jax.runner import JaxRunner, external_leaves
 
 _BFLOAT16 = np.dtype(jnp.bfloat16)
@@ -37,7 +40,7 @@ class JaxBackend(Backend):
     def compile(self, program: Program) -> Compiled:
         """`program` as a jitted function of its inputs to a tuple; 64-bit programs run under 64-bit types by themselves."""
         prepared = self.prepare(program)
-        compiled = jax.jit(function_of(prepared, alone=True))
+        compiled = jax.jit(reported(function_of(prepared, alone=True), reason()))
         if not lowerings.holds_64_bits(prepared):
             return compiled
 
@@ -120,6 +123,16 @@ class JaxBackend(Backend):
             return jnp.array(host.astype(wanted, copy=False))
         return jax.device_put(_own_copy(host, wanted))
 
+    def with_room(self, array: Any, dtype: str | None, rows: int) -> Any:
+        """A copy of `array` with room for `rows` rows; what is behind its own is of no meaning.
+
+        A small copy is NumPy's: it goes up with each call, in less time than JAX takes to make an array of it, and without
+        a compilation for its shape.
+        """
+        host, wanted = _to_place(array, dtype)
+        own = _own_copy(host, wanted, rows)
+        return own if own.nbytes <= _COPIED_AT_ONCE else jax.device_put(own)
+
     def asarrays(self, arrays: Sequence[Any], dtypes: Sequence[str | None]) -> list[Any]:
         """`asarray` of many arrays; what comes from NumPy is sent at once (`jnp.array` compiles a program for each shape)."""
         pairs = list(zip(arrays, dtypes, strict=True))
@@ -184,6 +197,10 @@ class JaxBackend(Backend):
         limit = known.get("bytes_limit")
         return 1 << 30 if limit is None else (limit - known.get("bytes_in_use", 0)) // 2
 
+    def padded_rows(self, rows: int) -> int:
+        """`rows` rounded up by less than a quarter: XLA compiles for seconds what pads in no time."""
+        return rounded_up(rows)
+
     def runner(self, step: StepProgram) -> Runner:
         """Many steps in one dispatch, with the data on the device."""
         return JaxRunner(self, step)
@@ -219,12 +236,17 @@ def _to_place(array: Any, dtype: str | None) -> tuple[np.ndarray, np.dtype[Any]]
     return host, wanted
 
 
-def _own_copy(host: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """The numbers that `host` holds now, at an address where JAX on a CPU takes them as they are, without a second copy."""
-    room = np.empty(host.size * dtype.itemsize + 64, np.uint8)
+def _own_copy(host: np.ndarray, dtype: np.dtype[Any], rows: int | None = None) -> np.ndarray:
+    """The numbers that `host` holds now, at an address where JAX on a CPU takes them as they are, without a second copy.
+
+    With `rows` there is room for so many.
+    """
+    shape = host.shape if rows is None else (rows, *host.shape[1:])
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + 64, np.uint8)
     start = -room.ctypes.data % 64
-    own = room[start : start + host.size * dtype.itemsize].view(dtype).reshape(host.shape)
-    np.copyto(own, host, casting="unsafe")
+    own = room[start : start + size].view(dtype).reshape(shape)
+    np.copyto(own if rows is None else own[: len(host)], host, casting="unsafe")
     return own
 
 

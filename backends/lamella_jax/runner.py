@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,13 +12,19 @@ import numpy as np
 from jax import lax
 
 from lamella.backend_api import Runner, State, StepProgram
+from lamella.compiling import Reason, Recent, reason, rounded_up
 from lamella_jax import elementwise, kernels, lowerings
+from lamella_jax.reports import reported
 
 if TYPE_CHECKING:
     from lamella_jax.backend import JaxBackend
 
 _ENTRIES = 16384
 """About so many row numbers go up with a dispatch: enough that it costs nothing a step, few enough to pad freely."""
+_LEAST = 1 << 20
+"""Bytes that a data set gets on the device at least: up to there any number of rows shares one compiled loop."""
+_PROGRAMS = 16
+"""How many compiled loops a runner keeps: one for each capacity of the data, and one more for single steps."""
 
 
 class JaxRunner(Runner):
@@ -28,6 +35,9 @@ class JaxRunner(Runner):
     do not depend on how steps are cut into chunks. Where only single steps are ever run (`train_on_batch`), the matrix
     has two lines: with one, XLA leaves out looking the line up, fuses the loop's body otherwise, and rounds otherwise.
     The state is not donated: after an error or Ctrl-C the state before is whole.
+
+    The number of rows is not part of what is compiled either: a data set is placed with a capacity from a coarse grid, and
+    the rows behind the real ones are never read.
 
     With an external optimizer (an optax transformation) the leaves of its state follow the program's own in the state tuple.
 
@@ -41,7 +51,8 @@ class JaxRunner(Runner):
         self._count = len(step.state_names)
         program = backend.prepare(step.program)
         self._outputs = kernels.function_of(program, alone=True)
-        self._tall: set[Any] = set()
+        self._programs: Recent[Any, Callable[..., Any]] = Recent(_PROGRAMS)
+        self._program, self._reason = program, reason()
         self._external: Any = None
         self.external_names: tuple[str, ...] = ()
         trained = {step.state_names.index(name): i for i, name in enumerate(step.gradient_names)}
@@ -61,7 +72,6 @@ class JaxRunner(Runner):
                 state = jax.eval_shape(step.external_optimizer.init, params)
                 self._external = jax.tree.structure(state)
                 self.external_names = tuple(external_leaves(state))
-        self._chunk = kernels.jit(self._steps, program)
 
     # ---- the contract ----
 
@@ -82,23 +92,29 @@ class JaxRunner(Runner):
         What is wider than the program wants (float64 features, int64 labels) is narrowed first; what is narrower
         (uint8 pictures) stays so, and each batch is widened in the loop.
         """
+        return self._placed(arrays, len(arrays[0]))
+
+    def place_all(self, arrays: Sequence[Any]) -> Any:
+        """Copy a data set to the device, with room for a number of rows that many data sets share."""
+        rows = len(arrays[0])
+        row = sum(math.prod(a.shape[1:]) * np.dtype(a.dtype).itemsize for a in arrays)
+        return self._placed(arrays, rounded_up(max(rows, _LEAST // max(row, 1))))
+
+    def _placed(self, arrays: Sequence[Any], capacity: int) -> Any:
         specs = self.step.program.input_specs[self._count : -1]
+        placed: list[Any] = []
         with self.backend.scope(self.step.program):
-            placed = []
             for array, spec in zip(arrays, specs, strict=True):
                 wide = np.dtype(array.dtype).itemsize >= np.dtype(spec.dtype).itemsize
-                placed.append(self.backend.asarray(array, spec.dtype if wide else None))
-            return tuple(placed)
+                placed.append(self.backend.with_room(array, spec.dtype if wide else None, capacity))
+        return tuple(placed)
 
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
         """Run one step for every line of `indices`; returns at once, the device goes on working."""
         steps, batch = indices.shape
-        shapes = (batch, len(data[0]))
         height = min(max(_ENTRIES // max(batch, 1), 16), 512)
-        if steps == 1 and shapes not in self._tall:
+        if steps == 1 and (height, _forms(data)) not in self._programs:
             height = 2
-        else:
-            self._tall.add(shapes)
         fixed = tuple([state[i] for i in self._fixed])
         varying = (*[state[i] for i in self._varying], *state[self._count :])
         with self.backend.scope(self.step.program):
@@ -115,6 +131,29 @@ class JaxRunner(Runner):
         jax.block_until_ready(state)
 
     # ---- what is compiled ----
+
+    def _chunk(self, varying: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
+        """Up to `len(numbers)` steps in one dispatch, compiled for that many lines and for the capacity of the data."""
+        key = len(numbers), _forms(data)
+        compiled = self._programs.get(key)
+        if compiled is None:
+            compiled = kernels.jit(reported(self._steps, self._why(key)), self._program)
+            self._programs[key] = compiled
+        return compiled(varying, fixed, data, numbers, real, iterations)
+
+    def _why(self, key: Any) -> Reason:
+        """Why a loop is compiled for `key`."""
+        before = [data for _, data in self._programs]
+        if not before:
+            return self._reason
+        (rows, *_), dtype = key[1][0]
+        if key[1] in before:
+            cause = f"chunks of {'several steps' if key[0] > 2 else 'one step'}"
+        elif any(data[0][0][0] == rows for data in before):
+            cause = f"data of another dtype, x {dtype}"
+        else:
+            cause = f"another number of rows, room for {rows}"
+        return self._reason._replace(cause=cause)
 
     def _steps(self, varying: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
         specs = self.step.program.input_specs[self._count :]
@@ -151,6 +190,11 @@ class JaxRunner(Runner):
             after[i] = lax.convert_element_type(jnp.add(params[names[i]], updates[names[i]]), after[i].dtype)
         # a loop keeps the dtypes of what it carries, whatever the transformation's arithmetic made of them
         return [lax.convert_element_type(y, x.dtype) for x, y in zip(leaves, jax.tree.leaves(new), strict=True)]
+
+
+def _forms(data: Sequence[Any]) -> tuple[Any, ...]:
+    """What of placed data is compiled in."""
+    return tuple([(a.shape, a.dtype) for a in data])
 
 
 def external_leaves(state: Any) -> dict[str, Any]:

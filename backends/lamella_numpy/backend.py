@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamella.backend_api import Backend, Runner, StepProgram
+from lamella.compiling import timed
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import numpy_dtype
 from lamella.passes import expand, pool_first, simplify
@@ -32,7 +33,8 @@ class NumpyBackend(Backend):
 
     def compile(self, program: Program) -> Compiled:
         """`program` as a function over NumPy arrays; `.source` is its text."""
-        return Compiled(self.prepare(program))
+        with timed("NumPy"):
+            return Compiled(self.prepare(program))
 
     def function(self, program: Program, optimize: bool = True) -> Compiled | Plain:
         """`program` as a function over NumPy arrays; `.source` is its text.
@@ -46,7 +48,8 @@ class NumpyBackend(Backend):
 
     def runner(self, step: StepProgram) -> Runner:
         """Who runs chunks of steps: state in double-buffered vectors, batches gathered into fixed arrays."""
-        return NumpyRunner(self, step)
+        with timed("NumPy"):
+            return NumpyRunner(self, step)
 
     def apply(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
         """The outputs of one equation on arrays."""

@@ -17,7 +17,7 @@ FOREVER = 1 << 60
 """A time after every line."""
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4096)
 def identifier(hint: str) -> str:
     """`hint` as a name of Python, whatever stands in it."""
     name = re.sub(r"\W+", "_", hint, flags=re.ASCII).strip("_") or "v"

@@ -161,6 +161,13 @@ class Backend:
         """How many bytes of a data set may be placed at once, where `Runner.place` copies; None where it does not."""
         return None
 
+    def padded_rows(self, rows: int) -> int:
+        """How many rows a step gets for `rows` rows that are fewer than a batch, where no operation mixes rows.
+
+        More than `rows` pay where compiling takes long: nearby sizes then share a program. By default `rows`.
+        """
+        return rows
+
     def runner(self, step: StepProgram) -> Runner:
         """Who runs chunks of steps; the default compiles the step program and loops over it."""
         return Runner(self, step)
@@ -306,6 +313,13 @@ class Runner:
     def place(self, arrays: Sequence[np.ndarray]) -> Any:
         """Bring the data arrays (rows first) to where the steps run; once for many chunks."""
         return tuple(arrays)
+
+    def place_all(self, arrays: Sequence[np.ndarray]) -> Any:
+        """Bring a data set that is used for many epochs to where the steps run; by default as `place` does.
+
+        The result may have room for more rows, which are never read, so that data sets of nearby sizes share programs.
+        """
+        return self.place(arrays)
 
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
         """Run one step for every line of `indices` and return the new state.

@@ -2,6 +2,5 @@
 
 from lamella.lowering.forward import KEY as KEY
 from lamella.lowering.forward import Forward as Forward
-from lamella.lowering.forward import Programs as Programs
 from lamella.lowering.forward import trace_forward as trace_forward
 from lamella.lowering.function import Lowered as Lowered

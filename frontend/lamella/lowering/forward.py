@@ -17,16 +17,8 @@ from lamella.ir.trace import as_value, at
 KEY = Spec((2,), "uint32")
 
 
-_CACHED = 64
-
-
-class Programs(dict[Any, Any]):
-    """Compiled functions by what they were compiled for; the oldest goes when there are too many."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-        while len(self) > _CACHED:
-            self.pop(next(iter(self)), None)
+FUNCTIONS = 64
+"""How many compiled functions a model, or a lowered function, keeps."""
 
 
 class Results(NamedTuple):

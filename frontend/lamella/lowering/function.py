@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from lamella import ops, random
+from lamella import compiling, ops, random
 from lamella.backend_api import Backend
+from lamella.compiling import Recent
 from lamella.core.protocol import Trainable
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir.dim import BATCH, symbols_of
 from lamella.ir.program import Program
 from lamella.ir.spec import Spec, spec_of
-from lamella.lowering.forward import KEY, Forward, Programs, trace_forward
+from lamella.lowering.forward import FUNCTIONS, KEY, Forward, trace_forward
 
 
 class Lowered:
@@ -45,7 +46,7 @@ class Lowered:
         self._state_names = [n for n, v in self._named if id(v) not in trained]
         self._frozen = model.frozen_layers()
         self._values = {n: v.numpy() for n, v in self._named}
-        self._cache = Programs()
+        self._cache: Recent[Any, tuple[Forward, Any]] = Recent(FUNCTIONS)
         self._lock = threading.Lock()
 
     def _arrays(self, names: Sequence[str]) -> dict[str, Any]:
@@ -148,13 +149,16 @@ class Lowered:
     def _compiled(self, spec: Spec, training: bool, keyed: bool, losses: bool) -> tuple[Forward, Any]:
         cached = (spec, training, keyed, losses)
         with self._lock:
-            if cached not in self._cache:
+            found = self._cache.get(cached)
+            if found is None:
                 forward = trace_forward(
                     self._model, spec, training=training, keyed=keyed, losses=losses, frozen=self._frozen
                 )
-                with self.backend.scope(forward.program):
-                    self._cache[cached] = (forward, self.backend.function(forward.program, optimize=self._optimize))
-            return self._cache[cached]
+                scope = self.backend.scope(forward.program)
+                with compiling.because(self.__name__, f"lowered function for x {spec}"), scope:
+                    found = (forward, self.backend.function(forward.program, optimize=self._optimize))
+                self._cache[cached] = found
+            return found
 
     @property
     def source(self) -> str:

@@ -9,9 +9,10 @@ import numpy as np
 
 from lamella.backend_api import current_backend, load_backend, to_numpy
 from lamella.compat import training
+from lamella.compiling import Recent
 from lamella.ir import settings
 from lamella.layers.base import Layer
-from lamella.lowering.forward import Programs
+from lamella.lowering.forward import FUNCTIONS
 from lamella.models.old_names import OldNames
 from lamella.training.train_step import OwnSteps
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from lamella.training.state import Compiled
 else:
     _Declared = object  # a subclass has what `Trainable` declares; the protocol's own members would return None
+
+
+_LOOPS = 16
+"""How many loops a model keeps: one each for training and evaluation on rows of a dtype and shape."""
 
 
 class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
@@ -44,8 +49,8 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
     def _prepare_training(self) -> None:
         self._compiled: Compiled | None = None
         self._chosen_backend: str | None = None
-        self._loops: list[Loop] = []
-        self.functions = Programs()
+        self._loops: Recent[Any, Loop] = Recent(_LOOPS)
+        self.functions: Recent[Any, Any] = Recent(FUNCTIONS)
         self.calls = 0
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self._run: Run | None = None
@@ -172,11 +177,10 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         from lamella.training.loop import Loop
 
         compiled = self._require_compiled()
-        for loop in self._loops:
-            if loop.training == training and loop.fits(data):
-                return loop
-        loop = Loop(self, compiled, data, training=training)
-        self._loops.append(loop)
+        key = (training, tuple(data.row_specs.items()))
+        loop = self._loops.get(key)
+        if loop is None:
+            loop = self._loops[key] = Loop(self, compiled, data, training=training)
         return loop
 
     # ---- fit, evaluate, predict ----

@@ -79,6 +79,7 @@ def evaluate(
     hooks = CallbackList(options.callbacks, model=model, drawn=True)
     verbose = level(options.verbose)
     loop = model.loop_for(data.sample, training=False)
+    batch = loop.batch_size(data, batch)
     loop.begin(batch)
     source = open_source(model, loop, data, batch, steps=options.steps)
     hooks.set_params({"epochs": 1, "steps": source.steps, "verbose": verbose})
@@ -108,6 +109,8 @@ def predict(model: TrainingModel, x: Any, options: PassOptions) -> np.ndarray:
     with model.built_on_success():
         data = take(model, None, x, batch_size=batch_size)
         batch = _batch_of(model, batch_size, data)
+        if isinstance(data, Data):
+            batch = min(batch, data.rows)
     known = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
     verbose = level(options.verbose)
     hooks = CallbackList(options.callbacks, model=model, drawn=True, epochs=1, steps=known, verbose=verbose)
@@ -167,7 +170,7 @@ def _batch_of(model: TrainingModel, batch_size: int | None, data: Given) -> int:
         ShapeError: the rows do not come out even, or a stateful layer is asked for batches of another size.
     """
     rows = data.sample.rows
-    batch = min(_batch_size(batch_size), rows) if isinstance(data, Data) else rows
+    batch = _batch_size(batch_size) if isinstance(data, Data) else rows
     fixed, path = model.input_shape[0], model.stateful_path
     if path is None or fixed is None:
         return batch

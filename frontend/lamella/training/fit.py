@@ -68,7 +68,7 @@ class Run:
     """
 
     def __init__(self, model: TrainingModel, hooks: CallbackList, data: Given, batch: int, options: FitOptions) -> None:
-        self.model, self.hooks, self.batch = model, hooks, batch
+        self.model, self.hooks = model, hooks
         self._only_records, self._stepwise = hooks.only_records, None
         self.rows = data.rows if isinstance(data, Data) else None
         self.at = (0, 0)
@@ -76,6 +76,7 @@ class Run:
         self._checkpoint: Checkpoint | None = None
         self._afterwards: list[Callable[[], None]] = []
         self.loop = model.loop_for(data.sample, training=True)
+        self.batch = batch = self.loop.batch_size(data, batch)
         self.loop.begin(batch)
         self.source = open_source(model, self.loop, data, batch, steps=options.steps_per_epoch, shuffle=options.shuffle)
 
@@ -214,6 +215,7 @@ class _Validation:
 
     def __init__(self, model: TrainingModel, data: Given, batch: int, steps: int | None) -> None:
         self.loop: Loop = model.loop_for(data.sample, training=False)
+        batch = self.loop.batch_size(data, batch)
         self.loop.begin(batch)
         self.source = open_source(model, self.loop, data, batch, steps=steps)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lamella import random
+from lamella import compiling, random
 from lamella.backend_api import Backend
 from lamella.core.context import tracing
 from lamella.ir.program import Program
@@ -29,10 +29,13 @@ def value_and_grad(
     program = loss_program(model, config, data, training=training)
     shapes = tuple((a.shape, a.dtype.name) for a in data.arrays)
     cached = ("gradients", backend.name, shapes, training, tuple(wrt), id(config))
-    if cached not in model.functions:
+    run = model.functions.get(cached)
+    if run is None:
         differentiated = differentiate(pool_first(program), wrt)
-        with backend.scope(differentiated):
-            model.functions[cached] = backend.compile(differentiated)
+        batch = zip(data.names, program.input_specs[len(named) :], strict=False)  # without the key
+        what = ", ".join(f"{name} {spec}" for name, spec in batch)
+        with compiling.because("value_and_grad", f"first batch, {what}"), backend.scope(differentiated):
+            run = model.functions[cached] = backend.compile(differentiated)
     with backend.scope(program):
         operands = [
             *values_on([v for _, v in named], backend),
@@ -40,7 +43,7 @@ def value_and_grad(
         ]
         if training:
             operands.append(backend.asarray(random.key_from_seed(seed), "uint32"))
-        loss, *gradients = model.functions[cached](*operands)
+        loss, *gradients = run(*operands)
     return loss, {named[i][0]: g for i, g in zip(wrt, gradients, strict=True)}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from lamella import console, ops, random
+from lamella import compiling, console, ops, random
 from lamella.backend_api import Backend, backend_of, load_backend, to_numpy
 from lamella.core.context import tracing
 from lamella.core.variable import Variable
@@ -226,11 +226,13 @@ def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
 def function_for(model: TrainingModel, backend: Backend, x: Spec, *, training: bool) -> tuple[Forward, Any]:
     """The model's call on batches of `x`, compiled once."""
     cached = (backend.name, x, model.frozen_layers() if training else None)
-    if cached not in model.functions:
+    found = model.functions.get(cached)
+    if found is None:
         forward = trace_forward(model, x, training=training, keyed=training)
-        with backend.scope(forward.program):
-            model.functions[cached] = (forward, backend.compile(forward.program))
-    return model.functions[cached]
+        name = "call in training mode" if training else "predict"
+        with compiling.because(name, f"first batch, x {x}"), backend.scope(forward.program):
+            found = model.functions[cached] = (forward, backend.compile(forward.program))
+    return found
 
 
 def call_on_arrays(model: TrainingModel, inputs: Any, training: bool) -> Any:
@@ -268,7 +270,7 @@ def layer_outputs(model: TrainingModel, data: Data) -> dict[str, np.ndarray]:
         for name, layer in model.children.items():
             outputs[name] = value = layer(value)
         program = traced.program(outputs.items())
-    with backend.scope(program):
+    with compiling.because("layer_outputs", "compiled at each call"), backend.scope(program):
         results = backend.compile(program)(
             *values_on([v for _, v in named], backend), backend.asarray(data.x, data.x.dtype.name)
         )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import random
+from lamella import compiling, random
 from lamella.backend_api import Runner, State
+from lamella.compiling import Recent
 from lamella.ir.dim import BATCH, Dimension, symbol
 from lamella.ir.spec import Spec
 from lamella.lowering.forward import traced_for_any_batch
@@ -24,13 +25,17 @@ from lamella.training.train_step import has_own_loss, has_own_step
 
 if TYPE_CHECKING:
     from lamella.training.protocol import TrainingModel
-    from lamella.training.sources import Source
+    from lamella.training.sources import Given, Source
     from lamella.training.state import Compiled
 
 CHUNK_SECONDS = 0.25
-"""About how long a chunk runs: Ctrl-C loses no more than this, and the progress bar moves."""
+"""About how long a chunk runs at most: Ctrl-C loses no more than this, and the progress bar moves."""
 
 _FIRST_CHUNK = 8
+_LONGEST_CHUNK = 8192
+
+_RUNNERS = 32
+"""How many runners a loop keeps, each for batches of one shape."""
 
 
 class Loop:
@@ -58,7 +63,7 @@ class Loop:
         at = self._at = {name: i for i, name in enumerate(self.layout.names)}
         groups = self.layout.metrics.items()
         self._accumulators = {label: [(n, at[leaf]) for n, (leaf, _) in group.items()] for label, group in groups}
-        self._runners: dict[int, Runner] = {}
+        self._runners: Recent[tuple[Spec, ...], Runner] = Recent(_RUNNERS)
         self._mixes: bool | None = None
         self._seconds: float | None = None
         self._rates: dict[str, float] = {}
@@ -67,10 +72,6 @@ class Loop:
         self._template: Any = None
         self._cleared: dict[int, Any] = {}
         self._placed: dict[str, tuple[Any, Any]] = {}
-
-    def fits(self, data: Data) -> bool:
-        """Whether the loop's programs serve these arrays."""
-        return self._specs == data.row_specs
 
     @property
     def row_dtype(self) -> str:
@@ -83,14 +84,43 @@ class Loop:
 
     def runner(self, rows: int) -> Runner:
         """What runs steps on batches of `rows` rows."""
-        if rows not in self._runners:
+        batch = self._batch(rows)
+        specs = tuple([spec for _, spec in batch.named])
+        runner = self._runners.get(specs)
+        if runner is None:
             config = self.compiled.configuration
-            build = partial(build_step, self.model, config, self.layout, self._batch(rows), training=self.training)
-            runner = config.backend.runner(build())
+            build = partial(build_step, self.model, config, self.layout, batch, training=self.training)
+            with compiling.because("train_step" if self.training else "test_step", self._why(batch)):
+                with compiling.timed("program"):
+                    step = build()
+                runner = config.backend.runner(step)
             if config.run_eagerly:
                 runner = EagerRunner(runner, lambda arrays: build(concrete_inputs=arrays))
-            self._runners[rows] = runner
-        return self._runners[rows]
+            self._runners[specs] = runner
+        return runner
+
+    def _why(self, batch: BatchSpecs) -> str:
+        """Why a runner for batches of these specs is made."""
+        what = ", ".join(f"{name} {spec}" for name, spec in batch.named)
+        if not self._runners:
+            return f"first batch, {what}"
+        inner = [spec.shape[1:] for _, spec in batch.named]
+        same = any([spec.shape[1:] for spec in specs] == inner for specs in self._runners)
+        return f"{'new batch size' if same else 'batch of a new shape'}, {what}"
+
+    def batch_size(self, given: Given, batch: int) -> int:
+        """The rows of a step on what was given: `batch`, or fewer where there are fewer rows.
+
+        Where rows do not influence each other, fewer rows are filled up to a size that many sizes share, if the backend asks
+        for that.
+        """
+        if not isinstance(given, Data) or given.rows >= batch:
+            return batch
+        rows, config = given.rows, self.compiled.configuration
+        size = min(config.backend.padded_rows(rows), batch)
+        if size == rows or given.stored or config.run_eagerly or self.model.input_shape[0] is not None:
+            return rows
+        return size if self.pads() else rows
 
     def pads(self) -> bool:
         """Whether a short batch may be filled up: no operation of the model lets rows influence each other."""
@@ -151,8 +181,12 @@ class Loop:
         return leaves
 
     def place(self, arrays: Sequence[np.ndarray]) -> Any:
-        """Bring rows to where the steps run."""
+        """Bring the rows of a few steps to where the steps run."""
         return self._template.place(arrays)
+
+    def place_all(self, arrays: Sequence[np.ndarray]) -> Any:
+        """Bring a whole data set to where the steps run."""
+        return self._template.place_all(arrays)
 
     def start_epoch(self) -> None:
         """Clear the accumulators, and read the learning rate again."""
@@ -298,7 +332,8 @@ class Loop:
                 before(done)
             runner = self.runner(chunk.indices.shape[1])
             last, start = self.state, time.perf_counter()
-            state = runner.run(last, *chunk)
+            with compiling.recorded() as compiled:
+                state = runner.run(last, *chunk)
             steps = len(chunk.indices)
             if stride:
                 self._wait(runner)
@@ -310,7 +345,8 @@ class Loop:
                 finally:
                     runner.wait(state)
                     self._sound, self.state = last, state
-                self._seconds = (time.perf_counter() - start) / steps
+                if not compiled:  # steps are no slower for what was compiled before the first
+                    self._seconds = (time.perf_counter() - start) / steps
             done += steps
             if after is not None and not after(done):
                 break
@@ -342,7 +378,7 @@ class Loop:
         a batch size of its own (a stateful one) has that one size.
         """
         count, arrays = batch.rows, batch.arrays
-        size = _shared_size(count)
+        size = compiling.rounded_up(count)
         if size > count and self.model.input_shape[0] is None and self.pads():
             arrays = [np.concatenate([a, np.repeat(a[:1], size - count, 0)]) for a in arrays]
         else:
@@ -356,16 +392,14 @@ class Loop:
         self.state = state
 
     def chunk_size(self, first: int | None = None) -> int:
-        """How many steps a chunk should have, from the time of the last ones; `first` while there were none."""
+        """How many steps a chunk should have, a power of two, from the time of the last ones; `first` while there were none.
+
+        A chunk in which something was compiled does not count.
+        """
         if self._seconds is None:
             return first or _FIRST_CHUNK
-        return max(1, min(10_000, int(CHUNK_SECONDS / max(self._seconds, 1e-7))))
-
-
-def _shared_size(rows: int) -> int:
-    """`rows` rounded up to one of four sizes an octave (..., 32, 40, 48, 56, 64, 80, ...): few programs serve all batches."""
-    unit = 1 << max(rows.bit_length() - 3, 0)
-    return -(-rows // unit) * unit
+        steps = int(CHUNK_SECONDS / max(self._seconds, 1e-7))
+        return min(1 << max(steps.bit_length() - 1, 0), _LONGEST_CHUNK)
 
 
 def leaves_of(model: TrainingModel, compiled: Compiled, layout: Layout) -> dict[str, Any]:

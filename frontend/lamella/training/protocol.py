@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lamella.compiling import Recent
 from lamella.core.protocol import Trainable
-from lamella.lowering.forward import Programs
 
 if TYPE_CHECKING:
     from lamella.training.data import Data
@@ -27,7 +27,7 @@ class TrainingModel(Trainable, Protocol):
         stop_evaluating, stop_predicting: set to True in a batch hook to end `evaluate` or `predict` after the batch.
     """
 
-    functions: Programs
+    functions: Recent[Any, Any]
     calls: int
     history: History | None
     stop_training: bool

@@ -54,12 +54,12 @@ class Placed:
 
     def __init__(self, loop: Loop, data: Data, batch: int, order: Order, steps: int | None) -> None:
         self._loop, self._order = loop, order
-        self._data = loop.place(data.arrays)
+        self._data = loop.place_all(data.arrays)
         self._limited = steps is not None
         count, full = data.rows, data.rows // batch
         rest = count - full * batch
         # where rows do not mix, a short last batch is filled up: a real row repeated, since zeros could turn into NaN
-        filled = bool(rest and full and loop.pads())
+        filled = bool(rest and loop.pads())
         self._full = full * batch
         places = np.arange((full + filled) * batch, dtype=np.int32)
         places[count:] = self._full
