@@ -32,8 +32,8 @@ class JaxRunner(Runner):
 
     The row numbers come in a matrix of a fixed height, padded below; a longer chunk takes several dispatches. So chunks
     of 57, 57, 56 and 1 steps share one compiled function, and since every step runs in the same loop body, the numbers
-    do not depend on how steps are cut into chunks. Where only single steps are ever run (`train_on_batch`), the matrix
-    has two lines: with one, XLA leaves out looking the line up, fuses the loop's body otherwise, and rounds otherwise.
+    do not depend on how steps are cut into chunks. Where the data are one batch (`train_on_batch`), the matrix has
+    two lines: with one, XLA leaves out looking the line up, fuses the loop's body otherwise, and rounds otherwise.
     The state is not donated: after an error or Ctrl-C the state before is whole.
 
     The number of rows is not part of what is compiled either: a data set is placed with a capacity from a coarse grid, and
@@ -113,7 +113,7 @@ class JaxRunner(Runner):
         """Run one step for every line of `indices`; returns at once, the device goes on working."""
         steps, batch = indices.shape
         height = min(max(_ENTRIES // max(batch, 1), 16), 512)
-        if steps == 1 and (height, _forms(data)) not in self._programs:
+        if data[0].shape[0] == batch:  # a window of one batch
             height = 2
         fixed = tuple([state[i] for i in self._fixed])
         varying = (*[state[i] for i in self._varying], *state[self._count :])

@@ -174,10 +174,11 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
 
     def loop_for(self, data: Data, *, training: bool) -> Loop:
         """The step programs for data of these shapes, made once."""
+        from lamella.training.data import free_specs
         from lamella.training.loop import Loop
 
         compiled = self._require_compiled()
-        key = (training, tuple(data.row_specs.items()))
+        key = (training, tuple(free_specs(self, data).items()))
         loop = self._loops.get(key)
         if loop is None:
             loop = self._loops[key] = Loop(self, compiled, data, training=training)

@@ -99,12 +99,12 @@ def prepare(
     if rows.ndim == 1 and (not model.has_input_shape or (len(model.input_shape) == 2 and model.input_shape[1] == 1)):
         rows = rows.column() if isinstance(rows, StoredRows) else rows[:, None]
     if not model.built:
-        model.build_for(Spec((min(len(rows), _FIRST_BATCH), *rows.shape[1:]), dtype_name(rows.dtype)))
+        model.build_for(Spec((min(len(rows), FIRST_BATCH), *rows.shape[1:]), dtype_name(rows.dtype)))
     model.check_batch(Spec(_any_batch(model, rows.shape), dtype_name(rows.dtype)))
     targets = None if y is None else taken(y, "y")
     if targets is not None and len(targets) != len(rows):
         raise ShapeError(f"x has {len(rows)} rows and y has {len(targets)}; they must have one each for every example.")
-    weights = _weights(model, sample_weight, class_weight, targets, len(rows))
+    weights = _weights(model, sample_weight, class_weight, targets, rows)
     data = Data(rows, targets, weights)
     if settings.checks_nan():
         check_finite(data)
@@ -148,8 +148,9 @@ def _any_batch(model: TrainingModel, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _weights(
-    model: TrainingModel, sample_weight: Any, class_weight: Any, y: Array | None, rows: int
+    model: TrainingModel, sample_weight: Any, class_weight: Any, y: Array | None, x: Array
 ) -> np.ndarray | None:
+    rows = len(x)
     if class_weight is not None:
         if sample_weight is not None:
             raise ArgumentError("give sample_weight or class_weight, not both.")
@@ -161,7 +162,7 @@ def _weights(
     weights = as_array(sample_weight, "sample_weight").astype(np.float32, copy=False)
     if weights.shape == (rows, 1):
         weights = weights[:, 0]
-    steps = model.output_spec.shape[1:]
+    steps = _predictions(model, x).shape[1:]
     # predictions of rank 2 have one value a row: its weight is one number, too
     fits = not shapes_differ(weights.shape[1:], steps[: weights.ndim - 1])
     if len(weights) != rows or not fits or (weights.ndim > 1 and len(steps) < 2):
@@ -171,7 +172,7 @@ def _weights(
 
 
 _BLOCK = 65_536
-_FIRST_BATCH = 32
+FIRST_BATCH = 32
 """At most so many rows are the batch that a model is built for whose layers need its size: as many as `fit` takes."""
 
 
@@ -200,6 +201,12 @@ def class_weights(y: Array, class_weight: Any) -> np.ndarray:
     return found
 
 
+def _predictions(model: TrainingModel, x: Array) -> Spec:
+    """The spec of the model's predictions for the rows `x`."""
+    sizes = sizes_from([(model.input_spec.shape[1:], x.shape[1:])])
+    return model.output_spec.at(sizes | {BATCH: len(x)})
+
+
 def check_targets(model: TrainingModel, config: Configuration, data: Data) -> None:
     """Raise where the targets do not fit the loss and the model's predictions; before anything is computed.
 
@@ -210,9 +217,7 @@ def check_targets(model: TrainingModel, config: Configuration, data: Data) -> No
         return
     if data.y is None:
         raise ArgumentError(f"the model is compiled with the loss {config.loss.name!r}, which needs targets: give y.")
-    out = model.output_spec
-    sizes = sizes_from([(model.input_spec.shape[1:], data.x.shape[1:])])
-    prediction = out.at(sizes | {BATCH: data.rows})
+    prediction = _predictions(model, data.x)
     y = Spec((data.rows, *data.y.shape[1:]), dtype_name(data.y.dtype))
     try:
         config.loss.check(y, prediction, data.y)

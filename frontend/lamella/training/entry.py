@@ -80,13 +80,13 @@ def evaluate(
     verbose = level(options.verbose)
     loop = model.loop_for(data.sample, training=False)
     batch = loop.batch_size(data, batch)
-    loop.begin(batch)
+    loop.begin(batch, data.sample)
     source = open_source(model, loop, data, batch, steps=options.steps)
     hooks.set_params({"epochs": 1, "steps": source.steps, "verbose": verbose})
     try:
         hooks.call("on_test_begin", {})
         if hooks.callbacks:
-            loop.begin(batch)  # with the weights that they may have set
+            loop.begin(batch, data.sample)  # with the weights that they may have set
         with console.Progress(0, source.steps, verbose) as progress:
             progress.begin_epoch(0)
             logs = evaluated(loop, source, hooks, hooks.call, progress)

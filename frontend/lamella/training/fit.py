@@ -77,7 +77,8 @@ class Run:
         self._afterwards: list[Callable[[], None]] = []
         self.loop = model.loop_for(data.sample, training=True)
         self.batch = batch = self.loop.batch_size(data, batch)
-        self.loop.begin(batch)
+        self.sample = data.sample
+        self.loop.begin(batch, self.sample)
         self.source = open_source(model, self.loop, data, batch, steps=options.steps_per_epoch, shuffle=options.shuffle)
 
     def epoch(self, epoch: int, progress: console.Progress) -> dict[str, float] | None:
@@ -191,7 +192,7 @@ class Run:
         checkpoint.restore()
         state = checkpoint.extra
         self.source.resume(state["source"])
-        self.loop.begin(self.batch)
+        self.loop.begin(self.batch, self.sample)
         self.loop.replace(state["accumulators"])
         self.model.stop_training = state["stop"]
         for name, item in self._named_callbacks():
@@ -216,7 +217,7 @@ class _Validation:
     def __init__(self, model: TrainingModel, data: Given, batch: int, steps: int | None) -> None:
         self.loop: Loop = model.loop_for(data.sample, training=False)
         batch = self.loop.batch_size(data, batch)
-        self.loop.begin(batch)
+        self.loop.begin(batch, data.sample)
         self.source = open_source(model, self.loop, data, batch, steps=steps)
 
     def evaluate(self, run: Run) -> dict[str, float]:

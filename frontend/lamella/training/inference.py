@@ -12,6 +12,7 @@ from lamella import compiling, console, ops, random
 from lamella.backend_api import Backend, backend_of, load_backend, to_numpy
 from lamella.core.context import tracing
 from lamella.core.variable import Variable
+from lamella.errors import ShapeError
 from lamella.ir.spec import Spec, spec_of
 from lamella.lowering.forward import Forward, trace_forward, traced_for_any_batch
 from lamella.passes import find_cross_batch_op
@@ -82,6 +83,12 @@ def predict(
                 break
         read(0)
         progress.end_epoch({})
+    if any(part.shape[1:] != parts[0].shape[1:] for part in parts):
+        shapes = " and ".join(sorted({str((None, *part.shape[1:])) for part in parts}))
+        raise ShapeError(
+            f"Model {model.name!r}: the batches have predictions of shapes {shapes}, which are not one array: call `predict` "
+            "or `predict_on_batch` for each, or pad the inputs to one length."
+        )
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from lamella.ir.dim import BATCH, Dimension, symbol
 from lamella.ir.spec import Spec
 from lamella.lowering.forward import traced_for_any_batch
 from lamella.passes import find_cross_batch_op
-from lamella.training.data import Data
+from lamella.training.data import FIRST_BATCH, Data, free_specs
 from lamella.training.eager_runner import EagerRunner
 from lamella.training.layout import BatchSpecs, Layout, filled_slots, layout_of
 from lamella.training.logs import Logs
@@ -51,15 +51,16 @@ class Loop:
     def __init__(self, model: TrainingModel, compiled: Compiled, data: Data, *, training: bool) -> None:
         self.model, self.compiled, self.training = model, compiled, training
         config = compiled.configuration
-        self._specs = data.row_specs
+        self._specs = free_specs(model, data)
         own_logs = None
         if has_own_step(model, training=training):
             if training and config.external:
                 raise TypeError(
                     "a train_step of one's own needs one of lamella.optimizers; optax's are for `fit`'s step."
                 )
-            own_logs = own_labels(model, config, self._batch(2), training=training)
-        self.layout = layout_of(model, config, self._batch(2).y, training=training, own_logs=own_logs)
+            first = _batch_specs(min(data.rows, FIRST_BATCH), data.row_specs)
+            own_logs = own_labels(model, config, self._batch(), first, training=training)
+        self.layout = layout_of(model, config, self._batch().y, training=training, own_logs=own_logs)
         at = self._at = {name: i for i, name in enumerate(self.layout.names)}
         groups = self.layout.metrics.items()
         self._accumulators = {label: [(n, at[leaf]) for n, (leaf, _) in group.items()] for label, group in groups}
@@ -76,15 +77,15 @@ class Loop:
     @property
     def row_dtype(self) -> str:
         """The dtype of the vector that tells real rows from padding."""
-        return self._batch(1).row_dtype
+        return self._batch().row_dtype
 
-    def _batch(self, rows: Dimension) -> BatchSpecs:
-        specs = {name: Spec((rows, *s.shape), s.dtype) for name, s in self._specs.items()}
-        return BatchSpecs(rows, specs["x"], specs.get("y"), specs.get("sample_weight"))
+    def _batch(self) -> BatchSpecs:
+        """A batch, with what is left free."""
+        return _batch_specs(symbol(BATCH), self._specs)
 
-    def runner(self, rows: int) -> Runner:
-        """What runs steps on batches of `rows` rows."""
-        batch = self._batch(rows)
+    def runner(self, rows: int, row_specs: Mapping[str, Spec]) -> Runner:
+        """What runs steps on batches of `rows` rows with these specs."""
+        batch = _batch_specs(rows, row_specs)
         specs = tuple([spec for _, spec in batch.named])
         runner = self._runners.get(specs)
         if runner is None:
@@ -127,7 +128,7 @@ class Loop:
         if self.layout.own_logs or has_own_loss(self.model):
             return False  # what a user's own function does with rows is not known
         if self._mixes is None:
-            config, batch = self.compiled.configuration, self._batch(symbol(BATCH))
+            config, batch = self.compiled.configuration, self._batch()
             # with the penalties: an activity regularizer adds up rows, too
             forward = traced_for_any_batch(
                 self.model, self._specs["x"], training=self.training, losses=True, frozen=config.frozen
@@ -135,14 +136,19 @@ class Loop:
             self._mixes = (
                 forward is None
                 or find_cross_batch_op(forward.program) is not None
-                or not config.is_per_example(batch.y, forward.program.outputs[0].spec)
+                or not config.is_per_example(batch.y, forward.program.outputs[0].spec, self.layout.metric_rules)
             )
         return not self._mixes
 
     # ---- the state ----
 
-    def begin(self, batch: int) -> None:
-        """Take the model's weights, the optimizer's slots and new accumulators as the state, for steps of `batch` rows."""
+    def begin(self, batch: int, sample: Data) -> None:
+        """Take the model's weights, the optimizer's slots and new accumulators as the state.
+
+        Args:
+            batch: the rows of a step.
+            sample: rows like those of the first step.
+        """
         compiled, layout = self.compiled, self.layout
         leaves: dict[str, Any] = {name: variable.value for name, variable in layout.variables}
         if self.training:
@@ -153,7 +159,7 @@ class Loop:
         leaves |= self._placed_before()
         values = [leaves[n] for n in layout.names]
         extra = compiled.state.external or ()
-        self._template = self.runner(batch)
+        self._template = self.runner(batch, sample.row_specs)
         self.state = self._template.load([*values, *extra])
         # leaves are never changed in place, so those an epoch starts from serve every epoch
         cleared = {leaf for group in layout.metrics.values() for leaf, _ in group.values()}
@@ -330,10 +336,10 @@ class Loop:
         while chunk is not None:
             if before is not None:
                 before(done)
-            runner = self.runner(chunk.indices.shape[1])
+            runner = self.runner(chunk.indices.shape[1], chunk.specs)
             last, start = self.state, time.perf_counter()
             with compiling.recorded() as compiled:
-                state = runner.run(last, *chunk)
+                state = runner.run(last, chunk.data, chunk.indices, chunk.real)
             steps = len(chunk.indices)
             if stride:
                 self._wait(runner)
@@ -383,7 +389,7 @@ class Loop:
             arrays = [np.concatenate([a, np.repeat(a[:1], size - count, 0)]) for a in arrays]
         else:
             size = count
-        self.begin(size)
+        self.begin(size, batch)
         indices, real = np.arange(size, dtype=np.int32)[None], np.ones((1, size), self.row_dtype)
         real[:, count:] = 0
         runner = self._template
@@ -400,6 +406,11 @@ class Loop:
             return first or _FIRST_CHUNK
         steps = int(CHUNK_SECONDS / max(self._seconds, 1e-7))
         return min(1 << max(steps.bit_length() - 1, 0), _LONGEST_CHUNK)
+
+
+def _batch_specs(rows: Dimension, row_specs: Mapping[str, Spec]) -> BatchSpecs:
+    specs = {name: Spec((rows, *s.shape), s.dtype) for name, s in row_specs.items()}
+    return BatchSpecs(rows, specs["x"], specs.get("y"), specs.get("sample_weight"))
 
 
 def leaves_of(model: TrainingModel, compiled: Compiled, layout: Layout) -> dict[str, Any]:

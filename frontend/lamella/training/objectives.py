@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,12 +101,12 @@ class Configuration:
         visit(model)
         return [v for _, v in model.named_weights() if id(v) in found]
 
-    def is_per_example(self, y: Spec | None, prediction: Spec) -> bool:
+    def is_per_example(self, y: Spec | None, prediction: Spec, rules: Sequence[tuple[str, Any, bool]]) -> bool:
         """Whether loss and metrics take a row of weight 0 for nothing, so that such rows may fill a short batch up."""
         if y is None:
             return True
-        followers = [metric for _, metric, _ in self.metrics.for_specs(y, prediction)]
-        return all(f.is_per_example(y, prediction) for f in ([self.loss] if self.loss else []) + followers)
+        followers = [self.loss] if self.loss else []
+        return all(f.is_per_example(y, prediction) for f in [*followers, *[metric for _, metric, _ in rules]])
 
     def rates(self) -> dict[str, float]:
         """The learning rates that are numbers, by the names of their leaves; none of an external optimizer's."""

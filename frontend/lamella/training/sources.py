@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lamella import random
+from lamella.ir.spec import Spec
 from lamella.training.batches import Batches, GivenBatches, Order, ReadBatches, room_for
 from lamella.training.data import Data
 
@@ -35,11 +36,13 @@ class Chunk(NamedTuple):
         data: what `place` returned.
         indices: int32 (steps, batch).
         real: float (steps, batch): 1 for a real row, 0 for one that fills a short batch up.
+        specs: those of a row of each array.
     """
 
     data: Any
     indices: np.ndarray
     real: np.ndarray
+    specs: dict[str, Spec]
 
 
 class Placed:
@@ -55,7 +58,7 @@ class Placed:
     def __init__(self, loop: Loop, data: Data, batch: int, order: Order, steps: int | None) -> None:
         self._loop, self._order = loop, order
         self._data = loop.place_all(data.arrays)
-        self._limited = steps is not None
+        self._limited, self._specs = steps is not None, data.row_specs
         count, full = data.rows, data.rows // batch
         rest = count - full * batch
         # where rows do not mix, a short last batch is filled up: a real row repeated, since zeros could turn into NaN
@@ -93,11 +96,11 @@ class Placed:
             size = stride or self._loop.chunk_size()
             stop = min(self._at + min(size, left), len(self._index))
             if self._at < stop:
-                chunk = Chunk(self._data, self._index[self._at : stop], self._real[self._at : stop])
+                chunk = Chunk(self._data, self._index[self._at : stop], self._real[self._at : stop], self._specs)
             else:
                 assert self._last is not None  # noqa: S101 - what is left of the pass
                 stop = self._pass
-                chunk = Chunk(self._data, self._last, np.ones(self._last.shape, self._real.dtype))
+                chunk = Chunk(self._data, self._last, np.ones(self._last.shape, self._real.dtype), self._specs)
             left -= stop - self._at
             self._at = stop
             yield chunk
@@ -225,7 +228,8 @@ class _Gathered:
         self._steps, self._rows = self._steps + 1, start + count
 
     def chunk(self, loop: Loop) -> Chunk:
-        return Chunk(loop.place(self._arrays), self._index[: self._steps], self._real[: self._steps])
+        index, real = self._index[: self._steps], self._real[: self._steps]
+        return Chunk(loop.place(self._arrays), index, real, self._specs)
 
 
 Source = Placed | Streamed

@@ -146,11 +146,25 @@ def _metric_weight(rows: Value, sample_weight: Value | None, mask: Any, predicti
     return ops.multiply(with_rank_of(weight, mask), ops.cast(mask, rows.dtype))
 
 
-def own_labels(model: TrainingModel, config: Configuration, batch: BatchSpecs, *, training: bool) -> list[str]:
-    """The names of the logs that the model's own step returns."""
-    layout = layout_of(model, config, batch.y, training=training, own_logs=())
+def own_labels(
+    model: TrainingModel, config: Configuration, free: BatchSpecs, first: BatchSpecs, *, training: bool
+) -> list[str]:
+    """The names of the logs that the model's own step returns.
+
+    Args:
+        model: the model.
+        config: its training configuration.
+        free: the specs of a batch, with what is left free.
+        first: those of the first data, for a step whose code needs their numbers.
+        training: whether it is the step of training or of an evaluation.
+    """
+    layout = layout_of(model, config, free.y, training=training, own_logs=())
     labels: list[str] = []
-    _own_step(model, config, layout, batch, training=training, labels=labels)
+    try:
+        _own_step(model, config, layout, free, training=training, labels=labels)
+    except Exception:  # a user's code may raise anything where it compares a free dimension with a number
+        labels.clear()
+        _own_step(model, config, layout, first, training=training, labels=labels)
     return sorted(labels)
 
 
