@@ -321,6 +321,35 @@ def test_own_classes_and_functions_come_from_the_caller_alone(ending, tmp_path):
 # ---- weights alone ----
 
 
+class ScaledModel(lamella.Sequential):
+    """A model with a weight of its own."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.scale = self.add_weight((3,), "ones", name="$array")
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs, training=training, mask=mask) * self.scale
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_model_s_own_weights_come_back(ending, tmp_path):
+    model = ScaledModel([lamella.Input((4,)), Dense(3)])
+    model.scale.assign([1.0, 2.0, 3.0])
+    model.save(path := tmp_path / f"a{ending}")
+    again, other = (
+        load_model(path, custom_objects={"ScaledModel": ScaledModel}),
+        ScaledModel([lamella.Input((4,)), Dense(3)]),
+    )
+    other.load_weights(path, by_name=ending == ".h5")
+    for each in (again, other):
+        np.testing.assert_array_equal(each.predict(X, verbose=0), model.predict(X, verbose=0))
+    if ending == ".h5":
+        model.layers[0].name = "top_level_model_weights"
+        with pytest.raises(ValueError, match=r"for which \.h5 needs the name of its layer 'top_level_model_weights'"):
+            model.save(path)
+
+
 def test_weights_go_by_place_or_by_name_with_a_report(tmp_path):
     model = fitted()
     for ending in (".weights.h5", ".safetensors"):

@@ -21,6 +21,13 @@ def kept(layer: Layer) -> list[Variable]:
     return [v for v in layer._variables if any(v is state for state in states)]
 
 
+def own(layer: Layer) -> list[Variable]:
+    """A layer's variables without states and without those of the layers it holds: the trainable ones first."""
+    states = set(map(id, kept(layer)))
+    held = [v for v in layer._variables if id(v) not in states]
+    return [v for v in held if v.trainable] + [v for v in held if not v.trainable]
+
+
 @dataclass(frozen=True)
 class Place:
     """The group of one layer.
@@ -63,9 +70,7 @@ def _visit(layer: Layer, group: str, found: list[Place], seen: set[int]) -> None
     if id(layer) in seen:
         return
     seen.add(id(layer))
-    states = kept(layer)
-    own = [v for v in layer._variables if not any(v is state for state in states)]
-    found.append(Place(group, layer, [v for v in own if v.trainable] + [v for v in own if not v.trainable], states))
+    found.append(Place(group, layer, own(layer), kept(layer)))
     for name, value in _attributes(layer):
         _descend(value, f"{group}/{name}" if group else name, layer, found, seen)
 

@@ -11,7 +11,17 @@ from lamella import losses
 from lamella.core import serialization
 from lamella.errors import FormatError
 from lamella.files import hdf5, text
-from lamella.saving import arrays, assembly, checking, compiling, h5_writing, legacy_weights, optimizer_state, progress
+from lamella.saving import (
+    arrays,
+    assembly,
+    checking,
+    compiling,
+    h5_writing,
+    layout,
+    legacy_weights,
+    optimizer_state,
+    progress,
+)
 from lamella.saving.keras_archive import KERAS_VERSION
 
 _BACKEND = "jax"
@@ -66,13 +76,17 @@ def _put_weights(group: h5_writing.Folder, model: Any) -> None:
     group.attrs["backend"] = _BACKEND
     group.attrs["keras_version"] = KERAS_VERSION
     paths = {id(v): f"{model.name}/{path}" for path, v in model.named_weights()}
-    for layer in model.layers:
-        held = group.at(layer.name)
-        weights = legacy_weights.of(layer)
+    own, top = layout.own(model), legacy_weights.TOP
+    if own and top in model.children:
+        raise ValueError(
+            f"model {model.name!r} has weights of its own, for which .h5 needs the name of its layer {top!r}."
+        )
+    # the model's own come first: those of a layer called TOP replace an empty list
+    for name, weights in ((top, own), *((layer.name, legacy_weights.of(layer)) for layer in model.layers)):
+        held = group.at(name)
         held.put_names("weight_names", [paths[id(v)] for v in weights])
         for variable in weights:
             held.put(paths[id(variable)], *arrays.stored(variable))
-    group.at("top_level_model_weights").put_names("weight_names", [])
 
 
 def _put_state(file: h5_writing.Folder, model: Any) -> None:

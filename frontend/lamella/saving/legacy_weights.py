@@ -24,6 +24,10 @@ def of(layer: Layer) -> list[Variable]:
     return [v for v in (*layer.trainable_weights, *layer.non_trainable_weights) if id(v) not in states]
 
 
+TOP = "top_level_model_weights"
+"""The group of a model's own variables."""
+
+
 def group_of(tree: hdf5.Group, where: str) -> hdf5.Group:
     """The group that holds the layers: that of a whole model, or the file itself where it holds weights alone.
 
@@ -73,15 +77,20 @@ def dataset_in(group: hdf5.Group, name: str, where: str) -> Dataset:
 
 def layers_in(group: hdf5.Group, where: str) -> list[tuple[str, list[tuple[str, Dataset]]]]:
     """For every layer with weights its name and its arrays by name, in the order of the file."""
-    found = []
-    for name in names_in(group, "layer_names", where):
-        held = group[name] if name in group else None
-        if not isinstance(held, hdf5.Group):
-            raise FormatError(f"{where}: there is no group for layer {name[:200]!r}.")
-        weights = names_in(held, "weight_names", where)
-        if weights:
-            found.append((name, [(weight, dataset_in(held, weight, where)) for weight in weights]))
-    return found
+    found = [(name, arrays_in(group, name, where)) for name in names_in(group, "layer_names", where)]
+    return [(name, held) for name, held in found if held]
+
+
+def arrays_in(group: hdf5.Group, name: str, where: str) -> list[tuple[str, Dataset]]:
+    """The arrays of the layer of a name by their names, in the order of the file.
+
+    Raises:
+        FormatError: there is no group of this name, or no array.
+    """
+    held = group[name] if name in group else None
+    if not isinstance(held, hdf5.Group):
+        raise FormatError(f"{where}: there is no group for layer {name[:200]!r}.")
+    return [(weight, dataset_in(held, weight, where)) for weight in names_in(held, "weight_names", where)]
 
 
 def by_place(model: Any, group: hdf5.Group, version: str, where: str) -> Pairs:
@@ -94,9 +103,12 @@ def by_place(model: Any, group: hdf5.Group, version: str, where: str) -> Pairs:
     found = layers_in(group, where)
     if len(layers) != len(found):
         raise FormatError(f"{where}: {len(found)} layers with weights, the model has {len(layers)}.")
+    holders = [(layer, of(layer), name, held) for layer, (name, held) in zip(layers, found, strict=True)]
+    if layout.own(model):
+        holders.append((model, layout.own(model), TOP, arrays_in(group, TOP, where)))
     pairs: Pairs = []
-    for layer, (name, held) in zip(layers, found, strict=True):
-        variables, items = of(layer), converted(layer, held, version)
+    for layer, variables, name, held in holders:
+        items = converted(layer, held, version)
         if len(variables) != len(items):
             raise FormatError(
                 f"{where}: layer {name[:200]!r} has {len(items)} arrays; in the model it is {layer.name!r} with "

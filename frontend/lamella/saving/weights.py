@@ -161,11 +161,14 @@ def _old(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
             raise FormatError(f"{taking.where}: {len(found)} layers with weights, the model has {len(layers)}.")
         following = iter(layers)
         matched = [(next(following, None), name, held) for name, held in found]
+    if layout.own(model) and legacy_weights.TOP in group:
+        matched.append((model, legacy_weights.TOP, legacy_weights.arrays_in(group, legacy_weights.TOP, taking.where)))
     for layer, name, held in matched:
         if layer is None:
             taking.report.unused |= {weight: f"the model has no layer {name!r}" for weight, _ in held}
             continue
-        variables, items = legacy_weights.of(layer), legacy_weights.converted(layer, held, version)
+        variables = layout.own(model) if layer is model else legacy_weights.of(layer)
+        items = legacy_weights.converted(layer, held, version)
         if len(variables) != len(items):
             reason = f"{len(variables)} weights in layer {layer.name!r}, {len(items)} arrays in the file"
             # the lengths differ, and `reason` says so
