@@ -166,6 +166,15 @@ def test_the_file_is_flushed_before_the_rename_and_the_folder_after_it(tmp_path,
     assert order == ["file", "rename", "folder"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be removed there")
+def test_what_is_being_written_is_not_left_over(tmp_path):
+    with atomic_write(tmp_path / "a.bin") as file:
+        file.write(b"half")
+        remove_leftovers(tmp_path / "*.bin")
+        file.write(b" and half")
+    assert (tmp_path / "a.bin").read_bytes() == b"half and half"
+
+
 def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
     for name in (".file.bin.12-ab.tmp", "file.bin", "other.tmp", ".file.txt.12-ab.tmp"):
         (tmp_path / name).write_bytes(b"")

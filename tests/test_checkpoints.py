@@ -407,6 +407,7 @@ def test_model_checkpoint_keeps_the_best_in_every_kind_of_file(on, name, words, 
         ({"filepath": "a.weights.h5"}, "save_weights_only=False"),
         ({"filepath": "a.keras", "save_weights_only": True}, r"ends in \.weights\.h5 or \.safetensors, got"),
         ({"filepath": "a.npz", "save_freq": 0}, "save_freq is 'epoch' or a positive integer, got 0"),
+        ({"filepath": "{epoch.npz"}, r"filepath must be a format string, got '\{epoch\.npz' \(.*'\{\{' for a brace"),
         ({"filepath": "a.npz", "save_freq": True}, "save_freq is 'epoch' or a positive integer, got True"),
     ],
 )
@@ -427,6 +428,44 @@ def test_a_file_that_needs_h5py_is_refused_when_the_callback_is_made(name, monke
 def test_a_path_that_names_what_the_logs_lack_is_told(tmp_path):
     with pytest.raises(KeyError, match="names 'val_loss', and the logs have loss"):
         model_of().fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "{val_loss}.npz")])
+
+
+@pytest.mark.parametrize("freq", ["epoch", 1])
+def test_the_epoch_of_a_path_is_its_number_whatever_the_metrics_are_called(freq, tmp_path):
+    model = model_of(Dense(1))
+    model.compile("sgd", "mse", metrics=[lamella.metrics.MeanAbsoluteError(name=n) for n in ("epoch", "self", "batch")])
+    path = tmp_path / ("{epoch}-{self:.0f}.npz" if freq == "epoch" else "{epoch}-{batch}.npz")
+    logs = model.fit(
+        X, Y, epochs=2, batch_size=10, verbose=0, callbacks=[ModelCheckpoint(path, save_freq=freq)]
+    ).history
+    assert {"epoch", "batch", "self"} <= set(logs)
+    if freq == "epoch":
+        assert sorted(p.name for p in tmp_path.iterdir()) == [f"{i + 1}-{logs['self'][i]:.0f}.npz" for i in (0, 1)]
+    else:
+        assert sorted(p.name for p in tmp_path.iterdir()) == [f"{e}-{b}.npz" for e in (1, 2) for b in (1, 2)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["[best].npz", "{epoch}-{loss:.2f}.npz", "{epoch:02d}/m.npz"])
+def test_what_a_killed_process_had_written_is_removed_when_training_begins_again(name, tmp_path, run_python):
+    path = str(tmp_path / name)
+    code = f"""
+import os, signal
+import numpy as np, lamella
+model = lamella.Sequential([lamella.Input((3,)), lamella.layers.Dense(1)])
+model.compile("sgd", "mse")
+os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)  # when all is written and nothing renamed
+model.fit(np.ones((4, 3)), np.ones(4), verbose=0, callbacks=[lamella.callbacks.ModelCheckpoint({path!r})])
+"""
+    assert run_python(code=code, environment={"LAMELLA_BACKEND": "numpy"}, check=False).returncode == -9
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert len(files) == 1 and files[0].suffix == ".tmp"
+    other = tmp_path / ".notes.npz.12-0123abcd.tmp"  # of another path
+    other.write_bytes(b"")
+    model_of().fit(X, Y, epochs=2, verbose=0, callbacks=[ModelCheckpoint(path)])
+    left = [p for p in tmp_path.rglob("*") if p.suffix == ".tmp"]
+    assert left == [other]
+    assert any(p.suffix == ".npz" for p in tmp_path.rglob("*"))
 
 
 def test_period_counts_epochs_and_warns(tmp_path):

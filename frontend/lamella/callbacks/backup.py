@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import warnings
 from contextlib import suppress
@@ -63,7 +64,7 @@ class BackupAndRestore(SavesSometimes):
         """Go on from the checkpoint, if there is one."""
         self._batches_since = 0
         Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
-        remove_leftovers(self._latest)
+        remove_leftovers(glob.escape(os.fspath(self._latest)))
         found = self._read()
         if found is not None:
             self.model._run.resume(found)

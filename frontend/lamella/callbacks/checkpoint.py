@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import string
 import warnings
 from pathlib import Path
 from typing import Any
 
 from lamella.callbacks.frequency import SavesSometimes
 from lamella.callbacks.monitor import MonitorCallback
+from lamella.errors import ArgumentError
+from lamella.files.atomic import remove_leftovers
 from lamella.names import deprecated
 from lamella.training.history import Logs
 
@@ -16,13 +20,15 @@ from lamella.training.history import Logs
 class ModelCheckpoint(SavesSometimes, MonitorCallback):
     """Saves the model after every epoch, after so many batches, or whenever it got better.
 
-    Files are written atomically: a process that is killed while it writes leaves the file that was there before.
+    Files are written atomically: a process that is killed while it writes leaves the file that was there before. What it
+    had written by then is removed when training begins again.
 
     Args:
-        filepath: where to; `{epoch:02d}`, `{batch}` and the keys of the logs (`{val_loss:.2f}`) are filled in. Its end says
-            what is saved: ".keras", ".h5" and ".safetensors" the whole model; with `save_weights_only` ".weights.h5" and
-            ".safetensors" its weights; and ".npz" a checkpoint for `model.load_checkpoint`, which returns
-            `{"epoch": epochs done, "logs": the logs}`. ".npz" and ".safetensors" need NumPy alone, the others h5py.
+        filepath: where to; `{epoch:02d}`, `{batch}` and the keys of the logs (`{val_loss:.2f}`) are filled in; `{epoch}` is
+            the number of the epoch also where a metric has this name. Its end says what is saved: ".keras", ".h5" and
+            ".safetensors" the whole model; with `save_weights_only` ".weights.h5" and ".safetensors" its weights; and
+            ".npz" a checkpoint for `model.load_checkpoint`, which returns `{"epoch": epochs done, "logs": the logs}`.
+            ".npz" and ".safetensors" need NumPy alone, the others h5py.
         monitor: the key in the logs that says what is better.
         verbose: 1 prints what is done.
         save_best_only: save only where `monitor` got better.
@@ -63,6 +69,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         self._set_frequency(save_freq)
         self._epoch = self._epochs_since = 0
         self._check_kind()
+        self._pattern()
 
     def _check_kind(self) -> None:
         kinds = (".weights.h5", ".safetensors") if self.save_weights_only else (".keras", ".h5", ".safetensors", ".npz")
@@ -75,6 +82,22 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
             from lamella.saving.h5_writing import need_h5py
 
             need_h5py()
+
+    def _pattern(self) -> str:
+        """The pattern of `glob` that all paths fit which `filepath` may become."""
+        try:
+            parts = list(string.Formatter().parse(self.filepath))
+        except ValueError as error:
+            raise ArgumentError(
+                f"ModelCheckpoint: filepath must be a format string, got {self.filepath!r} ({error}). "
+                "Write '{{' for a brace."
+            ) from None
+        return "".join(glob.escape(text) + ("" if field is None else "*") for text, field, _, _ in parts)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Remove what a process left that was killed while it wrote."""
+        remove_leftovers(self._pattern())
+        super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Remember which epoch it is."""
@@ -109,9 +132,9 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         self._tell(f"\nEpoch {epoch + 1}: finished saving model to {path}")
 
     def _path(self, epoch: int, batch: int | None, logs: Logs) -> str:
-        words = {"epoch": epoch + 1} if batch is None or "batch" in logs else {"epoch": epoch + 1, "batch": batch + 1}
+        fields = {**logs, "epoch": epoch + 1, **({} if batch is None else {"batch": batch + 1})}
         try:
-            return self.filepath.format(**words, **logs)
+            return self.filepath.format(**fields)
         except KeyError as error:
             raise KeyError(
                 f"ModelCheckpoint: filepath {self.filepath!r} names {error}, and the logs have {', '.join(logs)}."

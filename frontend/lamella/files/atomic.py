@@ -7,13 +7,21 @@ the folder is flushed, too, so that the new name outlives a loss of power.
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be removed
+    fcntl = None
+
+_TEMPORARY = re.compile(r"\.\d+-[0-9a-f]+\.tmp$")
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF)
 """What file systems answer that cannot flush a folder, or a folder that may be written to but not read."""
 
@@ -42,6 +50,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     try:
         # outside of the file: closing it writes what a full disk would not take, and fails again
         with _explained(path, target, temporary), file:
+            with suppress(OSError):  # not every file system has locks
+                _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -66,16 +76,25 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | Callable[[IO
             file.write(content)
 
 
-def remove_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove the temporary files of writers that were killed while they wrote `path`.
+def remove_leftovers(pattern: str | os.PathLike[str]) -> None:
+    """Remove the temporary files of writers that were killed; one that is being written now stays.
 
-    Only for a path that one process alone writes to: the temporary file of another that is writing now goes, too.
+    Args:
+        pattern: the path that they wrote to, or a pattern of `glob` for several.
     """
-    target = Path(os.path.realpath(path))
-    for left in target.parent.glob("*.tmp"):
-        if left.name.startswith(f".{target.name}."):
+    folder, name = os.path.split(os.path.realpath(pattern))
+    for left in glob.iglob(os.path.join(folder, f".{name}.*.tmp")):  # noqa: PTH118, PTH207 - a pattern, not a path
+        if _TEMPORARY.search(left):
             with suppress(OSError):
-                left.unlink()
+                with Path(left).open("rb") as file:
+                    _lock(file)
+                Path(left).unlink()
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file while it is open; raise OSError where another has it open and locked."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
