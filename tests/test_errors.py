@@ -256,7 +256,7 @@ LAYER_ERRORS = {
     "padding": (lambda: Conv2D(2, 3, padding="samee"), ValueError, "padding of Conv2D 'samee': did you mean 'same'"),
     "kernel_size": (lambda: Conv2D(2, (3, 3, 3)), ValueError, "Conv2D: kernel_size must be an integer .* 2 of them"),
     "Conv2D(f, k, k)": (lambda: Conv2D(32, 3, 3), ValueError, r"Conv2D\(32, \(3, 3\)\) for the kernel, or Conv2D\(32, 3, strides=3\)"),  # noqa: E501
-    "name": (lambda: Dense(2, name="a/b"), ValueError, "a layer's name is a non-empty string without '/'"),
+    "name": (lambda: Dense(2, name="a/b"), ValueError, r"The name of a layer must be .* without '/' .*, got 'a/b'"),
     "floatx": (lambda: lamella.config.set_floatx("float80"), TypeError, "set_floatx takes one of"),
     "backend": (lambda: lamella.set_backend("jaks"), ValueError, "Unknown backend 'jaks'"),
 }  # fmt: skip

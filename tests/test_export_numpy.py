@@ -329,7 +329,7 @@ HOSTILE = 'a"""\nimport os; os.abort()\n"""\\\r#\x0cb'
 def test_names_from_a_strangers_file_do_not_become_code(tmp_path):
     layer = layers.Dense(2, name="safe")
     model = lamella.Sequential([lamella.Input((3,)), layer])
-    layer.name = model.name = HOSTILE
+    vars(layer)["name"] = vars(model)["name"] = HOSTILE  # past the check of names
     model._chain = {HOSTILE: layer}
     agrees(model, tmp_path)
     body = ast.parse((tmp_path / "net.py").read_text())

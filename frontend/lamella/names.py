@@ -1,4 +1,4 @@
-"""Names as users write them: strings of every Keras era, resolved through one closed table a module."""
+"""Names as users write them: which ones an object may have, and strings of every Keras era, resolved in closed tables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,70 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from lamella.errors import unknown_name
+from lamella.errors import ArgumentError, unknown_name
 
 T = TypeVar("T")
+
+LONGEST_NAME = 1000
+"""Bytes of a name in UTF-8: the paths of nested models then fit into an attribute of HDF5."""
+
+LABEL = f"a string of at most {LONGEST_NAME:,} bytes, all of it printable"
+PATH_PART = f"{LABEL}, not empty, without '/' and '\\', and not '.' or '..'"
+
+
+def is_label(value: object) -> bool:
+    """Whether `value` is a string that every file can hold and every console can show: what `LABEL` says."""
+    return isinstance(value, str) and value.isprintable() and len(value.encode()) <= LONGEST_NAME
+
+
+def is_path_part(value: object) -> bool:
+    """Whether `value` is a label that can be a part of a path in a file, as a layer's name is: what `PATH_PART` says."""
+    return is_label(value) and value not in ("", ".", "..") and not set(str(value)) & {"/", "\\"}
+
+
+def shown(value: object) -> str:
+    """`value` for a message, cut off where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+class Name:
+    """An attribute that takes only names that a file can hold, so that whatever is saved can be read.
+
+    >>> from lamella.layers import Dense
+    >>> Dense(2, name="a/b")
+    Traceback (most recent call last):
+    ...
+    lamella.errors.ArgumentError: The name of a layer must be a string ..., got 'a/b'.
+
+    Args:
+        kind: what has the name, for the message ("a layer").
+        label: whether any label will do; else it must be a part of a path.
+    """
+
+    def __init__(self, kind: str, *, label: bool = False) -> None:
+        self.kind, self.label = kind, label
+
+    def check(self, value: Any) -> str:
+        """`value`, which is a name.
+
+        Raises:
+            ArgumentError: it is not.
+        """
+        if not (is_label(value) if self.label else is_path_part(value)):
+            rule = LABEL if self.label else PATH_PART
+            raise ArgumentError(f"The name of {self.kind} must be {rule}, got {shown(value)}.")
+        return value
+
+    def __get__(self, owner: Any, cls: type | None = None) -> Any:
+        if owner is None:
+            return self
+        if "name" not in owner.__dict__:
+            raise AttributeError(f"{type(owner).__name__!r} object has no attribute 'name'")
+        return owner.__dict__["name"]
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        owner.__dict__["name"] = self.check(value)
 
 
 def snake_case(name: str) -> str:

@@ -13,6 +13,7 @@ from lamella.core import context
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec, is_float, numpy_dtype, spec_of
 from lamella.ir.trace import eagerly
+from lamella.names import Name
 
 
 class Variable:
@@ -27,6 +28,8 @@ class Variable:
         constraint: applied to the value after each optimizer step, or None.
         place: the backend that the value is known to be an array of, as it wants it; None where that was not looked at.
     """
+
+    name: str = Name("a weight")  # type: ignore[assignment]
 
     def __init__(
         self,

@@ -27,6 +27,8 @@ _KINDS = "biufc"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MOST_HEADER = 10_000
 """Bytes: no `.npy` header of an array of numbers is longer."""
+_LONGEST_PATH = 10_000
+"""Characters of an array's path that become its name in the archive, which holds 65,535 bytes of a name."""
 
 
 def write_tree(path: str | os.PathLike[str], tree: dict[str, Any], format: str, version: int) -> None:
@@ -100,11 +102,12 @@ def _packed(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
         return value
     if isinstance(value, list | tuple):
         return [_packed(item, f"{where}/{i}" if where else str(i), arrays) for i, item in enumerate(value)]
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value) and _MARK not in value:
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value) and not _is_mark(value):
         return {key: _packed(item, f"{where}/{key}" if where else key, arrays) for key, item in value.items()}
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         array = np.asarray(value, order="C")
         if array.dtype.kind in _KINDS and "\0" not in where:
+            where = where[:_LONGEST_PATH]
             while where in arrays:  # keys with a slash may meet: {"a/b": ..., "a": {"b": ...}}
                 where += "_"
             arrays[where] = array
@@ -119,10 +122,15 @@ def _unpacked(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, list):
         return [_unpacked(item, arrays) for item in value]
     if isinstance(value, dict):
-        if _MARK in value:
+        if _is_mark(value):
             return arrays[value[_MARK]][()]
         return {key: _unpacked(item, arrays) for key, item in value.items()}
     return value
+
+
+def _is_mark(value: dict[str, Any]) -> bool:
+    """Whether a dict stands for an array; one that only has the key, as a metric's logs may, does not."""
+    return len(value) == 1 and isinstance(value.get(_MARK), str)
 
 
 def _member(archive: Any, name: str, size: int) -> IO[bytes]:

@@ -23,7 +23,7 @@ from lamella.ir.dim import as_number, public_shape
 from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
 from lamella.layers.building import built_once, draws_values, weight_key
 from lamella.layers.making import LayerMeta, WeightFields
-from lamella.names import snake_case
+from lamella.names import Name, snake_case
 
 
 class Layer(metaclass=LayerMeta):
@@ -46,6 +46,7 @@ class Layer(metaclass=LayerMeta):
     A first layer may also be given `input_shape=`, `input_dim=` or `batch_input_shape=`, and any layer `weights=[...]`.
     """
 
+    name: str = Name("a layer")  # type: ignore[assignment]
     supports_masking = False
     keras_module = "keras.layers"
     deserializes_config = True
@@ -61,8 +62,6 @@ class Layer(metaclass=LayerMeta):
         dtype: Any = None,
         activity_regularizer: Any = None,
     ) -> None:
-        if name is not None and (not isinstance(name, str) or not name or "/" in name):
-            raise ValueError(f"a layer's name is a non-empty string without '/', got {name!r}.")
         self.name = snake_case(type(self).__name__) if name is None else name
         self._named = name is not None
         self._trainable = bool(trainable)

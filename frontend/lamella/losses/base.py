@@ -14,7 +14,7 @@ from lamella.ir.dim import Dim, FreeDimensionError, as_number, maximum, public_s
 from lamella.ir.spec import Spec, dtype_name, is_float, promote, size_of, spec_of
 from lamella.ir.trace import trace
 from lamella.losses.check import CheckTargets, Targets, no_check, same_rank
-from lamella.names import snake_case
+from lamella.names import Name, snake_case
 
 MEAN = "sum_over_batch_size"
 """What becomes of the values of a batch where a loss is told nothing else."""
@@ -186,6 +186,7 @@ class Loss:
         dtype: the dtype to compute in; None is the prediction's float dtype, but at least float32.
     """
 
+    name: str = Name("a loss", label=True)  # type: ignore[assignment]
     integer_targets = False
     """Whether `call` wants the targets as they came (class numbers) instead of in the dtype of the loss."""
 

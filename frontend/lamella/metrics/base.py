@@ -19,7 +19,7 @@ from lamella.ir.spec import Shape, Spec, dtype_name, numpy_dtype, promote, size_
 from lamella.ir.trace import operand
 from lamella.losses.base import Declared, divide_no_nan, row_by_row, squeeze_or_expand_to_same_rank
 from lamella.metrics.variable import MetricVariable
-from lamella.names import snake_case
+from lamella.names import Name, snake_case
 
 State = dict[str, Any]
 
@@ -37,6 +37,8 @@ class Metric:
         name: the key in logs; by default the class's name, in snake case.
         dtype: the dtype of the state; None is `floatx`, but at least float32.
     """
+
+    name: str = Name("a metric", label=True)  # type: ignore[assignment]
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         self.name = name or snake_case(type(self).__name__)

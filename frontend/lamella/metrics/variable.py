@@ -11,6 +11,7 @@ from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape
 from lamella.ir.trace import operand
+from lamella.names import Name
 
 
 class MetricVariable:
@@ -22,6 +23,8 @@ class MetricVariable:
         dtype: its dtype.
         value: the present value: a symbolic one while a training step is traced, else an array.
     """
+
+    name: str = Name("a metric's variable")  # type: ignore[assignment]
 
     def __init__(self, name: str, initial: np.ndarray, dtype: str) -> None:
         self.name, self.initial, self.dtype = name, initial, dtype

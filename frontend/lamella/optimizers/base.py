@@ -16,7 +16,7 @@ from lamella import ops
 from lamella.backend_api import load_backend, to_numpy
 from lamella.core import context
 from lamella.errors import TraceError, did_you_mean
-from lamella.names import deprecated, snake_case
+from lamella.names import Name, deprecated, snake_case
 from lamella.optimizers.schedules import FunctionOfStep, InverseTimeDecay, LearningRateSchedule
 from lamella.optimizers.schedules import get as get_schedule
 from lamella.optimizers.state import LearningRate, Rates, Slot, Slots, Weight, described
@@ -63,6 +63,7 @@ class Optimizer:
         TypeError: an argument is unknown.
     """
 
+    name: str = Name("an optimizer")  # type: ignore[assignment]
     default_learning_rate: ClassVar[float] = 0.001
 
     def __init__(

@@ -16,7 +16,7 @@ from lamella import ops
 from lamella.ir import settings
 from lamella.ir.program import ForeignCallError, Value
 from lamella.ir.spec import is_float, promote, spec_of
-from lamella.names import by_name
+from lamella.names import Name, by_name
 from lamella.optimizers.state import description
 
 
@@ -29,6 +29,8 @@ def _steps(step: Any) -> Any:
 
 class LearningRateSchedule:
     """The base of all schedules. Subclass it and write `__call__(step)` in `lamella.ops`, and `get_config`."""
+
+    name: str = Name("a learning rate schedule", label=True)  # type: ignore[assignment]
 
     def __call__(self, step: Any) -> Any:
         """The learning rate of the update that follows `step` updates."""
@@ -73,7 +75,7 @@ class ExponentialDecay(LearningRateSchedule):
         self.decay_steps = decay_steps
         self.decay_rate = float(decay_rate)
         self.staircase = staircase
-        self.name = name
+        self.name = name or type(self).__name__
 
     def __call__(self, step: Any) -> Any:
         """The rate at `step`."""
@@ -99,7 +101,7 @@ class InverseTimeDecay(LearningRateSchedule):
         self.decay_steps = decay_steps
         self.decay_rate = float(decay_rate)
         self.staircase = staircase
-        self.name = name
+        self.name = name or type(self).__name__
 
     def __call__(self, step: Any) -> Any:
         """The rate at `step`."""
@@ -130,7 +132,7 @@ class PolynomialDecay(LearningRateSchedule):
         self.end_learning_rate = float(end_learning_rate)
         self.power = float(power)
         self.cycle = cycle
-        self.name = name
+        self.name = name or type(self).__name__
 
     def __call__(self, step: Any) -> Any:
         """The rate at `step`."""
@@ -159,7 +161,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             )
         self.boundaries = list(boundaries)
         self.values = [float(v) for v in values]
-        self.name = name
+        self.name = name or type(self).__name__
 
     def __call__(self, step: Any) -> Any:
         """The rate at `step`."""
@@ -193,7 +195,7 @@ class CosineDecay(LearningRateSchedule):
         self.initial_learning_rate = float(initial_learning_rate)
         self.decay_steps = decay_steps
         self.alpha = float(alpha)
-        self.name = name
+        self.name = name or type(self).__name__
         self.warmup_target = None if warmup_target is None else float(warmup_target)
         self.warmup_steps = warmup_steps
 
@@ -245,7 +247,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.t_mul = float(t_mul)
         self.m_mul = float(m_mul)
         self.alpha = float(alpha)
-        self.name = name
+        self.name = name or type(self).__name__
 
     def __call__(self, step: Any) -> Any:
         """The rate at `step`."""

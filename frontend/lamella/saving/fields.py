@@ -12,21 +12,16 @@ from typing import Any
 from lamella import activations
 from lamella.errors import FormatError
 from lamella.ir.spec import DTYPES
+from lamella.names import LABEL, PATH_PART, is_label, is_path_part, shown
 
 Check = Callable[[Any, str], Any]
 
 LARGEST_INTEGER = 2**31 - 1
-LONGEST_NAME = 1000
 _POLICIES = (*DTYPES, "mixed_bfloat16", "mixed_float16")
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
 def _wrong(value: Any, place: str, expected: str) -> FormatError:
-    return FormatError(f"{place} is {expected}, got {_shown(value)}.")
+    return FormatError(f"{place} is {expected}, got {shown(value)}.")
 
 
 def optional(check: Check) -> Check:
@@ -71,15 +66,15 @@ def number(value: Any, place: str) -> float | int:
 
 def text(value: Any, place: str) -> str:
     """A short string that can be written again."""
-    if not isinstance(value, str) or len(value) > LONGEST_NAME or not value.isprintable():
-        raise _wrong(value, place, f"a string of at most {LONGEST_NAME} characters")
+    if not is_label(value):
+        raise _wrong(value, place, LABEL)
     return value
 
 
 def name(value: Any, place: str) -> str:
     """The name of a layer: no path."""
-    if text(value, place) in ("", ".", "..") or "/" in value or "\\" in value:
-        raise _wrong(value, place, "a name without slashes")
+    if not is_path_part(value):
+        raise _wrong(value, place, PATH_PART)
     return value
 
 

@@ -47,8 +47,17 @@ class Folder:
         self.at(group).arrays[name] = Array(values, {"dtype": dtype} if dtype == "bfloat16" else {})
 
     def put_names(self, word: str, names: Sequence[str]) -> None:
-        """A list of names as an attribute, cut into several where it is too long for one."""
+        """A list of names as an attribute, cut into several where it is too long for one.
+
+        Raises:
+            ValueError: one of the names is too long for an attribute.
+        """
         data = np.asarray([name.encode() for name in names])
+        if data.itemsize > _LONGEST:
+            raise ValueError(
+                f"a path of {data.itemsize:,} bytes in the model is too long for HDF5: give the layers shorter names, nest "
+                "them less deeply, or save the model as .safetensors."
+            )
         parts = [data]
         while any(part.nbytes > _LONGEST for part in parts):
             parts = np.array_split(data, len(parts) + 1)

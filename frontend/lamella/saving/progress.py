@@ -87,7 +87,8 @@ def _history(given: dict[str, Any], where: str) -> History | None:
     for key, values in logs.items():
         if not isinstance(values, list):
             raise FormatError(f"{where}: the history is damaged.")
-        history.history[fields.text(key, f"{where}: history")] = [_read(v, where) for v in values]
+        fields.text(key.removeprefix("val_"), f"{where}: history")
+        history.history[key] = [_read(v, where) for v in values]
     return history
 
 
