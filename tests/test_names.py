@@ -15,7 +15,7 @@ from lamella import layers, losses, metrics, ops, optimizers
 from lamella.callbacks import BackupAndRestore, ModelCheckpoint
 from lamella.core.variable import Variable
 from lamella.errors import FormatError
-from lamella.layers import Dense, Input
+from lamella.layers import Dense, Dropout, Input
 from lamella.metrics.variable import MetricVariable
 from lamella.models import load_model
 from lamella.names import Name
@@ -200,3 +200,89 @@ def test_a_name_that_is_taken_comes_back_from_every_file_and_export(name, tmp_pa
         graph = onnx.load("net.onnx")
         onnx.checker.check_model(graph)
         np.testing.assert_allclose(reference.ReferenceEvaluator(graph).run(None, {"x": X})[0], expected, atol=1e-5)
+
+
+# ---- names in models ----
+
+
+def kept_together(model):
+    for layer in model.layers:
+        assert model.get_layer(layer.name) is layer
+    assert list(model.children) == [layer.name for layer in model.layers]
+
+
+def test_a_joined_model_has_unique_names_and_can_be_read(tmp_path):
+    first = lamella.Sequential([Input((3,)), Dense(4), Dense(3)])
+    second = lamella.Sequential([Input((3,)), Dense(5), Dropout(0.5), Dense(1)])
+    expected = second.predict(first.predict(X, verbose=0), verbose=0)
+    joined = lamella.Sequential([Input((3,)), *first.layers, *second.layers])
+    assert [layer.name for layer in joined.layers] == ["dense", "dense_1", "dense_2", "dropout", "dense_3"]
+    assert [layer.name for layer in second.layers] == ["dense_2", "dropout", "dense_3"]
+    for model in (first, second, joined):
+        kept_together(model)
+    assert next(path for path, _ in second.named_weights()) == "dense_2/kernel"
+    for ending in ("keras", "h5", "safetensors"):
+        joined.save(tmp_path / f"a.{ending}")
+        again = load_model(tmp_path / f"a.{ending}")
+        np.testing.assert_array_equal(again.predict(X, verbose=0), expected)
+        twice = lamella.Sequential([Input((3,)), *again.layers[:2], *load_model(tmp_path / f"a.{ending}").layers[:2]])
+        assert [layer.name for layer in twice.layers] == ["dense", "dense_1", "dense_2", "dense_3"]
+
+
+def test_a_layer_of_two_models_gets_a_name_that_is_free_in_both():
+    first = lamella.Sequential([Input((3,)), Dense(3), Dense(3), Dense(3)])
+    second = lamella.Sequential([Input((3,)), Dense(3)])
+    second.add(first.layers[0])
+    assert [layer.name for layer in second.layers] == ["dense", "dense_3"]
+    assert [layer.name for layer in first.layers] == ["dense_3", "dense_1", "dense_2"]
+    kept_together(first)
+    second.add(first.layers[2])
+    assert second.layers[-1].name == "dense_2"
+
+
+def test_joining_that_fails_gives_the_names_back():
+    first, second = (lamella.Sequential([Input((3,)), Dense(3)]) for _ in range(2))
+    wide = lamella.Sequential([Input((5,)), Dense(3)])
+    with pytest.raises(ValueError, match="expected"):
+        lamella.Sequential([Input((3,)), *first.layers, *wide.layers])
+    assert wide.layers[0].name == "dense"
+    named = Dense(2, name="dense")
+    with pytest.raises(ValueError, match="Two layers are called 'dense'"):
+        second.add(named)
+    assert named.name == "dense" and second.get_layer("dense") is second.layers[0]
+    kept_together(second)
+
+
+def test_a_new_name_holds_in_the_model_in_files_and_in_draws(tmp_path):
+    lamella.utils.set_random_seed(1)
+    layer = Dense(4)
+    inner = lamella.Sequential([layer, Dropout(0.5)])
+    model = lamella.Sequential([Input((3,)), inner, Dense(3)])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    before = model.get_weights()
+    layer.name, inner.layers[1].name, inner.name = "first", "noise", "body"
+    assert [path for path, _ in model.named_weights()][:2] == ["body/first/kernel", "body/first/bias"]
+    kept_together(model)
+    kept_together(inner)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    model.save(tmp_path / "a.keras")
+    again = load_model(tmp_path / "a.keras")
+    assert again.layers[0].layers[0].name == "first"
+    for each in (model, again):  # one that was trained under the old names, and one that never had them
+        each.fit(X, Y, verbose=0)
+    np.testing.assert_array_equal(model.predict(X, verbose=0), again.predict(X, verbose=0))
+    with pytest.raises(ValueError, match="'dense' cannot be called 'body': model 'sequential' has another layer"):
+        model.layers[1].name = "body"
+    assert model.layers[1].name == "dense"
+    popped = model.pop()
+    popped.name = "body"  # it is in no model now
+
+
+def test_a_copy_of_a_layer_has_a_name_of_its_own():
+    model = lamella.Sequential([Input((3,)), Dense(3)])
+    copy = pickle.loads(pickle.dumps(model.layers[0]))
+    copy.name = "other"
+    assert model.layers[0].name == "dense"
+    kept_together(model)

@@ -23,7 +23,8 @@ from lamella.ir.dim import as_number, public_shape
 from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
 from lamella.layers.building import built_once, draws_values, weight_key
 from lamella.layers.making import LayerMeta, WeightFields
-from lamella.names import Name, snake_case
+from lamella.layers.naming import LayerName, Models
+from lamella.names import snake_case
 
 
 class Layer(metaclass=LayerMeta):
@@ -46,7 +47,7 @@ class Layer(metaclass=LayerMeta):
     A first layer may also be given `input_shape=`, `input_dim=` or `batch_input_shape=`, and any layer `weights=[...]`.
     """
 
-    name: str = Name("a layer")  # type: ignore[assignment]
+    name: str = LayerName("a layer")  # type: ignore[assignment]
     supports_masking = False
     keras_module = "keras.layers"
     deserializes_config = True
@@ -62,6 +63,7 @@ class Layer(metaclass=LayerMeta):
         dtype: Any = None,
         activity_regularizer: Any = None,
     ) -> None:
+        self._added_to = Models()
         self.name = snake_case(type(self).__name__) if name is None else name
         self._named = name is not None
         self._trainable = bool(trainable)

@@ -60,8 +60,10 @@ class Persistent(Layer):
         with serialization.custom_objects(custom_objects):
             for entry in config["layers"]:
                 layer = serialization.deserialize(entry)
-                layer._named = layer._named or entry["config"].get("name") is not None
+                named = layer._named
+                layer._named = named or entry["config"].get("name") is not None
                 model.add(layer)  # type: ignore[attr-defined]
+                layer._named = named  # another model may number a name of the pattern that unnamed layers get
         shape = config.get("build_input_shape")
         if shape is not None and model._input is None:
             model.build(tuple(shape))

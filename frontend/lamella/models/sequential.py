@@ -28,6 +28,7 @@ from lamella.ir.spec import Spec
 from lamella.layers.base import Layer, unique_name
 from lamella.layers.building import building
 from lamella.layers.core import InputLayer
+from lamella.layers.naming import models_with
 from lamella.models.model import BaseModel, BatchShape
 
 
@@ -82,20 +83,37 @@ class Sequential(BaseModel):
             return
         if layer in self._chain.values():
             raise ValueError(f"Layer {layer.name!r} is in the model already; a Sequential applies each layer once.")
-        before = self._input, self._specs[:], self._masks[:], layer.name
+        before = self._input, self._specs[:], self._masks[:], layer.name, layer._named
         try:
             if not self._chain and self._input is None:
                 self._input = _declared_by(layer)
-            name = unique_name(layer, self._chain)
-            if not layer._named and not layer.built:
-                layer.name = name
-            self._chain[name] = layer
+            self._number(layer)
+            self._chain[layer.name] = layer
+            layer._added_to.add(self)
             self._advance()
         except BaseException:
             self._chain = {n: held for n, held in self._chain.items() if held is not layer}
-            self._input, self._specs, self._masks, layer.name = before
+            self._input, self._specs, self._masks, layer.name, layer._named = before
             raise
         self._changed()
+
+    def _number(self, layer: Layer) -> None:
+        """Give a layer that the user has not named a name that is free here, and in the other models that have the layer."""
+        models, named = models_with(layer), layer._named
+        if named or not (layer.built or models):
+            layer.name = unique_name(layer, self._chain)
+        elif layer.name in self._chain:
+            layer.name = unique_name(layer, {name for model in (self, *models) for name in model.children})
+        layer._named = named
+
+    def _rename_layers(self) -> None:
+        """Keep the layers by the names that they have now."""
+        layers = self.layers
+        self._chain.clear()
+        self._chain.update((layer.name, layer) for layer in layers)
+        self._forget_programs()  # random draws depend on the layers' paths
+        for model in models_with(self):
+            model._rename_layers()
 
     def _declare(self, layer: InputLayer) -> None:
         if self._chain or self._input is not None:
