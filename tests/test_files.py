@@ -206,15 +206,19 @@ def test_training_goes_on_exactly_whatever_the_optimizer(name, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_what_was_frozen_after_compile_is_still_trained(tmp_path):
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_was_frozen_after_compile_is_the_same_in_a_file(whole, tmp_path):
     model = fitted()
-    model.layers[0].trainable = False
+    (model if whole else model.layers[0]).trainable = False
     model.save(tmp_path / "model.keras")
     loaded = load_model(tmp_path / "model.keras")
     assert not loaded.layers[0].trainable
+    before = model.get_weights()[0]
     for one in (model, loaded):
         one.fit(X, Y, batch_size=5, epochs=1, verbose=0)
-    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+        assert np.array_equal(one.get_weights()[0], before) is not whole  # as a whole: trained as compiled
+    for a, b in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_the_same_model_gives_the_same_bytes_in_every_process(tmp_path):

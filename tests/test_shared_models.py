@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import lamella
 from lamella.layers import BatchNormalization, Dense, Input
@@ -50,7 +51,7 @@ def test_a_gan_trains_each_half_as_it_stood_at_compile(backend):
     assert np.any(before[4] != generator.get_weights()[4])
 
 
-def test_freezing_after_compile_changes_nothing_until_it_is_compiled_again(backend):
+def test_freezing_the_whole_model_after_compile_changes_nothing_until_it_is_compiled_again(backend):
     model = lamella.Sequential([Input((3,)), BatchNormalization(), Dense(1)])
     model.compile("sgd", "mse")
     x, y = RNG.normal(size=(8, 3)), np.ones(8)
@@ -66,6 +67,52 @@ def test_freezing_after_compile_changes_nothing_until_it_is_compiled_again(backe
     model.fit(x, y, verbose=0)
     changed = [bool(np.any(a != b)) for a, b in zip(before, model.get_weights(), strict=True)]
     assert changed == [False] * 4 + [True, False]
+
+
+def test_what_is_frozen_or_thawed_after_compile_is_so_when_training_begins_again(backend):
+    model = lamella.Sequential([Input((3,)), Dense(4), BatchNormalization(), Dense(1)])
+    model.compile("adam", "mse")
+    x, y = RNG.normal(size=(8, 3)), np.ones(8)
+
+    def moved(train):
+        before = model.get_weights()
+        train(x, y)
+        return [bool(np.any(a != b)) for a, b in zip(before, model.get_weights(), strict=True)]
+
+    def fit(x, y):
+        model.fit(x, y, verbose=0)
+
+    dense, normalization, last = model.layers
+    dense.trainable = False
+    assert moved(fit) == [False] * 2 + [True] * 6
+    dense.trainable = True
+    normalization.trainable = False
+    for train in (fit, model.train_on_batch):
+        assert moved(train) == [True] * 2 + [False] * 4 + [True] * 2
+    last.bias.trainable = False
+    assert moved(model.train_on_batch) == [True] * 2 + [False] * 4 + [True, False]
+    assert len(model.value_and_grad(x, y)[1]) == 3
+    normalization.trainable = last.bias.trainable = True
+    assert moved(fit) == [True] * 8
+    model.add(Dense(1, trainable=False))
+    assert moved(fit) == [True] * 8 + [False] * 2
+
+
+def test_an_external_optimizer_asks_for_a_new_compile(jax):
+    optax = pytest.importorskip("optax")
+    model = lamella.Sequential([Input((3,)), Dense(4), Dense(1)])
+    model.compile(optax.adam(0.1), "mse")
+    model.layers[0].trainable = False
+    x, y = RNG.normal(size=(8, 3)), np.ones(8)
+    before = model.get_weights()[0]
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(before, model.get_weights()[0])
+    model.layers[0].trainable = True
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"were frozen or thawed, .* compile the model again"):
+            model.fit(x, y, verbose=0)
+    model.compile(optax.adam(0.1), "mse")
+    model.fit(x, y, verbose=0)
 
 
 def test_an_encoder_cut_out_of_a_trained_autoencoder_is_its_first_half(backend):

@@ -141,7 +141,7 @@ class TraceContext:
                 self.path.pop()
 
     def trains(self, layer: LayerLike) -> bool:
-        """Whether `layer` counts as trainable in this trace (a compiled model keeps what held at `compile`)."""
+        """Whether `layer` counts as trainable in this trace (a compiled model keeps what held when training began)."""
         return layer.trainable if self.frozen is None else id(layer) not in self.frozen
 
     def mask_of(self, x: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lamella import ops, random
 from lamella.backend_api import to_numpy
-from lamella.core import context
+from lamella.core import context, freezing
 from lamella.errors import ShapeError
 from lamella.ir.spec import Shape, Spec, is_float, numpy_dtype, spec_of
 from lamella.ir.trace import eagerly
@@ -44,13 +44,23 @@ class Variable:
     ) -> None:
         self.name = name
         self.spec = Spec(tuple(int(d) for d in shape), dtype)
-        self.trainable = trainable
+        self._trainable = trainable
         self.initializer = initializer
         self.regularizer = regularizer
         self.constraint = constraint
         self._held: Any = None
         self.place: str | None = None
         self._key: tuple[np.ndarray, str] | None = None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether an optimizer may change it."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        freezing.changed()
 
     @property
     def shape(self) -> Shape:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lamella import constraints, initializers, ops, random, regularizers, tree
-from lamella.core import context
+from lamella.core import context, freezing
 from lamella.core.dtype_policy import DTypePolicy
 from lamella.core.variable import Variable
 from lamella.errors import LamellaError, ShapeError, TraceError
@@ -354,19 +354,21 @@ class Layer(metaclass=LayerMeta):
     def trainable(self) -> bool:
         """Whether the layer's weights may be trained; setting it sets it for the layers it holds, too.
 
-        A compiled model keeps training what was trainable when it was compiled.
+        A compiled model trains what is trainable when `fit` begins. Only where it was frozen as a whole after it was
+        compiled, as the discriminator of a GAN is, it goes on as before until it is compiled again.
         """
         return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        freezing.changed()
         for child in self.children.values():
             child.trainable = value
 
     @property
     def trains(self) -> bool:
-        """Whether the layer counts as trainable in the running call: for a compiled model, as it stood at `compile`."""
+        """Whether the layer counts as trainable in the running call: for a compiled model, as when training began."""
         running = context.current()
         return self._trainable if running is None else running.trains(self)
 

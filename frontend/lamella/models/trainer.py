@@ -10,6 +10,7 @@ import numpy as np
 from lamella.backend_api import current_backend, load_backend, to_numpy
 from lamella.compat import training
 from lamella.compiling import Recent
+from lamella.core import freezing
 from lamella.ir import settings
 from lamella.layers.base import Layer
 from lamella.lowering.forward import FUNCTIONS
@@ -59,6 +60,8 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
     def _forget_programs(self) -> None:
         self._loops.clear()
         self.functions.clear()
+        if self._compiled is not None:
+            self._compiled.looked = -1  # there may be other layers
 
     @property
     def backend_name(self) -> str:
@@ -84,7 +87,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         backend: Any = None,
         **legacy_words: Any,
     ) -> None:
-        """Configure training. What is trainable now is what will be trained, whatever is frozen later.
+        """Configure training. What is trained is what is trainable when `fit` begins; see `Layer.trainable`.
 
         Args:
             optimizer: a name, one of `lamella.optimizers`, or, on JAX, an optax transformation.
@@ -151,6 +154,8 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             raise ValueError(
                 "The model is not compiled yet: call `model.compile(optimizer=..., loss=...)` before training it."
             )
+        if self._compiled.looked != freezing.count and self._run is None and self._compiled.follow(self):
+            self._loops.clear()
         return self._compiled
 
     def to(self, backend: str) -> TrainableModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,8 +67,8 @@ class Configuration:
         loss_weight: what the loss, without penalties, is multiplied with; None leaves it as it is.
         loss_identifier: the loss as the user named it, for files.
         metrics: the metrics.
-        frozen: ids of the layers that were not trainable at `compile`; freezing layers later changes nothing.
-        untrained: ids of the variables that were not trainable at `compile`.
+        frozen: ids of the layers that are not trained.
+        untrained: ids of the variables that are not trained, whatever their layers.
         run_eagerly: whether steps are traced again each time, with every value computed as it is traced.
         steps_per_execution: how many steps run between two calls of a callback's batch hooks.
     """
@@ -100,6 +100,17 @@ class Configuration:
 
         visit(model)
         return [v for _, v in model.named_weights() if id(v) in found]
+
+    def as_frozen_now(self, model: TrainingModel) -> Configuration:
+        """The configuration that trains what is trainable now; the same one where that is what it trains.
+
+        A model that was frozen as a whole is trained as before: so old scripts train the discriminator of a GAN, which they
+        freeze between compiling it and the model that it is a part of.
+        """
+        frozen, untrained = model.frozen_layers(), _untrained(model)
+        if id(model) in frozen - self.frozen or (frozen, untrained) == (self.frozen, self.untrained):
+            return self
+        return replace(self, frozen=frozen, untrained=untrained)
 
     def is_per_example(self, y: Spec | None, prediction: Spec, rules: Sequence[tuple[str, Any, bool]]) -> bool:
         """Whether loss and metrics take a row of weight 0 for nothing, so that such rows may fill a short batch up."""
@@ -148,10 +159,14 @@ def configure(
         loss_identifier=loss,
         metrics=CompiledMetrics(metrics, weighted_metrics, resolved),
         frozen=model.frozen_layers(),
-        untrained=frozenset(id(v) for v in model.variables if not v.trainable),
+        untrained=_untrained(model),
         run_eagerly=bool(run_eagerly),
         steps_per_execution=steps_per_execution,
     )
+
+
+def _untrained(model: TrainingModel) -> frozenset[int]:
+    return frozenset(id(v) for v in model.variables if not v.trainable)
 
 
 def _optimizer(given: Any, backend: Backend, *, scaled: bool) -> optimizers.Optimizer:

@@ -8,9 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamella.backend_api import Backend, to_numpy
+from lamella.core import freezing
+from lamella.errors import ArgumentError
 
 if TYPE_CHECKING:
     from lamella.training.objectives import Configuration
+    from lamella.training.protocol import TrainingModel
 
 Slots = Mapping[str, Mapping[int, Any]]
 
@@ -56,11 +59,29 @@ class Compiled:
     Attributes:
         configuration: what `compile` decided.
         state: how far training has come.
+        looked: `freezing.count` when it was last looked at what is trained; -1 for not yet.
     """
 
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self.state = TrainingState()
+        self.looked = -1
+
+    def follow(self, model: TrainingModel) -> bool:
+        """Train what is trainable now, from the next run on; whether that is something else than before.
+
+        Raises:
+            ValueError: it is, and an external optimizer has a state for what was trained before.
+        """
+        found = self.configuration.as_frozen_now(model)
+        changes = found is not self.configuration
+        if changes and self.state.external is not None:
+            raise ArgumentError(
+                f"Model {model.name!r}: layers were frozen or thawed, and the optimizer's state is for the weights trained "
+                "before: compile the model again."
+            )
+        self.configuration, self.looked = found, freezing.count
+        return changes
 
     def move(self, backend: Backend) -> None:
         """Train on another backend from now on."""
