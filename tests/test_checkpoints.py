@@ -365,6 +365,7 @@ def test_model_checkpoint_writes_what_numpy_alone_reads(tmp_path):
 
 FILES = [
     ("m.keras", {}), ("m.h5", {}), ("m.safetensors", {}), ("m.npz", {}),
+    ("m.hdf5", {}), ("w.h5", {"save_weights_only": True}), ("w.hdf5", {"save_weights_only": True}),
     ("m.weights.h5", {"save_weights_only": True}), ("w.safetensors", {"save_weights_only": True}),
 ]  # fmt: skip
 
@@ -372,7 +373,7 @@ FILES = [
 @pytest.mark.parametrize("on", ["numpy", pytest.param("jax", marks=NEEDS_JAX)])
 @pytest.mark.parametrize(("name", "words"), FILES, ids=[name for name, _ in FILES])
 def test_model_checkpoint_keeps_the_best_in_every_kind_of_file(on, name, words, tmp_path):
-    if name.endswith((".keras", ".h5")):
+    if name.endswith((".keras", ".h5", ".hdf5")):
         pytest.importorskip("h5py")
     with lamella.backend_scope(on):
         model = model_of(Dense(1))
@@ -396,16 +397,19 @@ def test_model_checkpoint_keeps_the_best_in_every_kind_of_file(on, name, words, 
         else:
             other = lamella.models.load_model(tmp_path / name)
         assert_same(other.get_weights(), kept[1][0])
-        if name in ("m.keras", "m.h5", "m.npz", "m.weights.h5"):  # those hold the optimizer's state, too
+        if name in ("m.keras", "m.h5", "m.hdf5", "m.npz", "m.weights.h5"):  # those hold the optimizer's state, too
             assert other._compiled.state.steps == kept[1][1] == 4
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"filepath": "a.pkl"}, r"filepath ends in \.keras or \.h5 or \.safetensors or \.npz, got 'a\.pkl'"),
+        ({"filepath": "a.pkl"}, r"filepath ends in \.keras or \.h5 or \.hdf5 or \.safetensors or \.npz, got 'a\.pkl'"),
         ({"filepath": "a.weights.h5"}, "save_weights_only=False"),
-        ({"filepath": "a.keras", "save_weights_only": True}, r"ends in \.weights\.h5 or \.safetensors, got"),
+        (
+            {"filepath": "a.keras", "save_weights_only": True},
+            r"ends in \.weights\.h5 or \.h5 or \.hdf5 or \.safetensors, got",
+        ),
         ({"filepath": "a.npz", "save_freq": 0}, "save_freq is 'epoch' or a positive integer, got 0"),
         ({"filepath": "{epoch.npz"}, r"filepath must be a format string, got '\{epoch\.npz' \(.*'\{\{' for a brace"),
         ({"filepath": "a.npz", "save_freq": True}, "save_freq is 'epoch' or a positive integer, got True"),
@@ -416,7 +420,7 @@ def test_arguments_of_model_checkpoint_are_checked_when_it_is_made(arguments, wo
         ModelCheckpoint(**arguments)
 
 
-@pytest.mark.parametrize("name", ["a.keras", "a.h5", "a.weights.h5"])
+@pytest.mark.parametrize("name", ["a.keras", "a.h5", "a.hdf5", "a.weights.h5"])
 def test_a_file_that_needs_h5py_is_refused_when_the_callback_is_made(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match=r"pip install 'lamella\[files\]'"):

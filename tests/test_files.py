@@ -325,6 +325,41 @@ def test_own_classes_and_functions_come_from_the_caller_alone(ending, tmp_path):
 # ---- weights alone ----
 
 
+@pytest.mark.parametrize("ending", [*ENDINGS, ".hdf5"])
+def test_a_model_is_written_without_its_optimizer(ending, tmp_path):
+    model = fitted()
+    model.save(tmp_path / f"a{ending}", include_optimizer=False)
+    assert model.optimizer is not None and model._compiled.state.steps == 6
+    again = load_model(tmp_path / f"a{ending}")
+    assert again.optimizer is None
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+    assert again.history.history == model.history.history
+
+
+def test_save_format_is_what_the_name_says_already(tmp_path):
+    model = small()
+    for name, format in (("a.h5", "h5"), ("a.hdf5", "h5"), ("a.keras", "keras")):
+        with pytest.warns(DeprecationWarning, match="save_format"):
+            model.save(tmp_path / name, save_format=format)
+        assert load_model(tmp_path / name).get_config() == model.get_config()
+    for format, words in (("tf", "SavedModel"), ("h5", "does not go with"), ("zip", "must be one of 'keras', 'h5'")):
+        with pytest.warns(DeprecationWarning), pytest.raises(ValueError, match=words):
+            lamella.models.save_model(model, tmp_path / "b.keras", save_format=format)
+    assert not (tmp_path / "b.keras").exists()
+
+
+@pytest.mark.parametrize("ending", [".h5", ".hdf5"])
+def test_weights_alone_in_the_older_format(ending, tmp_path):
+    model = fitted()
+    model.save_weights(tmp_path / f"w{ending}")
+    for words in ({}, {"by_name": True}):
+        other = small()
+        assert other.load_weights(tmp_path / f"w{ending}", **words).complete
+        np.testing.assert_array_equal(other.predict(X, verbose=0), model.predict(X, verbose=0))
+    with pytest.raises(FormatError, match="weights alone"):
+        load_model(tmp_path / f"w{ending}")
+
+
 class ScaledModel(lamella.Sequential):
     """A model with a weight of its own."""
 

@@ -25,10 +25,10 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
 
     Args:
         filepath: where to; `{epoch:02d}`, `{batch}` and the keys of the logs (`{val_loss:.2f}`) are filled in; `{epoch}` is
-            the number of the epoch also where a metric has this name. Its end says what is saved: ".keras", ".h5" and
-            ".safetensors" the whole model; with `save_weights_only` ".weights.h5" and ".safetensors" its weights; and
-            ".npz" a checkpoint for `model.load_checkpoint`, which returns `{"epoch": epochs done, "logs": the logs}`.
-            ".npz" and ".safetensors" need NumPy alone, the others h5py.
+            the number of the epoch also where a metric has this name. Its end says what is saved: ".keras", ".h5", ".hdf5"
+            and ".safetensors" the whole model; with `save_weights_only` ".weights.h5", ".h5", ".hdf5" and ".safetensors" its
+            weights, as `save_weights` does; and ".npz" a checkpoint for `model.load_checkpoint`, which returns
+            `{"epoch": epochs done, "logs": the logs}`. ".npz" and ".safetensors" need NumPy alone, the others h5py.
         monitor: the key in the logs that says what is better.
         verbose: 1 prints what is done.
         save_best_only: save only where `monitor` got better.
@@ -72,13 +72,15 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         self._pattern()
 
     def _check_kind(self) -> None:
-        kinds = (".weights.h5", ".safetensors") if self.save_weights_only else (".keras", ".h5", ".safetensors", ".npz")
+        from lamella import saving
+
+        kinds = saving.WEIGHTS if self.save_weights_only else (*saving.MODELS, ".npz")
         if not self.filepath.endswith(kinds) or (not self.save_weights_only and self.filepath.endswith(".weights.h5")):
             raise ValueError(
                 f"ModelCheckpoint: with save_weights_only={self.save_weights_only} filepath ends in "
                 f"{' or '.join(kinds)}, got {self.filepath!r}."
             )
-        if self.filepath.endswith((".keras", ".h5")):
+        if self.filepath.endswith((".keras", ".h5", ".hdf5")):
             from lamella.saving.h5_writing import need_h5py
 
             need_h5py()

@@ -30,9 +30,15 @@ def load_model(filepath: _Path, custom_objects: Mapping[str, Any] | None = None,
     return saving.load_model(filepath, custom_objects=custom_objects, compile=compile)
 
 
-def save_model(model: Sequential, filepath: _Path, overwrite: bool = True) -> None:
+def save_model(
+    model: Sequential,
+    filepath: _Path,
+    overwrite: bool = True,
+    include_optimizer: bool = True,
+    save_format: str | None = None,
+) -> None:
     """The same as `model.save`."""
-    model.save(filepath, overwrite=overwrite)
+    model.save(filepath, overwrite, include_optimizer, save_format)
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:

@@ -93,30 +93,44 @@ class Persistent(Layer):
 
     # ---- files ----
 
-    def save(self, filepath: Path, overwrite: bool = True) -> None:
+    def save(
+        self,
+        filepath: Path,
+        overwrite: bool = True,
+        include_optimizer: bool = True,
+        save_format: str | None = None,
+    ) -> None:
         """Write the model to a file: architecture, weights, compile configuration and optimizer state.
 
         Args:
-            filepath: ends in ".keras" (Keras 3's archive), ".h5" (Keras's older format), or ".safetensors" (weights, with
-                the architecture beside them).
+            filepath: ends in ".keras" (Keras 3's archive), ".h5" or ".hdf5" (Keras's older format), or ".safetensors"
+                (weights, with the architecture beside them).
             overwrite: replace a file that is there.
+            include_optimizer: False writes the model as if it had not been compiled.
+            save_format: a word of earlier releases, "keras" or "h5": what `filepath` ends in already.
 
         The file is whole or not there at all, whatever happens in between. The same model gives the same bytes.
 
         Raises:
-            ValueError: the name has none of these endings, or the model holds what no file can hold.
+            ValueError: the name has none of these endings, `save_format` is another, or the model holds what no file can
+                hold.
             FileExistsError: there is such a file, and `overwrite` is False.
             ImportError: h5py is not installed.
         """
         from lamella import saving
 
-        saving.save_model(self, filepath, overwrite=overwrite)
+        saving.save_model(self, filepath, overwrite, include_optimizer, save_format)
 
     def save_weights(self, filepath: Path, overwrite: bool = True) -> None:
-        """Write the weights: to ".weights.h5" in Keras 3's layout (with the optimizer's state), or to ".safetensors".
+        """Write the weights to a file.
+
+        Args:
+            filepath: ends in ".weights.h5" (Keras 3's layout, with the optimizer's state), in any other ".h5" or in ".hdf5"
+                (Keras's older format), or in ".safetensors".
+            overwrite: replace a file that is there.
 
         Raises:
-            ValueError: the name has neither ending, or the model has no weights yet.
+            ValueError: the name has none of these endings, or the model has no weights yet.
             FileExistsError: there is such a file, and `overwrite` is False.
             ImportError: h5py is not installed.
         """
@@ -128,7 +142,8 @@ class Persistent(Layer):
         """Set the weights from a file.
 
         Args:
-            filepath: a ".weights.h5", ".keras" or ".safetensors" file, or an ".h5" file of Keras 1, 2 or 3.
+            filepath: a ".weights.h5", ".keras" or ".safetensors" file, or an ".h5" or ".hdf5" file of Keras 1, 2 or 3,
+                whatever its name is.
             skip_mismatch: leave weights whose shape or number does not fit as they are.
             by_name: take layers by their names instead of by their places; layers without a counterpart stay.
 

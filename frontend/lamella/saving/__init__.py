@@ -4,7 +4,7 @@
 |---|---|---|---|
 | `.keras` | a model: architecture, weights, compile configuration, optimizer state | yes | of Keras 3 and lamella |
 | `.weights.h5` | weights in Keras 3's layout, optimizer state | yes | of Keras 3 and lamella |
-| `.h5` | a model in Keras's older format | yes | of Keras 2 and 3; of Keras 1 the weights |
+| `.h5`, `.hdf5` | a model, or weights alone, in Keras's older format | yes | of Keras 2 and 3; of Keras 1 the weights |
 | `.safetensors` | weights by name, the architecture beside them | yes | yes |
 
 What is read is data: no part of a file is run, imported or followed. Whatever is wrong with a file raises `FormatError`,
@@ -18,25 +18,48 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lamella.errors import ArgumentError
 from lamella.errors import FormatError as FormatError
+from lamella.names import deprecated
 from lamella.saving.report import LoadReport as LoadReport
 
 _ZIP, _HDF5 = b"PK", b"\x89HDF\r\n\x1a\n"
-_MODELS = (".keras", ".h5", ".hdf5", ".safetensors")
+_OLD = (".h5", ".hdf5")
+MODELS = (".keras", *_OLD, ".safetensors")
+"""How the names of files end that `save_model` writes."""
+
+WEIGHTS = (".weights.h5", *_OLD, ".safetensors")
+"""How the names of files end that `save_weights` writes."""
+
+_FORMATS = {"keras": (".keras",), "h5": _OLD, "hdf5": _OLD, "safetensors": (".safetensors",)}
+"""For each value of `save_format` the endings that it goes with."""
 
 
-def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+def save_model(
+    model: Any,
+    filepath: str | os.PathLike[str],
+    overwrite: bool = True,
+    include_optimizer: bool = True,
+    save_format: str | None = None,
+) -> None:
     """Write a model to a file; see `Sequential.save`."""
+    import copy
+
     from lamella.files import atomic
     from lamella.saving import compiling, h5_writing, keras_archive, legacy_h5, safetensors
 
-    path = _target(filepath, overwrite, _MODELS)
+    path = _target(filepath, overwrite, MODELS)
+    if save_format is not None:
+        _check_format(path, save_format)
     if str(path).endswith(".weights.h5"):
         raise ValueError(
             f"{str(path)!r} is a name for weights alone: write model.save_weights(...), or drop '.weights'."
         )
     if path.suffix != ".safetensors":
         h5_writing.need_h5py()
+    if not include_optimizer:
+        model = copy.copy(model)
+        model._compiled = None
     compiling.warn_of_optimizer(model)
     if path.suffix == ".keras":
         atomic.write_atomically(path, lambda file: keras_archive.write(model, file))
@@ -48,14 +71,16 @@ def save_model(model: Any, filepath: str | os.PathLike[str], overwrite: bool = T
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write a model's weights to a file; see `Sequential.save_weights`."""
     from lamella.files import atomic
-    from lamella.saving import h5_writing, safetensors
+    from lamella.saving import h5_writing, legacy_h5, safetensors
 
-    path = _target(filepath, overwrite, (".weights.h5", ".safetensors"))
+    path = _target(filepath, overwrite, WEIGHTS)
     if not model.variables and not model.built:
         raise ValueError(f"Model {model.name!r} has no weights yet: give it an input shape first.")
     if path.suffix != ".safetensors":
         h5_writing.need_h5py()
-    write = safetensors.file_of if path.suffix == ".safetensors" else h5_writing.weights_file
+    write = safetensors.file_of if path.suffix == ".safetensors" else legacy_h5.weights_file
+    if path.name.endswith(".weights.h5"):
+        write = h5_writing.weights_file
     atomic.write_atomically(path, write(model))
 
 
@@ -107,6 +132,16 @@ def _target(filepath: str | os.PathLike[str], overwrite: bool, endings: tuple[st
     if not overwrite and path.exists():
         raise FileExistsError(f"{str(path)!r} is there already; overwrite=True replaces it.")
     return path
+
+
+def _check_format(path: Path, save_format: str) -> None:
+    deprecated("'save_format'", "the end of the file's name")
+    if save_format in ("tf", "tensorflow"):
+        raise ArgumentError("lamella does not write TensorFlow's SavedModel: name a file that ends in '.keras'.")
+    if save_format not in _FORMATS:
+        raise ArgumentError(f"save_format must be one of {', '.join(map(repr, _FORMATS))}, got {save_format!r}.")
+    if path.suffix not in _FORMATS[save_format]:
+        raise ArgumentError(f"save_format={save_format!r} does not go with {str(path)!r}: leave it out.")
 
 
 def _content(filepath: str | os.PathLike[str]) -> bytes:

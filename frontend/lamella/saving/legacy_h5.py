@@ -50,6 +50,13 @@ def file_of(model: Any) -> bytes:
     return file.to_bytes()
 
 
+def weights_file(model: Any) -> bytes:
+    """The bytes of a file of a model's weights alone, without a state of the optimizer."""
+    file = h5_writing.Folder()
+    _put_weights(file, model)
+    return file.to_bytes()
+
+
 def _loss(identifier: Any) -> Any:
     """A loss by its full name: Keras 3.15 does not load its own files with "mse" and other short names."""
     if not isinstance(identifier, str) or hasattr(losses, identifier):
