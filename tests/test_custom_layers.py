@@ -182,6 +182,69 @@ def test_a_layer_with_a_mask_argument_gets_the_mask_that_travels(backend):
     np.testing.assert_allclose(longer.predict(padded_sequences(3), verbose=0), short, rtol=1e-5, atol=1e-6)
 
 
+class ByDefault(lamella.Layer):
+    """Adds 1 in training, and calls what it holds."""
+
+    def __init__(self, inner=None):
+        super().__init__()
+        self.inner = inner
+
+    def result(self, x, training):
+        return (x if self.inner is None else self.inner(x)) + (1.0 if training else 0.0)
+
+
+class Trains(ByDefault):
+    def call(self, x, training=True):
+        return self.result(x, training)
+
+
+class Infers(ByDefault):
+    def call(self, x, training=False):
+        return self.result(x, training)
+
+
+class Silent(ByDefault):
+    def call(self, x, training=None):
+        return self.result(x, training)
+
+
+class Unaware(ByDefault):
+    def call(self, x):
+        return self.result(x, False)
+
+
+class TrainsWhole(lamella.Sequential):
+    def call(self, inputs, training=True, mask=None):
+        return super().call(inputs, training=training, mask=mask)
+
+
+@pytest.mark.parametrize(
+    ("make", "untold", "trained"),
+    [  # what Keras 3.15 gives
+        (lambda: Trains(), 1, 1),
+        (lambda: Infers(), 0, 1),
+        (lambda: Silent(), 0, 1),
+        (lambda: Trains(Silent()), 2, 2),
+        (lambda: Trains(Infers()), 2, 2),
+        (lambda: Infers(Trains()), 0, 2),
+        (lambda: Unaware(Trains()), 1, 1),
+        (lambda: Unaware(Infers()), 0, 1),
+        (lambda: lamella.Sequential([Infers(), Trains()]), 1, 2),
+        (lambda: lamella.Sequential([lamella.Sequential([Trains()])]), 1, 1),
+        (lambda: TrainsWhole([Silent()]), 1, 1),
+    ],
+)
+def test_a_call_that_is_not_told_takes_the_default_of_each_layer(make, untold, trained, backend):
+    x = np.zeros((2, 3), "float32")
+    model = lamella.Sequential([Input((3,)), make()])
+    for called in (make(), model):
+        assert np.asarray(called(x)).max() == untold
+        assert np.asarray(called(x, training=False)).max() == 0
+        assert np.asarray(called(x, training=True)).max() == trained
+    model.compile("sgd", "mse")
+    assert model.predict(x, verbose=0).max() == 0 and model.evaluate(x, x, verbose=0) == 0
+
+
 def test_an_lstm_skips_masked_steps_in_prediction_and_in_training(backend):
     lamella.utils.set_random_seed(1)
     short = sequential(Masking(), LSTM(4), Dense(1), shape=(5, 2))

@@ -69,8 +69,18 @@ def test_draws_are_new_in_every_call_and_follow_a_seed(make):
 def test_inference_hands_images_on_as_floats(make):
     model = model_of(make())
     np.testing.assert_array_equal(model.predict(X, verbose=0), X)
-    whole = np.asarray(lamella.Sequential([L.Input(X.shape[1:], dtype="uint8"), make()])(X.astype("uint8")))
+    whole = np.asarray(
+        lamella.Sequential([L.Input(X.shape[1:], dtype="uint8"), make()])(X.astype("uint8"), training=False)
+    )
     np.testing.assert_array_equal(whole, X.astype("uint8").astype("float32"))
+
+
+@pytest.mark.parametrize("make", [make for make, _ in LAYERS.values()], ids=LAYERS)
+def test_a_call_that_is_not_told_changes_images(make, backend):
+    layer = make(seed=3)
+    np.testing.assert_array_equal(np.asarray(model_of(layer)(X)), np.asarray(model_of(make(seed=3))(X, training=True)))
+    first, second = np.asarray(layer(X)), np.asarray(layer(X))
+    assert np.abs(first - second).max() > 1
 
 
 @pytest.mark.parametrize("make", [make for name, (make, _) in LAYERS.items() if name != "crop"], ids=lambda m: "")

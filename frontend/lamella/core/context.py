@@ -32,7 +32,7 @@ class TraceContext:
     Attributes:
         bindings: the present value of every variable; `assign` replaces it.
         assigned: the variables that were assigned, in order.
-        training: whether layers behave as in training.
+        training: whether layers behave as in training; None leaves it to the defaults of their `call`s.
         key: the random key uint32[2], or None where no seed was given.
         step: the step counter uint32[] that random draws depend on.
         losses: penalties added by layers (activity regularization, `add_loss`).
@@ -51,7 +51,7 @@ class TraceContext:
         self,
         bindings: dict[Variable, Value],
         *,
-        training: bool = False,
+        training: bool | None = False,
         key: Any = None,
         step: Any = None,
         build_key: Any = None,
@@ -215,7 +215,7 @@ def tracing(
     variables: Iterable[tuple[str, Variable]] | None,
     inputs: Mapping[str, Spec],
     *,
-    training: bool = False,
+    training: bool | None = False,
     frozen: frozenset[int] | None = None,
     build_key: Any = None,
     concrete_inputs: Iterable[Any] | None = None,
@@ -226,7 +226,7 @@ def tracing(
         variables: the named variables, bound to the first inputs; with None a variable becomes an input when it is read.
         inputs: the specs of the other inputs, in order. One called "key" is the random key of the trace, one called "step"
             the step counter, which is 0 without such an input.
-        training: whether layers behave as in training.
+        training: whether layers behave as in training; None leaves it to the defaults of their `call`s.
         frozen: ids of the layers that count as not trainable; None asks the layers.
         build_key: the random key that layers built during the trace draw their weights from.
         concrete_inputs: an array for every input, to compute each equation as it is traced.

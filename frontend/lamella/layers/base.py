@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -22,7 +20,7 @@ from lamella.ir import settings
 from lamella.ir.dim import as_number, public_shape
 from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
 from lamella.layers.building import built_once, draws_values, weight_key
-from lamella.layers.making import LayerMeta, WeightFields
+from lamella.layers.making import LayerMeta, WeightFields, call_parameters, default_training
 from lamella.layers.naming import LayerName, Models
 from lamella.names import snake_case
 
@@ -239,13 +237,15 @@ class Layer(metaclass=LayerMeta):
                     inputs = tree.map_leaves(
                         lambda x: ops.cast(x, running.compute_dtype) if _is_floating(x) else x, inputs
                     )
+                if training is None and running.training is None:
+                    training = default_training(type(self))
                 if training is not None:
                     running.training = bool(training)
                 if mask is None:
                     mask = running.mask_of(inputs)
-                accepted = _call_parameters(type(self))
+                accepted = call_parameters(type(self))
                 if "training" in accepted:
-                    kwargs["training"] = running.training
+                    kwargs["training"] = bool(running.training)
                 if "mask" in accepted and mask is not None:
                     kwargs["mask"] = mask
                 outputs = self.call(inputs, *args, **kwargs)
@@ -355,7 +355,7 @@ class Layer(metaclass=LayerMeta):
         """Whether the layer's weights may be trained; setting it sets it for the layers it holds, too.
 
         A compiled model trains what is trainable when `fit` begins. Only where it was frozen as a whole after it was
-        compiled, as the discriminator of a GAN is, it goes on as before until it is compiled again.
+        compiled, as the discriminator of a GAN is, it is trained as before until it is compiled again.
         """
         return self._trainable
 
@@ -483,11 +483,6 @@ def _converted(inputs: Any) -> Any:
 
 def _is_floating(x: Any) -> bool:
     return hasattr(x, "dtype") and is_float(spec_of(x).dtype)
-
-
-@functools.cache
-def _call_parameters(cls: type[Layer]) -> frozenset[str]:
-    return frozenset(inspect.signature(cls.call).parameters)
 
 
 Layer.build = built_once(Layer.build)

@@ -35,15 +35,17 @@ def call(
         if not hasattr(x, "shape"):
             raise DTypeError(f"Layer {layer.name!r} takes arrays, got {type(x).__name__}.")
     backend = next((b for b in map(backend_of, arrays) if b is not None), None) or load_backend()
-    key = random.key_from_seed(random.next_seed()) if training else np.zeros(2, np.uint32)
+    key = random.key_from_seed(random.next_seed()) if training else None
     specs = {f"input {i}": _entering(x) for i, x in enumerate(arrays)}
-    with tracing(None, {**specs, "key": Spec((2,), "uint32")}, training=bool(training)) as traced:
+    with tracing(None, {**specs, "key": Spec((2,), "uint32")}, training=training) as traced:
         context = traced.context
         x, rest, given_mask = unflatten(structure, [traced.inputs[name] for name in specs])
         outputs = layer(x, *rest, training=training, mask=given_mask, **kwargs)
         flat, output_structure = flatten(outputs)
         updates = [context.bindings[v] for v in context.assigned]
         program = traced.trace.program([as_value(v) for v in (*flat, *updates)])
+    if key is None:  # a layer's own default may be to train
+        key = random.key_from_seed(random.next_seed()) if context.draws else np.zeros(2, np.uint32)
     bound: dict[int, Variable] = {id(value): variable for variable, value in context.initial.items()}
     operands = iter([*arrays, key])
     arguments = [bound[id(v)].value if id(v) in bound else next(operands) for v in program.inputs]

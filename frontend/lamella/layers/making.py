@@ -170,6 +170,18 @@ def parameters(cls: type) -> frozenset[str]:
     return frozenset(_signature(cls).parameters)
 
 
+@functools.cache
+def call_parameters(cls: Any) -> Mapping[str, inspect.Parameter]:
+    """The arguments of `call` of a layer's class."""
+    return inspect.signature(cls.call).parameters
+
+
+def default_training(cls: Any) -> bool | None:
+    """What `call` of a layer's class takes for `training` where nothing else says it; None where it says nothing either."""
+    found = call_parameters(cls).get("training")
+    return found.default if found is not None and isinstance(found.default, bool) else None
+
+
 def _hint(cls: type, kwargs: dict[str, Any]) -> str:
     known = {word for base in cls.__mro__[:-1] for word in parameters(base)} - {"args", "kwargs"} | {"input_shape"}
     return compat.hint(kwargs, known)

@@ -30,7 +30,8 @@ _FLIPS = {"horizontal": (1,), "vertical": (0,), "horizontal_and_vertical": (0, 1
 class RandomImageLayer(Layer):
     """The base: images `(batch, height, width, channels)`, or a single one `(height, width, channels)`.
 
-    The output is in the layer's compute dtype, in training and in inference.
+    The output is in the layer's compute dtype, in training and in inference. A call that is not told which it is trains, as
+    in Keras; `predict` and `evaluate` tell it.
     """
 
     def __init__(self, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
@@ -43,7 +44,7 @@ class RandomImageLayer(Layer):
         if spec.ndim not in (3, 4):
             raise ShapeError(f"expected images (batch, height, width, channels), got shape {public_shape(spec.shape)}.")
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = True) -> Any:
         """The images, changed in training."""
         x = ops.cast(inputs, self.compute_dtype)
         return self.changed(x) if training else x
@@ -358,7 +359,7 @@ class RandomCrop(RandomImageLayer):
         self.height = positive_integer("height", height, self)
         self.width = positive_integer("width", width, self)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = True) -> Any:
         """The windows."""
         x = ops.cast(inputs, self.compute_dtype)
         at, size = self.height_axis(x), (self.height, self.width)

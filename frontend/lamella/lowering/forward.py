@@ -13,6 +13,7 @@ from lamella.ir.dim import BATCH, symbol
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import Spec
 from lamella.ir.trace import as_value, at
+from lamella.layers.making import default_training
 
 KEY = Spec((2,), "uint32")
 
@@ -64,7 +65,7 @@ def trace_forward(
     model: Trainable,
     x: Spec,
     *,
-    training: bool,
+    training: bool | None,
     keyed: bool,
     losses: bool = False,
     frozen: frozenset[int] | None = None,
@@ -75,7 +76,7 @@ def trace_forward(
     Args:
         model: a built model.
         x: the spec of a batch; with free dimensions, the program is for any sizes of them.
-        training: whether layers behave as in training.
+        training: whether layers behave as in training; None leaves it to the defaults of their `call`s.
         keyed: whether the program takes a random key.
         losses: whether the penalties (regularizers, activity, `add_loss`) are returned.
         frozen: ids of the layers that count as not trainable; None asks the layers.
@@ -112,6 +113,8 @@ def traced_for_any_batch(
 
 def call_model(model: Trainable, context: TraceContext, batch: Value) -> tuple[Value, Value | None]:
     """The prediction of `model` inside a trace, and its mask."""
+    if context.training is None:
+        context.training = default_training(type(model))
     with context.within(model):
         y = model.call(ops.cast(batch, model.input_dtype), training=context.training)
     return y, context.mask_of(y)

@@ -16,6 +16,7 @@ from lamella.ir import settings
 from lamella.ir.dim import BATCH
 from lamella.ir.program import Program
 from lamella.layers.base import Layer
+from lamella.layers.making import default_training
 from lamella.lowering.forward import trace_forward
 from lamella.lowering.function import Lowered
 from lamella.models.persistence import Persistent
@@ -65,6 +66,13 @@ class BaseModel(Persistent, TrainableModel):
         """Ids of the layers that are not trainable now."""
         every = [self, *[layer for _, layer in self.named_layers()]]
         return frozenset(id(layer) for layer in every if not layer._trainable)
+
+    def _trains_by_default(self) -> bool:
+        """Whether the model, or a layer of it, trains where a call is not told not to."""
+        if "trains by default" not in self.functions:
+            classes = map(type, (self, *self._every_layer()))
+            self.functions["trains by default"] = any(map(default_training, classes))
+        return self.functions["trains by default"]
 
     # ---- looking and lowering ----
 

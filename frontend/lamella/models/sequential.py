@@ -289,7 +289,9 @@ class Sequential(BaseModel):
             return super().__call__(inputs, training=training, mask=mask)
         from lamella.training import inference
 
-        return inference.call_on_arrays(self, inputs, bool(training))
+        if training is not None or not self._trains_by_default():
+            training = bool(training)
+        return inference.call_on_arrays(self, inputs, training)
 
     # ---- shapes ----
 

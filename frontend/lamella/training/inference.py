@@ -230,22 +230,28 @@ def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
     return [v._held for v in variables]
 
 
-def function_for(model: TrainingModel, backend: Backend, x: Spec, *, training: bool) -> tuple[Forward, Any]:
+def function_for(model: TrainingModel, backend: Backend, x: Spec, *, training: bool | None) -> tuple[Forward, Any]:
     """The model's call on batches of `x`, compiled once."""
-    cached = (backend.name, x, model.frozen_layers() if training else None)
+    cached = (backend.name, x, None if training is False else (training, model.frozen_layers()))
     found = model.functions.get(cached)
     if found is None:
-        forward = trace_forward(model, x, training=training, keyed=training)
-        name = "call in training mode" if training else "predict"
+        forward = trace_forward(model, x, training=training, keyed=training is not False)
+        name = "predict" if training is False else "model call"
         with compiling.because(name, f"first batch, x {x}"), backend.scope(forward.program):
             found = model.functions[cached] = (forward, backend.compile(forward.program))
     return found
 
 
-def call_on_arrays(model: TrainingModel, inputs: Any, training: bool) -> Any:
-    """`model(x)`: the predictions as an array of the backend that owns x, else of the model's."""
+def call_on_arrays(model: TrainingModel, inputs: Any, training: bool | None) -> Any:
+    """`model(x)`: the predictions as an array of the backend that owns x, else of the model's.
+
+    Args:
+        model: the model.
+        inputs: a batch.
+        training: whether layers behave as in training; None leaves it to the defaults of their `call`s.
+    """
     owner = None if type(inputs) is np.ndarray else backend_of(inputs)
-    if owner is None and not training:
+    if owner is None and training is False:
         call, batch = _call_for(model, load_backend(model.backend_name), inputs)
         return call(
             batch.copy()
@@ -259,7 +265,7 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool) -> Any:
     forward, run = function_for(model, backend, spec, training=training)
     with backend.scope(forward.program):
         key = []
-        if training:
+        if training is not False:
             model.calls += 1
             key = [backend.asarray(random.fold(random.key_from_seed(model.seed), f"call {model.calls}"), "uint32")]
         results = run(*values_on(forward.variables, backend), backend.argument(inputs, spec.dtype), *key)
