@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from typing import Any, NoReturn
 
 from lamella.errors import FormatError
@@ -18,19 +19,31 @@ ENTRIES = 200_000
 DEPTH = 100
 """How deep lists and objects may be nested; a Sequential inside another adds four levels."""
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_TOO_DEEP = f"is nested more than {DEPTH} deep"
+
+_LONGEST_INTEGER = 20
+"""Characters of an integer of 64 bits."""
+
+_LONGEST_NUMBER = 400
+"""Characters of a number; the longest double that is written without an exponent has 327."""
 
 
-def written(value: Any, what: str, **options: Any) -> str:
-    """`value` as JSON text.
+def written(
+    value: Any, what: str, *, largest: int = LARGEST, entries: int = ENTRIES, finite: bool = True, **options: Any
+) -> str:
+    """`value` as JSON text, which `parsed` takes.
 
     Args:
         value: plain data; named functions are described by their names.
         what: whose description it is, for messages.
+        largest: as for `parsed`.
+        entries: as for `parsed`.
+        finite: whether NaN and infinity are refused.
         **options: as for `json.dumps`.
 
     Raises:
-        ValueError: it holds a lambda, an object without `get_config`, or a number that is not finite.
+        ValueError: it holds a lambda, an object without `get_config`, or a number that is not finite; or the text is larger
+            than any that is read.
     """
 
     def described(item: Any) -> Any:
@@ -42,37 +55,51 @@ def written(value: Any, what: str, **options: Any) -> str:
         raise ValueError(f"{what} holds {item!r}, which no file can describe: {hint}.")
 
     try:
-        return json.dumps(value, default=described, allow_nan=False, **options)
+        found = json.dumps(value, default=described, allow_nan=not finite, **options)
     except ValueError as error:
         if "JSON compliant" in str(error):
             raise ValueError(f"{what} holds a number that is not finite, which JSON cannot write.") from None
         raise
+    except RecursionError:
+        raise ValueError(f"{what} {_TOO_DEEP}.") from None
+    excess = _excess(found.encode(), largest, entries)
+    if excess:
+        raise ValueError(f"{what} {excess}.")
+    return found
 
 
-def parsed(data: bytes | str, where: str) -> Any:
+def parsed(
+    data: bytes | str, where: str, *, largest: int = LARGEST, entries: int = ENTRIES, finite: bool = True
+) -> Any:
     """The value of a JSON text.
 
     Args:
         data: the text, UTF-8.
         where: the file and the place in it, for messages.
+        largest: the most bytes that the text may have.
+        entries: the most entries that its lists and objects may have together.
+        finite: whether NaN, infinity and integers of more than 64 bits are refused.
 
     Raises:
-        FormatError: the text is not JSON, has a key twice, NaN or infinity, or is larger than any model's.
+        FormatError: the text is not JSON, has a key twice, or goes beyond these bounds.
     """
-    raw = data.encode() if isinstance(data, str) else bytes(data)
-    if len(raw) > LARGEST:
-        raise FormatError(f"{where}: a description of {len(raw):,} bytes; at most {LARGEST:,} are read.")
-    _check_size(raw, where)
+    # a lone surrogate becomes bytes that are not UTF-8, which are refused below
+    raw = data.encode(errors="surrogatepass") if isinstance(data, str) else bytes(data)
+    excess = _excess(raw, largest, entries)
+    if excess:
+        raise FormatError(f"{where} {excess}.")
 
     def refuse(word: str) -> NoReturn:
-        raise FormatError(f"{where}: {word} is no number of JSON.")
+        raise FormatError(f"{where}: {word} is not a number in JSON.")
 
     def integer(digits: str) -> int:
-        if len(digits) > 19:
+        if len(digits) > _LONGEST_INTEGER:
             raise FormatError(f"{where}: the integer {digits[:20]}... is too long.")
         return int(digits)
 
     def real(digits: str) -> float:
+        if len(digits) > _LONGEST_NUMBER:
+            raise FormatError(f"{where}: the number {digits[:40]}... is too long.")
         value = float(digits)
         if not math.isfinite(value):
             raise FormatError(f"{where}: the number {digits[:40]} is not finite.")
@@ -81,27 +108,37 @@ def parsed(data: bytes | str, where: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
-            raise FormatError(f"{where}: the key {twice[:80]!r} stands twice in one object.")
+            key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+            raise FormatError(f"{where}: the key {key[:80]!r} stands twice in one object.")
         return found
 
+    numbers: dict[str, Any] = {"parse_constant": refuse, "parse_int": integer, "parse_float": real} if finite else {}
     try:
-        return json.loads(
-            raw.decode(), object_pairs_hook=unique, parse_constant=refuse, parse_int=integer, parse_float=real
-        )
+        return json.loads(raw.decode(), object_pairs_hook=unique, **numbers)
     except FormatError:
         raise
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise FormatError(f"{where}: not JSON ({error}).") from None
 
 
-def _check_size(raw: bytes, where: str) -> None:
-    bare = _STRING.sub(b'""', raw)
-    entries = bare.count(b",") + bare.count(b"[") + bare.count(b"{")
-    if entries > ENTRIES:
-        raise FormatError(f"{where}: more than {ENTRIES:,} entries.")
+def _excess(raw: bytes, largest: int, most: int) -> str | None:
+    """What a text has too much of, found in linear time and before anything is made of it; None where it is small enough.
+
+    Without escapes every second part between quotes is outside of strings. A backslash outside of them is refused by the
+    parser when it comes to it, so a count that it leads astray is of no text that is read.
+    """
+    if len(raw) > largest:
+        return f"has {len(raw):,} bytes of JSON; at most {largest:,} are read"
+    bare = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    many = bare.count(b'"') > 4 * most  # an entry has two strings at most; beyond that, the parts would be many
+    structure = b"" if many else b"".join(bare.split(b'"')[::2])
+    entries = structure.count(b",") + structure.count(b"[") + structure.count(b"{")
+    closed = structure.count(b"]") + structure.count(b"}")
+    if many or max(entries, closed) > most:
+        return f"has more than {most:,} entries of lists and objects"
     depth = 0
-    for bracket in re.findall(rb"[\[\]{}]", bare):
+    for bracket in re.findall(rb"[\[\]{}]", structure):
         depth += 1 if bracket in b"[{" else -1
         if depth > DEPTH:
-            raise FormatError(f"{where}: nested more than {DEPTH} deep.")
+            return _TOO_DEEP
+    return None

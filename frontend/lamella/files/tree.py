@@ -9,7 +9,6 @@ no member may claim more bytes than the file has.
 from __future__ import annotations
 
 import errno
-import json
 import math
 import os
 import struct
@@ -19,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from lamella.errors import FormatError
+from lamella.files import text
 from lamella.files.atomic import atomic_write
 
 _TREE = "tree.json"
@@ -29,6 +29,8 @@ _MOST_HEADER = 10_000
 """Bytes: no `.npy` header of an array of numbers is longer."""
 _LONGEST_PATH = 10_000
 """Characters of an array's path that become its name in the archive, which holds 65,535 bytes of a name."""
+_LARGEST, _ENTRIES = 2**28, 10_000_000
+"""Bytes and entries of `tree.json`: seven entries for each array, and what the caller adds."""
 
 
 def write_tree(path: str | os.PathLike[str], tree: dict[str, Any], format: str, version: int) -> None:
@@ -43,6 +45,7 @@ def write_tree(path: str | os.PathLike[str], tree: dict[str, Any], format: str, 
 
     Raises:
         TypeError: the tree holds something else; where in the tree is said.
+        ValueError: it is larger or nested deeper than `read_tree` reads.
         OSError: the file cannot be written; the one there before stays as it was.
     """
     import zipfile
@@ -51,9 +54,10 @@ def write_tree(path: str | os.PathLike[str], tree: dict[str, Any], format: str, 
     packed = _packed(tree, "", arrays)
     table = {name: [a.dtype.str, list(a.shape)] for name, a in arrays.items()}
     about = {"format": format, "version": version, "arrays": table, "tree": packed}
+    described = text.written(about, f"a {format}", largest=_LARGEST, entries=_ENTRIES, finite=False, ensure_ascii=False)
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         with _member(archive, _TREE, 0) as member:
-            member.write(json.dumps(about, ensure_ascii=False).encode())
+            member.write(described.encode())
         for name, array in arrays.items():
             with _member(archive, f"{name}.npy", array.nbytes) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
@@ -75,7 +79,13 @@ def read_tree(path: str | os.PathLike[str], format: str, version: int) -> dict[s
     with open(named, "rb") as file:  # noqa: PTH123 - a path of any kind
         try:
             with zipfile.ZipFile(file) as archive:
-                about = json.loads(_read_member(archive, _TREE).decode())
+                about = text.parsed(
+                    _read_member(archive, _TREE),
+                    f"{named!r}: {_TREE}",
+                    largest=_LARGEST,
+                    entries=_ENTRIES,
+                    finite=False,
+                )
                 if not isinstance(about, dict) or about.get("format") != format:
                     raise FormatError(f"{named!r} is no {format}.")
                 if not isinstance(about["version"], int) or about["version"] > version:

@@ -57,6 +57,13 @@ def integer(value: Any, place: str) -> int:
     return value
 
 
+def seed(value: Any, place: str) -> int:
+    """An integer of 64 bits, with a sign or without."""
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**64:
+        raise _wrong(value, place, "an integer of 64 bits")
+    return value
+
+
 def number(value: Any, place: str) -> float | int:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -146,7 +153,6 @@ _dimensions = either("an integer or a list of integers and null", integer, liste
 _widths = either(
     "an integer, a list of integers, or a list of pairs", integer, listed(integer), listed(listed(integer))
 )
-_seed = optional(integer)
 
 FIELDS: dict[str, Check] = {
     **dict.fromkeys(
@@ -166,7 +172,8 @@ FIELDS: dict[str, Check] = {
         ),
         integer,
     ),
-    **dict.fromkeys(("value_dim", "num_bins", "sliding_window", "seed"), _seed),
+    **dict.fromkeys(("value_dim", "num_bins", "sliding_window"), optional(integer)),
+    "seed": optional(seed),
     **dict.fromkeys(
         ("alpha", "epsilon", "fill_value", "l1", "l2", "mask_value", "momentum", "negative_slope", "rate", "stddev",
          "dropout", "recurrent_dropout", "renorm_momentum", "threshold"),

@@ -13,20 +13,32 @@ from lamella.training.history import History
 
 VERSION = 1
 
+_MOST_NUMBERS = 100_000
+"""Numbers of a history that go into a file: half of the entries that a text may have."""
+
 
 def described(model: Any) -> dict[str, Any]:
     """Seed, steps, epochs and history of a model, and what was frozen when it was compiled, as plain data."""
     compiled = model._compiled
-    found: dict[str, Any] = {"version": VERSION, "seed": int(model.seed), "calls": int(model.calls)}
+    found: dict[str, Any] = {"version": VERSION, "seed": _seed(model), "calls": int(model.calls)}
     if compiled is not None:
         found["steps"], found["epochs"] = int(compiled.state.steps), int(compiled.state.epochs)
         then = [id(layer) in compiled.configuration.frozen for layer in _every(model)]
         if then != [not layer._trainable for layer in _every(model)]:
             found["frozen"] = then
     if model.history is not None:
-        found["epoch"] = [int(e) for e in model.history.epoch]
-        found["history"] = {key: [_number(v) for v in values] for key, values in model.history.history.items()}
+        logs = model.history.history
+        # of a history that is longer than any file may be, the last epochs
+        kept = -max(_MOST_NUMBERS // (len(logs) + 1), 1)
+        found["epoch"] = [int(e) for e in model.history.epoch[kept:]]
+        found["history"] = {key: [_number(v) for v in values[kept:]] for key, values in logs.items()}
     return found
+
+
+def _seed(model: Any) -> int:
+    """The model's seed; one of more than 64 bits as the bits of it that count."""
+    seed = int(model.seed)
+    return seed if -(2**63) <= seed < 2**64 else seed & (2**64 - 1)
 
 
 @contextmanager
