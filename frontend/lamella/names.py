@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 import sys
@@ -75,6 +76,7 @@ class Name:
         owner.__dict__["name"] = self.check(value)
 
 
+@functools.cache
 def snake_case(name: str) -> str:
     """`name` in Keras's snake case: "MeanSquaredError" is "mean_squared_error", "PReLU" is "p_re_lu"."""
     name = re.sub(r"\W+", "", name)

@@ -88,13 +88,11 @@ class Layer(metaclass=LayerMeta):
     def children(self) -> dict[str, Layer]:
         """The layers kept in attributes (also in lists, tuples and dicts), by their name within this one."""
         found: dict[str, Layer] = {}
+        seen = {id(self)}
         for value in vars(self).values():
             for layer in tree.leaves(value):
-                if (
-                    isinstance(layer, Layer)
-                    and layer is not self
-                    and not any(child is layer for child in found.values())
-                ):
+                if isinstance(layer, Layer) and id(layer) not in seen:
+                    seen.add(id(layer))
                     found[unique_name(layer, found)] = layer
         return found
 
@@ -157,7 +155,7 @@ class Layer(metaclass=LayerMeta):
         default = initializers.GlorotUniform() if is_float(kind) else initializers.Zeros()
         taken = {v.name for v in self._variables}
         base = name or "variable"
-        label = next(n for n in _numbered(base) if n not in taken)
+        label = _first_free(base, taken)
         variable = Variable(
             label,
             dims,
@@ -274,6 +272,8 @@ class Layer(metaclass=LayerMeta):
     def name_within(self, parent: Layer | None) -> str:
         """The name this layer has among the children of `parent`; its own name elsewhere."""
         children = {} if parent is None else parent.children
+        if children.get(self.name) is self:
+            return self.name
         return next((name for name, child in children.items() if child is self), self.name)
 
     def add_loss(self, loss: Any) -> None:
@@ -459,15 +459,21 @@ def unique_name(layer: Layer, taken: Container[str]) -> str:
         raise ValueError(
             f"Two layers are called {layer.name!r}: names are unique within a model. Give one of them another `name=`."
         )
-    return next(name for name in _numbered(snake_case(type(layer).__name__)) if name not in taken)
+    return _first_free(snake_case(type(layer).__name__), taken)
 
 
-def _numbered(base: str) -> Iterator[str]:
-    yield base
-    number = 1
-    while True:
-        yield f"{base}_{number}"
-        number += 1
+def _first_free(base: str, taken: Container[str]) -> str:
+    """`base`, numbered where it is taken: with the first free number, in far fewer steps than there are numbers.
+
+    Beyond 16 the number is found by doubling, then by halving; one that lies before others of the user's may be missed.
+    """
+    low, high = -1, 0
+    while (f"{base}_{high}" if high else base) in taken:
+        low, high = high, high + 1 if high < 16 else 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if f"{base}_{middle}" in taken else (low, middle)
+    return f"{base}_{high}" if high else base
 
 
 def _distinct(variables: Any) -> list[Variable]:

@@ -6,7 +6,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,18 +19,41 @@ if TYPE_CHECKING:
 def building(layer: Layer) -> tuple[np.ndarray, str]:
     """The random key and the path that `layer`, which is being built, draws its weights from."""
     stack = _BUILDING.stack
-    return stack[-1][1:] if stack and stack[-1][0] is layer else layer._own_key()
+    return (stack[-1].key, stack[-1].path) if stack and stack[-1].layer is layer else layer._own_key()
+
+
+class _Entry(NamedTuple):
+    """A layer that is being built.
+
+    Attributes:
+        layer: the layer.
+        key: the random key that its weights are drawn from.
+        path: its path, which is folded into the key.
+        names: the names of the layers that it holds, by id, as far as they have been asked for.
+    """
+
+    layer: Layer
+    key: np.ndarray
+    path: str
+    names: dict[int, str]
+
+    def path_of(self, child: Layer) -> str:
+        """The path of a layer that this one holds."""
+        if id(child) not in self.names:  # asked once for all children: a stack of cells builds each of them
+            self.names.update((id(layer), name) for name, layer in self.layer.children.items())
+        return f"{self.path}/{self.names.get(id(child), child.name)}"
 
 
 class _Building(threading.local):
     """The layers being built in this thread, each with the random key and path its weights are drawn from.
 
     Attributes:
+        stack: the layers, outermost first.
         draws: whether weights get values; where not, only their specs are recorded.
     """
 
     def __init__(self) -> None:
-        self.stack: list[tuple[Layer, np.ndarray, str]] = []
+        self.stack: list[_Entry] = []
         self.draws = True
 
 
@@ -61,7 +84,7 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def wrapped(self: Layer, input_shape: Any = None, *args: Any) -> None:
         stack = _BUILDING.stack
-        if stack and stack[-1][0] is self:  # a subclass's build calling its parent's
+        if stack and stack[-1].layer is self:  # a subclass's build calling its parent's
             build(self, input_shape, *args)
             return
         if self.built:
@@ -71,10 +94,10 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
         if running is not None and running.build_key is not None and running.layers and running.layers[-1] is self:
             key, path = running.build_key, running.where
         elif stack:
-            key, path = stack[-1][1], f"{stack[-1][2]}/{self.name_within(stack[-1][0])}"
+            key, path = stack[-1].key, stack[-1].path_of(self)
         else:
             key, path = self._own_key()
-        stack.append((self, key, path))
+        stack.append(_Entry(self, key, path, {}))
         variables = len(self._variables)
         try:
             with context.entered(None):
@@ -94,11 +117,11 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
 
 def weight_key(layer: Layer, label: str) -> tuple[np.ndarray, str]:
     """What decides the draws of a weight: the model's random key, and the weight's path to fold into it."""
-    for holder, key, path in reversed(_BUILDING.stack):
-        if holder is layer:
-            return key, f"{path}/{label}"
+    for entry in reversed(_BUILDING.stack):
+        if entry.layer is layer:
+            return entry.key, f"{entry.path}/{label}"
     if _BUILDING.stack:
-        holder, key, path = _BUILDING.stack[-1]
-        return key, f"{path}/{layer.name_within(holder)}/{label}"
+        innermost = _BUILDING.stack[-1]
+        return innermost.key, f"{innermost.path_of(layer)}/{label}"
     key, path = layer._own_key()
     return key, f"{path}/{label}"

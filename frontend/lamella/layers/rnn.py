@@ -71,11 +71,12 @@ class RNN(Layer):
     def children(self) -> dict[str, Layer]:
         """The cell first; a list of cells that the layer was made with is inside `cell`."""
         given, _ = flatten(self._arguments.get("cell"))
+        seen = set(map(id, given)) - {id(self.cell)}
         found: dict[str, Layer] = {}
         for layer in [self.cell, *super().children.values()]:
-            if isinstance(layer, Layer) and (layer is self.cell or not any(layer is g for g in given)):
-                if not any(layer is held for held in found.values()):
-                    found[unique_name(layer, found)] = layer
+            if isinstance(layer, Layer) and id(layer) not in seen:
+                seen.add(id(layer))
+                found[unique_name(layer, found)] = layer
         return found
 
     def named_variables(self, prefix: str = "") -> Iterator[tuple[str, Variable]]:

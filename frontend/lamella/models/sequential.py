@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -81,7 +82,8 @@ class Sequential(BaseModel):
         if isinstance(layer, InputLayer):
             self._declare(layer)
             return
-        if layer in self._chain.values():
+        # only a layer that was built elsewhere is kept under another name than its own
+        if self._chain.get(layer.name) is layer or (layer.built and layer in self._chain.values()):
             raise ValueError(f"Layer {layer.name!r} is in the model already; a Sequential applies each layer once.")
         before = self._input, self._specs[:], self._masks[:], layer.name, layer._named
         try:
@@ -228,7 +230,7 @@ class Sequential(BaseModel):
 
     def _traced(self, specs: list[Any], masks: list[Any]) -> Exception | None:
         """Append the specs of the layers behind those that `specs` knows; the error of one that needs a missing number."""
-        added = list(self._chain.items())[len(specs) - 1 :]
+        added = list(itertools.islice(reversed(self._chain.items()), len(self._chain) - len(specs) + 1))[::-1]
         every = [part for _, layer in added for part in (layer, *[inner for _, inner in layer.named_layers()])]
         unbuilt = [layer for layer in every if not layer.built]
         key, path = building(self)

@@ -17,8 +17,8 @@ from lamella.names import snake_case
 
 def kept(layer: Layer) -> list[Variable]:
     """The states that a stateful recurrent layer carries from batch to batch; they are no weights in Keras's files."""
-    states = getattr(layer, "states", None) or []
-    return [v for v in layer._variables if any(v is state for state in states)]
+    states = set(map(id, getattr(layer, "states", None) or []))
+    return [v for v in layer._variables if id(v) in states]
 
 
 def own(layer: Layer) -> list[Variable]:
@@ -71,8 +71,9 @@ def _visit(layer: Layer, group: str, found: list[Place], seen: set[int]) -> None
         return
     seen.add(id(layer))
     found.append(Place(group, layer, own(layer), kept(layer)))
+    held = set(map(id, layer.children.values()))
     for name, value in _attributes(layer):
-        _descend(value, f"{group}/{name}" if group else name, layer, found, seen)
+        _descend(value, f"{group}/{name}" if group else name, held, found, seen)
 
 
 def _attributes(layer: Layer) -> Iterator[tuple[str, Any]]:
@@ -84,17 +85,18 @@ def _attributes(layer: Layer) -> Iterator[tuple[str, Any]]:
     yield from ((name, held[name]) for name in names if name not in ("_chain", "_arguments"))
 
 
-def _descend(value: Any, group: str, holder: Layer, found: list[Place], seen: set[int]) -> None:
+def _descend(value: Any, group: str, held: set[int], found: list[Place], seen: set[int]) -> None:
+    """Visit the layers in `value` that are among those `held`, by id."""
     if isinstance(value, Layer):
-        if any(value is child for child in holder.children.values()):
+        if id(value) in held:
             _visit(value, group, found, seen)
     elif isinstance(value, list | tuple | dict):
         taken: dict[str, int] = {}
         for item in value.values() if isinstance(value, dict) else value:
             if isinstance(item, Layer):
-                _descend(item, f"{group}/{_numbered(snake_case(type(item).__name__), taken)}", holder, found, seen)
+                _descend(item, f"{group}/{_numbered(snake_case(type(item).__name__), taken)}", held, found, seen)
             elif isinstance(item, list | tuple | dict):
-                _descend(item, f"{group}/{_numbered('container', taken)}", holder, found, seen)
+                _descend(item, f"{group}/{_numbered('container', taken)}", held, found, seen)
 
 
 def _numbered(name: str, taken: dict[str, int]) -> str:
