@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from lamella.errors import FormatError, LamellaError
 
 _EXPORTS = (".py", ".onnx", ".stablehlo")
 _MODELS = (".keras", ".h5", ".safetensors")
+_LARGEST_RUN = 2**29
+"""Numbers that a model from a file may compute for a batch: two gigabytes of float32."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,12 +88,14 @@ def _info(options: argparse.Namespace) -> int:
         print(file)
         width = max(map(len, found.facts))
         for label, value in found.facts.items():
-            # a file's own words may hold what a terminal would obey
-            print(f"  {label:<{width}}  {''.join(c if c.isprintable() else '?' for c in value)}")
-        rows = [[name, dtype, str(shape), console.human_count(_size(shape))] for name, dtype, shape in found.weights]
+            print(f"  {label:<{width}}  {_printable(value)}")
+        rows = [
+            [_printable(name), dtype, str(shape), console.human_count(math.prod(shape))]
+            for name, dtype, shape in found.weights
+        ]
         if not rows:
             continue
-        total = sum(_size(shape) for _, _, shape in found.weights)
+        total = sum(math.prod(shape) for _, _, shape in found.weights)
         footer = [f"{len(rows)} arrays, {console.human_count(total)} numbers"]
         footer += [f"{console.human_count(count)} more for: {what}" for what, count in found.others.items()]
         columns: list[Any] = [("Array", "left"), ("Type", "left"), ("Shape", "left"), ("Numbers", "right")]
@@ -98,8 +103,9 @@ def _info(options: argparse.Namespace) -> int:
     return 0
 
 
-def _size(shape: Sequence[int]) -> int:
-    return int(np.prod(shape, dtype=np.int64))
+def _printable(text: str) -> str:
+    """A file's own words, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _summary(options: argparse.Namespace) -> int:
@@ -119,6 +125,7 @@ def _convert(options: argparse.Namespace) -> int:
         raise ValueError(f"{out!r} is the file to be converted.")
     model = _loaded(options.file)
     if out.endswith(_EXPORTS):
+        _check_run(model, model.input_shape[0] or 2, options.file)  # an export holds a sample and its answer
         model.export(out, **({"weights": "beside"} if options.weights_beside else {}))
     elif out.endswith(".weights.h5"):
         model.save_weights(out)
@@ -134,9 +141,11 @@ def _verify(options: argparse.Namespace) -> int:
 
     if options.rows < 1:
         raise ValueError(f"--rows is at least 1, got {options.rows}.")
-    names = sorted(_runnable(), key=lambda name: (name != "numpy", name))
     model = _loaded(options.file)
-    x = sample_of(model, model.input_shape[0] or options.rows)
+    rows = model.input_shape[0] or options.rows
+    _check_run(model, rows, options.file)
+    x = sample_of(model, rows)
+    names = sorted(_runnable(), key=lambda name: (name != "numpy", name))
     outputs = {}
     for name in names:
         with backend_api.backend_scope(name):
@@ -146,10 +155,10 @@ def _verify(options: argparse.Namespace) -> int:
         layer: [_difference(outputs[name][layer], expected) for name in others]
         for layer, expected in outputs[first].items()
     }
-    rows = []
+    table = []
     for layer, found in differences.items():
         size = float(np.abs(outputs[first][layer].astype("float64")).max(initial=0.0))
-        rows.append([layer, f"{size:.3g}", *[f"{d:.1e}" for d in found]])
+        table.append([layer, f"{size:.3g}", *[f"{d:.1e}" for d in found]])
     columns: list[Any] = [("Layer", "left"), (f"Largest on {first}", "right")]
     columns += [(f"Difference on {name}", "right") for name in others]
     worst = max((d for found in differences.values() for d in found), default=0.0)
@@ -159,8 +168,22 @@ def _verify(options: argparse.Namespace) -> int:
         if others
         else "no other backend is installed"
     )
-    console.table(f"{len(x)} rows on {', '.join(names)}", columns, rows, [told], file=sys.stdout)
+    console.table(f"{len(x)} rows on {', '.join(names)}", columns, table, [told], file=sys.stdout)
     return 0 if holds else 1
+
+
+def _check_run(model: Any, rows: int, file: str) -> None:
+    """Raise a `FormatError` where a few bytes of a file would have a batch compute for hours, or fill the memory."""
+    from lamella.passes.analysis import numbers_computed
+
+    counts = numbers_computed(model.program(rows))
+    if counts.total() > _LARGEST_RUN:
+        layer, most = counts.most_common(1)[0]
+        named = f"layer {layer!r}" if layer else "its input"
+        raise FormatError(
+            f"{Path(file).name}: a batch of {rows} rows computes {counts.total():,} numbers, {most:,} of them in {named}; "
+            f"at most {_LARGEST_RUN:,} are computed for a file. Load the model in Python to run it."
+        )
 
 
 def _runnable() -> list[str]:

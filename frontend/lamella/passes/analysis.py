@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 
 from lamella.ir.dim import BATCH, Dim, Dimension, symbol, symbols_of
@@ -18,6 +19,22 @@ def makers_of(program: Program) -> dict[Value, Equation]:
 def uses_of(program: Program) -> Counter[Value]:
     """How often each value is read; being an output of the program counts as one read."""
     return Counter(itertools.chain(program.outputs, *[e.inputs for e in program.equations]))
+
+
+def numbers_computed(program: Program) -> Counter[str]:
+    """How many numbers a run of `program` computes, by the path of the layer: an estimate of its time and memory.
+
+    The inputs count under "". A pooled number counts as the numbers of its window, and every equation as 100 numbers more,
+    which is what the call of a kernel costs.
+    """
+    found = Counter({"": sum(size_of(v.shape) for v in program.inputs)})
+    for equation in program.equations:
+        window = math.prod(equation.attrs.get("window", ()))
+        found[equation.where] += 100 + window * sum(size_of(v.shape) for v in equation.outputs)
+        for body in equation.bodies.values():
+            inner = numbers_computed(body).total()
+            found[equation.where] += inner * equation.attrs.get("length", 1)
+    return found
 
 
 def find_cross_batch_op(program: Program) -> Equation | None:

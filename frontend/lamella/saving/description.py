@@ -19,7 +19,9 @@ Array = tuple[str, str, tuple[int, ...]]
 """Name, dtype and shape."""
 _PYTHON = re.compile(r"^The model '(.*)', written by lamella (\S+)\.", re.M)
 _IN_PYTHON = re.compile(r"^([A-Z_0-9]+) = _array\(\*\('[<|>]?(\w+)', \(([\d, ]*)\)", re.M)
-_IN_NUMBERS = re.compile(r"^([A-Z_0-9]+) = np\.array\(\[([^\]]*)\], \"(\w+)\"\)(?:\.reshape\(\(([\d, ]*)\)\))?$", re.M)
+_IN_NUMBERS = re.compile(
+    r"^([A-Z_0-9]+) = np\.array\(\[([^\]\n]*+)\], \"(\w+)\"\)(?:\.reshape\(\(([\d, ]*)\)\))?$", re.M
+)
 
 
 @dataclass
@@ -109,10 +111,16 @@ def _python(found: Description, data: bytes, name: str) -> None:
     if head is None:
         raise FormatError(f"{name}: not a Python file that lamella exported.")
     found.facts |= {"kind": "an exported Python file", "model": head[1], "lamella": head[2]}
-    for label, letters, shape in _IN_PYTHON.findall(text):
-        found.weights.append((label, np.dtype(letters).name, _shape(shape)))
-    for label, items, dtype, shape in _IN_NUMBERS.findall(text):
-        found.weights.append((label, dtype, _shape(shape) or (items.count(",") + 1,)))
+    label = ""
+    try:
+        for label, letters, shape in _IN_PYTHON.findall(text):
+            found.weights.append((label, np.dtype(letters).name, _shape(shape)))
+        for label, items, dtype, shape in _IN_NUMBERS.findall(text):
+            found.weights.append((label, dtype, _shape(shape) or (items.count(",") + 1,)))
+    except (TypeError, ValueError):  # of a dtype that NumPy does not have, and of an integer of thousands of digits
+        raise FormatError(
+            f"{name}: the file is damaged: the array {label[:80]!r} has no readable type or shape."
+        ) from None
 
 
 def _shape(text: str) -> tuple[int, ...]:
@@ -124,10 +132,13 @@ def _onnx(found: Description, data: bytes, name: str) -> None:
 
     onnx = need_onnx()
     try:
-        model = onnx.load_model_from_string(data)
-    except Exception:
+        _graph(found, onnx.load_model_from_string(data), onnx.helper.tensor_dtype_to_np_dtype)
+    except Exception:  # protobuf and onnx let through what their parsers raise
         raise FormatError(f"{name}: no ONNX file, or it is damaged or cut short.") from None
-    graph, element = model.graph, onnx.helper.tensor_dtype_to_np_dtype
+
+
+def _graph(found: Description, model: Any, element: Any) -> None:
+    graph = model.graph
     found.facts["kind"] = "an ONNX graph"
     found.facts["written by"] = f"{model.producer_name} {model.producer_version}".strip() or "unknown"
     found.facts["opset"] = ", ".join(f"{o.domain or 'ai.onnx'} {o.version}" for o in model.opset_import)
