@@ -14,7 +14,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError
-from lamella.ir import settings
+from lamella.ir import limits, settings
 from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.losses.base import align_weight, divide_no_nan, squeeze_or_expand_to_same_rank
@@ -50,6 +50,7 @@ def threshold_list(thresholds: Thresholds, default: float = 0.5) -> list[float]:
 
 def even_thresholds(count: int) -> list[float]:
     """`count` thresholds from 0 to 1 with equal steps."""
+    limits.reserve((count,))
     return [0.0, *((i + 1) * 1.0 / (count - 1) for i in range(count - 2)), 1.0]
 
 
@@ -80,6 +81,7 @@ class Confusion(Metric):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise ValueError(f"{type(self).__name__} takes a whole number from {least} as {word}, got {value!r}.")
         self.thresholds = list(thresholds)
+        limits.reserve((len(self.thresholds), labels or 1))
         self.top_k, self.class_id, self.labels = top_k, class_id, labels
         self._sorted = np.sort(np.asarray(self.thresholds))
         self._evenly = _is_even(self._sorted)

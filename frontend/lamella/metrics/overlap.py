@@ -9,7 +9,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError
-from lamella.ir import settings
+from lamella.ir import limits, settings
 from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec, is_float, spec_of
 from lamella.losses.base import align_weight
@@ -45,6 +45,7 @@ class IoU(Metric):
         super().__init__(name, dtype)
         if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
             raise ValueError(f"num_classes is a positive whole number, got {num_classes!r}.")
+        limits.reserve((num_classes, num_classes))
         wrong = [i for i in target_class_ids if not 0 <= i < num_classes]
         if wrong or not target_class_ids:
             raise ValueError(

@@ -93,6 +93,7 @@ class MultiOptimizer(Optimizer):
         name: str | None = None,
     ) -> None:
         self._inner: list[Optimizer] = []
+        self._numbers: dict[Optimizer, int] = {}
         self._places: dict[str, int] = {}
         super().__init__(0.0, loss_scale_factor=loss_scale_factor, name=name)
         if isinstance(optimizer_map, dict):
@@ -111,12 +112,11 @@ class MultiOptimizer(Optimizer):
 
     def _place(self, optimizer: Any) -> int:
         optimizer = _plain(optimizer)
-        for number, known in enumerate(self._inner):
-            if known is optimizer:
-                return number
-        optimizer.loss_scale_factor = self.loss_scale_factor
-        self._inner.append(optimizer)
-        return len(self._inner) - 1
+        number = self._numbers.setdefault(optimizer, len(self._inner))
+        if number == len(self._inner):
+            optimizer.loss_scale_factor = self.loss_scale_factor
+            self._inner.append(optimizer)
+        return number
 
     def _parts(self, weights: Sequence[Weight]) -> list[tuple[int, list[int]]]:
         """For every optimizer that has weights its number and theirs."""

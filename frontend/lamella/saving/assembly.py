@@ -28,13 +28,14 @@ _LARGEST_STATE = 2**22
 
 
 def guarded(make: Callable[[], T], where: str) -> T:
-    """What `make` gives; any error in it is one of the file it works from.
+    """What `make` gives, within the bounds on what a file may ask for; any error in it is one of the file it works from.
 
     Raises:
         FormatError: something went wrong.
     """
     try:
-        return make()
+        with limits.limited(_EQUATIONS, _ENTRIES):
+            return make()
     except FormatError:
         raise
     # A checked configuration may still ask for what no layer can be, and each layer says so in its own way.
@@ -55,7 +56,7 @@ def built(checked: Mapping[str, Any], where: str, parameters: int | None = None)
     """
 
     def make() -> Any:
-        with limits.limited(_EQUATIONS, _ENTRIES), specs_only():
+        with specs_only():
             model = serialization.deserialize(checked)
             if not model.built and model.has_input_shape:
                 _build_waiting(model, checked)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lamella.core import serialization
+from lamella.errors import FormatError
+from lamella.optimizers.multi import MultiOptimizer, OptimizerMap
 from lamella.saving import optimizer_state
 from lamella.training.state import Compiled
+
+_MOST_STARS = 3
+"""Stars of an expression in a file: `checking` takes no more."""
+_MOST_STEPS = 2 * 10**8
+"""Steps of Python's matcher: a few seconds."""
 
 
 def compile_config(model: Any) -> dict[str, Any]:
@@ -36,15 +44,35 @@ def _identifiers(given: Sequence[Any]) -> list[Any] | None:
 
 
 def compile_from(model: Any, config: Mapping[str, Any]) -> None:
-    """Compile a model as a configuration says; its descriptions become objects here."""
+    """Compile a model as a configuration says; its descriptions become objects here.
+
+    Raises:
+        FormatError: the expressions of a `MultiOptimizer` would take long to match.
+    """
+    optimizer = serialization.deserialize(config["optimizer"])
+    _check_expressions(model, getattr(optimizer, "inner_optimizer", optimizer))
     model.compile(
-        optimizer=serialization.deserialize(config["optimizer"]),
+        optimizer=optimizer,
         loss=serialization.deserialize(config.get("loss")),
         loss_weights=config.get("loss_weights"),
         metrics=serialization.deserialize(config.get("metrics")),
         weighted_metrics=serialization.deserialize(config.get("weighted_metrics")),
         run_eagerly=bool(config.get("run_eagerly")),
     )
+
+
+def _check_expressions(model: Any, optimizer: Any) -> None:
+    """Bound the steps of matching every path of a weight against every expression: one star more, one power more."""
+    if not isinstance(optimizer, MultiOptimizer) or not isinstance(optimizer.optimizer_map, OptimizerMap):
+        return
+    lengths = [len(path) for path, _ in model.named_weights()]
+    stars = Counter(min(key.count("*"), _MOST_STARS) for key in optimizer.optimizer_map)
+    steps = sum(count * sum(length**power for length in lengths) for power, count in stars.items())
+    if steps > _MOST_STEPS:
+        raise FormatError(
+            f"the {len(optimizer.optimizer_map):,} expressions of the OptimizerMap may take {steps:,} steps to match the "
+            f"paths of {len(lengths):,} weights; at most {_MOST_STEPS:,} are allowed in a file."
+        )
 
 
 def warn_of_optimizer(model: Any) -> None:

@@ -33,6 +33,9 @@ _TOGETHER = {
 Slots of other optimizers are written one after another, each for all weights.
 """
 
+_VARYING = 2**16
+"""The updates of Nadam's schedule that are computed one by one; after 900 of them u_t is beta_1 in float64."""
+
 OWN_OF_LOSS_SCALE = 4
 """Arrays of a `LossScaleOptimizer` itself; after them come those of the inner optimizer."""
 
@@ -245,5 +248,7 @@ def _wraps(model: Any) -> bool:
 
 def _nadam_product(optimizer: Any, steps: int) -> np.ndarray:
     """The product of u_1 ... u_t that Keras keeps and lamella computes from the number of updates."""
-    t = np.arange(1.0, steps // (optimizer.gradient_accumulation_steps or 1) + 1.0)
-    return np.asarray(np.prod(optimizer.beta_1 * (1.0 - 0.5 * 0.96**t)))
+    updates = steps // (optimizer.gradient_accumulation_steps or 1)
+    t = np.arange(1.0, min(updates, _VARYING) + 1.0)
+    product = np.prod(optimizer.beta_1 * (1.0 - 0.5 * 0.96**t))
+    return np.asarray(product * optimizer.beta_1 ** max(updates - _VARYING, 0))

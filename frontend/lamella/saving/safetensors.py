@@ -19,6 +19,7 @@ import numpy as np
 from lamella.core import serialization
 from lamella.errors import FormatError
 from lamella.files import text
+from lamella.files.hdf5.values import MAX_SIZE
 from lamella.saving import arrays, assembly, checking, progress
 
 _DTYPES = {
@@ -93,6 +94,9 @@ def _views(data: bytes, where: str) -> tuple[dict[str, np.ndarray], dict[str, st
             raise FormatError(f"{place}: shape or data_offsets are no lists of integers.")
         start, stop = offsets
         dtype = np.dtype(_DTYPES[kind])
+        # NumPy takes no axis that is too long beside others, even where one of them is empty
+        if math.prod(max(d, 1) for d in shape) * dtype.itemsize > MAX_SIZE:
+            raise FormatError(f"{place}: an array of shape {tuple(shape)} is too large.")
         if not start <= stop <= len(body) or stop - start != math.prod(shape) * dtype.itemsize:
             raise FormatError(
                 f"{place}: shape {tuple(shape)} of {kind} does not have {stop - start:,} bytes in the file."
