@@ -15,7 +15,7 @@ from lamella import constraints, initializers, ops, random, regularizers, tree
 from lamella.core import context, freezing
 from lamella.core.dtype_policy import DTypePolicy
 from lamella.core.variable import Variable
-from lamella.errors import LamellaError, ShapeError, TraceError
+from lamella.errors import ArgumentError, LamellaError, ShapeError, TraceError
 from lamella.ir import settings
 from lamella.ir.dim import as_number, public_shape
 from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
@@ -445,6 +445,23 @@ class Layer(metaclass=LayerMeta):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
+
+
+DEEPEST = 24
+"""Levels of layers inside layers that a model may have: what every file format can hold, and Python's stack."""
+
+
+def check_depth(layer: Layer) -> None:
+    """Raise an `ArgumentError` where a layer to be added to a model holds layers more than `DEEPEST` levels deep."""
+    level = [layer]
+    for _ in range(DEEPEST):
+        level = list({id(child): child for held in level for child in held.children.values()}.values())
+        if not level:
+            return
+    raise ArgumentError(
+        f"Layer {layer.name!r} holds layers that are nested more than {DEEPEST} deep, which no file can hold. Add the inner "
+        "layers to the model one after another."
+    )
 
 
 def unique_name(layer: Layer, taken: Container[str]) -> str:

@@ -26,7 +26,7 @@ from lamella.ir.dim import (
     symbols_of,
 )
 from lamella.ir.spec import Spec
-from lamella.layers.base import Layer, unique_name
+from lamella.layers.base import Layer, check_depth, unique_name
 from lamella.layers.building import building
 from lamella.layers.core import InputLayer
 from lamella.layers.naming import models_with
@@ -72,7 +72,8 @@ class Sequential(BaseModel):
 
         Raises:
             TypeError: it is no layer.
-            ValueError: its name is taken, or it does not fit behind the layers before it; the model stays as it was.
+            ValueError: its name is taken, it holds layers too deep, or it does not fit behind the layers before it; the
+                model stays as it was.
         """
         if not isinstance(layer, Layer):
             wrong = (
@@ -82,6 +83,7 @@ class Sequential(BaseModel):
         if isinstance(layer, InputLayer):
             self._declare(layer)
             return
+        check_depth(layer)
         # only a layer that was built elsewhere is kept under another name than its own
         if self._chain.get(layer.name) is layer or (layer.built and layer in self._chain.values()):
             raise ValueError(f"Layer {layer.name!r} is in the model already; a Sequential applies each layer once.")

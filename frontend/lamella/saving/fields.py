@@ -234,7 +234,7 @@ def _clipping(value: Any, place: str) -> Mapping[str, Any]:
 
 def batch_shape(value: Any, place: str) -> tuple[int | None, ...]:
     """The shape of a batch: null where a dimension is free, else positive."""
-    dims = tuple(listed(optional(integer), longest=16)(value, place))
+    dims = tuple(listed(optional(integer), longest=32)(value, place))
     if not dims or any(d is not None and d < 1 for d in dims):
         raise _wrong(value, place, "a shape of positive integers and null")
     return dims

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from lamella.errors import FormatError
+from lamella.files import hdf5
 from lamella.files.hdf5.write import Array, Tree, to_bytes
 from lamella.optimizers import LossScaleOptimizer
 from lamella.saving import arrays, layout, optimizer_state
@@ -69,8 +71,17 @@ class Folder:
         return Tree({**self.arrays, **{name: held.tree() for name, held in self.folders.items()}}, self.attrs)
 
     def to_bytes(self) -> bytes:
-        """The file of which this is the root."""
-        return to_bytes(self.tree())
+        """The file of which this is the root.
+
+        Raises:
+            ValueError: it holds more, or is nested deeper, than is read of any file.
+        """
+        data = to_bytes(self.tree())
+        try:
+            hdf5.read(data, name="the file")
+        except FormatError as error:
+            raise ValueError(f"The model cannot be written to HDF5, because it could not be read: {error}") from None
+        return data
 
 
 def weights_file(model: Any) -> bytes:
