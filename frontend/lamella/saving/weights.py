@@ -11,7 +11,6 @@ from lamella.core.variable import Variable
 from lamella.errors import FormatError
 from lamella.files import container, hdf5
 from lamella.files.hdf5 import Dataset
-from lamella.layers.base import Layer
 from lamella.saving import arrays, keras_archive, layout, legacy_weights, optimizer_state, safetensors
 from lamella.saving.report import LoadReport
 
@@ -105,11 +104,14 @@ def _new(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
     found = arrays.layer_datasets(tree)
     used: set[str] = set()
     groups = _groups_by_name(tree) if by_name else {}
-    for place in layout.places(model):
+    places = layout.places(model)
+    outer = {id(layer) for layer in model.layers}
+    holders = {place.group: place.layer for place in places if id(place.layer) in outer}
+    for place in places:
         top = place.group.split("/")[:2]
         group = place.group
         if by_name and len(top) == 2:
-            holder = next((layer for layer in model.layers if _group_of(model, layer) == "/".join(top)), None)
+            holder = holders.get("/".join(top))
             named = groups.get(holder.name) if holder is not None else None
             if named is None:
                 continue
@@ -129,10 +131,6 @@ def _new(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
                     f"{taking.where}: {path[:200]!r} belongs to no layer of the model. skip_mismatch=True leaves it."
                 )
             taking.report.unused.setdefault(path, "the model has no weight for it")
-
-
-def _group_of(model: Any, layer: Layer) -> str:
-    return next(place.group for place in layout.places(model) if place.layer is layer)
 
 
 def _groups_by_name(tree: hdf5.Group) -> dict[str, str]:
@@ -188,8 +186,9 @@ def _named(model: Any, found: Mapping[str, np.ndarray], taking: _Taking) -> None
         else:
             taking.leave(path, path, "the file has none for it")
             taking.report.unused.pop(path, None)
+    known = set(taking.paths.values())
     for name in found:
-        if name not in taking.paths.values():
+        if name not in known:
             if not taking.skip:
                 raise FormatError(
                     f"{taking.where}: {name[:200]!r} belongs to no layer of the model. skip_mismatch=True leaves it."

@@ -50,14 +50,14 @@ class Checkpoint:
         tree = read_tree(path, FORMAT, VERSION)
         try:
             self._read(tree)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
             if isinstance(error, FormatError):
                 raise
             raise FormatError(f"{self.path!r} lacks what a {FORMAT} holds ({error!r}).") from None
 
     def _read(self, tree: dict[str, Any]) -> None:
         self.extra = tree["extra"]
-        self._seed, self._calls = int(tree["model"]["seed"]), int(tree["model"]["calls"])
+        self._seed, self._calls = int(tree["model"]["seed"]), self._count("calls", tree["model"]["calls"])
         weights = dict(tree["model"]["weights"])
         self._check("weight", weights, {n: (v.shape, v.dtype) for n, v in self.model.named_weights()})
         self._weights = weights
@@ -85,9 +85,15 @@ class Checkpoint:
             else np.asarray(training["foreign"][n])
             for n, a in fresh.items()
         )
-        self._numbers = {key: int(training[key]) for key in ("steps", "epochs")}
-        if len(training["learning_rates"]) != len(_with_learning_rate(config)):
-            raise FormatError(f"{self.path!r} is of another optimizer: it has {len(training['learning_rates'])} rates.")
+        self._numbers = {key: self._count(key, training[key]) for key in ("steps", "epochs")}
+        self._rates = [None if rate is None else float(rate) for rate in training["learning_rates"]]
+        if len(self._rates) != len(_with_learning_rate(config)):
+            raise FormatError(f"{self.path!r} is of another optimizer: it has {len(self._rates)} rates.")
+
+    def _count(self, word: str, value: Any) -> int:
+        if int(value) != value or not 0 <= value < 2**32:
+            raise FormatError(f"{self.path!r}: {word} must be a count of 32 bits, got {value!r}.")
+        return int(value)
 
     def _check(self, kind: str, found: dict[str, Any], expected: dict[str, tuple[Any, str]]) -> None:
         missing, unknown = [n for n in expected if n not in found], [n for n in found if n not in expected]
@@ -124,9 +130,7 @@ class Checkpoint:
             epochs=self._numbers["epochs"],
             external=self._external or None,
         )
-        for optimizer, rate in zip(
-            _with_learning_rate(compiled.configuration), self._training["learning_rates"], strict=True
-        ):
+        for optimizer, rate in zip(_with_learning_rate(compiled.configuration), self._rates, strict=True):
             if rate is not None:
                 optimizer.learning_rate = rate
 
