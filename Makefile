@@ -32,7 +32,7 @@ test: .venv/.test  ## Run the tests (all but the slow sweeps), as CI does
 test-all: .venv/.test .venv/.oracle  ## Run every test, the slow sweeps and the questions to Keras too
 	$(PYTEST) -n 2 -m "" $(ARGS)
 
-fuzz: .venv/.test  ## Read 100,000 mutated files, of every kind: each loads or is refused
+fuzz: .venv/.test  ## Read 100,000 mutated files and configurations, of every kind: each loads or is refused
 	$(BIN)/python tests/fuzz_files.py $(ARGS)
 
 lint: .venv/.dev  ## Check style, formatting and types, as CI does

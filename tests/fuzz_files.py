@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np
 
+import fuzz_configurations
 import hdf5_files
 import lamella
 from lamella import saving
@@ -46,7 +47,8 @@ class Kind(NamedTuple):
 
     seeds: Callable[[], dict[str, bytes]]
     open: Callable[[bytes], object]
-    marks: tuple[bytes, ...]  # where the structures of such a file begin
+    marks: tuple[bytes, ...] = ()  # where the structures of such a file begin
+    change: Callable[..., bytes] | None = None  # what mutates it; None changes bytes
 
 
 class Outcome(NamedTuple):
@@ -208,6 +210,12 @@ KINDS = {
         resumed_parts,
         _NPY_MARKS,
     ),
+    "layers": Kind(fuzz_configurations.of_layers, opened, change=fuzz_configurations.mutate),
+    "trainings": Kind(fuzz_configurations.of_trainings, opened, change=fuzz_configurations.mutate),
+    "callbacks": Kind(
+        fuzz_configurations.of_callbacks, fuzz_configurations.made_callback, change=fuzz_configurations.mutate
+    ),
+    "checkpoint tree": Kind(_checkpoints, resumed, change=fuzz_configurations.mutate_checkpoint),
     "json": Kind(_json, read_json, _TEXT_MARKS),
     "hdf5": Kind(
         hdf5_files.small_seeds,
@@ -296,7 +304,9 @@ def attempt(kind: Kind, data: bytes) -> Outcome:
     begun = time.process_time()
     signal.setitimer(signal.ITIMER_PROF, 10 * SECONDS)
     try:
-        kind.open(data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of files that are odd, but read
+            kind.open(data)
         loaded = True
     except FormatError:
         pass
@@ -327,12 +337,13 @@ class Fuzz:
         """The mutation of that number."""
         rng = random.Random(f"{self.seed} {number}")
         i = rng.randrange(len(self.files))
-        return mutate(self.files[i], self.files, self.marks[i], rng)
+        return (self.kind.change or mutate)(self.files[i], self.files, self.marks[i], rng)
 
     def outcomes(self, numbers: range):
         """(number, outcome) of each."""
         for data in self.files:  # what is imported and kept at first use belongs to no mutation
-            with suppress(Exception):
+            with suppress(Exception), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 self.kind.open(data)
         previous = signal.signal(signal.SIGPROF, _alarm)
         tracemalloc.start()
