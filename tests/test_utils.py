@@ -49,6 +49,56 @@ def test_what_cannot_be_padded_is_refused(sequences, words, pattern):
         utils.pad_sequences(sequences, **words)
 
 
+BUCKETED = {
+    "multiples": ([[1], [2, 3, 4]], {"buckets": 2}, [[0, 0, 0, 1], [0, 2, 3, 4]], [[0, 0, 0, 1], [0, 1, 1, 1]]),
+    "after": ([[1], [2, 3]], {"buckets": 3, "padding": "post"}, [[1, 0, 0], [2, 3, 0]], [[1, 0, 0], [1, 1, 0]]),
+    "exactly": ([[1, 2], [3]], {"buckets": 2, "value": 9}, [[1, 2], [9, 3]], [[1, 1], [0, 1]]),
+    "given lengths": ([[1, 2, 3]], {"buckets": (5, 2, 4)}, [[0, 1, 2, 3]], [[0, 1, 1, 1]]),
+    "an empty one": ([[], [7]], {"buckets": [2]}, [[0, 0], [0, 7]], [[0, 0], [0, 1]]),
+    "empty ones": ([[], []], {"buckets": 2}, [[0, 0], [0, 0]], [[0, 0], [0, 0]]),
+    "zeros that were given": ([[0, 0, 1]], {"buckets": 4}, [[0, 0, 0, 1]], [[0, 1, 1, 1]]),
+}
+
+
+@pytest.mark.parametrize("case", BUCKETED)
+def test_sequences_are_padded_to_a_bucket_with_their_mask(case):
+    sequences, words, expected, given = BUCKETED[case]
+    found, mask = utils.pad_to_buckets(sequences, **words)
+    assert found.dtype.kind == "i" and mask.dtype == bool
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(mask, np.array(given, bool))
+
+
+def test_an_array_keeps_its_dtype_and_further_axes():
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    found, mask = utils.pad_to_buckets(x, 4, padding="post")
+    assert found.dtype == np.float32 and found.shape == (2, 8, 3)
+    np.testing.assert_array_equal(found[:, :5], x)
+    assert not found[:, 5:].any() and mask[:, :5].all() and not mask[:, 5:].any()
+    assert utils.pad_to_buckets([[1], [0.5, 2]])[0].dtype == np.float64
+    assert utils.pad_to_buckets([[1], [0.5, 2]], dtype="float32")[0].shape == (2, 32)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "words", "pattern"),
+    [
+        ([1, 2], {}, "pad_to_buckets takes a list of sequences, and 1 in it"),
+        (iter([]), {}, "pad_to_buckets takes a list"),
+        ([[1]], {"padding": "left"}, "padding is 'pre' or 'post'"),
+        ([[1]], {"buckets": 0}, "buckets must be a positive integer or a list of them, got 0"),
+        ([[1]], {"buckets": True}, "buckets must be"),
+        ([[1]], {"buckets": 2.5}, "buckets must be"),
+        ([[1]], {"buckets": []}, "buckets must be"),
+        ([[1]], {"buckets": [4, -1]}, "buckets must be"),
+        ([[1], [1, 2, 3]], {"buckets": [1, 2]}, "sequence 1 has 3 entries, and the longest bucket holds 2: .*maxlen=2"),
+        ([[[1, 2]], [[1]]], {}, "sequence 1 has entries of shape"),
+    ],
+)
+def test_what_has_no_bucket_is_refused(sequences, words, pattern):
+    with pytest.raises(ValueError, match=pattern):
+        utils.pad_to_buckets(sequences, **words)
+
+
 def test_vectors_are_divided_by_their_norm():
     x = np.array([[3.0, 4.0], [0.0, 0.0], [-1.0, 1.0]])
     np.testing.assert_allclose(utils.normalize(x), [[0.6, 0.8], [0, 0], [-(0.5**0.5), 0.5**0.5]])
