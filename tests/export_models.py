@@ -12,8 +12,8 @@ import numpy as np
 
 import lamella
 import layer_replay
-import recurrent_replay
 from oracle import cases
+from oracle.build import constructed
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LAYERS = {case.id: case for case in (*cases.LAYERS, *cases.CATALOGUE)}
@@ -48,7 +48,7 @@ def of_row(id: str) -> lamella.Sequential:
         made.set_weights(model.get_weights())
         return made
     case = RECURRENT[id]
-    return lamella.Sequential([lamella.Input(batch_shape=case.inputs[0]), recurrent_replay.made(case.layer)])
+    return lamella.Sequential([lamella.Input(batch_shape=case.inputs[0]), constructed(case.layer, lamella.layers)])
 
 
 class _TrainedEnoughError(Exception):

@@ -15,16 +15,10 @@ from lamella.ir.spec import Spec
 from lamella.ir.trace import Trace, as_value
 from lamella.passes import differentiate
 from oracle import load
+from oracle.build import constructed
 from oracle.rows import RecurrentCase
 
 Answers = dict[str, np.ndarray]
-
-
-def made(value: Any) -> Any:
-    """`value` with every constructor in it replaced by the layer it describes."""
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
-        return getattr(layers, value[0])(**{key: made(item) for key, item in value[1].items()})
-    return [made(item) for item in value] if isinstance(value, list) else value
 
 
 def recorded(case: RecurrentCase) -> tuple[Answers, list[dict[str, Any]]]:
@@ -50,7 +44,7 @@ def apply(layer: Any, case: RecurrentCase, xs: list[Any], masks: list[Any]) -> l
 def build(case: RecurrentCase, weights: bool = True) -> Any:
     """The row's layer, built, with the recorded weights; states, which Keras does not count, stay zero."""
     entry, _ = recorded(case)
-    layer = made(case.layer)
+    layer = constructed(case.layer, layers)
     with Trace() as trace:
         xs = [trace.input(Spec(shape, "float32")) for shape in case.inputs]
         with context.entered(context.TraceContext({}, trace=trace)):

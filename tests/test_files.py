@@ -26,8 +26,8 @@ from lamella.optimizers import schedules
 from lamella.saving import FormatError, checking, layout
 from layer_replay import difference
 from oracle import cases
+from oracle.build import constructed
 from oracle.rows import RecurrentCase
-from recurrent_replay import made
 
 DATA = Path(__file__).parent / "oracle" / "data" / "files"
 ENDINGS = (".keras", ".h5", ".safetensors")
@@ -95,7 +95,7 @@ def sequentials():
 
 def model_of(case, shape, dtype):
     if isinstance(case, RecurrentCase):
-        held = [made(case.layer)]
+        held = [constructed(case.layer, layers)]
     else:
         inner = [] if case.wraps is None else [getattr(layers, case.wraps[0])(**case.wraps[1])]
         held = [getattr(layers, name)(*inner, **kwargs) for name, kwargs in case.layers]

@@ -25,6 +25,7 @@ import numpy as np
 
 import lamella
 from oracle import cases
+from oracle.build import constructed
 from oracle.rows import LayerCase, RecurrentCase
 
 STEPS = 10
@@ -71,13 +72,6 @@ def attempted(id: str, way: str, exchange: Callable[[], float]) -> Exchange:
 
 # What cannot be in a Sequential of Keras's, or has no one array as its output.
 _SEVERAL = ("return_state", "Add", "Dot")
-
-
-def constructed(value: Any, layers: Any) -> Any:
-    """`value` with every constructor in it made by `keras.layers` or `lamella.layers`."""
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
-        return getattr(layers, value[0])(**{key: constructed(item, layers) for key, item in value[1].items()})
-    return [constructed(item, layers) for item in value] if isinstance(value, list) else value
 
 
 def rows() -> Iterator[tuple[str, Callable[[Any], list[Any]], tuple[int, ...], str, Any]]:

@@ -10,15 +10,8 @@ import keras
 import numpy as np
 from keras.src import backend
 
-from . import draw
+from . import build, draw
 from .rows import RecurrentCase
-
-
-def made(value: Any) -> Any:
-    """`value` with every constructor in it replaced by the Keras layer it describes."""
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
-        return getattr(keras.layers, value[0])(**{key: made(item) for key, item in value[1].items()})
-    return [made(item) for item in value] if isinstance(value, list) else value
 
 
 def _call(layer: keras.layers.Layer, case: RecurrentCase, xs: list[Any], masks: list[Any], **kwargs: Any) -> list[Any]:
@@ -69,7 +62,7 @@ def record(case: RecurrentCase) -> dict[str, np.ndarray]:
         RuntimeError: The row says that training mode makes no difference, and it does.
     """
     random = draw.generator(case.id)
-    layer = made(case.layer)
+    layer = build.constructed(case.layer, keras.layers)
     xs = [random.standard_normal(shape).astype("float32") for shape in case.inputs]
     masks = [
         None if pattern is None else draw.mask(random, pattern, *shape[:2])
