@@ -15,7 +15,7 @@ EXCHANGE = Path(__file__).parent / "oracle" / "exchange.py"
 
 @pytest.mark.slow
 @pytest.mark.skipif(not importable("keras"), reason="Keras is not importable")
-@pytest.mark.parametrize("sweep", ["catalogue", "catalogue-h5", "resumed", "resumed-h5"])
+@pytest.mark.parametrize("sweep", ["catalogue", "catalogue-h5", "free", "free-h5", "resumed", "resumed-h5"])
 def test_what_one_library_writes_the_other_reads(sweep):
     done = subprocess.run([sys.executable, EXCHANGE, sweep], capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -417,7 +417,7 @@ def test_weights_go_by_place_or_by_name_with_a_report(tmp_path):
 # ---- Keras's own files ----
 
 
-@pytest.mark.parametrize("name", ["dense", "convolution", "recurrent"])
+@pytest.mark.parametrize("name", ["dense", "convolution", "recurrent", "sequences"])
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 def test_keras_s_models_predict_and_train_as_in_keras(name, ending):
     held = answers()
@@ -447,6 +447,13 @@ def test_a_size_that_is_free_stays_free():
     model = load_model(DATA / "convolution.keras")
     assert model.input_shape == (None, None, None, 2) and len(model.weights) == 9
     assert model.predict(np.zeros((2, 9, 8, 2), "float32")).shape == (2, 2)
+    held = answers()
+    for ending in (".keras", ".h5"):
+        model = load_model(DATA / f"sequences{ending}")
+        assert model.built and model.input_shape == (None, None) and model.optimizer is not None
+        for x in ("x", "longer"):
+            expected = held["sequences/" + ("predictions" if x == "x" else "longer_predictions")]
+            assert difference(model.predict(held[f"sequences/{x}"]), expected) < 1e-5
 
 
 def test_the_layout_is_keras_s():

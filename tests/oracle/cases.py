@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .cases_callbacks import CALLBACKS as CALLBACKS
 from .cases_catalogue import CATALOGUE as CATALOGUE
+from .cases_free import FREE as FREE
 from .cases_functions import ACTIVATIONS as ACTIVATIONS
 from .cases_functions import LOSSES as LOSSES
 from .cases_functions import METRICS as METRICS
@@ -22,6 +23,7 @@ from .rows import CallbackCase as CallbackCase
 from .rows import Case as Case
 from .rows import Constructor as Constructor
 from .rows import FitCase as FitCase
+from .rows import FreeCase as FreeCase
 from .rows import LayerCase as LayerCase
 from .rows import LossCase as LossCase
 from .rows import MetricCase as MetricCase
@@ -41,5 +43,6 @@ TABLES: dict[str, tuple[Case, ...]] = {
     "schedules": SCHEDULES,
     "metrics": METRICS,
     "fits": FITS,
+    "free": FREE,
     "callbacks": CALLBACKS,
 }

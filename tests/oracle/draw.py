@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import numpy as np
+
+from .rows import FreeCase
 
 # Predictions keep this distance from every threshold, so that rounding cannot move one across.
 _MARGIN = 0.02
@@ -115,3 +118,26 @@ def updates(case_id: str, infinite: tuple[int, ...] = (), steps: int = 20) -> tu
             drawn["bias"][1] = np.inf
         gradients.append(drawn)
     return weights, gradients
+
+
+def free(
+    case: FreeCase, described: list[dict[str, Any]], rows: int = 4
+) -> tuple[list[np.ndarray], list[np.ndarray], np.random.RandomState]:
+    """Draw the weights and the inputs of a `FreeCase`; its targets are standard normals of the generator returned.
+
+    Args:
+        case: the row.
+        described: name and shape of every weight.
+        rows: of an input.
+    """
+    random = generator(case.id)
+    weights = [weight(random, found["name"], tuple(found["shape"])) for found in described]
+    inputs = []
+    for size in case.sizes:
+        shape = (rows, *case.at(size))
+        integers = case.input_dtype == "int32"
+        x = (random.randint(1, 7, shape) if integers else random.standard_normal(shape)).astype(case.input_dtype)
+        if case.padded:
+            x[~mask(random, "right", rows, shape[1])[::-1]] = 0
+        inputs.append(x)
+    return weights, inputs, random

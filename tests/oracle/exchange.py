@@ -24,9 +24,9 @@ import keras
 import numpy as np
 
 import lamella
-from oracle import cases
-from oracle.build import constructed
-from oracle.rows import LayerCase, RecurrentCase
+from oracle import cases, draw
+from oracle.build import OWN_LAYERS, constructed
+from oracle.rows import FreeCase, LayerCase, RecurrentCase
 
 STEPS = 10
 TO_US, TO_KERAS = "keras to lamella", "lamella to keras"
@@ -187,6 +187,37 @@ def _to_keras(path: Path, case: Any, make: Callable[[Any], list[Any]], x: np.nda
     return difference(np.asarray(ours(x)), loaded(x, training=False))
 
 
+def freed(folder: Path, ending: str = ".keras") -> Iterator[Exchange]:
+    """Every model with free dimensions: saved by one library, and called at two sizes by the other."""
+    path = folder / f"free{ending}"
+    for case in cases.FREE:
+        if not {name for name, _ in case.layers} & OWN_LAYERS:
+            yield attempted(case.id, TO_US, lambda c=case: _freed(path, c, keras, lamella))
+            yield attempted(case.id, TO_KERAS, lambda c=case: _freed(path, c, lamella, keras))
+
+
+def _free(case: FreeCase, lib: Any) -> Any:
+    dtype = None if case.input_dtype == "float32" else case.input_dtype
+    model = lib.Sequential([lib.Input(case.shape, dtype=dtype), *constructed(list(case.layers), lib.layers)])
+    described = [{"name": variable.name, "shape": variable.shape} for variable in model.weights]
+    model.set_weights(draw.free(case, described)[0])
+    return model
+
+
+def _freed(path: Path, case: FreeCase, first: Any, second: Any) -> float:
+    one = _free(case, first)
+    if first is keras:
+        _saved_by_keras(one, path)
+        other = lamella.models.load_model(path)
+    else:
+        one.save(path)
+        other = _loaded_by_keras(path, lambda: _free(case, keras))
+    if tuple(other.input_shape) != (None, *case.shape):
+        raise ValueError(f"what was saved for {(None, *case.shape)} came back for {other.input_shape}")
+    xs = draw.free(case, [])[1]
+    return max(difference(other.predict(x, verbose=0), one.predict(x, verbose=0)) for x in xs)
+
+
 OPTIMIZERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("SGD", {"learning_rate": 0.05}),
     ("SGD", {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True}),
@@ -310,6 +341,8 @@ def _resume(path: Path, make: Callable[[Any], Any], first: Any, train: bool) -> 
 SWEEPS: dict[str, Callable[[Path], Iterator[Exchange]]] = {
     "catalogue": exchanged,
     "catalogue-h5": lambda folder: exchanged(folder, ".h5", every=False),
+    "free": freed,
+    "free-h5": lambda folder: freed(folder, ".h5"),
     "resumed": resumed,
     "resumed-h5": lambda folder: resumed(folder, ".h5"),
 }

@@ -30,6 +30,7 @@ from oracle import (
     cases,
     load,
     record_callbacks,
+    record_free,
     record_functions,
     record_layers,
     record_recurrent,
@@ -56,6 +57,7 @@ RECORDERS: dict[str, Callable[[Any], dict[str, np.ndarray]]] = {
     "schedules": record_updates.record_schedule,
     "metrics": record_functions.record_metric,
     "fits": record_training.record_fit,
+    "free": record_free.record,
     "callbacks": record_callbacks.record,
 }
 

@@ -1,6 +1,7 @@
 """Small files that Keras wrote, for tests that have no Keras: models, weights, and what the models predict.
 
-    python tests/oracle/record_files.py
+    python tests/oracle/record_files.py              # every model
+    python tests/oracle/record_files.py sequences    # only these
 
 Keras's files are not the same bytes twice (dates, addresses), so they are recorded only when a row changes.
 """
@@ -77,12 +78,34 @@ def recurrent() -> tuple[Any, np.ndarray, np.ndarray]:
     return model, random.randint(0, 7, (10, 6)).astype("int32"), random.standard_normal((10, 1)).astype("float32")
 
 
+def sequences() -> tuple[Any, np.ndarray, np.ndarray]:
+    """Integers of a free length, with a mask, through windows, a recurrent layer and a pooling."""
+    model = keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            layers.Embedding(7, 3, mask_zero=True),
+            layers.Bidirectional(layers.GRU(2, return_sequences=True)),
+            layers.Conv1D(3, 2, padding="causal", activation="tanh"),
+            layers.GlobalMaxPooling1D(),
+            layers.Dense(1),
+        ],
+        name="sequences",
+    )
+    model.compile(keras.optimizers.SGD(0.05), "mean_squared_error")
+    random = np.random.RandomState(3)
+    return model, random.randint(1, 7, (10, 6)).astype("int32"), random.standard_normal((10, 1)).astype("float32")
+
+
+MODELS = {make.__name__: make for make in (dense, convolution, recurrent, sequences)}
+
+
 def main() -> int:
-    """Write the files."""
+    """Write the files of the models given on the command line, of all by default."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    answers: dict[str, np.ndarray] = {}
-    for make in (dense, convolution, recurrent):
-        model, x, y = make()
+    held = FOLDER / "answers.npz"
+    answers: dict[str, np.ndarray] = dict(np.load(held)) if held.exists() else {}
+    for asked in sys.argv[1:] or MODELS:
+        model, x, y = MODELS[asked]()
         model.fit(x, y, batch_size=5, epochs=2, shuffle=False, verbose=0)
         name = model.name
         model.save(FOLDER / f"{name}.keras")
@@ -90,11 +113,14 @@ def main() -> int:
         if name == "dense":
             model.save_weights(FOLDER / f"{name}.weights.h5")
         answers |= {f"{name}/x": x, f"{name}/y": y, f"{name}/predictions": model.predict(x, verbose=0)}
+        if name == "sequences":
+            longer = np.tile(x, 2)[:, :11]
+            answers |= {f"{name}/longer": longer, f"{name}/longer_predictions": model.predict(longer, verbose=0)}
         answers |= {f"{name}/weights/{i}": w for i, w in enumerate(model.get_weights())}
         if name != "dense":  # its dropout draws numbers of Keras's own
             model.fit(x, y, batch_size=5, epochs=2, shuffle=False, verbose=0)
             answers |= {f"{name}/trained/{i}": w for i, w in enumerate(model.get_weights())}
-    np.savez_compressed(FOLDER / "answers.npz", **answers)
+    np.savez_compressed(held, **answers)
     return 0
 
 

@@ -288,6 +288,43 @@ class FitCase:
 
 
 @dataclass(frozen=True)
+class FreeCase:
+    """A Sequential whose input has free dimensions: outputs, gradients and losses at two sizes.
+
+    `fit` trains for two epochs on batches of both sizes, with mean squared error and SGD.
+
+    Attributes:
+        id: Unique name; its CRC-32 seeds the draws.
+        layers: Constructor of each layer, first to last; one among the arguments is a layer or cell of its own, and
+            `build.constructed` has two more layers.
+        shape: Shape of one row of the input, without the batch axis, None where it is free.
+        sizes: The free dimensions of either input.
+        input_dtype: Dtype of the input; "int32" draws numbers from 1 to 6.
+        padded: Whether rows end in zeros, the first in none and the last in all but one step.
+        random: Whether `fit` depends on random numbers, so that no losses are recorded.
+        tolerance: Bound on the relative difference of outputs.
+        gradient_tolerance: The same of the gradients and of the losses.
+        reason: Why the bounds are what they are.
+    """
+
+    id: str
+    layers: tuple[Constructor, ...]
+    shape: tuple[int | None, ...]
+    sizes: tuple[tuple[int, ...], tuple[int, ...]]
+    input_dtype: str = "float32"
+    padded: bool = False
+    random: bool = False
+    tolerance: float = 1e-5
+    gradient_tolerance: float = 1e-4
+    reason: str = OTHER_ORDER
+
+    def at(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a row where the free dimensions are `size`."""
+        left = iter(size)
+        return tuple(next(left) if d is None else d for d in self.shape)
+
+
+@dataclass(frozen=True)
 class CallbackCase:
     """One callback over scripted logs; or, without curves, the hooks of `fit`, `evaluate` or `predict`.
 
@@ -316,5 +353,6 @@ Case = (
     | ScheduleCase
     | MetricCase
     | FitCase
+    | FreeCase
     | CallbackCase
 )
