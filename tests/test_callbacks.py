@@ -206,8 +206,8 @@ def test_a_chunk_that_fails_in_the_middle_of_an_epoch_is_as_if_it_had_not_begun(
     ran = []
     original = loops.Loop.runner
 
-    def runner(self, rows):
-        real = original(self, rows)
+    def runner(self, rows, specs):
+        real = original(self, rows, specs)
 
         class Fails:
             def __getattr__(self, name):

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamella.ir import dim as dims
@@ -47,6 +47,7 @@ def expressions():
     return st.recursive(leaves, combined, max_leaves=8)
 
 
+@settings(deadline=None)
 @given(expressions())
 def test_an_expression_has_the_value_of_its_numbers(pair):
     expression, plain = pair
@@ -55,6 +56,7 @@ def test_an_expression_has_the_value_of_its_numbers(pair):
         assert eval(str(expression), {}, dict(sizes)) == plain(sizes)  # its text is Python
 
 
+@settings(deadline=None)
 @given(expressions(), expressions())
 def test_what_is_proved_of_two_dimensions_holds_for_all_sizes(left, right):
     values = [(left[1](sizes), right[1](sizes)) for sizes in SIZES]

@@ -97,7 +97,7 @@ SHORT = {
         "time_distributed/conv1d",
         1,
     ),
-    "channels first": ((2, None), [lambda: L.Conv1D(3, 5, data_format="channels_first")], (2, 3), "conv1d", 2),
+    "channels first": ((2, None), [lambda: L.Conv1D(3, 5, data_format="channels_first")], (2, 3), "conv1d", 1),
 }
 
 

@@ -203,7 +203,7 @@ def test_a_step_that_fails_on_the_device_after_its_dispatch_has_never_happened(b
             raise OSError("the device is out of memory")
         waited.append(1)
 
-    for kind in (Runner, type(model.loop_for(Data(X, Y), training=True).runner(8))):
+    for kind in (Runner, type(model.loop_for(Data(X, Y), training=True).runner(8, Data(X, Y).row_specs))):
         monkeypatch.setattr(kind, "wait", waits)
     nothing = LambdaCallback(on_train_batch_end=lambda batch, logs: None)
     with pytest.raises(OSError, match="out of memory"):

@@ -123,15 +123,9 @@ class JaxBackend(Backend):
             return jnp.array(host.astype(wanted, copy=False))
         return jax.device_put(_own_copy(host, wanted))
 
-    def with_room(self, array: Any, dtype: str | None, rows: int) -> Any:
-        """A copy of `array` with room for `rows` rows; what is behind its own is of no meaning.
-
-        A small copy is NumPy's: it goes up with each call, in less time than JAX takes to make an array of it, and without
-        a compilation for its shape.
-        """
-        host, wanted = _to_place(array, dtype)
-        own = _own_copy(host, wanted, rows)
-        return own if own.nbytes <= _COPIED_AT_ONCE else jax.device_put(own)
+    def own_copy(self, array: Any, dtype: str | None, rows: int) -> np.ndarray:
+        """A copy of `array` on the host with room for `rows` rows; those behind its own have no meaning."""
+        return _own_copy(*_to_place(array, dtype), rows)
 
     def asarrays(self, arrays: Sequence[Any], dtypes: Sequence[str | None]) -> list[Any]:
         """`asarray` of many arrays; what comes from NumPy is sent at once (`jnp.array` compiles a program for each shape)."""

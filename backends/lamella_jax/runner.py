@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 
 _ENTRIES = 16384
 """About so many row numbers go up with a dispatch: enough that it costs nothing a step, few enough to pad freely."""
-_LEAST = 1 << 20
-"""Bytes that a data set gets on the device at least: up to there any number of rows shares one compiled loop."""
+_LEAST = 1 << 18
+"""Bytes that a data set gets on the device at least: up to there any number of rows shares one compiled loop.
+
+From 1 MiB of operands on JAX runs a program on a CPU in another thread, which costs a small one 40 us and more.
+"""
+_SENT_WITH_CALLS = 65536
+"""Bytes: smaller arrays for a few steps go up with the dispatch, in less time than making arrays of JAX's takes."""
 _PROGRAMS = 16
-"""How many compiled loops a runner keeps: one for each capacity of the data, and one more for single steps."""
+"""How many compiled loops a runner keeps: one for each capacity of the data."""
 
 
 class JaxRunner(Runner):
@@ -92,7 +97,7 @@ class JaxRunner(Runner):
         What is wider than the program wants (float64 features, int64 labels) is narrowed first; what is narrower
         (uint8 pictures) stays so, and each batch is widened in the loop.
         """
-        return self._placed(arrays, len(arrays[0]))
+        return self._placed(arrays, len(arrays[0]), _SENT_WITH_CALLS)
 
     def place_all(self, arrays: Sequence[Any]) -> Any:
         """Copy a data set to the device, with room for a number of rows that many data sets share."""
@@ -100,13 +105,15 @@ class JaxRunner(Runner):
         row = sum(math.prod(a.shape[1:]) * np.dtype(a.dtype).itemsize for a in arrays)
         return self._placed(arrays, rounded_up(max(rows, _LEAST // max(row, 1))))
 
-    def _placed(self, arrays: Sequence[Any], capacity: int) -> Any:
+    def _placed(self, arrays: Sequence[Any], capacity: int, stays: int = -1) -> Any:
+        """The arrays with room for `capacity` rows; those of at most `stays` bytes are not sent to the device yet."""
         specs = self.step.program.input_specs[self._count : -1]
-        placed: list[Any] = []
+        placed = []
         with self.backend.scope(self.step.program):
             for array, spec in zip(arrays, specs, strict=True):
                 wide = np.dtype(array.dtype).itemsize >= np.dtype(spec.dtype).itemsize
-                placed.append(self.backend.with_room(array, spec.dtype if wide else None, capacity))
+                own = self.backend.own_copy(array, spec.dtype if wide else None, capacity)
+                placed.append(own if own.nbytes <= stays else jax.device_put(own))
         return tuple(placed)
 
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
@@ -133,8 +140,8 @@ class JaxRunner(Runner):
     # ---- what is compiled ----
 
     def _chunk(self, varying: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
-        """Up to `len(numbers)` steps in one dispatch, compiled for that many lines and for the capacity of the data."""
-        key = len(numbers), _forms(data)
+        """Up to `len(numbers)` steps in one dispatch, compiled for the capacity of the data."""
+        key = _forms(data)
         compiled = self._programs.get(key)
         if compiled is None:
             compiled = kernels.jit(reported(self._steps, self._why(key)), self._program)
@@ -143,13 +150,11 @@ class JaxRunner(Runner):
 
     def _why(self, key: Any) -> Reason:
         """Why a loop is compiled for `key`."""
-        before = [data for _, data in self._programs]
+        before = list(self._programs)
         if not before:
             return self._reason
-        (rows, *_), dtype = key[1][0]
-        if key[1] in before:
-            cause = f"chunks of {'several steps' if key[0] > 2 else 'one step'}"
-        elif any(data[0][0][0] == rows for data in before):
+        (rows, *_), dtype = key[0]
+        if any(data[0][0][0] == rows for data in before):
             cause = f"data of another dtype, x {dtype}"
         else:
             cause = f"another number of rows, room for {rows}"

@@ -115,6 +115,7 @@ class Compilation(NamedTuple):
 
 _REASONS: ThreadStack[Reason] = ThreadStack()
 _RECORDS: list[list[Compilation]] = []
+_TOTAL = [0]
 
 
 def because(name: str, cause: str) -> AbstractContextManager[Reason]:
@@ -146,6 +147,7 @@ def report(kind: str, reason: Reason, seconds: float) -> None:
     [Compilation(kind='XLA', name='predict', cause='first batch', seconds=0.25)]
     """
     made = Compilation(kind, *reason, seconds)
+    _TOTAL[0] += 1
     for record in list(_RECORDS):
         record.append(made)
     if os.environ.get(VARIABLE) == "1":
@@ -164,6 +166,17 @@ def timed(kind: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     report(kind, reason(), time.perf_counter() - start)
+
+
+def total() -> int:
+    """How many compilations this process has reported.
+
+    >>> before = total()
+    >>> report("XLA", Reason("predict", "first batch"), 0.25)
+    >>> total() - before
+    1
+    """
+    return _TOTAL[0]
 
 
 @contextmanager

@@ -258,6 +258,27 @@ class Layer(metaclass=LayerMeta):
             finally:
                 running.compute_dtype, running.training = before
 
+    def compute_output_shape(self, input_shape: Any, *more: Any) -> Any:
+        """The shape of the outputs for inputs of a shape; nothing is built and nothing is drawn.
+
+        >>> from lamella.layers import Conv2D
+        >>> Conv2D(8, 3, strides=2).compute_output_shape((None, 28, None, 1))
+        (None, 13, None, 8)
+
+        Args:
+            input_shape: the shape of a batch, None for what is free; of a layer with several inputs a list of shapes.
+            *more: those of further arguments of `call`, such as an attention layer's values.
+
+        Returns:
+            A tuple; for several outputs nested as they are.
+
+        Raises:
+            ShapeError: the layer does not take such inputs.
+        """
+        from lamella.layers.output_shapes import output_shape
+
+        return output_shape(self, input_shape, *more)
+
     def _located(self, error: LamellaError, where: str) -> LamellaError:
         """The same error with the layer's path in front, added once, by the innermost layer."""
         if getattr(error, "located", False):

@@ -39,6 +39,21 @@ def channels_of(spec: Spec, spatial: int, data_format: str) -> Any:
     return spec.shape[-1 if data_format == "channels_last" else 1]
 
 
+def known_channels(input_shape: Shape, data_format: str) -> int:
+    """The number of channels that a kernel is made for.
+
+    Raises:
+        ShapeError: it is left free.
+    """
+    axis = len(input_shape) - 1 if data_format == "channels_last" else 1
+    if input_shape[axis] is None:
+        raise ShapeError(
+            f"the kernel needs the number of channels, axis {axis} of inputs of shape {tuple(input_shape)}, which is left "
+            "free (None): give it in `Input(...)`."
+        )
+    return input_shape[axis]
+
+
 class Conv(Layer):
     """y = activation(convolution of x with kernel + bias): the base of the layers over `spatial` dimensions.
 
@@ -103,7 +118,7 @@ class Conv(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Make kernel and bias."""
-        channels = input_shape[-1 if self.data_format == "channels_last" else 1]
+        channels = known_channels(input_shape, self.data_format)
         self.kernel = self.add_field("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         if self.use_bias:
             self.bias = self.add_field("bias", (self.filters,))

@@ -94,7 +94,11 @@ class EinsumDense(Layer):
             sizes[letter] = size if known is None else known
         missing = [c for c in self._kernel if sizes.get(c) is None]
         if missing:
-            raise ShapeError(f"{self.equation!r}: the size of the kernel's axis {missing[0]!r} is in no shape.")
+            at = f" (axis {self._x.index(missing[0]) + max(extra, 0)} of the inputs)" if missing[0] in self._x else ""
+            raise ShapeError(
+                f"{self.equation!r}: the kernel needs the size of {missing[0]!r}{at}, which is left free (None): "
+                f"inputs of shape {tuple(input_shape)}."
+            )
         return sizes, extra
 
     def build(self, input_shape: Shape) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from lamella import ops
 from lamella.core import context
 from lamella.errors import ArgumentError, ShapeError
-from lamella.ir.dim import differ, public_shape, shapes_differ
+from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import size_of, spec_of
 from lamella.layers.base import Layer
 
@@ -54,10 +54,10 @@ class Merge(SeveralInputs):
             raise ShapeError(f"inputs of different batch sizes: {_shapes(inputs)}.")
         rank = max(len(x.shape) for x in inputs)
         spread = [ops.reshape(x, (x.shape[0], *[1] * (rank - len(x.shape)), *x.shape[1:])) for x in inputs]
-        for dims in zip(*[x.shape for x in spread], strict=True):
+        for axis, dims in enumerate(zip(*[x.shape for x in spread], strict=True)):
             wider = [d for d in dims if d != 1]
             if any(differ(d, wider[0]) for d in wider):
-                raise ShapeError(f"inputs of shapes {_shapes(inputs)} do not broadcast.")
+                raise ShapeError(f"inputs of shapes {_shapes(inputs)} do not broadcast: they differ along axis {axis}.")
         wide = None if mask is None else [None if m is None else ops.expand_dims(m, -1) for m in mask]
         return self.merge(spread, wide or [None] * len(spread))
 
@@ -163,9 +163,11 @@ class Concatenate(SeveralInputs):
         if any(len(x.shape) != rank for x in inputs) or not -rank <= self.axis < rank:
             raise ShapeError(f"inputs of shapes {_shapes(inputs)} cannot be joined along axis {self.axis}.")
         axis = self.axis % rank
-        rests = [[d for i, d in enumerate(x.shape) if i != axis] for x in inputs]
-        if any(shapes_differ(rest, rests[0]) for rest in rests):
-            raise ShapeError(f"inputs of shapes {_shapes(inputs)} differ in more than axis {axis}.")
+        for i, dims in enumerate(zip(*[x.shape for x in inputs], strict=True)):
+            if i != axis and any(differ(d, dims[0]) for d in dims):
+                raise ShapeError(
+                    f"inputs of shapes {_shapes(inputs)} are joined along axis {axis}, and differ along axis {i} as well."
+                )
         return ops.concatenate(inputs, axis)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

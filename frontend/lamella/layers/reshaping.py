@@ -82,7 +82,8 @@ class Cropping(Spatial):
         for axis, (low, high) in enumerate(self.cropping, start=self.first_axis):
             size = inputs.shape[axis]
             if exceeds(low + high + 1, size):
-                raise ShapeError(f"cropping {self.cropping} leaves nothing of {public_shape(inputs.shape)}.")
+                shape = public_shape(inputs.shape)
+                raise ShapeError(f"cropping {self.cropping} leaves nothing of axis {axis} of inputs of shape {shape}.")
             key[axis] = slice(low, size - high)
         return ops.getitem(inputs, tuple(key))
 

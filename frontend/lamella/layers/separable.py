@@ -12,7 +12,12 @@ from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
-from lamella.layers.convolution import channels_first_to_last, channels_last_to_first, channels_of
+from lamella.layers.convolution import (
+    channels_first_to_last,
+    channels_last_to_first,
+    channels_of,
+    known_channels,
+)
 from lamella.layers.making import WeightFields
 from lamella.ops.spatial import window_padding
 
@@ -65,7 +70,7 @@ class Depthwise(Layer):
 
     def add_depthwise(self, input_shape: Shape, name: str) -> Any:
         """A new kernel for inputs of `input_shape`."""
-        channels = input_shape[-1 if self.data_format == "channels_last" else 1]
+        channels = known_channels(input_shape, self.data_format)
         return self.add_field("depthwise", (*self.kernel_size, channels, self.depth_multiplier), name=name)
 
     def depthwise(self, x: Any) -> Any:

@@ -11,7 +11,12 @@ from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
-from lamella.layers.convolution import channels_first_to_last, channels_last_to_first, channels_of
+from lamella.layers.convolution import (
+    channels_first_to_last,
+    channels_last_to_first,
+    channels_of,
+    known_channels,
+)
 from lamella.layers.making import WeightFields
 from lamella.ops.spatial import transposed_convolution
 
@@ -91,7 +96,7 @@ class ConvTranspose(Layer):
     def build(self, input_shape: Shape) -> None:
         """Make kernel and bias."""
         self.kernel = self.add_field(
-            "kernel", (*self.kernel_size, self.filters, input_shape[-1 if self.data_format == "channels_last" else 1])
+            "kernel", (*self.kernel_size, self.filters, known_channels(input_shape, self.data_format))
         )
         if self.use_bias:
             self.bias = self.add_field("bias", (self.filters,))

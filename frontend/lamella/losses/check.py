@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import Spec, is_float
 
 
@@ -33,7 +34,7 @@ CheckTargets = Callable[[Targets], None]
 
 def shown(shape: tuple[int, ...]) -> str:
     """A shape for a message, the batch left open."""
-    return "(" + ", ".join(["batch", *(str(int(d)) for d in shape[1:])]) + ("," if len(shape) == 1 else "") + ")"
+    return "(" + ", ".join(["batch", *map(str, public_shape(shape[1:]))]) + ("," if len(shape) == 1 else "") + ")"
 
 
 def same_rank(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:

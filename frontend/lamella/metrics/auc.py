@@ -10,6 +10,7 @@ import numpy as np
 from lamella import ops
 from lamella.errors import ShapeError, unknown_name
 from lamella.ir import settings
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import Spec
 from lamella.losses.base import divide_no_nan
 from lamella.metrics.base import State
@@ -77,7 +78,7 @@ class AUC(Confusion):
         Raises:
             ValueError: predictions are not (batch, labels), or the numbers of labels differ.
         """
-        shape = tuple(int(d) for d in prediction.shape)
+        shape = public_shape(prediction.shape)
         width = shape[-1] if len(shape) > 1 else 1
         if self.multi_label:
             if len(shape) != 2 or self.num_labels not in (None, width):

@@ -95,7 +95,7 @@ class Confusion(Metric):
         width = prediction.shape[-1] if len(prediction.shape) > 1 else 0
         for word, value in (("top_k", self.top_k), ("class_id", None if self.class_id is None else self.class_id + 1)):
             if value is not None and value > width:
-                shape = tuple(int(d) for d in prediction.shape)
+                shape = public_shape(prediction.shape)
                 raise ShapeError(
                     f"metric {self.name!r}: {word}={getattr(self, word)} does not fit predictions {shape}."
                 )

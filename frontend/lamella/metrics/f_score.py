@@ -7,6 +7,7 @@ from typing import Any
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir import settings
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.metrics.base import Metric, State
 
@@ -50,7 +51,7 @@ class FBetaScore(Metric):
             ValueError: targets or predictions are not (batch, classes).
         """
         if len(prediction.shape) != 2 or tuple(y.shape[1:]) != tuple(prediction.shape[1:]):
-            shapes = [tuple(int(d) for d in spec.shape) for spec in (y, prediction)]
+            shapes = [public_shape(spec.shape) for spec in (y, prediction)]
             raise ShapeError(
                 f"metric {self.name!r} takes targets and predictions (batch, classes), got {shapes[0]} and {shapes[1]}."
             )

@@ -8,7 +8,7 @@ from typing import Any
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir import settings
-from lamella.ir.dim import as_number
+from lamella.ir.dim import as_number, public_shape
 from lamella.ir.spec import Shape, Spec, size_of
 from lamella.losses.base import divide_no_nan, operands, squeeze_or_expand_to_same_rank
 from lamella.metrics.base import MeanMetricWrapper, Metric, State
@@ -57,8 +57,8 @@ class R2Score(Metric):
         Raises:
             ValueError: predictions are not (batch, outputs), or the targets do not fit them.
         """
-        outputs = tuple(int(d) for d in prediction.shape[1:])
-        given = tuple(int(d) for d in y.shape[1:])
+        outputs = public_shape(prediction.shape[1:])
+        given = public_shape(y.shape[1:])
         if len(outputs) != 1 or given not in (outputs, () if outputs == (1,) else outputs):
             raise ShapeError(
                 f"metric {self.name!r} takes targets and predictions (batch, outputs), got {('batch', *given)} and "

@@ -27,7 +27,7 @@ from lamella.ir.dim import (
 )
 from lamella.ir.spec import Spec
 from lamella.layers.base import Layer, check_depth, unique_name
-from lamella.layers.building import building
+from lamella.layers.building import building, specs_only
 from lamella.layers.core import InputLayer
 from lamella.layers.naming import models_with
 from lamella.models.model import BaseModel, BatchShape
@@ -342,6 +342,20 @@ class Sequential(BaseModel):
     def output_spec(self) -> Spec:
         """The spec of the predictions for such a batch."""
         return self._specs[-1]
+
+    def compute_output_shape(self, input_shape: Any, *more: Any) -> Any:
+        """The shape of the predictions for batches of a shape; nothing is built."""
+        specs: list[Any] = [Spec(named_shape(_batch_shape(input_shape)), self.input_dtype)]
+        unbuilt = [layer for layer in self._every_layer() if not layer.built]
+        try:
+            with specs_only():
+                failure = self._traced(specs, [None])
+        finally:
+            for layer in unbuilt:
+                layer._unbuild()
+        if failure is not None:
+            raise failure
+        return public_shape(specs[-1].shape)
 
     def layer_output_shapes(self) -> list[BatchShape | None]:
         """For each layer its output shape, None where it is not known yet."""

@@ -106,5 +106,5 @@ def every_op() -> dict[str, Op]:
 
 
 def mandatory_ops() -> dict[str, Op]:
-    """The ops that a backend must have a kernel for; `constant` and `dimension_value` are bound by whoever runs a program."""
-    return {name: op for name, op in OPS.items() if op.mandatory and op not in (constant, dimension_value)}
+    """The ops that a backend must have a kernel for (`constant` is bound by whoever runs the program)."""
+    return {name: op for name, op in OPS.items() if op.mandatory and op is not constant}

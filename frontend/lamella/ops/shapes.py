@@ -160,10 +160,15 @@ def _(g: Any, y: Any, x: Any, *, axes: Ints) -> Any:
     return reverse.bind(g, axes=axes)
 
 
-@op(mandatory=True, differentiable=False)
+@op(differentiable=False)
 def dimension_value(*, dim: Any, dtype: str) -> Spec:
-    """The size of a dimension as a number; only programs with free dimensions hold it, others a constant"""
+    """The size of a dimension as a number; in programs with free dimensions, where others hold a constant"""
     return Spec((), dtype)
+
+
+@dimension_value.define
+def _(*, dim: Any, dtype: str) -> Any:
+    return full_of(Spec((), dtype), int(dim))
 
 
 @op(mandatory=True, differentiable=False)

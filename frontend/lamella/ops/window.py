@@ -59,7 +59,7 @@ def _positions(size: Ints, window: Ints, strides: Ints, padding: Padding, dilati
     if 0 in out:
         raise ShapeError(
             f"a window of {window} (dilation {dilation}) does not fit into spatial dimensions {public_shape(size)} with "
-            f"padding {padding}: spatial axis {out.index(0)} is too short."
+            f"padding {padding}: axis {1 + out.index(0)} of (batch, *spatial, channels) is too short."
         )
     return out
 

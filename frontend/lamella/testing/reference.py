@@ -123,6 +123,7 @@ KERNELS = {
     p.pad: _pad,
     p.concatenate: lambda *xs, axis: np.concatenate(xs, axis),
     p.reverse: lambda x, *, axes: np.flip(x, axes),
+    p.dimension_value: lambda *, dim, dtype: np.asarray(dim, dtype),
     p.iota: _iota,
     p.reduce_sum: lambda x, *, axes: np.sum(x, axes),
     p.reduce_max: lambda x, *, axes: np.max(x, axes),

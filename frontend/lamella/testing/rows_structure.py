@@ -69,6 +69,7 @@ def _shape() -> list[Sample]:
     for dtype in ("int32", "uint32", "int64", "float32"):
         rows.append(Sample(p.iota, (), {"shape": (4,), "dtype": dtype, "axis": 0}, dtype))
     rows.append(Sample(p.iota, (), {"shape": (2, 3, 2), "dtype": "int32", "axis": 1}, "middle axis"))
+    rows += [Sample(p.dimension_value, (), {"dim": 7, "dtype": dtype}, dtype) for dtype in ("int32", "float32")]
     values = np.arange(6.0).reshape(2, 3) / 3
     rows += [
         Sample(p.constant, (), lambda dtype: {"value": values.astype(dtype), "dtype": dtype}),
