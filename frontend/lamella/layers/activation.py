@@ -53,6 +53,7 @@ class LeakyReLU(Layer):
     """
 
     supports_masking = True
+    casts_integers = True
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -77,6 +78,7 @@ class PReLU(Layer):
     """
 
     supports_masking = True
+    casts_integers = True
     weight_fields = WeightFields(alpha="Zeros")
 
     def __init__(
@@ -118,6 +120,7 @@ class ELU(Layer):
     """x where x > 0, else alpha * (exp(x) - 1); the derivative at 0 is alpha."""
 
     supports_masking = True
+    casts_integers = True
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -132,6 +135,7 @@ class Softmax(Layer):
     """exp(x) / sum(exp(x)) along `axis`, or over several axes; entries whose mask is false get probability 0."""
 
     supports_masking = True
+    casts_integers = True
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -25,6 +25,7 @@ class AdaptivePooling(Layer):
         data_format: "channels_last" (default) or "channels_first".
     """
 
+    casts_integers = True
     spatial = 2
 
     def __init__(self, output_size: int | Sequence[int], data_format: str | None = None, **kwargs: Any) -> None:

@@ -35,6 +35,7 @@ class Attention(SeveralInputs):
     """
 
     supports_masking = True
+    casts_integers = True
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ class Heads(Layer):
     """What the two have in common: projections, masks, and the softmax in between."""
 
     supports_masking = True
+    casts_integers = True
 
     def __init__(
         self,

@@ -36,6 +36,8 @@ class Layer(metaclass=LayerMeta):
 
     Attributes:
         supports_masking: whether a mask passes through.
+        casts_integers: whether integer and boolean inputs, too, are cast to the compute dtype: true of layers that
+            compute, false of those that look integers up or only move values.
         keras_module: the module of Keras that has the class, for configurations.
         deserializes_config: `from_config` takes a configuration as it is written, with descriptions of objects in it.
         weight_fields: the weights whose initializers, regularizers and constraints are arguments of the layer.
@@ -47,6 +49,7 @@ class Layer(metaclass=LayerMeta):
 
     name: str = LayerName("a layer")  # type: ignore[assignment]
     supports_masking = False
+    casts_integers = False
     keras_module = "keras.layers"
     deserializes_config = True
     weight_fields = WeightFields()
@@ -231,16 +234,14 @@ class Layer(metaclass=LayerMeta):
                     if not self.built:
                         self.build(public_shape(spec_of(x).shape))
                 running.compute_dtype = self.dtype_policy.cast_to
+                if mask is None:
+                    mask = running.mask_of(inputs)
                 if running.compute_dtype is not None:
-                    inputs = tree.map_leaves(
-                        lambda x: ops.cast(x, running.compute_dtype) if _is_floating(x) else x, inputs
-                    )
+                    inputs = tree.map_leaves(lambda x: self._cast(x, running), inputs)
                 if training is None and running.training is None:
                     training = default_training(type(self))
                 if training is not None:
                     running.training = bool(training)
-                if mask is None:
-                    mask = running.mask_of(inputs)
                 accepted = call_parameters(type(self))
                 if "training" in accepted:
                     kwargs["training"] = bool(running.training)
@@ -278,6 +279,14 @@ class Layer(metaclass=LayerMeta):
         from lamella.layers.output_shapes import output_shape
 
         return output_shape(self, input_shape, *more)
+
+    def _cast(self, x: Any, running: context.TraceContext) -> Any:
+        """An input in the compute dtype, with the mask of `x`."""
+        if not hasattr(x, "dtype") or not (self.casts_integers or is_float(spec_of(x).dtype)):
+            return x
+        y = ops.cast(x, running.compute_dtype)
+        running.set_mask(y, running.mask_of(x))
+        return y
 
     def _located(self, error: LamellaError, where: str) -> LamellaError:
         """The same error with the layer's path in front, added once, by the innermost layer."""
@@ -525,8 +534,6 @@ def _converted(inputs: Any) -> Any:
     return inputs
 
 
-def _is_floating(x: Any) -> bool:
-    return hasattr(x, "dtype") and is_float(spec_of(x).dtype)
 
 
 Layer.build = built_once(Layer.build)

@@ -23,6 +23,7 @@ class SequenceCell(Layer):
         repeats_state: whether the output of a step is its first new state.
     """
 
+    casts_integers = True
     state_size: Any
     output_size: int
     repeats_state = True

@@ -71,6 +71,7 @@ class Conv(Layer):
     Input shape `(batch, *spatial, channels)`, kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
     """
 
+    casts_integers = True
     spatial = 2
     weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
 

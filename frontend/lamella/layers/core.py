@@ -93,6 +93,7 @@ class Dense(Layer):
     """
 
     supports_masking = True
+    casts_integers = True
     weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
 
     def __init__(

@@ -36,6 +36,7 @@ class EinsumDense(Layer):
     where the letter is not in `bias_axes`.
     """
 
+    casts_integers = True
     weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros")
     kernel_initializer: Any
 

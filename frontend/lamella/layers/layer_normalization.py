@@ -39,6 +39,7 @@ class Affine(Layer):
     """The base of the normalizations with a trained scale (gamma) and shift (beta)."""
 
     supports_masking = True
+    casts_integers = True
 
     def __init__(
         self,
@@ -206,6 +207,8 @@ class RMSNormalization(Layer):
         B. Zhang, R. Sennrich, "Root mean square layer normalization", 2019, https://arxiv.org/abs/1910.07467
     """
 
+    casts_integers = True
+
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = axes_of(axis, self)
@@ -246,6 +249,7 @@ class UnitNormalization(Layer):
     """
 
     supports_masking = True
+    casts_integers = True
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

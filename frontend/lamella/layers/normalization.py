@@ -94,6 +94,7 @@ class BatchNormalization(Layer):
     """
 
     supports_masking = True
+    casts_integers = True
     weight_fields = WeightFields(beta="zeros", gamma="ones", state={"moving_mean": "zeros", "moving_variance": "ones"})
 
     moving_stddev: Variable

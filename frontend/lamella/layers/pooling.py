@@ -26,6 +26,7 @@ class Pooling(Layer):
         data_format: "channels_last" (default) or "channels_first".
     """
 
+    casts_integers = True
     spatial = 2
 
     def __init__(
@@ -166,6 +167,8 @@ class GlobalPooling(Layer):
 class GlobalAveragePooling(GlobalPooling):
     """The mean over the spatial dimensions."""
 
+    casts_integers = True
+
     def call(self, inputs: Any) -> Any:
         """The mean over the spatial axes."""
         return ops.mean(inputs, self.axes, keepdims=self.keepdims)
@@ -185,6 +188,7 @@ class GlobalAveragePooling1D(GlobalPooling):
     A row whose steps are all masked has no mean: its outputs are NaN, as in Keras.
     """
 
+    casts_integers = True
     spatial = 1
     supports_masking = True
 

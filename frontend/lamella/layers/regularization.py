@@ -190,6 +190,7 @@ class ActivityRegularization(Layer):
     """y = x; adds (l1 * sum(|x|) + l2 * sum(x**2)) / batch size to the loss."""
 
     supports_masking = True
+    casts_integers = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)

@@ -12,7 +12,7 @@ from lamella.core.variable import Variable
 from lamella.errors import ShapeError
 from lamella.ir import limits
 from lamella.ir.dim import Dim, differ, public_shape, shapes_differ
-from lamella.ir.spec import Shape, Spec, size_of, spec_of
+from lamella.ir.spec import Shape, Spec, is_float, size_of, spec_of
 from lamella.layers.base import Layer, unique_name
 from lamella.layers.cell_base import SequenceCell
 from lamella.layers.stacked_cells import StackedRNNCells, check_cell, engine_of, state_shapes
@@ -140,6 +140,11 @@ class RNN(Layer):
 
     # ---- calling ----
 
+    @property
+    def casts_integers(self) -> bool:
+        """Whether the cell computes with its inputs; a cell of the user's own may look integers up."""
+        return getattr(self.cell, "casts_integers", False)
+
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         """The input's mask where sequences are returned, else none."""
         return mask if self.return_sequences else None
@@ -148,8 +153,9 @@ class RNN(Layer):
         """The last output, or the outputs of all steps; then the last states where they are asked for."""
         engine = engine_of(self.cell)
         shape = (sequences.shape[0], *sequences.shape[2:])
-        states = self._first_states(engine, shape, sequences.dtype, initial_state)
-        prepared = engine.prepare(shape, sequences.dtype, training)
+        dtype = sequences.dtype if is_float(sequences.dtype) else self.compute_dtype
+        states = self._first_states(engine, shape, dtype, initial_state)
+        prepared = engine.prepare(shape, dtype, training)
         steps = engine.project(time_first(sequences), prepared)
         keeps = None if mask is None else _kept(mask)
         held = self.return_sequences or not engine.repeats_state

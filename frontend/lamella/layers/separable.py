@@ -29,6 +29,7 @@ class Depthwise(Layer):
     from input channel c.
     """
 
+    casts_integers = True
     spatial = 2
     bias: Variable
 

@@ -54,7 +54,7 @@ class SpectralNormalization(Layer):
         """The layer's outputs, in training with the kernel normalized."""
         if training:
             self._normalize()
-        return ops.cast(self.layer(inputs), inputs.dtype)
+        return ops.cast(self.layer(inputs), self.compute_dtype)
 
     def _normalize(self) -> None:
         kernel = ops.convert_to_tensor(self.kernel)

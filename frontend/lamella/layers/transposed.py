@@ -45,6 +45,7 @@ class ConvTranspose(Layer):
         https://arxiv.org/abs/1603.07285
     """
 
+    casts_integers = True
     spatial = 2
     weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
 
