@@ -93,11 +93,13 @@ def _counts(like_: Array, size: Ints, window: Ints, strides: Ints, padding: Padd
 
 
 def average_pool(x: Array, *, window: Ints, strides: Ints, padding: Padding) -> Array:
-    """The mean of every window over its real cells"""
-    total, *rest = entries_at_offsets(x, window, strides, padding, 0.0)
+    """The mean of every window over its real cells; 16-bit floats are added up in float32 and rounded once"""
+    wide = lax.convert_element_type(x, np.float32) if x.dtype.itemsize == 2 else x
+    total, *rest = entries_at_offsets(wide, window, strides, padding, 0.0)
     for part in rest:
         total = lax.add(total, part)
-    return lax.div(total, _counts(total, x.shape[1:-1], window, strides, padding))
+    mean = lax.div(total, _counts(total, x.shape[1:-1], window, strides, padding))
+    return lax.convert_element_type(mean, x.dtype)
 
 
 def average_pool_gradient(g: Array, *, size: Ints, window: Ints, strides: Ints, padding: Padding) -> Array:

@@ -9,7 +9,7 @@ from lamella import ops
 from lamella.compat import modules
 from lamella.errors import ShapeError
 from lamella.ir.dim import public_shape
-from lamella.ir.spec import Spec
+from lamella.ir.spec import Spec, promote
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout
 from lamella.layers.convolution import channels_first_to_last, channels_last_to_first
@@ -202,8 +202,10 @@ class GlobalAveragePooling1D(GlobalPooling):
         if mask is None:
             return ops.mean(inputs, axis, keepdims=self.keepdims)
         counted = ops.expand_dims(mask, 3 - axis)
-        total = ops.sum(ops.where(counted, inputs, 0.0), axis, keepdims=self.keepdims)
-        return ops.divide(total, ops.sum(ops.cast(counted, inputs.dtype), axis, keepdims=self.keepdims))
+        x = ops.cast(inputs, promote(inputs.dtype, "float32"))  # a sum of float16 numbers overflows before their mean
+        total = ops.sum(ops.where(counted, x, 0.0), axis, keepdims=self.keepdims)
+        mean = ops.divide(total, ops.sum(ops.cast(counted, x.dtype), axis, keepdims=self.keepdims))
+        return ops.cast(mean, inputs.dtype)
 
 
 class GlobalAveragePooling2D(GlobalAveragePooling):

@@ -14,7 +14,7 @@ from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
 from lamella.ir.dim import Dimension
 from lamella.ir.program import Value
-from lamella.ir.spec import is_float, spec_of
+from lamella.ir.spec import is_float, promote, spec_of
 from lamella.ir.trace import operand
 from lamella.ops.coerce import common_dtype, dtype_argument, floating, normalize_axis
 
@@ -445,10 +445,12 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
 def cdist(x: Any, y: Any) -> Any:
     """The Euclidean distances of every row of `x` and every row of `y`; the derivative where they are equal is 0."""
     x, y = floating(x)[0], floating(y)[0]
+    dtype = promote(spec_of(x).dtype, spec_of(y).dtype)
+    x, y = (ops.cast(v, promote(dtype, "float32")) for v in (x, y))
     apart = ops.subtract(ops.expand_dims(x, -2), ops.expand_dims(y, -3))
     squares = ops.sum(ops.square(apart), -1)
     zero = ops.equal(squares, 0.0)
-    return ops.where(zero, 0.0, ops.sqrt(ops.where(zero, 1.0, squares)))
+    return ops.cast(ops.where(zero, 0.0, ops.sqrt(ops.where(zero, 1.0, squares))), dtype)
 
 
 def _window(values: np.ndarray) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from lamella.errors import DTypeError, ShapeError
 from lamella.ir import settings
 from lamella.ir.dim import Dim, Dimension, differ, public_shape
 from lamella.ir.program import Value
-from lamella.ir.spec import Shape, Spec, dtype_name, is_float, numpy_dtype, promote, spec_of
+from lamella.ir.spec import DTYPES, Shape, Spec, dtype_name, is_float, numpy_dtype, promote, spec_of
 from lamella.ir.trace import as_value, constant_value, current_trace, operand
 
 
@@ -123,6 +124,31 @@ def floating_pair(x: Any, y: Any) -> list[Any]:
     items = [operand(x), operand(y)]
     dtype = common_dtype(*items)
     return promoted(*items, dtype=dtype if is_float(dtype) else settings.floatx())
+
+
+def sum_dtype(dtype: str) -> str:
+    """The dtype of sums of `dtype`: integers of less than 32 bits, which would wrap around, become 32 bits wide."""
+    kind, bits = DTYPES[dtype]
+    if kind == "f" or bits >= 32:
+        return dtype
+    return "uint32" if kind == "u" else "int32"
+
+
+def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function(x, ...)` computed in float32 where x is a 16-bit float, and its result rounded once.
+
+    A sum of float16 numbers overflows long before their mean does.
+    """
+
+    @functools.wraps(function)
+    def computed(x: Any, *args: Any, **kwargs: Any) -> Any:
+        (x,) = floating(x)
+        dtype = spec_of(x).dtype
+        if DTYPES[dtype][1] > 16:
+            return function(x, *args, **kwargs)
+        return _convert(function(_convert(x, "float32"), *args, **kwargs), dtype)
+
+    return computed
 
 
 def same(x: Any) -> list[Any]:

@@ -10,7 +10,7 @@ from lamella.ir.dim import differ, exceeds
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, spec_of
 from lamella.ir.trace import operand
-from lamella.ops.coerce import as_tensor, broadcast_shape, broadcast_to, common_dtype, normalize_axis
+from lamella.ops.coerce import as_tensor, broadcast_shape, broadcast_to, common_dtype, normalize_axis, sum_dtype
 from lamella.ops.reduction import reduce_sum
 from lamella.ops.shapes import reshape, transpose
 
@@ -96,10 +96,19 @@ def _rows_as_they_lie(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], 
 # ---- friendly functions ---------------------------------------------------------------------------------------------
 
 
+def _product_dtype(*xs: Any) -> str:
+    """The common dtype of operands whose products are added up."""
+    dtype = common_dtype(*xs)
+    return dtype if dtype == "bool" else sum_dtype(dtype)
+
+
 def matmul(x1: Any, x2: Any) -> Any:
-    """x1 @ x2 by NumPy's rule: the last axis of x1 with the last but one of x2, the leading axes broadcast."""
+    """x1 @ x2 by NumPy's rule: the last axis of x1 with the last but one of x2, the leading axes broadcast.
+
+    Integers of less than 32 bits become 32 bits wide first, for sums of their products would wrap around.
+    """
     x1, x2 = operand(x1), operand(x2)
-    dtype = common_dtype(x1, x2)
+    dtype = _product_dtype(x1, x2)
     x1, x2 = as_tensor(x1, dtype), as_tensor(x2, dtype)
     nx, ny = spec_of(x1).ndim, spec_of(x2).ndim
     if nx == 0 or ny == 0:
@@ -131,7 +140,7 @@ def dot(x1: Any, x2: Any) -> Any:
 def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
     """Products summed over the last `axes` axes of x1 and the first of x2, or over a pair of axis lists."""
     x1, x2 = operand(x1), operand(x2)
-    dtype = common_dtype(x1, x2)
+    dtype = common_dtype(x1, x2) if axes == 0 else _product_dtype(x1, x2)
     x1, x2 = as_tensor(x1, dtype), as_tensor(x2, dtype)
     nx, ny = spec_of(x1).ndim, spec_of(x2).ndim
     if isinstance(axes, int):
@@ -151,7 +160,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     Raises:
         ShapeError: the subscripts do not fit the operands.
     """
-    dtype = common_dtype(*operands)
+    dtype = _product_dtype(*operands)
     items = [as_tensor(x, dtype) for x in operands]
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")

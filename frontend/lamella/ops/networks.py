@@ -14,7 +14,7 @@ from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
 from lamella.ir.dim import differ
 from lamella.ir.spec import spec_of
-from lamella.ops.coerce import floating, normalize_axes, normalize_axis
+from lamella.ops.coerce import floating, in_float32, normalize_axes, normalize_axis
 
 
 def multi_hot(
@@ -33,9 +33,9 @@ def multi_hot(
     return ops.max(ops.one_hot(inputs, num_classes, axis, dtype), 1 if spec_of(inputs).ndim > 1 else 0)
 
 
+@in_float32
 def normalize(x: Any, axis: int | Sequence[int] = -1, order: Any = 2, epsilon: float | None = None) -> Any:
     """x / max(norm(x), epsilon) over `axis`; order is that of `norm`, epsilon 1e-7 where none is given."""
-    (x,) = floating(x)
     least = settings.epsilon() if epsilon is None else epsilon
     if order == 2:
         # the larger of two squares: the root of 0 has no derivative
@@ -45,9 +45,9 @@ def normalize(x: Any, axis: int | Sequence[int] = -1, order: Any = 2, epsilon: f
 
 
 def _as_axis(x: Any, like: Any, axes: tuple[int, ...]) -> Any:
-    """A vector (or array over `axes`) shaped to stand along these axes of `like`."""
-    shape = [d if i in axes else 1 for i, d in enumerate(spec_of(like).shape)]
-    return ops.cast(ops.reshape(x, shape), spec_of(like).dtype)
+    """A vector (or array over `axes`) shaped to stand along these axes of `like`; a number stays one."""
+    x = ops.cast(x, spec_of(like).dtype)
+    return ops.reshape(x, [d if i in axes else 1 for i, d in enumerate(spec_of(like).shape)]) if spec_of(x).shape else x
 
 
 def batch_normalization(
@@ -62,11 +62,11 @@ def batch_normalization(
     return y if offset is None else ops.add(y, _as_axis(offset, x, axes))
 
 
+@in_float32
 def layer_normalization(
     x: Any, gamma: Any = None, beta: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
 ) -> Any:
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with the moments of x over `axis`; epsilon 1e-7 if None."""
-    (x,) = floating(x)
     axes = normalize_axes(axis, spec_of(x).ndim)
     mean, variance = ops.moments(x, axes, keepdims=True)
     least = settings.epsilon() if epsilon is None else epsilon
@@ -75,9 +75,9 @@ def layer_normalization(
     return y if beta is None else ops.add(y, _as_axis(beta, x, axes))
 
 
+@in_float32
 def rms_normalization(x: Any, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None) -> Any:
     """x / sqrt(mean(x**2) + epsilon) * scale over `axis`; epsilon is 1e-7 where none is given."""
-    (x,) = floating(x)
     axes = normalize_axes(axis, spec_of(x).ndim)
     least = settings.epsilon() if epsilon is None else epsilon
     y = ops.multiply(x, ops.rsqrt(ops.add(ops.mean(ops.square(x), axes, keepdims=True), least)))

@@ -11,7 +11,7 @@ from lamella.errors import DTypeError, ShapeError
 from lamella.ir.dim import Dim
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_integer, size_of, spec_of
-from lamella.ops.coerce import as_tensor, floating, full_of, normalize_axes, normalize_axis
+from lamella.ops.coerce import as_tensor, full_of, in_float32, normalize_axes, normalize_axis, sum_dtype
 from lamella.ops.comparison import bitwise_not, equal, select
 from lamella.ops.elementwise import (
     abs_,
@@ -107,11 +107,11 @@ def _keep(y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
 
 def _countable(x: Any) -> Any:
     x = as_tensor(x)
-    return cast(x, "int32") if spec_of(x).dtype == "bool" else x
+    return cast(x, sum_dtype(spec_of(x).dtype))
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The sum over `axis` (None: all); booleans are counted in int32."""
+    """The sum over `axis` (None: all); booleans and integers of less than 32 bits are added up in 32 bits."""
     x = _countable(x)
     axes = normalize_axes(axis, spec_of(x).ndim)
     return _keep(reduce_sum.bind(x, axes=axes), x, axes, keepdims)
@@ -147,9 +147,9 @@ def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return min(x, axis, keepdims)
 
 
+@in_float32
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean over `axis` (None: all); integers become `floatx`."""
-    (x,) = floating(x)
     axes = normalize_axes(axis, spec_of(x).ndim)
     count = size_of(x.shape[a] for a in axes)
     if count == 0:
@@ -158,12 +158,13 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _keep(divide(total, count) if isinstance(count, Dim) else multiply(total, 1.0 / count), x, axes, keepdims)
 
 
+@in_float32
 def variance(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The population variance over `axis`, in two passes: the mean of the squared distances from the mean."""
-    (x,) = floating(x)
     return mean(square(subtract(x, mean(x, axis, keepdims=True))), axis, keepdims)
 
 
+@in_float32
 def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The population standard deviation over `axis`."""
     return sqrt(variance(x, axis, keepdims))
@@ -195,12 +196,12 @@ def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return min(as_tensor(x, "bool"), axis, keepdims)
 
 
+@in_float32
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """log(sum(exp(x))) over `axis`, shifted by the maximum so that it never overflows."""
     from lamella.ops.comparison import where
     from lamella.ops.elementwise import isfinite, stop_gradient
 
-    (x,) = floating(x)
     peak = stop_gradient(max(x, axis, keepdims=True))
     peak = where(isfinite(peak), peak, 0.0)
     total = log(sum(exp(subtract(x, peak)), axis, keepdims=True))
@@ -209,6 +210,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return y if keepdims else reshape(y, tuple(d for i, d in enumerate(x.shape) if i not in axes))
 
 
+@in_float32
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     """The norm over `axis`: Euclidean, or of order `ord`.
 
@@ -222,7 +224,6 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     Raises:
         ValueError: the order needs singular values (2, -2 and "nuc" of matrices), or is unknown.
     """
-    (x,) = floating(x)
     axes = tuple(range(spec_of(x).ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
     if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
         return sqrt(sum(square(x), axis, keepdims))

@@ -11,9 +11,17 @@ import numpy as np
 from lamella import ops
 from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.program import Value
-from lamella.ir.spec import is_float, is_integer, spec_of
+from lamella.ir.spec import is_float, is_integer, promote, spec_of
 from lamella.ir.trace import current_trace
-from lamella.ops.coerce import dtype_argument, floating, full_of, normalize_axes, normalize_axis
+from lamella.ops.coerce import (
+    dtype_argument,
+    floating,
+    full_of,
+    in_float32,
+    normalize_axes,
+    normalize_axis,
+    sum_dtype,
+)
 from lamella.ops.ordering import cumsum_
 
 Axis = int | Sequence[int] | None
@@ -44,8 +52,12 @@ def _kept(y: Any, x: Any, axes: tuple[int, ...], keepdims: bool, leading: int = 
 
 
 def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    """The product over `axis` (None: all), as a tree of products, whose derivative at zeros is exact."""
-    x = _countable(x, dtype)
+    """The product over `axis` (None: all), as a tree of products, whose derivative at zeros is exact.
+
+    Booleans and integers of less than 32 bits are multiplied in 32 bits where no `dtype` is given.
+    """
+    x = ops.convert_to_tensor(x)
+    x = ops.cast(x, dtype_argument(dtype, sum_dtype(spec_of(x).dtype)))
     y, place, axes = _one_axis(x, axis)
     while (count := spec_of(y).shape[place]) > 1:
         half = count // 2
@@ -101,7 +113,9 @@ def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
         shape = [1] * spec_of(x).ndim
         shape[normalize_axis(axis, len(shape))] = spec_of(weights).shape[0]
         weights = ops.broadcast_to(ops.reshape(weights, shape), spec_of(x).shape)
-    return ops.divide(ops.sum(ops.multiply(x, weights), axis), ops.sum(weights, axis))
+    dtype = promote(spec_of(x).dtype, spec_of(weights).dtype)
+    x, weights = (ops.cast(v, promote(dtype, "float32")) for v in (x, weights))
+    return ops.cast(ops.divide(ops.sum(ops.multiply(x, weights), axis), ops.sum(weights, axis)), dtype)
 
 
 def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Any, Any]:
@@ -211,19 +225,21 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     return cumprod(_without_nan(x, 1.0)[0], axis, dtype)
 
 
+@in_float32
 def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean of the entries that are no NaN; NaN where there are none."""
-    filled, there = _without_nan(floating(x)[0], 0.0)
+    filled, there = _without_nan(x, 0.0)
     count = ops.cast(ops.sum(there, axis, keepdims), spec_of(filled).dtype)
     return ops.divide(ops.sum(filled, axis, keepdims), count)
 
 
+@in_float32
 def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The population variance of the entries that are no NaN."""
-    (x,) = floating(x)
     return nanmean(ops.square(ops.subtract(x, nanmean(x, axis, keepdims=True))), axis, keepdims)
 
 
+@in_float32
 def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The population standard deviation of the entries that are no NaN."""
     return ops.sqrt(nanvar(x, axis, keepdims))
@@ -260,9 +276,9 @@ def _nanarg(find: Callable[..., Any], fill: float, x: Any, axis: int | None, kee
     return ops.where(ops.any(there, axis, keepdims), find(filled, axis, keepdims), -1)
 
 
+@in_float32
 def corrcoef(x: Any) -> Any:
     """The correlation of every two rows: their covariance over the product of their standard deviations."""
-    (x,) = floating(x)
     x = ops.reshape(x, (1, -1)) if spec_of(x).ndim < 2 else x
     apart = ops.subtract(x, ops.mean(x, -1, keepdims=True))
     unit = ops.divide(apart, ops.sqrt(ops.sum(ops.square(apart), -1, keepdims=True)))
@@ -325,7 +341,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
             raise ArgumentError("bincount in a trace needs `minlength`: how large the integers are is not known.")
         size = minlength
     else:
-        size = max(minlength, int(ops.convert_to_numpy(x).max(initial=-1)) + 1)
+        size = max(minlength, int(ops.convert_to_numpy(x).max()) + 1 if x.size else 0)
     weights = ops.ones_like(x, "int32") if weights is None else ops.convert_to_tensor(weights)
     if spec.ndim == 1:
         return ops.segment_sum(weights, x, size)

@@ -18,11 +18,11 @@ from lamella.errors import DTypeError, ShapeError
 from lamella.ir.dim import Dim, ceil_div, exceeds, public_shape, shapes_differ
 from lamella.ir.dim import maximum as larger
 from lamella.ir.program import op
-from lamella.ir.spec import Spec, is_float, spec_of
+from lamella.ir.spec import Spec, is_float, promote, spec_of
 from lamella.ops.coerce import full_of
 from lamella.ops.comparison import bitwise_and, bitwise_not, bitwise_or, equal, select
 from lamella.ops.contraction import contract
-from lamella.ops.elementwise import add, divide, maximum
+from lamella.ops.elementwise import add, cast, divide, maximum
 from lamella.ops.shapes import broadcast, concatenate_, pad_, reshape, reshape_, slice_, transpose
 
 Ints = tuple[Any, ...]
@@ -362,8 +362,9 @@ def _(g: Any, x: Any, y: Any, *, window: Ints, strides: Ints, padding: Padding) 
 
 @average_pool.define
 def _(x: Any, *, window: Ints, strides: Ints, padding: Padding) -> Any:
-    total = _total(_windows(x, window, strides, padding, 0.0))
-    return divide(total, _counts(total, _spatial_size(x), window, strides, padding))
+    dtype = spec_of(x).dtype
+    total = _total(_windows(cast(x, promote(dtype, "float32")), window, strides, padding, 0.0))
+    return cast(divide(total, _counts(total, _spatial_size(x), window, strides, padding)), dtype)
 
 
 @average_pool_gradient.define
