@@ -19,7 +19,7 @@ from lamella.ir.spec import numpy_dtype
 from lamella.ir.trace import constant
 from lamella.ops import primitives as p
 from lamella_numpy import memory, rules_control, rules_elementwise, rules_shape, views
-from lamella_numpy.elementwise import bfloat16
+from lamella_numpy.elementwise import bfloat16, whole
 from lamella_numpy.kernels import KERNELS
 from lamella_numpy.lookahead import random_bits_ahead
 from lamella_numpy.lowering import Lowering, Rule, dims
@@ -54,6 +54,7 @@ NAMESPACE: dict[str, Any] = {
     **{op.name: kernel for op, kernel in KERNELS.items() if not isinstance(kernel, np.ufunc)},
     **{name: np.dtype(name) for name in _DTYPES},
     "bfloat16": bfloat16,
+    "whole": whole,
     "cut": _cut,
     "empty": np.empty,
     "inf": float("inf"),

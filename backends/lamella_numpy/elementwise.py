@@ -31,7 +31,19 @@ def convert(x: Array, *, dtype: str) -> Array:
     """x in another dtype; floats are truncated to integers, numbers become `x != 0` as bool."""
     if dtype == "bfloat16":
         return bfloat16(x.astype(np.float32))
-    return x.astype(dtype)
+    return whole(x, np.dtype(dtype)) if x.dtype.kind == "f" and np.dtype(dtype).kind in "iu" else x.astype(dtype)
+
+
+def whole(x: Array, dtype: np.dtype[Any]) -> Array:
+    """Floats truncated to integers; one outside their range becomes the nearest end and NaN 0, as XLA has it."""
+    limits = np.iinfo(dtype)
+    with np.errstate(invalid="ignore"):
+        y = x.astype(dtype)
+    inside = np.logical_and(x > np.float64(limits.min) - 1, x < np.float64(limits.max) + 1)
+    if inside.all():
+        return y
+    ends = np.where(x < 0, np.array(limits.min, dtype), np.array(limits.max, dtype))
+    return np.where(inside, y, np.where(np.equal(x, x), ends, np.zeros((), dtype)))[()]
 
 
 def select(condition: Array, x: Array, y: Array) -> Array:

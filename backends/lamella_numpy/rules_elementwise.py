@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamella.ir.program import Equation, Op, Value
-from lamella.ir.spec import numpy_dtype
+from lamella.ir.spec import is_float, numpy_dtype
 from lamella.ops import primitives as p
 from lamella_numpy import views
 from lamella_numpy.kernels import UFUNCS
@@ -135,18 +135,18 @@ def _alias(low: Lowering, equation: Equation) -> None:
 def _convert(low: Lowering, equation: Equation) -> None:
     source, value = equation.inputs[0], equation.outputs[0]
     dtype = numpy_dtype(value.spec.dtype)
+    truncates = is_float(source.spec.dtype) and dtype.kind in "iu"
     if all_scalars(low, equation):
         x = low.scalar(source)
-        # a NaN must not raise on its way to an integer, as the type called on it would
-        exact = not (source.spec.dtype.startswith(("float", "bfloat")) and dtype.kind in "iu")
-        set_scalar(low, value, f"{_scalar_type(dtype)}({x})" if exact else f"{x}.astype({dtype.name})")
+        set_scalar(low, value, f"whole({x}, {dtype.name})" if truncates else f"{_scalar_type(dtype)}({x})")
         return
     place = low.place(source)
     if place.storage.dtype == dtype and value.spec.dtype != "bfloat16":  # bfloat16 to float32
         low.bind(value, place)
         return
     out = low.result(value, place.shape, [place])
-    low.emit(f"{low.use(out)}[...] = {low.use(place)}")
+    target, given = low.use(out), low.use(place)
+    low.emit(f"{target}[...] = " + (f"whole({given}, {dtype.name})" if truncates else given))
     round_bfloat16(low, value)
 
 

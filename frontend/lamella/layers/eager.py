@@ -10,7 +10,7 @@ from lamella import random
 from lamella.backend_api import backend_of, load_backend
 from lamella.core.context import tracing
 from lamella.core.variable import Variable
-from lamella.errors import DTypeError
+from lamella.errors import DataError, DTypeError
 from lamella.ir.spec import Spec, spec_of
 from lamella.ir.trace import as_value
 from lamella.tree import flatten, unflatten
@@ -28,6 +28,7 @@ def call(
 
     Raises:
         DTypeError: an input is no array.
+        DataError: it holds integers beyond 32 bits.
     """
     leaves, structure = flatten((inputs, args, mask))
     arrays = [np.asarray(x) if isinstance(x, int | float | bool) else x for x in leaves]
@@ -36,6 +37,10 @@ def call(
             raise DTypeError(f"Layer {layer.name!r} takes arrays, got {type(x).__name__}.")
     backend = next((b for b in map(backend_of, arrays) if b is not None), None) or load_backend()
     key = random.key_from_seed(random.next_seed()) if training else None
+    for x in arrays:
+        # they enter as int32, in which a larger number would be another one
+        if x.dtype == np.int64 and isinstance(x, np.ndarray) and x.size and not -(2**31) <= x.min() <= x.max() < 2**31:
+            raise DataError(f"Layer {layer.name!r}: an input holds integers beyond 32 bits.")
     specs = {f"input {i}": _entering(x) for i, x in enumerate(arrays)}
     with tracing(None, {**specs, "key": Spec((2,), "uint32")}, training=training) as traced:
         context = traced.context

@@ -25,7 +25,7 @@ class Embedding(Layer):
         mask_zero: 0 stands for a step that does not count; the output's mask is false there.
         weights: the vectors themselves, `(input_dim, output_dim)`, or a list of that one array.
 
-    Input shape `(batch, ...)` of integers (or of floats that hold them), output shape `(batch, ..., output_dim)`.
+    Input shape `(batch, ...)` of integers (or of floats that hold them; NaN is 0), output shape `(batch, ..., output_dim)`.
     """
 
     weight_fields = WeightFields(embeddings="uniform")
@@ -55,7 +55,7 @@ class Embedding(Layer):
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer; integers are not rounded to a 16-bit float on the way, as other layers' inputs are."""
         if context.current() is not None and hasattr(inputs, "shape"):
-            if spec_of(inputs).dtype not in ("int32", "int64"):
+            if spec_of(inputs).dtype not in ("int32", "int64", "uint32", "uint64"):
                 inputs = ops.cast(inputs, "int32")
         return super().__call__(inputs, *args, **kwargs)
 

@@ -17,6 +17,8 @@ def _normalized(x: Spec, axis: int) -> Spec:
         raise DTypeError(f"needs a float operand, got {x.dtype}.")
     if not 0 <= axis < x.ndim:
         raise ShapeError(f"axis {axis} is out of range for {x}.")
+    if x.shape[axis] == 0:
+        raise ShapeError(f"a softmax over no entries: axis {axis} of {x}.")
     return x
 
 
