@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import lamella
-from lamella import layers, losses, metrics, optimizers
-from layer_replay import difference
+from lamella import layers, metrics, optimizers
+from layer_replay import difference, loss_of
 from oracle import load
 from oracle.rows import FitCase
 
@@ -41,7 +41,7 @@ def build(case: FitCase, optimizer: Any = None) -> lamella.Sequential:
     """The row's model, compiled, with the recorded initial weights; another optimizer takes the place of the row's."""
     made = [getattr(layers, name)(**kwargs) for name, kwargs in case.layers]
     model = lamella.Sequential([lamella.Input(case.input_shape), *made])
-    loss = case.loss if isinstance(case.loss, str) else getattr(losses, case.loss[0])(**case.loss[1])
+    loss = case.loss if isinstance(case.loss, str) else loss_of(*case.loss)
     name, kwargs = case.optimizer
     model.compile(
         optimizer or getattr(optimizers, name)(**kwargs),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import lamella
-from lamella import layers, ops
+from lamella import layers, losses, ops
 from lamella.backend_api import load_backend
 from lamella.ir.program import Program
 from lamella.ir.spec import Spec
@@ -36,6 +36,13 @@ class GivenMask(layers.Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return self.mask
+
+
+def loss_of(name: str, kwargs: dict[str, Any]) -> Any:
+    """The loss that computes what Keras's of this name did: Keras 3.15 exchanges Tversky's alpha and beta."""
+    if name == "Tversky":
+        kwargs = {**kwargs, "alpha": kwargs.get("beta", 0.5), "beta": kwargs.get("alpha", 0.5)}
+    return getattr(losses, name)(**kwargs)
 
 
 def recorded(case: LayerCase) -> tuple[Answers, list[dict[str, Any]]]:

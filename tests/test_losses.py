@@ -9,6 +9,7 @@ from lamella.errors import ShapeError, UnknownNameError
 from lamella.ir.spec import Spec
 from lamella.ir.trace import trace
 from lamella.passes import differentiate
+from layer_replay import loss_of
 from oracle import cases, load
 
 
@@ -32,7 +33,7 @@ def gradient_of(loss, y_true, y_pred, sample_weight=None, cotangent=1.0):
 @pytest.mark.parametrize("case", cases.LOSSES, ids=lambda case: case.id)
 def test_against_keras(case):
     recorded = load.load("losses", case.id)
-    loss = getattr(losses, case.name)(**case.kwargs)
+    loss = loss_of(case.name, case.kwargs)
     operands = recorded["y_true"], recorded["y_pred"], recorded.get("sample_weight")
     close(loss(*operands), recorded["value"], case.tolerance)
     close(gradient_of(loss, *operands, recorded["cotangent"]), recorded["gradient"], case.tolerance)
@@ -165,6 +166,13 @@ def test_ignore_class_is_left_out_of_the_mean():
     assert np.all(np.isfinite(gradient_of(loss, y, p)))
     rows = np.array([1.0, 1.0, 1.0, 0.0])
     assert float(loss(np.append(y, 0), np.vstack([p, p[:1]]), rows=rows)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_sparse_targets_along_another_axis_are_checked_there():
+    loss = losses.SparseCategoricalCrossentropy(axis=1)
+    loss.check(Spec((8, 5), "int32"), Spec((8, 3, 5), "float32"), np.full((8, 5), 2))
+    with pytest.raises(ValueError, match=r"0 to 2 \(3 outputs\)"):
+        loss.check(Spec((8, 5), "int32"), Spec((8, 3, 5), "float32"), np.full((8, 5), 3))
 
 
 def test_vectors_and_columns_meet_without_broadcasting():

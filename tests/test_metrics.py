@@ -17,7 +17,11 @@ def close(a, b, tolerance):
     assert np.max(np.abs(a - b)) <= tolerance * max(np.max(np.abs(b)), 1e-30), (a, b)
 
 
-@pytest.mark.parametrize("case", cases.METRICS, ids=lambda case: case.id)
+# Keras 3.15 takes the number of targets, not of rows, for n; test_formulas.py has the right value.
+WRONG_IN_KERAS = {"r2-adjusted"}
+
+
+@pytest.mark.parametrize("case", [c for c in cases.METRICS if c.id not in WRONG_IN_KERAS], ids=lambda case: case.id)
 def test_against_keras(case):
     recorded = load.load("metrics", case.id)
     metric = getattr(metrics, case.name)(**case.kwargs)

@@ -251,7 +251,7 @@ def test_r2_far_from_zero():
 
 def test_r2_with_too_many_regressors():
     metric = metrics.R2Score(num_regressors=5)
-    with pytest.warns(UserWarning, match="needs more than 6 targets"):
+    with pytest.warns(UserWarning, match="needs more than 6 rows"):
         assert metric(np.arange(3.0)[:, None], np.arange(3.0)[:, None]) == 1.0
 
 

@@ -91,3 +91,10 @@ def test_resizing_keeps_integers(dtype, backend):
     assert y.min() >= (0 if dtype == "uint8" else -40)
     nearest = np.asarray(layers.Resizing(4, 4, interpolation="nearest")(x))
     np.testing.assert_array_equal(nearest, x.repeat(2, 1).repeat(2, 2))
+
+
+def test_the_configuration_of_category_encoding_has_all_of_keras_s_arguments():
+    layer = layers.CategoryEncoding(3, "count")
+    config = layer.get_config()
+    assert config["sparse"] is False
+    assert layers.CategoryEncoding.from_config(config).get_config() == config

@@ -221,6 +221,10 @@ class CategoryEncoding(Layer):
             raise ValueError("count_weights mean something with output_mode='count' only.")
         return encode(inputs, self.num_tokens, self.output_mode, self.compute_dtype, count_weights)
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, and `sparse`, which Keras's class also has."""
+        return {**super().get_config(), "sparse": False}
+
 
 class Discretization(Layer):
     """The number of the bin each entry falls into: how many boundaries are not above it.

@@ -150,16 +150,17 @@ def sparse(t: Targets) -> None:
             f"{t.loss}: the model predicts {shown(t.prediction.shape)}: there is no axis of classes. End it with one unit a "
             "class."
         )
-    classes = int(prediction[-1])
-    if y not in (prediction[:-1], (*prediction[:-1], 1)):
+    along = t.options.get("axis", -1) % (len(prediction) + 1) - 1
+    classes, kept = int(prediction[along]), (*prediction[:along], *prediction[along + 1 :])
+    if y not in (kept, (*prediction[:along], 1, *prediction[along + 1 :])):
         if y == prediction:
             raise ValueError(
                 f"{t.loss}: y has shape {shown(t.y.shape)}, one column a class, and this loss takes class numbers "
-                f"{shown(t.prediction.shape[:-1])}. Use loss='categorical_crossentropy', or y.argmax(axis=-1)."
+                f"{shown((0, *kept))}. Use loss='categorical_crossentropy', or y.argmax(axis={t.options.get('axis', -1)})."
             )
         raise ValueError(
             f"{t.loss}: y has shape {shown(t.y.shape)} and the model predicts {shown(t.prediction.shape)}; class numbers "
-            f"must have shape {shown(t.prediction.shape[:-1])}."
+            f"must have shape {shown((0, *kept))}."
         )
     if t.array is None or t.array.size == 0:
         return

@@ -11,6 +11,7 @@ from lamella.ir.spec import spec_of
 from lamella.losses import check
 from lamella.losses.base import MEAN, LossFunctionWrapper, operands
 from lamella.losses.functions import class_numbers, smooth, smooth_binary
+from lamella.ops.coerce import normalize_axis
 from lamella.ops.networks import probabilities
 
 
@@ -78,7 +79,7 @@ def categorical_focal_crossentropy(
     Args:
         y_true: one column a class, shaped like `y_pred`.
         y_pred: probabilities, divided by their sum and clipped to [1e-7, 1 - 1e-7], or logits, which stay in log space.
-        alpha: a weight, or one for each class of the last axis.
+        alpha: a weight, or one for each class along `axis`.
         gamma: how much easy examples lose; 0 is the plain crossentropy.
         from_logits: predictions are logits: p = softmax(y_pred).
         label_smoothing: s moves labels to y (1 - s) + s / classes.
@@ -88,7 +89,7 @@ def categorical_focal_crossentropy(
         T.-Y. Lin et al., "Focal Loss for Dense Object Detection", 2017, https://arxiv.org/abs/1708.02002
     """
     y_true, y_pred = operands(y_true, y_pred, squeeze=False)
-    y_true = smooth(y_true, label_smoothing)
+    y_true = smooth(y_true, label_smoothing, axis)
     if from_logits:
         logarithm = ops.log_softmax(y_pred, axis)
         rest = ops.negative(ops.expm1(logarithm))
@@ -96,7 +97,11 @@ def categorical_focal_crossentropy(
         p = probabilities(y_pred, axis)
         logarithm, rest = ops.log(p), ops.subtract(1.0, p)
     if not isinstance(alpha, int | float):
-        alpha = ops.cast(ops.convert_to_tensor(alpha), spec_of(y_pred).dtype)
+        along = normalize_axis(axis, len(y_pred.shape))
+        alpha = ops.cast(
+            ops.reshape(ops.convert_to_tensor(alpha), (-1, *[1] * (len(y_pred.shape) - 1 - along))),
+            spec_of(y_pred).dtype,
+        )
     values = ops.multiply(ops.multiply(alpha, _focus(rest, gamma)), ops.multiply(y_true, logarithm))
     return ops.negative(ops.sum(values, axis))
 

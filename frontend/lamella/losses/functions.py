@@ -141,11 +141,11 @@ def binary_crossentropy(
     return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits), axis)
 
 
-def smooth(y_true: Any, label_smoothing: float) -> Any:
-    """One-hot labels y moved to y (1 - s) + s / classes; the classes are the last axis, as in Keras."""
+def smooth(y_true: Any, label_smoothing: float, axis: int = -1) -> Any:
+    """One-hot labels y moved to y (1 - s) + s / classes, the classes along `axis`."""
     if not label_smoothing:
         return y_true
-    return ops.add(ops.multiply(y_true, 1.0 - label_smoothing), label_smoothing / y_true.shape[-1])
+    return ops.add(ops.multiply(y_true, 1.0 - label_smoothing), label_smoothing / y_true.shape[axis])
 
 
 def categorical_crossentropy(
@@ -161,7 +161,7 @@ def categorical_crossentropy(
         axis: the axis of the classes.
     """
     y_true, y_pred = operands(y_true, y_pred, squeeze=False)
-    return ops.categorical_crossentropy(smooth(y_true, label_smoothing), y_pred, from_logits, axis)
+    return ops.categorical_crossentropy(smooth(y_true, label_smoothing, axis), y_pred, from_logits, axis)
 
 
 def sparse_categorical_crossentropy(

@@ -32,15 +32,15 @@ def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Any:
 
 
 def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Any:
-    """1 - c / (c + alpha a + beta b + 1e-7), the sums over `axis`: c = sum(y p), a = sum(y (1 - p)), b = sum((1 - y) p)
+    """1 - TP / (TP + alpha FP + beta FN + 1e-7): TP = sum(y p), FP = sum((1 - y) p), FN = sum(y (1 - p)) over `axis`
 
-    So `alpha` weighs what is missed and `beta` what is wrongly found, as Keras computes it (its words say the opposite).
+    This is the formula of the paper; Keras 3.15 exchanges `alpha` and `beta`.
 
     Args:
         y_true: labels y from 0 to 1, shaped like `y_pred`.
         y_pred: probabilities p.
-        alpha: the weight of what is missed.
-        beta: the weight of what is wrongly found.
+        alpha: the weight of false positives.
+        beta: the weight of false negatives.
         axis: what is summed over; None is everything, the batch included, and gives one number.
 
     References:
@@ -49,9 +49,10 @@ def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axi
     """
     y_true, y_pred = operands(y_true, y_pred)
     common = ops.sum(ops.multiply(y_true, y_pred), axis)
-    missed = ops.sum(ops.multiply(y_true, ops.subtract(1.0, y_pred)), axis)
-    found = ops.sum(ops.multiply(ops.subtract(1.0, y_true), y_pred), axis)
-    total = ops.add(common, ops.add(ops.multiply(missed, alpha), ops.multiply(found, beta)))
+    false_positives = ops.sum(ops.multiply(ops.subtract(1.0, y_true), y_pred), axis)
+    false_negatives = ops.sum(ops.multiply(y_true, ops.subtract(1.0, y_pred)), axis)
+    wrong = ops.add(ops.multiply(false_positives, alpha), ops.multiply(false_negatives, beta))
+    total = ops.add(common, wrong)
     return ops.subtract(1.0, ops.divide(common, ops.add(total, settings.epsilon())))
 
 
@@ -69,7 +70,7 @@ class Dice(LossFunctionWrapper):
 
 
 class Tversky(LossFunctionWrapper):
-    """1 - c / (c + alpha a + beta b), for weights of what is missed and what is wrongly found; see `losses.tversky`"""
+    """1 - TP / (TP + alpha FP + beta FN); see `losses.tversky` for the arguments"""
 
     targets = staticmethod(check.same_shape)
 

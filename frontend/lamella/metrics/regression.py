@@ -9,7 +9,7 @@ from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir import settings
 from lamella.ir.dim import as_number, public_shape
-from lamella.ir.spec import Shape, Spec, size_of
+from lamella.ir.spec import Shape, Spec
 from lamella.losses.base import divide_no_nan, operands, squeeze_or_expand_to_same_rank
 from lamella.metrics.base import MeanMetricWrapper, Metric, State
 
@@ -25,7 +25,7 @@ class R2Score(Metric):
     Args:
         class_aggregation: "uniform_average", "variance_weighted_average", or None for one value an output.
         num_regressors: the number p of independent regressors, for the adjusted score 1 - (1 - r)(n - 1) / (n - p - 1),
-            where n counts the targets of all rows of a weight other than 0; 0 is the plain score.
+            where n counts the rows with a weight other than 0; 0 is the plain score.
         name: the key in logs.
         dtype: the dtype of the state.
 
@@ -67,7 +67,7 @@ class R2Score(Metric):
         self._outputs = outputs[0]
 
     def state_specs(self) -> dict[str, tuple[Shape, str, float]]:
-        """For each output the weight, the mean, the sum of squares around it and the residual's; the number of targets."""
+        """For each output the weight, the mean, the sum of squares around it and the residual's; the number of rows."""
         each = {name: ((self._outputs,), self.dtype, 0.0) for name in ("weight", "mean", "squares", "residual")}
         return {**each, "num_samples": ((), self.dtype, 0.0)}
 
@@ -77,11 +77,11 @@ class R2Score(Metric):
         y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
         if weight is None:
             w = ops.ones_like(y_true)
-            samples: Any = as_number(size_of(y_true.shape))
+            samples: Any = as_number(y_true.shape[0])
         else:
             w = ops.cast(weight, self.dtype)
             w = ops.broadcast_to(ops.reshape(w, (-1, 1)) if len(w.shape) == 1 else w, y_true.shape)
-            samples = ops.sum(ops.cast(ops.not_equal(w, 0.0), self.dtype))
+            samples = ops.sum(ops.cast(ops.any(ops.not_equal(w, 0.0), 1), self.dtype))
         amount = ops.sum(w, 0)
         mean = divide_no_nan(ops.sum(ops.multiply(w, y_true), 0), amount)
         squares = ops.sum(ops.multiply(w, ops.square(ops.subtract(y_true, mean))), 0)
@@ -113,7 +113,7 @@ class R2Score(Metric):
         free = float(samples) - self.num_regressors - 1.0
         if free <= 0:
             warnings.warn(
-                f"the adjusted R2 score needs more than {self.num_regressors + 1} targets for {self.num_regressors} "
+                f"the adjusted R2 score needs more than {self.num_regressors + 1} rows for {self.num_regressors} "
                 f"regressors, and has {float(samples):g}; this is the plain score.",
                 stacklevel=2,
             )
