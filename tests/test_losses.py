@@ -1,5 +1,7 @@
 """Losses: Keras's values and gradients, reductions over padded batches, and what is refused before training."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -166,6 +168,35 @@ def test_ignore_class_is_left_out_of_the_mean():
     assert np.all(np.isfinite(gradient_of(loss, y, p)))
     rows = np.array([1.0, 1.0, 1.0, 0.0])
     assert float(loss(np.append(y, 0), np.vstack([p, p[:1]]), rows=rows)) == pytest.approx(expected, rel=1e-6)
+
+
+PAIRS = [
+    (name, (2, 1), (2, 3)) for name in sorted({losses.TABLE[n].__name__ for n in losses.TABLE} - {"Circle", "CTC"})
+]
+PAIRS += [("MeanSquaredError", (3,), (2, 3)), ("SparseCategoricalCrossentropy", (1,), (2, 3)), ("Circle", (1,), (3, 2))]
+SPARSE = ("SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy")
+
+
+@pytest.mark.parametrize(("name", "y", "p"), PAIRS)
+def test_a_loss_called_directly_does_not_broadcast(name, y, p):
+    if name in SPARSE and y == (2, 1):
+        y = (1, 1)  # (2, 1) are two class numbers
+    loss = getattr(losses, name)()
+    for call in (loss, loss.fn):
+        with pytest.raises(ShapeError, match="one label" if name == "Circle" else re.escape(str(y))):
+            call(np.zeros(y, "int32" if name in SPARSE else "float32"), np.full(p, 0.5, "float32"))
+
+
+@pytest.mark.parametrize("name", ["binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"])
+def test_the_op_of_a_crossentropy_does_not_broadcast(name):
+    with pytest.raises(ShapeError, match=r"\(1, 3\).*expected \(2"):
+        getattr(ops, name)(np.ones((1, 3), "int32"), np.full((2, 3), 0.5, "float32"))
+
+
+def test_one_number_stands_for_all_targets():
+    p = np.array([[0.25], [0.5]], "float32")
+    loss = losses.BinaryCrossentropy()
+    assert float(loss(1.0, p)) == float(loss(np.ones_like(p), p))
 
 
 def test_sparse_targets_along_another_axis_are_checked_there():

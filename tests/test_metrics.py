@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lamella import losses, metrics, ops
-from lamella.errors import UnknownNameError
+from lamella.errors import ShapeError, UnknownNameError
 from lamella.ir.spec import Spec
 from oracle import cases, load
 
@@ -44,6 +44,15 @@ def test_padding_rows_count_for_nothing(case):
     plain = metric.update(metric.initial_state(), y, p)
     padded = metric.update(metric.initial_state(), np.concatenate([y, y[:2]]), np.concatenate([p, p[:2]]), weight=rows)
     close(metric.read(padded), metric.read(plain), 1e-6)
+
+
+@pytest.mark.parametrize("name", ["Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "TopKCategoricalAccuracy",
+                                  "SparseCategoricalAccuracy", "SparseTopKCategoricalAccuracy", "R2Score", "F1Score",
+                                  "RootMeanSquaredError", "PearsonCorrelation"])  # fmt: skip
+def test_targets_do_not_broadcast(name):
+    metric = getattr(metrics, name)()
+    with pytest.raises(ShapeError):
+        metric(np.zeros((1, 1), "int32"), np.full((2, 3), 0.5, "float32"))
 
 
 def test_an_update_is_pure():

@@ -55,11 +55,29 @@ def compute_dtype(y_pred: Any, dtype: str | None = None) -> str:
     return promote("float32", have) if is_float(have) else "float32"
 
 
+def of_one_shape(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, Any]:
+    """Targets and predictions that were checked to have one shape, after `squeeze_or_expand_to_same_rank`.
+
+    A single number may stand for all targets (the labels 0 and 1 of a GAN).
+
+    Raises:
+        ShapeError: they would only meet by broadcasting.
+    """
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    first, second = squeeze_or_expand_to_same_rank(y_true, y_pred) if squeeze else (y_true, y_pred)
+    if first.shape and tuple(first.shape) != tuple(second.shape):
+        shapes = [tuple(map(int, x.shape)) for x in (y_true, y_pred)]
+        raise ShapeError(
+            f"y_true has shape {shapes[0]} and y_pred {shapes[1]}: they would only meet by broadcasting, which compares "
+            f"targets with predictions that they are not for. Give y_true the shape {shapes[1]}."
+        )
+    return first, second
+
+
 def operands(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, Any]:
-    """Targets and predictions in the dtype a loss is computed in, and of one rank."""
+    """Targets and predictions in the dtype a loss is computed in, and of one shape."""
     dtype = compute_dtype(y_pred)
-    y_true, y_pred = ops.cast(y_true, dtype), ops.cast(y_pred, dtype)
-    return squeeze_or_expand_to_same_rank(y_true, y_pred) if squeeze else (y_true, y_pred)
+    return of_one_shape(ops.cast(y_true, dtype), ops.cast(y_pred, dtype), squeeze)
 
 
 def divide_no_nan(x: Any, y: Any) -> Any:

@@ -10,9 +10,11 @@ import math
 from typing import Any
 
 from lamella import ops
+from lamella.errors import ShapeError
 from lamella.ir import settings
 from lamella.ir.spec import is_float, spec_of
 from lamella.losses.base import operands
+from lamella.ops.coerce import normalize_axis
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
@@ -188,10 +190,20 @@ def sparse_categorical_crossentropy(
 
 
 def class_numbers(y_true: Any, y_pred: Any, ignore_class: int | None, axis: int = -1) -> tuple[Any, Any]:
-    """Class numbers as int32 without a class axis of 1, and where they are `ignore_class` (None without one)."""
+    """Class numbers as int32 without a class axis of 1, and where they are `ignore_class` (None without one).
+
+    Raises:
+        ShapeError: they are not shaped as the predictions without the class axis.
+    """
     y_true = ops.convert_to_tensor(y_true)
+    given = tuple(map(int, y_true.shape))
     if len(y_true.shape) == len(y_pred.shape) and y_true.shape[axis] == 1:
         y_true = ops.squeeze(y_true, axis)
+    along = normalize_axis(axis, len(y_pred.shape))
+    expected = tuple(d for i, d in enumerate(y_pred.shape) if i != along)
+    if tuple(y_true.shape) != expected:
+        shapes = [tuple(map(int, shape)) for shape in (y_pred.shape, expected)]
+        raise ShapeError(f"class numbers y_true have shape {given} and y_pred {shapes[0]}: expected {shapes[1]}.")
     if is_float(spec_of(y_true).dtype) or spec_of(y_true).dtype != "int32":
         y_true = ops.cast(y_true, "int32")
     return y_true, None if ignore_class is None else ops.equal(y_true, ignore_class)

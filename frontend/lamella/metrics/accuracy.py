@@ -6,7 +6,8 @@ from typing import Any
 
 from lamella import ops
 from lamella.ir.spec import promote, spec_of
-from lamella.losses.base import squeeze_or_expand_to_same_rank
+from lamella.losses.base import of_one_shape
+from lamella.losses.functions import class_numbers
 from lamella.metrics.base import FunctionMetric, MeanMetricWrapper
 
 
@@ -16,19 +17,19 @@ def _right(matches: Any) -> Any:
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:
     """1 where y_true == y_pred, else 0"""
-    y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
-    return _right(ops.equal(y_true, y_pred))
+    return _right(ops.equal(*of_one_shape(y_true, y_pred)))
 
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     """1 where y_true == (y_pred > threshold), else 0"""
-    y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
+    y_true, y_pred = of_one_shape(y_true, y_pred)
     dtype = promote(spec_of(y_true).dtype, "float32")
     return _right(ops.equal(ops.cast(y_true, dtype), ops.cast(ops.greater(y_pred, threshold), dtype)))
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     """1 where argmax(y_true) == argmax(y_pred) over the last axis, else 0; of ties the first counts"""
+    y_true, y_pred = of_one_shape(y_true, y_pred, squeeze=False)
     return _right(ops.equal(ops.argmax(y_true, -1), ops.argmax(y_pred, -1)))
 
 
@@ -40,7 +41,8 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
     """1 where the class argmax(y_true) is among the k highest predictions, else 0; ties with the k-th count as in"""
-    return _in_top(ops.argmax(y_true, -1), ops.convert_to_tensor(y_pred), k)
+    y_true, y_pred = of_one_shape(y_true, y_pred, squeeze=False)
+    return _in_top(ops.argmax(y_true, -1), y_pred, k)
 
 
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
@@ -50,10 +52,8 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> A
 
 def _labels(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """Class numbers as int32 without a trailing 1."""
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-    if len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == 1:
-        y_true = ops.squeeze(y_true, -1)
-    return ops.cast(y_true, "int32"), y_pred
+    y_pred = ops.convert_to_tensor(y_pred)
+    return class_numbers(y_true, y_pred, None)[0], y_pred
 
 
 def _in_top(labels: Any, y_pred: Any, k: int) -> Any:

@@ -9,6 +9,7 @@ from lamella.errors import ShapeError
 from lamella.ir import settings
 from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec
+from lamella.losses.base import of_one_shape
 from lamella.metrics.base import Metric, State
 
 AVERAGES = (None, "micro", "macro", "weighted")
@@ -64,7 +65,7 @@ class FBetaScore(Metric):
 
     def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:
         """Count a batch (batch, classes)."""
-        y_true, y_pred = ops.cast(y_true, self.dtype), ops.cast(y_pred, self.dtype)
+        y_true, y_pred = of_one_shape(ops.cast(y_true, self.dtype), ops.cast(y_pred, self.dtype), squeeze=False)
         if self.threshold is None:
             highest = ops.greater_equal(y_pred, ops.max(y_pred, -1, keepdims=True))
             chosen = ops.logical_and(highest, ops.greater(ops.abs(y_pred), 1e-9))

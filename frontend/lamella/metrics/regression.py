@@ -10,7 +10,7 @@ from lamella.errors import ShapeError
 from lamella.ir import settings
 from lamella.ir.dim import as_number, public_shape
 from lamella.ir.spec import Shape, Spec
-from lamella.losses.base import divide_no_nan, operands, squeeze_or_expand_to_same_rank
+from lamella.losses.base import divide_no_nan, of_one_shape, operands
 from lamella.metrics.base import MeanMetricWrapper, Metric, State
 
 AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
@@ -74,7 +74,7 @@ class R2Score(Metric):
     def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:
         """Join a batch to the sums."""
         y_true, y_pred = ops.cast(y_true, self.dtype), ops.cast(y_pred, self.dtype)
-        y_true, y_pred = squeeze_or_expand_to_same_rank(y_true, y_pred)
+        y_true, y_pred = of_one_shape(y_true, y_pred)
         if weight is None:
             w = ops.ones_like(y_true)
             samples: Any = as_number(y_true.shape[0])

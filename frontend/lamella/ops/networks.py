@@ -148,8 +148,18 @@ def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:
     return ops.log_softmax(output, axis) if from_logits else ops.log(probabilities(output, axis))
 
 
+def _check_shape(target: Any, shape: Sequence[int]) -> None:
+    """Refuse targets that would only meet the outputs by broadcasting; a single number may stand for all."""
+    given = tuple(ops.shape(target))
+    if given and given != tuple(shape):
+        raise ShapeError(
+            f"the target has shape {tuple(map(int, given))}, expected {tuple(map(int, shape))} as of the output."
+        )
+
+
 def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
     """-sum(target log(p)) over the classes along `axis`; p is output over its sum, or softmax(output)."""
+    _check_shape(target, ops.shape(output))
     return ops.negative(ops.sum(ops.multiply(target, _log_probabilities(output, from_logits, axis)), axis))
 
 
@@ -158,6 +168,8 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     target, p = ops.convert_to_tensor(target), _log_probabilities(output, from_logits, axis)
     if spec_of(target).ndim == spec_of(p).ndim and spec_of(target).shape[axis] == 1:
         target = ops.squeeze(target, axis)
+    along = normalize_axis(axis, spec_of(p).ndim)
+    _check_shape(target, [d for i, d in enumerate(spec_of(p).shape) if i != along])
     hit = ops.one_hot(ops.cast(target, "int32"), spec_of(p).shape[axis], axis, "bool")
     return ops.negative(ops.sum(ops.where(hit, p, 0.0), axis))
 
@@ -165,6 +177,7 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
 def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
     """-target log(p) - (1 - target) log(1 - p) entry by entry; p is output, or sigmoid(output), clipped to its range."""
     (output,) = floating(output)
+    _check_shape(target, ops.shape(output))
     opposite = ops.subtract(1.0, target)
     if from_logits:
         yes, no = ops.softplus(ops.negative(output)), ops.softplus(output)
