@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+import lamella
 import lamella.backend as api
-from lamella import ops
+from lamella import layers, ops
 from lamella.backend_api import registry
 from lamella.errors import BackendError
 from lamella.ir import interpret, trace
@@ -286,3 +287,39 @@ def test_the_former_names_of_external_optimizers_still_work():
     step = api.StepProgram(Program((), (), ()), (), (), (), "an optimizer")
     with pytest.warns(DeprecationWarning, match="external_optimizer today"):
         assert step.foreign_optimizer == "an optimizer"
+
+
+def test_predictions_and_converted_arrays_may_be_written_to(backend):
+    model = lamella.Sequential([layers.Input((3,)), layers.Dense(2)])
+    x = np.ones((4, 3), "float32")
+    for y in (
+        model.predict(x, verbose=0),
+        model.predict(x, verbose=0),
+        model.predict(x, batch_size=3, verbose=0),
+        model.predict_on_batch(x),
+        ops.convert_to_numpy(model.weights[0].value),
+    ):
+        y[0] = 1.0
+    given = np.ones(3)
+    ops.convert_to_numpy(given)[0] = 2.0
+    assert given[0] == 1.0
+
+
+OPS_BEFORE_ANY_BACKEND = """
+import jax, jax.numpy as jnp
+from lamella import ops
+
+@ops.custom_gradient
+def clipped(x):
+    return ops.square(x), lambda g: g * 10.0
+
+assert isinstance(ops.square(jnp.ones(2)), jax.Array)
+assert jax.grad(clipped)(jnp.float32(3.0)) == 10.0
+assert jax.jit(jax.grad(lambda x: ops.sum(clipped(x))))(jnp.ones(3)).tolist() == [10.0] * 3
+assert jax.grad(lambda w, x: clipped(x * w))(jnp.float32(2.0), jnp.float32(3.0)) == 30.0
+"""
+
+
+def test_ops_of_jax_arrays_are_jax_s_before_a_backend_was_loaded(run_python):
+    pytest.importorskip("jax")
+    run_python(code=OPS_BEFORE_ANY_BACKEND)

@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -137,10 +137,19 @@ def backend_scope(name: str) -> Iterator[Backend]:
 
 
 def backend_of(array: Any) -> Backend | None:
-    """The loaded backend that owns `array`, or None for NumPy's arrays and everything else."""
+    """The backend that owns `array`, or None for NumPy's arrays and everything else.
+
+    A backend that has not been loaded is loaded where the array's type comes from the package of its name.
+    """
     for backend in _LOADED.values():
         if backend.owns(array):
             return backend
+    package = type(array).__module__.partition(".")[0]
+    if package in ("builtins", "numpy"):
+        return None
+    for name in available_backends():
+        if name not in _LOADED and package.startswith(name) and load_backend(name).owns(array):
+            return load_backend(name)
     return None
 
 
@@ -152,4 +161,9 @@ def to_numpy(array: Any) -> np.ndarray:
     return np.asarray(array) if owner is None else owner.numpy(array)
 
 
-interpret.register_default(lambda: load_backend("numpy"))
+def _evaluator_for(operands: Sequence[Any]) -> Backend:
+    """The backend that computes an op at once: the one that owns an operand, else NumPy's."""
+    return next((b for b in map(backend_of, operands) if b is not None), None) or load_backend("numpy")
+
+
+interpret.register_default(_evaluator_for)

@@ -50,7 +50,7 @@ class Evaluator(Protocol):
 
 
 _EVALUATORS: list[Evaluator] = []
-_DEFAULT: list[Callable[[], Evaluator]] = []
+_DEFAULT: list[Callable[[Sequence[Any]], Evaluator]] = []
 
 
 def register_evaluator(evaluator: Evaluator) -> None:
@@ -59,8 +59,8 @@ def register_evaluator(evaluator: Evaluator) -> None:
         _EVALUATORS.append(evaluator)
 
 
-def register_default(load: Callable[[], Evaluator]) -> None:
-    """Set the loader of the evaluator for plain NumPy arrays and for ops without operands."""
+def register_default(load: Callable[[Sequence[Any]], Evaluator]) -> None:
+    """Set what finds the evaluator of operands that no registered one owns: NumPy arrays, none, or a new framework's."""
     _DEFAULT[:] = [load]
 
 
@@ -69,4 +69,4 @@ def evaluate(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence
     for evaluator in _EVALUATORS:
         if any(evaluator.owns(x) for x in operands):
             return evaluator.evaluate(op, operands, attrs)
-    return _DEFAULT[0]().evaluate(op, operands, attrs)
+    return _DEFAULT[0](operands).evaluate(op, operands, attrs)

@@ -28,12 +28,12 @@ def is_tensor(x: Any) -> bool:
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:
-    """The numbers of `x` as a NumPy array.
+    """The numbers of `x` as a NumPy array, a copy that may be written to.
 
     Raises:
         TraceError: `x` is symbolic.
     """
-    return np.asarray(operand(x))
+    return np.array(operand(x))
 
 
 def array(x: Any, dtype: Any = None) -> Any:

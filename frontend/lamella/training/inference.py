@@ -89,7 +89,12 @@ def predict(
             f"Model {model.name!r}: the batches have predictions of shapes {shapes}, which are not one array: call `predict` "
             "or `predict_on_batch` for each, or pad the inputs to one length."
         )
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return writable(parts[0]) if len(parts) == 1 else np.concatenate(parts)
+
+
+def writable(array: np.ndarray) -> np.ndarray:
+    """`array`, or a copy where it is read-only, as a view of a backend's own array is: predictions are the caller's."""
+    return array if array.flags.writeable else array.copy()
 
 
 def _in_memory(data: Given) -> TypeGuard[Data]:
@@ -177,7 +182,7 @@ class Call:
 
     def numpy(self, x: np.ndarray) -> np.ndarray:
         """The predictions as a NumPy array."""
-        return self._backend.numpy(self(x))
+        return writable(self._backend.numpy(self(x)))
 
 
 def _call_for(model: TrainingModel, backend: Backend, x: Any) -> tuple[Call, np.ndarray]:
