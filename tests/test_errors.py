@@ -137,6 +137,7 @@ FIT_ERRORS = {
     "epochs negative": (classifier, lambda m, y: m.fit(X, y, epochs=-1), "epochs is an integer from 0, got -1"),
     "validation never": (classifier, lambda m, y: m.fit(X, y, validation_freq=0), "validation_freq is a positive integer, got 0"),  # noqa: E501
     "verbose 7": (classifier, lambda m, y: m.fit(X, y, verbose=7), "verbose"),
+    "a validation set in the place of verbose": (classifier, lambda m, y: m.fit(X, y, 4, 2, (X, y)), "verbose .*got tuple.*validation_data="),  # noqa: E501
     "an unknown argument": (classifier, lambda m, y: m.fit(X, y, epoch=3), "fit takes no argument 'epoch': did you mean 'epochs'"),  # noqa: E501
     "integers too large": (classifier, lambda m, y: m.fit(np.full((12, 3), 2**40), y), "x holds integers beyond 32 bits"),
     "evaluate too wide": (classifier, lambda m, y: m.evaluate(X[:, :2], y), r"\(None, 3\), got \(12, 2\)"),
@@ -218,8 +219,33 @@ def test_a_model_not_built_before_the_error_is_not_built_after_it(call):
 
 # ---- names ----
 
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("adma", "adam"),
+        ("Adma", "Adam"),
+        ("nadma", "nadam"),
+        ("Adagard", "Adagrad"),
+        ("sdg", "sgd"),
+        ("ada", "adagrad"),
+    ],
+)
+def test_the_nearest_name_in_the_spelling_of_the_user(name, nearest):
+    with pytest.raises(ValueError, match=f"did you mean '{nearest}'"):
+        lamella.optimizers.get(name)
+
+
+def test_a_log_that_is_not_there_names_the_nearest_one():
+    model, y = trained(classifier, "numpy")
+    history = model.fit(X, y, validation_data=(X, y), verbose=0).history
+    with pytest.raises(KeyError, match="no log is called 'val_los': did you mean 'val_loss'"):
+        history["val_los"]
+    assert history.get("acc") is None and "acc" not in history
+
+
 COMPILE_ERRORS = {
-    "optimizer": (lambda m: m.compile("adma", "mse"), "Unknown optimizer 'adma': did you mean '[Aa]dam"),
+    "optimizer": (lambda m: m.compile("adma", "mse"), "Unknown optimizer 'adma': did you mean 'adam'"),
     "loss": (lambda m: m.compile("adam", "msee"), "Unknown loss 'msee': did you mean 'mse'"),
     "metric": (lambda m: m.compile("adam", "mse", metrics=["acuracy"]), "Unknown metric 'acuracy': did you mean '.*accuracy'"),  # noqa: E501
     "weighted metric": (lambda m: m.compile("adam", "mse", weighted_metrics=["maee"]), "Unknown metric 'maee': did you mean 'mae'"),  # noqa: E501
@@ -243,11 +269,20 @@ def test_unknown_names_get_the_nearest_known_one(case):
     assert_as_before(model, before)
 
 
+def relu_of_tensorflow():
+    def relu(features):
+        return features
+
+    relu.__module__ = "tensorflow.python.ops.gen_nn_ops"
+    return relu
+
+
 LAYER_ERRORS = {
     "activation": (lambda: Dense(2, activation="rellu"), ValueError, "Unknown activation 'rellu': did you mean 'relu'"),
-    "initializer": (lambda: Dense(2, kernel_initializer="glorot"), ValueError, "Unknown initializer 'glorot': did you mean '"),  # noqa: E501
+    "initializer": (lambda: Dense(2, kernel_initializer="glorot"), ValueError, "Unknown initializer 'glorot': did you mean 'glorot_uniform'"),  # noqa: E501
     "regularizer": (lambda: Dense(2, kernel_regularizer="l3"), ValueError, "Unknown regularizer 'l3': did you mean 'l"),
     "constraint": (lambda: Dense(2, kernel_constraint="maxnrom"), ValueError, "Unknown constraint 'maxnrom': did you mean '"),
+    "TensorFlow's function": (lambda: Dense(2, activation=relu_of_tensorflow()), ValueError, "tensorflow's function 'relu'.* activation='relu'"),  # noqa: E501
     "keyword": (lambda: Dense(2, activaton="relu"), TypeError, "Dense takes no such argument: 'activaton': did you mean 'activation'"),  # noqa: E501
     "missing": (lambda: Dense(), TypeError, "Dense: missing .*'units'"),
     "units": (lambda: Dense(-3), ValueError, "Dense: units must be a positive integer, got -3"),
@@ -339,9 +374,9 @@ model.fit([[1.0, 2.0, 3.0]], [[1.0, 2.0]], verbose=0)
     run_python(code=code)
 
 
-def test_an_unknown_backend_in_the_environment_is_told_at_the_first_use(run_python):
+def test_an_unknown_backend_in_the_environment_is_told_at_import(run_python):
     done = run_python(
-        code="import lamella; lamella.Sequential([lamella.layers.Dense(1, input_dim=1)]).compile('sgd', 'mse')",
+        code="import lamella",
         environment={"LAMELLA_BACKEND": "nunpy"},
         check=False,
     )

@@ -209,7 +209,7 @@ def test_get():
     assert optimizers.get(made) is made
     assert type(optimizers.get(optimizers.SGD)) is optimizers.SGD
     assert optimizers.get({"class_name": "SGD", "config": {"momentum": 0.5}}).momentum == 0.5
-    with pytest.raises(UnknownNameError, match="did you mean 'Adagrad'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'adagrad'"):
         optimizers.get("adagard")
     with pytest.raises(ValueError, match="a name, an Optimizer"):
         optimizers.get(3)

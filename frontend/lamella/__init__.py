@@ -16,6 +16,7 @@ from lamella import random as random
 from lamella import regularizers as regularizers
 from lamella.backend_api import available_backends as available_backends
 from lamella.backend_api import backend_scope as backend_scope
+from lamella.backend_api import check_environment as _check_environment
 from lamella.backend_api import set_backend as set_backend
 from lamella.compat import modules as _old_modules
 from lamella.core import serialization as _serialization
@@ -66,6 +67,7 @@ __all__ = [
     "value_and_grad",
 ]
 
+_check_environment()
 _old_modules.install()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lamella import ops
 from lamella.core import serialization
+from lamella.errors import ArgumentError
 from lamella.names import by_name
 from lamella.ops.activation import celu as celu
 from lamella.ops.activation import elu as elu
@@ -120,6 +121,7 @@ def get(identifier: Any) -> Activation:
 
     Raises:
         UnknownNameError: the name is not known.
+        ArgumentError: it is a function of another framework.
         ValueError: it is nothing of these.
     """
     if identifier is None:
@@ -129,8 +131,28 @@ def get(identifier: Any) -> Activation:
     if isinstance(identifier, dict) and isinstance(identifier.get("config"), str):
         return by_name("activation", identifier["config"], TABLE)  # how .keras files write a function
     if callable(identifier):
+        _refuse_foreign(identifier)
         return identifier
     raise ValueError(f"an activation is a name or a function; got {type(identifier).__name__}: {identifier!r}.")
+
+
+_ELSEWHERE = ("tensorflow", "keras", "tf_keras", "torch", "jax")
+"""Packages whose functions cannot compute with lamella's symbolic values."""
+
+
+def _refuse_foreign(function: Any) -> None:
+    """Refuse a function of another framework, if lamella has one of its name.
+
+    Raises:
+        ArgumentError: with the name to write.
+    """
+    module = getattr(function, "__module__", None) or type(function).__module__
+    package, name = module.partition(".")[0], getattr(function, "__name__", "")
+    if package in _ELSEWHERE and name in TABLE:
+        raise ArgumentError(
+            f"activation is {package}'s function {name!r}, which cannot compute with lamella's values: write "
+            f"activation={name!r} (or lamella.activations.{TABLE[name].__name__})."
+        )
 
 
 def name_of(function: Activation) -> str:

@@ -46,15 +46,30 @@ class FormatError(LamellaError, ValueError):
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """The tail of a message about an unknown name: the nearest known name, else the list of all."""
+    """The tail of a message about an unknown name: the nearest known name, else the list of all.
+
+    The nearest name has the same letters ("adma": "adam"), or begins with the name ("glorot": "glorot_uniform", the first
+    of several in the order of `known`), or else differs least from it.
+    """
     import difflib  # only when something is misspelt
 
-    options = sorted(set(known))
-    match = difflib.get_close_matches(str(name).lower(), [o.lower() for o in options], n=1, cutoff=0.5)
-    if match:
-        nearest = [o for o in options if o.lower() == match[0]][-1]  # "mse" rather than "MSE"
+    options = list(dict.fromkeys(known))
+    spellings: dict[str, list[str]] = {}  # of each name, without capitals and underscores
+    for option in options:
+        spellings.setdefault(_plain(option), []).append(option)
+    given = _plain(str(name))
+    same = [option for option in spellings if sorted(option) == sorted(given)]
+    longer = [option for option in spellings if len(given) > 1 and option.startswith(given)]
+    found = same or longer or difflib.get_close_matches(given, spellings, n=1, cutoff=0.5)
+    if found:
+        # the spelling in the user's style: "adam" or "Adam", "mse" rather than "MSE"
+        nearest = max(spellings[found[0]], key=lambda option: (option.islower() == str(name).islower(), option))
         return f"did you mean {nearest!r}?"
-    return "known names: " + ", ".join(repr(o) for o in options) + "."
+    return "known names: " + ", ".join(repr(o) for o in sorted(options)) + "."
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:

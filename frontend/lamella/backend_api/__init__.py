@@ -11,6 +11,7 @@ from lamella.backend_api.registry import GROUP as GROUP
 from lamella.backend_api.registry import available_backends as available_backends
 from lamella.backend_api.registry import backend_of as backend_of
 from lamella.backend_api.registry import backend_scope as backend_scope
+from lamella.backend_api.registry import check_environment as check_environment
 from lamella.backend_api.registry import current_backend as current_backend
 from lamella.backend_api.registry import default_backend as default_backend
 from lamella.backend_api.registry import load_backend as load_backend
@@ -28,6 +29,7 @@ __all__ = [
     "available_backends",
     "backend_of",
     "backend_scope",
+    "check_environment",
     "current_backend",
     "default_backend",
     "load_backend",

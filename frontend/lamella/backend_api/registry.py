@@ -161,6 +161,20 @@ def to_numpy(array: Any) -> np.ndarray:
     return np.asarray(array) if owner is None else owner.numpy(array)
 
 
+def check_environment() -> None:
+    """Refuse a `LAMELLA_BACKEND` that names no backend when lamella is imported, not at the first use of a backend.
+
+    Raises:
+        BackendError: the variable names none; a backend registered by the program itself is chosen with `set_backend`.
+    """
+    name = os.environ.get("LAMELLA_BACKEND")
+    if name and name not in _IN_TREE and name not in _entry_points():
+        nearest = did_you_mean(name, available_backends())
+        raise BackendError(
+            f"Unknown backend {name!r}: {nearest} (It is named by the environment variable LAMELLA_BACKEND.)"
+        )
+
+
 def _evaluator_for(operands: Sequence[Any]) -> Backend:
     """The backend that computes an op at once: the one that owns an operand, else NumPy's."""
     return next((b for b in map(backend_of, operands) if b is not None), None) or load_backend("numpy")

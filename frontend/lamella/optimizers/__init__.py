@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lamella.errors import unknown_name
 from lamella.names import LazyTable, from_identifier, lazily, lazy_exports
 from lamella.optimizers import schedules as schedules
 from lamella.optimizers.adam import Adam as Adam
@@ -80,8 +81,15 @@ def get(identifier: Any) -> Any:
 
 
 def _named(name: str, table: Mapping[str, Any]) -> str:
-    """The entry of the table that differs from `name` by case at most."""
-    return {known.lower(): known for known in table}.get(name.lower(), name)
+    """The entry of the table that differs from `name` by case at most.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    lowered = {known.lower(): known for known in table}
+    if name.lower() not in lowered:
+        raise unknown_name("optimizer", name, lowered if name.islower() else table)
+    return lowered[name.lower()]
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lamella.errors import unknown_name
+from lamella.errors import did_you_mean, unknown_name
 
 Logs = dict[str, float]
 
@@ -115,6 +115,13 @@ HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 """The names of all hooks."""
 
 
+class Record(dict[str, list[float]]):
+    """The values of every log key; an unknown key is answered with the nearest one."""
+
+    def __missing__(self, key: object) -> list[float]:
+        raise KeyError(f"no log is called {key!r}: {did_you_mean(key, self)}")
+
+
 class History(Callback):
     """What `fit` returns.
 
@@ -125,7 +132,7 @@ class History(Callback):
 
     def __init__(self) -> None:
         super().__init__()
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[float]] = Record()
         self.epoch: list[int] = []
         self._rows: list[Logs] = []
 
@@ -147,7 +154,7 @@ class History(Callback):
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on after the epochs recorded before."""
         self.epoch, self._rows = list(state["epoch"]), [dict(row) for row in state["rows"]]
-        self.history = {key: list(values) for key, values in state["history"].items()}
+        self.history = Record({key: list(values) for key, values in state["history"].items()})
 
     def to_frame(self) -> Any:
         """The history as a pandas frame: a row an epoch, numbered as in `epoch`, and a column a log key.

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lamella.errors import ArgumentError
+
 
 class FitOptions(NamedTuple):
     """The options of `Model.fit`, which describes them; all but the data."""
@@ -40,6 +42,7 @@ class FitOptions(NamedTuple):
             raise ValueError(f"shuffle is True, False or 'batch', got {self.shuffle!r}.")
         return self._replace(
             epochs=epochs,
+            verbose=level(self.verbose),
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
             validation_steps=validation_steps,
@@ -72,7 +75,7 @@ class PassOptions(NamedTuple):
         Raises:
             ValueError: they are not one.
         """
-        return self._replace(steps=optional_count("steps", self.steps))
+        return self._replace(verbose=level(self.verbose), steps=optional_count("steps", self.steps))
 
 
 def _frequency(given: Any) -> int | frozenset[int]:
@@ -82,8 +85,19 @@ def _frequency(given: Any) -> int | frozenset[int]:
 
 
 def level(verbose: int | str) -> int:
-    """How much is shown, as a number."""
-    return 1 if verbose == "auto" else int(verbose)
+    """How much is shown, as a number.
+
+    Raises:
+        ArgumentError: `verbose` is neither a number nor "auto": a validation set, perhaps, in the fifth place of `fit`.
+    """
+    if isinstance(verbose, str) and verbose == "auto":
+        return 1
+    if not isinstance(verbose, int | np.integer):
+        mend = (
+            "" if isinstance(verbose, str) else "; in `fit` a validation set is given by name, validation_data=(x, y)"
+        )
+        raise ArgumentError(f"verbose must be 0, 1, 2 or 'auto', got {type(verbose).__name__}{mend}.")
+    return int(verbose)
 
 
 def optional_count(name: str, value: Any) -> int | None:
