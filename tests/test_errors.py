@@ -244,6 +244,18 @@ def test_a_log_that_is_not_there_names_the_nearest_one():
     assert history.get("acc") is None and "acc" not in history
 
 
+@pytest.mark.parametrize("what", ["loss", "metric"])
+def test_a_numpy_function_is_said_to_be_in_the_loss_or_metric(what, backend):
+    def wrong(y_true, y_pred):
+        return np.mean(np.abs(y_true - y_pred), axis=-1)
+
+    model = lamella.Sequential([Input((3,)), Dense(4)])
+    model.compile("sgd", wrong if what == "loss" else "mse", metrics=[wrong] if what == "metric" else None)
+    place = "the loss" if what == "loss" else "the metric 'wrong'"
+    with pytest.raises(TypeError, match=rf"NumPy function.*Inside {place} use.*lamella\.ops.*run_eagerly=True"):
+        model.fit(X, np.eye(4)[CLASS], verbose=0)
+
+
 COMPILE_ERRORS = {
     "optimizer": (lambda m: m.compile("adma", "mse"), "Unknown optimizer 'adma': did you mean 'adam'"),
     "loss": (lambda m: m.compile("adam", "msee"), "Unknown loss 'msee': did you mean 'mse'"),

@@ -89,6 +89,29 @@ def test_numpy_functions_on_values_are_still_refused(backend):
         model_of(Wrong(), eager=True)
 
 
+def squares(square, mean):
+    return lambda y_true, y_pred: mean(square(y_true - y_pred), axis=-1)
+
+
+def test_numpy_functions_in_losses_and_metrics_are_differentiated(backend):
+    weights, logs = [], []
+    for loss in (squares(ops.square, ops.mean), squares(np.square, np.mean)):
+        model = model_of(eager=True, loss=loss, metrics=[lambda y, p: np.mean(np.abs(y - p), axis=-1)])
+        history = model.fit(X, Y, epochs=1, batch_size=8, verbose=0).history
+        weights.append(model.get_weights())
+        logs.append([*history.values()])
+    assert all(np.any(w) for w in weights[0])
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert logs[0] == logs[1]
+
+
+def test_a_numpy_function_without_a_counterpart_is_refused_in_a_loss(backend):
+    model = model_of(eager=True, loss=lambda y, p: np.unwrap(y - p)[:, 0])
+    with pytest.raises(TypeError, match=r"np\.unwrap has no counterpart"):
+        model.fit(X, Y, verbose=0)
+
+
 def test_an_optax_optimizer_runs_eagerly():
     optax = pytest.importorskip("optax")
     weights = []

@@ -216,16 +216,25 @@ class Value:
     __int__ = __index__ = __float__
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        where = self._place()
+        eagerly = "" if where.endswith("`call`") else " Under compile(run_eagerly=True) NumPy's function stands for it."
         raise TraceError(
-            f"A NumPy function was called on a symbolic value ({self.spec}). Inside a layer's `call` use the function of "
-            "the same name in `lamella.ops`, for instance `ops.tanh(x)` for `np.tanh(x)`."
+            f"A NumPy function was called on a symbolic value ({self.spec}). Inside {where} use the function of "
+            f"the same name in `lamella.ops`, for instance `ops.tanh(x)` for `np.tanh(x)`.{eagerly}"
         )
+
+    def _place(self) -> str:
+        """Whose code computes with the value, for a message."""
+        where = getattr(self.trace, "where", "")
+        if where.startswith("metrics/"):
+            return f"the metric {where.partition('/')[2]!r}"
+        return "the loss" if where == "loss" else "a layer's `call`"
 
     @property
     def __jax_array__(self) -> Any:
         # a property, because JAX asks whether there is one before it does anything else with an operand
         raise ForeignCallError(
-            f"A JAX function was called on a symbolic value ({self.spec}). Inside a layer's `call` use the function of the "
+            f"A JAX function was called on a symbolic value ({self.spec}). Inside {self._place()} use the function of the "
             "same name in `lamella.ops`, for instance `ops.tanh(x)` for `jnp.tanh(x)`."
         )
 

@@ -65,8 +65,8 @@ def of_one_shape(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, A
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     first, second = squeeze_or_expand_to_same_rank(y_true, y_pred) if squeeze else (y_true, y_pred)
-    if first.shape and tuple(first.shape) != tuple(second.shape):
-        shapes = [tuple(map(int, x.shape)) for x in (y_true, y_pred)]
+    if first.shape and shapes_differ(first.shape, second.shape):
+        shapes = [public_shape(x.shape) for x in (y_true, y_pred)]
         raise ShapeError(
             f"y_true has shape {shapes[0]} and y_pred {shapes[1]}: they would only meet by broadcasting, which compares "
             f"targets with predictions that they are not for. Give y_true the shape {shapes[1]}."
@@ -183,12 +183,15 @@ def _count(values: Any, rows: Any) -> Any:
     return ops.multiply(ops.sum(rows), as_number(size_of(values.shape[1:])))
 
 
-def row_by_row(function: Callable[..., Any], y: Spec, prediction: Spec) -> bool:
-    """Whether `function(y_true, y_pred)` gives values for each row of a batch, of nothing but that row."""
+def row_by_row(function: Callable[..., Any], y: Spec, prediction: Spec, where: str = "loss") -> bool:
+    """Whether `function(y_true, y_pred)` gives values for each row of a batch, of nothing but that row.
+
+    A message about the function says that it stands at `where`.
+    """
     from lamella.passes import find_cross_batch_op
 
     try:
-        program = trace(function, y, prediction)
+        program = trace(function, y, prediction, where=where)
     except FreeDimensionError:
         return False
     shape = program.outputs[0].spec.shape

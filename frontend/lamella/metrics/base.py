@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -298,7 +299,8 @@ class MeanMetricWrapper(Mean):
 
     def is_per_example(self, y: Spec, prediction: Spec) -> bool:
         """Whether the function gives values for each row, of that row alone."""
-        return row_by_row(lambda y_true, y_pred: self.fn(y_true, y_pred, **self.kwargs), y, prediction)
+        values = partial(self.fn, **self.kwargs)
+        return row_by_row(values, y, prediction, f"metrics/{self.name}")
 
     def get_config(self) -> dict[str, Any]:
         """Name, dtype and the function's arguments."""

@@ -12,7 +12,7 @@ import numpy as np
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
-from lamella.ir.dim import differ
+from lamella.ir.dim import differ, public_shape, shapes_differ
 from lamella.ir.spec import spec_of
 from lamella.ops.coerce import floating, in_float32, normalize_axes, normalize_axis
 
@@ -151,10 +151,8 @@ def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:
 def _check_shape(target: Any, shape: Sequence[int]) -> None:
     """Refuse targets that would only meet the outputs by broadcasting; a single number may stand for all."""
     given = tuple(ops.shape(target))
-    if given and given != tuple(shape):
-        raise ShapeError(
-            f"the target has shape {tuple(map(int, given))}, expected {tuple(map(int, shape))} as of the output."
-        )
+    if given and shapes_differ(given, shape):
+        raise ShapeError(f"the target has shape {public_shape(given)}, expected {public_shape(shape)} as of the output.")
 
 
 def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:

@@ -6,10 +6,13 @@ A value is plain data of `ir.program`, which knows no ops. Importing `lamella.op
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from lamella.errors import TraceError
 from lamella.ir.program import Value
 from lamella.ops import comparison, contraction, elementwise, shapes
+from lamella.stacks import ThreadStack
 
 _BINARY: dict[str, Callable[..., Any]] = {
     "add": elementwise.add,
@@ -68,10 +71,38 @@ def _iterate(self: Value) -> Iterator[Any]:
     return (shapes.getitem(self, i) for i in range(len(self)))
 
 
+_NUMPY_FUNCTIONS: ThreadStack[bool] = ThreadStack()
+
+
+def numpy_functions(allowed: bool) -> AbstractContextManager[Any]:
+    """Inside the `with` block NumPy's functions of values are lamella's of the same names, if `allowed`.
+
+    For losses and metrics under `run_eagerly=True`: their derivative is that of lamella's function.
+    """
+    return _NUMPY_FUNCTIONS.pushed(True) if allowed else nullcontext()
+
+
+def _counterpart(name: str) -> Callable[..., Any]:
+    from lamella import ops
+
+    found = getattr(ops, name, None)
+    if found is None:
+        raise TraceError(f"np.{name} has no counterpart in `lamella.ops`, so that its derivative is not known.")
+    return found
+
+
 def _array_ufunc(self: Value, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Any:
     # `array + value` arrives here as the ufunc behind the operator
     function = _OF_UFUNC.get(ufunc.__name__)
+    if function is None and method == "__call__" and _NUMPY_FUNCTIONS.top:
+        function = _counterpart(ufunc.__name__)
     return Value.__array__(self) if method != "__call__" or function is None else function(*inputs)
+
+
+def _array_function(self: Value, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    if _NUMPY_FUNCTIONS.top:
+        return _counterpart(function.__name__)(*args, **kwargs)
+    return function._implementation(*args, **kwargs)  # as if there were no such method
 
 
 def attach() -> None:
@@ -84,6 +115,7 @@ def attach() -> None:
         "__getitem__": _method(shapes.getitem),
         "__iter__": _iterate,
         "__array_ufunc__": _array_ufunc,
+        "__array_function__": _array_function,
         "T": property(_method(shapes.transpose), doc="The value with its axes in reverse order."),
     }
     for name, method in methods.items():

@@ -55,4 +55,5 @@ def loss_program(model: TrainingModel, config: Configuration, data: Data, *, tra
     with tracing(model.named_weights(), inputs, training=training, frozen=config.frozen) as traced:
         x = traced.inputs["x"]
         y, _ = call_model(model, traced.context, x)
+        traced.trace.where = "loss"
         return traced.program([("loss", model.compute_loss(x, traced.inputs.get("y"), y))])

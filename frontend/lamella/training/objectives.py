@@ -13,6 +13,7 @@ from lamella.backend_api import Backend, load_backend
 from lamella.core.variable import Variable
 from lamella.ir.spec import Spec
 from lamella.ir.trace import trace
+from lamella.ops.operators import numpy_functions
 from lamella.training.options import whole
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ class Configuration:
         if y is None:
             return True
         followers = [self.loss] if self.loss else []
-        return all(f.is_per_example(y, prediction) for f in [*followers, *[metric for _, metric, _ in rules]])
+        with numpy_functions(self.run_eagerly):
+            return all(f.is_per_example(y, prediction) for f in [*followers, *[metric for _, metric, _ in rules]])
 
     def rates(self) -> dict[str, float]:
         """The learning rates that are numbers, by the names of their leaves; none of an external optimizer's."""

@@ -19,6 +19,7 @@ from lamella.ir.trace import Trace, as_value, at
 from lamella.losses.base import with_rank_of
 from lamella.lowering.forward import call_model
 from lamella.ops.control import replay
+from lamella.ops.operators import numpy_functions
 from lamella.passes import differentiate, pool_first
 from lamella.training.layout import BatchSpecs, Layout, layout_of
 from lamella.training.train_step import run_step
@@ -104,10 +105,11 @@ def _forward(
         context.slots = {slot: given[group[0]] for slot, group in layout.slots.items() if 0 in group}
         prediction, mask = call_model(model, context, given["x"])
         traced.trace.where = "loss"
-        loss = model.compute_loss(given["x"], given.get("y"), prediction, given.get("sample_weight"))
+        with numpy_functions(config.run_eagerly):
+            loss = model.compute_loss(given["x"], given.get("y"), prediction, given.get("sample_weight"))
         names = {variable: name for name, variable in layout.variables}
         outputs = {names[variable]: context.bindings[variable] for variable in context.assigned}
-        with entered(None):  # a metric computes from the batch alone
+        with entered(None), numpy_functions(config.run_eagerly):  # a metric computes from the batch alone
             outputs |= _accumulated(layout, traced, loss, prediction, mask)
         if layout.own:  # what is differentiated; the logs have the loss itself
             loss = config.optimizer.scale_loss(loss, context.slots)
