@@ -413,3 +413,10 @@ def test_dimensions_that_follow_the_rows_are_found():
     inference = inference_of(model)
     assert [str(d) for d in inference.batch.shape] == ["batch", "8", "8", "1"]
     assert inference.rows is None
+
+
+def test_numbers_outside_the_integers_find_the_nearest_vector(tmp_path):
+    model = lamella.Sequential([layers.Input((4,)), layers.Embedding(5, 2)])
+    model.export(tmp_path / "model.py")
+    x = np.array([[1, np.inf, 4, -np.inf], [np.nan, -3, 2**31, 2.9]], "float32")
+    np.testing.assert_array_equal(loaded(tmp_path / "model.py").predict(x), model.predict(x, verbose=0))

@@ -15,7 +15,7 @@ from lamella.export.kernel_source import KernelSource
 from lamella.export.symbolic import ExportError, Inference
 from lamella.ir.dim import Dim, symbols_of
 from lamella.ir.program import Equation, Op, Program, Value
-from lamella.ir.spec import Spec, numpy_dtype
+from lamella.ir.spec import Spec, is_float, is_integer, numpy_dtype
 from lamella.ir.trace import constant, trace
 from lamella.ops import primitives as p
 from lamella.passes import expand, simplify
@@ -310,7 +310,9 @@ def _split(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, A
     return f"np.split({names[0]}, {ends}, axis={attrs['axis']})"
 
 
-def _convert(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
+def _convert(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
+    if is_float(e.inputs[0].dtype) and is_integer(attrs["dtype"]):
+        return None  # `astype` leaves numbers outside the range undefined; the kernel does not
     return f"{names[0]}.astype({dtype_text(attrs['dtype'])})"
 
 
