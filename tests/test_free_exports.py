@@ -95,7 +95,7 @@ def exported(model, symbols):
 
     fn = model.lower("jax")
     # a kernel or a window needs room, as in a function written by hand
-    room = [f"{name} >= 4" for name in sorted(set(re.findall(r"[a-z]", symbols)))]
+    room = [f"{name} >= 3" for name in sorted(set(re.findall(r"[ac-z]", symbols)))]
     shape = export.symbolic_shape(symbols, constraints=room)
     x = jax.ShapeDtypeStruct(shape, model.input_dtype)
     made = export.export(jax.jit(fn))(fn.params, fn.state, x)

@@ -211,7 +211,7 @@ def test_a_later_batch_that_is_too_short_leaves_the_steps_before_it(both):
             expected.compile("sgd", "mse", backend=name)
             expected.set_weights(model.get_weights())
             good = [(ones(4, 6, 2), ones(4, 1)), (ones(4, 9, 2), ones(4, 1))]
-            with pytest.raises(ShapeError, match=r"batch 2 of x: .*conv1d.*axis 1\b") as error:
+            with pytest.raises(ShapeError, match=r"conv1d.*axis 1\b") as error:
                 model.fit([*good, (ones(4, 3, 2), ones(4, 1))], verbose=0)
             done = int(model.optimizer.iterations)
             assert done <= 2

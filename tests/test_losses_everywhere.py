@@ -262,3 +262,10 @@ def test_functions_and_classes_of_ones_own_train(backend):
     for loss in (worst, spread, Twice(), Twice):
         history = small(loss, 2).fit(X, X[:, :2], epochs=3, batch_size=4, shuffle=False, verbose=0).history["loss"]
         assert history[-1] < history[0]
+
+
+@pytest.mark.parametrize("name", ["sparse_categorical_crossentropy", "categorical_crossentropy", "mse", "poisson"])
+def test_a_loss_of_each_row_lets_short_batches_be_filled_up(name):
+    loss, p = losses.get(name), Spec((symbol("batch"), 4), "float32")
+    y = Spec((symbol("batch"),), "int32") if name.startswith("sparse") else p
+    assert loss.is_per_example(y, p)

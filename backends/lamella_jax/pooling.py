@@ -13,17 +13,26 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
+from jax.core import max_dim, min_dim
 
-from lamella.ops.window import window_counts
+from lamella.ir.dim import at, symbol
+from lamella.ops.window import window_counts, window_positions
 from lamella_jax.elementwise import like
 from lamella_jax.windows import Array, Ints, Padding, at_offset, kernel_offsets, padded_with
+
+
+def _positions(size: Any, window: int, stride: int) -> Any:
+    """How many places a window has; with a symbolic dimension of JAX's in the form in which a program has it."""
+    if isinstance(size, int):
+        return (size - window) // stride + 1
+    return at(window_positions(symbol("size"), window, stride, (0, 0)), {"size": size}, max_dim, min_dim)
 
 
 def entries_at_offsets(x: Array, window: Ints, strides: Ints, padding: Padding, value: float) -> list[Array]:
     """The entries of `x` at each kernel offset of the window."""
     ones = (1,) * len(window)
     padded = padded_with(x, [(low, high, 0) for low, high in padding], value)
-    out = tuple((d - k) // s + 1 for d, k, s in zip(padded.shape[1:-1], window, strides, strict=True))
+    out = tuple(map(_positions, padded.shape[1:-1], window, strides))
     return [at_offset(padded, offset, out, tuple(map(int, strides)), ones) for offset in kernel_offsets(window)]
 
 

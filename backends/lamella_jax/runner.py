@@ -29,7 +29,11 @@ From 1 MiB of operands on JAX runs a program on a CPU in another thread, which c
 _SENT_WITH_CALLS = 65536
 """Bytes: smaller arrays for a few steps go up with the dispatch, in less time than making arrays of JAX's takes."""
 _PROGRAMS = 16
-"""How many compiled loops a runner keeps: one for each capacity of the data."""
+"""How many compiled loops a runner keeps: one for each capacity of the data, and one more for single steps."""
+
+
+class _Whole(tuple[Any, ...]):
+    """A data set that was placed as a whole."""
 
 
 class JaxRunner(Runner):
@@ -37,8 +41,8 @@ class JaxRunner(Runner):
 
     The row numbers come in a matrix of a fixed height, padded below; a longer chunk takes several dispatches. So chunks
     of 57, 57, 56 and 1 steps share one compiled function, and since every step runs in the same loop body, the numbers
-    do not depend on how steps are cut into chunks. Where the data are one batch (`train_on_batch`), the matrix has
-    two lines: with one, XLA leaves out looking the line up, fuses the loop's body otherwise, and rounds otherwise.
+    do not depend on how steps are cut into chunks. Where only single steps are ever run (`train_on_batch`), the matrix
+    has two lines: with one, XLA leaves out looking the line up, fuses the loop's body otherwise, and rounds otherwise.
     The state is not donated: after an error or Ctrl-C the state before is whole.
 
     The number of rows is not part of what is compiled either: a data set is placed with a capacity from a coarse grid, and
@@ -103,7 +107,7 @@ class JaxRunner(Runner):
         """Copy a data set to the device, with room for a number of rows that many data sets share."""
         rows = len(arrays[0])
         row = sum(math.prod(a.shape[1:]) * np.dtype(a.dtype).itemsize for a in arrays)
-        return self._placed(arrays, rounded_up(max(rows, _LEAST // max(row, 1))))
+        return _Whole(self._placed(arrays, rounded_up(max(rows, _LEAST // max(row, 1)))))
 
     def _placed(self, arrays: Sequence[Any], capacity: int, stays: int = -1) -> Any:
         """The arrays with room for `capacity` rows; those of at most `stays` bytes are not sent to the device yet."""
@@ -120,7 +124,9 @@ class JaxRunner(Runner):
         """Run one step for every line of `indices`; returns at once, the device goes on working."""
         steps, batch = indices.shape
         height = min(max(_ENTRIES // max(batch, 1), 16), 512)
-        if data[0].shape[0] == batch:  # a window of one batch
+        # a window of a stream has one loop, whatever the number of its steps
+        few = steps == 1 and (height, _forms(data)) not in self._programs
+        if few if isinstance(data, _Whole) else data[0].shape[0] == batch:
             height = 2
         fixed = tuple([state[i] for i in self._fixed])
         varying = (*[state[i] for i in self._varying], *state[self._count :])
@@ -129,7 +135,7 @@ class JaxRunner(Runner):
                 iterations = min(height, steps - start)
                 numbers = _of_height(indices[start : start + iterations], height, np.dtype(np.int32))
                 real = _of_height(rows[start : start + iterations], height, self._row_dtype)
-                varying = self._chunk(varying, fixed, data, numbers, real, np.int32(iterations))
+                varying = self._chunk(varying, fixed, tuple(data), numbers, real, np.int32(iterations))
         leaves = (*varying[: len(self._varying)], *fixed)
         return (*[leaves[i] for i in self._places], *varying[len(self._varying) :])
 
@@ -140,8 +146,8 @@ class JaxRunner(Runner):
     # ---- what is compiled ----
 
     def _chunk(self, varying: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
-        """Up to `len(numbers)` steps in one dispatch, compiled for the capacity of the data."""
-        key = _forms(data)
+        """Up to `len(numbers)` steps in one dispatch, compiled for that many lines and for the capacity of the data."""
+        key = len(numbers), _forms(data)
         compiled = self._programs.get(key)
         if compiled is None:
             compiled = kernels.jit(reported(self._steps, self._why(key)), self._program)
@@ -150,11 +156,13 @@ class JaxRunner(Runner):
 
     def _why(self, key: Any) -> Reason:
         """Why a loop is compiled for `key`."""
-        before = list(self._programs)
+        before = [data for _, data in self._programs]
         if not before:
             return self._reason
-        (rows, *_), dtype = key[0]
-        if any(data[0][0][0] == rows for data in before):
+        (rows, *_), dtype = key[1][0]
+        if key[1] in before:
+            cause = f"chunks of {'several steps' if key[0] > 2 else 'one step'}"
+        elif any(data[0][0][0] == rows for data in before):
             cause = f"data of another dtype, x {dtype}"
         else:
             cause = f"another number of rows, room for {rows}"

@@ -534,6 +534,4 @@ def _converted(inputs: Any) -> Any:
     return inputs
 
 
-
-
 Layer.build = built_once(Layer.build)

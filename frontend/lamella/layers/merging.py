@@ -166,7 +166,7 @@ class Concatenate(SeveralInputs):
         for i, dims in enumerate(zip(*[x.shape for x in inputs], strict=True)):
             if i != axis and any(differ(d, dims[0]) for d in dims):
                 raise ShapeError(
-                    f"inputs of shapes {_shapes(inputs)} are joined along axis {axis}, and differ along axis {i} as well."
+                    f"inputs of shapes {_shapes(inputs)} differ in more than axis {axis}: along axis {i} as well."
                 )
         return ops.concatenate(inputs, axis)
 

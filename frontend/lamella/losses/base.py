@@ -10,7 +10,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError
-from lamella.ir.dim import Dim, FreeDimensionError, as_number, maximum, public_shape
+from lamella.ir.dim import Dim, FreeDimensionError, as_number, maximum, public_shape, shapes_differ
 from lamella.ir.spec import Spec, dtype_name, is_float, promote, size_of, spec_of
 from lamella.ir.trace import trace
 from lamella.losses.check import CheckTargets, Targets, no_check, same_rank

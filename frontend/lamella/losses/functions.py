@@ -12,6 +12,7 @@ from typing import Any
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir import settings
+from lamella.ir.dim import public_shape, shapes_differ
 from lamella.ir.spec import is_float, spec_of
 from lamella.losses.base import operands
 from lamella.ops.coerce import normalize_axis
@@ -196,13 +197,13 @@ def class_numbers(y_true: Any, y_pred: Any, ignore_class: int | None, axis: int 
         ShapeError: they are not shaped as the predictions without the class axis.
     """
     y_true = ops.convert_to_tensor(y_true)
-    given = tuple(map(int, y_true.shape))
+    given = public_shape(y_true.shape)
     if len(y_true.shape) == len(y_pred.shape) and y_true.shape[axis] == 1:
         y_true = ops.squeeze(y_true, axis)
     along = normalize_axis(axis, len(y_pred.shape))
     expected = tuple(d for i, d in enumerate(y_pred.shape) if i != along)
-    if tuple(y_true.shape) != expected:
-        shapes = [tuple(map(int, shape)) for shape in (y_pred.shape, expected)]
+    if shapes_differ(y_true.shape, expected):
+        shapes = [public_shape(shape) for shape in (y_pred.shape, expected)]
         raise ShapeError(f"class numbers y_true have shape {given} and y_pred {shapes[0]}: expected {shapes[1]}.")
     if is_float(spec_of(y_true).dtype) or spec_of(y_true).dtype != "int32":
         y_true = ops.cast(y_true, "int32")

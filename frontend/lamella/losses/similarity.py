@@ -6,6 +6,7 @@ from typing import Any
 
 from lamella import ops
 from lamella.errors import ShapeError
+from lamella.ir.dim import differ
 from lamella.ir.spec import spec_of
 from lamella.losses.base import MEAN, LossFunctionWrapper, operands
 from lamella.losses.check import Targets, shown
@@ -44,8 +45,8 @@ def circle(
     others = y_pred if ref_embeddings is None else ops.cast(ref_embeddings, spec_of(y_pred).dtype)
     other_labels = labels if ref_labels is None else _column(ref_labels)
     for given, rows in ((labels, y_pred), (other_labels, others)):
-        if int(given.shape[0]) != int(rows.shape[0]):
-            raise ShapeError(f"one label for each embedding, got {int(given.shape[0])} and {int(rows.shape[0])}.")
+        if differ(given.shape[0], rows.shape[0]):
+            raise ShapeError(f"one label for each embedding, got {given.shape[0]} and {rows.shape[0]}.")
     distance = ops.maximum(ops.subtract(1.0, ops.matmul(y_pred, ops.transpose(others))), 0.0)
     same = ops.equal(labels, ops.transpose(other_labels))
     different = ops.logical_not(same)

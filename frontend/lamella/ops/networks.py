@@ -152,7 +152,9 @@ def _check_shape(target: Any, shape: Sequence[int]) -> None:
     """Refuse targets that would only meet the outputs by broadcasting; a single number may stand for all."""
     given = tuple(ops.shape(target))
     if given and shapes_differ(given, shape):
-        raise ShapeError(f"the target has shape {public_shape(given)}, expected {public_shape(shape)} as of the output.")
+        raise ShapeError(
+            f"the target has shape {public_shape(given)}, expected {public_shape(shape)} as of the output."
+        )
 
 
 def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
