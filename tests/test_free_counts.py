@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 
 import lamella
+from conftest import BACKENDS
 from lamella import layers as L  # noqa: N812 - named often
 from lamella.backend_api import Runner
 from lamella.ir.program import Program
 
 LENGTHS = 20
+ON_BOTH = ["numpy", pytest.param("jax", marks=[*BACKENDS[1].marks, pytest.mark.slow])]
+"""JAX compiles for seconds what one test on both backends counts already."""
+
+
+KINDS = {"numpy": "NumPy", "jax": "XLA"}
 
 
 @contextmanager
@@ -28,9 +34,7 @@ def compilations():
 
 
 def model_of(backend):
-    model = lamella.Sequential(
-        [L.Input((None, 2)), L.Dense(3, activation="tanh"), L.GlobalAveragePooling1D(), L.Dense(1)]
-    )
+    model = lamella.Sequential([L.Input((None, 2)), L.GlobalAveragePooling1D(), L.Dense(1)])
     model.compile("sgd", "mse", backend=backend)
     return model
 
@@ -39,8 +43,8 @@ def batches(lengths, rows=4):
     return [(np.full((rows, length, 2), 0.01 * length, "float32"), np.ones((rows, 1), "float32")) for length in lengths]
 
 
-def mixed(count):
-    return batches(np.random.default_rng(0).permutation(np.arange(count) % LENGTHS + 3))
+def mixed(count, lengths=LENGTHS):
+    return batches(np.random.default_rng(0).permutation(np.arange(count) % lengths + 3))
 
 
 def test_a_thousand_batches_of_twenty_lengths_make_twenty_programs(backend):
@@ -49,21 +53,22 @@ def test_a_thousand_batches_of_twenty_lengths_make_twenty_programs(backend):
         model.fit(given, verbose=0)
     assert int(model.optimizer.iterations) == 1000
     assert found.count(("program", "train_step")) == LENGTHS
-    assert found.count(({"numpy": "NumPy", "jax": "XLA"}[backend], "train_step")) == LENGTHS
+    assert found.count((KINDS[backend], "train_step")) == LENGTHS
     with compilations() as again:
         model.fit(given[:100], verbose=0)
     assert again == []
 
 
-def test_evaluate_and_predict_compile_once_for_a_length(backend):
-    model, given = model_of(backend), mixed(60)
-    for work, name in (
+@pytest.mark.parametrize("name", ON_BOTH)
+def test_evaluate_and_predict_compile_once_for_a_length(name):
+    model, given = model_of(name), mixed(30, 6)
+    for work, function in (
         (lambda: model.evaluate(given, verbose=0), "test_step"),
         (lambda: predicted(model, given), "predict"),
     ):
         with compilations() as found:
             work()
-        assert found.count(({"numpy": "NumPy", "jax": "XLA"}[backend], name)) == LENGTHS
+        assert found.count((KINDS[name], function)) == 6
         with compilations() as again:
             work()
         assert again == []
@@ -92,8 +97,9 @@ def test_jax_itself_compiles_nothing_for_a_length_seen_before(jax):
         jax.monitoring.unregister_event_duration_listener(seen)
 
 
-def test_buckets_make_as_many_programs_as_lengths(backend):
-    model, random = model_of(backend), np.random.default_rng(0)
+@pytest.mark.parametrize("name", ON_BOTH)
+def test_buckets_make_as_many_programs_as_lengths(name):
+    model, random = model_of(name), np.random.default_rng(0)
     texts = [[random.normal(size=(n, 2)) for n in random.integers(1, 60, 4)] for _ in range(50)]
     given = [(lamella.utils.pad_to_buckets(text, 16, "float32")[0], np.ones((4, 1), "float32")) for text in texts]
     lengths = {x.shape[1] for x, _ in given}
@@ -122,17 +128,17 @@ def called(model, given):
     return [fn(fn.params, fn.state, x)[0] for x, _ in given]
 
 
-@pytest.mark.parametrize("work", WORK)
-@pytest.mark.parametrize("name", ["numpy", pytest.param("jax", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "work", [pytest.param(w, marks=() if w in ("fit", "predict") else pytest.mark.slow) for w in WORK]
+)
+@pytest.mark.parametrize("name", ON_BOTH)
 def test_a_hundred_lengths_keep_no_more_programs_than_the_caches_hold(work, name):
-    if name == "jax":
-        pytest.importorskip("jax")
     with lamella.backend_scope(name):
         model = model_of(name)
         before = alive(Program), alive(Runner)
-        WORK[work](model, batches(range(1, 101)))
+        WORK[work](model, batches(range(1, 81)))
         kept = alive(Program), alive(Runner)
         assert kept[1] - before[1] <= 64
-        WORK[work](model, batches(range(101, 151)))
+        WORK[work](model, batches(range(81, 101)))
         assert alive(Program) <= kept[0] + 8 and alive(Runner) <= kept[1] + 8
-        WORK[work](model, batches([1, 150, 2]))  # what was evicted comes back
+        WORK[work](model, batches([1, 100, 2]))  # what was evicted comes back

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lamella
+from conftest import BACKENDS
 from lamella import layers as L  # noqa: N812 - named often
 from lamella import ops
 from lamella.models import clone_model, load_model
@@ -43,6 +44,29 @@ def tags(length=None):
 
 
 MODELS = {"words": (words, (5, 9, 4)), "images": (images, ((6, 7), (8, 5), (9, 9))), "tags": (tags, (5, 9, 4))}
+
+
+@pytest.fixture(params=["numpy", pytest.param("jax", marks=[*BACKENDS[1].marks, pytest.mark.slow])])
+def backend(request):
+    """The name of a backend, in force for the test; `kinds` has what is quick on JAX."""
+    with lamella.backend_scope(request.param):
+        yield request.param
+
+
+def kinds(*names, quick="tags"):
+    """Models on both backends; JAX compiles the smallest quickly enough, and where `quick` is None nothing."""
+    numpy, jax = BACKENDS
+    pairs = [pytest.param(numpy, kind, id=f"numpy-{kind}") for kind in names]
+    for kind in names:
+        marks = [*jax.marks, *([] if kind == quick else [pytest.mark.slow])]
+        pairs.append(pytest.param("jax", kind, id=f"jax-{kind}", marks=marks))
+    return pytest.mark.parametrize("name, kind", pairs)
+
+
+@pytest.fixture
+def on_backend(name):
+    with lamella.backend_scope(name):
+        yield
 
 
 def batch(kind, size, rows=4):
@@ -155,8 +179,8 @@ def test_copies_keep_what_is_free(tmp_path):
 # ---- data of several sizes ----
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_every_size_gets_the_numbers_of_a_model_declared_for_it(kind, backend):
+@kinds(*MODELS)
+def test_every_size_gets_the_numbers_of_a_model_declared_for_it(name, kind, on_backend):
     make, sizes = MODELS[kind]
     model = compiled(make())
     for size in sizes:
@@ -172,8 +196,8 @@ def test_every_size_gets_the_numbers_of_a_model_declared_for_it(kind, backend):
         assert_same([loss, *gradients.values()], [expected_loss, *expected_gradients.values()])
 
 
-@pytest.mark.parametrize("kind", ["words", "tags"])
-def test_training_goes_on_at_another_size(kind, backend):
+@kinds("words", "tags", quick=None)
+def test_training_goes_on_at_another_size(name, kind, on_backend):
     make, sizes = MODELS[kind]
     model = compiled(make())
     for size in (*sizes, sizes[0]):
@@ -217,9 +241,9 @@ def one_by_one(model, batches):
     return model.get_weights()
 
 
-@pytest.mark.parametrize("kind", ["words", "tags"])
+@kinds("words", "tags")
 @pytest.mark.parametrize("source", SOURCES)
-def test_batches_of_mixed_sizes_train_as_one_by_one(source, kind, backend):
+def test_batches_of_mixed_sizes_train_as_one_by_one(source, name, kind, on_backend):
     batches, first, second = sequence(kind), compiled(MODELS[kind][0]()), compiled(MODELS[kind][0]())
     second.set_weights(first.get_weights())
     history = first.fit(SOURCES[source](batches), shuffle=False, verbose=0).history
@@ -251,9 +275,9 @@ def test_weights_of_steps_go_with_the_lengths(backend):
 
 
 def test_validation_data_of_another_size(backend):
-    model = compiled(words())
-    x, y = batch("words", 5, 8)
-    for validation in (batch("words", 9, 6), sequence("words", 4)):
+    model = compiled(tags())
+    x, y = batch("tags", 5, 8)
+    for validation in (batch("tags", 9, 6), sequence("tags", 4)):
         history = model.fit(x, y, batch_size=4, validation_data=validation, verbose=0).history
         told = (
             model.evaluate(*validation, verbose=0)
@@ -264,11 +288,15 @@ def test_validation_data_of_another_size(backend):
 
 
 def test_evaluate_and_predict_on_batches_of_mixed_sizes(backend):
-    model, batches = compiled(words()), sequence("words")
+    """Predictions are one array where they have no free dimension; others are refused."""
+    model = compiled(lamella.Sequential([L.Input((None, 2)), L.GlobalAveragePooling1D(), L.Dense(1)]))
+    batches = [(x, y[:, 0]) for x, y in sequence("tags")]
     told = [model.test_on_batch(x, y) for x, y in batches]
     np.testing.assert_allclose(model.evaluate(batches, verbose=0), np.mean(told, axis=0), rtol=1e-5)
     outputs = [model.predict(x, verbose=0) for x, _ in batches]
     assert_same([model.predict((x for x, _ in batches), verbose=0)], [np.concatenate(outputs)])
+    with pytest.raises(ValueError, match=r"\(None, 4, 1\).*not one array"):
+        tags().predict((x for x, _ in batches), verbose=0)
 
 
 def test_eager_training_on_mixed_sizes(backend):
@@ -280,13 +308,14 @@ def test_eager_training_on_mixed_sizes(backend):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_the_lowered_function_takes_any_size(backend):
-    for kind, (make, sizes) in MODELS.items():
-        model = make()
-        fn = model.lower(backend)
-        for size in sizes:
-            x = batch(kind, size, 2)[0]
-            assert_same([fn(fn.params, fn.state, x)[0]], [model.predict(x, verbose=0)])
+@kinds(*MODELS)
+def test_the_lowered_function_takes_any_size(name, kind, on_backend):
+    make, sizes = MODELS[kind]
+    model = make()
+    fn = model.lower(name)
+    for size in sizes:
+        x = batch(kind, size, 2)[0]
+        assert_same([fn(fn.params, fn.state, x)[0]], [model.predict(x, verbose=0)])
 
 
 TEXTS = [[1, 2, 3], [4, 5, 6, 1, 2], [3, 3]]

@@ -112,7 +112,7 @@ STACKS = {
 }
 
 
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n == "recurrent" else ()) for n in STACKS])
 def test_jax_exports_the_lowered_function_with_symbolic_dimensions(name):
     model = lamella.Sequential([L.Input((None, 8)), *STACKS[name]()])
     call = exported(model, "b, t, 8")
