@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import Counter
 from typing import Any, NoReturn
+
+import numpy as np
 
 from lamella.errors import FormatError
 
@@ -20,6 +21,8 @@ DEPTH = 100
 """How deep lists and objects may be nested; a Sequential inside another adds four levels."""
 
 _TOO_DEEP = f"is nested more than {DEPTH} deep"
+
+_OPENING, _CLOSING = np.frombuffer(b"[{", "i1"), np.frombuffer(b"]}", "i1")
 
 _LONGEST_INTEGER = 20
 """Characters of an integer of 64 bits."""
@@ -136,9 +139,7 @@ def _excess(raw: bytes, largest: int, most: int) -> str | None:
     closed = structure.count(b"]") + structure.count(b"}")
     if many or max(entries, closed) > most:
         return f"has more than {most:,} entries of lists and objects"
-    depth = 0
-    for bracket in re.findall(rb"[\[\]{}]", structure):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > DEPTH:
-            return _TOO_DEEP
-    return None
+    characters = np.frombuffer(structure, "i1")
+    steps = np.isin(characters, _OPENING).view("i1") - np.isin(characters, _CLOSING).view("i1")
+    depths = np.cumsum(steps[steps != 0], dtype="i4")
+    return _TOO_DEEP if depths.max(initial=0) > DEPTH else None
