@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lamella import activations
 from lamella.core import serialization
 from lamella.errors import FormatError, did_you_mean
 from lamella.layers import absent, configuration
@@ -190,7 +191,23 @@ def check_of(name: str, word: str) -> fields.Check:
         return functools.partial(_object, f"{kind}s")
     if word in _LAYERS:
         return _held
+    if word.endswith("activation"):
+        return _activation
     return fields.FIELDS[word]
+
+
+def _activation(value: Any, place: str) -> Any:
+    """The name of an activation, the caller's function of that name, or a checked description of a layer."""
+    if isinstance(value, dict) and value.get("class_name") != "function":
+        return layer(value, place)
+    name = value["config"] if isinstance(value, dict) and isinstance(value.get("config"), str) else value
+    if isinstance(name, str) and serialization.custom_object(name) is not None:
+        return serialization.custom_object(name)
+    if name is not None and (not isinstance(name, str) or name not in activations.TABLE):
+        raise fields.wrong(
+            value, place, "the name of an activation, or a layer (a function of your own comes in `custom_objects`)"
+        )
+    return name
 
 
 def _held(value: Any, place: str) -> Any:

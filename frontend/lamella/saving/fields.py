@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lamella import activations
 from lamella.errors import FormatError
 from lamella.ir.spec import DTYPES
 from lamella.names import LABEL, PATH_PART, is_label, is_path_part, shown
@@ -20,7 +19,8 @@ LARGEST_INTEGER = 2**31 - 1
 _POLICIES = (*DTYPES, "mixed_bfloat16", "mixed_float16")
 
 
-def _wrong(value: Any, place: str, expected: str) -> FormatError:
+def wrong(value: Any, place: str, expected: str) -> FormatError:
+    """The error that says that a value is not what is expected at a place."""
     return FormatError(f"{place} is {expected}, got {shown(value)}.")
 
 
@@ -38,7 +38,7 @@ def either(expected: str, *checks: Check) -> Check:
                 return check(value, place)
             except FormatError:
                 continue
-        raise _wrong(value, place, expected)
+        raise wrong(value, place, expected)
 
     return checked
 
@@ -46,42 +46,42 @@ def either(expected: str, *checks: Check) -> Check:
 def flag(value: Any, place: str) -> bool:
     """True or False."""
     if not isinstance(value, bool):
-        raise _wrong(value, place, "true or false")
+        raise wrong(value, place, "true or false")
     return value
 
 
 def integer(value: Any, place: str) -> int:
     """An integer of 32 bits."""
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST_INTEGER:
-        raise _wrong(value, place, f"an integer up to {LARGEST_INTEGER:,}")
+        raise wrong(value, place, f"an integer up to {LARGEST_INTEGER:,}")
     return value
 
 
 def seed(value: Any, place: str) -> int:
     """An integer of 64 bits, with a sign or without."""
     if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**64:
-        raise _wrong(value, place, "an integer of 64 bits")
+        raise wrong(value, place, "an integer of 64 bits")
     return value
 
 
 def number(value: Any, place: str) -> float | int:
     """A finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _wrong(value, place, "a finite number")
+        raise wrong(value, place, "a finite number")
     return value
 
 
 def text(value: Any, place: str) -> str:
     """A short string that can be written again."""
     if not is_label(value):
-        raise _wrong(value, place, LABEL)
+        raise wrong(value, place, LABEL)
     return value
 
 
 def name(value: Any, place: str) -> str:
     """The name of a layer: no path."""
     if not is_path_part(value):
-        raise _wrong(value, place, PATH_PART)
+        raise wrong(value, place, PATH_PART)
     return value
 
 
@@ -90,7 +90,7 @@ def listed(check: Check, longest: int = 64) -> Check:
 
     def checked(value: Any, place: str) -> list[Any]:
         if not isinstance(value, list | tuple) or len(value) > longest:
-            raise _wrong(value, place, f"a list of at most {longest} entries")
+            raise wrong(value, place, f"a list of at most {longest} entries")
         return [check(item, f"{place}[{i}]") for i, item in enumerate(value)]
 
     return checked
@@ -106,7 +106,7 @@ def numbers(value: Any, place: str) -> Any:
 
     found = nested(value, 4)
     if not _rectangular(found):
-        raise _wrong(value, place, "a number or an array of numbers")
+        raise wrong(value, place, "a number or an array of numbers")
     return found
 
 
@@ -126,25 +126,10 @@ def policy(value: Any, place: str) -> str:
     """The name of a dtype policy, also where it is described by a dict."""
     if isinstance(value, dict):
         if value.get("class_name") not in ("DTypePolicy", "Policy") or not isinstance(value.get("config"), dict):
-            raise _wrong(value, place, "a dtype policy that lamella has")
+            raise wrong(value, place, "a dtype policy that lamella has")
         value = value["config"].get("name")
     if value not in _POLICIES:
-        raise _wrong(value, place, f"one of the dtype policies {', '.join(_POLICIES)}")
-    return value
-
-
-def activation(value: Any, place: str) -> Any:
-    """The name of an activation, also as a description of the function."""
-    if isinstance(value, dict) and isinstance(value.get("config"), str) and value.get("class_name") == "function":
-        value = value["config"]
-    elif isinstance(value, dict) and isinstance(value.get("config"), dict):
-        value = {"ReLU": "relu", "Softmax": "softmax"}.get(str(value.get("class_name")), value)  # classes of Keras 2
-    from lamella.core import serialization
-
-    if isinstance(value, str) and serialization.custom_object(value) is not None:
-        return serialization.custom_object(value)
-    if value is not None and (not isinstance(value, str) or value not in activations.TABLE):
-        raise _wrong(value, place, "the name of an activation (a function of your own comes in `custom_objects`)")
+        raise wrong(value, place, f"one of the dtype policies {', '.join(_POLICIES)}")
     return value
 
 
@@ -191,8 +176,6 @@ FIELDS: dict[str, Check] = {
     "mode": text,
     **dict.fromkeys(("padding", "interpolation", "fill_mode", "output_mode", "equation", "score_mode"), text),
     **dict.fromkeys(("data_format", "merge_mode", "bias_axes"), optional(text)),
-    "activation": activation,
-    "recurrent_activation": activation,
     "name": optional(name),
     "dtype": optional(policy),
     "use_cudnn": either("true, false or 'auto'", flag, text),
@@ -228,7 +211,7 @@ MEANINGLESS = frozenset(("implementation", "input_length", "batch_input_shape", 
 
 def _clipping(value: Any, place: str) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not set(value) <= {"rmin", "rmax", "dmax"}:
-        raise _wrong(value, place, "an object of rmin, rmax and dmax")
+        raise wrong(value, place, "an object of rmin, rmax and dmax")
     return {key: number(item, place) for key, item in value.items()}
 
 
@@ -236,5 +219,5 @@ def batch_shape(value: Any, place: str) -> tuple[int | None, ...]:
     """The shape of a batch: null where a dimension is free, else positive."""
     dims = tuple(listed(optional(integer), longest=32)(value, place))
     if not dims or any(d is not None and d < 1 for d in dims):
-        raise _wrong(value, place, "a shape of positive integers and null")
+        raise wrong(value, place, "a shape of positive integers and null")
     return dims

@@ -12,6 +12,7 @@ from typing import Any
 
 from lamella.core.variable import Variable
 from lamella.layers.base import Layer
+from lamella.layers.making import parameters
 from lamella.names import snake_case
 
 
@@ -71,18 +72,27 @@ def _visit(layer: Layer, group: str, found: list[Place], seen: set[int]) -> None
         return
     seen.add(id(layer))
     found.append(Place(group, layer, own(layer), kept(layer)))
-    held = set(map(id, layer.children.values()))
-    for name, value in _attributes(layer):
+    holders: dict[int, set[int]] = {}
+    for name, value, holder in _attributes(layer):
+        held = holders.setdefault(id(holder), set(map(id, holder.children.values())))
         _descend(value, f"{group}/{name}" if group else name, held, found, seen)
 
 
-def _attributes(layer: Layer) -> Iterator[tuple[str, Any]]:
-    """What may hold layers: those of a chain first, then the attributes in Keras's order, private ones last."""
-    held = vars(layer)
-    if "_chain" in held:
-        yield "layers", list(held["_chain"].values())
-    names = sorted(held, key=lambda name: f"~{name}" if name.startswith("_") else name)
-    yield from ((name, held[name]) for name in names if name not in ("_chain", "_arguments"))
+def _attributes(layer: Layer) -> Iterator[tuple[str, Any, Layer]]:
+    """What may hold layers, and the layer that it belongs to: those of a chain first, then the attributes in Keras's order.
+
+    Private attributes come last. A recurrent layer that makes its own cell shows the cell's activations as its own.
+    """
+    held = dict.fromkeys(vars(layer), layer)
+    if held.pop("_chain", None) is not None:
+        yield "layers", list(layer.children.values()), layer
+    held.pop("_arguments", None)
+    cell = vars(layer).get("cell")
+    if isinstance(cell, Layer):
+        shown = (word for word in ("activation", "recurrent_activation") if word in parameters(type(layer)))
+        held |= {word: cell for word in shown if hasattr(cell, word)}
+    for name in sorted(held, key=lambda name: f"~{name}" if name.startswith("_") else name):
+        yield name, getattr(held[name], name), held[name]
 
 
 def _descend(value: Any, group: str, held: set[int], found: list[Place], seen: set[int]) -> None:
@@ -94,11 +104,12 @@ def _descend(value: Any, group: str, held: set[int], found: list[Place], seen: s
         taken: dict[str, int] = {}
         for item in value.values() if isinstance(value, dict) else value:
             if isinstance(item, Layer):
-                _descend(item, f"{group}/{_numbered(snake_case(type(item).__name__), taken)}", held, found, seen)
+                _descend(item, f"{group}/{numbered(snake_case(type(item).__name__), taken)}", held, found, seen)
             elif isinstance(item, list | tuple | dict):
-                _descend(item, f"{group}/{_numbered('container', taken)}", held, found, seen)
+                _descend(item, f"{group}/{numbered('container', taken)}", held, found, seen)
 
 
-def _numbered(name: str, taken: dict[str, int]) -> str:
+def numbered(name: str, taken: dict[str, int]) -> str:
+    """The name of a group in a container, with a number where it is taken; `taken` counts."""
     taken[name] = taken.get(name, -1) + 1
     return f"{name}_{taken[name]}" if taken[name] else name
