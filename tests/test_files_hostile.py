@@ -107,6 +107,7 @@ def test_json_alone_may_not_ask_for_everything():
         model_from_json(text.replace('"units": 2', '"units": 1000000000'))
 
 
+@pytest.mark.filterwarnings("ignore:.*the optimizer's state of Keras:UserWarning")
 @pytest.mark.parametrize("kind", sorted(set(fuzz_files.KINDS) - {"hdf5", "layers"}))
 def test_mutated_files_load_or_are_refused(kind):
     mutated(kind)

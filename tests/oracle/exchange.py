@@ -74,15 +74,6 @@ def attempted(id: str, way: str, exchange: Callable[[], float]) -> Exchange:
 _SEVERAL = ("return_state", "Add", "Dot")
 
 
-def constructed(value: Any, layers: Any) -> Any:
-    """`value` with every constructor in it made by `keras.layers` or `lamella.layers`."""
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
-        return getattr(layers, value[0])(**constructed(value[1], layers))
-    if isinstance(value, dict):
-        return {key: constructed(item, layers) for key, item in value.items()}
-    return [constructed(item, layers) for item in value] if isinstance(value, list) else value
-
-
 AS_ACTIVATIONS = tuple(
     LayerCase(f"activation-{kind.lower()}-{name.lower()}", ((name, {**given, "activation": (kind, options)}),), shape)
     for kind, options in (

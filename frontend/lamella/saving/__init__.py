@@ -114,12 +114,13 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     """A model, with weights of its own, from JSON text; see `lamella.models.model_from_json`."""
     from lamella.core import serialization
     from lamella.files import text
-    from lamella.saving import assembly, checking
+    from lamella.saving import assembly, checking, keras_2
 
     where = "the JSON text"
     with serialization.custom_objects(custom_objects):
         node = text.parsed(json_string, where)
         checked = checking.model(node, where)
+        keras_2.translate(checked, str(node.get("keras_version")))
         # built once without numbers: a model that no machine holds is refused before its weights are drawn
         assembly.built(checked, where, assembly.LARGEST_DRAWN)
         return assembly.guarded(lambda: serialization.deserialize(checked), where)

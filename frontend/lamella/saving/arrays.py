@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from lamella.core.variable import Variable
 from lamella.errors import FormatError
 from lamella.files.hdf5 import Dataset, Group
 
+_EARLY = "_layer_checkpoint_dependencies"
+_EARLY_GROUP = re.compile(rf"{_EARLY}/(?P<name>[^/]+?)(_(?P<number>\d{{1,6}}))?(?=/)")
 _BYTES = {"V2": "bfloat16"}
 
 
@@ -85,15 +88,21 @@ def compare(expected: Mapping[str, Variable], found: Mapping[str, tuple[tuple[in
 
 
 def layer_datasets(tree: Group) -> dict[str, Dataset]:
-    """The datasets of a file in Keras 3's layout that belong to layers; the early layout's word for them is understood."""
+    """The datasets of a file in Keras 3's layout that belong to layers; that of tf.keras 2.12 is understood."""
     found = {}
     for path, dataset in members(tree):
-        first, _, rest = path.partition("/")
+        first = path.partition("/")[0]
         if first in ("layers", "vars"):
             found[path] = dataset
-        elif first == "_layer_checkpoint_dependencies":
-            found[f"layers/{rest}".replace("/_layer_checkpoint_dependencies/", "/layers/")] = dataset
+        elif first == _EARLY:
+            found[_EARLY_GROUP.sub(_todays_group, path)] = dataset
     return found
+
+
+def _todays_group(group: re.Match[str]) -> str:
+    """The group of a layer in the early layout as today's: there, layers with weights counted twice."""
+    name, number = group["name"], int(group["number"] or 0) // 2
+    return f"layers/{name}_{number}" if number else f"layers/{name}"
 
 
 def assign(pairs: Iterable[tuple[Variable, Any]]) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from lamella import activations
+from lamella.compat import files as compat
 from lamella.core import serialization
 from lamella.errors import FormatError, did_you_mean
 from lamella.layers import absent, configuration
@@ -114,6 +114,8 @@ def layer(node: Any, place: str) -> Config:
             f"{place}: the class {str(node['module'])[:100]}.{name[:100]} is not lamella's; give it to the call: "
             f"custom_objects={{{name[:100]!r}: your_class}}."
         )
+    if name in compat.LAYERS and isinstance(config, dict):
+        name, config = compat.LAYERS[name].name, compat.LAYERS[name].config(config)
     cls = configuration.layer_table().get(name)
     if cls is None:
         if name in absent.ABSENT:
@@ -148,8 +150,6 @@ def _fields(name: str, config: Config, place: str) -> Config:
         return _lambda(config, place)
     known = _known(name)
     checked: Config = {}
-    if name == "LeakyReLU" and "alpha" in config:
-        config = {("negative_slope" if key == "alpha" else key): value for key, value in config.items()}
     for key, value in config.items():
         where = f"{place}: {key[:100]}"
         if key in known:
@@ -324,6 +324,9 @@ def _object(kind: str, node: Any, place: str) -> Any:
     given = serialization.custom_object(node.get("registered_name")) or serialization.custom_object(name)
     if given is not None:
         return {**_custom(node, config, place), "class_name": name}
+    if kind == "optimizers":
+        name = name.removeprefix(compat.REGISTERED)
+        name = compat.OPTIMIZERS[name].name if name in compat.OPTIMIZERS else name
     if host(node) not in _HOSTS or name not in table:
         raise FormatError(
             f"{place}: there is no {kind.rpartition('.')[2].rstrip('s')} {name[:100]!r}: {did_you_mean(name[:100], table)} "
@@ -341,6 +344,12 @@ def _object(kind: str, node: Any, place: str) -> Any:
             checked[key] = _object("optimizers.schedules", value, where)
         elif name == "LossScaleOptimizer" and key in _OLD_OF_LOSS_SCALE and value == _OLD_OF_LOSS_SCALE[key]:
             continue
+        elif (kind == "optimizers" and key in fields.MEANINGLESS) or (kind == "losses" and key == "fn"):
+            continue
+        elif kind == "losses" and key == "reduction" and value == "auto":
+            checked[key] = "sum_over_batch_size"
+        elif key == "ema_overwrite_frequency" and not config.get("use_ema"):
+            continue  # tf.keras's RMSprop has one that it does not look at
         elif kind == "optimizers" and key in ("inner_optimizer", "default_optimizer", "optimizer_map"):
             checked[key] = _inner_optimizers(name, value, where)
         elif key == "value":
@@ -350,7 +359,7 @@ def _object(kind: str, node: Any, place: str) -> Any:
     return {"module": f"keras.{kind}", "class_name": name, "config": checked}
 
 
-_OLD_OF_LOSS_SCALE = {**dict.fromkeys(COMMON, None), "use_ema": False, "ema_momentum": 0.99}
+_OLD_OF_LOSS_SCALE = {**dict.fromkeys(COMMON, None), "use_ema": False, "ema_momentum": 0.99, "dynamic": True}
 """Fields that a LossScaleOptimizer had in earlier releases of Keras, with the values at which they do nothing."""
 
 _PATHS = re.compile(r"[\w/ .|-]*([\w/ .-]\*[\w/ .|-]*){0,3}")
@@ -437,6 +446,8 @@ def _metrics(value: Any, place: str) -> Any:
         raise FormatError(f"{place} is no list of metrics.")
     found = []
     for i, item in enumerate(value):
+        if isinstance(item, dict) and item.get("class_name") == "MeanMetricWrapper":
+            item = _wrapped_function(item.get("config"), f"{place}[{i}]")
         if isinstance(item, str) and item.lower() in metrics.AUTOMATIC:
             found.append(item)
         else:
@@ -444,18 +455,15 @@ def _metrics(value: Any, place: str) -> Any:
     return found
 
 
-def warn_of_old_activation(config: Config, version: str, place: str) -> None:
-    """Say that a layer of Keras 1 or 2 computes with today's hard_sigmoid, as in Keras 3."""
-    for entry in config["config"]["layers"]:
-        given = entry["config"]
-        if version[:1] in ("1", "2") and "hard_sigmoid" in (given.get("activation"), given.get("recurrent_activation")):
-            warnings.warn(
-                f"{place}: written by Keras {version}, whose hard_sigmoid was 0.2 x + 0.5; like Keras 3, lamella computes "
-                "relu6(x + 3) / 6.",
-                UserWarning,
-                stacklevel=5,
-            )
-            return
+def _wrapped_function(config: Any, place: str) -> str:
+    """The metric that Keras 2 had from a function: under the name that the user gave it, where that means the same."""
+    from lamella import metrics
+
+    if not isinstance(config, dict):
+        raise FormatError(f"{place}: config is no object.")
+    name, function = (fields.text(config.get(word), f"{place}: {word}") for word in ("name", "fn"))
+    same = name in metrics.TABLE and metrics.TABLE[name] is metrics.TABLE.get(function)
+    return name if same or name.lower() in metrics.AUTOMATIC else function
 
 
 def _refuse_unknown(config: Config, known: set[str], place: str) -> None:

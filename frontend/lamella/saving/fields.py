@@ -50,6 +50,11 @@ def flag(value: Any, place: str) -> bool:
     return value
 
 
+def option(value: Any, place: str) -> bool:
+    """True or False of a layer, which scripts for Keras 2 could give as 1 and 0."""
+    return flag(bool(value) if value in (0, 1) and isinstance(value, int) else value, place)
+
+
 def integer(value: Any, place: str) -> int:
     """An integer of 32 bits."""
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > LARGEST_INTEGER:
@@ -65,7 +70,10 @@ def seed(value: Any, place: str) -> int:
 
 
 def number(value: Any, place: str) -> float | int:
-    """A finite number."""
+    """A finite number, also as Keras 2 described a scalar of NumPy's."""
+    if isinstance(value, dict):
+        held = value["config"] if value.get("class_name") == "__numpy__" else value
+        value = held.get("value", value) if isinstance(held, dict) and {"dtype", "type"} & set(held) else value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise wrong(value, place, "a finite number")
     return value
@@ -147,7 +155,7 @@ FIELDS: dict[str, Check] = {
             "invert", "synchronized", "antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio", "trainable",
             "normalize", "use_scale", "use_gate",
         ),
-        flag,
+        option,
     ),
     **dict.fromkeys(
         (
@@ -202,10 +210,15 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "optional": (False,),
     "time_major": (False,),
     "autocast": (True,),
+    "groups": (1,),
+    "noise_shape": (None,),
 }
 """Fields of Keras that lamella does not have, and the values at which they do nothing: others are refused."""
 
-MEANINGLESS = frozenset(("implementation", "input_length", "batch_input_shape", "virtual_batch_size", "fused"))
+MEANINGLESS = frozenset(
+    ("implementation", "input_length", "batch_input_shape", "virtual_batch_size", "fused", "jit_compile",
+     "is_legacy_optimizer")
+)  # fmt: skip
 """Fields of Keras 2 that say how to compute, or that are read elsewhere: not looked at."""
 
 

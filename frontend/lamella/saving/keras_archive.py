@@ -8,10 +8,12 @@ import os
 from collections.abc import Mapping
 from typing import IO, Any
 
+from lamella.compat import files as compat
 from lamella.core import serialization
 from lamella.errors import FormatError
 from lamella.files import container, hdf5, text
-from lamella.saving import arrays, assembly, checking, compiling, h5_writing, layout, optimizer_state, progress
+from lamella.names import snake_case
+from lamella.saving import arrays, assembly, checking, compiling, h5_writing, keras_2, layout, optimizer_state, progress
 
 KERAS_VERSION = "3.15.1"
 """The version of Keras whose format is written."""
@@ -50,6 +52,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
     about = text.parsed(bytes(members[METADATA]), f"{where}: {METADATA}")
     if not isinstance(about, dict):
         raise FormatError(f"{where}: {METADATA} is no object.")
+    version = str(about.get("keras_version"))
     if WEIGHTS not in members:
         held = "weights as .npz, which lamella does not read" if "model.weights.npz" in members else "no weights"
         raise FormatError(f"{where}: the archive holds {held}; {WEIGHTS} is expected.")
@@ -57,7 +60,8 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
     tree = hdf5.read(members[WEIGHTS], name=f"{where}: {WEIGHTS}")
     with serialization.custom_objects(custom_objects):
         checked = checking.model(node, f"{where}: {CONFIG}")
-        found = arrays.layer_datasets(tree)
+        keras_2.translate(checked, version)
+        found = _in_todays_groups(arrays.layer_datasets(tree), node)
         model = assembly.built(checked, f"{where}: {CONFIG}", sum(math.prod(d.shape) for d in found.values()))
         expected = dict(layout.datasets(model))
         shapes = {path: (d.shape, arrays.dtype_of(d)) for path, d in found.items()}
@@ -65,7 +69,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
         state = None
         if compile:
             with progress.as_compiled(model, about.get("lamella")):
-                state = _compiled(model, node, tree, where)
+                state = _compiled(model, node, tree, version, where)
         states = {path: d for path, d in arrays.members(tree) if path.startswith("lamella/")}
         pairs = [(variable, found[path]) for path, variable in expected.items()]
         arrays.assign([*pairs, *assembly.complete(model, states, f"{where}: {WEIGHTS}")])
@@ -75,12 +79,36 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
     return model
 
 
-def _compiled(model: Any, node: Mapping[str, Any], tree: hdf5.Group, where: str) -> list[hdf5.Dataset] | None:
+def _in_todays_groups(found: dict[str, hdf5.Dataset], node: Mapping[str, Any]) -> dict[str, hdf5.Dataset]:
+    """The arrays of the layers, those of classes of Keras 2 in the groups that today's classes have."""
+    taken: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    groups: dict[str, str] = {}
+    config = node["config"]
+    for entry in config if isinstance(config, list) else config["layers"]:
+        name = entry["class_name"]
+        if name != "InputLayer":
+            now = compat.LAYERS[name].name if name in compat.LAYERS else name
+            then, today = (layout.numbered(snake_case(n), t) for n, t in zip((name, now), taken, strict=True))
+            groups[f"layers/{then}"] = f"layers/{today}"
+    parts = {path: path.split("/", 2) for path in found}
+    return {
+        "/".join([groups.get("/".join(part[:2]), "/".join(part[:2])), *part[2:]]): found[path]
+        for path, part in parts.items()
+    }
+
+
+def _compiled(
+    model: Any, node: Mapping[str, Any], tree: hdf5.Group, version: str, where: str
+) -> list[hdf5.Dataset] | None:
     """Compile the model as the file says, and give the checked arrays of the optimizer's state, if there are any."""
     config = checking.compilation(node.get("compile_config"), f"{where}: {CONFIG}: compile_config")
     if config is None:
         return None
     assembly.guarded(lambda: compiling.compile_from(model, config), f"{where}: {CONFIG}: compile_config")
+    if version[:1] == "2":
+        if "optimizer/vars/1" in tree:
+            optimizer_state.warn_of_keras_2(where, version)
+        return None
     return state_of_optimizer(model, tree, f"{where}: {WEIGHTS}")
 
 

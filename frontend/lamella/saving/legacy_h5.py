@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from lamella.saving import (
     checking,
     compiling,
     h5_writing,
+    keras_2,
     layout,
     legacy_weights,
     optimizer_state,
@@ -125,9 +125,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
     group = legacy_weights.group_of(tree, where)
     with serialization.custom_objects(custom_objects):
         checked = checking.model(text.parsed(config, f"{where}: model_config"), f"{where}: model_config")
-        if version[:1] == "2":
-            _as_in_keras_2(checked)
-        checking.warn_of_old_activation(checked, version, where)
+        keras_2.translate(checked, version)
         held = sum(math.prod(d.shape) for _, d in arrays.members(group))
         model = assembly.built(checked, f"{where}: model_config", held)
         pairs = legacy_weights.by_place(model, group, version, where)
@@ -141,21 +139,6 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
     if isinstance(about, str):
         progress.restore(model, text.parsed(about, f"{where}: {_LAMELLA}"), f"{where}: {_LAMELLA}")
     return model
-
-
-def _as_in_keras_2(description: Any) -> None:
-    """Write into the configuration what Keras 2 left out and Keras 3 takes otherwise: GRUs reset before the product.
-
-    Keras 2 had no `reset_after` at first, and then always wrote it.
-    """
-    if isinstance(description, list):
-        for item in description:
-            _as_in_keras_2(item)
-    elif isinstance(description, dict):
-        if description.get("class_name") in ("GRU", "GRUCell") and isinstance(description.get("config"), dict):
-            description["config"].setdefault("reset_after", False)
-        for value in description.values():
-            _as_in_keras_2(value)
 
 
 def _compiled(model: Any, node: Any, tree: hdf5.Group, version: str, where: str) -> list[hdf5.Dataset] | None:
@@ -172,11 +155,7 @@ def _compiled(model: Any, node: Any, tree: hdf5.Group, version: str, where: str)
     names = legacy_weights.names_in(group, "weight_names", where)
     if version[:1] != "3":
         if names:
-            warnings.warn(
-                f"{where}: the optimizer's state of Keras {version} is not read; training begins with a new one.",
-                UserWarning,
-                stacklevel=6,
-            )
+            optimizer_state.warn_of_keras_2(where, version)
         return None
     found = [legacy_weights.dataset_in(group, name, where) for name in names]
     shapes = [(d.shape, arrays.dtype_of(d)) for d in found]

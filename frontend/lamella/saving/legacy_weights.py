@@ -128,17 +128,16 @@ def refusal(variable: Variable, item: Item) -> str | None:
     return arrays.refusal(variable, item.shape, dtype)
 
 
-# ---- Keras 1 ----
+# ---- arrays of other layouts ----
 
 
 def converted(layer: Any, held: Sequence[tuple[str, Dataset]], version: str) -> list[Item]:
-    """A layer's arrays in today's number and order; those of Keras 1 were one for every gate, and lay differently.
+    """A layer's arrays in today's number and order.
 
+    Those of Keras 1 were one for every gate, and lay differently; those of CuDNNLSTM and CuDNNGRU had transposed kernels.
     Only arrays of the size the layer has are read here.
     """
     items: list[Item] = [dataset for _, dataset in held]
-    if version[:1] != "1":
-        return items
     held_by = type(layer).__name__
     if held_by == "TimeDistributed":
         return converted(layer.layer, held, version)
@@ -148,10 +147,14 @@ def converted(layer: Any, held: Sequence[tuple[str, Dataset]], version: str) -> 
             *converted(layer.forward_layer, held[:half], version),
             *converted(layer.backward_layer, held[half:], version),
         ]
-    for name, convert in _OLD.items():
+    for name, convert in (_KERAS_1 if version[:1] == "1" else _CUDNN).items():
         if name in {base.__name__ for base in type(layer).__mro__}:
             return convert(layer, items)
     return items
+
+
+def _read(items: Sequence[Item]) -> list[np.ndarray]:
+    return [arrays.values_of(item) if isinstance(item, Dataset) else item for item in items]
 
 
 def _bounded(layer: Layer, items: list[Item]) -> list[np.ndarray] | None:
@@ -159,7 +162,7 @@ def _bounded(layer: Layer, items: list[Item]) -> list[np.ndarray] | None:
     wanted = sum(int(np.prod(v.shape, dtype=object)) for v in layer.variables)
     if sum(int(np.prod(item.shape, dtype=object)) for item in items) != wanted:
         return None
-    return [arrays.values_of(item) if isinstance(item, Dataset) else item for item in items]
+    return _read(items)
 
 
 def _lstm(layer: Layer, items: list[Item]) -> list[Item]:
@@ -202,10 +205,31 @@ def _conv2d(layer: Layer, items: list[Item]) -> list[Item]:
     return [turned[::-1, ::-1], *read[1:]] if turned.shape == wanted else items
 
 
-_OLD: dict[str, Callable[[Layer, list[Item]], list[Item]]] = {
+def _of_cudnn(gates: int, merged: Callable[[np.ndarray], np.ndarray]) -> Callable[[Layer, list[Item]], list[Item]]:
+    """What makes today's arrays of those of a CuDNN layer, told by a bias for the inputs and one for the state, in a row."""
+
+    def convert(layer: Layer, items: list[Item]) -> list[Item]:
+        shapes = [tuple(variable.shape) for variable in of(layer)]
+        if [tuple(item.shape) for item in items] != [*shapes[:2], (2 * shapes[-1][-1],)]:
+            return items
+        kernel, recurrent, bias = _read(items)
+        by_gate = [np.hsplit(array, gates) for array in (kernel, recurrent)]
+        return [
+            np.hstack([gate.T.reshape(gate.shape, order="F") for gate in by_gate[0]]),
+            np.hstack([gate.T for gate in by_gate[1]]),
+            merged(bias.reshape(2, -1)),
+        ]
+
+    return convert
+
+
+_KERAS_1: dict[str, Callable[[Layer, list[Item]], list[Item]]] = {
     "LSTM": _lstm,
     "GRU": _gru,
     "Conv1D": _conv1d,
     "Conv2D": _conv2d,
 }
 """For the layers whose arrays Keras 1 wrote otherwise, how they become today's."""
+
+_CUDNN = {"LSTM": _of_cudnn(4, lambda biases: biases.sum(0)), "GRU": _of_cudnn(3, lambda biases: biases)}
+"""The same for CuDNNLSTM and CuDNNGRU."""

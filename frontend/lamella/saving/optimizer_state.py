@@ -218,7 +218,11 @@ def check(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where: str)
     """
     expected = entries(model)
     scalars = sum(entry.name.endswith(("/iteration", "/learning_rate")) for entry in expected)
-    if len(shapes) in (0, scalars) and len(shapes) < len(expected):
+    if len(shapes) <= scalars and len(shapes) < len(expected):
+        return False
+    rates = sum(entry.role == "rate" for entry in expected)
+    if rates and len(shapes) == len(expected) - rates:  # tf.keras wrote none
+        warn_of_keras_2(where, stacklevel=8)
         return False
     if len(shapes) != len(expected) and _wraps(model):
         warnings.warn(
@@ -238,6 +242,15 @@ def check(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where: str)
                 f"({kind})."
             )
     return True
+
+
+def warn_of_keras_2(where: str, version: str = "2", stacklevel: int = 6) -> None:
+    """Say that the optimizer's state in a file of Keras 1 or 2 is not read."""
+    warnings.warn(
+        f"{where}: the optimizer's state of Keras {version} is not read; training begins with a new one.",
+        UserWarning,
+        stacklevel=stacklevel,
+    )
 
 
 def _wraps(model: Any) -> bool:
