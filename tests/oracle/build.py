@@ -32,13 +32,15 @@ def constructed(value: Any, layers: Any) -> Any:
     """`value` with every constructor in it made into a layer.
 
     Args:
-        value: a constructor, (class name, keyword arguments), or a list that may hold some.
+        value: a constructor, (class name, keyword arguments), or a list or dict that may hold some.
         layers: `keras.layers` or `lamella.layers`; `SelfAttention` and `Branches` are made of its `Layer`.
     """
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
         name, kwargs = value
         made = _own_layers(layers).get(name) or getattr(layers, name)
-        return made(**{key: constructed(item, layers) for key, item in kwargs.items()})
+        return made(**constructed(kwargs, layers))
+    if isinstance(value, dict):
+        return {key: constructed(item, layers) for key, item in value.items()}
     return [constructed(item, layers) for item in value] if isinstance(value, list) else value
 
 

@@ -26,6 +26,7 @@ class Variable:
         initializer: what drew, and may draw again, its first value: `(shape, dtype, key=...) -> array`.
         regularizer: a penalty added to the loss, or None.
         constraint: applied to the value after each optimizer step, or None.
+        path: the path within the model that it was built in ("dense/kernel"); its name where that is not known.
         place: the backend that the value is known to be an array of, as it wants it; None where that was not looked at.
     """
 
@@ -42,7 +43,7 @@ class Variable:
         regularizer: Callable[[Any], Any] | None = None,
         constraint: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.name = name
+        self.name = self.path = name
         self.spec = Spec(tuple(int(d) for d in shape), dtype)
         self._trainable = trainable
         self.initializer = initializer
@@ -85,6 +86,7 @@ class Variable:
         Raises:
             ValueError: the initializer makes no values of this shape.
         """
+        self.path = path
         if getattr(self.initializer, "takes_key", False):
             self.initializer.check(self.shape)  # type: ignore[attr-defined]
         if getattr(self.initializer, "deferred", False):

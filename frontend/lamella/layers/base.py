@@ -19,7 +19,7 @@ from lamella.errors import ArgumentError, LamellaError, ShapeError, TraceError
 from lamella.ir import settings
 from lamella.ir.dim import as_number, public_shape
 from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
-from lamella.layers.building import built_once, draws_values, weight_key
+from lamella.layers.building import built_once, draws_values, weight_key, weight_path
 from lamella.layers.making import LayerMeta, WeightFields, call_parameters, default_training
 from lamella.layers.naming import LayerName, Models
 from lamella.names import snake_case
@@ -170,6 +170,8 @@ class Layer(metaclass=LayerMeta):
         )
         if draws_values():
             variable.initialize(*weight_key(self, label))
+        else:
+            variable.path = weight_path(self, label)
         self._variables.append(variable)
         return variable
 

@@ -117,11 +117,22 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
 
 def weight_key(layer: Layer, label: str) -> tuple[np.ndarray, str]:
     """What decides the draws of a weight: the model's random key, and the weight's path to fold into it."""
+    key, path = _place(layer) or layer._own_key()
+    return key, f"{path}/{label}"
+
+
+def weight_path(layer: Layer, label: str) -> str:
+    """The path of a weight that is made now, without a key to draw it from."""
+    _, path = _place(layer) or (None, layer.name)
+    return f"{path}/{label}"
+
+
+def _place(layer: Layer) -> tuple[np.ndarray, str] | None:
+    """The random key and the path of a layer that is being built, or is held by one that is."""
     for entry in reversed(_BUILDING.stack):
         if entry.layer is layer:
-            return entry.key, f"{entry.path}/{label}"
+            return entry.key, entry.path
     if _BUILDING.stack:
         innermost = _BUILDING.stack[-1]
-        return innermost.key, f"{innermost.path_of(layer)}/{label}"
-    key, path = layer._own_key()
-    return key, f"{path}/{label}"
+        return innermost.key, innermost.path_of(layer)
+    return None

@@ -90,7 +90,8 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         """Configure training. What is trained is what is trainable when `fit` begins; see `Layer.trainable`.
 
         Args:
-            optimizer: a name, one of `lamella.optimizers`, or, on JAX, an optax transformation.
+            optimizer: a name, one of `lamella.optimizers`, or, on JAX, an optax transformation. The optimizer that the
+                model is compiled with already keeps its steps and slots; another one begins at step 0.
             loss: a name, one of `lamella.losses`, or a function of (y_true, y_pred) written in `lamella.ops`.
             metrics: names, objects or functions; "accuracy" is chosen by the shapes.
             weighted_metrics: the same, weighted by sample and class weights.
@@ -110,7 +111,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             TypeError: an unknown argument.
         """
         from lamella.training.objectives import configure
-        from lamella.training.state import Compiled
+        from lamella.training.state import Compiled, state_for
 
         metrics = training.compile_words(metrics, legacy_words)
         configuration = configure(
@@ -126,7 +127,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             steps_per_execution=steps_per_execution,
             jit_compile=jit_compile,
         )
-        self._compiled = Compiled(configuration)
+        self._compiled = Compiled(self, configuration, state_for(self, self._compiled, configuration))
         self._loops.clear()
 
     @property

@@ -7,23 +7,22 @@ step only) and `rule`. The same rule runs in the compiled training step, in `app
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lamella import ops
 from lamella.backend_api import load_backend, to_numpy
-from lamella.core import context
-from lamella.errors import TraceError, did_you_mean
+from lamella.core.variable import Variable
+from lamella.errors import ArgumentError, did_you_mean
 from lamella.names import Name, deprecated, snake_case
+from lamella.optimizers.own_loop import OwnLoop, finalize_variables, set_step, update_variables
 from lamella.optimizers.schedules import FunctionOfStep, InverseTimeDecay, LearningRateSchedule
 from lamella.optimizers.schedules import get as get_schedule
 from lamella.optimizers.state import LearningRate, Rates, Slot, Slots, Weight, described
 from lamella.optimizers.update import update
-
-if TYPE_CHECKING:
-    from lamella.core.variable import Variable
 
 COMMON = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
@@ -98,7 +97,9 @@ class Optimizer:
         self.gradient_accumulation_steps = _count("gradient_accumulation_steps", gradient_accumulation_steps, 2)
         if self.ema_overwrite_frequency and not self.use_ema:
             raise ValueError("ema_overwrite_frequency without use_ema=True would do nothing.")
-        self.iterations = 0  # `fit` puts an array of its backend there, which is read when somebody asks
+        self._iterations: Any = 0  # `fit` puts an array of its backend there, which is read when it is asked for
+        self.own_loop = OwnLoop()
+        self.training: Callable[[], Any] | None = None
         self._excluded: frozenset[int] = frozenset()
         self._excluded_words: re.Pattern[str] | None = None
         self._applied: Slots | None = None
@@ -323,53 +324,79 @@ class Optimizer:
 
     @iterations.setter
     def iterations(self, steps: Any) -> None:
-        self._iterations = steps
+        set_step(self, int(steps))
+
+    def follow(self, training: Any) -> None:
+        """Report on a training from now on, and update variables of its model as part of it.
+
+        Args:
+            training: what holds its `state`, which is replaced in every step.
+        """
+        self.training = weakref.ref(training)
+        state = training.state
+        self._reached(state.step, {slot: held[0] for slot, held in state.slots.items() if 0 in held})
+
+    def _reached(self, step: Any, scalars: Mapping[str, Any]) -> None:
+        """Note how many steps were taken; `scalars` are the slots that belong to the optimizer as a whole."""
+        self._iterations = step
 
     def apply(self, gradients: Any, variables: Any) -> Any:
-        """One step on arrays, for training loops of one's own: the new arrays; slots and step are kept here.
+        """One step, for training loops of one's own; slots and step are kept here.
 
         Args:
             gradients: one a weight, NumPy arrays or a loaded backend's; None leaves the weight as it is. A list, or a dict
                 by path.
-            variables: the weights now, likewise. A dict tells the optimizer the weights' paths, which
-                `exclude_from_weight_decay`, `Muon` and `MultiOptimizer` look at.
+            variables: the weights now: arrays, or variables, which get their new values. A dict tells the optimizer the
+                weights' paths, which `exclude_from_weight_decay`, `Muon` and `MultiOptimizer` look at; variables know
+                theirs.
 
         Returns:
-            A list, or a dict where `variables` is one.
+            The new arrays: a list, or a dict where `variables` is one.
+
+        Raises:
+            ValueError: there is not one gradient a weight, or variables come without any gradient.
+
+        >>> import numpy as np
+        >>> import lamella
+        >>> lamella.optimizers.SGD(0.5).apply([np.ones(2)], [np.zeros(2)])[0].tolist()
+        [-0.5, -0.5]
         """
         paths = list(variables) if isinstance(variables, Mapping) else None
         if isinstance(variables, Mapping):
             gradients = [gradients.get(path) for path in variables]
-            variables = list(variables.values())
-        weights = described(variables, paths)
-        if self._applied is None:
-            self._applied = self.initial_slots(weights, variables)
-        step = np.asarray(self.iterations, np.uint32)
-        updated, self._applied = self.apply_gradients_program(
-            variables, gradients, self._applied, step, weights=weights
-        )
-        self.iterations += 1
+            variables = variables.values()
+        gradients, variables = list(gradients), list(variables)
+        if len(gradients) != len(variables):
+            raise ArgumentError(f"one gradient a weight: got {len(gradients)} for {len(variables)} weights.")
+        if any(isinstance(v, Variable) for v in variables):
+            updated = update_variables(self, gradients, variables, paths)
+        else:
+            weights = described(variables, paths)
+            if self._applied is None:
+                self._applied = self.initial_slots(weights, variables)
+            step = np.asarray(self.iterations, np.uint32)
+            updated, self._applied = self.apply_gradients_program(
+                variables, gradients, self._applied, step, weights=weights
+            )
+            self._reached(self.iterations + 1, self._applied)
         return updated if paths is None else dict(zip(paths, updated, strict=True))
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
         """Update variables by their gradients: in a `train_step` as part of the step, elsewhere at once.
 
         Args:
-            grads_and_vars: pairs of a gradient (or None) and a variable. Outside a step always the same variables.
+            grads_and_vars: pairs of a gradient (or None) and a variable.
+
+        Raises:
+            ValueError: no variable has a gradient.
         """
         pairs = list(grads_and_vars)
-        running = context.current()
-        if running is not None:
-            if running.apply_gradients is None:
-                raise TraceError("apply_gradients works in a model's `train_step`, or on arrays outside a model.")
-            running.apply_gradients(self, pairs)
-            return
-        updated = self.apply([g for g, _ in pairs], [v.value for _, v in pairs])
-        for (_, variable), value in zip(pairs, updated, strict=True):
-            variable.assign(value)
+        update_variables(self, [g for g, _ in pairs], [v for _, v in pairs], None)
 
     def finalize_variable_values(self, variables: Any) -> Any:
-        """The last values of weights trained by `apply`: with `use_ema` their averages, else `variables` as they are."""
+        """The last values of weights trained by `apply`, which variables get: with `use_ema` their averages."""
+        if variables and all(isinstance(v, Variable) for v in variables):
+            return finalize_variables(self, variables)
         if self._applied is None:
             return variables
         if isinstance(variables, Mapping):
@@ -377,8 +404,13 @@ class Optimizer:
         return self.final_values(variables, self._applied)
 
     def reset(self) -> None:
-        """Forget the steps and slots of `apply`."""
-        self.iterations, self._applied = 0, None
+        """Forget the steps and slots of `apply` and of a loop of the user's own."""
+        self._reached(0, {})
+        self._applied, self.own_loop = None, OwnLoop()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy is of no training yet."""
+        return {**vars(self), "training": None, "own_loop": OwnLoop()}
 
     def as_optax(self) -> Any:
         """This optimizer as an `optax.GradientTransformation`: the same rule on JAX arrays, also under `jax.jit`.

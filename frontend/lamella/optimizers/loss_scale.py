@@ -92,6 +92,10 @@ class LossScaleOptimizer(Optimizer):
 
     # ---- state ----
 
+    def _reached(self, step: Any, scalars: Mapping[str, Any]) -> None:
+        super()._reached(step, scalars)
+        self.inner_optimizer._reached(scalars.get("iterations", 0), {})
+
     def scalar_slots(self) -> dict[str, Slot]:
         """The scale, the finite steps since it changed, and the steps that counted."""
         return {

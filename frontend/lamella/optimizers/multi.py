@@ -164,6 +164,11 @@ class MultiOptimizer(Optimizer):
 
     # ---- state ----
 
+    def _reached(self, step: Any, scalars: Mapping[str, Any]) -> None:
+        super()._reached(step, scalars)
+        for optimizer in self._inner:
+            optimizer._reached(step, {})
+
     def slot_specs(self, weights: Sequence[Weight]) -> dict[str, Any]:
         """The state of each optimizer for its weights."""
         found: dict[str, Any] = {}

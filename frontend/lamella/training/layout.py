@@ -15,6 +15,7 @@ from lamella.ir.dim import Dimension
 from lamella.ir.spec import Spec, numpy_dtype, promote
 from lamella.lowering.forward import KEY
 from lamella.metrics import Mean
+from lamella.optimizers.own_loop import filled
 from lamella.optimizers.state import Slot, Weight
 
 if TYPE_CHECKING:
@@ -161,13 +162,8 @@ def filled_slots(config: Configuration, layout: Layout, slots: Slots) -> Slots:
     missing = [k for name, keys in layout.slots.items() for k in keys if k not in slots.get(name, {})]
     if not missing:
         return slots
-    variables = [v for _, v in layout.trained_variables]
-    fresh = config.optimizer.initial_slots(layout.weights, [to_numpy(v.value) for v in variables])
-    filled = dict(slots)
-    for name, arrays in fresh.items():
-        keyed = zip(map(id, variables), arrays, strict=True) if isinstance(arrays, list) else [(0, arrays)]
-        filled[name] = {**{k: a for k, a in keyed if a is not None}, **slots.get(name, {})}
-    return filled
+    params = [to_numpy(v.value) for _, v in layout.trained_variables]
+    return {**slots, **filled(config.optimizer, layout.weights, params, slots)}
 
 
 def rate_dtype(dtypes: Any) -> str:

@@ -249,9 +249,7 @@ class Loop:
         for i, (_, variable) in enumerate(variables):
             variable._value = state[i]
         step, external = state[at["step"]], compiled.state.external
-        if self.layout.own:
-            compiled.configuration.optimizer.iterations = step
-        else:
+        if not self.layout.own:
             external = tuple(state[len(at) :])
         groups = self.layout.slots.items()
         slots = {slot: {key: state[at[leaf]] for key, leaf in group.items()} for slot, group in groups}

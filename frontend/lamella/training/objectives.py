@@ -150,7 +150,8 @@ def configure(
     found = load_backend(backend)
     external = found.supports_optimizer(optimizer)
     if not external:
-        optimizer = _optimizer(optimizer, found, scaled=auto_scale_loss and model.dtype_policy.name == "mixed_float16")
+        scaled = auto_scale_loss and model.dtype_policy.name == "mixed_float16"
+        optimizer = _optimizer(model, optimizer, found, scaled=scaled)
     resolved = losses.get(_only("loss", loss))
     return Configuration(
         backend=found,
@@ -171,8 +172,10 @@ def _untrained(model: TrainingModel) -> frozenset[int]:
     return frozenset(id(v) for v in model.variables if not v.trainable)
 
 
-def _optimizer(given: Any, backend: Backend, *, scaled: bool) -> optimizers.Optimizer:
+def _optimizer(model: TrainingModel, given: Any, backend: Backend, *, scaled: bool) -> optimizers.Optimizer:
     """One of lamella's optimizers, its schedules prepared; with `scaled` one that scales the loss.
+
+    An optimizer that the model's own scales the loss for is given that one again.
 
     Raises:
         TypeError: it is an optax transformation, and the backend is not JAX.
@@ -184,7 +187,11 @@ def _optimizer(given: Any, backend: Backend, *, scaled: bool) -> optimizers.Opti
         )
     optimizer = optimizers.get(given)
     if scaled and not isinstance(optimizer, optimizers.LossScaleOptimizer):
-        optimizer = optimizers.LossScaleOptimizer(optimizer)
+        held = None if model._compiled is None else model._compiled.configuration.optimizer
+        if isinstance(held, optimizers.LossScaleOptimizer) and held.inner_optimizer is optimizer:
+            optimizer = held
+        else:
+            optimizer = optimizers.LossScaleOptimizer(optimizer)
     for schedule in optimizer.schedules():
         backend.prepare(trace(lambda step, f=schedule: [f(step)], Spec((), "uint32")))
     return optimizer

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lamella.backend_api import Backend, to_numpy
 from lamella.core import freezing
 from lamella.errors import ArgumentError
+from lamella.optimizers.own_loop import merged
 
 if TYPE_CHECKING:
+    from lamella.core.variable import Variable
     from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
 
@@ -44,8 +47,7 @@ class TrainingState(NamedTuple):
 
     def with_slots(self, slots: Slots, **changes: Any) -> TrainingState:
         """The state with other arrays for some slots, and other `changes`; arrays of variables that are not given stay."""
-        merged = {slot: {**self.slots.get(slot, {}), **arrays} for slot, arrays in slots.items()}
-        return self._replace(slots={**self.slots, **merged}, **changes)
+        return self._replace(slots=merged(self.slots, slots), **changes)
 
     def on_host(self) -> TrainingState:
         """The state with the step and the slots as NumPy arrays, for another backend."""
@@ -56,16 +58,41 @@ class TrainingState(NamedTuple):
 class Compiled:
     """What `compile` makes of a model: a configuration, and the state that training replaces.
 
+    The optimizer is told of every new state, so that it always says where its training stands.
+
+    Args:
+        model: the model.
+        configuration: what `compile` decided.
+        state: how far training has come already.
+
     Attributes:
         configuration: what `compile` decided.
         state: how far training has come.
         looked: `freezing.count` when it was last looked at what is trained; -1 for not yet.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, model: TrainingModel, configuration: Configuration, state: TrainingState) -> None:
         self.configuration = configuration
-        self.state = TrainingState()
+        self._model = weakref.ref(model)
+        self.state = state
         self.looked = -1
+
+    @property
+    def state(self) -> TrainingState:
+        """How far training has come."""
+        return self._state
+
+    @state.setter
+    def state(self, state: TrainingState) -> None:
+        self._state = state
+        if not self.configuration.external:
+            self.configuration.optimizer.follow(self)
+
+    def holds(self, variables: Sequence[Variable]) -> bool:
+        """Whether all these variables are the model's."""
+        model = self._model()
+        known = set() if model is None else {id(v) for v in model.variables}
+        return all(id(v) in known for v in variables)
 
     def follow(self, model: TrainingModel) -> bool:
         """Train what is trainable now, from the next run on; whether that is something else than before.
@@ -87,3 +114,22 @@ class Compiled:
         """Train on another backend from now on."""
         self.configuration = replace(self.configuration, backend=backend)
         self.state = self.state.on_host()
+
+
+def state_for(model: TrainingModel, before: Compiled | None, configuration: Configuration) -> TrainingState:
+    """The state that a model's training begins with: that of the last configuration, where it has the same optimizer.
+
+    An optimizer that was used on the model's variables in a loop of the user's own brings what it keeps for them.
+    """
+    optimizer = configuration.optimizer
+    if before is not None and before.configuration.optimizer is optimizer:
+        trained = [list(map(id, each.trained(model))) for each in (before.configuration, configuration)]
+        if configuration.external and trained[0] != trained[1]:
+            return TrainingState()  # its arrays are those of the variables that were trained
+        return before.state if before.configuration.backend is configuration.backend else before.state.on_host()
+    if configuration.external:
+        return TrainingState()
+    held, own = optimizer.own_loop.state, {id(v) for v in model.variables}
+    if held.variables and not any(id(v) in own for v in held.variables):
+        return TrainingState()
+    return TrainingState(step=held.step, slots=held.slots)
