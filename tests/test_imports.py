@@ -31,6 +31,7 @@ LEVELS = (
     "backend_api",
     # ----- a backend may import everything above this line and nothing below -----
     "backend core",
+    "graph",
     "activations initializers regularizers constraints losses config",
     "layers optimizers metrics",
     "lowering mixed_precision",

@@ -29,6 +29,10 @@ class DTypeError(LamellaError, TypeError):
     """A dtype does not fit."""
 
 
+class NotBuiltError(LamellaError, ValueError, AttributeError):
+    """Something was asked of a model that is known once it is built: `hasattr` says that it is not there."""
+
+
 class UnknownNameError(LamellaError, ValueError):
     """A name is not known; the message gives the nearest known one."""
 

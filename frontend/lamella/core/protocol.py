@@ -33,19 +33,16 @@ class Trainable(LayerLike, Protocol):
     Attributes:
         seed: decides the initial weights, the random masks and the order of the rows.
         built: whether the weights exist.
+        input_shape: the shape of a batch, None for a free number of rows, or the structure of shapes.
     """
 
     seed: int
     built: bool
+    input_shape: Any
 
     @property
     def stateful_path(self) -> str | None:
         """The path of a layer that carries a state from batch to batch, or None."""
-        ...
-
-    @property
-    def input_shape(self) -> tuple[int | None, ...]:
-        """The shape of a batch, None for a free number of rows."""
         ...
 
     @property
@@ -59,13 +56,13 @@ class Trainable(LayerLike, Protocol):
         ...
 
     @property
-    def input_spec(self) -> Spec:
-        """The spec of a batch; what is left free is a `Dim`."""
+    def input_spec(self) -> Any:
+        """The spec of a batch, or the structure of specs; what is left free is a `Dim`."""
         ...
 
     @property
-    def output_spec(self) -> Spec:
-        """The spec of the predictions for such a batch."""
+    def output_spec(self) -> Any:
+        """The spec of the predictions for such a batch, or the structure of specs."""
         ...
 
     @property
@@ -101,15 +98,15 @@ class Trainable(LayerLike, Protocol):
         """Ids of the layers that are not trainable now."""
         ...
 
-    def check_batch(self, spec: Spec) -> Spec:
-        """`spec`, where a batch of it fits the model."""
+    def check_batch(self, specs: Any) -> Any:
+        """`specs`, or the structure of specs, where a batch of it fits the model."""
         ...
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for batches of `input_shape`."""
         ...
 
-    def build_for(self, batch: Spec) -> None:
+    def build_for(self, batch: Any) -> None:
         """Make the weights, as far as they are not there, for data of which `batch` is the first."""
         ...
 

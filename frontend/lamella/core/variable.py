@@ -94,9 +94,20 @@ class Variable:
         else:
             self._held = self.draw(random.fold(key, path))
 
+    def claim(self, key: np.ndarray, path: str) -> None:
+        """Be the weight of a model under `path`, drawn from the model's `key`, where it is not one already.
+
+        A layer that is called with declared values makes its weights without values; the first model that has the layer
+        says which.
+        """
+        if self._held is None and self._key is None:
+            self.initialize(key, path)
+
     @property
     def _value(self) -> Any:
-        if self._held is None and self._key is not None:
+        if self._held is None:
+            if self._key is None:  # no model has claimed it
+                self._key = (random.key_from_seed(random.next_seed()), self.path)
             with context.entered(None), eagerly():
                 self._held = self.draw(random.fold(*self._key))
         return self._held

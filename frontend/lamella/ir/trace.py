@@ -14,6 +14,7 @@ import numpy as np
 
 from lamella.errors import TraceError
 from lamella.ir import interpret, limits
+from lamella.ir.declared import Declared, declared_by, has_free_size
 from lamella.ir.program import ConcreteValue, Equation, Op, Program, Value, as_tuple, op
 from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
 from lamella.stacks import ThreadStack
@@ -69,6 +70,11 @@ class Trace:
         """
         if value.trace is self:
             return value
+        if isinstance(value, Declared):
+            raise TraceError(
+                f"{value!r} was used while {f'layer {self.where!r}' if self.where else 'a function'} is traced: what a layer "
+                "computes with reaches its `call` as an argument."
+            )
         if id(value) in self._captured:
             return self._captured[id(value)]
         ancestor = self.parent
@@ -165,21 +171,47 @@ def bind(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     items = [operand(x) for x in operands]
     if any(isinstance(x, Value) for x in items):
         if trace is None:
-            first = next(x for x in items if isinstance(x, Value))
-            raise TraceError(
-                f"A symbolic value ({first.spec}) was used after its trace ended. A value made in `call` lives only until "
-                "that call's trace ends: do not keep it on `self`."
-            )
-        values = [x if isinstance(x, Value) else _constant_operand(trace, x) for x in items]
-        outputs = trace.emit(op, values, attrs)
+            outputs = _declared(op, operands, items, attrs)
+        else:
+            values = [x if isinstance(x, Value) else _constant_operand(trace, x) for x in items]
+            outputs = trace.emit(op, values, attrs)
     elif not items and trace is not None:
         outputs = trace.emit(op, (), attrs)
+    elif trace is None and attrs and has_free_size(attrs.values()):
+        outputs = _declared(op, operands, items, attrs)
     else:
         outputs = interpret.evaluate(op, items, attrs)
     return outputs[0] if len(outputs) == 1 else outputs
 
 
 Op.binder = staticmethod(bind)
+
+
+def _declared(op: Op, operands: Sequence[Any], items: Sequence[Any], attrs: dict[str, Any]) -> tuple[Value, ...]:
+    """An equation of a model that is being declared; `items` are what the operands stand for.
+
+    Raises:
+        TraceError: an operand is a value of a trace that has ended, or a variable, which only a layer can own.
+    """
+    inputs: list[Declared] = []
+    for given, item in zip(operands, items, strict=True):
+        if isinstance(item, Declared):
+            inputs.append(item)
+        elif isinstance(item, Value):
+            raise TraceError(
+                f"A symbolic value ({item.spec}) was used after its trace ended. A value made in `call` lives only until "
+                "that call's trace ends: do not keep it on `self`."
+            )
+        elif given is not item:
+            raise TraceError(
+                f"`{op.name}` was given {given!r} with a declared value: it would not be trained. A variable belongs to a "
+                "layer, which reads it in its `call`."
+            )
+        else:
+            array = np.array(item)
+            known = {"value": array, "dtype": dtype_name(array.dtype)}
+            inputs += declared_by(constant, (), known, constant.result_specs((), known))
+    return declared_by(op, inputs, attrs, op.result_specs([v.spec for v in inputs], attrs))
 
 
 def _constant_operand(trace: Trace, x: Any) -> Value:

@@ -17,9 +17,11 @@ from lamella.core.dtype_policy import DTypePolicy
 from lamella.core.variable import Variable
 from lamella.errors import ArgumentError, LamellaError, ShapeError, TraceError
 from lamella.ir import settings
+from lamella.ir.declared import is_declared
 from lamella.ir.dim import as_number, public_shape
 from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
 from lamella.layers.building import built_once, draws_values, weight_key, weight_path
+from lamella.layers.calls import INPUT, INPUT_SHAPE, OUTPUT, OUTPUT_SHAPE, Calls
 from lamella.layers.making import LayerMeta, WeightFields, call_parameters, default_training
 from lamella.layers.naming import LayerName, Models
 from lamella.names import snake_case
@@ -56,6 +58,11 @@ class Layer(metaclass=LayerMeta):
     config_attributes: ClassVar[Mapping[str, str]] = {}
     config_without: Container[str] = ()
 
+    input: Any = INPUT
+    output: Any = OUTPUT
+    input_shape: Any = INPUT_SHAPE
+    output_shape: Any = OUTPUT_SHAPE
+
     def __init__(
         self,
         *,
@@ -65,6 +72,7 @@ class Layer(metaclass=LayerMeta):
         activity_regularizer: Any = None,
     ) -> None:
         self._added_to = Models()
+        self._calls = Calls()
         self.name = snake_case(type(self).__name__) if name is None else name
         self._named = name is not None
         self._trainable = bool(trainable)
@@ -90,13 +98,17 @@ class Layer(metaclass=LayerMeta):
     @property
     def children(self) -> dict[str, Layer]:
         """The layers kept in attributes (also in lists, tuples and dicts), by their name within this one."""
-        found: dict[str, Layer] = {}
-        seen = {id(self)}
-        for value in vars(self).values():
-            for layer in tree.leaves(value):
-                if isinstance(layer, Layer) and id(layer) not in seen:
-                    seen.add(id(layer))
-                    found[unique_name(layer, found)] = layer
+        return self._kept_layers({})
+
+    def _kept_layers(self, found: dict[str, Layer], skipped: Container[str] = ()) -> dict[str, Layer]:
+        """`found` with the layers in attributes but for those `skipped`, each by a name that is free."""
+        seen = {id(self), *map(id, found.values())}
+        for attribute, value in vars(self).items():
+            if attribute not in skipped:
+                for layer in tree.leaves(value):
+                    if isinstance(layer, Layer) and id(layer) not in seen:
+                        seen.add(id(layer))
+                        found[unique_name(layer, found)] = layer
         return found
 
     def named_variables(self, prefix: str = "") -> Iterator[tuple[str, Variable]]:
@@ -158,7 +170,7 @@ class Layer(metaclass=LayerMeta):
         default = initializers.GlorotUniform() if is_float(kind) else initializers.Zeros()
         taken = {v.name for v in self._variables}
         base = name or "variable"
-        label = _first_free(base, taken)
+        label = first_free(base, taken)
         variable = Variable(
             label,
             dims,
@@ -195,6 +207,9 @@ class Layer(metaclass=LayerMeta):
             name=name or field,
         )
 
+    def _finish_build(self, input_shape: Any) -> None:
+        """What follows `build`, as a part of it, whatever a subclass does there."""
+
     def _build_again(self, input_shape: Any) -> None:
         """Asked to build when built already: nothing happens; a model refuses another shape."""
 
@@ -221,10 +236,17 @@ class Layer(metaclass=LayerMeta):
         return mask if self.supports_masking else None
 
     def __call__(self, inputs: Any, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
-        """Apply the layer to a symbolic value inside a trace, or to arrays at once."""
+        """Apply the layer to symbolic values inside a trace, to declared values, or to arrays at once."""
         inputs = _converted(inputs)
         running = context.current()
         if running is None:
+            if is_declared((inputs, args, mask, kwargs)):
+                from lamella.layers import declaring
+
+                given = {"training": training, "mask": mask}
+                return declaring.call(
+                    self, (inputs, *args), {**kwargs, **{word: v for word, v in given.items() if v is not None}}
+                )
             from lamella.layers import eager
 
             return eager.call(self, inputs, args, training, mask, kwargs)
@@ -508,10 +530,10 @@ def unique_name(layer: Layer, taken: Container[str]) -> str:
         raise ValueError(
             f"Two layers are called {layer.name!r}: names are unique within a model. Give one of them another `name=`."
         )
-    return _first_free(snake_case(type(layer).__name__), taken)
+    return first_free(snake_case(type(layer).__name__), taken)
 
 
-def _first_free(base: str, taken: Container[str]) -> str:
+def first_free(base: str, taken: Container[str]) -> str:
     """`base`, numbered where it is taken: with the first free number, in far fewer steps than there are numbers.
 
     Beyond 16 the number is found by doubling, then by halving; one that lies before others of the user's may be missed.

@@ -44,6 +44,10 @@ class _Entry(NamedTuple):
         return f"{self.path}/{self.names.get(id(child), child.name)}"
 
 
+_NO_KEY = np.zeros(2, np.uint32)
+"""Stands for the random key where nothing is drawn."""
+
+
 class _Building(threading.local):
     """The layers being built in this thread, each with the random key and path its weights are drawn from.
 
@@ -95,13 +99,16 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
             key, path = running.build_key, running.where
         elif stack:
             key, path = stack[-1].key, stack[-1].path_of(self)
-        else:
+        elif draws_values():
             key, path = self._own_key()
+        else:  # no seed is used up
+            key, path = _NO_KEY, self.name
         stack.append(_Entry(self, key, path, {}))
         variables = len(self._variables)
         try:
             with context.entered(None):
                 build(self, input_shape, *args)
+                self._finish_build(input_shape)
                 if self._initial_weights is not None:
                     self.set_weights(self._initial_weights)
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,10 @@ import numpy as np
 from lamella import activations, ops
 from lamella.compat import modules
 from lamella.errors import ShapeError
-from lamella.ir.dim import differ, public_shape
+from lamella.graph import CALL
+from lamella.ir import settings
+from lamella.ir.declared import Declared, declared_by
+from lamella.ir.dim import BATCH, Dim, differ, named_shape, public_shape, symbol
 from lamella.ir.spec import Shape, Spec, dtype_name, size_of
 from lamella.layers.base import Layer
 from lamella.layers.checks import fraction, positive_integer
@@ -45,6 +49,7 @@ class InputLayer(Layer):
             dims = (batch_size, *row)
         self.batch_shape = tuple(None if d is None else int(d) for d in dims)
         self.input_dtype = None if dtype is None else dtype_name(dtype)
+        self.built = True
 
     def get_config(self) -> dict[str, Any]:
         """Shape, dtype and name, in Keras's words."""
@@ -69,6 +74,18 @@ class InputLayer(Layer):
         """The inputs as they are."""
         return inputs
 
+    def value(self) -> Declared:
+        """A new declared value of this shape and dtype; its free dimensions, but for the batch, are its own."""
+        dims = [
+            d if d == symbol(BATCH) or not isinstance(d, Dim) else symbol(f"{d}_{next(_INPUTS)}")
+            for d in named_shape(self.batch_shape)
+        ]
+        spec = Spec(tuple(dims), self.input_dtype or settings.floatx())
+        return declared_by(CALL, (), {"layer": self, "arguments": ((), {})}, [spec])[0]
+
+
+_INPUTS = itertools.count()
+
 
 def Input(  # noqa: N802 - Keras's name
     shape: Sequence[int | None] | int | None = None,
@@ -76,9 +93,26 @@ def Input(  # noqa: N802 - Keras's name
     dtype: Any = None,
     batch_shape: Sequence[int | None] | None = None,
     name: str | None = None,
-) -> InputLayer:
-    """The declaration of a model's input: the first entry of a `Sequential`."""
-    return InputLayer(shape, batch_size=batch_size, dtype=dtype, batch_shape=batch_shape, name=name)
+) -> Declared:
+    """A declared value: what a model will be given. Layers, models and `lamella.ops` apply to it.
+
+    >>> from lamella import Model
+    >>> from lamella.layers import Dense, Input
+    >>> x = Input((8,))
+    >>> Model(x, Dense(1)(x)).output_shape
+    (None, 1)
+
+    Args:
+        shape: the shape of one row, without the batch dimension; None where a dimension is left free.
+        batch_size: the batch size, where it is fixed.
+        dtype: the dtype of the rows; by default `floatx`.
+        batch_shape: the shape with the batch dimension, instead of `shape`.
+        name: the name of the input, by which data may be given.
+
+    Returns:
+        The value; it may also stand first in a `Sequential`.
+    """
+    return InputLayer(shape, batch_size=batch_size, dtype=dtype, batch_shape=batch_shape, name=name).value()
 
 
 class Dense(Layer):

@@ -66,10 +66,11 @@ class Lambda(Layer):
         return outputs
 
     def _check_output(self, inputs: Any, outputs: Any) -> None:
-        if callable(self.output_shape):
-            expected = tuple(self.output_shape(tuple(inputs.shape)))
+        declared: Any = self.output_shape
+        if callable(declared):
+            expected: tuple[Any, ...] = tuple(declared(tuple(inputs.shape)))  # pyright: ignore[reportArgumentType]
         else:
-            expected = (inputs.shape[0], *tuple(self.output_shape or ()))
+            expected = (inputs.shape[0], *declared)
         found = tuple(outputs.shape)
         if len(found) != len(expected) or any(
             e is not None and differ(f, e) for f, e in zip(found, expected, strict=True)

@@ -149,6 +149,8 @@ class LayerMeta(type):
             if not str(error).startswith("Layer.__init__() got an unexpected keyword argument"):
                 raise
             raise TypeError(f"{cls.__name__} takes no such argument:{_hint(cls, kwargs)}") from None
+        if "_variables" not in vars(layer):
+            raise TypeError(f"{cls.__name__}.__init__ does not call `super().__init__()`, which it begins with.")
         layer._arguments = arguments
         if weights is not None:
             layer._initial_weights = list(weights)

@@ -1,181 +1,544 @@
-"""What every model has: weights by path, a summary, a program, a lowered function, an export."""
+"""`Model`: a graph from declared inputs to outputs, or the `call` of a subclass."""
 
 from __future__ import annotations
 
-import os
-from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Any, NoReturn
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
-from lamella.backend_api import load_backend, to_numpy
-from lamella.core.variable import Variable
-from lamella.errors import ShapeError, unknown_name
+from lamella import random, tree
+from lamella.core import context, serialization
+from lamella.errors import ArgumentError, NotBuiltError, ShapeError
+from lamella.graph import Graph, graph_of
 from lamella.ir import settings
-from lamella.ir.dim import BATCH
-from lamella.ir.program import Program
-from lamella.layers.base import Layer
-from lamella.layers.making import default_training
-from lamella.lowering.forward import trace_forward
-from lamella.lowering.function import Lowered
-from lamella.models.persistence import Persistent
-from lamella.models.trainer import TrainableModel
+from lamella.ir.declared import Declared, is_declared
+from lamella.ir.dim import (
+    BATCH,
+    Dim,
+    Dimension,
+    differ,
+    named_shape,
+    public_shape,
+    symbol,
+    symbols_of,
+)
+from lamella.ir.spec import Spec, is_float
+from lamella.ir.trace import as_value
+from lamella.layers.base import Layer, check_depth, first_free, unique_name
+from lamella.layers.building import building
+from lamella.layers.core import InputLayer
+from lamella.layers.making import call_parameters
+from lamella.layers.naming import models_with
+from lamella.models.base import BaseModel
 
-BatchShape = tuple[int | None, ...]
 
+class Model(BaseModel):
+    """A model: `Model(inputs, outputs)`, or a subclass with layers in its attributes and a `call`.
 
-class BaseModel(Persistent, TrainableModel):
-    """A model, whatever its layers' order: `Sequential` says which layer is called after which."""
+    >>> from lamella import Input, Model, layers
+    >>> x = Input((8,))
+    >>> y = layers.Dense(8, "relu")(x)
+    >>> Model(x, layers.Dense(2)(x + y)).output_shape
+    (None, 2)
 
-    @abstractmethod
-    def layer_output_shapes(self) -> list[BatchShape | None]:
-        """For each layer its output shape, None where it is not known yet."""
+    Args:
+        inputs: declared values, of `Input` or of layers within another graph: one, or a list, tuple or dict of them.
+        outputs: what is made of them: one declared value, or a list, tuple or dict.
+        name: the model's name.
+        trainable: whether its weights may be trained.
+        dtype: the policy of what the model itself computes.
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of a name or at a place.
+    A graph is built at once. Weights are a function of the model's seed, which is the next draw after
+    `utils.set_random_seed`, and of their path within the first model that has their layer. A subclass is built by
+    `build(input_shape)` or by the first data; its `call(inputs, training=False, mask=None)` takes the structure that is fed.
+    A model is a layer itself, and may be a part of another.
 
-        Raises:
-            ValueError: there is none; the nearest name is given.
-        """
-        if index is not None:
-            if not -len(self.children) <= index < len(self.children):
-                raise ValueError(f"The model has {len(self.children)} layers, there is no layer {index}.")
-            return self.layers[index]
-        if name not in self.children:
-            raise unknown_name("layer", name, self.children)
-        return self.children[name]
+    Raises:
+        TypeError: something among inputs or outputs is no declared value.
+        ArgumentError: an output depends on an `Input` that is not given, or an input reaches no output.
+        ValueError: the user gave two layers one name.
+    """
 
-    def _every_layer(self) -> Iterator[Layer]:
-        for _, layer in self.named_layers():
-            yield layer
+    keras_module = "keras"
 
-    def _default_dtype(self) -> str:
-        return settings.floatx()
-
-    # ---- weights ----
-
-    def named_weights(self) -> list[tuple[str, Variable]]:
-        """Every variable once, with the path that names it in `lower` and in files: "dense_1/kernel"."""
-        seen: dict[int, tuple[str, Variable]] = {}
-        for path, variable in self.named_variables():
-            seen.setdefault(id(variable), (path, variable))
-        return list(seen.values())
-
-    def frozen_layers(self) -> frozenset[int]:
-        """Ids of the layers that are not trainable now."""
-        every = [self, *[layer for _, layer in self.named_layers()]]
-        return frozenset(id(layer) for layer in every if not layer._trainable)
-
-    def _trains_by_default(self) -> bool:
-        """Whether the model, or a layer of it, trains where a call is not told not to."""
-        if "trains by default" not in self.functions:
-            classes = map(type, (self, *self._every_layer()))
-            self.functions["trains by default"] = any(map(default_training, classes))
-        return self.functions["trains by default"]
-
-    # ---- looking and lowering ----
-
-    def summary(self, line_length: int | None = None, print_fn: Any = None, show_trainable: bool = False) -> None:
-        """Print the layers with their output shapes and parameters.
-
-        Args:
-            line_length: the width of the table.
-            print_fn: gets the text instead of the terminal.
-            show_trainable: add a column that says which layers are trainable.
-        """
-        from lamella.models.summary import summary
-
-        summary(
-            self, self.layer_output_shapes(), line_length=line_length, print_fn=print_fn, show_trainable=show_trainable
-        )
-
-    def program(self, batch_size: int | None = None, training: bool = False) -> Program:
-        """The printable program of the model's call on a batch (of 32 rows, unless said otherwise)."""
-        self.require_built()
-        batch = self.input_spec.at({BATCH: batch_size or 32})
-        return trace_forward(self, self.check_batch(batch), training=training, keyed=training).program
-
-    def lower(
+    def __init__(
         self,
-        backend: Any = None,
-        input_shape: Any = None,
+        inputs: Any = None,
+        outputs: Any = None,
         *,
-        training: bool | None = None,
-        optimize: bool = True,
-    ) -> Lowered:
-        """The model as a pure function `fn(params, state, x, training=False, seed=None) -> (y, new_state)`.
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype)
+        self.seed = random.next_seed()
+        self.built = False
+        self._graph: Graph | None = None
+        self._inputs: Any = None
+        self._outputs: Any = None
+        self._nodes: dict[str, Layer] = {}
+        self._given: Any = None
+        self._returned: Any = None
+        self._prepare_training()
+        if inputs is not None or outputs is not None:
+            self._declare_graph(inputs, outputs)
+
+    # ---- a graph ----
+
+    def _declare_graph(self, inputs: Any, outputs: Any) -> None:
+        for what, given in (("inputs", inputs), ("outputs", outputs)):
+            found = list(tree.leaves(given))
+            if not found:
+                raise ArgumentError(f"Model(inputs, outputs): there are no {what}.")
+            for leaf in found:
+                if not isinstance(leaf, Declared):
+                    raise TypeError(
+                        f"Model(inputs, outputs): among the {what} is {leaf!r}, which is no declared value. Begin with "
+                        "`x = Input(shape)`, and apply layers to it."
+                    )
+        entries: list[Declared] = list(tree.leaves(inputs))
+        if len(set(entries)) < len(entries):
+            raise ArgumentError(f"Model {self.name!r}: one of its inputs is listed twice.")
+        graph = graph_of(entries, list(tree.leaves(outputs)), self.name)
+        self._inputs, self._outputs = inputs, outputs
+        for layer in (*map(_input_layer, entries), *graph.layers):
+            check_depth(layer)
+            self._number(layer, fresh=not models_with(layer))
+            self._nodes[layer.name] = layer
+            layer._added_to.add(self)
+        self._graph = graph
+        key, _ = building(self)
+        for path, variable in self.named_weights():
+            variable.claim(key, path)
+        self._given = self._canonical_inputs()
+        self._returned = self._traced(self._given, None)
+        self.built = True
+
+    def _canonical_inputs(self) -> Any:
+        """The specs of the inputs, with free dimensions that are named after the inputs where there are several."""
+        several = len(list(tree.leaves(self._inputs))) > 1
+        names = iter(self.input_names)
+
+        def spec(value: Declared) -> Spec:
+            name, dims = next(names), named_shape(public_shape(value.shape))
+            if several:
+                dims = tuple(symbol(f"{name}_{d}") if isinstance(d, Dim) and str(d) != BATCH else d for d in dims)
+            return Spec(dims, value.dtype)
+
+        return tree.map_leaves(spec, self._inputs)
+
+    def _number(self, layer: Layer, *, fresh: bool) -> None:
+        """Give a layer that the user has not named a name that is free here, and in the other models that have the layer.
 
         Args:
-            backend: a backend's name; None for the one in force.
-            input_shape: the shape of a batch, for a model that is not built yet.
-            training: fixes `training`, so that a plain `jax.jit` takes the function.
-            optimize: False asks the backend for one readable step an equation.
+            layer: the layer.
+            fresh: whether no other model knows it by the name that it has.
+        """
+        taken, named = self._names_taken(), layer._named
+        if named or fresh:
+            layer.name = unique_name(layer, taken)
+        elif layer.name in taken:
+            held = {name for model in models_with(layer) for name in model.children}
+            layer.name = unique_name(layer, {*taken, *held})
+        layer._named = named
+
+    def _names_taken(self) -> Mapping[str, Layer]:
+        return self._nodes
+
+    def _rename_layers(self) -> None:
+        """Keep the layers by the names that they have now."""
+        layers = list(self._nodes.values())
+        self._nodes = {layer.name: layer for layer in layers}
+        self._forget_programs()  # random draws depend on the layers' paths
+        for model in models_with(self):
+            model._rename_layers()
+
+    # ---- what it holds ----
+
+    @property
+    def children(self) -> dict[str, Layer]:
+        """The layers by their name within the model: those of the graph, then those in attributes."""
+        return self._kept_layers(dict(self._nodes), _OWN)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers: of a graph in the order of their first calls, behind its inputs; else as attributes have them."""
+        return list(self.children.values())
+
+    @property
+    def inputs(self) -> list[Declared]:
+        """The declared values that the model's graph begins with.
 
         Raises:
-            BackendError: the backend is unknown or not installed.
-            ValueError: the model is not built and no `input_shape` is given.
+            AttributeError: it has no graph: its `call` is a subclass's own.
         """
-        found = load_backend(self.backend_name if backend is None else backend)
-        if input_shape is not None:
-            self.build(input_shape)
-        self.require_built()
-        return Lowered(self, found, training=training, optimize=optimize)
+        return list(tree.leaves(self._declared_ends()[0]))
 
-    def export(self, filepath: str | os.PathLike[str], *, weights: str | None = None, sample: Any = None) -> None:
-        """Write the model's prediction to a file that runs without lamella.
+    @property
+    def outputs(self) -> list[Declared]:
+        """The declared values that the model's graph ends with.
 
-        A layer that keeps a state starts every call from the state that it has now.
+        Raises:
+            AttributeError: it has no graph: its `call` is a subclass's own.
+        """
+        return list(tree.leaves(self._declared_ends()[1]))
+
+    def declare(self) -> None:
+        """Give every layer its `input` and `output`, where the model has a graph."""
+
+    def _declared_ends(self) -> tuple[Any, Any]:
+        """The inputs and the outputs in their structures."""
+        if self._graph is None:
+            raise AttributeError(
+                f"Model {self.name!r} has no declared inputs: what it does is in the `call` of {type(self).__name__}."
+            )
+        return self._inputs, self._outputs
+
+    @property
+    def input(self) -> Any:
+        """The declared inputs, in their structure."""
+        return self._declared_ends()[0]
+
+    @property
+    def output(self) -> Any:
+        """The declared outputs, in their structure."""
+        return self._declared_ends()[1]
+
+    @property
+    def input_names(self) -> list[str]:
+        """A name for each input: that of its `Input`, or the key of a dict of inputs."""
+        if self._graph is None:
+            return _names_of(self._given, "input")
+        keys = _keys_of(self._inputs)
+        return [keys.get(value, name) for value, name in zip(self._graph.inputs, self._nodes, strict=False)]
+
+    @property
+    def output_names(self) -> list[str]:
+        """A name for each output: the key of a dict of outputs, or the name of the layer that makes it."""
+        if self._graph is None:
+            return _names_of(self._returned, "output")
+        keys, names = _keys_of(self._outputs), list[str]()
+        for value in self._graph.outputs:
+            names.append(first_free(keys.get(value, value.name), names))  # type: ignore[attr-defined]
+        return names
+
+    # ---- building ----
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights of a subclass for batches of a shape, or of a structure of shapes, None where they are free."""
+
+    def _build_again(self, input_shape: Any) -> None:
+        if input_shape is not None and self._given is not None:
+            self.check_batch(_specs_of_shapes(input_shape, self._given))
+
+    def _finish_build(self, input_shape: Any) -> None:
+        """Trace the `call` of a subclass, which builds the layers that are not built yet."""
+        if self._graph is None and self._returned is None:
+            if input_shape is None and self._given is None:
+                raise ValueError(
+                    f"Model {self.name!r} has no input shape yet: call it on data, or `build((None, ...))`."
+                )
+            specs = self._given if self._given is not None else _specs_of_shapes(input_shape, None)
+            self._given, self._returned = self._traced_with_free(specs)
+        self._forget_programs()
+
+    def build_for(self, batch: Any) -> None:
+        """Build the model, where it is not built yet, for data of which `batch` is the first.
 
         Args:
-            filepath: its ending says what is written. ".py": one readable Python file that needs NumPy alone, with
-                `predict(x)`. ".onnx": an ONNX graph (opset 18). ".stablehlo": what `jax.export.deserialize(data).call(x)`
-                computes on CPU, CUDA and TPU. All take any number of rows where the model does.
-            weights: for ".py": "inside" the file (the default) or "beside" it, as `.npz`.
-            sample: for ".py": a batch that the file records with its output, instead of one drawn for it.
+            batch: a spec, or the structure of specs that `call` takes.
 
         Raises:
-            ValueError: the ending is another, the model is not built, or the format has no words for it (`ExportError`);
-                nothing is written then.
-            ImportError: the package `onnx`, or JAX, is not installed.
+            ShapeError: the layers do not fit together.
         """
-        from lamella.export import export
+        if self.built:
+            return
+        before = self._given
+        self._given = batch
+        try:
+            self.build(tree.map_leaves(lambda spec: (None, *public_shape(spec.shape[1:])), batch))
+        except BaseException:
+            self._given = before
+            raise
 
-        self.require_built()
-        export(self, filepath, weights=weights, sample=sample)
+    def _traced_with_free(self, batch: Any) -> tuple[Any, Any]:
+        """Specs for batches like `batch`, with as much left free as the layers allow, and those of the outputs."""
+        several, failure = len(list(tree.leaves(batch))) > 1, None
+        names = dict(enumerate(_names_of(batch, "input")))
+        for kept in (0, 1, None, -1):  # axes that are not free, counted from the last; None: all but the batch; -1: all
+            numbers = iter(names.items())
 
-    def require_built(self) -> None:
-        """Build the model, if its input shape is known; complain where it is not, or there are no layers."""
-        if not self.built:
-            self.build(None)
-        if not self.layers:
-            raise ValueError(f"Model {self.name!r} has no layers yet; add one.")
+            def freed(spec: Spec, kept: int | None = kept, numbers: Iterator[Any] = numbers) -> Spec:
+                _, name = next(numbers)
+                if kept == -1:
+                    return spec
+                if kept == 0 and is_float(spec.dtype):
+                    kept = 1
+                free = len(spec.shape) - kept if kept is not None else 1
+                dims = named_shape([None if i < free else d for i, d in enumerate(public_shape(spec.shape))])
+                if several:
+                    dims = tuple(symbol(f"{name}_{d}") if isinstance(d, Dim) and str(d) != BATCH else d for d in dims)
+                return Spec(dims, spec.dtype)
 
-    def assign(self, params: dict[str, Any], state: dict[str, Any] | None = None) -> None:
-        """Set the model's variables from the `params` (and `state`) of a lowered function.
+            specs = tree.map_leaves(freed, batch)
+            unbuilt = [layer for layer in self._every_layer() if not layer.built]
+            try:
+                return specs, self._traced(specs, building(self))
+            except Exception as error:
+                for layer in unbuilt:
+                    layer._unbuild()
+                failure = error
+                if kept == -1 or not symbols_of(d for s in tree.leaves(specs) for d in s.shape):
+                    break
+        assert failure is not None  # noqa: S101 - the last attempt returned or raised
+        raise failure
+
+    def _traced(self, specs: Any, place: tuple[np.ndarray, str] | None) -> Any:
+        """The specs of the outputs for inputs of `specs`; layers that are not built are, as part of `place`."""
+        flat, structure = tree.flatten(specs)
+        key, path = place or (None, "")
+        named = {f"input {i}": spec for i, spec in enumerate(flat)}
+        with context.tracing(None, named, build_key=key) as traced, traced.context.within(self, path):
+            inputs = tree.unflatten(structure, list(traced.inputs.values()))
+            found, returned = tree.flatten(self._called(inputs, training=False))
+            return tree.unflatten(returned, [as_value(value).spec for value in found])
+
+    def _called(self, inputs: Any, *, training: bool | None) -> Any:
+        """`call`, with `training` where it takes that."""
+        return self.call(inputs, training=training) if "training" in call_parameters(type(self)) else self.call(inputs)
+
+    def _unbuild(self) -> None:
+        super()._unbuild()
+        self._given = self._returned = None
+
+    def _own_key(self) -> tuple[np.ndarray, str]:
+        return random.key_from_seed(self.seed), ""
+
+    @contextmanager
+    def built_on_success(self) -> Iterator[None]:
+        """What is built inside is undone where an exception leaves the block."""
+        if self.built:
+            yield
+            return
+        unbuilt = [layer for layer in self._every_layer() if not layer.built]
+        try:
+            yield
+        except BaseException:
+            if self.built:
+                for layer in (self, *unbuilt):
+                    layer._unbuild()
+                self._forget_programs()
+            raise
+
+    def snapshot(self) -> Model:
+        """The same layers in a model that training, and `add` and `pop`, on this one do not change."""
+        clone = copy.copy(self)
+        clone._prepare_training()
+        return clone
+
+    # ---- calling ----
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """The outputs for inputs: the graph's; a subclass says here what it computes."""
+        if self._graph is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} defines no `call`: write `call(self, inputs, training=False)`, or give "
+                "Model(inputs, outputs)."
+            )
+        arguments = list(tree.leaves(_in_order(inputs, self._inputs)))
+        if len(arguments) != len(self._graph.inputs):
+            raise ArgumentError(
+                f"Model {self.name!r} takes {len(self._graph.inputs)} inputs, {', '.join(map(repr, self.input_names))}; got "
+                f"{len(arguments)}."
+            )
+        running = context.current()
+        if running is not None and mask is not None:
+            for argument, given in zip(arguments, tree.leaves(mask), strict=False):
+                running.set_mask(argument, given)
+        return tree.unflatten(tree.structure(self._outputs), self._graph.run(arguments))
+
+    def check_input(self, spec: Spec) -> None:
+        """As a layer of another model: nothing, each input is checked by the layers that it reaches."""
+
+    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
+        """Apply the model inside a trace, to declared values, or to a batch of arrays at once."""
+        if context.current() is not None or mask is not None or args or kwargs or is_declared(inputs):
+            return super().__call__(inputs, *args, training=training, mask=mask, **kwargs)
+        from lamella.training import inference
+
+        if training is not None or not self._trains_by_default():
+            training = bool(training)
+        return inference.call_on_arrays(self, inputs, training)
+
+    # ---- shapes ----
+
+    @property
+    def has_input_shape(self) -> bool:
+        """Whether the input shape is known."""
+        return self._given is not None
+
+    @property
+    def input_spec(self) -> Any:
+        """The spec of a batch, or the structure of specs; what is left free is a `Dim`."""
+        return self._given
+
+    @property
+    def output_spec(self) -> Any:
+        """The spec of the predictions for such a batch, or the structure of specs."""
+        return self._returned
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of a batch, or the structure of shapes, None for what is left free.
 
         Raises:
-            ValueError: a key is unknown or a shape does not fit; nothing is set then.
+            NotBuiltError: it is not known yet; `hasattr` says False then.
         """
-        variables = dict(self.named_weights())
-        given = {**params, **(state or {})}
-        arrays = {}
-        for name, array in given.items():
-            if name not in variables:
-                raise unknown_name("weight", name, variables)
-            if tuple(array.shape) != variables[name].shape:
-                raise ShapeError(f"weight {name!r} has shape {variables[name].shape}, got {tuple(array.shape)}.")
-            arrays[name] = np.array(to_numpy(array))
-        for name, array in arrays.items():
-            variables[name].assign(array)
+        if self._given is None:
+            raise NotBuiltError(f"Model {self.name!r} has no input shape yet.")
+        return tree.map_leaves(lambda spec: public_shape(spec.shape), self._given)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of a batch of predictions, or the structure of shapes.
+
+        Raises:
+            NotBuiltError: it is not known yet; `hasattr` says False then.
+        """
+        if self._returned is None:
+            raise NotBuiltError(f"Model {self.name!r} is not built yet, so its output shape is not known.")
+        return tree.map_leaves(lambda spec: public_shape(spec.shape), self._returned)
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that batches of the first input are cast to."""
+        return next(spec.dtype for spec in tree.leaves(self._given))
+
+    def check_batch(self, specs: Any) -> Any:
+        """`specs`, where a batch of them fits the model: the structure, ranks, and the dimensions that are not left free.
+
+        Raises:
+            ShapeError: what came and what was expected are named.
+            ArgumentError: the structure is another.
+        """
+        given, expected = list(tree.leaves(specs)), list(tree.leaves(self._given))
+        if len(given) != len(expected):
+            raise ArgumentError(
+                f"Model {self.name!r} takes {len(expected)} inputs, {', '.join(map(repr, self.input_names))}; got "
+                f"{len(given)}."
+            )
+        for name, spec, wanted in zip(self.input_names, given, expected, strict=True):
+            if len(spec.shape) != len(wanted.shape) or any(map(misfits, spec.shape[1:], wanted.shape[1:])):
+                raise ShapeError(
+                    f"Model {self.name!r}, input {name!r}: expected shape {public_shape(wanted.shape)}, got "
+                    f"{public_shape(spec.shape)}."
+                )
+            if wanted.shape and misfits(spec.shape[0], wanted.shape[0]):
+                raise ShapeError(
+                    f"Model {self.name!r} has the fixed batch size {wanted.shape[0]}, got {spec.shape[0]} rows."
+                )
+        return specs
+
+    def layer_output_shapes(self) -> list[Any]:
+        """For each layer its output shape, None where it is not known."""
+        found: dict[int, Any] = {}
+        if self._graph is not None:
+            for layer, value in zip(self._nodes.values(), self._graph.inputs, strict=False):
+                found[id(layer)] = public_shape(value.shape)
+            for equation in self._graph.calls:
+                shapes = [public_shape(value.shape) for value in equation.outputs]
+                found.setdefault(id(equation.attrs["layer"]), shapes[0] if len(shapes) == 1 else shapes)
+        return [found.get(id(layer)) for layer in self.layers]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}: {', '.join(self.children) or 'no layers'}>"
 
 
-class Model:
-    """lamella has no functional models; this name says what there is instead."""
+_OWN = frozenset(
+    ("_nodes", "_inputs", "_outputs", "_graph", "_calls", "_compiled", "_loops", "functions", "_run", "history")
+)
+"""Attributes of a model in which there are no layers of its own to be found."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse, in one sentence."""
-        raise TypeError(
-            "lamella has no functional Model(inputs, outputs): stack layers in `lamella.Sequential([...])`, and write "
-            "branches as a `lamella.Layer` subclass whose `call` combines other layers."
-        )
+
+def misfits(size: Any, expected: Dimension) -> bool:
+    """Whether a dimension that is not left free has another size, or, within `jax.export`, a symbol of JAX's."""
+    return not isinstance(expected, Dim) and (not isinstance(size, int | Dim) or differ(size, expected))
+
+
+def _input_layer(value: Declared) -> Layer:
+    """The `InputLayer` of an input; a new one for a value within another graph."""
+    layer = value.maker.attrs.get("layer")
+    if isinstance(layer, InputLayer):
+        return layer
+    return InputLayer(batch_shape=public_shape(value.shape), dtype=value.dtype)
+
+
+def _keys_of(values: Any) -> dict[Any, str]:
+    """For values within dicts the path of keys that leads to them."""
+    found: dict[Any, str] = {}
+
+    def visit(part: Any, path: tuple[str, ...], keyed: bool) -> None:
+        if isinstance(part, dict):
+            for key, item in part.items():
+                visit(item, (*path, str(key)), True)
+        elif isinstance(part, list | tuple):
+            for i, item in enumerate(part):
+                visit(item, (*path, str(i)), keyed)
+        elif keyed:
+            found[part] = "_".join(path)
+
+    visit(values, (), False)
+    return found
+
+
+def _names_of(specs: Any, word: str) -> list[str]:
+    """Names for the leaves of a structure without layers behind it: their keys, or `word` with their place."""
+    names: list[str] = []
+
+    def visit(part: Any, path: tuple[str, ...]) -> None:
+        if isinstance(part, dict):
+            for key, item in part.items():
+                visit(item, (*path, str(key)))
+        elif isinstance(part, list | tuple) and not isinstance(part, Spec):
+            for i, item in enumerate(part):
+                visit(item, (*path, f"{word}_{i}" if not path else str(i)))
+        elif part is not None:
+            names.append("_".join(path) or word)
+
+    visit(specs, ())
+    return names
+
+
+def _is_shape(given: Any) -> bool:
+    return isinstance(given, list | tuple) and all(d is None or isinstance(d, int | np.integer) for d in given)
+
+
+def _specs_of_shapes(shapes: Any, like: Any) -> Any:
+    """Specs of a structure of shapes, with the dtypes of `like`, or `floatx`."""
+    dtypes = iter([spec.dtype for spec in tree.leaves(like)])
+
+    def visit(part: Any) -> Any:
+        if _is_shape(part):
+            return Spec(named_shape(part), next(dtypes, settings.floatx()))
+        if isinstance(part, Mapping):
+            return {key: visit(item) for key, item in part.items()}
+        if isinstance(part, Sequence) and not isinstance(part, str):
+            return [visit(item) for item in part]
+        raise ArgumentError(f"a shape is a tuple of sizes and None, got {part!r}.")
+
+    return visit(shapes)
+
+
+def _in_order(given: Any, like: Any) -> Any:
+    """`given` with the entries of dicts in the order of `like`; a tuple or list of inputs stays one."""
+    if isinstance(given, dict) and isinstance(like, dict) and set(given) == set(like):
+        return {key: _in_order(given[key], part) for key, part in like.items()}
+    if isinstance(given, list | tuple) and isinstance(like, list | tuple) and len(given) == len(like):
+        return [_in_order(item, part) for item, part in zip(given, like, strict=True)]
+    return given
+
+
+serialization.register(serialization.CONTAINERS, {"Model": Model})

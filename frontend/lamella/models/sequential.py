@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-from lamella import random
 from lamella.core import context, serialization
-from lamella.errors import LamellaError, ShapeError
+from lamella.errors import LamellaError, NotBuiltError, ShapeError
+from lamella.ir.declared import Declared
 from lamella.ir.dim import (
     BATCH,
-    Dim,
-    Dimension,
     FreeDimensionError,
-    differ,
     named_shape,
     public_shape,
     shapes_differ,
@@ -26,14 +20,15 @@ from lamella.ir.dim import (
     symbols_of,
 )
 from lamella.ir.spec import Spec
-from lamella.layers.base import Layer, check_depth, unique_name
+from lamella.layers.base import Layer, check_depth
 from lamella.layers.building import building, specs_only
 from lamella.layers.core import InputLayer
 from lamella.layers.naming import models_with
-from lamella.models.model import BaseModel, BatchShape
+from lamella.models.base import BatchShape
+from lamella.models.model import Model, misfits
 
 
-class Sequential(BaseModel):
+class Sequential(Model):
     """A model whose layers are applied one after another.
 
     Args:
@@ -54,14 +49,12 @@ class Sequential(BaseModel):
         self, layers: Sequence[Layer] | Layer | None = None, *, trainable: bool = True, name: str | None = None
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self._chain: dict[str, Layer] = {}
+        self._places: list[Layer] = []
         self._input: tuple[BatchShape, str | None] | None = None
         self._input_name: str | None = None
         self._specs: list[Spec] = []
         self._masks: list[Spec | None] = []
-        self.seed = random.next_seed()
-        self.built = False
-        self._prepare_training()
+        self._ends: tuple[Declared, Declared] | None = None
         for layer in [layers] if isinstance(layers, Layer) else layers or []:
             self.add(layer)
 
@@ -70,11 +63,15 @@ class Sequential(BaseModel):
     def add(self, layer: Layer) -> None:
         """Append `layer`; where the input shape is known, it is built at once.
 
+        A layer that the model has already is applied again, with the same weights.
+
         Raises:
             TypeError: it is no layer.
             ValueError: its name is taken, it holds layers too deep, or it does not fit behind the layers before it; the
                 model stays as it was.
         """
+        if isinstance(layer, Declared):
+            layer = layer.maker.attrs.get("layer", layer)
         if not isinstance(layer, Layer):
             wrong = (
                 f"the class {layer.__name__}; write {layer.__name__}(...)" if isinstance(layer, type) else repr(layer)
@@ -84,69 +81,79 @@ class Sequential(BaseModel):
             self._declare(layer)
             return
         check_depth(layer)
-        # only a layer that was built elsewhere is kept under another name than its own
-        if self._chain.get(layer.name) is layer or (layer.built and layer in self._chain.values()):
-            raise ValueError(f"Layer {layer.name!r} is in the model already; a Sequential applies each layer once.")
-        before = self._input, self._specs[:], self._masks[:], layer.name, layer._named
+        before = self._input, self._specs[:], self._masks[:]
+        named, places, nodes = (layer.name, layer._named), self._places[:], dict(self._nodes)
         try:
-            if not self._chain and self._input is None:
+            if not self._places and self._input is None:
                 self._input = _declared_by(layer)
-            self._number(layer)
-            self._chain[layer.name] = layer
+            if layer not in places:
+                self._number(layer, fresh=not (layer.built or models_with(layer)))
+            self._places.append(layer)
+            self._nodes[layer.name] = layer
             layer._added_to.add(self)
             self._advance()
         except BaseException:
-            self._chain = {n: held for n, held in self._chain.items() if held is not layer}
-            self._input, self._specs, self._masks, layer.name, layer._named = before
+            self._places, self._nodes = places, nodes
+            self._input, self._specs, self._masks = before
+            layer.name, layer._named = named
             raise
         self._changed()
 
-    def _number(self, layer: Layer) -> None:
-        """Give a layer that the user has not named a name that is free here, and in the other models that have the layer."""
-        models, named = models_with(layer), layer._named
-        if named or not (layer.built or models):
-            layer.name = unique_name(layer, self._chain)
-        elif layer.name in self._chain:
-            layer.name = unique_name(layer, {name for model in (self, *models) for name in model.children})
-        layer._named = named
-
-    def _rename_layers(self) -> None:
-        """Keep the layers by the names that they have now."""
-        layers = self.layers
-        self._chain.clear()
-        self._chain.update((layer.name, layer) for layer in layers)
-        self._forget_programs()  # random draws depend on the layers' paths
-        for model in models_with(self):
-            model._rename_layers()
-
     def _declare(self, layer: InputLayer) -> None:
-        if self._chain or self._input is not None:
+        if self._places or self._input is not None:
             raise ValueError("Input stands first in a Sequential, and once.")
         self._input, self._input_name = (layer.batch_shape, layer.input_dtype), layer.name
 
     def pop(self) -> Layer | None:
         """Remove the last layer and return it."""
-        if not self._chain:
+        if not self._places:
             raise ValueError("pop from a Sequential without layers.")
-        _, layer = self._chain.popitem()
-        self._specs = self._specs[: len(self._chain) + 1]
+        layer = self._places.pop()
+        self._nodes = {held.name: held for held in self._places}
+        self._specs = self._specs[: len(self._places) + 1]
         self._masks = self._masks[: len(self._specs)]
         self._changed()
         return layer
 
     def _changed(self) -> None:
-        self.built = bool(self._chain) and len(self._specs) == len(self._chain) + 1
+        self.built = bool(self._places) and len(self._specs) == len(self._places) + 1
+        self._ends = None
         self._forget_programs()
 
     @property
     def children(self) -> dict[str, Layer]:
         """The layers by their name within the model."""
-        return self._chain
+        return self._nodes
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers in order, without the input's declaration."""
-        return list(self._chain.values())
+        """The layers in order, one that is applied twice at both places, without the input's declaration."""
+        return self._places[:]
+
+    @property
+    def input_names(self) -> list[str]:
+        """The name of the input."""
+        return [self._input_name or "input"]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The name of the last layer."""
+        return [self._places[-1].name if self._places else self.name]
+
+    def declare(self) -> None:
+        """Apply the layers to a declared input, so that each has its `input` and `output`."""
+        if self._ends is None and self.built and self._input is not None:
+            shape, dtype = public_shape(self._specs[0].shape), self._specs[0].dtype
+            first = value = InputLayer(batch_shape=shape, dtype=dtype, name=self._input_name).value()
+            for layer in self._places:
+                value = layer(value)
+            self._ends = first, value
+
+    def _declared_ends(self) -> tuple[Any, Any]:
+        self.declare()
+        if self._ends is None:
+            raise NotBuiltError(f"Model {self.name!r} has no input shape yet, so it has no declared input and output.")
+        return self._ends
 
     # ---- building ----
 
@@ -194,6 +201,9 @@ class Sequential(BaseModel):
             raise
         self._changed()
 
+    def _finish_build(self, input_shape: Any) -> None:
+        """Nothing: `build` traces the layers."""
+
     def _build_again(self, input_shape: Any) -> None:
         if input_shape is not None and shapes_differ(
             named_shape(_batch_shape(input_shape)[1:]), self._specs[0].shape[1:]
@@ -222,7 +232,7 @@ class Sequential(BaseModel):
             first = self._specs[:1] if start is shape and self._specs else [Spec(named_shape(start), kind)]
             known = len(self._specs) if start is shape and self._specs else 1
             specs, masks = [*first, *self._specs[1:known]], [None, *self._masks[1:known]]
-            failure = self._traced(specs, masks)
+            failure = self._trace_from(specs, masks)
             if failure is None:
                 break
         if batch is not None and shape[0] is None:
@@ -230,14 +240,14 @@ class Sequential(BaseModel):
         self._specs, self._masks = specs, masks
         return failure
 
-    def _traced(self, specs: list[Any], masks: list[Any]) -> Exception | None:
+    def _trace_from(self, specs: list[Any], masks: list[Any]) -> Exception | None:
         """Append the specs of the layers behind those that `specs` knows; the error of one that needs a missing number."""
-        added = list(itertools.islice(reversed(self._chain.items()), len(self._chain) - len(specs) + 1))[::-1]
-        every = [part for _, layer in added for part in (layer, *[inner for _, inner in layer.named_layers()])]
+        added = self._places[len(specs) - 1 :]
+        every = [part for layer in added for part in (layer, *[inner for _, inner in layer.named_layers()])]
         unbuilt = [layer for layer in every if not layer.built]
         key, path = building(self)
         try:
-            for name, layer in added:
+            for layer in added:
                 given = {"x": specs[-1], **({} if masks[-1] is None else {"mask": masks[-1]})}
                 free = symbols_of(dim for spec in given.values() for dim in spec.shape)
                 undone = [inner for inner in (layer, *[held for _, held in layer.named_layers()]) if not inner.built]
@@ -255,7 +265,7 @@ class Sequential(BaseModel):
                     return error
                 if not hasattr(y, "spec"):
                     raise ShapeError(
-                        f"Layer {name!r} returned {type(y).__name__}; in a Sequential it returns one array."
+                        f"Layer {layer.name!r} returned {type(y).__name__}; in a Sequential it returns one array."
                     )
                 specs.append(y.spec)
                 masks.append(None if found is None else found.spec)
@@ -264,9 +274,6 @@ class Sequential(BaseModel):
                 layer._unbuild()
             raise
         return None
-
-    def _own_key(self) -> tuple[np.ndarray, str]:
-        return random.key_from_seed(self.seed), ""
 
     def _unbuild(self) -> None:
         super()._unbuild()
@@ -278,7 +285,7 @@ class Sequential(BaseModel):
         if running is not None and mask is not None:
             running.set_mask(inputs, mask)
         x = inputs
-        for layer in self._chain.values():
+        for layer in self._places:
             x = layer(x)
         return x
 
@@ -286,16 +293,6 @@ class Sequential(BaseModel):
         """As a layer of another model: the row shape the model was built for."""
         if self._specs and shapes_differ(spec.shape[1:], self._specs[0].shape[1:]):
             raise ShapeError(f"expected inputs of shape {self.input_shape}, got {public_shape(spec.shape)}.")
-
-    def __call__(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Apply the model inside a trace, or to a batch of arrays at once."""
-        if context.current() is not None or mask is not None:
-            return super().__call__(inputs, training=training, mask=mask)
-        from lamella.training import inference
-
-        if training is not None or not self._trains_by_default():
-            training = bool(training)
-        return inference.call_on_arrays(self, inputs, training)
 
     # ---- shapes ----
 
@@ -315,7 +312,7 @@ class Sequential(BaseModel):
             return public_shape(self._specs[0].shape)
         if self._input is not None:
             return self._input[0]
-        raise ValueError(f"Model {self.name!r} has no input shape yet.")
+        raise NotBuiltError(f"Model {self.name!r} has no input shape yet.")
 
     @property
     def output_shape(self) -> BatchShape:
@@ -325,7 +322,7 @@ class Sequential(BaseModel):
             ValueError: it is not known yet.
         """
         if not self.built:
-            raise ValueError(f"Model {self.name!r} is not built yet, so its output shape is not known.")
+            raise NotBuiltError(f"Model {self.name!r} is not built yet, so its output shape is not known.")
         return public_shape(self._specs[-1].shape)
 
     @property
@@ -349,7 +346,7 @@ class Sequential(BaseModel):
         unbuilt = [layer for layer in self._every_layer() if not layer.built]
         try:
             with specs_only():
-                failure = self._traced(specs, [None])
+                failure = self._trace_from(specs, [None])
         finally:
             for layer in unbuilt:
                 layer._unbuild()
@@ -360,24 +357,24 @@ class Sequential(BaseModel):
     def layer_output_shapes(self) -> list[BatchShape | None]:
         """For each layer its output shape, None where it is not known yet."""
         known = [public_shape(spec.shape) for spec in self._specs[1:]]
-        return [*known, *[None] * (len(self._chain) - len(known))]
+        return [*known, *[None] * (len(self._places) - len(known))]
 
-    def check_batch(self, spec: Spec) -> Spec:
-        """`spec`, where a batch of it fits the model: its rank, and the dimensions that are not left free.
+    def check_batch(self, specs: Spec) -> Spec:
+        """`specs`, where a batch of it fits the model: its rank, and the dimensions that are not left free.
 
         Raises:
             ShapeError: what came and what was expected are named.
         """
         expected = self._specs[0].shape if self._specs else named_shape(self.input_shape)
-        if len(spec.shape) != len(expected) or any(map(_misfits, spec.shape[1:], expected[1:])):
-            first = next(iter(self._chain), self.name)
+        if len(specs.shape) != len(expected) or any(map(misfits, specs.shape[1:], expected[1:])):
+            first = next(iter(self._nodes), self.name)
             raise ShapeError(
                 f"Model {self.name!r}, first layer {first!r}: expected inputs of shape {self.input_shape}, "
-                f"got {public_shape(spec.shape)}."
+                f"got {public_shape(specs.shape)}."
             )
-        if _misfits(spec.shape[0], expected[0]):
-            raise ShapeError(f"Model {self.name!r} has the fixed batch size {expected[0]}, got {spec.shape[0]} rows.")
-        return spec
+        if misfits(specs.shape[0], expected[0]):
+            raise ShapeError(f"Model {self.name!r} has the fixed batch size {expected[0]}, got {specs.shape[0]} rows.")
+        return specs
 
     @contextmanager
     def built_on_success(self) -> Iterator[None]:
@@ -400,17 +397,13 @@ class Sequential(BaseModel):
     def snapshot(self) -> Sequential:
         """The same layers in a model of their own, which `add` and `pop` on this one do not change."""
         clone = copy.copy(self)
-        clone._chain, clone._specs, clone._masks = dict(self._chain), self._specs[:], self._masks[:]
+        clone._places, clone._nodes = self._places[:], dict(self._nodes)
+        clone._specs, clone._masks = self._specs[:], self._masks[:]
         clone._prepare_training()
         return clone
 
     def __repr__(self) -> str:
-        return f"<Sequential {self.name!r}: {', '.join(self._chain) or 'no layers'}>"
-
-
-def _misfits(size: Any, expected: Dimension) -> bool:
-    """Whether a dimension that is not left free has another size, or, within `jax.export`, a symbol of JAX's."""
-    return not isinstance(expected, Dim) and (not isinstance(size, int | Dim) or differ(size, expected))
+        return f"<Sequential {self.name!r}: {', '.join(self._nodes) or 'no layers'}>"
 
 
 def _asks_for_number(error: Exception, free: frozenset[str]) -> bool:

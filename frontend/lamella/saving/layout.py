@@ -79,14 +79,15 @@ def _visit(layer: Layer, group: str, found: list[Place], seen: set[int]) -> None
 
 
 def _attributes(layer: Layer) -> Iterator[tuple[str, Any, Layer]]:
-    """What may hold layers, and the layer that it belongs to: those of a chain first, then the attributes in Keras's order.
+    """What may hold layers, and the layer that it belongs to: those of a graph first, then the attributes in Keras's order.
 
     Private attributes come last. A recurrent layer that makes its own cell shows the cell's activations as its own.
     """
     held = dict.fromkeys(vars(layer), layer)
-    if held.pop("_chain", None) is not None:
-        yield "layers", list(layer.children.values()), layer
-    held.pop("_arguments", None)
+    if vars(layer).get("_nodes"):
+        yield "layers", list(layer._nodes.values()), layer  # type: ignore[attr-defined]
+    for word in ("_nodes", "_places", "_arguments", "_calls"):
+        held.pop(word, None)
     cell = vars(layer).get("cell")
     if isinstance(cell, Layer):
         shown = (word for word in ("activation", "recurrent_activation") if word in parameters(type(layer)))

@@ -1,0 +1,83 @@
+"""The calls of a layer with declared values, and what is known from them: its inputs and outputs, and their shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from lamella.ir.dim import public_shape
+from lamella.layers.naming import models_with
+from lamella.tree import map_leaves
+
+if TYPE_CHECKING:
+    from lamella.layers.base import Layer
+
+T = TypeVar("T")
+
+
+class Calls(list[tuple[Any, Any]]):
+    """The calls of one layer with declared values, each its first argument and its outputs. A copy of the layer has none."""
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
+
+
+class OfCall(Generic[T]):
+    """An attribute that a layer has once it is known how it is called, unless it keeps something else under the name."""
+
+    def __init__(self, read: Callable[[Any], T]) -> None:
+        self._read = read
+        self.__doc__ = read.__doc__
+
+    def __get__(self, layer: Any, cls: type | None = None) -> T:
+        return self if layer is None else self._read(layer)  # type: ignore[return-value]
+
+
+def only_call(layer: Layer, what: str) -> tuple[Any, Any]:
+    """The first argument and the outputs of the one call of `layer` with declared values.
+
+    Raises:
+        AttributeError: there is none, or there are several.
+    """
+    if not layer._calls:
+        for model in models_with(layer):
+            model.declare()
+    if not layer._calls:
+        raise AttributeError(
+            f"Layer {layer.name!r} has no {what} yet: it was not called with a declared value, and is in no model whose "
+            "input shape is known."
+        )
+    if len(layer._calls) > 1:
+        raise AttributeError(
+            f"Layer {layer.name!r} is called {len(layer._calls)} times, so that it has several {what}s: keep what each call "
+            "returns."
+        )
+    return layer._calls[0]
+
+
+def _shapes(values: Any) -> Any:
+    return map_leaves(lambda value: public_shape(value.shape), values)
+
+
+def _input(layer: Layer) -> Any:
+    """The declared value, or the structure of them, that the layer is called with."""
+    return only_call(layer, "input")[0]
+
+
+def _output(layer: Layer) -> Any:
+    """The declared value, or the structure of them, that the layer returned."""
+    return only_call(layer, "output")[1]
+
+
+def _input_shape(layer: Layer) -> Any:
+    """The shape of a batch of inputs, None for what is left free; nested as the inputs are."""
+    return _shapes(only_call(layer, "input")[0])
+
+
+def _output_shape(layer: Layer) -> Any:
+    """The shape of a batch of outputs, None for what is left free; nested as the outputs are."""
+    return _shapes(only_call(layer, "output")[1])
+
+
+INPUT, OUTPUT = OfCall(_input), OfCall(_output)
+INPUT_SHAPE, OUTPUT_SHAPE = OfCall(_input_shape), OfCall(_output_shape)

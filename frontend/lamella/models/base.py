@@ -1,0 +1,171 @@
+"""What every model has: weights by path, a summary, a program, a lowered function, an export."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lamella import tree
+from lamella.backend_api import load_backend, to_numpy
+from lamella.core.variable import Variable
+from lamella.errors import ShapeError, unknown_name
+from lamella.ir import settings
+from lamella.ir.dim import BATCH
+from lamella.ir.program import Program
+from lamella.layers.base import Layer
+from lamella.layers.making import default_training
+from lamella.lowering.forward import trace_forward
+from lamella.lowering.function import Lowered
+from lamella.models.persistence import Persistent
+from lamella.models.trainer import TrainableModel
+
+BatchShape = tuple[int | None, ...]
+
+
+class BaseModel(Persistent, TrainableModel):
+    """A model, however it is declared."""
+
+    @abstractmethod
+    def layer_output_shapes(self) -> list[BatchShape | None]:
+        """For each layer its output shape, None where it is not known yet."""
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of a name or at a place.
+
+        Raises:
+            ValueError: there is none; the nearest name is given.
+        """
+        if index is not None:
+            if not -len(self.children) <= index < len(self.children):
+                raise ValueError(f"The model has {len(self.children)} layers, there is no layer {index}.")
+            return self.layers[index]
+        if name not in self.children:
+            raise unknown_name("layer", name, self.children)
+        return self.children[name]
+
+    def _every_layer(self) -> Iterator[Layer]:
+        for _, layer in self.named_layers():
+            yield layer
+
+    def _default_dtype(self) -> str:
+        return settings.floatx()
+
+    # ---- weights ----
+
+    def named_weights(self) -> list[tuple[str, Variable]]:
+        """Every variable once, with the path that names it in `lower` and in files: "dense_1/kernel"."""
+        seen: dict[int, tuple[str, Variable]] = {}
+        for path, variable in self.named_variables():
+            seen.setdefault(id(variable), (path, variable))
+        return list(seen.values())
+
+    def frozen_layers(self) -> frozenset[int]:
+        """Ids of the layers that are not trainable now."""
+        every = [self, *[layer for _, layer in self.named_layers()]]
+        return frozenset(id(layer) for layer in every if not layer._trainable)
+
+    def _trains_by_default(self) -> bool:
+        """Whether the model, or a layer of it, trains where a call is not told not to."""
+        if "trains by default" not in self.functions:
+            classes = map(type, (self, *self._every_layer()))
+            self.functions["trains by default"] = any(map(default_training, classes))
+        return self.functions["trains by default"]
+
+    # ---- looking and lowering ----
+
+    def summary(self, line_length: int | None = None, print_fn: Any = None, show_trainable: bool = False) -> None:
+        """Print the layers with their output shapes and parameters.
+
+        Args:
+            line_length: the width of the table.
+            print_fn: gets the text instead of the terminal.
+            show_trainable: add a column that says which layers are trainable.
+        """
+        from lamella.models.summary import summary
+
+        summary(
+            self, self.layer_output_shapes(), line_length=line_length, print_fn=print_fn, show_trainable=show_trainable
+        )
+
+    def program(self, batch_size: int | None = None, training: bool = False) -> Program:
+        """The printable program of the model's call on a batch (of 32 rows, unless said otherwise)."""
+        self.require_built()
+        batch = tree.map_leaves(lambda spec: spec.at({BATCH: batch_size or 32}), self.input_spec)
+        return trace_forward(self, self.check_batch(batch), training=training, keyed=training).program
+
+    def lower(
+        self,
+        backend: Any = None,
+        input_shape: Any = None,
+        *,
+        training: bool | None = None,
+        optimize: bool = True,
+    ) -> Lowered:
+        """The model as a pure function `fn(params, state, x, training=False, seed=None) -> (y, new_state)`.
+
+        Args:
+            backend: a backend's name; None for the one in force.
+            input_shape: the shape of a batch, for a model that is not built yet.
+            training: fixes `training`, so that a plain `jax.jit` takes the function.
+            optimize: False asks the backend for one readable step an equation.
+
+        Raises:
+            BackendError: the backend is unknown or not installed.
+            ValueError: the model is not built and no `input_shape` is given.
+        """
+        found = load_backend(self.backend_name if backend is None else backend)
+        if input_shape is not None:
+            self.build(input_shape)
+        self.require_built()
+        return Lowered(self, found, training=training, optimize=optimize)
+
+    def export(self, filepath: str | os.PathLike[str], *, weights: str | None = None, sample: Any = None) -> None:
+        """Write the model's prediction to a file that runs without lamella.
+
+        A layer that keeps a state starts every call from the state that it has now.
+
+        Args:
+            filepath: its ending says what is written. ".py": one readable Python file that needs NumPy alone, with
+                `predict(x)`. ".onnx": an ONNX graph (opset 18). ".stablehlo": what `jax.export.deserialize(data).call(x)`
+                computes on CPU, CUDA and TPU. All take any number of rows where the model does.
+            weights: for ".py": "inside" the file (the default) or "beside" it, as `.npz`.
+            sample: for ".py": a batch that the file records with its output, instead of one drawn for it.
+
+        Raises:
+            ValueError: the ending is another, the model is not built, or the format has no words for it (`ExportError`);
+                nothing is written then.
+            ImportError: the package `onnx`, or JAX, is not installed.
+        """
+        from lamella.export import export
+
+        self.require_built()
+        export(self, filepath, weights=weights, sample=sample)
+
+    def require_built(self) -> None:
+        """Build the model, if its input shape is known; complain where it is not, or there are no layers."""
+        if not self.built:
+            self.build(None)
+        if not self.layers:
+            raise ValueError(f"Model {self.name!r} has no layers yet; add one.")
+
+    def assign(self, params: dict[str, Any], state: dict[str, Any] | None = None) -> None:
+        """Set the model's variables from the `params` (and `state`) of a lowered function.
+
+        Raises:
+            ValueError: a key is unknown or a shape does not fit; nothing is set then.
+        """
+        variables = dict(self.named_weights())
+        given = {**params, **(state or {})}
+        arrays = {}
+        for name, array in given.items():
+            if name not in variables:
+                raise unknown_name("weight", name, variables)
+            if tuple(array.shape) != variables[name].shape:
+                raise ShapeError(f"weight {name!r} has shape {variables[name].shape}, got {tuple(array.shape)}.")
+            arrays[name] = np.array(to_numpy(array))
+        for name, array in arrays.items():
+            variables[name].assign(array)
