@@ -43,6 +43,9 @@ class Declared(Value):
     def __repr__(self) -> str:
         return f"<declared value {self.name!r}: {self.dtype} {public_shape(self.shape)}>"
 
+    def _place(self) -> str:
+        return "a model's declaration"
+
     def _refuse(self, what: str, instead: str) -> NoReturn:
         raise TraceError(f"{what} {self!r}, which has no numbers: it stands for what a model will be given. {instead}")
 
@@ -79,6 +82,20 @@ class Declared(Value):
 def is_declared(arguments: Any) -> bool:
     """Whether a declared value is among the leaves of `arguments`."""
     return any(isinstance(leaf, Declared) for leaf in tree.leaves(arguments))
+
+
+def refuse_variables(given: Sequence[Any], operands: Sequence[Any]) -> None:
+    """Raise where one of the operands of a declared value was `given` as a variable.
+
+    Raises:
+        TraceError: it is named; outside a layer it would not be trained.
+    """
+    for x, operand in zip(given, operands, strict=True):
+        if x is not operand:
+            raise TraceError(
+                f"{x!r} was used with a declared value, where it would not be trained. A variable belongs to a layer, which "
+                "reads it in its `call`."
+            )
 
 
 def declared_by(

@@ -14,7 +14,7 @@ import numpy as np
 
 from lamella.errors import TraceError
 from lamella.ir import interpret, limits
-from lamella.ir.declared import Declared, declared_by, has_free_size
+from lamella.ir.declared import Declared, declared_by, has_free_size, refuse_variables
 from lamella.ir.program import ConcreteValue, Equation, Op, Program, Value, as_tuple, op
 from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
 from lamella.stacks import ThreadStack
@@ -202,12 +202,8 @@ def _declared(op: Op, operands: Sequence[Any], items: Sequence[Any], attrs: dict
                 f"A symbolic value ({item.spec}) was used after its trace ended. A value made in `call` lives only until "
                 "that call's trace ends: do not keep it on `self`."
             )
-        elif given is not item:
-            raise TraceError(
-                f"`{op.name}` was given {given!r} with a declared value: it would not be trained. A variable belongs to a "
-                "layer, which reads it in its `call`."
-            )
         else:
+            refuse_variables([given], [item])
             array = np.array(item)
             known = {"value": array, "dtype": dtype_name(array.dtype)}
             inputs += declared_by(constant, (), known, constant.result_specs((), known))

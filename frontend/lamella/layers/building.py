@@ -44,7 +44,7 @@ class _Entry(NamedTuple):
         return f"{self.path}/{self.names.get(id(child), child.name)}"
 
 
-_NO_KEY = np.zeros(2, np.uint32)
+NO_KEY = np.zeros(2, np.uint32)
 """Stands for the random key where nothing is drawn."""
 
 
@@ -102,7 +102,7 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
         elif draws_values():
             key, path = self._own_key()
         else:  # no seed is used up
-            key, path = _NO_KEY, self.name
+            key, path = NO_KEY, self.name
         stack.append(_Entry(self, key, path, {}))
         variables = len(self._variables)
         try:

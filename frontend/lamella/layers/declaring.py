@@ -10,7 +10,7 @@ from lamella.errors import ArgumentError
 from lamella.graph import CALL
 from lamella.ir.declared import Declared, declared_by
 from lamella.ir.trace import as_value
-from lamella.layers.building import specs_only
+from lamella.layers.building import NO_KEY, specs_only
 from lamella.tree import flatten, leaves, map_leaves, unflatten
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def call(layer: Layer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     masks = {f"mask {i}": value.mask for i, value in enumerate(distinct) if value.mask is not None}
     unbuilt = [part for part in (layer, *[held for _, held in layer.named_layers()]) if not part.built]
     try:
-        with specs_only(), tracing(None, specs | masks) as traced:
+        with specs_only(), tracing(None, specs | masks, build_key=NO_KEY) as traced:
             values = [traced.inputs[name] for name in specs]
             for i, value in enumerate(values):
                 traced.context.set_mask(value, traced.inputs.get(f"mask {i}"))

@@ -13,7 +13,7 @@ from lamella.ir.dim import BATCH, symbol
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import Spec
 from lamella.ir.trace import as_value, at
-from lamella.layers.making import default_training
+from lamella.layers.making import call_parameters, default_training
 
 KEY = Spec((2,), "uint32")
 
@@ -116,7 +116,8 @@ def call_model(model: Trainable, context: TraceContext, batch: Value) -> tuple[V
     if context.training is None:
         context.training = default_training(type(model))
     with context.within(model):
-        y = model.call(ops.cast(batch, model.input_dtype), training=context.training)
+        words = {"training": context.training} if "training" in call_parameters(type(model)) else {}
+        y = model.call(ops.cast(batch, model.input_dtype), **words)
     return y, context.mask_of(y)
 
 

@@ -111,8 +111,9 @@ class Model(BaseModel):
             layer._added_to.add(self)
         self._graph = graph
         key, _ = building(self)
-        for path, variable in self.named_weights():
-            variable.claim(key, path)
+        for layer in graph.layers:
+            for variable in layer.variables:  # its path begins with the name that the layer was built under
+                variable.claim(key, f"{layer.name}/{variable.path.partition('/')[2]}")
         self._given = self._canonical_inputs()
         self._returned = self._traced(self._given, None)
         self.built = True
@@ -303,12 +304,9 @@ class Model(BaseModel):
         named = {f"input {i}": spec for i, spec in enumerate(flat)}
         with context.tracing(None, named, build_key=key) as traced, traced.context.within(self, path):
             inputs = tree.unflatten(structure, list(traced.inputs.values()))
-            found, returned = tree.flatten(self._called(inputs, training=False))
+            words = {"training": False} if "training" in call_parameters(type(self)) else {}
+            found, returned = tree.flatten(self.call(inputs, **words))
             return tree.unflatten(returned, [as_value(value).spec for value in found])
-
-    def _called(self, inputs: Any, *, training: bool | None) -> Any:
-        """`call`, with `training` where it takes that."""
-        return self.call(inputs, training=training) if "training" in call_parameters(type(self)) else self.call(inputs)
 
     def _unbuild(self) -> None:
         super()._unbuild()

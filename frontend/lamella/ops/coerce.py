@@ -10,6 +10,7 @@ import numpy as np
 
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir import settings
+from lamella.ir.declared import Declared, refuse_variables
 from lamella.ir.dim import Dim, Dimension, differ, public_shape
 from lamella.ir.program import Value
 from lamella.ir.spec import DTYPES, Shape, Spec, dtype_name, is_float, numpy_dtype, promote, spec_of
@@ -66,8 +67,9 @@ def _convert(x: Any, dtype: str) -> Any:
 
 def common_dtype(*xs: Any) -> str:
     """The dtype the operands meet in; scalars give way to arrays."""
-    xs = tuple(operand(x) for x in xs)  # a variable in mixed precision is read in another dtype than it is kept in
-    strong = [_strong_dtype(x) for x in xs if not is_weak(x)]
+    xs = operands(xs)  # a variable in mixed precision is read in another dtype than it is kept in
+    symbolic = current_trace() is not None or any(isinstance(x, Declared) for x in xs)
+    strong = [_strong_dtype(x, symbolic) for x in xs if not is_weak(x)]
     result = promote(*strong) if strong else None
     for x in xs:
         if is_weak(x):
@@ -82,18 +84,30 @@ def common_dtype(*xs: Any) -> str:
     return result
 
 
-def _strong_dtype(x: Any) -> str:
+def operands(xs: Sequence[Any]) -> tuple[Any, ...]:
+    """What each of `xs` stands for.
+
+    Raises:
+        TraceError: a variable is among them beside a declared value.
+    """
+    found = tuple(operand(x) for x in xs)
+    if any(isinstance(x, Declared) for x in found):
+        refuse_variables(xs, found)
+    return found
+
+
+def _strong_dtype(x: Any, symbolic: bool) -> str:
     if isinstance(x, list | tuple):
         x = as_tensor(x)
     dtype = spec_of(x).dtype
-    if dtype == "float64" and isinstance(x, np.ndarray) and current_trace() is not None:
+    if dtype == "float64" and isinstance(x, np.ndarray) and symbolic:
         return settings.floatx()
     return dtype
 
 
 def promoted(*xs: Any, dtype: str | None = None) -> list[Any]:
     """The operands in their common dtype, and all of their common shape."""
-    items = [operand(x) for x in xs]
+    items = operands(xs)
     dtype = dtype or common_dtype(*items)
     tensors = [as_tensor(x, dtype) for x in items]
     return stretched(*tensors)
@@ -121,7 +135,7 @@ def floating(x: Any) -> list[Any]:
 
 def floating_pair(x: Any, y: Any) -> list[Any]:
     """Two operands promoted, and floats (division of integers is not an integer)."""
-    items = [operand(x), operand(y)]
+    items = operands((x, y))
     dtype = common_dtype(*items)
     return promoted(*items, dtype=dtype if is_float(dtype) else settings.floatx())
 
