@@ -376,3 +376,72 @@ def test_a_failed_first_batch_leaves_a_subclass_unbuilt():
     with pytest.raises(ValueError, match="y"):
         model.fit(some(10, 5), some(9, 3), verbose=0)
     assert not model.built and not model.weights
+
+
+# ---- attributes ----
+
+
+def test_a_model_and_its_layers_have_the_attributes_of_keras():
+    model = residual()
+    dense = model.get_layer("dense")
+    assert dense.input is model.input and dense.output_shape == (None, 8) and dense.input_shape == (None, 8)
+    assert model.outputs == [model.output] and len(model) == 4 and not model.compiled
+    assert not hasattr(layers.Dense(2), "output") and not hasattr(layers.Dense(2), "input_shape")
+    model.compile("sgd", "mse")
+    assert model.compiled
+    inner = Sequential([Input((2,)), layers.Dense(2)], name="inner")
+    outer = Sequential([Input((2,)), inner])
+    assert (
+        inner.layers[0].path == "inner/dense"
+        and inner.path == "inner"
+        and inner.layers[0].kernel.path == "dense/kernel"
+    )
+    assert Sequential() and len(Sequential()) == 0
+
+
+def test_an_attribute_of_the_users_own_takes_the_place_of_input_and_output():
+    class Head(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.output = layers.Dense(2)
+
+        def call(self, x):
+            return self.output(x)
+
+    assert Head()(some(3, 4)).shape == (3, 2)
+
+
+def test_the_losses_of_a_model_are_those_of_its_regularizers():
+    model = Sequential([Input((2,)), layers.Dense(2, kernel_regularizer="l2"), layers.Dense(1)])
+    kernel = model.get_weights()[0]
+    assert len(model.losses) == 1
+    np.testing.assert_allclose(float(model.losses[0]), 0.01 * (kernel**2).sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_stateless_call_takes_the_variables_as_arrays(backend):
+    with lamella.backend_scope(backend):
+        x = Input((3,))
+        model = Model(x, layers.BatchNormalization(momentum=0.5)(layers.Dense(2, kernel_regularizer="l2")(x)))
+        data = some(4, 3)
+        trainable = [np.ones(v.shape, "float32") for v in model.trainable_variables]
+        rest = [np.asarray(v.numpy()) for v in model.non_trainable_variables]
+        before = model.get_weights()
+        y, state, losses = model.stateless_call(trainable, rest, data, training=True, return_losses=True)
+        h = data @ np.ones((3, 2), "float32") + 1
+        np.testing.assert_allclose(np.asarray(y), (h - h.mean(0)) / np.sqrt(h.var(0) + 1e-3) + 1, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(np.asarray(state[0]), 0.5 * h.mean(0), rtol=1e-5)
+        np.testing.assert_allclose(float(losses[0]), 0.01 * 6, rtol=1e-5)
+        for now, then in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(now, then)
+        with pytest.raises(ShapeError, match="has 4 trainable variables, got 3"):
+            model.stateless_call(trainable[:3], rest, data)
+
+
+def test_stateless_call_is_differentiated_by_jax():
+    jax = pytest.importorskip("jax")
+    layer = layers.Dense(2, use_bias=False)
+    layer.build((None, 3))
+    data = some(4, 3)
+    gradient = jax.grad(lambda w: layer.stateless_call([w], [], data)[0].sum())(jax.numpy.ones((3, 2)))
+    np.testing.assert_allclose(np.asarray(gradient), np.repeat(data.sum(0)[:, None], 2, 1), rtol=1e-5)

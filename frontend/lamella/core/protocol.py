@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lamella.ir.spec import Spec
-
 if TYPE_CHECKING:
     from lamella.core.variable import Variable
 

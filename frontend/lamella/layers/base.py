@@ -15,19 +15,20 @@ from lamella import constraints, initializers, ops, random, regularizers, tree
 from lamella.core import context, freezing
 from lamella.core.dtype_policy import DTypePolicy
 from lamella.core.variable import Variable
-from lamella.errors import ArgumentError, LamellaError, ShapeError, TraceError
+from lamella.errors import LamellaError, ShapeError
 from lamella.ir import settings
 from lamella.ir.declared import is_declared
 from lamella.ir.dim import as_number, public_shape
 from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
 from lamella.layers.building import built_once, draws_values, weight_key, weight_path
 from lamella.layers.calls import INPUT, INPUT_SHAPE, OUTPUT, OUTPUT_SHAPE, Calls
+from lamella.layers.draws import Draws
 from lamella.layers.making import LayerMeta, WeightFields, call_parameters, default_training
-from lamella.layers.naming import LayerName, Models
+from lamella.layers.naming import LayerName, Models, first_free, models_with, unique_name
 from lamella.names import snake_case
 
 
-class Layer(metaclass=LayerMeta):
+class Layer(Draws, metaclass=LayerMeta):
     """A layer: variables and a function of one input.
 
     Args:
@@ -323,6 +324,14 @@ class Layer(metaclass=LayerMeta):
         located.located = True  # type: ignore[attr-defined]
         return located
 
+    @property
+    def path(self) -> str:
+        """The path of the layer within the models that it was added to, the outermost first; its name outside of them."""
+        for model in models_with(self):
+            outer = model.path if models_with(model) else ""
+            return f"{outer}/{self.name}" if outer else self.name
+        return self.name
+
     def name_within(self, parent: Layer | None) -> str:
         """The name this layer has among the children of `parent`; its own name elsewhere."""
         children = {} if parent is None else parent.children
@@ -338,35 +347,50 @@ class Layer(metaclass=LayerMeta):
 
             running.losses.append(as_value(loss))
 
-    def random_bits(self, shape: Sequence[int], bits: int = 32, seed: int | None = None) -> Any:
-        """Uniform random bits for this draw: the same on every backend for the same model seed, path and step.
-
-        Args:
-            shape: the shape; its last axes may depend on the input's.
-            bits: 32 for uint32, 16 for uint16.
-            seed: makes the draw a function of this number instead of the layer's path.
-        """
-        running = context.current()
-        if running is None:
-            raise TraceError(f"Layer {self.name!r}: random draws happen inside a call.")
-        key, step = running.random_key(seed)
-        return ops.random_bits.bind(key, step, shape=tuple(shape), bits=bits)
-
-    def random_uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, seed: int | None = None) -> Any:
-        """Uniform numbers in [low, high), float32, of 24 random bits each."""
-        bits = ops.right_shift(self.random_bits(shape, 32, seed), np.uint32(8))
-        return ops.add(ops.multiply(ops.cast(bits, "float32"), (high - low) * 2.0**-24), low)
-
-    def keep_mask(self, shape: Sequence[int], probability: float, seed: int | None = None) -> Any:
-        """A boolean mask that is true with `probability`, to 2**-17."""
-        threshold = round(probability * 65536)
-        if threshold >= 65536:
-            return ops.ones(shape, "bool")
-        return ops.less(self.random_bits(shape, 16, seed), np.uint16(threshold))
-
     def shape_of_input_dim(self, input_dim: int, length: int | None, has_length: bool) -> tuple[int | None, ...]:
         """The shape without batch that Keras 1's `input_dim=` (and `input_length=`) describes for this layer."""
         return (length, input_dim) if has_length else (input_dim,)
+
+    def stateless_call(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The outputs for given values of the variables, which stay as they are; a pure function, in Keras's words.
+
+        >>> import numpy as np
+        >>> from lamella.layers import Dense
+        >>> layer = Dense(1, use_bias=False)
+        >>> layer.build((None, 2))
+        >>> y, state = layer.stateless_call([np.array([[1.0], [2.0]])], [], np.ones((1, 2)))
+        >>> y.tolist(), state
+        ([[3.0]], [])
+
+        Args:
+            trainable_variables: arrays in the order of `trainable_variables`.
+            non_trainable_variables: arrays in the order of `non_trainable_variables`.
+            *args: what the layer is called with.
+            return_losses: return the penalties of regularizers and of `add_loss`, too.
+            **kwargs: what it is called with by name, such as `training`.
+
+        Returns:
+            (outputs, new non-trainable values), and a list of scalars with `return_losses`.
+
+        Raises:
+            ShapeError: the number of arrays, or a shape, does not fit.
+        """
+        from lamella.layers import eager
+
+        given = [*trainable_variables], [*non_trainable_variables]
+        return eager.stateless_call(self, *given, args, kwargs, return_losses=return_losses)
+
+    @property
+    def losses(self) -> list[Any]:
+        """What the regularizers of the layer and of those it holds add to the loss now, a scalar for each weight."""
+        return [v.regularizer(v.value) for v in self.variables if v.regularizer is not None]
 
     # ---- weights ----
 
@@ -499,52 +523,6 @@ class Layer(metaclass=LayerMeta):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
-
-
-DEEPEST = 24
-"""Levels of layers inside layers that a model may have: what every file format can hold, and Python's stack."""
-
-
-def check_depth(layer: Layer) -> None:
-    """Raise an `ArgumentError` where a layer to be added to a model holds layers more than `DEEPEST` levels deep."""
-    level = [layer]
-    for _ in range(DEEPEST):
-        level = list({id(child): child for held in level for child in held.children.values()}.values())
-        if not level:
-            return
-    raise ArgumentError(
-        f"Layer {layer.name!r} holds layers that are nested more than {DEEPEST} deep, which no file can hold. Add the inner "
-        "layers to the model one after another."
-    )
-
-
-def unique_name(layer: Layer, taken: Container[str]) -> str:
-    """The layer's name, numbered where it is taken; a name the user gave is not changed.
-
-    Raises:
-        ValueError: the user gave two layers one name.
-    """
-    if layer._named:
-        if layer.name not in taken:
-            return layer.name
-        raise ValueError(
-            f"Two layers are called {layer.name!r}: names are unique within a model. Give one of them another `name=`."
-        )
-    return first_free(snake_case(type(layer).__name__), taken)
-
-
-def first_free(base: str, taken: Container[str]) -> str:
-    """`base`, numbered where it is taken: with the first free number, in far fewer steps than there are numbers.
-
-    Beyond 16 the number is found by doubling, then by halving; one that lies before others of the user's may be missed.
-    """
-    low, high = -1, 0
-    while (f"{base}_{high}" if high else base) in taken:
-        low, high = high, high + 1 if high < 16 else 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if f"{base}_{middle}" in taken else (low, middle)
-    return f"{base}_{high}" if high else base
 
 
 def _distinct(variables: Any) -> list[Variable]:

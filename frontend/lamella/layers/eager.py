@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from lamella import random
 from lamella.backend_api import backend_of, load_backend
 from lamella.core.context import tracing
 from lamella.core.variable import Variable
-from lamella.errors import DataError, DTypeError
+from lamella.errors import DataError, DTypeError, ShapeError
 from lamella.ir.spec import Spec, spec_of
 from lamella.ir.trace import as_value
-from lamella.tree import flatten, unflatten
+from lamella.tree import flatten, leaves, unflatten
 
 if TYPE_CHECKING:
     from lamella.layers.base import Layer
@@ -30,36 +31,117 @@ def call(
         DTypeError: an input is no array.
         DataError: it holds integers beyond 32 bits.
     """
-    leaves, structure = flatten((inputs, args, mask))
-    arrays = [np.asarray(x) if isinstance(x, int | float | bool) else x for x in leaves]
-    for x in arrays:
-        if not hasattr(x, "shape"):
-            raise DTypeError(f"Layer {layer.name!r} takes arrays, got {type(x).__name__}.")
-    backend = next((b for b in map(backend_of, arrays) if b is not None), None) or load_backend()
-    key = random.key_from_seed(random.next_seed()) if training else None
-    for x in arrays:
-        # they enter as int32, in which a larger number would be another one
-        if x.dtype == np.int64 and isinstance(x, np.ndarray) and x.size and not -(2**31) <= x.min() <= x.max() < 2**31:
-            raise DataError(f"Layer {layer.name!r}: an input holds integers beyond 32 bits.")
-    specs = {f"input {i}": _entering(x) for i, x in enumerate(arrays)}
-    with tracing(None, {**specs, "key": Spec((2,), "uint32")}, training=training) as traced:
-        context = traced.context
-        x, rest, given_mask = unflatten(structure, [traced.inputs[name] for name in specs])
-        outputs = layer(x, *rest, training=training, mask=given_mask, **kwargs)
-        flat, output_structure = flatten(outputs)
-        updates = [context.bindings[v] for v in context.assigned]
-        program = traced.trace.program([as_value(v) for v in (*flat, *updates)])
-    if key is None:  # a layer's own default may be to train
-        key = random.key_from_seed(random.next_seed()) if context.draws else np.zeros(2, np.uint32)
-    bound: dict[int, Variable] = {id(value): variable for variable, value in context.initial.items()}
-    operands = iter([*arrays, key])
-    arguments = [bound[id(v)].value if id(v) in bound else next(operands) for v in program.inputs]
-    with backend.scope(program):
-        placed = [backend.asarray(a, v.spec.dtype) for a, v in zip(arguments, program.inputs, strict=True)]
-        results = backend.function(program)(*placed)
-    for variable, value in zip(context.assigned, results[len(flat) :], strict=True):
+    traced = _Call(layer, (inputs, *args), {**kwargs, "mask": mask}, training)
+    results = traced.run({})
+    for variable, value in zip(
+        traced.assigned, results[traced.count : traced.count + len(traced.assigned)], strict=True
+    ):
         variable.assign(value)
-    return unflatten(output_structure, list(results[: len(flat)]))
+    return traced.outputs(results)
+
+
+def stateless_call(
+    layer: Layer,
+    trainable: list[Any],
+    rest: list[Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    return_losses: bool,
+) -> Any:
+    """See `Layer.stateless_call`."""
+    held = layer.trainable_variables, layer.non_trainable_variables
+    for what, variables, arrays in zip(("trainable", "non-trainable"), held, (trainable, rest), strict=True):
+        if len(variables) != len(arrays):
+            raise ShapeError(f"Layer {layer.name!r} has {len(variables)} {what} variables, got {len(arrays)} arrays.")
+        for variable, array in zip(variables, arrays, strict=True):
+            if tuple(array.shape) != variable.shape:
+                raise ShapeError(
+                    f"Layer {layer.name!r}: variable {variable.path!r} has shape {variable.shape}, got {tuple(array.shape)}."
+                )
+    values = dict(zip(map(id, [*held[0], *held[1]]), [*trainable, *rest], strict=True))
+    training = kwargs.pop("training", None)
+    traced = _Call(layer, args, kwargs, training, like=[*trainable, *rest])
+    results = traced.run(values)
+    new = dict(zip(map(id, traced.assigned), results[traced.count :], strict=False))
+    state = [new.get(id(variable), value) for variable, value in zip(held[1], rest, strict=True)]
+    found = traced.outputs(results), state
+    return (*found, list(results[traced.count + len(traced.assigned) :])) if return_losses else found
+
+
+class _Call:
+    """A layer's call on arrays, traced.
+
+    Args:
+        layer: the layer.
+        args: what it is called with, trees of arrays.
+        kwargs: what it is called with by name: trees of arrays, or options.
+        training: whether it trains; None leaves it to the layer's default.
+        like: further arrays, whose backend counts where the arguments are NumPy's.
+
+    Attributes:
+        count: the number of outputs.
+        assigned: the variables that the call assigns; their new values follow the outputs, and then the penalties.
+    """
+
+    def __init__(
+        self, layer: Layer, args: tuple[Any, ...], kwargs: dict[str, Any], training: bool | None, like: Any = ()
+    ) -> None:
+        named = {word: value for word, value in kwargs.items() if any(hasattr(x, "shape") for x in leaves(value))}
+        options = {word: value for word, value in kwargs.items() if word not in named and word != "mask"}
+        flat, structure = flatten((args, named))
+        self._arrays = [np.asarray(x) if isinstance(x, int | float | bool) else x for x in flat]
+        for x in self._arrays:
+            if not hasattr(x, "shape"):
+                raise DTypeError(f"Layer {layer.name!r} takes arrays, got {type(x).__name__}.")
+        owners = (backend_of(x) for x in (*self._arrays, *like))
+        self._backend = next((b for b in owners if b is not None), None) or load_backend()
+        for x in self._arrays:
+            # they enter as int32, in which a larger number would be another one
+            if (
+                x.dtype == np.int64
+                and isinstance(x, np.ndarray)
+                and x.size
+                and not -(2**31) <= x.min() <= x.max() < 2**31
+            ):
+                raise DataError(f"Layer {layer.name!r}: an input holds integers beyond 32 bits.")
+        self._key = random.key_from_seed(random.next_seed()) if training else None
+        specs = {f"input {i}": _entering(x) for i, x in enumerate(self._arrays)}
+        with tracing(None, {**specs, "key": Spec((2,), "uint32")}, training=training) as traced:
+            context = traced.context
+            given, by_name = unflatten(structure, [traced.inputs[name] for name in specs])
+            outputs = layer(*given, training=training, **by_name, **options)
+            found, self._structure = flatten(outputs)
+            penalties = [regularizer(context.initial[v]) for v, regularizer in _regularized(layer, context.initial)]
+            results = [*found, *[context.bindings[v] for v in context.assigned], *context.losses, *penalties]
+            self._program = traced.trace.program([as_value(v) for v in results])
+        self.count, self.assigned = len(found), list(context.assigned)
+        self._bound: dict[int, Variable] = {id(value): variable for variable, value in context.initial.items()}
+        self._draws = bool(context.draws)
+
+    def run(self, values: Mapping[int, Any]) -> Sequence[Any]:
+        """All results, with the values of variables by id; the others have those that they have now."""
+        key = self._key
+        if key is None:  # a layer's own default may be to train
+            key = random.key_from_seed(random.next_seed()) if self._draws else np.zeros(2, np.uint32)
+        operands = iter([*self._arrays, key])
+        arguments: list[Any] = []
+        for v in self._program.inputs:
+            variable = self._bound.get(id(v))
+            held = next(operands) if variable is None else values.get(id(variable))
+            arguments.append(variable.value if held is None and variable is not None else held)
+        with self._backend.scope(self._program):
+            inputs = self._program.inputs
+            placed = [self._backend.asarray(a, v.spec.dtype) for a, v in zip(arguments, inputs, strict=True)]
+            return self._backend.function(self._program)(*placed)
+
+    def outputs(self, results: Sequence[Any]) -> Any:
+        """The outputs among the results, as the layer returned them."""
+        return unflatten(self._structure, list(results[: self.count]))
+
+
+def _regularized(layer: Layer, read: Mapping[Variable, Any]) -> list[tuple[Variable, Any]]:
+    return [(v, v.regularizer) for v in layer.variables if v.regularizer is not None and v in read]
 
 
 def _entering(x: Any) -> Spec:

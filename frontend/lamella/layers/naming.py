@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from lamella.errors import ArgumentError
-from lamella.names import Name
+from lamella.names import Name, snake_case
 
 if TYPE_CHECKING:
     from lamella.layers.base import Layer
@@ -38,3 +39,49 @@ class Models(WeakSet[Any]):
 def models_with(layer: Layer) -> list[Any]:
     """The models that have `layer` among their layers, by its name."""
     return [model for model in layer._added_to if model.children.get(layer.name) is layer]
+
+
+DEEPEST = 24
+"""Levels of layers inside layers that a model may have: what every file format can hold, and Python's stack."""
+
+
+def check_depth(layer: Layer) -> None:
+    """Raise an `ArgumentError` where a layer to be added to a model holds layers more than `DEEPEST` levels deep."""
+    level = [layer]
+    for _ in range(DEEPEST):
+        level = list({id(child): child for held in level for child in held.children.values()}.values())
+        if not level:
+            return
+    raise ArgumentError(
+        f"Layer {layer.name!r} holds layers that are nested more than {DEEPEST} deep, which no file can hold. Add the inner "
+        "layers to the model one after another."
+    )
+
+
+def unique_name(layer: Layer, taken: Container[str]) -> str:
+    """The layer's name, numbered where it is taken; a name the user gave is not changed.
+
+    Raises:
+        ValueError: the user gave two layers one name.
+    """
+    if layer._named:
+        if layer.name not in taken:
+            return layer.name
+        raise ValueError(
+            f"Two layers are called {layer.name!r}: names are unique within a model. Give one of them another `name=`."
+        )
+    return first_free(snake_case(type(layer).__name__), taken)
+
+
+def first_free(base: str, taken: Container[str]) -> str:
+    """`base`, numbered where it is taken: with the first free number, in far fewer steps than there are numbers.
+
+    Beyond 16 the number is found by doubling, then by halving; one that lies before others of the user's may be missed.
+    """
+    low, high = -1, 0
+    while (f"{base}_{high}" if high else base) in taken:
+        low, high = high, high + 1 if high < 16 else 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if f"{base}_{middle}" in taken else (low, middle)
+    return f"{base}_{high}" if high else base

@@ -13,8 +13,9 @@ from lamella.errors import ShapeError
 from lamella.ir import limits
 from lamella.ir.dim import Dim, differ, public_shape, shapes_differ
 from lamella.ir.spec import Shape, Spec, is_float, size_of, spec_of
-from lamella.layers.base import Layer, unique_name
+from lamella.layers.base import Layer
 from lamella.layers.cell_base import SequenceCell
+from lamella.layers.naming import unique_name
 from lamella.layers.stacked_cells import StackedRNNCells, check_cell, engine_of, state_shapes
 from lamella.tree import flatten, unflatten
 

@@ -33,6 +33,19 @@ class BaseModel(Persistent, TrainableModel):
     def layer_output_shapes(self) -> list[BatchShape | None]:
         """For each layer its output shape, None where it is not known yet."""
 
+    def __len__(self) -> int:
+        """The number of layers."""
+        return len(self.layers)
+
+    def __bool__(self) -> bool:
+        """True: a model without layers is a model."""
+        return True
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the model is compiled."""
+        return self._compiled is not None
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of a name or at a place.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from lamella import random, tree
 from lamella.core import context, serialization
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.graph import Graph, graph_of
-from lamella.ir import settings
+from lamella.graph.structure import in_order, keys_of, names_of, specs_of_shapes
 from lamella.ir.declared import Declared, is_declared
 from lamella.ir.dim import (
     BATCH,
@@ -27,11 +27,11 @@ from lamella.ir.dim import (
 )
 from lamella.ir.spec import Spec, is_float
 from lamella.ir.trace import as_value
-from lamella.layers.base import Layer, check_depth, first_free, unique_name
+from lamella.layers.base import Layer
 from lamella.layers.building import building
 from lamella.layers.core import InputLayer
 from lamella.layers.making import call_parameters
-from lamella.layers.naming import models_with
+from lamella.layers.naming import check_depth, first_free, models_with, unique_name
 from lamella.models.base import BaseModel
 
 
@@ -212,16 +212,16 @@ class Model(BaseModel):
     def input_names(self) -> list[str]:
         """A name for each input: that of its `Input`, or the key of a dict of inputs."""
         if self._graph is None:
-            return _names_of(self._given, "input")
-        keys = _keys_of(self._inputs)
+            return names_of(self._given, "input")
+        keys = keys_of(self._inputs)
         return [keys.get(value, name) for value, name in zip(self._graph.inputs, self._nodes, strict=False)]
 
     @property
     def output_names(self) -> list[str]:
         """A name for each output: the key of a dict of outputs, or the name of the layer that makes it."""
         if self._graph is None:
-            return _names_of(self._returned, "output")
-        keys, names = _keys_of(self._outputs), list[str]()
+            return names_of(self._returned, "output")
+        keys, names = keys_of(self._outputs), list[str]()
         for value in self._graph.outputs:
             names.append(first_free(keys.get(value, value.name), names))  # type: ignore[attr-defined]
         return names
@@ -233,7 +233,7 @@ class Model(BaseModel):
 
     def _build_again(self, input_shape: Any) -> None:
         if input_shape is not None and self._given is not None:
-            self.check_batch(_specs_of_shapes(input_shape, self._given))
+            self.check_batch(specs_of_shapes(input_shape, self._given))
 
     def _finish_build(self, input_shape: Any) -> None:
         """Trace the `call` of a subclass, which builds the layers that are not built yet."""
@@ -242,7 +242,7 @@ class Model(BaseModel):
                 raise ValueError(
                     f"Model {self.name!r} has no input shape yet: call it on data, or `build((None, ...))`."
                 )
-            specs = self._given if self._given is not None else _specs_of_shapes(input_shape, None)
+            specs = self._given if self._given is not None else specs_of_shapes(input_shape, None)
             self._given, self._returned = self._traced_with_free(specs)
         self._forget_programs()
 
@@ -268,7 +268,7 @@ class Model(BaseModel):
     def _traced_with_free(self, batch: Any) -> tuple[Any, Any]:
         """Specs for batches like `batch`, with as much left free as the layers allow, and those of the outputs."""
         several, failure = len(list(tree.leaves(batch))) > 1, None
-        names = dict(enumerate(_names_of(batch, "input")))
+        names = dict(enumerate(names_of(batch, "input")))
         for kept in (0, 1, None, -1):  # axes that are not free, counted from the last; None: all but the batch; -1: all
             numbers = iter(names.items())
 
@@ -346,7 +346,7 @@ class Model(BaseModel):
                 f"{type(self).__name__} defines no `call`: write `call(self, inputs, training=False)`, or give "
                 "Model(inputs, outputs)."
             )
-        arguments = list(tree.leaves(_in_order(inputs, self._inputs)))
+        arguments = list(tree.leaves(in_order(inputs, self._inputs)))
         if len(arguments) != len(self._graph.inputs):
             raise ArgumentError(
                 f"Model {self.name!r} takes {len(self._graph.inputs)} inputs, {', '.join(map(repr, self.input_names))}; got "
@@ -472,71 +472,6 @@ def _input_layer(value: Declared) -> Layer:
     if isinstance(layer, InputLayer):
         return layer
     return InputLayer(batch_shape=public_shape(value.shape), dtype=value.dtype)
-
-
-def _keys_of(values: Any) -> dict[Any, str]:
-    """For values within dicts the path of keys that leads to them."""
-    found: dict[Any, str] = {}
-
-    def visit(part: Any, path: tuple[str, ...], keyed: bool) -> None:
-        if isinstance(part, dict):
-            for key, item in part.items():
-                visit(item, (*path, str(key)), True)
-        elif isinstance(part, list | tuple):
-            for i, item in enumerate(part):
-                visit(item, (*path, str(i)), keyed)
-        elif keyed:
-            found[part] = "_".join(path)
-
-    visit(values, (), False)
-    return found
-
-
-def _names_of(specs: Any, word: str) -> list[str]:
-    """Names for the leaves of a structure without layers behind it: their keys, or `word` with their place."""
-    names: list[str] = []
-
-    def visit(part: Any, path: tuple[str, ...]) -> None:
-        if isinstance(part, dict):
-            for key, item in part.items():
-                visit(item, (*path, str(key)))
-        elif isinstance(part, list | tuple) and not isinstance(part, Spec):
-            for i, item in enumerate(part):
-                visit(item, (*path, f"{word}_{i}" if not path else str(i)))
-        elif part is not None:
-            names.append("_".join(path) or word)
-
-    visit(specs, ())
-    return names
-
-
-def _is_shape(given: Any) -> bool:
-    return isinstance(given, list | tuple) and all(d is None or isinstance(d, int | np.integer) for d in given)
-
-
-def _specs_of_shapes(shapes: Any, like: Any) -> Any:
-    """Specs of a structure of shapes, with the dtypes of `like`, or `floatx`."""
-    dtypes = iter([spec.dtype for spec in tree.leaves(like)])
-
-    def visit(part: Any) -> Any:
-        if _is_shape(part):
-            return Spec(named_shape(part), next(dtypes, settings.floatx()))
-        if isinstance(part, Mapping):
-            return {key: visit(item) for key, item in part.items()}
-        if isinstance(part, Sequence) and not isinstance(part, str):
-            return [visit(item) for item in part]
-        raise ArgumentError(f"a shape is a tuple of sizes and None, got {part!r}.")
-
-    return visit(shapes)
-
-
-def _in_order(given: Any, like: Any) -> Any:
-    """`given` with the entries of dicts in the order of `like`; a tuple or list of inputs stays one."""
-    if isinstance(given, dict) and isinstance(like, dict) and set(given) == set(like):
-        return {key: _in_order(given[key], part) for key, part in like.items()}
-    if isinstance(given, list | tuple) and isinstance(like, list | tuple) and len(given) == len(like):
-        return [_in_order(item, part) for item, part in zip(given, like, strict=True)]
-    return given
 
 
 serialization.register(serialization.CONTAINERS, {"Model": Model})

@@ -20,10 +20,10 @@ from lamella.ir.dim import (
     symbols_of,
 )
 from lamella.ir.spec import Spec
-from lamella.layers.base import Layer, check_depth
+from lamella.layers.base import Layer
 from lamella.layers.building import building, specs_only
 from lamella.layers.core import InputLayer
-from lamella.layers.naming import models_with
+from lamella.layers.naming import check_depth, models_with
 from lamella.models.base import BatchShape
 from lamella.models.model import Model, misfits
 
