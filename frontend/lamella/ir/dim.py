@@ -188,7 +188,7 @@ class Dim:
             least: the smaller of two sizes.
         """
         functions: dict[str, Callable[..., Any]] = {
-            "//": operator.floordiv,
+            "//": _quotient_at,
             "%": operator.mod,
             "max": largest or maximum,
             "min": least or minimum,
@@ -358,6 +358,11 @@ def _made(terms: Mapping[Monomial, int]) -> Dimension:
 
 def _operation(name: str, *operands: Dimension) -> Dim:
     return Dim({(Atom(name, operands),): 1})
+
+
+def _quotient_at(a: Any, b: Any) -> Any:
+    """a // b, of sizes that are no dimensions (those of `jax.export`) written as the length that a window gives."""
+    return a // b if isinstance(a, int | Dim) else (a - b) // b + 1
 
 
 def _is_one_quotient(dim: Dim) -> bool:
