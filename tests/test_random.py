@@ -1,11 +1,14 @@
 """Host-side random numbers: the bits are those of the op, and everything repeats from a seed."""
 
+import math
 import random as python_random
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from lamella import ops, random
+from lamella import initializers, ops, random
+from lamella.core.variable import Variable
 from lamella.ops.random_bits import threefry
 from lamella.random import (
     bits,
@@ -160,3 +163,56 @@ def test_without_set_random_seed_numpy_decides(fresh_seeds):
 def test_set_random_seed_refuses(seed, fresh_seeds):
     with pytest.raises(ValueError, match="integer from 0"):
         set_random_seed(seed)
+
+
+def _polynomials(p):
+    """Wichura's rational functions over the whole array, with NumPy's own polynomials: what pieces must agree with."""
+
+    def ratio(table, x):
+        top, bottom = (np.polynomial.polynomial.polyval(x, np.array(row)) for row in table)
+        return top / bottom
+
+    distance = p - 0.5
+    root = np.sqrt(-np.log(np.minimum(p, 1.0 - p)))
+    outer = np.where(root <= 5.0, ratio(random._MIDDLE, root - 1.6), ratio(random._TAIL, root - 5.0))
+    inner = distance * ratio(random._CENTRAL, 0.180625 - distance * distance)
+    return np.where(np.abs(distance) <= 0.425, inner, np.copysign(outer, distance))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("shape", [(), (0,), (7,), (3, 11_000)])
+def test_pieces_give_the_same_values_as_whole_arrays(shape, dtype):
+    unit = (bits(KEY, shape).astype(np.float64) + 0.5) * 2.0**-32
+    within = math.erf(math.sqrt(2.0))
+    expected = {
+        normal: 0.25 + 0.7 * _polynomials(unit),
+        truncated_normal: 0.25 + 0.7 * _polynomials(0.5 * (1.0 - within) + within * unit),
+    }
+    for draw, values in expected.items():
+        drawn = draw(KEY, shape, dtype, mean=0.25, stddev=0.7)
+        assert drawn.shape == shape
+        np.testing.assert_array_equal(drawn, random.rounded(values, dtype))
+    values = random.rounded(-0.3 + 0.4 * (bits(KEY, shape).astype(np.float64) * 2.0**-32), dtype)
+    below = np.nextafter(values.dtype.type(0.1), values.dtype.type(-0.3))
+    np.testing.assert_array_equal(uniform(KEY, shape, -0.3, 0.1, dtype), np.minimum(values, below))
+
+
+def test_the_quantile_is_bitwise_that_of_the_polynomials():
+    borders = [0.075, 0.925, 0.5 - 0.425, 0.5 + 0.425, np.exp(-25.0)]
+    near = [np.nextafter(b, to) for b in borders for to in (0.0, 1.0)]
+    p = np.concatenate([borders, near, np.logspace(-300, -0.31, 5000), 1 - np.logspace(-15, -0.31, 500)])
+    np.testing.assert_array_equal(normal_quantile(p), _polynomials(p))
+
+
+@pytest.mark.parametrize("name", ["he_normal", "random_normal", "glorot_uniform"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_weight_is_drawn_within_twice_its_memory(name, dtype):
+    variable = Variable("kernel", (1000, 2000), dtype, initializers.TABLE[name]())
+    variable.initialize(KEY, "kernel")
+    tracemalloc.start()
+    try:
+        value = variable.value
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * value.nbytes + (2 << 20)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,25 +48,69 @@ def bits(key: Key, shape: Sequence[int], step: int = 0) -> np.ndarray:
 
 def uniform(key: Key, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = None) -> np.ndarray:
     """low + (high - low) * bits / 2**32, computed in float64 and rounded once; below `high` also after rounding."""
-    unit = bits(key, shape).astype(np.float64) * 2.0**-32
-    drawn = rounded(low + (high - low) * unit, dtype)
-    below = np.nextafter(drawn.dtype.type(high), drawn.dtype.type(low)) if high > low else drawn.dtype.type(high)
-    return np.minimum(drawn, below)
+    kind = rounded(np.zeros(0), dtype).dtype.type
+    below = np.nextafter(kind(high), kind(low)) if high > low else kind(high)
+
+    def values(unit: np.ndarray) -> np.ndarray:
+        unit *= 2.0**-32
+        unit *= high - low
+        unit += low
+        return np.minimum(rounded(unit, dtype), below)
+
+    return _drawn(key, shape, dtype, values)
 
 
 def normal(key: Key, shape: Sequence[int], dtype: Any = None, *, mean: float = 0.0, stddev: float = 1.0) -> np.ndarray:
     """mean + stddev * Phi^-1((bits + 1/2) / 2**32): a normal variate from one word; float64 until the last rounding."""
-    unit = (bits(key, shape).astype(np.float64) + 0.5) * 2.0**-32
-    return rounded(mean + stddev * normal_quantile(unit), dtype)
+
+    def values(unit: np.ndarray) -> np.ndarray:
+        unit += 0.5
+        unit *= 2.0**-32
+        return rounded(_scaled(_quantile(unit), mean, stddev), dtype)
+
+    return _drawn(key, shape, dtype, values)
 
 
 def truncated_normal(
     key: Key, shape: Sequence[int], dtype: Any = None, *, mean: float = 0.0, stddev: float = 1.0
 ) -> np.ndarray:
     """A normal variate given that it lies within two `stddev` of `mean`, by its inverse distribution function."""
-    unit = (bits(key, shape).astype(np.float64) + 0.5) * 2.0**-32
     within = math.erf(math.sqrt(2.0))  # the probability of two standard deviations
-    return rounded(mean + stddev * normal_quantile(0.5 * (1.0 - within) + within * unit), dtype)
+
+    def values(unit: np.ndarray) -> np.ndarray:
+        unit += 0.5
+        unit *= within * 2.0**-32
+        unit += 0.5 * (1.0 - within)
+        return rounded(_scaled(_quantile(unit), mean, stddev), dtype)
+
+    return _drawn(key, shape, dtype, values)
+
+
+_PIECE = 1 << 14
+"""Draws computed together: few enough for the second-level cache, many enough to make light of the calls of ufuncs."""
+
+
+def _drawn(key: Key, shape: Sequence[int], dtype: Any, values: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """`values` of the words of `bits(key, shape)`, which it is given a piece at a time, as float64, to overwrite.
+
+    Results of 16 and 32 bits replace the words in memory: float32 values take no more than their own.
+    """
+    words = bits(key, shape).reshape(-1)
+    kind, count = rounded(np.zeros(0), dtype).dtype, words.size
+    drawn = words.view(kind)[:count] if kind.itemsize <= words.itemsize else np.empty(count, kind)
+    for start in range(0, count, _PIECE):
+        stop = start + _PIECE
+        drawn[start:stop] = values(words[start:stop].astype(np.float64))
+    if kind.itemsize < words.itemsize:
+        drawn = drawn.copy()
+    return drawn.reshape(tuple(int(d) for d in shape))
+
+
+def _scaled(x: np.ndarray, mean: float, stddev: float) -> np.ndarray:
+    """mean + stddev * x, in the place of x."""
+    x *= stddev
+    x += mean
+    return x
 
 
 def permutation(key: Key, n: int, step: int = 0) -> np.ndarray:
@@ -143,8 +187,15 @@ _TAIL = (
 
 
 def _ratio(table: tuple[tuple[float, ...], tuple[float, ...]], x: np.ndarray) -> np.ndarray:
-    top, bottom = (np.polynomial.polynomial.polyval(x, np.array(row)) for row in table)
-    return top / bottom
+    """The quotient of two polynomials by Horner's rule."""
+    top, bottom = np.empty_like(x), np.empty_like(x)
+    for result, coefficients in zip((top, bottom), table, strict=True):
+        np.multiply(x, coefficients[-1], result)
+        for coefficient in coefficients[-2:0:-1]:
+            np.add(result, coefficient, result)
+            np.multiply(result, x, result)
+        np.add(result, coefficients[0], result)
+    return np.divide(top, bottom, top)
 
 
 def normal_quantile(p: Any) -> np.ndarray:
@@ -154,15 +205,27 @@ def normal_quantile(p: Any) -> np.ndarray:
         M. J. Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied Statistics 37, 1988.
     """
     p = np.asarray(p, dtype=np.float64)
+    return _quantile(p.reshape(-1)).reshape(p.shape)
+
+
+def _quantile(p: np.ndarray) -> np.ndarray:
+    """`normal_quantile` of a vector; most values are near the middle, and only the others are computed as tails."""
     distance = p - 0.5
-    central = np.abs(distance) <= 0.425
-    near = np.where(central, distance, 0.0)
-    inner = near * _ratio(_CENTRAL, 0.180625 - near * near)
-    root = np.sqrt(-np.log(np.where(central, 0.25, np.minimum(p, 1.0 - p))))
-    outer = np.where(
-        root <= 5.0, _ratio(_MIDDLE, np.minimum(root, 5.0) - 1.6), _ratio(_TAIL, np.maximum(root, 5.0) - 5.0)
-    )
-    return np.where(central, inner, np.copysign(outer, distance))
+    square = np.abs(distance)
+    far = np.flatnonzero(square > 0.425)
+    np.multiply(distance, distance, square)
+    np.subtract(0.180625, square, square)
+    result = _ratio(_CENTRAL, square)
+    np.multiply(result, distance, result)
+    if far.size:
+        p, distance = p[far], distance[far]
+        root = np.sqrt(-np.log(np.minimum(p, 1.0 - p)))
+        outer = _ratio(_MIDDLE, root - 1.6)
+        extreme = np.flatnonzero(root > 5.0)
+        if extreme.size:
+            outer[extreme] = _ratio(_TAIL, root[extreme] - 5.0)
+        result[far] = np.copysign(outer, distance)
+    return result
 
 
 class _Seeds:
