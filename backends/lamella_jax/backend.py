@@ -141,9 +141,10 @@ class JaxBackend(Backend):
         return self.asarray(array, dtype)
 
     def fresh(self, array: np.ndarray, dtype: str) -> jax.Array:
-        """A new array that nobody else holds, of 64 bits where `dtype` says so."""
+        """A new array that nobody else holds, of 64 bits where `dtype` says so, in memory of JAX's own."""
         with jax.enable_x64(dtype.endswith("64") or _has_64_bits()):
-            return jnp.array(np.asarray(array).astype(np.dtype(dtype)))
+            made = jax.device_put(np.asarray(array).astype(np.dtype(dtype), copy=False), may_alias=False)
+            return made.block_until_ready()  # until then `array` may not change
 
     def host_call(
         self, function: Callable[[Any], Sequence[np.ndarray]], specs: Sequence[Spec], argument: Any

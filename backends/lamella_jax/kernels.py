@@ -47,7 +47,7 @@ def function_of(program: Program, alone: bool = False) -> Callable[..., tuple[An
 
 
 def jit(function: Callable[..., Any], program: Program) -> Callable[..., Any]:
-    """`function`, which computes `program`, jitted."""
+    """`function`, which computes `program`, jitted. It donates nothing."""
     found = [o.jit for o in _USED if o.jit and jax.default_backend() == "cpu"]
     return found[0](function, program) if found else jax.jit(function)
 

@@ -28,6 +28,8 @@ From 1 MiB of operands on JAX runs a program on a CPU in another thread, which c
 """
 _SENT_WITH_CALLS = 65536
 """Bytes: smaller arrays for a few steps go up with the dispatch, in less time than making arrays of JAX's takes."""
+_LARGE = 64 << 20
+"""Bytes of weights and slots from which on their memory is reused: two copies of a smaller state do no harm."""
 _PROGRAMS = 16
 """How many compiled loops a runner keeps: one for each capacity of the data, and one more for single steps."""
 
@@ -43,7 +45,8 @@ class JaxRunner(Runner):
     of 57, 57, 56 and 1 steps share one compiled function, and since every step runs in the same loop body, the numbers
     do not depend on how steps are cut into chunks. Where only single steps are ever run (`train_on_batch`), the matrix
     has two lines: with one, XLA leaves out looking the line up, fuses the loop's body otherwise, and rounds otherwise.
-    The state is not donated: after an error or Ctrl-C the state before is whole.
+    `run` donates nothing: after an error or Ctrl-C the state before is whole. `donating` reuses the memory of weights and
+    slots where they are large. The loop then has no second copy of them, neither in nor beside it.
 
     The number of rows is not part of what is compiled either: a data set is placed with a capacity from a coarse grid, and
     the rows behind the real ones are never read.
@@ -63,13 +66,12 @@ class JaxRunner(Runner):
         self._programs: Recent[Any, Callable[..., Any]] = Recent(_PROGRAMS)
         self._program, self._reason = program, reason()
         self._external: Any = None
+        external: Any = ()
         self.external_names: tuple[str, ...] = ()
         trained = {step.state_names.index(name): i for i, name in enumerate(step.gradient_names)}
         self._trained = trained if step.external_optimizer is not None else {}
         self._fixed = tuple(i for i, same in enumerate(step.invariant) if same and i not in self._trained)
         self._varying = tuple(i for i in range(self._count) if i not in self._fixed)
-        arranged = (*self._varying, *self._fixed)
-        self._places = tuple(arranged.index(i) for i in range(self._count))
         self._row_dtype = np.dtype(step.program.input_specs[-1].dtype)
         if step.external_optimizer is not None:
             with backend.scope(step.program):
@@ -78,9 +80,19 @@ class JaxRunner(Runner):
                     step.state_names[i]: jax.ShapeDtypeStruct(tuple(map(int, specs[i].shape)), np.dtype(specs[i].dtype))
                     for i in self._trained
                 }
-                state = jax.eval_shape(step.external_optimizer.init, params)
-                self._external = jax.tree.structure(state)
-                self.external_names = tuple(external_leaves(state))
+                external = jax.eval_shape(step.external_optimizer.init, params)
+                self._external = jax.tree.structure(external)
+                self.external_names = tuple(external_leaves(external))
+        self._order = (*self._varying, *range(self._count, self._count + len(self.external_names)))
+        kinds = ("params/", "state/", "optimizer/", "foreign/")
+        names = (*step.state_names, *self.external_names)
+        leaves = list(zip(names, (*step.program.input_specs[: self._count], *jax.tree.leaves(external)), strict=True))
+        sizes = {
+            i: math.prod(map(int, leaves[i][1].shape)) * np.dtype(leaves[i][1].dtype).itemsize
+            for i in self._order
+            if leaves[i][0].startswith(kinds)
+        }
+        self.donated = frozenset(sizes) if sum(sizes.values()) > _LARGE else frozenset()
 
     # ---- the contract ----
 
@@ -88,12 +100,22 @@ class JaxRunner(Runner):
         """The state of these leaves; the external optimizer's own are made where they are not given."""
         specs = self.step.program.input_specs[: self._count]
         with self.backend.scope(self.step.program):
-            placed = self.backend.asarrays(leaves, [*[s.dtype for s in specs], *[None] * (len(leaves) - len(specs))])
+            dtypes = [*[s.dtype for s in specs], *[None] * (len(leaves) - len(specs))]
+            # memory that XLA does not own, NumPy's, it would copy before it reuses it
+            given = [self._donatable(a, dtypes[i]) if i in self.donated else a for i, a in enumerate(leaves)]
+            placed = self.backend.asarrays(given, dtypes)
             own, rest = placed[: self._count], placed[self._count :]
             if self._external is not None and not rest:
                 params = {self.step.state_names[i]: own[i] for i in self._trained}
                 rest = jax.tree.leaves(self.step.external_optimizer.init(params))
+                # some transformations keep the very arrays that they are given
+                held = set(map(id, own)) if self.donated else set[int]()
+                rest = [self._donatable(np.asarray(a)) if id(a) in held else a for a in rest]
             return (*own, *rest)
+
+    def _donatable(self, array: Any, dtype: str | None = None) -> Any:
+        """An array of NumPy's in memory that XLA owns; one of JAX's as it is."""
+        return array if isinstance(array, jax.Array) else self.backend.fresh(array, dtype or array.dtype.name)
 
     def place(self, arrays: Sequence[Any]) -> Any:
         """Copy the data to the device, once for many chunks.
@@ -122,41 +144,80 @@ class JaxRunner(Runner):
 
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
         """Run one step for every line of `indices`; returns at once, the device goes on working."""
-        steps, batch = indices.shape
-        height = min(max(_ENTRIES // max(batch, 1), 16), 512)
-        # a window of a stream has one loop, whatever the number of its steps
-        few = steps == 1 and (height, _forms(data)) not in self._programs
-        if few if isinstance(data, _Whole) else data[0].shape[0] == batch:
-            height = 2
-        fixed = tuple([state[i] for i in self._fixed])
-        varying = (*[state[i] for i in self._varying], *state[self._count :])
+        fixed, varying = tuple([state[i] for i in self._fixed]), tuple([state[i] for i in self._order])
         with self.backend.scope(self.step.program):
-            for start in range(0, steps, height):
-                iterations = min(height, steps - start)
-                numbers = _of_height(indices[start : start + iterations], height, np.dtype(np.int32))
-                real = _of_height(rows[start : start + iterations], height, self._row_dtype)
-                varying = self._chunk(varying, fixed, tuple(data), numbers, real, np.int32(iterations))
-        leaves = (*varying[: len(self._varying)], *fixed)
-        return (*[leaves[i] for i in self._places], *varying[len(self._varying) :])
+            for lines in self._lines(data, indices, rows):
+                _, varying = self._chunk((), varying, fixed, tuple(data), *lines)
+        return self._state(fixed, dict(zip(self._order, varying, strict=True)))
+
+    def donating(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> Callable[[], State]:
+        """A function that does what `run` does and reuses the memory of the leaves `donated`."""
+        if not self.donated:
+            return super().donating(state, data, indices, rows)
+        mine, others = ([i for i in self._order if (i in self.donated) is of] for of in (True, False))
+        fixed, parts = tuple([state[i] for i in self._fixed]), self._lines(data, indices, rows)
+        given, kept = tuple([state[i] for i in mine]), tuple([state[i] for i in others])
+        key = len(parts[0][0]), _forms(data), "donating"
+        with self.backend.scope(self.step.program):
+            compiled = self._programs.get(key)
+            if compiled is None:
+                jitted = jax.jit(reported(self._steps, self._why(key)), donate_argnums=0)
+                compiled = jitted.lower(given, kept, fixed, tuple(data), *parts[0]).compile()
+                self._programs[key] = compiled
+
+        def launch() -> State:
+            nonlocal given, kept
+            with self.backend.scope(self.step.program):
+                for lines in parts:
+                    given, kept = compiled(given, kept, fixed, tuple(data), *lines)
+            return self._state(fixed, dict(zip((*mine, *others), (*given, *kept), strict=True)))
+
+        return launch
+
+    def is_lost(self, state: State) -> bool:
+        """Whether the memory of a leaf was reused."""
+        return any(leaf.is_deleted() for leaf in state)
 
     def wait(self, state: State) -> None:
         """Return when the device has computed `state`."""
         jax.block_until_ready(state)
 
+    def _lines(self, data: Any, indices: np.ndarray, rows: np.ndarray) -> list[tuple[Any, Any, Any]]:
+        """The row numbers, the real rows and the number of steps of each dispatch."""
+        steps, batch = indices.shape
+        height = min(max(_ENTRIES // max(batch, 1), 16), 512)
+        # a window of a stream has one loop, whatever the number of its steps
+        few = steps == 1 and (height, _forms(data)) not in [key[:2] for key in self._programs]
+        if few if isinstance(data, _Whole) else data[0].shape[0] == batch:
+            height = 2
+        return [
+            (
+                _of_height(indices[start : start + height], height, np.dtype(np.int32)),
+                _of_height(rows[start : start + height], height, self._row_dtype),
+                np.int32(min(height, steps - start)),
+            )
+            for start in range(0, steps, height)
+        ]
+
+    def _state(self, fixed: Sequence[Any], varying: dict[int, Any]) -> State:
+        """The state of the leaves that never change and of the others, by position."""
+        leaves = varying | dict(zip(self._fixed, fixed, strict=True))
+        return tuple([leaves[i] for i in range(len(leaves))])
+
     # ---- what is compiled ----
 
-    def _chunk(self, varying: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
+    def _chunk(self, given: Any, kept: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
         """Up to `len(numbers)` steps in one dispatch, compiled for that many lines and for the capacity of the data."""
         key = len(numbers), _forms(data)
         compiled = self._programs.get(key)
         if compiled is None:
             compiled = kernels.jit(reported(self._steps, self._why(key)), self._program)
             self._programs[key] = compiled
-        return compiled(varying, fixed, data, numbers, real, iterations)
+        return compiled(given, kept, fixed, data, numbers, real, iterations)
 
     def _why(self, key: Any) -> Reason:
         """Why a loop is compiled for `key`."""
-        before = [data for _, data in self._programs]
+        before = [data for _, data, *_ in self._programs]
         if not before:
             return self._reason
         (rows, *_), dtype = key[1][0]
@@ -168,8 +229,13 @@ class JaxRunner(Runner):
             cause = f"another number of rows, room for {rows}"
         return self._reason._replace(cause=cause)
 
-    def _steps(self, varying: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
+    def _steps(self, given: Any, kept: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
+        """The leaves after some steps; the first ones, `given`, where they are donated, in the order they came in."""
         specs = self.step.program.input_specs[self._count :]
+        count = len(given)
+        order = self._order
+        if count:
+            order = sorted(order, key=lambda i: i not in self.donated)
 
         def step(i: Any, varying: Any) -> Any:
             line = lax.dynamic_index_in_dim(numbers, i, keepdims=False)
@@ -178,19 +244,18 @@ class JaxRunner(Runner):
                 for a, s in zip(data, specs[:-1], strict=True)
             ]
             present = lax.dynamic_index_in_dim(real, i, keepdims=False)
-            return self._step(varying, fixed, batch, present)
+            return self._step(order, varying, fixed, batch, present)
 
-        return lax.fori_loop(np.int32(0), iterations, step, varying)
+        varying = lax.fori_loop(np.int32(0), iterations, step, (*given, *kept))
+        return varying[:count], varying[count:]
 
-    def _step(self, varying: Any, fixed: Any, batch: Sequence[Any], present: Any) -> Any:
-        leaves = (*varying[: len(self._varying)], *fixed)
-        state = [leaves[i] for i in self._places]
-        outputs = self._outputs(*state, *batch, present)
+    def _step(self, order: Sequence[int], varying: Any, fixed: Any, batch: Sequence[Any], present: Any) -> Any:
+        state = self._state(fixed, dict(zip(order, varying, strict=True)))
+        outputs = self._outputs(*state[: self._count], *batch, present)
         after, gradients = list(outputs[: self._count]), outputs[self._count :]
-        rest = varying[len(self._varying) :]
         if self._external is not None:
-            rest = self.external_update(after, gradients, rest)
-        return (*[after[i] for i in self._varying], *rest)
+            after += self.external_update(after, gradients, state[self._count :])
+        return tuple([after[i] for i in order])
 
     def external_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
         """Let the external optimizer turn the gradients into updates; `after` gets the new weights."""

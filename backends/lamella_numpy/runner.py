@@ -31,6 +31,10 @@ _APART = 16
 """Elements: leaves that no `foreach` wants end to end begin at multiples of this."""
 
 
+_KEPT = 16 << 20
+"""Bytes of vectors and temporaries that a runner keeps from one `fit` to the next."""
+
+
 class _Vectors:
     """Where every leaf, and every array of a batch, has its stretch of a vector.
 
@@ -110,6 +114,16 @@ class NumpyRunner(Runner):
         targets = [False if same else vectors.stretches[i] for i, same in enumerate(self._invariant)]
         unread = [False] * (len(program.outputs) - self._leaves)
         made = self._generated = generate(program, Bindings(vectors.stretches, (*targets, *unread), fixed))
+        sized = zip(vectors.sizes, vectors.dtypes, strict=True)
+        self._bytes = made.arena + sum(size * dtype.itemsize for size, dtype in sized)
+        self._shapes = [dims(v) for v in program.inputs]
+        self._rounded = [v.spec.dtype == "bfloat16" for v in program.inputs]
+        self._lock = threading.Lock()
+        self._allocate()
+
+    def _allocate(self) -> None:
+        """Make the vectors, and bind the step to both sets of them."""
+        made, vectors = self._generated, self._vectors
         self._sides = [vectors.make(0, vectors.moving) for _ in "ab"]
         for k in made.in_place:
             self._sides[1][k] = self._sides[0][k]
@@ -117,16 +131,20 @@ class NumpyRunner(Runner):
         room = memory.arena(made.arena)
         scratches: list[dict[Any, Any]] = [{} for _ in range(made.scratches)]
         a, b = self._sides
-        self._frames = [
+        frames = [
             made.make(room, made.constants, scratches, [*a, *shared], b),
             made.make(room, made.constants, scratches, [*b, *shared], a),
         ]
-        self._shapes = [dims(v) for v in program.inputs]
-        self._rounded = [v.spec.dtype == "bfloat16" for v in program.inputs]
-        self._views = [[self._view(i, side) for i in range(len(program.inputs))] for side in (0, 1)]
+        self._views = [[self._view(i, side) for i in range(len(self._shapes))] for side in (0, 1)]
         self._side = 0
         self._held: list[Any] = [None] * self._leaves
-        self._lock = threading.Lock()
+        self._frames = frames  # the last, since an interruption may come at any line
+
+    def release(self) -> None:
+        """Free the vectors and the temporaries, where they are large, until the next run."""
+        if self._bytes > _KEPT:
+            with self._lock:
+                self._frames = self._sides = self._shared = self._views = self._held = []
 
     @property
     def source(self) -> str:
@@ -147,6 +165,8 @@ class NumpyRunner(Runner):
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
         """Run one step for every line of `indices` and return the new state; see `Runner.run`."""
         with self._lock, np.errstate(all="ignore"):
+            if not self._frames:
+                self._allocate()
             self._load(state)
             self._turn(data, np.asarray(indices), np.asarray(rows))
             return self._result(state)

@@ -269,7 +269,13 @@ class Runner:
 
     A state is a tuple of the backend's arrays in the order of `step.state_names`, and is never changed in place: when a
     chunk fails or is interrupted, the state before it is still whole.
+
+    Attributes:
+        donated: positions of the leaves whose memory `donating` may reuse: weights and slots of a large state, never
+            accumulators, the step, the key or the learning rates. Empty by default.
     """
+
+    donated: frozenset[int] = frozenset()
 
     def __init__(self, backend: Backend, step: StepProgram) -> None:
         self.backend = backend
@@ -285,6 +291,28 @@ class Runner:
 
     def wait(self, state: State) -> None:
         """Return when `state` has been computed, on a backend that computes while Python goes on."""
+
+    def donating(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> Callable[[], State]:
+        """A function that does what `run` does and may reuse the memory of the leaves `donated`.
+
+        What has to be compiled is compiled before the function is returned, so that little time passes between the moment
+        when the old state is gone and the moment when the caller has the new one. The donated leaves must be arrays that
+        `load` or a step made, each a different one, and unused elsewhere.
+
+        Args:
+            state: as for `run`, but for the donated leaves.
+            data: as for `run`.
+            indices: as for `run`.
+            rows: as for `run`.
+        """
+        return lambda: self.run(state, data, indices, rows)
+
+    def is_lost(self, state: State) -> bool:
+        """Whether a leaf of `state` can no longer be read, because `donating` has reused its memory."""
+        return False
+
+    def release(self) -> None:
+        """Free the memory that the next `run` can allocate again; called when a training ends."""
 
     def external_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
         """One step of the external optimizer: put the new weights into `after`, the leaves of the state after a step.

@@ -131,6 +131,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
             self.model.save_weights(path, overwrite=True)
         else:
             self.model.save(path, overwrite=True)
+        self.model._require_compiled().checkpoint = path
         self._tell(f"\nEpoch {epoch + 1}: finished saving model to {path}")
 
     def _path(self, epoch: int, batch: int | None, logs: Logs) -> str:

@@ -33,7 +33,8 @@ class SwapEMAWeights(Callback):
         averages, before = compiled.state.slots.get(_SLOT, {}), dict[int, Any]()
         for variable in compiled.configuration.trained(self.model):
             if id(variable) in averages:
-                before[id(variable)], variable._value = variable._value, averages[id(variable)]
+                before[id(variable)] = variable.withdraw()
+                variable.take(averages[id(variable)])
         compiled.state = compiled.state.with_slots({_SLOT: before})
         self._swapped = not self._swapped
 

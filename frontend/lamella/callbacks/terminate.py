@@ -17,6 +17,8 @@ class TerminateOnNaN(Callback):
         RuntimeError: in `fit`, with `raise_error`.
     """
 
+    undoes_steps = True
+
     def __init__(self, raise_error: bool = False) -> None:
         super().__init__()
         self.raise_error = raise_error

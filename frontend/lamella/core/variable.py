@@ -28,6 +28,7 @@ class Variable:
         constraint: applied to the value after each optimizer step, or None.
         path: the path within the model that it was built in ("dense/kernel"); its name where that is not known.
         place: the backend that the value is known to be an array of, as it wants it; None where that was not looked at.
+        lent: whether the array may be referenced outside lamella, so that its memory must not be reused.
     """
 
     name: str = Name("a weight")  # type: ignore[assignment]
@@ -51,6 +52,7 @@ class Variable:
         self.constraint = constraint
         self._held: Any = None
         self.place: str | None = None
+        self.lent = True
         self._key: tuple[np.ndarray, str] | None = None
 
     @property
@@ -114,7 +116,15 @@ class Variable:
 
     @_value.setter
     def _value(self, value: Any) -> None:
-        self._held, self.place = value, None
+        self._held, self.place, self.lent = value, None, True
+
+    def take(self, value: Any) -> None:
+        """Hold an array that a training step made, which is referenced nowhere else until `value` is read."""
+        self._held, self.place, self.lent = value, None, False
+
+    def withdraw(self) -> Any:
+        """The array held, to be held elsewhere; a copy where it is lent."""
+        return self.numpy() if self.lent else self._value
 
     def draw(self, key: np.ndarray | None) -> np.ndarray:
         """A first value for the random key `key`, drawn on the host: the same numbers whatever the backend.
@@ -134,6 +144,7 @@ class Variable:
         running = context.current()
         if running is not None:
             return running.read(self)
+        self.lent = True
         return self._value
 
     def numpy(self) -> np.ndarray:

@@ -165,7 +165,7 @@ def values(model: Any) -> list[np.ndarray]:
     compiled: Compiled = model._compiled
     config, state = compiled.configuration, compiled.state
     trained = config.trained(model)
-    fresh = config.optimizer.initial_slots(_weights(model), [to_numpy(v.value) for v in trained])
+    fresh = config.optimizer.initial_slots(_weights(model), [to_numpy(v._value) for v in trained])
     places = {id(v): i for i, v in enumerate(trained)}
 
     def value(entry: Entry) -> Any:

@@ -80,6 +80,11 @@ class CallbackList(Callback):
         return any(map(self.watches, ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")))
 
     @property
+    def undoes_steps(self) -> bool:
+        """Whether any callback may return to the state before a step, which is then kept."""
+        return any(getattr(item, "undoes_steps", False) for item in self.callbacks)
+
+    @property
     def only_records(self) -> bool:
         """Whether the history is the only callback: then no hook can look at the model."""
         return all(type(item) is History for item in self.callbacks)

@@ -28,6 +28,8 @@ def save(model: TrainingModel, path: str | os.PathLike[str], extra: Any = None) 
     write_tree(
         path, {"model": _model_state(model), "training": _training_state(model), "extra": extra}, FORMAT, VERSION
     )
+    if model._compiled is not None:
+        model._compiled.checkpoint = os.fspath(path)
 
 
 class Checkpoint:
@@ -120,6 +122,7 @@ class Checkpoint:
         if self._training is None:
             return
         compiled = model._require_compiled()
+        compiled.checkpoint = self.path
         slots = {
             slot: {key: np.asarray(self._training["slots"][leaf]) for key, leaf in group.items()}
             for slot, group in _layout(model).slots.items()

@@ -50,8 +50,10 @@ def fit(
         # after an exception, too: the model has the weights of the last whole chunk
         model._run = None
         run.loop.commit()
+        run.loop.release()
         run.source.close()
         if check is not None:
+            check.loop.release()
             check.source.close()
     assert hooks.history is not None  # noqa: S101 - asked for above
     return hooks.history
@@ -76,6 +78,7 @@ class Run:
         self._checkpoint: Checkpoint | None = None
         self._afterwards: list[Callable[[], None]] = []
         self.loop = model.loop_for(data.sample, training=True)
+        self.loop.undoes_steps = hooks.undoes_steps
         self.batch = batch = self.loop.batch_size(data, batch)
         self.sample = data.sample
         self.loop.begin(batch, self.sample)

@@ -230,8 +230,7 @@ def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
     if away:
         values = [v._value if backend.owns(v._value) else to_numpy(v._value) for v in away]
         for variable, moved in zip(away, backend.asarrays(values, [v.dtype for v in away]), strict=True):
-            variable._value = moved
-            variable.place = name
+            variable._held, variable.place = moved, name
     return [v._held for v in variables]
 
 

@@ -162,7 +162,7 @@ def filled_slots(config: Configuration, layout: Layout, slots: Slots) -> Slots:
     missing = [k for name, keys in layout.slots.items() for k in keys if k not in slots.get(name, {})]
     if not missing:
         return slots
-    params = [to_numpy(v.value) for _, v in layout.trained_variables]
+    params = [to_numpy(v._value) for _, v in layout.trained_variables]
     return {**slots, **filled(config.optimizer, layout.weights, params, slots)}
 
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamella import compiling, random
-from lamella.backend_api import Runner, State
+from lamella.backend_api import Runner, State, to_numpy
 from lamella.compiling import Recent
+from lamella.errors import BackendError
 from lamella.ir.dim import BATCH, Dimension, symbol
 from lamella.ir.spec import Spec
 from lamella.lowering.forward import traced_for_any_batch
 from lamella.passes import find_cross_batch_op
 from lamella.training.data import FIRST_BATCH, Data, free_specs
+from lamella.training.donation import deferred_signals, lose
 from lamella.training.eager_runner import EagerRunner
 from lamella.training.layout import BatchSpecs, Layout, filled_slots, layout_of
 from lamella.training.logs import Logs
@@ -46,6 +48,9 @@ class Loop:
         compiled: its training configuration and state.
         data: the rows; only shapes and dtypes are used here.
         training: whether steps train or evaluate.
+
+    Attributes:
+        undoes_steps: whether `undo_step` may be called, so that no step may reuse the memory of the state before it.
     """
 
     def __init__(self, model: TrainingModel, compiled: Compiled, data: Data, *, training: bool) -> None:
@@ -71,6 +76,8 @@ class Loop:
         self._rates: dict[str, float] = {}
         self.state: State = ()
         self._sound: State = ()
+        self.undoes_steps = False
+        self._donated: frozenset[int] = frozenset()
         self._template: Any = None
         self._cleared: dict[int, Any] = {}
         self._placed: dict[str, tuple[Any, Any]] = {}
@@ -154,7 +161,7 @@ class Loop:
             sample: rows like those of the first step.
         """
         compiled, layout = self.compiled, self.layout
-        leaves: dict[str, Any] = {name: variable.value for name, variable in layout.variables}
+        leaves: dict[str, Any] = {name: variable._value for name, variable in layout.variables}
         if self.training:
             leaves |= leaves_of(self.model, compiled, layout)
             self._rates = compiled.configuration.rates()
@@ -162,13 +169,32 @@ class Loop:
             leaves |= dict(group.values())
         leaves |= self._placed_before()
         values = [leaves[n] for n in layout.names]
-        extra = compiled.state.external or ()
+        values += (compiled.state.external or ()) if self.training else ()
         self._template = self.runner(batch, sample.row_specs)
-        self.state = self._template.load([*values, *extra])
+        self._donated = self._template.donated if self.training and not self.undoes_steps else frozenset()
+        if self._donated:
+            values = self._owned(values)
+        self.state = self._template.load(values)
+        if self._donated:
+            self.commit()  # the arrays that the state was loaded from are not needed any more
         # leaves are never changed in place, so those an epoch starts from serve every epoch
         cleared = {leaf for group in layout.metrics.values() for leaf, _ in group.values()}
         self._cleared = {i: self.state[i] for i, name in enumerate(layout.names) if name in cleared}
         self._placed = {name: (value, self.state[self._at[name]]) for name, value in self._settings().items()}
+
+    def _owned(self, leaves: Sequence[Any]) -> list[Any]:
+        """The leaves, with the numbers of those that must not be donated in the place of the arrays themselves.
+
+        These are the values of variables that a user may hold, and every second use of one array.
+        """
+        lent = {i for i, (_, variable) in enumerate(self.layout.variables) if variable.lent}
+        seen: set[int] = set()
+        owned = []
+        for i, leaf in enumerate(leaves):
+            shared = i in lent or id(leaf) in seen
+            seen.add(id(leaf))
+            owned.append(to_numpy(leaf) if i in self._donated and shared else leaf)
+        return owned
 
     def _settings(self) -> dict[str, Any]:
         """What small leaves of the state are made of; the same settings give the same leaves."""
@@ -247,7 +273,8 @@ class Loop:
             return
         at, compiled = self._at, self.compiled
         for i, (_, variable) in enumerate(variables):
-            variable._value = state[i]
+            if variable._held is not state[i]:
+                variable.take(state[i])
         step, external = state[at["step"]], compiled.state.external
         if not self.layout.own:
             external = tuple(state[len(at) :])
@@ -262,6 +289,7 @@ class Loop:
         for slot, group in self.layout.slots.items():
             now |= {leaf: self.compiled.state.slots[slot][key] for key, leaf in group.items()}
         changed = {name: now[name] for i, name in enumerate(names) if name in now and now[name] is not self.state[i]}
+        changed |= {name: v._value for i, (name, v) in enumerate(variables) if v.lent and i in self._donated}
         changed |= self._new_rates()
         if changed:
             self.replace(changed)
@@ -341,18 +369,18 @@ class Loop:
             runner = self.runner(chunk.indices.shape[1], chunk.specs)
             last, start = self.state, time.perf_counter()
             compiled = compiling.total()
-            state = runner.run(last, chunk.data, chunk.indices, chunk.real)
+            state = self._dispatch(runner, chunk.data, chunk.indices, chunk.real)
             steps = len(chunk.indices)
             if stride:
                 self._wait(runner)
-                self._sound, self.state = last, state
+                self._sound, self.state = () if self._donated else last, state
             else:
                 try:
                     # while a device computes, the next batches are read
                     following = next(chunks, None) if ahead else None
                 finally:
-                    runner.wait(state)
-                    self._sound, self.state = last, state
+                    self._wait(runner, state)
+                    self._sound, self.state = () if self._donated else last, state
                 if compiling.total() == compiled:  # steps are no slower for what was compiled before the first
                     self._seconds = (time.perf_counter() - start) / steps
             done += steps
@@ -363,13 +391,41 @@ class Loop:
             self._wait(runner)
         return done
 
-    def _wait(self, runner: Runner) -> None:
+    def _dispatch(self, runner: Runner, data: Any, indices: np.ndarray, real: np.ndarray) -> State:
+        """The state after some steps, which may still be computed.
+
+        Where leaves are donated, it is the loop's state and the model's at once, since the one before is gone.
+        """
+        last = self.state
+        if not self._donated:
+            return runner.run(last, data, indices, real)
+        launch = runner.donating(last, data, indices, real)
+        with deferred_signals():
+            try:
+                self.state = launch()
+            except Exception as error:
+                if runner.is_lost(last):
+                    raise self._lose(error) from error
+                raise
+            self.commit()
+        return self.state
+
+    def _wait(self, runner: Runner, state: State | None = None) -> None:
         """Return when the state has been computed; where that fails, the state is the one before."""
         try:
-            runner.wait(self.state)
-        except Exception:
-            self.state = self._sound
+            runner.wait(self.state if state is None else state)
+        except Exception as error:
+            if self._donated:
+                raise self._lose(error) from error
+            if state is None:
+                self.state = self._sound
             raise
+
+    def _lose(self, error: Exception) -> BackendError:
+        """The error to raise after the device failed with the only copy of weights and slots."""
+        self.state = self._sound = ()
+        donated = [variable for i, (_, variable) in enumerate(self.layout.variables) if i in self._donated]
+        return lose(self.compiled, donated, error)
 
     def undo_step(self) -> None:
         """The state before the last chunk, with the accumulators as they are; the model gets it, too."""
@@ -395,9 +451,15 @@ class Loop:
         indices, real = np.arange(size, dtype=np.int32)[None], np.ones((1, size), self.row_dtype)
         real[:, count:] = 0
         runner = self._template
-        state = runner.run(self.state, runner.place(arrays), indices, real)
-        runner.wait(state)
+        state = self._dispatch(runner, runner.place(arrays), indices, real)
+        self._wait(runner, state)
         self.state = state
+
+    def release(self) -> None:
+        """Free what a training that has ended does not need: the state before the last step, the runners' buffers."""
+        self._sound = ()
+        for specs in self._runners:
+            self._runners[specs].release()
 
     def chunk_size(self, first: int | None = None) -> int:
         """How many steps a chunk should have, a power of two, from the time of the last ones; `first` while there were none.

@@ -69,6 +69,7 @@ class Compiled:
         configuration: what `compile` decided.
         state: how far training has come.
         looked: `freezing.count` when it was last looked at what is trained; -1 for not yet.
+        checkpoint: the file that the training was last written to or read from, or None.
     """
 
     def __init__(self, model: TrainingModel, configuration: Configuration, state: TrainingState) -> None:
@@ -76,6 +77,7 @@ class Compiled:
         self._model = weakref.ref(model)
         self.state = state
         self.looked = -1
+        self.checkpoint: str | None = None
 
     @property
     def state(self) -> TrainingState:
