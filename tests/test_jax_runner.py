@@ -66,7 +66,7 @@ def step_of(dtype="float32", external=None):
             new, new_m, new_v = ops.foreach(adam, [slopes, weights, m, v], [rate, alpha])
             outputs = [*new, *new_m, *new_v, *rest]
         else:
-            outputs = [*weights, *rest, *slopes]
+            outputs = [*weights, *rest, *slopes, value]
         program = running.program([as_value(y) for y in outputs])
     slots = [f"{slot}/{name}" for slot in "mv" for name in WEIGHTS] if external is None else []
     names = (*WEIGHTS, *slots, "rate", "total", "key", "step")

@@ -13,18 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from lamella.backend_api import Backend, Compiled, Runner, StepProgram
+from lamella.backend_api import Backend, Compiled, Runner, StepProgram, is_external_optimizer
 from lamella.compiling import reason, rounded_up
 from lamella.errors import DTypeError
 from lamella.ir.dim import symbols_of
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import Spec, spec_of
 from lamella.passes import expand
-from lamella_jax import cache, elementwise, lowerings
+from lamella_jax import cache, elementwise, external, lowerings
 from lamella_jax.kernels import KERNELS, function_of
 from lamella_jax.optax_bridge import gradient_transformation
 from lamella_jax.reports import reported
-from lamella_jax.runner import JaxRunner, external_leaves
+from lamella_jax.runner import JaxRunner
 
 _BFLOAT16 = np.dtype(jnp.bfloat16)
 
@@ -201,17 +201,20 @@ class JaxBackend(Backend):
         return JaxRunner(self, step)
 
     def supports_optimizer(self, optimizer: Any) -> bool:
-        """Whether it is an optax transformation: a named tuple of `init` and `update`."""
-        return (
-            isinstance(optimizer, tuple)
-            and callable(getattr(optimizer, "init", None))
-            and callable(getattr(optimizer, "update", None))
-        )
+        """Whether it is an optax transformation, which has `init` and `update`."""
+        return is_external_optimizer(optimizer)
+
+    def check_optimizer(self, optimizer: Any, params: Mapping[str, Spec]) -> None:
+        """Trace one step of an optax transformation on such weights."""
+        with jax.enable_x64(any(spec.dtype.endswith("64") for spec in params.values()) or _has_64_bits()):
+            external.checked_state(optimizer, params)
 
     def optimizer_leaves(self, optimizer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
         """The leaves of an optax transformation's first state, in JAX's order."""
         with jax.enable_x64(any(spec_of(a).dtype.endswith("64") for a in params.values()) or _has_64_bits()):
-            return external_leaves(optimizer.init({name: self.asarray(a) for name, a in params.items()}))
+            return external.leaves_by_path(
+                external.initial(optimizer, {name: self.asarray(a) for name, a in params.items()})
+            )
 
     def gradient_transformation(self, initial: Callable[..., Any], step: Callable[..., Any], name: str) -> Any:
         """The rule as an `optax.GradientTransformation`; it works under `jax.jit`."""

@@ -13,7 +13,7 @@ from jax import lax
 
 from lamella.backend_api import Runner, State, StepProgram
 from lamella.compiling import Reason, Recent, reason, rounded_up
-from lamella_jax import elementwise, kernels, lowerings
+from lamella_jax import elementwise, external, kernels, lowerings
 from lamella_jax.reports import reported
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class JaxRunner(Runner):
         self._programs: Recent[Any, Callable[..., Any]] = Recent(_PROGRAMS)
         self._program, self._reason = program, reason()
         self._external: Any = None
-        external: Any = ()
+        foreign: list[Any] = []
         self.external_names: tuple[str, ...] = ()
         trained = {step.state_names.index(name): i for i, name in enumerate(step.gradient_names)}
         self._trained = trained if step.external_optimizer is not None else {}
@@ -74,19 +74,17 @@ class JaxRunner(Runner):
         self._varying = tuple(i for i in range(self._count) if i not in self._fixed)
         self._row_dtype = np.dtype(step.program.input_specs[-1].dtype)
         if step.external_optimizer is not None:
+            self._anywhere = kernels.function_of(program)
+            params = {step.state_names[i]: step.program.input_specs[i] for i in self._trained}
             with backend.scope(step.program):
-                specs = step.program.input_specs
-                params = {
-                    step.state_names[i]: jax.ShapeDtypeStruct(tuple(map(int, specs[i].shape)), np.dtype(specs[i].dtype))
-                    for i in self._trained
-                }
-                external = jax.eval_shape(step.external_optimizer.init, params)
-                self._external = jax.tree.structure(external)
-                self.external_names = tuple(external_leaves(external))
+                held = external.checked_state(step.external_optimizer, params)
+                foreign = jax.tree.leaves(held)
+                self._external = jax.tree.structure(held)
+                self.external_names = tuple(external.leaves_by_path(held))
         self._order = (*self._varying, *range(self._count, self._count + len(self.external_names)))
         kinds = ("params/", "state/", "optimizer/", "foreign/")
         names = (*step.state_names, *self.external_names)
-        leaves = list(zip(names, (*step.program.input_specs[: self._count], *jax.tree.leaves(external)), strict=True))
+        leaves = list(zip(names, (*step.program.input_specs[: self._count], *foreign), strict=True))
         sizes = {
             i: math.prod(map(int, leaves[i][1].shape)) * np.dtype(leaves[i][1].dtype).itemsize
             for i in self._order
@@ -107,7 +105,7 @@ class JaxRunner(Runner):
             own, rest = placed[: self._count], placed[self._count :]
             if self._external is not None and not rest:
                 params = {self.step.state_names[i]: own[i] for i in self._trained}
-                rest = jax.tree.leaves(self.step.external_optimizer.init(params))
+                rest = jax.tree.leaves(external.initial(self.step.external_optimizer, params))
                 # some transformations keep the very arrays that they are given
                 held = set(map(id, own)) if self.donated else set[int]()
                 rest = [self._donatable(np.asarray(a)) if id(a) in held else a for a in rest]
@@ -254,18 +252,36 @@ class JaxRunner(Runner):
         outputs = self._outputs(*state[: self._count], *batch, present)
         after, gradients = list(outputs[: self._count]), outputs[self._count :]
         if self._external is not None:
-            after += self.external_update(after, gradients, state[self._count :])
+            after += self.external_update(
+                after, gradients, state[self._count :], (*state[: self._count], *batch, present)
+            )
         return tuple([after[i] for i in order])
 
-    def external_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
+    def external_update(
+        self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any], inputs: Sequence[Any] = ()
+    ) -> Sequence[Any]:
         """Let the external optimizer turn the gradients into updates; `after` gets the new weights."""
-        names = self.step.state_names
-        params = {names[i]: after[i] for i in self._trained}
-        given = {names[i]: gradients[n] for i, n in self._trained.items()}
-        before = jax.tree.unflatten(self._external, leaves)
-        updates, new = self.step.external_optimizer.update(given, before, params)
-        for i in self._trained:
-            after[i] = lax.convert_element_type(jnp.add(params[names[i]], updates[names[i]]), after[i].dtype)
+        names = {self.step.state_names[i]: (i, n) for i, n in self._trained.items()}
+
+        def value_and_gradients(params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+            """The loss of the batch, and its gradients, where the weights are others."""
+            arrays = list(inputs)
+            for name, (i, _) in names.items():
+                arrays[i] = params[name]
+            found = self._anywhere(*arrays)[self._count :]
+            return found[-1], {name: found[n] for name, (_, n) in names.items()}
+
+        params = {name: after[i] for name, (i, _) in names.items()}
+        updates, new = external.update(
+            self.step.external_optimizer,
+            {name: gradients[n] for name, (_, n) in names.items()},
+            jax.tree.unflatten(self._external, leaves),
+            params,
+            gradients[-1],
+            value_and_gradients,
+        )
+        for name, (i, _) in names.items():
+            after[i] = lax.convert_element_type(jnp.add(params[name], updates[name]), after[i].dtype)
         # a loop keeps the dtypes of what it carries, whatever the transformation's arithmetic made of them
         return [lax.convert_element_type(y, x.dtype) for x, y in zip(leaves, jax.tree.leaves(new), strict=True)]
 
@@ -273,12 +289,6 @@ class JaxRunner(Runner):
 def _forms(data: Sequence[Any]) -> tuple[Any, ...]:
     """What of placed data is compiled in."""
     return tuple([(a.shape, a.dtype) for a in data])
-
-
-def external_leaves(state: Any) -> dict[str, Any]:
-    """The leaves of an external optimizer's state by their paths, in JAX's order."""
-    paths, _ = jax.tree_util.tree_flatten_with_path(state)
-    return {f"foreign/{jax.tree_util.keystr(p, simple=True, separator='/')}": leaf for p, leaf in paths}
 
 
 def _of_height(lines: np.ndarray, height: int, dtype: np.dtype[Any]) -> np.ndarray:

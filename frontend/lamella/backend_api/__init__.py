@@ -6,6 +6,7 @@ from lamella.backend_api.backend import Compiled as Compiled
 from lamella.backend_api.backend import Runner as Runner
 from lamella.backend_api.backend import State as State
 from lamella.backend_api.backend import StepProgram as StepProgram
+from lamella.backend_api.backend import is_external_optimizer as is_external_optimizer
 from lamella.backend_api.backend import own_results as own_results
 from lamella.backend_api.registry import GROUP as GROUP
 from lamella.backend_api.registry import available_backends as available_backends
@@ -32,6 +33,7 @@ __all__ = [
     "check_environment",
     "current_backend",
     "default_backend",
+    "is_external_optimizer",
     "load_backend",
     "register_backend",
     "set_backend",

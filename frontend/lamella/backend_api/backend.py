@@ -176,6 +176,17 @@ class Backend:
         """Whether `compile` may take this external optimizer (JAX: an optax transformation)."""
         return False
 
+    def check_optimizer(self, optimizer: Any, params: Mapping[str, Spec]) -> None:
+        """Refuse an external optimizer that cannot train weights of these specs; nothing is computed.
+
+        Args:
+            optimizer: one that `supports_optimizer` accepts.
+            params: the specs of the weights that it will update, by name.
+
+        Raises:
+            BackendError: it does not work on such weights, or needs what a training step does not have.
+        """
+
     def optimizer_leaves(self, optimizer: Any, params: Mapping[str, Any]) -> dict[str, Any]:
         """The arrays of an external optimizer's state before its first step, by a path: "foreign/0/mu/params/dense/kernel".
 
@@ -229,8 +240,8 @@ class StepProgram(NamedTuple):
 
     The program's inputs are the state leaves, then one batch of every data array, then `rows`, a float vector of length
     batch: 1 for a real row, 0 for one that pads a short batch. Its outputs are the new state leaves, in the same order and
-    of the same specs, then the gradients where an external optimizer finishes the step. A leaf whose output is its own input
-    value never changes during a run (a frozen weight, the learning rate, the random key).
+    of the same specs; where an external optimizer finishes the step, the gradients and then the loss follow. A leaf whose
+    output is its own input value never changes during a run (a frozen weight, the learning rate, the random key).
 
     Attributes:
         program: the step.
@@ -314,13 +325,16 @@ class Runner:
     def release(self) -> None:
         """Free the memory that the next `run` can allocate again; called when a training ends."""
 
-    def external_update(self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any]) -> Sequence[Any]:
+    def external_update(
+        self, after: list[Any], gradients: Sequence[Any], leaves: Sequence[Any], inputs: Sequence[Any] = ()
+    ) -> Sequence[Any]:
         """One step of the external optimizer: put the new weights into `after`, the leaves of the state after a step.
 
         Args:
             after: the program's state leaves.
-            gradients: in the order of `step.gradient_names`.
+            gradients: in the order of `step.gradient_names`, and then the loss.
             leaves: the external optimizer's own state.
+            inputs: the program's inputs, for an optimizer that looks at the loss of the batch for other weights.
 
         Returns:
             Its new state.
@@ -365,6 +379,13 @@ class Runner:
                 batch = [self.backend.asarray(a[index], s.dtype) for a, s in zip(data, specs[count:-1], strict=True)]
                 state = tuple(self._run(*state, *batch, self.backend.asarray(real, specs[-1].dtype))[:count])
         return state
+
+
+def is_external_optimizer(optimizer: Any) -> bool:
+    """Whether it looks like an optimizer of another framework: an object with `init` and `update`, as optax's have."""
+    if isinstance(optimizer, type):
+        return False
+    return all(callable(getattr(optimizer, name, None)) for name in ("init", "update"))
 
 
 def own_results(results: Sequence[Any], operands: Sequence[Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -165,8 +166,14 @@ class Persistent(Layer):
         vars(clone).update(vars(self))
         return clone
 
-    def __reduce__(self) -> Any:
-        """Copies and pickles hold configuration, weights and training state, never programs."""
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A model of equal configuration, weights and training state; programs are made again."""
         from lamella.saving import copies
 
-        return copies.restored, (type(self), copies.state_of(self))
+        return copies.restored(type(self), copy.deepcopy(copies.state_of(self), memo))
+
+    def __reduce__(self) -> Any:
+        """A pickle holds what a deep copy does."""
+        from lamella.saving import copies
+
+        return copies.restored, (type(self), copies.state_of(self, pickled=True))

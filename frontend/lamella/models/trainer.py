@@ -91,7 +91,8 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
 
         Args:
             optimizer: a name, one of `lamella.optimizers`, or, on JAX, an optax transformation. The optimizer that the
-                model is compiled with already keeps its steps and slots; another one begins at step 0.
+                model is compiled with already keeps its steps and slots; another one begins at step 0. A transformation
+                that asks for more than gradients gets `value`, `grad`, `value_fn`, `obj_fn` and `grad_fn` of the batch.
             loss: a name, one of `lamella.losses`, or a function of (y_true, y_pred) written in `lamella.ops`.
             metrics: names, objects or functions; "accuracy" is chosen by the shapes.
             weighted_metrics: the same, weighted by sample and class weights.
@@ -107,7 +108,8 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             **legacy_words: words of earlier releases, which warn.
 
         Raises:
-            ValueError: a name is unknown (the nearest known one is given), or a backend is not installed.
+            ValueError: a name is unknown (the nearest known one is given), a backend is not installed, or an optax
+                transformation cannot train these weights.
             TypeError: an unknown argument.
         """
         from lamella.training.objectives import configure

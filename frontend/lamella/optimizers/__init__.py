@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lamella.backend_api import is_external_optimizer
 from lamella.errors import unknown_name
 from lamella.names import LazyTable, from_identifier, lazily, lazy_exports
 from lamella.optimizers import schedules as schedules
@@ -73,7 +74,7 @@ def get(identifier: Any) -> Any:
         table = CONFIGURABLE
         identifier = {**identifier, "class_name": _named(identifier["class_name"], table)}
     made = from_identifier("optimizer", identifier, table)
-    if isinstance(made, Optimizer) or (hasattr(made, "init") and hasattr(made, "update")):
+    if isinstance(made, Optimizer) or is_external_optimizer(made):
         return made
     raise ValueError(
         f"an optimizer is a name, an Optimizer, or an optax transformation; got {type(made).__name__}: {made!r}."

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+import pickle
+import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella.backend_api import to_numpy
+from lamella.backend_api import is_external_optimizer, to_numpy
 from lamella.core import serialization
 from lamella.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from lamella.training.objectives import Configuration
 
 State = dict[str, Any]
 
 
-def state_of(model: Any) -> State:
-    """All that makes an equal model: objects of the user's own by reference, arrays as NumPy's."""
+def state_of(model: Any, *, pickled: bool = False) -> State:
+    """All that makes an equal model: objects of the user's own by reference, arrays as NumPy's.
+
+    Args:
+        model: the model.
+        pickled: leave out how it is compiled where the optimizer cannot be pickled, with a warning.
+    """
     compiled = model._compiled
+    if pickled and compiled is not None and not _can_be_pickled(compiled.configuration):
+        warnings.warn(
+            f"model {model.name!r} is compiled with an optax transformation that cannot be pickled: the pickle holds the "
+            "model as if it had not been compiled. Compile it again after loading.",
+            UserWarning,
+            stacklevel=3,
+        )
+        compiled = None
     state: State = {
         "config": model.get_config(),
         "weights": [v.numpy() for _, v in model.named_weights()],
@@ -51,11 +69,11 @@ def restored(cls: type, state: State) -> Any:
             variable.assign(value)
     given = state.get("compiled")
     if given is not None:
-        every = _every(model)
+        every, optimizer = _every(model), given["optimizer"]
         for layer, frozen in zip(every, given["frozen"], strict=True):
             layer._trainable = not frozen  # as it stood at `compile`
         model.compile(
-            optimizer=serialization.deserialize(given["optimizer"]),
+            optimizer=optimizer if is_external_optimizer(optimizer) else serialization.deserialize(optimizer),
             loss=serialization.deserialize(given["loss"]),
             metrics=serialization.deserialize(given["metrics"]),
             weighted_metrics=serialization.deserialize(given["weighted_metrics"]),
@@ -74,6 +92,17 @@ def restored(cls: type, state: State) -> Any:
     for layer, frozen in zip(_every(model), state["frozen"], strict=True):
         layer._trainable = not frozen
     return model
+
+
+def _can_be_pickled(config: Configuration) -> bool:
+    """Whether the optimizer is one of lamella's, or pickles as it is; optax's functions are made inside functions."""
+    if not config.external:
+        return True
+    try:
+        pickle.dumps(config.optimizer)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
 
 
 def _slots(model: Any) -> dict[str, dict[int, np.ndarray]]:

@@ -53,10 +53,11 @@ class EagerRunner(Runner):
         with self.backend.scope(self.step.program):
             for index, real in zip(indices, rows, strict=True):
                 batch = [host(asarray(a[index], s.dtype)) for a, s in zip(data, specs, strict=True)]
-                traced = self._retrace([*[host(leaf) for leaf in state[:count]], *batch, real])
+                inputs = [*[host(leaf) for leaf in state[:count]], *batch, real]
+                traced = self._retrace(inputs)
                 results = [asarray(array, spec.dtype) for array, spec in computed_outputs(traced.program)]
                 after, external = results[:count], list(state[count:])
                 if self.step.external_optimizer is not None:
-                    external = self._runner.external_update(after, results[count:], external)
+                    external = self._runner.external_update(after, results[count:], external, inputs)
                 state = (*after, *external)
         return state

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamella import losses, metrics, optimizers
-from lamella.backend_api import Backend, load_backend
+from lamella.backend_api import Backend, is_external_optimizer, load_backend
 from lamella.core.variable import Variable
 from lamella.ir.spec import Spec
 from lamella.ir.trace import trace
@@ -153,7 +153,7 @@ def configure(
         scaled = auto_scale_loss and model.dtype_policy.name == "mixed_float16"
         optimizer = _optimizer(model, optimizer, found, scaled=scaled)
     resolved = losses.get(_only("loss", loss))
-    return Configuration(
+    configuration = Configuration(
         backend=found,
         optimizer=optimizer,
         external=external,
@@ -166,6 +166,11 @@ def configure(
         run_eagerly=bool(run_eagerly),
         steps_per_execution=steps_per_execution,
     )
+    if external and model.built:
+        trained = set(map(id, configuration.trained(model)))
+        params = {f"params/{path}": v.spec for path, v in model.named_weights() if id(v) in trained}
+        found.check_optimizer(optimizer, params)
+    return configuration
 
 
 def _untrained(model: TrainingModel) -> frozenset[int]:
@@ -180,7 +185,7 @@ def _optimizer(model: TrainingModel, given: Any, backend: Backend, *, scaled: bo
     Raises:
         TypeError: it is an optax transformation, and the backend is not JAX.
     """
-    if _looks_like_optax(given):
+    if is_external_optimizer(given):
         raise TypeError(
             f"an optax transformation needs the JAX backend; this model is compiled for {backend.name!r}. Pass "
             "`backend='jax'`, or use one of lamella.optimizers."
@@ -239,7 +244,3 @@ def _free(label: str, taken: list[str], weighted: bool) -> str:
     while f"{label}_{number}" in taken:
         number += 1
     return f"{label}_{number}"
-
-
-def _looks_like_optax(optimizer: Any) -> bool:
-    return isinstance(optimizer, tuple) and hasattr(optimizer, "init") and hasattr(optimizer, "update")

@@ -60,6 +60,8 @@ def build_step(
             with at("optimizer"):
                 new |= _optimizer_step(config, layout, leaves, gradients)
             gradients, trained = [], []
+        elif training:  # the backend finishes the step
+            gradients.append(results["loss"])
         if training:
             new["step"] = ops.add(leaves["step"], np.uint32(1))
         program = trace.program(
