@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lamella import random
+from lamella import random, tracebacks
 from lamella.backend_api import registry
 from lamella.core import dtype_policy
 from lamella.ir import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+
+tracebacks.disable_traceback_filtering()  # a test that fails shows all of it
 
 # Tests build the same small programs again and again: XLA compiles each once a session (and xdist worker).
 _COMPILED = tempfile.TemporaryDirectory(prefix="lamella-tests-")

@@ -24,7 +24,7 @@ SOURCES = {
 
 # A package imports from the levels above its own in this list and never from its own; docs/design.md draws it.
 LEVELS = (
-    "errors stacks tree notebook",
+    "errors stacks tracebacks tree notebook",
     "names console files ir compiling",
     "compat ops",
     "passes random",

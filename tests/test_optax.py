@@ -160,8 +160,9 @@ def test_a_deep_copy_continues_like_the_original(make):
 
 def test_a_pickle_leaves_out_a_transformation_that_does_not_pickle():
     model = model_of(optax.adam(0.1))
-    with pytest.warns(UserWarning, match=r"an optax transformation that cannot be pickled.*Compile it again"):
+    with pytest.warns(UserWarning, match=r"an optax transformation that cannot be pickled.*Compile it again") as told:
         data = pickle.dumps(model)
+    assert told[0].filename == __file__
     again = pickle.loads(data)
     assert again.optimizer is None
     assert_same(again.get_weights(), model.get_weights())
@@ -178,8 +179,9 @@ def test_a_pickle_holds_a_transformation_that_pickles(recwarn):
 
 def test_a_file_is_written_without_the_transformation(tmp_path):
     model = model_of(optax.MultiSteps(optax.sgd(0.1), 2))
-    with pytest.warns(UserWarning, match="without its optimizer"):
+    with pytest.warns(UserWarning, match="without its optimizer") as told:
         model.save(tmp_path / "model.keras")
+    assert told[0].filename == __file__
     again = lamella.models.load_model(tmp_path / "model.keras")
     assert again.optimizer is None
     assert_same(again.get_weights(), model.get_weights())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from lamella.errors import ArgumentError, unknown_name
+from lamella.tracebacks import user_level
 
 T = TypeVar("T")
 
@@ -93,12 +94,7 @@ def deprecated(old: str, new: str, stacklevel: int | None = None) -> None:
         stacklevel: as in `warnings.warn`: 1 is this function, 2 its caller. None is the first frame outside lamella, so
             that the warning points at the user's line, however deep the word was understood.
     """
-    if stacklevel is None:
-        frame, level = sys._getframe(1), 2
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "lamella":
-            frame, level = frame.f_back, level + 1
-    else:
-        level = stacklevel
+    level = user_level() if stacklevel is None else stacklevel
     warnings.warn(f"{old} is a word of an earlier Keras; write {new}.", DeprecationWarning, stacklevel=level)
 
 

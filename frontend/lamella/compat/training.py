@@ -30,7 +30,7 @@ def fit_words(epochs: int, words: dict[str, Any]) -> int:
     """
     if "nb_epoch" in words:
         epochs = words.pop("nb_epoch")
-        deprecated("nb_epoch=", "epochs=", stacklevel=4)
+        deprecated("nb_epoch=", "epochs=")
     if "show_accuracy" in words:
         raise TypeError("fit: `show_accuracy=True` is `compile(metrics=['accuracy'])` today.")
     _refuse("fit", words, _FIT)
@@ -45,7 +45,7 @@ def compile_words(metrics: Any, words: dict[str, Any]) -> Any:
     """
     if "class_mode" in words:
         words.pop("class_mode")
-        deprecated("class_mode=", "metrics=['accuracy']", stacklevel=4)
+        deprecated("class_mode=", "metrics=['accuracy']")
         metrics = ["accuracy"] if metrics is None else metrics
     _refuse("compile", words, _COMPILE)
     return metrics

@@ -14,6 +14,7 @@ import numpy as np
 from lamella.errors import LamellaError, TraceError
 from lamella.ir.dim import at
 from lamella.ir.spec import Shape, Spec
+from lamella.tracebacks import shorten_within
 
 ShapeRule = Callable[..., "Spec | tuple[Spec, ...]"]
 
@@ -92,23 +93,33 @@ class Op:
         Symbolic operands add an equation to the running trace; arrays are computed at once by the backend that owns
         them. One output comes alone, several as a tuple.
         """
-        return Op.binder(self, operands, attrs)
+        try:
+            return Op.binder(self, operands, attrs)
+        except Exception as error:
+            shorten_within(error)
+            raise
 
     def __call__(self, *operands: Any, **attrs: Any) -> Any:
         """Apply the op after promoting and broadcasting its operands as `keras.ops` does.
 
         Operands may be given by the names of the shape rule's parameters.
         """
-        if attrs:
-            rest = self.operand_names[len(operands) :]
-            named = [attrs.pop(name) for name in rest if name in attrs]
-            if named and len(named) < len(rest):
-                missing = ", ".join(self.operand_names)
-                raise TypeError(f"{self.name} takes the operands {missing}; got {len(operands) + len(named)} of them.")
-            operands = (*operands, *named)
-        if self.prepare is not None:
-            operands = tuple(self.prepare(*operands))
-        return Op.binder(self, operands, attrs)
+        try:
+            if attrs:
+                rest = self.operand_names[len(operands) :]
+                named = [attrs.pop(name) for name in rest if name in attrs]
+                if named and len(named) < len(rest):
+                    missing = ", ".join(self.operand_names)
+                    raise TypeError(
+                        f"{self.name} takes the operands {missing}; got {len(operands) + len(named)} of them."
+                    )
+                operands = (*operands, *named)
+            if self.prepare is not None:
+                operands = tuple(self.prepare(*operands))
+            return Op.binder(self, operands, attrs)
+        except Exception as error:
+            shorten_within(error)
+            raise
 
     def __repr__(self) -> str:
         return f"ops.{self.name}"

@@ -26,6 +26,7 @@ from lamella.layers.draws import Draws
 from lamella.layers.making import LayerMeta, WeightFields, call_parameters, default_training
 from lamella.layers.naming import LayerName, Models, first_free, models_with, unique_name
 from lamella.names import snake_case
+from lamella.tracebacks import filter_methods, filtered
 
 
 class Layer(Draws, metaclass=LayerMeta):
@@ -93,6 +94,7 @@ class Layer(Draws, metaclass=LayerMeta):
         if "weight_fields" in cls.__dict__:
             inherited = getattr(cls.__init__, "__wrapped__", cls.__init__)
             cls.__init__ = cls.weight_fields.constructor(cls.__dict__.get("__init__", inherited))
+        filter_methods(cls)
 
     # ---- the layers and variables a layer holds ----
 
@@ -236,6 +238,7 @@ class Layer(Draws, metaclass=LayerMeta):
         """The mask of the output: that of the input where the layer supports masks, else none."""
         return mask if self.supports_masking else None
 
+    @filtered
     def __call__(self, inputs: Any, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
         """Apply the layer to symbolic values inside a trace, to declared values, or to arrays at once."""
         inputs = _converted(inputs)
@@ -280,10 +283,11 @@ class Layer(Draws, metaclass=LayerMeta):
                     running.set_mask(outputs, self.compute_mask(inputs, mask))
                 return outputs
             except LamellaError as error:
-                raise self._located(error, running.where) from None
+                raise self._located(error, running.where).with_traceback(error.__traceback__) from None
             finally:
                 running.compute_dtype, running.training = before
 
+    @filtered
     def compute_output_shape(self, input_shape: Any, *more: Any) -> Any:
         """The shape of the outputs for inputs of a shape; nothing is built and nothing is drawn.
 

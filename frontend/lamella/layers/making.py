@@ -14,6 +14,7 @@ import numpy as np
 
 from lamella import constraints, initializers, regularizers
 from lamella.compat import layers as compat
+from lamella.tracebacks import filtered
 
 if TYPE_CHECKING:
     from lamella.layers.base import Layer
@@ -134,6 +135,7 @@ class LayerMeta(type):
         """The arguments of the layer, for `inspect.signature` and `help`."""
         return _signature(cls)
 
+    @filtered
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """A new layer; Keras 1 spellings are accepted with a `DeprecationWarning`."""
         args, kwargs = compat.translate(cls, args, kwargs)

@@ -15,6 +15,7 @@ from lamella.ir.spec import Spec, dtype_name, is_float, promote, size_of, spec_o
 from lamella.ir.trace import trace
 from lamella.losses.check import CheckTargets, Targets, no_check, same_rank
 from lamella.names import Name, snake_case
+from lamella.tracebacks import filtered
 
 MEAN = "sum_over_batch_size"
 """What becomes of the values of a batch where a loss is told nothing else."""
@@ -241,6 +242,7 @@ class Loss:
         """
         return row_by_row(self.per_sample, y, prediction)
 
+    @filtered
     def __call__(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, rows: Any = None, mask: Any = None
     ) -> Any:

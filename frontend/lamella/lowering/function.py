@@ -17,6 +17,7 @@ from lamella.ir.dim import BATCH, symbols_of
 from lamella.ir.program import Program
 from lamella.ir.spec import Spec, spec_of
 from lamella.lowering.forward import FUNCTIONS, KEY, Forward, trace_forward
+from lamella.tracebacks import filtered
 
 
 class Lowered:
@@ -80,6 +81,7 @@ class Lowered:
         drawn = dict(zip(names, arrays, strict=True))
         return {n: drawn[n] for n in self._param_names}, {n: drawn[n] for n in self._state_names}
 
+    @filtered
     def __call__(
         self,
         params: Mapping[str, Any],

@@ -21,6 +21,7 @@ from lamella.ir.trace import operand
 from lamella.losses.base import Declared, divide_no_nan, row_by_row, squeeze_or_expand_to_same_rank
 from lamella.metrics.variable import MetricVariable
 from lamella.names import Name, snake_case
+from lamella.tracebacks import filtered
 
 State = dict[str, Any]
 
@@ -156,6 +157,7 @@ class Metric:
             for v, value in zip(self._variables, held, strict=True):
                 v.value = value
 
+    @filtered
     def update_state(self, *arguments: Any, sample_weight: Any = None) -> None:
         """Take a batch in, eagerly: `(y_true, y_pred, sample_weight=None)`, or `(values, sample_weight=None)` for a mean."""
         if self._state is None:

@@ -12,6 +12,7 @@ from lamella.ir.dim import as_number, public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.losses.base import divide_no_nan, of_one_shape, operands
 from lamella.metrics.base import MeanMetricWrapper, Metric, State
+from lamella.tracebacks import user_level
 
 AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
@@ -115,7 +116,7 @@ class R2Score(Metric):
             warnings.warn(
                 f"the adjusted R2 score needs more than {self.num_regressors + 1} rows for {self.num_regressors} "
                 f"regressors, and has {float(samples):g}; this is the plain score.",
-                stacklevel=2,
+                stacklevel=user_level(),
             )
             return score
         return ops.subtract(1.0, ops.multiply(ops.subtract(1.0, score), (float(samples) - 1.0) / free))

@@ -8,8 +8,10 @@ from typing import Any
 from lamella.models.model import Model as Model
 from lamella.models.persistence import Path as _Path
 from lamella.models.sequential import Sequential as Sequential
+from lamella.tracebacks import filtered as _filtered
 
 
+@_filtered
 def load_model(filepath: _Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Sequential:
     """The model of a file that `model.save` of lamella or of Keras wrote: ".keras", ".h5", ".safetensors".
 
@@ -30,6 +32,7 @@ def load_model(filepath: _Path, custom_objects: Mapping[str, Any] | None = None,
     return saving.load_model(filepath, custom_objects=custom_objects, compile=compile)
 
 
+@_filtered
 def save_model(
     model: Sequential,
     filepath: _Path,
@@ -41,6 +44,7 @@ def save_model(
     model.save(filepath, overwrite, include_optimizer, save_format)
 
 
+@_filtered
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
     """A model, with weights of its own, from what `model.to_json` of lamella or of Keras gave.
 
@@ -52,6 +56,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     return saving.model_from_json(json_string, custom_objects)
 
 
+@_filtered
 def clone_model(model: Sequential) -> Sequential:
     """A model of the same layers, not compiled, with weights of its own."""
     return type(model).from_config(model.get_config())

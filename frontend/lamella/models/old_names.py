@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lamella.names import deprecated
+from lamella.tracebacks import filter_methods
 
 _ROWS = "rows"
 _WORKERS = {"nb_worker": "workers", "max_q_size": "max_queue_size", "pickle_safe": "use_multiprocessing"}
@@ -77,6 +78,9 @@ class OldNames:
         """The predictions."""
         deprecated("predict_proba", "predict")
         return self.predict(x, batch_size, verbose)
+
+
+filter_methods(OldNames)
 
 
 def _opened(given: Any, words: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -15,6 +15,7 @@ from lamella.ir import settings
 from lamella.layers.base import Layer
 from lamella.lowering.forward import FUNCTIONS
 from lamella.models.old_names import OldNames
+from lamella.tracebacks import shorten
 from lamella.training.train_step import OwnSteps
 
 if TYPE_CHECKING:
@@ -321,13 +322,17 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         Raises:
             ValueError: the rows do not fit the model.
         """
-        if verbose == 0 and callbacks is None and steps is None:  # no callback and no progress bar
-            if (call := self.known_call(x)) is not None and call.is_one_batch(batch_size):
-                self.stop_predicting = False
-                return call.numpy(x)
-        from lamella.training import entry
+        try:
+            if verbose == 0 and callbacks is None and steps is None:  # no callback and no progress bar
+                if (call := self.known_call(x)) is not None and call.is_one_batch(batch_size):
+                    self.stop_predicting = False
+                    return call.numpy(x)
+            from lamella.training import entry
 
-        return entry.predict(self, x, entry.PassOptions(batch_size, verbose, steps, callbacks))
+            return entry.predict(self, x, entry.PassOptions(batch_size, verbose, steps, callbacks))
+        except Exception as error:
+            shorten(error)
+            raise
 
     # ---- checkpoints ----
 
@@ -371,11 +376,15 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The predictions for one batch, without any machinery around it."""
-        if (call := self.known_call(x)) is not None:
-            return call.numpy(x)
-        from lamella.training import inference
+        try:
+            if (call := self.known_call(x)) is not None:
+                return call.numpy(x)
+            from lamella.training import inference
 
-        return inference.predict_on_batch(self, x)
+            return inference.predict_on_batch(self, x)
+        except Exception as error:
+            shorten(error)
+            raise
 
     def known_call(self, x: Any) -> Call | None:
         """How a batch like `x` was predicted before; None where something is to be looked at first."""

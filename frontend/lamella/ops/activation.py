@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from lamella import ops
+from lamella.tracebacks import filter_functions
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
@@ -189,3 +190,5 @@ def sparsemax(x: Any, axis: int = -1) -> Any:
 
 swish = silu
 hard_swish = hard_silu
+
+filter_functions(__name__)

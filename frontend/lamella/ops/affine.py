@@ -12,6 +12,7 @@ from lamella.ops.comparison import greater, greater_equal, less, logical_and, wh
 from lamella.ops.elementwise import abs_, add, cast, clip, floor, floor_divide, maximum, multiply, remainder, subtract
 from lamella.ops.indexing import take
 from lamella.ops.shapes import expand_dims, iota, reshape, squeeze, transpose
+from lamella.tracebacks import filter_functions
 
 INTERPOLATIONS = ("nearest", "bilinear")
 
@@ -145,3 +146,6 @@ def _gathered(x: Any, entries: Any, interpolation: str, fill_mode: str, fill_val
 def _within(index: Any, size: int) -> Any:
     """Whether a cell lies in the image."""
     return logical_and(greater_equal(index, 0), less(index, size))
+
+
+filter_functions(__name__)

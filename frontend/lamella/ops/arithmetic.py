@@ -12,6 +12,7 @@ from lamella.errors import DTypeError
 from lamella.ir.spec import DTYPES, dtype_name, is_float, is_integer, spec_of
 from lamella.ops.coerce import floating, floating_pair, full_of, promoted
 from lamella.ops.ordering import lowest
+from lamella.tracebacks import filter_functions
 
 
 def _like(x: Any, value: float) -> Any:
@@ -275,3 +276,6 @@ def round(x: Any, decimals: int = 0) -> Any:
     scale = 10.0 ** abs(decimals)
     up, down = (ops.multiply, ops.divide) if decimals > 0 else (ops.divide, ops.multiply)
     return down(round_(up(x, scale)), scale)
+
+
+filter_functions(__name__)

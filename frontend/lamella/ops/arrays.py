@@ -17,6 +17,7 @@ from lamella.ir.program import Value
 from lamella.ir.spec import is_float, promote, spec_of
 from lamella.ir.trace import operand
 from lamella.ops.coerce import common_dtype, dtype_argument, floating, normalize_axis
+from lamella.tracebacks import filter_functions
 
 span = slice  # Python's own: the name is a function's below
 
@@ -480,3 +481,6 @@ def hanning(x: Any) -> Any:
 def kaiser(x: Any, beta: float) -> Any:
     """The Kaiser window of `x` entries and shape `beta`."""
     return _window(np.kaiser(int(x), float(beta)))
+
+
+filter_functions(__name__)

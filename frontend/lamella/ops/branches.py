@@ -12,6 +12,7 @@ from lamella.ir.trace import Trace, as_value, replay
 from lamella.ops.coerce import as_tensor, broadcast_to, full_of
 from lamella.ops.comparison import equal, logical, select
 from lamella.ops.elementwise import cast, maximum, minimum
+from lamella.tracebacks import filter_functions
 from lamella.tree import flatten, unflatten
 
 
@@ -137,3 +138,6 @@ def _widened(program: Program, given: int, outers: Sequence[Any], captured: dict
     own = dict(zip(map(id, outers), program.inputs[given:], strict=True))
     extra = [own[key] if key in own else Value(spec_of(outer)) for key, outer in captured.items()]
     return Program((*program.inputs[:given], *extra), program.equations, program.outputs)
+
+
+filter_functions(__name__)

@@ -15,6 +15,7 @@ from lamella.ir.dim import Dim, Dimension, differ, public_shape
 from lamella.ir.program import Value
 from lamella.ir.spec import DTYPES, Shape, Spec, dtype_name, is_float, numpy_dtype, promote, spec_of
 from lamella.ir.trace import as_value, constant_value, current_trace, operand
+from lamella.tracebacks import filtered
 
 
 def is_weak(x: Any) -> bool:
@@ -22,6 +23,7 @@ def is_weak(x: Any) -> bool:
     return isinstance(x, bool | int | float | np.generic | Dim)
 
 
+@filtered
 def as_tensor(x: Any, dtype: str | None = None) -> Any:
     """`x` as an operand: values, variables and arrays stay, lists and scalars become NumPy arrays.
 

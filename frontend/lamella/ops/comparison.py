@@ -12,6 +12,7 @@ from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ir.trace import operand
 from lamella.ops.coerce import as_tensor, common_dtype, full_of, promoted, stretched
+from lamella.tracebacks import filter_functions
 
 
 def _compared(x: Spec, y: Spec) -> Spec:
@@ -158,3 +159,6 @@ def isnan(x: Any) -> Any:
     """Where `x` is NaN"""
     x = as_tensor(x)
     return not_equal(x, x)
+
+
+filter_functions(__name__)

@@ -13,6 +13,7 @@ from lamella.ir.trace import operand
 from lamella.ops.coerce import as_tensor, broadcast_shape, broadcast_to, common_dtype, normalize_axis, sum_dtype
 from lamella.ops.reduction import reduce_sum
 from lamella.ops.shapes import reshape, transpose
+from lamella.tracebacks import filter_functions
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -212,3 +213,6 @@ def _sum_out(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
 def outer(x1: Any, x2: Any) -> Any:
     """All products of the entries of two vectors."""
     return tensordot(reshape(x1, (-1,)), reshape(x2, (-1,)), 0)
+
+
+filter_functions(__name__)

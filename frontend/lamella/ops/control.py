@@ -13,6 +13,7 @@ from lamella.ir.spec import Spec, spec_of, specs_differ
 from lamella.ir.trace import Trace, as_value, bind, replay
 from lamella.ops.coerce import as_tensor
 from lamella.ops.shapes import concatenate_, reshape_, slice_
+from lamella.tracebacks import filtered
 from lamella.tree import flatten, unflatten
 
 
@@ -59,6 +60,7 @@ def _(*operands: Any, body: Program, consts: int, carries: int, length: int, rev
     return (*carry, *joined)
 
 
+@filtered
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
@@ -153,6 +155,7 @@ def elementwise_replay(body: Program, arguments: Sequence[Any]) -> list[Any]:
     return [broadcast_to(y, shape) for y in interpret.run(body, arguments, apply)]
 
 
+@filtered
 def foreach(
     rule: Callable[..., Sequence[Any]], groups: Sequence[Sequence[Any]], scalars: Sequence[Any] = ()
 ) -> list[list[Any]]:

@@ -10,6 +10,7 @@ from lamella.errors import DTypeError, ShapeError
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ops.coerce import as_tensor, broadcast_to, dtype_argument, floating, floating_pair, full_of, promoted, same
+from lamella.tracebacks import filter_functions
 
 
 def _equal_specs(x: Spec, y: Spec) -> Spec:
@@ -488,3 +489,6 @@ def isfinite(x: Any) -> Any:
 
     x = as_tensor(x)
     return less(abs_(x), full_of(spec_of(x), np.inf))
+
+
+filter_functions(__name__)

@@ -11,6 +11,7 @@ from lamella.ir.dim import Dim, shapes_differ
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_integer, spec_of
 from lamella.ops.coerce import as_tensor, dtype_argument, normalize_axis
+from lamella.tracebacks import filter_functions
 
 
 def _indices(indices: Spec) -> None:
@@ -116,3 +117,6 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
     x = broadcast_to(x, (*wide[:axis], have[axis], *wide[axis:]))
     indices = broadcast_to(from_the_end(indices, int(have[axis])), (*wide[:axis], given[axis], *wide[axis:]))
     return take_along_axis_.bind(x, indices, axis=axis)
+
+
+filter_functions(__name__)

@@ -15,6 +15,7 @@ from lamella.ops.coerce import as_tensor, normalize_axis
 from lamella.ops.comparison import logical, logical_and
 from lamella.ops.control import scan
 from lamella.ops.shapes import arange, concatenate, expand_dims, flip, getitem, reshape
+from lamella.tracebacks import filter_functions
 from lamella.tree import flatten, unflatten
 
 
@@ -192,3 +193,6 @@ def _interleaved(even: Any, odd: Any, axis: int) -> Any:
     shape[axis] = 2 * (shape[axis] - extra)
     joined = reshape(pairs, shape)
     return concatenate([joined, _cut(even, axis, slice(-1, None))], axis) if extra else joined
+
+
+filter_functions(__name__)

@@ -15,6 +15,7 @@ from lamella.ir import settings
 from lamella.ir.dim import differ, public_shape, shapes_differ
 from lamella.ir.spec import spec_of
 from lamella.ops.coerce import floating, in_float32, normalize_axes, normalize_axis
+from lamella.tracebacks import filter_functions
 
 
 def multi_hot(
@@ -340,3 +341,6 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
     wrapped.__name__, wrapped.__doc__ = getattr(f, "__name__", "wrapped"), f.__doc__
     return wrapped
+
+
+filter_functions(__name__)

@@ -10,6 +10,7 @@ from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ops.coerce import floating, normalize_axis
 from lamella.ops.elementwise import divide, exp, log, multiply, subtract
 from lamella.ops.reduction import _spread, reduce_max, reduce_sum
+from lamella.tracebacks import filter_functions
 
 
 def _normalized(x: Spec, axis: int) -> Spec:
@@ -69,3 +70,6 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     """The logarithm of softmax along `axis`, without ever leaving log space."""
     (x,) = floating(x)
     return log_softmax_.bind(x, axis=normalize_axis(axis, spec_of(x).ndim))
+
+
+filter_functions(__name__)

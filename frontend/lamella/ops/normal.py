@@ -10,6 +10,7 @@ from lamella.ir.spec import spec_of
 from lamella.ops.coerce import as_tensor, full_of
 from lamella.ops.comparison import less, right_shift, where
 from lamella.ops.elementwise import add, cast, log, minimum, multiply, negative, sqrt, subtract
+from lamella.tracebacks import filtered
 
 # Lowest power first; of w - 2.5, and of sqrt(w) - 3.
 _CENTRAL = (
@@ -30,6 +31,7 @@ def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
     return result
 
 
+@filtered
 def normal_from_bits(bits: Any, dtype: str = "float32") -> Any:
     """sqrt(2) * erfinv(u) for u = (bits // 2**9 + 1/2) / 2**22 - 1: a standard normal variate from each uint32.
 

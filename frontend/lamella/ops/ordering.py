@@ -16,6 +16,7 @@ from lamella.ops.elementwise import add, cast, convert, divide, maximum, minimum
 from lamella.ops.indexing import scatter_add, take_
 from lamella.ops.reduction import argmax_, reduce_max, reduce_sum
 from lamella.ops.shapes import broadcast, iota, pad_, reshape_, reverse, slice_, transpose
+from lamella.tracebacks import filter_functions
 
 
 def _along(x: Spec, axis: int) -> Spec:
@@ -196,3 +197,6 @@ def _(g: Any, y: Any, updates: Any, indices: Any, *, axis: int, size: int) -> An
     count = scatter_add.bind(winners, indices, axis=axis, size=size)
     share = divide(g, maximum(count, broadcast_to(full_of(Spec((), spec_of(g).dtype), 1), spec_of(g).shape)))
     return select.bind(hit, take_.bind(share, indices, axis=axis), zeros), None
+
+
+filter_functions(__name__)

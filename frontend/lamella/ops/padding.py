@@ -9,6 +9,7 @@ import numpy as np
 from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir.spec import is_float, spec_of
+from lamella.tracebacks import filter_functions
 
 _REPEATED: dict[str, Any] = {
     "edge": "edge",
@@ -68,3 +69,6 @@ def _ramp(x: Any, axis: int, low: int, high: int) -> Any:
     return ops.concatenate(
         [slope(first, np.arange(low) / max(low, 1)), x, slope(last, np.arange(high)[::-1] / max(high, 1))], axis
     )
+
+
+filter_functions(__name__)

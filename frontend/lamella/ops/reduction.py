@@ -30,6 +30,7 @@ from lamella.ops.elementwise import (
     subtract,
 )
 from lamella.ops.shapes import broadcast, reshape
+from lamella.tracebacks import filter_functions
 
 Axis = int | Sequence[int] | None
 
@@ -258,3 +259,6 @@ def _drop(y: Any, x: Any, axes: Sequence[int], keepdims: bool) -> Any:
 def count_nonzero(x: Any, axis: Axis = None) -> Any:
     """How many entries along `axis` are not zero (int32)."""
     return sum(as_tensor(x, "bool"), axis)
+
+
+filter_functions(__name__)

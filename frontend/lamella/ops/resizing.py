@@ -17,6 +17,7 @@ from lamella.ops.contraction import tensordot
 from lamella.ops.elementwise import cast
 from lamella.ops.indexing import take
 from lamella.ops.shapes import getitem, moveaxis, pad
+from lamella.tracebacks import filter_functions
 
 
 def _triangle(x: Any, xp: Any) -> Any:
@@ -180,3 +181,6 @@ def pad_to_ratio(x: Any, rows: int, size: tuple[int, int], fill_value: float) ->
     widths: list[tuple[Any, Any]] = [(0, 0)] * spec_of(x).ndim
     widths[rows : rows + 2] = [(above, above), (beside, beside)]
     return pad(x, widths, constant_values=fill_value)
+
+
+filter_functions(__name__)

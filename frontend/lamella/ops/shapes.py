@@ -16,6 +16,7 @@ from lamella.ir.program import as_tuple, op
 from lamella.ir.spec import Spec, size_of, spec_of
 from lamella.ops import coerce
 from lamella.ops.coerce import as_tensor, dtype_argument, full_of, normalize_axes, normalize_axis
+from lamella.tracebacks import filter_functions
 
 Ints = tuple[Any, ...]
 
@@ -484,3 +485,6 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     rows, columns = iota.bind(shape=shape, dtype="int32", axis=0), iota.bind(shape=shape, dtype="int32", axis=1)
     rows = rows if not k else rows + full_of(Spec(shape, "int32"), k)
     return cast(equal(rows, columns), dtype_argument(dtype, settings.floatx()))
+
+
+filter_functions(__name__)

@@ -12,6 +12,7 @@ from lamella.errors import DTypeError, ShapeError
 from lamella.ir.spec import is_integer, spec_of
 from lamella.ops.coerce import common_dtype, full_of, normalize_axis
 from lamella.ops.ordering import argsort_
+from lamella.tracebacks import filter_functions
 
 
 def argsort(x: Any, axis: int | None = -1) -> Any:
@@ -256,3 +257,6 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
         chosen = ops.take(updates, ops.maximum(ops.subtract(winner, 1), 0), 0) if count else flat
         result = ops.where(hit, chosen, flat)
     return ops.reshape(result, spec.shape)
+
+
+filter_functions(__name__)

@@ -14,6 +14,7 @@ from lamella.ir.spec import spec_of
 from lamella.ops import primitives as p
 from lamella.ops.coerce import common_dtype, floating
 from lamella.ops.window import same_padding
+from lamella.tracebacks import filter_functions
 
 Ints = int | Sequence[int]
 
@@ -284,3 +285,6 @@ def adaptive_max_pool(inputs: Any, output_size: Ints, data_format: str | None = 
 def adaptive_average_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
     """The means of `output_size` windows, which share cells where the size does not divide."""
     return _adaptive(adaptive_mean, inputs, output_size, data_format)
+
+
+filter_functions(__name__)

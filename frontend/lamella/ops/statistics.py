@@ -23,6 +23,7 @@ from lamella.ops.coerce import (
     sum_dtype,
 )
 from lamella.ops.ordering import cumsum_
+from lamella.tracebacks import filter_functions
 
 Axis = int | Sequence[int] | None
 
@@ -366,3 +367,6 @@ def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) 
     # the last part holds its upper edge
     places = ops.where(ops.equal(x, edges[-1]), bins - 1, places)
     return ops.segment_sum(ops.ones_like(places), places, bins), edges
+
+
+filter_functions(__name__)

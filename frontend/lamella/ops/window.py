@@ -24,6 +24,7 @@ from lamella.ops.comparison import bitwise_and, bitwise_not, bitwise_or, equal, 
 from lamella.ops.contraction import contract
 from lamella.ops.elementwise import add, cast, divide, maximum
 from lamella.ops.shapes import broadcast, concatenate_, pad_, reshape, reshape_, slice_, transpose
+from lamella.tracebacks import filter_functions
 
 Ints = tuple[Any, ...]
 Padding = tuple[tuple[Any, Any], ...]
@@ -386,3 +387,6 @@ def _(g: Any, y: Any, x: Any, **attrs: Any) -> Any:
 @average_pool_gradient.def_vjp
 def _(h: Any, y: Any, g: Any, *, size: Ints, **attrs: Any) -> Any:
     return average_pool.bind(h, **attrs)
+
+
+filter_functions(__name__)

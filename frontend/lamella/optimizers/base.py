@@ -23,6 +23,7 @@ from lamella.optimizers.schedules import FunctionOfStep, InverseTimeDecay, Learn
 from lamella.optimizers.schedules import get as get_schedule
 from lamella.optimizers.state import LearningRate, Rates, Slot, Slots, Weight, described
 from lamella.optimizers.update import update
+from lamella.tracebacks import filtered
 
 COMMON = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
@@ -340,6 +341,7 @@ class Optimizer:
         """Note how many steps were taken; `scalars` are the slots that belong to the optimizer as a whole."""
         self._iterations = step
 
+    @filtered
     def apply(self, gradients: Any, variables: Any) -> Any:
         """One step, for training loops of one's own; slots and step are kept here.
 
@@ -362,9 +364,8 @@ class Optimizer:
         [-0.5, -0.5]
         """
         paths = list(variables) if isinstance(variables, Mapping) else None
-        if isinstance(variables, Mapping):
-            gradients = [gradients.get(path) for path in variables]
-            variables = variables.values()
+        if paths is not None:
+            gradients, variables = [gradients.get(path) for path in paths], variables.values()
         gradients, variables = list(gradients), list(variables)
         if len(gradients) != len(variables):
             raise ArgumentError(f"one gradient a weight: got {len(gradients)} for {len(variables)} weights.")
@@ -374,13 +375,12 @@ class Optimizer:
             weights = described(variables, paths)
             if self._applied is None:
                 self._applied = self.initial_slots(weights, variables)
-            step = np.asarray(self.iterations, np.uint32)
-            updated, self._applied = self.apply_gradients_program(
-                variables, gradients, self._applied, step, weights=weights
-            )
+            step, before = np.asarray(self.iterations, np.uint32), self._applied
+            updated, self._applied = self.apply_gradients_program(variables, gradients, before, step, weights=weights)
             self._reached(self.iterations + 1, self._applied)
         return updated if paths is None else dict(zip(paths, updated, strict=True))
 
+    @filtered
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
         """Update variables by their gradients: in a `train_step` as part of the step, elsewhere at once.
 

@@ -13,6 +13,7 @@ from lamella.core import context
 from lamella.core.variable import Variable
 from lamella.errors import ArgumentError, TraceError
 from lamella.optimizers.state import Weight
+from lamella.tracebacks import user_level
 
 if TYPE_CHECKING:
     from lamella.optimizers.base import Optimizer
@@ -98,7 +99,7 @@ def update_variables(
     if without and len(without) == len(names):
         raise ArgumentError(f"no variable has a gradient: got None for {', '.join(without)}.")
     if without:
-        warnings.warn(f"no gradient for {', '.join(without)}: left as they are.", UserWarning, stacklevel=3)
+        warnings.warn(f"no gradient for {', '.join(without)}: left as they are.", UserWarning, stacklevel=user_level())
     running = context.current()
     if running is not None:
         if running.apply_gradients is None:

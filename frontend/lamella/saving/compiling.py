@@ -11,6 +11,7 @@ from lamella.core import serialization
 from lamella.errors import FormatError
 from lamella.optimizers.multi import MultiOptimizer, OptimizerMap
 from lamella.saving import optimizer_state
+from lamella.tracebacks import user_level
 from lamella.training.state import Compiled
 
 _MOST_STARS = 3
@@ -84,5 +85,5 @@ def warn_of_optimizer(model: Any) -> None:
         f"model {model.name!r} is compiled with an optax transformation, which no file describes: it is written without "
         "its optimizer. Compile it again after loading.",
         UserWarning,
-        stacklevel=5,
+        stacklevel=user_level(),
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from lamella.backend_api import is_external_optimizer, to_numpy
 from lamella.core import serialization
+from lamella.tracebacks import user_level
 from lamella.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def state_of(model: Any, *, pickled: bool = False) -> State:
             f"model {model.name!r} is compiled with an optax transformation that cannot be pickled: the pickle holds the "
             "model as if it had not been compiled. Compile it again after loading.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=user_level(),
         )
         compiled = None
     state: State = {

@@ -15,6 +15,7 @@ from lamella.optimizers import LossScaleOptimizer, MultiOptimizer
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.state import Weight
 from lamella.saving.arrays import fitting
+from lamella.tracebacks import user_level
 from lamella.training.state import Compiled
 
 _TOGETHER = {
@@ -222,13 +223,13 @@ def check(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where: str)
         return False
     rates = sum(entry.role == "rate" for entry in expected)
     if rates and len(shapes) == len(expected) - rates:  # tf.keras wrote none
-        warn_of_keras_2(where, stacklevel=8)
+        warn_of_keras_2(where)
         return False
     if len(shapes) != len(expected) and _wraps(model):
         warnings.warn(
             f"{where}: the optimizer's state is that of another arrangement of optimizers; training begins with a new one.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=user_level(),
         )
         return False
     if len(shapes) != len(expected):
@@ -244,12 +245,12 @@ def check(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where: str)
     return True
 
 
-def warn_of_keras_2(where: str, version: str = "2", stacklevel: int = 6) -> None:
+def warn_of_keras_2(where: str, version: str = "2") -> None:
     """Say that the optimizer's state in a file of Keras 1 or 2 is not read."""
     warnings.warn(
         f"{where}: the optimizer's state of Keras {version} is not read; training begins with a new one.",
         UserWarning,
-        stacklevel=stacklevel,
+        stacklevel=user_level(),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamella import console
 from lamella.errors import ArgumentError, FormatError
+from lamella.tracebacks import user_level
 from lamella.training.callback_list import CallbackList
 from lamella.training.data import Data
 from lamella.training.history import History
@@ -270,5 +271,5 @@ def _warn_of_the_end(what: str, done: int, steps: int | None) -> None:
     warnings.warn(
         f"The data ended after {done}{'' if steps is None else f' of {steps}'} steps, and {what}: a generator gives its "
         "batches once; it needs steps times epochs of them.",
-        stacklevel=2,
+        stacklevel=user_level(),
     )

@@ -23,12 +23,14 @@ from lamella.ir.trace import Trace, as_value, current_trace
 from lamella.lowering.forward import penalties_of
 from lamella.ops.control import replay
 from lamella.passes import differentiate, pool_first
+from lamella.tracebacks import filtered
 
 if TYPE_CHECKING:
     from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
 
 
+@filtered
 def value_and_grad(
     function: Callable[[], Any], variables: Iterable[Variable], has_aux: bool = False
 ) -> tuple[Any, list[Any]]:

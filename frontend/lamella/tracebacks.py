@@ -1,0 +1,157 @@
+"""Tracebacks for users: their own lines, and one frame of lamella's, as long as filtering is on."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import FrameType, FunctionType, TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+METHODS = frozenset(
+    """
+    __call__ build compute_output_shape
+    add assign compile evaluate export fit from_config get_config get_layer layer_outputs load_checkpoint load_weights
+    lower pop program reset_states save save_checkpoint save_weights summary test_on_batch to
+    to_json train_on_batch value_and_grad
+    evaluate_generator fit_generator predict_classes predict_generator predict_proba
+    """.split()
+)
+"""The methods of layers and models that users call; `predict` and `predict_on_batch`, which take microseconds, `shorten`."""
+
+_OWN = frozenset({"lamella", *[f"lamella_{backend}" for backend in ("jax", "numpy")]})
+_enabled = True
+
+
+def enable_traceback_filtering() -> None:
+    """Leave lamella's own frames out of tracebacks but for the innermost one, which is how it begins.
+
+    >>> import lamella
+    >>> lamella.config.enable_traceback_filtering()
+    >>> lamella.config.is_traceback_filtering_enabled()
+    True
+    """
+    global _enabled
+    _enabled = True
+
+
+def disable_traceback_filtering() -> None:
+    """Show every frame in tracebacks, to look for a fault within lamella.
+
+    >>> import lamella
+    >>> lamella.config.disable_traceback_filtering()
+    >>> lamella.config.is_traceback_filtering_enabled()
+    False
+    >>> lamella.config.enable_traceback_filtering()
+    """
+    global _enabled
+    _enabled = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Whether lamella's own frames are left out of tracebacks.
+
+    >>> import lamella
+    >>> lamella.config.is_traceback_filtering_enabled()
+    True
+    """
+    return _enabled
+
+
+def filtered(function: Callable[P, R]) -> Callable[P, R]:
+    """`function`, whose errors have no more than one frame of lamella's in their tracebacks: for what users call."""
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            shorten(error)
+            raise
+
+    return called
+
+
+def filter_methods(cls: type) -> None:
+    """Make those of `METHODS` that a class defines itself `filtered`."""
+    for name in METHODS & vars(cls).keys():
+        method = vars(cls)[name]
+        if isinstance(method, classmethod):
+            setattr(cls, name, classmethod(filtered(method.__func__)))
+        elif isinstance(method, FunctionType):
+            setattr(cls, name, filtered(method))
+
+
+def filter_functions(module: str) -> None:
+    """Make the public functions that a module defines `filtered`; to be called at its end."""
+    held = vars(sys.modules[module])
+    once = functools.cache(filtered)  # a function of two names stays one
+    for name, function in [*held.items()]:
+        if isinstance(function, FunctionType) and function.__module__ == module and name[0] != "_":
+            held[name] = once(function)
+
+
+def shorten(error: BaseException) -> None:
+    """Leave out lamella's own frames from the traceback of an error, but for the innermost, and from those behind it.
+
+    To be called where the error is caught, and followed by a bare `raise`: that adds no frame.
+    """
+    if _enabled:
+        seen: set[int] = set()
+        following: BaseException | None = error
+        while following is not None and id(following) not in seen:
+            seen.add(id(following))
+            following.__traceback__ = _kept(following.__traceback__, innermost=True)
+            following = following.__cause__ or following.__context__
+
+
+def shorten_within(error: BaseException) -> None:
+    """The same in the function of an op: where lamella itself called the op, that frame says enough."""
+    if _enabled:
+        if _is_own(sys._getframe(2)):
+            error.__traceback__ = _kept(error.__traceback__, innermost=False)
+        else:
+            shorten(error)
+
+
+def user_level() -> int:
+    """The `stacklevel` with which a warning of the calling function points at the first line outside lamella."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and _is_own(frame):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _kept(traceback: TracebackType | None, *, innermost: bool) -> TracebackType | None:
+    """A traceback without lamella's frames, or with the innermost of them alone."""
+    entries: list[TracebackType] = []
+    while traceback is not None:
+        entries.append(traceback)
+        traceback = traceback.tb_next
+    own = [entry for entry in entries if _is_own(entry.tb_frame)]
+    kept: TracebackType | None = None
+    for entry in reversed(entries):
+        if entry not in own or (innermost and entry is own[-1]):
+            kept = TracebackType(kept, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return kept
+
+
+def _is_own(frame: FrameType) -> bool:
+    name: Any = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0] in _OWN
+
+
+__all__ = [
+    "disable_traceback_filtering",
+    "enable_traceback_filtering",
+    "filter_functions",
+    "filter_methods",
+    "filtered",
+    "is_traceback_filtering_enabled",
+    "shorten",
+    "shorten_within",
+    "user_level",
+]
