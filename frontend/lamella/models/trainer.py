@@ -20,6 +20,7 @@ from lamella.training.train_step import OwnSteps
 
 if TYPE_CHECKING:
     from lamella.core.protocol import Trainable as _Declared
+    from lamella.training.columns import Columns
     from lamella.training.data import Data
     from lamella.training.fit import Run
     from lamella.training.history import History
@@ -49,6 +50,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
     seed: int
 
     def _prepare_training(self) -> None:
+        self._columns: Columns = {}
         self._compiled: Compiled | None = None
         self._chosen_backend: str | None = None
         self._loops: Recent[Any, Loop] = Recent(_LOOPS)
@@ -218,9 +220,10 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         """Train for `epochs` passes over the rows, or over the batches.
 
         Args:
-            x: inputs, one row an example: an array of NumPy's, JAX's, torch's ..., nested lists of numbers, a pandas frame,
-                a SciPy sparse matrix, an array mapped from a file. Or batches: a generator, anything that can be iterated,
-                a `utils.PyDataset`; each batch is `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+            x: inputs, one row an example: an array of NumPy's, JAX's, torch's ..., nested lists of numbers, a pandas frame, a
+                SciPy sparse matrix, an array mapped from a file. Or batches: a generator, anything that can be iterated, a
+                `utils.PyDataset`; each batch is `(x,)`, `(x, y)` or `(x, y, sample_weight)`. The columns of frames go by
+                name from then on: later ones are put into the order of the first.
             y: targets, one row an example; none with batches.
             batch_size: rows a step, 32 by default; a short last batch counts as what it is. None with batches.
             epochs: the number of the last epoch; so many are run, less `initial_epoch`.

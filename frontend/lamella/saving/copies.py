@@ -41,6 +41,7 @@ def state_of(model: Any, *, pickled: bool = False) -> State:
         "built": model.built,
         "seed": model.seed,
         "calls": model.calls,
+        "columns": dict(model._columns),
         "backend": model._chosen_backend,
         "frozen": [not layer._trainable for layer in _every(model)],
     }
@@ -65,6 +66,7 @@ def restored(cls: type, state: State) -> Any:
     """The model that `state_of` described."""
     model: Any = cls.from_config(state["config"])
     model.seed, model.calls, model._chosen_backend = state["seed"], state["calls"], state["backend"]
+    model._columns = state["columns"]
     if state["built"]:
         for (_, variable), value in zip(model.named_weights(), state["weights"], strict=True):
             variable.assign(value)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lamella.errors import FormatError
+from lamella.names import is_label
 from lamella.saving import fields
 from lamella.training.history import History
 
@@ -15,10 +16,12 @@ VERSION = 1
 
 _MOST_NUMBERS = 100_000
 """Numbers of a history that go into a file: half of the entries that a text may have."""
+_MOST_COLUMNS = 10_000
+"""Columns whose names go into a file; of more, the names are left out."""
 
 
 def described(model: Any) -> dict[str, Any]:
-    """Seed, steps, epochs and history of a model, and what was frozen when it was compiled, as plain data."""
+    """Seed, steps, epochs, columns and history of a model, and what was frozen when it was compiled, as plain data."""
     compiled = model._compiled
     found: dict[str, Any] = {"version": VERSION, "seed": _seed(model), "calls": int(model.calls)}
     if compiled is not None:
@@ -26,6 +29,9 @@ def described(model: Any) -> dict[str, Any]:
         then = [id(layer) in compiled.configuration.frozen for layer in _every(model)]
         if then != [not layer._trainable for layer in _every(model)]:
             found["frozen"] = then
+    columns = {key: list(names) for key, names in model._columns.items()}
+    if columns and all(len(names) <= _MOST_COLUMNS and all(map(is_label, names)) for names in columns.values()):
+        found["columns"] = columns
     if model.history is not None:
         logs = model.history.history
         # of a history that is longer than any file may be, the last epochs
@@ -79,13 +85,21 @@ def restore(model: Any, given: Any, where: str) -> None:
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise FormatError(f"{where}: the seed is no integer.")
     counts = {word: fields.integer(given.get(word, 0), f"{where}: {word}") for word in ("calls", "steps", "epochs")}
+    columns = _columns(given.get("columns", {}), where)
     history = _history(given, where)
-    model.seed, model.calls = seed, max(counts["calls"], 0)
+    model.seed, model.calls, model._columns = seed, max(counts["calls"], 0), columns
     if model._compiled is not None:
         model._compiled.state = model._compiled.state._replace(epochs=max(counts["epochs"], 0))
     if history is not None:
         history.model = model
         model.history = history
+
+
+def _columns(given: Any, where: str) -> dict[str, tuple[str, ...]]:
+    check = fields.listed(fields.text, _MOST_COLUMNS)
+    if not isinstance(given, dict) or not set(given) <= {"x", "y"}:
+        raise FormatError(f"{where}: the names of the columns are damaged.")
+    return {key: tuple(check(names, f"{where}: columns")) for key, names in given.items()}
 
 
 def _history(given: dict[str, Any], where: str) -> History | None:

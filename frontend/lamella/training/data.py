@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from lamella.ir import settings
 from lamella.ir.dim import BATCH, Dim, public_shape, shapes_differ, sizes_from
 from lamella.ir.spec import Spec, dtype_name
 from lamella.training.arrays import Array, StoredRows, as_array, as_rows
+from lamella.training.columns import Columns, names_of, order_of
 
 if TYPE_CHECKING:
     from lamella.training.objectives import Configuration
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
 
 
 class Data:
-    """Rows of inputs, of targets and of weights, on the host: in memory, or to be read from where they are stored."""
+    """Rows of inputs, of targets and of weights, on the host: in memory, or to be read from where they are stored.
+
+    Attributes:
+        columns: the names of the columns, where the rows were taken from frames.
+    """
+
+    columns: Columns = MappingProxyType({})
 
     def __init__(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         self.x, self.y, self.sample_weight = x, y, sample_weight
@@ -77,7 +85,8 @@ def prepare(
 ) -> Data:
     """Arrays for a model, checked against its input; a model without an input shape is built for them.
 
-    A vector for a model with one feature counts as a column.
+    A vector for a model with one feature counts as a column. The columns of frames are put into the order that they had in
+    training.
 
     Args:
         model: the model.
@@ -89,11 +98,17 @@ def prepare(
         stored: whether rows may stay where they are stored, to be read later.
 
     Raises:
-        ValueError: empty, ragged or misshapen arrays, or lengths that differ.
+        ValueError: empty, ragged or misshapen arrays, lengths that differ, or columns of other names.
         DTypeError: no numbers.
     """
-    taken = as_rows if stored else as_array
-    rows = taken(x, what)
+    names = {"x": names_of(x), "y": names_of(y)}
+    order = {key: order_of(found, model._columns.get(key), what if key == "x" else key) for key, found in names.items()}
+
+    def taken(value: Any, what: str, key: str) -> Any:
+        array = as_rows(value, what) if stored else as_array(value, what)
+        return array if order[key] is None else array[:, order[key]]
+
+    rows = taken(x, what, "x")
     if len(rows) == 0:
         raise ShapeError(f"{what} is empty: its shape is {rows.shape}. Give at least one row.")
     if rows.ndim == 1 and (not model.has_input_shape or (len(model.input_shape) == 2 and model.input_shape[1] == 1)):
@@ -101,11 +116,12 @@ def prepare(
     if not model.built:
         model.build_for(Spec((min(len(rows), FIRST_BATCH), *rows.shape[1:]), dtype_name(rows.dtype)))
     model.check_batch(Spec(_any_batch(model, rows.shape), dtype_name(rows.dtype)))
-    targets = None if y is None else taken(y, "y")
+    targets = None if y is None else taken(y, "y", "y")
     if targets is not None and len(targets) != len(rows):
         raise ShapeError(f"x has {len(rows)} rows and y has {len(targets)}; they must have one each for every example.")
     weights = _weights(model, sample_weight, class_weight, targets, rows)
     data = Data(rows, targets, weights)
+    data.columns = {key: found for key, found in names.items() if found is not None}
     if settings.checks_nan():
         check_finite(data)
     return data

@@ -15,6 +15,7 @@ from lamella.backend_api import load_backend
 from lamella.errors import ArgumentError, ShapeError
 from lamella.training import gradients, inference
 from lamella.training.callback_list import CallbackList
+from lamella.training.columns import kept_on_success
 from lamella.training.data import Data, check_targets, prepare
 from lamella.training.fit import evaluate as evaluated
 from lamella.training.fit import fit as trained
@@ -40,8 +41,9 @@ def fit(
     options = options.checked()
     config, batch_size = model._require_compiled().configuration, options.batch_size
     validation: Given | None = None
-    with model.built_on_success():
+    with model.built_on_success(), kept_on_success(model):
         data = take(model, config, x, y, sample_weight, class_weight, batch_size=batch_size)
+        model._columns = {**data.sample.columns, **model._columns}
         if options.validation_data is not None:
             validation = take_validation(model, config, options.validation_data, options.validation_batch_size)
         elif options.validation_split:
@@ -138,6 +140,8 @@ def on_batch(
     """One step of training, or of evaluation, on one batch."""
     data = _checked(model, x, y, sample_weight, class_weight)
     loop = model.loop_for(data, training=training)
+    if training:
+        model._columns = {**data.columns, **model._columns}
     loop.single_step(data)
     loop.commit()
     return _results(loop.logs(), loop, return_dict)

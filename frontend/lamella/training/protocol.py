@@ -8,6 +8,7 @@ from lamella.compiling import Recent
 from lamella.core.protocol import Trainable
 
 if TYPE_CHECKING:
+    from lamella.training.columns import Columns
     from lamella.training.data import Data
     from lamella.training.fit import Run
     from lamella.training.history import History
@@ -34,6 +35,7 @@ class TrainingModel(Trainable, Protocol):
     stop_evaluating: bool
     stop_predicting: bool
     dtype_policy: Any
+    _columns: Columns
     _compiled: Compiled | None
     _run: Run | None
 
