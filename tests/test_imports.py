@@ -36,7 +36,7 @@ LEVELS = (
     "layers optimizers metrics",
     "lowering mixed_precision",
     "training export",
-    "saving utils",
+    "saving utils debug",
     "models callbacks",
     "cli testing",
     "__main__",

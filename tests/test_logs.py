@@ -216,6 +216,7 @@ def test_a_step_that_fails_on_the_device_after_its_dispatch_has_never_happened(b
 
 @pytest.mark.parametrize("raises", [False, True])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.filterwarnings("ignore:The loss became")
 def test_a_loss_that_is_no_number_ends_the_run_with_the_weights_before_it(raises, bad, backend, capsys):
     y = Y.copy()
     y[9] = bad

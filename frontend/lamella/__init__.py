@@ -28,6 +28,7 @@ from lamella.training.train_step import value_and_grad as value_and_grad
 
 if _TYPE_CHECKING:
     from lamella import callbacks as callbacks
+    from lamella import debug as debug
     from lamella import losses as losses
     from lamella import metrics as metrics
     from lamella import mixed_precision as mixed_precision
@@ -38,7 +39,7 @@ if _TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # modules that describing a model needs none of: imported when they are first asked for
-_LATER = frozenset({"callbacks", "losses", "metrics", "mixed_precision", "optimizers", "testing", "utils"})
+_LATER = frozenset({"callbacks", "debug", "losses", "metrics", "mixed_precision", "optimizers", "testing", "utils"})
 
 __all__ = [
     "Input",
@@ -52,6 +53,7 @@ __all__ = [
     "callbacks",
     "config",
     "constraints",
+    "debug",
     "initializers",
     "layers",
     "losses",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import linecache
 import sys
 from collections.abc import Callable
 from types import FrameType, FunctionType, TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -125,6 +126,34 @@ def user_level() -> int:
     return level
 
 
+class Line(NamedTuple):
+    """A line of the user's code.
+
+    Attributes:
+        file: the name of the file.
+        number: the number of the line.
+        function: the function that it is in.
+    """
+
+    file: str
+    number: int
+    function: str
+
+    def __str__(self) -> str:
+        code = linecache.getline(self.file, self.number).strip()
+        return f"{self.file}:{self.number}, in {self.function}{f': {code}' if code else ''}"
+
+
+def user_line(until: str = "") -> Line | None:
+    """The innermost line outside lamella that is being executed, up to the module `until`; None where there is none."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_own(frame):
+        if frame.f_globals.get("__name__") == until:
+            return None
+        frame = frame.f_back
+    return None if frame is None else Line(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+
+
 def _kept(traceback: TracebackType | None, *, innermost: bool) -> TracebackType | None:
     """A traceback without lamella's frames, or with the innermost of them alone."""
     entries: list[TracebackType] = []
@@ -145,6 +174,7 @@ def _is_own(frame: FrameType) -> bool:
 
 
 __all__ = [
+    "Line",
     "disable_traceback_filtering",
     "enable_traceback_filtering",
     "filter_functions",
@@ -154,4 +184,5 @@ __all__ = [
     "shorten",
     "shorten_within",
     "user_level",
+    "user_line",
 ]

@@ -14,7 +14,7 @@ import numpy as np
 from lamella.errors import LamellaError, TraceError
 from lamella.ir.dim import at
 from lamella.ir.spec import Shape, Spec
-from lamella.tracebacks import shorten_within
+from lamella.tracebacks import Line, shorten_within
 
 ShapeRule = Callable[..., "Spec | tuple[Spec, ...]"]
 
@@ -289,8 +289,30 @@ class ConcreteValue(Value):
     __hash__ = Value.__hash__
 
 
+class Place(str):
+    """The path of a layer, with the line of the user's that an equation comes from.
+
+    Attributes:
+        line: the line.
+    """
+
+    line: Line | None
+
+    def __new__(cls, path: str, line: Line | None) -> Place:
+        """The path as text, with the line."""
+        place = super().__new__(cls, path)
+        place.line = line
+        return place
+
+
+def gradient_of(where: str) -> str:
+    """Where the gradient of an equation comes from."""
+    path = f"{where} (gradient)" if where else "(gradient)"
+    return Place(path, where.line) if isinstance(where, Place) else path
+
+
 class Equation:
-    """`outputs = op(inputs, **attrs)`, coming from the layer at path `where`."""
+    """`outputs = op(inputs, **attrs)`, coming from the layer at path `where`, a `Place` where lines are recorded."""
 
     __slots__ = ("attrs", "inputs", "op", "outputs", "where")
 
@@ -302,6 +324,11 @@ class Equation:
         self.attrs = attrs
         self.outputs = outputs
         self.where = where
+
+    @property
+    def line(self) -> Line | None:
+        """The user's line that it comes from, where lines were recorded; see `ir.trace.recording_lines`."""
+        return self.where.line if isinstance(self.where, Place) else None
 
     @property
     def bodies(self) -> dict[str, Program]:

@@ -15,11 +15,13 @@ import numpy as np
 from lamella.errors import TraceError
 from lamella.ir import interpret, limits
 from lamella.ir.declared import Declared, declared_by, has_free_size, refuse_variables
-from lamella.ir.program import ConcreteValue, Equation, Op, Program, Value, as_tuple, op
+from lamella.ir.program import ConcreteValue, Equation, Op, Place, Program, Value, as_tuple, op
 from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
 from lamella.stacks import ThreadStack
+from lamella.tracebacks import user_line
 
 _TRACES: ThreadStack[Trace] = ThreadStack()
+_LINES: ThreadStack[str] = ThreadStack()
 
 
 class Trace:
@@ -109,7 +111,10 @@ class Trace:
             with eagerly():
                 arrays = [attrs["value"]] if op is constant else interpret.evaluate(op, known, attrs)
             outputs = tuple(ConcreteValue(spec, self, array) for spec, array in zip(specs, arrays, strict=True))
-        self.equations.append(Equation(op, operands, attrs, outputs, self.where))
+        where = self.where
+        if _LINES.items and not isinstance(where, Place):
+            where = Place(where, user_line(_LINES.items[-1]))
+        self.equations.append(Equation(op, operands, attrs, outputs, where))
         return outputs
 
     def program(
@@ -139,6 +144,13 @@ def at(where: str) -> Iterator[None]:
         yield
     finally:
         trace.where = before
+
+
+@contextmanager
+def recording_lines(until: str) -> Iterator[None]:
+    """Let equations say the user's line that they come from, looked for up to the module `until`; it slows tracing down."""
+    with _LINES.pushed(until):
+        yield
 
 
 @contextmanager
@@ -267,6 +279,7 @@ __all__ = [
     "current_trace",
     "eagerly",
     "operand",
+    "recording_lines",
     "replay",
     "spec_of",
     "trace",

@@ -26,7 +26,7 @@ from lamella.layers.draws import Draws
 from lamella.layers.making import LayerMeta, WeightFields, call_parameters, default_training
 from lamella.layers.naming import LayerName, Models, first_free, models_with, unique_name
 from lamella.names import snake_case
-from lamella.tracebacks import filter_methods, filtered
+from lamella.tracebacks import Line, filter_methods, filtered
 
 
 class Layer(Draws, metaclass=LayerMeta):
@@ -86,6 +86,7 @@ class Layer(Draws, metaclass=LayerMeta):
         self._initial_weights: list[Any] | None = None
         self._declared_input: tuple[tuple[int | None, ...], Any] | None = None
         self._arguments: dict[str, Any] = {}
+        self._made_at: Line | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -14,7 +14,7 @@ import numpy as np
 
 from lamella import constraints, initializers, regularizers
 from lamella.compat import layers as compat
-from lamella.tracebacks import filtered
+from lamella.tracebacks import filtered, user_line
 
 if TYPE_CHECKING:
     from lamella.layers.base import Layer
@@ -153,7 +153,7 @@ class LayerMeta(type):
             raise TypeError(f"{cls.__name__} takes no such argument:{_hint(cls, kwargs)}") from None
         if "_variables" not in vars(layer):
             raise TypeError(f"{cls.__name__}.__init__ does not call `super().__init__()`, which it begins with.")
-        layer._arguments = arguments
+        layer._arguments, layer._made_at = arguments, user_line()
         if weights is not None:
             layer._initial_weights = list(weights)
         shape = _input_shape(layer, given)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir import interpret
-from lamella.ir.program import Equation, Program, Value, as_tuple
+from lamella.ir.program import Equation, Program, Value, as_tuple, gradient_of
 from lamella.ir.spec import is_float
 from lamella.ir.trace import Trace, apply_equation, at, trace
 from lamella.ops import primitives as p
@@ -125,7 +125,7 @@ class _Tape:
             gs = [cotangents.get(v) for v in results]
             if all(g is None for g in gs):
                 continue
-            with at(f"{where} (gradient)" if where else "(gradient)"):
+            with at(gradient_of(where)):
                 for value, gradient in zip(operands, pullback(gs), strict=True):
                     if gradient is None or not is_float(value.spec.dtype):
                         continue

@@ -146,6 +146,20 @@ def free_specs(model: TrainingModel, data: Data) -> dict[str, Spec]:
     }
 
 
+def is_finite(array: np.ndarray) -> bool:
+    """Whether an array holds no NaN and no infinity.
+
+    >>> is_finite(np.array([1.0, np.nan]))
+    False
+    """
+    if array.dtype.kind != "f":
+        return True
+    with np.errstate(all="ignore"):
+        flat = array.reshape(-1)
+        # a product without a copy, which only what is not finite, or very large, takes out of the range
+        return bool(np.isfinite(np.dot(flat, flat))) or bool(np.isfinite(array).all())
+
+
 def check_finite(data: Data) -> None:
     """Raise where an array in memory holds a NaN or an infinity.
 
@@ -153,7 +167,7 @@ def check_finite(data: Data) -> None:
         ValueError: the array and the first such row are named.
     """
     for name, array in zip(data.names, data.arrays, strict=True):
-        if isinstance(array, np.ndarray) and array.dtype.kind == "f" and not np.isfinite(array).all():
+        if isinstance(array, np.ndarray) and not is_finite(array):
             bad = int(np.argwhere(~np.isfinite(array).reshape(len(array), -1).all(1))[0, 0])
             raise DataError(f"{name} holds a NaN or an infinity, first in row {bad}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ class Run:
         self.logs: dict[str, float] = {}
         self._checkpoint: Checkpoint | None = None
         self._afterwards: list[Callable[[], None]] = []
+        self._told_of_nonfinite = False
         self.loop = model.loop_for(data.sample, training=True)
         self.loop.undoes_steps = hooks.undoes_steps
         self.batch = batch = self.loop.batch_size(data, batch)
@@ -121,6 +123,9 @@ class Run:
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """Tell the callbacks; what they put into the logs goes into the history, and not further."""
+        if not self._told_of_nonfinite and not math.isfinite(logs.get("loss", 0.0)):
+            self._told_of_nonfinite = True
+            _warn_of_nonfinite(epoch, logs["loss"], self.source.nonfinite())
         self.at, self.logs = (epoch + 1, 0), dict(logs)
         self.hook("on_epoch_end", epoch, logs)
 
@@ -265,6 +270,17 @@ def evaluate(
     if source.ended:
         _warn_of_the_end(f"the evaluation of {what} ends", done, source.steps)
     return loop.logs()
+
+
+def _warn_of_nonfinite(epoch: int, loss: float, names: list[str]) -> None:
+    if names:
+        cause = f"The data of the epoch hold NaN or infinite values, in {' and in '.join(names)}."
+    else:
+        cause = (
+            "The data of the epoch are finite: try a lower learning rate or clipnorm=1.0, and look where it begins with "
+            "`lamella.debug.first_nonfinite(model, x, y)`."
+        )
+    warnings.warn(f"The loss became {loss} in epoch {epoch + 1}. {cause}", stacklevel=user_level())
 
 
 def _warn_of_the_end(what: str, done: int, steps: int | None) -> None:

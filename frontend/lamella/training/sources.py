@@ -1,7 +1,7 @@
 """Where the steps of an epoch come from: rows placed once, or batches that stream in. The loop sees chunks of steps.
 
 A source has `steps` (those of an epoch, None while it is not known), `chunks()` for the chunks of one epoch, `ended` (whether
-its data ended before the epoch did) and `close()`.
+its data ended before the epoch did), `nonfinite()` (which arrays of the last epoch held a NaN or an infinity) and `close()`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from lamella import random
 from lamella.ir.spec import Spec
 from lamella.training.batches import Batches, GivenBatches, Order, ReadBatches, room_for
-from lamella.training.data import Data
+from lamella.training.data import Data, is_finite
 
 if TYPE_CHECKING:
     from lamella.training.loop import Loop
@@ -25,6 +25,7 @@ STREAM_BYTES = 4 << 20
 """About how many bytes of batches a chunk of a stream has; at least one batch."""
 
 _STREAM_STEPS = 256
+_BLOCK = 65_536
 _FIRST_CHUNK = 2
 """A second step tells a backend that more than single steps will come, and one more batch is soon read."""
 
@@ -57,7 +58,7 @@ class Placed:
 
     def __init__(self, loop: Loop, data: Data, batch: int, order: Order, steps: int | None) -> None:
         self._loop, self._order = loop, order
-        self._data = loop.place_all(data.arrays)
+        self._given, self._data = data, loop.place_all(data.arrays)
         self._limited, self._specs = steps is not None, data.row_specs
         count, full = data.rows, data.rows // batch
         rest = count - full * batch
@@ -105,6 +106,15 @@ class Placed:
             self._at = stop
             yield chunk
 
+    def nonfinite(self) -> list[str]:
+        """Which of the arrays hold a NaN or an infinity."""
+        blocks = range(0, self._given.rows, _BLOCK)
+        return [
+            name
+            for name, a in zip(self._given.names, self._given.arrays, strict=True)
+            if not all(is_finite(a[at : at + _BLOCK]) for at in blocks)
+        ]
+
     def _begin(self, *, again: bool = False) -> None:
         order = self._order(again)
         self._at = 0
@@ -130,6 +140,7 @@ class Streamed:
         self._loop, self._batches, self._order, self._limit = loop, batches, order, steps
         self._batch = self._at = 0
         self._passing: Generator[Data, None, None] | None = None
+        self._nonfinite: set[str] = set()
         self.ended = False
 
     @property
@@ -150,6 +161,7 @@ class Streamed:
     def chunks(self, stride: int | None, done: int = 0) -> Iterator[Chunk]:
         """The chunks of one epoch, behind its first `done` steps; `stride` steps a chunk, or as many as the loop wants."""
         self._batches.epoch_begins()
+        self._nonfinite = set()
         gathered: _Gathered | None = None
         for batch in self._epoch(done):
             rows = batch.rows
@@ -157,18 +169,26 @@ class Streamed:
             size = self._batch if rows < self._batch and self._loop.pads() else rows
             self._batch = max(self._batch, rows)
             if gathered is not None and not gathered.takes(batch, size):
-                yield gathered.chunk(self._loop)
+                yield self._chunk(gathered)
                 gathered = None
             if gathered is None:
                 wanted = stride or self._loop.chunk_size(_FIRST_CHUNK)
                 gathered = _Gathered(batch, size, wanted, stride, self._loop.row_dtype)
             gathered.add(batch)
             if gathered.full:
-                yield gathered.chunk(self._loop)
+                yield self._chunk(gathered)
                 gathered = None
         if gathered is not None:
-            yield gathered.chunk(self._loop)
+            yield self._chunk(gathered)
         self._batches.epoch_ends()
+
+    def _chunk(self, gathered: _Gathered) -> Chunk:
+        self._nonfinite |= gathered.nonfinite()  # the batches are gone when the loss is looked at
+        return gathered.chunk(self._loop)
+
+    def nonfinite(self) -> list[str]:
+        """Which of the arrays of the last epoch held a NaN or an infinity."""
+        return sorted(self._nonfinite)
 
     def _epoch(self, done: int) -> Iterator[Data]:
         if self._passing is None or (self._limit is None and not done):
@@ -226,6 +246,10 @@ class _Gathered:
         self._index[self._steps, count:] = start
         self._real[self._steps, :count] = 1
         self._steps, self._rows = self._steps + 1, start + count
+
+    def nonfinite(self) -> set[str]:
+        pairs = zip(self._specs, self._arrays, strict=True)
+        return {name for name, array in pairs if not is_finite(array[: self._rows])}
 
     def chunk(self, loop: Loop) -> Chunk:
         index, real = self._index[: self._steps], self._real[: self._steps]
