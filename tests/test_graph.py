@@ -182,6 +182,19 @@ def test_a_model_is_cut_out_of_another_and_out_of_a_sequential():
     np.testing.assert_array_equal(middle.predict(part.predict(x, verbose=0), verbose=0), chain.predict(x, verbose=0))
 
 
+def test_lists_that_are_filled_after_a_call_leave_the_graph_as_it_was():
+    x = Input((3,))
+    features, outputs = [x], []
+    for units in (2, 4):
+        features.append(layers.Dense(units)(layers.Concatenate()(features) if len(features) > 1 else x))
+        outputs.append(layers.Dense(1)(features[-1]))
+    model = Model(x, outputs)
+    outputs.append(x)
+    again = Input((3,))
+    assert Model(again, model(again)).output_shape == model.output_shape == [(None, 1), (None, 1)]
+    assert len(model.get_layer("concatenate").input) == 2
+
+
 def test_models_are_parts_of_models():
     x = Input((6,))
     encoder = Model(x, layers.Dense(2, name="code")(x), name="encoder")

@@ -27,7 +27,8 @@ def call(layer: Layer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         ShapeError: the layer does not take such inputs; it stays as it was.
         FreeDimensionError: it needs the number of a dimension that is left free.
     """
-    arguments = (tuple(args), dict(kwargs))
+    # lists and dicts of the caller's, who may go on filling them, are copied
+    arguments: Any = map_leaves(lambda leaf: leaf, (tuple(args), dict(kwargs)))
     given: list[Declared] = [leaf for leaf in leaves(arguments) if isinstance(leaf, Declared)]
     distinct = list(dict.fromkeys(given))
     specs: dict[str, Spec] = {f"input {i}": value.spec for i, value in enumerate(distinct)}
@@ -56,5 +57,5 @@ def call(layer: Layer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         CALL, given, attrs, [v.spec for v in outputs], [None if mask is None else mask.spec for mask in found]
     )
     result = unflatten(structure, made)
-    layer._calls.append((args[0] if args else next(iter(kwargs.values())), result))
+    layer._calls.append((arguments[0][0] if args else next(iter(arguments[1].values())), result))
     return result

@@ -103,7 +103,7 @@ class Model(BaseModel):
         if len(set(entries)) < len(entries):
             raise ArgumentError(f"Model {self.name!r}: one of its inputs is listed twice.")
         graph = graph_of(entries, list(tree.leaves(outputs)), self.name)
-        self._inputs, self._outputs = inputs, outputs
+        self._inputs, self._outputs = (tree.map_leaves(lambda value: value, given) for given in (inputs, outputs))
         for layer in (*map(_input_layer, entries), *graph.layers):
             check_depth(layer)
             self._number(layer, fresh=not models_with(layer))
