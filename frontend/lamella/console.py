@@ -24,10 +24,11 @@ _ASCII_LINES = str.maketrans("┏━┳┓┃┡╇┩│└─┴┘", "+=++|++
 
 
 class Column(NamedTuple):
-    """A column of a table: its header, and the side that its cells keep to."""
+    """A column of a table: its header, the side that its cells keep to, and rich's style for them."""
 
     header: str
     justify: Justify = "left"
+    style: str = ""
 
 
 def table(
@@ -61,7 +62,7 @@ def table(
     Raises:
         ValueError: If a row has not one cell per column.
     """
-    columns = [Column(*column) for column in columns]
+    columns = [c if isinstance(c, Column) else Column(*c) for c in columns]
     for row in rows:
         if len(row) != len(columns):
             raise ValueError(f"A table of {len(columns)} columns cannot take a row of {len(row)} cells: {list(row)!r}.")
@@ -301,7 +302,7 @@ def _grid(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int |
     def rule(left: str, line: str, middle: str, right: str) -> list[Segment]:
         return [(left + middle.join(line * (size + 2) for size in widths) + right, "dim")]
 
-    def cells(row: Sequence[list[str]], edge: str, style: str) -> list[list[Segment]]:
+    def cells(row: Sequence[list[str]], edge: str, style: str | None = None) -> list[list[Segment]]:
         wrapped = [
             [part for line in cell for part in _wrap(line, size)] for cell, size in zip(row, widths, strict=True)
         ]
@@ -310,7 +311,7 @@ def _grid(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int |
             line: list[Segment] = []
             for column, size, parts in zip(columns, widths, wrapped, strict=True):
                 text = _justified(parts[i] if i < len(parts) else "", size, column.justify)
-                line += [(edge, "dim"), (f" {text} ", style)]
+                line += [(edge, "dim"), (f" {text} ", column.style if style is None else style)]
             lines.append([*line, (edge, "dim")])
         return lines
 
@@ -318,7 +319,7 @@ def _grid(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int |
         rule("┏", "━", "┳", "┓"),
         *cells(headers, "┃", "bold"),
         rule("┡", "━", "╇", "┩"),
-        *(line for row in body for line in cells(row, "│", "")),
+        *(line for row in body for line in cells(row, "│")),
         rule("└", "─", "┴", "┘"),
     ]
 

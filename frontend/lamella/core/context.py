@@ -44,6 +44,7 @@ class TraceContext:
         building_in: the trace to which a variable made during it is added as an input; None where all are bound before.
         rows: in a step, a float vector: 1 for each real row of the batch, 0 for one that fills it up; else None.
         slots: in a step, the optimizer's state as a whole (a loss scale), by name.
+        outputs: what each layer of the model returned, for each of its calls, by name; None where that is not asked for.
         apply_gradients: in a step of the user's own, `(optimizer, [(gradient, variable), ...])`; else None.
     """
 
@@ -73,6 +74,7 @@ class TraceContext:
         self._masks: dict[int, tuple[Value, Any]] = {}
         self.rows: Any = None
         self.slots: dict[str, Any] = {}
+        self.outputs: dict[str, list[Any]] | None = None
         self.apply_gradients: Callable[[Any, list[tuple[Any, Variable]]], None] | None = None
         self.compute_dtype: str | None = None
         self.draws: dict[str, int] = {}
@@ -126,6 +128,11 @@ class TraceContext:
         finally:
             self.layers.pop()
             self.path.pop()
+
+    def record(self, outputs: Any) -> None:
+        """Note what the layer being called returns, where that is asked for and it is a layer of the model itself."""
+        if self.outputs is not None and len(self.layers) == 2:
+            self.outputs.setdefault(self.path[-1], []).append(outputs)
 
     @contextmanager
     def within(self, model: LayerLike, path: str = "") -> Iterator[None]:

@@ -282,6 +282,7 @@ class Layer(Draws, metaclass=LayerMeta):
                     running.losses.append(ops.divide(penalty, as_number(outputs.shape[0])))
                 if outputs is not inputs or running.mask_of(inputs) is None:
                     running.set_mask(outputs, self.compute_mask(inputs, mask))
+                running.record(outputs)
                 return outputs
             except LamellaError as error:
                 raise self._located(error, running.where).with_traceback(error.__traceback__) from None

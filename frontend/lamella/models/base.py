@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from lamella.layers.base import Layer
 from lamella.layers.making import default_training
 from lamella.lowering.forward import trace_forward
 from lamella.lowering.function import Lowered
+from lamella.models.parts import Parts
 from lamella.models.persistence import Persistent
 from lamella.models.trainer import TrainableModel
 
@@ -30,8 +31,8 @@ class BaseModel(Persistent, TrainableModel):
     """A model, however it is declared."""
 
     @abstractmethod
-    def layer_output_shapes(self) -> list[BatchShape | None]:
-        """For each layer its output shape, None where it is not known yet."""
+    def shown_parts(self) -> Parts:
+        """The calls of layers, and the operations, that the model consists of, as far as they are known."""
 
     def __len__(self) -> int:
         """The number of layers."""
@@ -90,18 +91,50 @@ class BaseModel(Persistent, TrainableModel):
 
     # ---- looking and lowering ----
 
-    def summary(self, line_length: int | None = None, print_fn: Any = None, show_trainable: bool = False) -> None:
-        """Print the layers with their output shapes and parameters.
+    def summary(
+        self,
+        line_length: int | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Print the layers with their output shapes, their parameters, and, where they are no chain, what feeds them.
+
+        Operations between layers have rows of their own. "dense[1][0]" is the first output of the second call of `dense`.
+
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> Sequential([Input((3,)), Dense(2)], name="small").summary()
+        Model: "small"
+        ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━━━━┓
+        ┃ Layer (type)  ┃ Output shape ┃ Parameters ┃
+        ┡━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━━━━┩
+        │ dense (Dense) │ (None, 2)    │          8 │
+        └───────────────┴──────────────┴────────────┘
+        Total parameters: 8 (32.00 B)
+        Trainable parameters: 8 (32.00 B)
+        Non-trainable parameters: 0 (0.00 B)
 
         Args:
-            line_length: the width of the table.
-            print_fn: gets the text instead of the terminal.
+            line_length: the width of the table; by default that of the terminal.
+            print_fn: gets the text, once, instead of the terminal.
+            expand_nested: whether models within the model are followed by their layers.
             show_trainable: add a column that says which layers are trainable.
+            layer_range: the names of the first and of the last layer to be shown, or regular expressions for them.
+
+        Raises:
+            ValueError: no layer is called as `layer_range` says.
         """
         from lamella.models.summary import summary
 
         summary(
-            self, self.layer_output_shapes(), line_length=line_length, print_fn=print_fn, show_trainable=show_trainable
+            self,
+            line_length=line_length,
+            print_fn=print_fn,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+            layer_range=layer_range,
         )
 
     def program(self, batch_size: int | None = None, training: bool = False) -> Program:

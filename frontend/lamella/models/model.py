@@ -33,6 +33,7 @@ from lamella.layers.core import InputLayer
 from lamella.layers.making import call_parameters
 from lamella.layers.naming import check_depth, first_free, models_with, unique_name
 from lamella.models.base import BaseModel
+from lamella.models.parts import Parts, parts_of_attributes, parts_of_graph
 
 
 class Model(BaseModel):
@@ -80,8 +81,10 @@ class Model(BaseModel):
         self._inputs: Any = None
         self._outputs: Any = None
         self._nodes: dict[str, Layer] = {}
+        self._declarations: list[Layer] = []
         self._given: Any = None
         self._returned: Any = None
+        self._returned_by: dict[str, list[Spec]] = {}
         self._prepare_training()
         if inputs is not None or outputs is not None:
             self._declare_graph(inputs, outputs)
@@ -104,7 +107,8 @@ class Model(BaseModel):
             raise ArgumentError(f"Model {self.name!r}: one of its inputs is listed twice.")
         graph = graph_of(entries, list(tree.leaves(outputs)), self.name)
         self._inputs, self._outputs = (tree.map_leaves(lambda value: value, given) for given in (inputs, outputs))
-        for layer in (*map(_input_layer, entries), *graph.layers):
+        self._declarations = [_input_layer(value) for value in entries]
+        for layer in (*self._declarations, *graph.layers):
             check_depth(layer)
             self._number(layer, fresh=not models_with(layer))
             self._nodes[layer.name] = layer
@@ -214,7 +218,8 @@ class Model(BaseModel):
         if self._graph is None:
             return names_of(self._given, "input")
         keys = keys_of(self._inputs)
-        return [keys.get(value, name) for value, name in zip(self._graph.inputs, self._nodes, strict=False)]
+        declared = zip(self._graph.inputs, self._declarations, strict=True)
+        return [keys.get(value, layer.name) for value, layer in declared]
 
     @property
     def output_names(self) -> list[str]:
@@ -305,12 +310,17 @@ class Model(BaseModel):
         with context.tracing(None, named, build_key=key) as traced, traced.context.within(self, path):
             inputs = tree.unflatten(structure, list(traced.inputs.values()))
             words = {"training": False} if "training" in call_parameters(type(self)) else {}
+            traced.context.outputs = calls = dict[str, list[Any]]()
             found, returned = tree.flatten(self.call(inputs, **words))
+            if self._graph is None:
+                first = {name: tree.leaves(outputs[0]) for name, outputs in calls.items()}
+                self._returned_by = {name: [as_value(y).spec for y in values] for name, values in first.items()}
             return tree.unflatten(returned, [as_value(value).spec for value in found])
 
     def _unbuild(self) -> None:
         super()._unbuild()
         self._given = self._returned = None
+        self._returned_by = {}
 
     def _own_key(self) -> tuple[np.ndarray, str]:
         return random.key_from_seed(self.seed), ""
@@ -440,24 +450,22 @@ class Model(BaseModel):
                 )
         return specs
 
-    def layer_output_shapes(self) -> list[Any]:
-        """For each layer its output shape, None where it is not known."""
-        found: dict[int, Any] = {}
-        if self._graph is not None:
-            for layer, value in zip(self._nodes.values(), self._graph.inputs, strict=False):
-                found[id(layer)] = public_shape(value.shape)
-            for equation in self._graph.calls:
-                shapes = [public_shape(value.shape) for value in equation.outputs]
-                found.setdefault(id(equation.attrs["layer"]), shapes[0] if len(shapes) == 1 else shapes)
-        return [found.get(id(layer)) for layer in self.layers]
+    def shown_parts(self) -> Parts:
+        """The calls of layers, and the operations, that the model consists of, as far as they are known."""
+        if self._graph is None:
+            return parts_of_attributes(self.children, self._returned_by)
+        return parts_of_graph(self._graph, self._declarations)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {', '.join(self.children) or 'no layers'}>"
 
 
 _OWN = frozenset(
-    ("_nodes", "_inputs", "_outputs", "_graph", "_calls", "_compiled", "_loops", "functions", "_run", "history")
-)
+    (
+        "_nodes", "_declarations", "_inputs", "_outputs", "_graph", "_calls", "_compiled", "_loops", "functions", "_run",
+        "history",
+    )
+)  # fmt: skip
 """Attributes of a model in which there are no layers of its own to be found."""
 
 

@@ -26,6 +26,7 @@ from lamella.layers.core import InputLayer
 from lamella.layers.naming import check_depth, models_with
 from lamella.models.base import BatchShape
 from lamella.models.model import Model, misfits
+from lamella.models.parts import Parts, parts_of_chain
 
 
 class Sequential(Model):
@@ -354,10 +355,9 @@ class Sequential(Model):
             raise failure
         return public_shape(specs[-1].shape)
 
-    def layer_output_shapes(self) -> list[BatchShape | None]:
-        """For each layer its output shape, None where it is not known yet."""
-        known = [public_shape(spec.shape) for spec in self._specs[1:]]
-        return [*known, *[None] * (len(self._places) - len(known))]
+    def shown_parts(self) -> Parts:
+        """The layers, one after another, as far as their shapes are known."""
+        return parts_of_chain(self._places, self._specs)
 
     def check_batch(self, specs: Spec) -> Spec:
         """`specs`, where a batch of it fits the model: its rank, and the dimensions that are not left free.

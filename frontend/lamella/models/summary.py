@@ -2,43 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lamella import console
+from lamella.core.variable import Variable
+from lamella.errors import ArgumentError, unknown_name
 from lamella.ir.spec import DTYPES
-from lamella.models.trainer import TrainableModel
+from lamella.models.base import BaseModel
+from lamella.models.parts import Part, Parts
 
 
 def summary(
-    model: TrainableModel,
-    shapes: Sequence[tuple[int | None, ...] | None],
+    model: BaseModel,
     *,
     line_length: int | None,
-    print_fn: Any,
+    print_fn: Callable[[str], Any] | None,
+    expand_nested: bool,
     show_trainable: bool,
+    layer_range: Sequence[str] | None,
 ) -> None:
-    """Print the table, or hand its text to `print_fn`."""
-    rows = []
-    for name, shape, layer in zip(model.children, shapes, model.layers, strict=True):
-        count = console.human_count(layer.count_params()) if layer.built else "not built"
-        row = [f"{name} ({type(layer).__name__})", "?" if shape is None else str(shape), count]
-        rows.append([*row, "yes" if layer.trainable else "no"] if show_trainable else row)
-    columns: list[tuple[str, console.Justify]] = [
-        ("Layer (type)", "left"),
-        ("Output shape", "left"),
-        ("Parameters", "right"),
-    ]
+    """Print the table, or hand its text to `print_fn`; see `Model.summary`."""
+    parts = model.shown_parts()
+    columns = [console.Column("Layer (type)"), console.Column("Output shape", style="cyan")]
+    columns.append(console.Column("Parameters", "right", "green"))
+    links = not _all_chains(parts, expand_nested)
+    if links:
+        columns.append(console.Column("Connected to"))
     if show_trainable:
-        columns.append(("Trainable", "left"))
-    console.table(
-        f'Model: "{model.name}"', columns, rows, _footer(model), width=line_length, print_fn=print_fn or print
-    )
+        columns.append(console.Column("Trainable"))
+    rows = _rows(parts, expand_nested, links, show_trainable, layer_range)
+    file = sys.stdout if print_fn is None else None
+    title = f'Model: "{model.name}"'
+    console.table(title, columns, rows, _footer(model), width=line_length, file=file, print_fn=print_fn)
 
 
-def _footer(model: TrainableModel) -> list[str]:
+def _all_chains(parts: Parts, expand_nested: bool) -> bool:
+    if not parts.is_chain:
+        return False
+    models = [part.layer for part in parts.parts if isinstance(part.layer, BaseModel)] if expand_nested else []
+    return all(_all_chains(model.shown_parts(), expand_nested) for model in models)
+
+
+def _rows(
+    parts: Parts,
+    expand_nested: bool,
+    links: bool,
+    show_trainable: bool,
+    layer_range: Sequence[str] | None = None,
+    level: int = 0,
+) -> list[list[str]]:
+    """A row for each layer and each operation; that of a layer is for all its calls."""
+    grouped: dict[int, list[Part]] = {}
+    for part in parts.parts:
+        grouped.setdefault(id(part if part.layer is None else part.layer), []).append(part)
+    groups = list(grouped.values())
+    begin, end = _bounds([group[0].name for group in groups], layer_range)
+    rows: list[list[str]] = []
+    for group in groups[begin:end]:
+        layer = group[0].layer
+        indent = "   " * level + "└ " if level else ""
+        kind = group[0].kind if layer else "operation"
+        row = [f"{indent}{group[0].name} ({kind})", ", ".join(dict.fromkeys(p.output_shapes for p in group))]
+        row.append(
+            "not built" if layer and not layer.built else console.human_count(layer.count_params() if layer else 0)
+        )
+        if links:
+            row.append(",\n".join(_told(parts, source) for part in group for source in part.sources) or "-")
+        if show_trainable:
+            row.append("-" if layer is None else "yes" if layer.trainable else "no")
+        rows.append(row)
+        if expand_nested and isinstance(layer, BaseModel):
+            rows += _rows(layer.shown_parts(), expand_nested, links, show_trainable, level=level + 1)
+    return rows
+
+
+def _told(parts: Parts, source: tuple[int, int]) -> str:
+    """An output of a call of a layer, as Keras writes it: "name[call][output]"."""
+    number, output = source
+    part = parts.parts[number]
+    return f"{part.name}[{part.call}][{output}]"
+
+
+def _bounds(names: Sequence[str], layer_range: Sequence[str] | None) -> tuple[int, int]:
+    """Where a range of names begins and ends.
+
+    Raises:
+        ArgumentError: it is no pair of strings.
+        ValueError: there is no such name.
+    """
+    if layer_range is None:
+        return 0, len(names)
+    if isinstance(layer_range, str) or [isinstance(name, str) for name in layer_range] != [True, True]:
+        raise ArgumentError(
+            f"layer_range must be the names of two layers, such as ('conv2d', 'flatten'); got {layer_range!r}."
+        )
+    found = [[i for i, name in enumerate(names) if re.match(pattern, name)] for pattern in layer_range]
+    for pattern, numbers in zip(layer_range, found, strict=True):
+        if not numbers:
+            raise unknown_name("layer", pattern, names)
+    low, high = min(found[0]), max(found[1])
+    return (low, high + 1) if low <= high else (min(found[1]), max(found[0]) + 1)
+
+
+def _footer(model: BaseModel) -> list[str]:
     if not model.built:
         return ["The model is not built yet: its input shape is not known."]
     total = _count(model.weights)
@@ -51,7 +122,6 @@ def _footer(model: TrainableModel) -> list[str]:
     ]
 
 
-def _count(variables: Any) -> tuple[int, int]:
-    sizes = [int(np.prod(v.shape, dtype=np.int64)) for v in variables]
-    octets = [n * max(1, DTYPES[v.dtype][1] // 8) for n, v in zip(sizes, variables, strict=True)]
-    return sum(sizes), sum(octets)
+def _count(variables: Iterable[Variable]) -> tuple[int, int]:
+    counted = [(int(np.prod(v.shape, dtype=np.int64)), max(1, DTYPES[v.dtype][1] // 8)) for v in variables]
+    return sum(count for count, _ in counted), sum(count * octets for count, octets in counted)
