@@ -26,7 +26,7 @@ SOURCES = {
 LEVELS = (
     "errors stacks tracebacks tree notebook",
     "names console files ir compiling",
-    "compat ops",
+    "compat ops drawing",
     "passes random",
     "backend_api",
     # ----- a backend may import everything above this line and nothing below -----
@@ -36,9 +36,9 @@ LEVELS = (
     "layers optimizers metrics",
     "lowering mixed_precision",
     "training export",
-    "saving utils debug",
+    "saving debug",
     "models callbacks",
-    "cli testing",
+    "cli testing utils",
     "__main__",
 )
 LEVEL = {f"lamella.{name}": i for i, names in enumerate(LEVELS) for name in names.split()}

@@ -26,6 +26,9 @@ from lamella.models.trainer import TrainableModel
 
 BatchShape = tuple[int | None, ...]
 
+_MOST_SHOWN = 200
+"""So many boxes a picture in a notebook has at most."""
+
 
 class BaseModel(Persistent, TrainableModel):
     """A model, however it is declared."""
@@ -136,6 +139,14 @@ class BaseModel(Persistent, TrainableModel):
             show_trainable=show_trainable,
             layer_range=layer_range,
         )
+
+    def _repr_svg_(self) -> str | None:
+        """The picture that a notebook shows of the model; none where it has no layers, or too many to be looked at."""
+        from lamella.models.diagram import Options, picture_of
+
+        if not 0 < len(self.shown_parts().parts) <= _MOST_SHOWN:
+            return None
+        return picture_of(self, Options(show_shapes=True, show_layer_names=True)).svg()
 
     def program(self, batch_size: int | None = None, training: bool = False) -> Program:
         """The printable program of the model's call on a batch (of 32 rows, unless said otherwise)."""
