@@ -1,7 +1,8 @@
-"""The tables of models."""
+"""The tables of models, and the printed programs of their training steps."""
 
 import sys
 
+import numpy as np
 import pytest
 
 from lamella import Input, Model, Sequential, layers, ops
@@ -134,3 +135,93 @@ def test_a_terminal_gets_its_width_and_colors(rich, monkeypatch):
     siamese().summary(line_length=48)
     last = without_colours(terminal.getvalue()[len(shown) :]).splitlines()
     assert {len(line) for line in last if line[0] in "┏┃┡│└"} == {48}
+
+
+# ---- the program of a step ----
+
+
+def parts_of(program):
+    return {equation.where.split("/")[0] for equation in program.equations}
+
+
+def small(*more):
+    return Sequential([Input((3,)), layers.Dense(2, "relu"), layers.Dropout(0.5), *more])
+
+
+def test_a_model_that_is_not_compiled_has_the_sum_of_its_outputs_as_loss():
+    model = small()
+    program = model.program(4, backward=True)
+    assert program.output_names == ("sum of the outputs", "gradient of dense/kernel", "gradient of dense/bias")
+    assert parts_of(program) == {"", "dense", "sum of the outputs", "sum of the outputs (gradient)", "dense (gradient)"}
+    assert "dropout (gradient)" in parts_of(model.program(4, training=True, backward=True))
+    x = Input((3,))
+    two = Model(x, {"a": layers.Dense(2, kernel_regularizer="l2", name="a")(x), "b": layers.Dense(1, name="b")(x)})
+    two.get_layer("b").trainable = False
+    program = two.program(backward=True)
+    assert program.output_names[1:] == ("gradient of a/kernel", "gradient of a/bias")
+    assert any(e.where == "a" and e.op.name == "reduce_sum" for e in program.equations), "the penalty is a part of it"
+
+
+def test_the_sum_of_the_outputs_is_differentiated():
+    from lamella.backend_api import load_backend
+
+    model = Sequential([Input((3,)), layers.Dense(2)])
+    x = np.arange(12.0, dtype="float32").reshape(4, 3)
+    run = load_backend("numpy").compile(model.program(4, backward=True))
+    kernel, bias = model.get_weights()
+    total, of_kernel, of_bias = run(kernel, bias, x)
+    np.testing.assert_allclose(total, (x @ kernel + bias).sum(), rtol=1e-5)
+    np.testing.assert_allclose(of_kernel, np.repeat(x.sum(0)[:, None], 2, 1))
+    np.testing.assert_allclose(of_bias, [4, 4])
+
+
+def test_a_compiled_model_shows_its_whole_step():
+    model = small()
+    model.compile("adam", "mse", metrics=["mae"])
+    step = model.program(4, training=True, backward=True)
+    told = str(step)
+    for words in (
+        "# optimizer",
+        "# loss",
+        "# metrics/",
+        "# dropout (gradient)",
+        "foreach",
+        "# params/dense/kernel",
+        "# rows",
+    ):
+        assert words in told
+    assert step.output_names[:2] == ("params/dense/kernel", "params/dense/bias")
+    model.get_layer("dense").trainable = False
+    assert "optimizer" not in parts_of(model.program(4, training=False, backward=True))
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "target"),
+    [
+        ("mse", None, "float32[32,5]"),
+        ("categorical_crossentropy", "softmax", "float32[32,5]"),
+        ("sparse_categorical_crossentropy", "softmax", "int32[32]"),
+        (lambda y_true, y_pred: ops.mean(y_true - y_pred), None, "float32[32,5]"),
+    ],
+)
+def test_targets_are_those_that_the_loss_takes(loss, activation, target):
+    model = Sequential([Input((None, 3)), layers.GlobalAveragePooling1D(), layers.Dense(5, activation)])
+    model.compile("sgd", loss)
+    step = model.program(training=True, backward=True)
+    specs = dict(zip(step.input_names, step.input_specs, strict=True))
+    assert f"{specs['y'].dtype}[{','.join(map(str, specs['y'].shape))}]" == target
+    assert specs["x"].shape == (32, 32, 3)
+
+
+def test_a_model_that_was_trained_shows_the_step_for_its_data():
+    model = Sequential([Input((3,)), layers.Dense(5)])
+    model.compile("sgd", lambda y_true, y_pred: ops.mean(ops.square(y_true)[:, :1] - y_pred))
+    model.fit(np.ones((8, 3)), np.ones((8, 7)), sample_weight=np.ones(8), verbose=0)
+    step = model.program(6, training=True, backward=True)
+    specs = dict(zip(step.input_names, step.input_specs, strict=True))
+    assert specs["y"].shape == (6, 7) and specs["sample_weight"].shape == (6,)
+
+
+def test_a_fixed_batch_size_stays():
+    model = Sequential([Input(batch_shape=(5, 2, 3)), layers.LSTM(2, stateful=True)])
+    assert model.program(backward=True).input_specs[-1].shape == (5, 2, 3)

@@ -148,9 +148,36 @@ class BaseModel(Persistent, TrainableModel):
             return None
         return picture_of(self, Options(show_shapes=True, show_layer_names=True)).svg()
 
-    def program(self, batch_size: int | None = None, training: bool = False) -> Program:
-        """The printable program of the model's call on a batch (of 32 rows, unless said otherwise)."""
+    def program(self, batch_size: int | None = None, training: bool = False, backward: bool = False) -> Program:
+        """The printable program of the model's call on a batch, or of what training computes for one.
+
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> model = Sequential([Input((3,)), Dense(2)])
+        >>> model.compile("sgd", "mse")
+        >>> model.program(batch_size=4).output_specs
+        (Spec(shape=(4, 2), dtype='float32'),)
+        >>> step = model.program(batch_size=4, training=True, backward=True)
+        >>> step.output_names[:2]
+        ('params/dense/kernel', 'params/dense/bias')
+
+        Args:
+            batch_size: the rows of the batch, 32 by default; with `backward`, other dimensions that are left free have the
+                size 32.
+            training: whether layers behave as in training.
+            backward: whether the loss and its gradients are computed, and with `training` the optimizer's step: all that a
+                step of `fit` does. A model that is not compiled has the sum of its outputs as its loss.
+
+        Raises:
+            ValueError: the model is not built and its input shape is not known; or, with `backward`, it is not known what
+                targets the loss takes, and the model was not trained yet.
+        """
         self.require_built()
+        if backward:
+            from lamella.models.step_program import step_program
+
+            fixed = next(spec.shape[0] for spec in tree.leaves(self.input_spec))
+            return step_program(self, fixed if isinstance(fixed, int) else batch_size or 32, training=training)
         batch = tree.map_leaves(lambda spec: spec.at({BATCH: batch_size or 32}), self.input_spec)
         return trace_forward(self, self.check_batch(batch), training=training, keyed=training).program
 

@@ -13,7 +13,8 @@ from lamella import compiling, random
 from lamella.backend_api import Runner, State, to_numpy
 from lamella.compiling import Recent
 from lamella.errors import BackendError
-from lamella.ir.dim import BATCH, Dimension, symbol
+from lamella.ir.dim import BATCH, Dimension, symbol, symbols_of
+from lamella.ir.program import Program
 from lamella.ir.spec import Spec
 from lamella.lowering.forward import traced_for_any_batch
 from lamella.passes import find_cross_batch_op
@@ -110,6 +111,12 @@ class Loop:
             self._runners[specs] = runner
         self._last = (rows, row_specs, runner)
         return runner
+
+    def program(self, rows: int, size: int) -> Program:
+        """What a step computes for a batch of `rows` rows, other dimensions that are left free being of a `size`."""
+        sizes = dict.fromkeys(symbols_of(d for spec in self._specs.values() for d in spec.shape), size)
+        batch = _batch_specs(rows, {name: spec.at(sizes) for name, spec in self._specs.items()})
+        return build_step(self.model, self.compiled.configuration, self.layout, batch, training=self.training).program
 
     def _why(self, batch: BatchSpecs) -> str:
         """Why a runner for batches of these specs is made."""
