@@ -404,11 +404,8 @@ def test_a_model_and_its_layers_have_the_attributes_of_keras():
     assert model.compiled
     inner = Sequential([Input((2,)), layers.Dense(2)], name="inner")
     outer = Sequential([Input((2,)), inner])
-    assert (
-        inner.layers[0].path == "inner/dense"
-        and inner.path == "inner"
-        and inner.layers[0].kernel.path == "dense/kernel"
-    )
+    assert outer.layers == [inner] and inner.path == "inner" and inner.layers[0].path == "inner/dense"
+    assert inner.layers[0].kernel.path == "dense/kernel"
     assert Sequential() and len(Sequential()) == 0
 
 
