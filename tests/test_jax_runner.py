@@ -321,3 +321,47 @@ def test_many_arrays_are_loaded_without_compiling_for_their_shapes(caplog):
         np.testing.assert_array_equal(np.asarray(array, "float64"), np.asarray(source, "float64"))
     given[3][...] = -1
     assert (np.asarray(loaded[3]) == 3).all()  # a copy
+
+
+# ---- standard error -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not QUIRKS, reason="LAMELLA_XLA_QUIRKS=0 turns the heaps off")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory comes as XLA asks for it")
+@pytest.mark.parametrize(("width", "inside"), [(512, True), (2048, False)])
+def test_heaps_are_not_asked_for_what_does_not_fit_into_one(monkeypatch, width, inside):
+    monkeypatch.setattr(heaps, "_MUCH", 0)
+    program = trace(
+        lambda x, w: ops.matmul(ops.tanh(x), w), Spec((8, width), "float32"), Spec((width, width), "float32")
+    )
+    made = heaps.jit(lambda x, w: (x, w), program)
+    assert hasattr(made, "lower") != inside  # a plain jitted function, or one that asks for heaps
+
+
+SILENT = """
+import numpy as np
+import lamella
+from lamella.layers import BatchNormalization, Conv2D, Dense, Flatten, GlobalAveragePooling2D, Input, MaxPooling2D
+
+def run(layers, x, y):
+    model = lamella.Sequential([Input(x.shape[1:]), *layers])
+    model.compile("adam", "mse", backend="jax")
+    model.fit(x, y, batch_size=len(x) // 2, epochs=1, verbose=0, validation_data=(x, y))
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    [runner] = [loop._template for loop in map(model._loops.__getitem__, model._loops) if loop.training]
+    return bool(runner.donated)
+
+x, y = np.zeros((8, 2000), "float32"), np.zeros((8, 1), "float32")
+assert run([Dense(2900), Dense(1)], x, y)  # 66.5 MiB with Adam's slots: donated
+assert not run([Dense(2000), Dense(1)], x, y)
+x, y = np.zeros((32, 96, 96, 3), "float32"), np.zeros((32, 1), "float32")
+layers = [Conv2D(24, 3, padding="same"), BatchNormalization(), Conv2D(24, 3, padding="same"), MaxPooling2D(2)]
+assert not run([*layers, GlobalAveragePooling2D(), Dense(1)], x, y)  # values of more than a heap, 300 MB of them
+"""
+
+
+@pytest.mark.slow
+def test_nothing_is_written_to_standard_error(run_python):
+    done = run_python(code=SILENT)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -14,16 +14,20 @@ from typing import Any
 import jax
 
 from lamella.ir.program import Program
-from lamella.ir.spec import numpy_dtype
+from lamella.ir.spec import Spec, numpy_dtype
 
-_OPTIONS = {"xla_multiheap_size_constraint_per_heap": 12 << 20}
+_HEAP = 12 << 20
+_OPTIONS = {"xla_multiheap_size_constraint_per_heap": _HEAP}
 _MUCH = 256 << 20
 """From so many bytes of intermediate values on it pays: about a fifth of them are live at a time."""
 
 
 def jit(function: Callable[..., Any], program: Program) -> Callable[..., Any]:
-    """`function`, which computes `program`, jitted: with small allocations where it has many bytes of intermediate values."""
-    if sys.platform != "linux" or _bytes_between(program) < _MUCH:
+    """`function`, which computes `program`, jitted: with small allocations where it has many bytes of intermediate values.
+
+    Not where one value is larger than a heap: it gets one of its own, and XLA writes a warning about it to standard error.
+    """
+    if sys.platform != "linux" or _bytes_between(program) < _MUCH or _largest(program) > _HEAP:
         return jax.jit(function)
     compiled: Callable[..., Any] | None = None
 
@@ -48,8 +52,16 @@ def jit(function: Callable[..., Any], program: Program) -> Callable[..., Any]:
 
 
 def _bytes_between(program: Program) -> int:
-    values = (v.spec for e in program.equations for v in e.outputs)
-    return sum(math.prod(map(int, s.shape)) * numpy_dtype(s.dtype).itemsize for s in values)
+    return sum(_bytes(v.spec) for e in program.equations for v in e.outputs)
+
+
+def _largest(program: Program) -> int:
+    """Bytes of the largest value; a copy of an input, of a batch above all, counts like any other."""
+    return max(_bytes(v.spec) for v in (*program.inputs, *(v for e in program.equations for v in e.outputs)))
+
+
+def _bytes(spec: Spec) -> int:
+    return math.prod(map(int, spec.shape)) * numpy_dtype(spec.dtype).itemsize
 
 
 def _give_back() -> None:
