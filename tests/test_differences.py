@@ -23,6 +23,11 @@ CHECKS: dict[str, Callable[[], None]] = {}
 """What lamella does, as the row says."""
 
 TESTS = {
+    "`Model(inputs, outputs)`": "test_graph::test_free_sizes_pass_through_operations_between_layers",
+    "a variable in an operation between declared values": "test_graph::test_what_a_declared_value_cannot_do_is_said",
+    "`utils.plot_model`": "test_drawing::test_a_subclass_shows_its_layers_and_an_unbuilt_chain_unknown_shapes",
+    "`summary()` of operations between layers, such as `x * 2`": "test_summary::test_a_graph_says_what_feeds_each_layer",
+    "subclassed models": "test_graph::test_a_subclass_is_built_for_a_shape",
     "hostile names": "test_names::test_a_name_that_no_file_can_hold_is_refused_when_it_is_given",
     "layers of two models in one, `layer.name = ...`": "test_names::test_a_new_name_holds_in_the_model_in_files_and_in_draws",
     "NumPy's functions in a loss or metric": (
