@@ -121,11 +121,6 @@ def _():
         assert [layer.name for layer in model_of(Dense(1), Dense(1)).layers] == ["dense", "dense_1"]
 
 
-@row("`Model(inputs, outputs)`")
-def _():
-    refuses(lambda: lamella.Model(1, 2), "Sequential")
-
-
 @row("`compile`")
 def _():
     refuses(lambda: model_of(loss="msee"), "did you mean 'mse'")
