@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lamella import random, tracebacks
+from lamella import host_random, tracebacks
 from lamella.backend_api import registry
 from lamella.core import dtype_policy
 from lamella.ir import settings
@@ -76,9 +76,9 @@ def process_as_it_was(monkeypatch):
     monkeypatch.setattr(settings, "_SETTINGS", dict(settings._SETTINGS))
     monkeypatch.setattr(dtype_policy, "_GLOBAL", dict(dtype_policy._GLOBAL))
     monkeypatch.setattr(registry, "_CHOSEN", dict(registry._CHOSEN))
-    monkeypatch.setattr(random, "_SEEDS", random._Seeds())
+    monkeypatch.setattr(host_random, "_SEEDS", host_random._Seeds())
     state = np.random.get_state()  # noqa: NPY002 - the generator that users' scripts seed
-    random.set_random_seed(1234)
+    host_random.set_random_seed(1234)
     yield
     np.random.set_state(state)  # noqa: NPY002
 

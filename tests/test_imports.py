@@ -27,7 +27,7 @@ LEVELS = (
     "errors stacks tracebacks tree notebook",
     "names console files ir compiling",
     "compat ops drawing",
-    "passes random",
+    "passes host_random",
     "backend_api",
     # ----- a backend may import everything above this line and nothing below -----
     "backend core",

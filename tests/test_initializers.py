@@ -7,8 +7,8 @@ import pytest
 
 from lamella import initializers
 from lamella.errors import UnknownNameError
+from lamella.host_random import key_from_seed
 from lamella.initializers import compute_fans, get
-from lamella.random import key_from_seed
 
 KEY = key_from_seed(11)
 SHAPE = (200, 300)

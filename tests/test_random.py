@@ -7,10 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from lamella import initializers, ops, random
+from lamella import host_random, initializers, ops
 from lamella.core.variable import Variable
-from lamella.ops.random_bits import threefry
-from lamella.random import (
+from lamella.host_random import (
     bits,
     fold,
     key_from_seed,
@@ -22,13 +21,14 @@ from lamella.random import (
     truncated_normal,
     uniform,
 )
+from lamella.ops.random_bits import threefry
 
 KEY = key_from_seed(1234)
 
 
 @pytest.fixture
 def fresh_seeds(monkeypatch):
-    monkeypatch.setattr(random, "_SEEDS", random._Seeds())
+    monkeypatch.setattr(host_random, "_SEEDS", host_random._Seeds())
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_float32_and_float64_draws_are_one_draw():
 
 
 def test_bfloat16_is_rounded_to_nearest_even():
-    x = random.rounded(np.array([1.0, 1.00390625, 1.01171875, -3.3]), "bfloat16")
+    x = host_random.rounded(np.array([1.0, 1.00390625, 1.01171875, -3.3]), "bfloat16")
     assert x.dtype == np.float32
     np.testing.assert_array_equal(x[:3], np.array([1.0, 1.0, 1.015625], np.float32))
     assert not np.any(x.view(np.uint32) & np.uint32(0xFFFF))
@@ -134,7 +134,7 @@ def test_permutation():
 
 
 def test_orders_are_permutations_and_do_not_depend_on_who_asks_first():
-    orders = random.Orders(KEY, 300)
+    orders = host_random.Orders(KEY, 300)
     late = orders[200].copy()
     for step in range(3):
         assert sorted(orders[step]) == list(range(300))
@@ -174,8 +174,8 @@ def _polynomials(p):
 
     distance = p - 0.5
     root = np.sqrt(-np.log(np.minimum(p, 1.0 - p)))
-    outer = np.where(root <= 5.0, ratio(random._MIDDLE, root - 1.6), ratio(random._TAIL, root - 5.0))
-    inner = distance * ratio(random._CENTRAL, 0.180625 - distance * distance)
+    outer = np.where(root <= 5.0, ratio(host_random._MIDDLE, root - 1.6), ratio(host_random._TAIL, root - 5.0))
+    inner = distance * ratio(host_random._CENTRAL, 0.180625 - distance * distance)
     return np.where(np.abs(distance) <= 0.425, inner, np.copysign(outer, distance))
 
 
@@ -191,8 +191,8 @@ def test_pieces_give_the_same_values_as_whole_arrays(shape, dtype):
     for draw, values in expected.items():
         drawn = draw(KEY, shape, dtype, mean=0.25, stddev=0.7)
         assert drawn.shape == shape
-        np.testing.assert_array_equal(drawn, random.rounded(values, dtype))
-    values = random.rounded(-0.3 + 0.4 * (bits(KEY, shape).astype(np.float64) * 2.0**-32), dtype)
+        np.testing.assert_array_equal(drawn, host_random.rounded(values, dtype))
+    values = host_random.rounded(-0.3 + 0.4 * (bits(KEY, shape).astype(np.float64) * 2.0**-32), dtype)
     below = np.nextafter(values.dtype.type(0.1), values.dtype.type(-0.3))
     np.testing.assert_array_equal(uniform(KEY, shape, -0.3, 0.1, dtype), np.minimum(values, below))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lamella
-from lamella import layers, ops, random
+from lamella import host_random, layers, ops
 from lamella.ir import settings
 
 MASKS = {
@@ -90,9 +90,11 @@ def test_gaussian_dropout_has_its_moments():
 
 
 def test_noise_is_the_quantile_of_its_bits(backend):
-    bits = np.concatenate([random.bits(random.key_from_seed(3), (5000,)), np.array([0, 2**32 - 1, 2**31], "uint32")])
+    bits = np.concatenate(
+        [host_random.bits(host_random.key_from_seed(3), (5000,)), np.array([0, 2**32 - 1, 2**31], "uint32")]
+    )
     found = np.asarray(ops.normal_from_bits(bits))
-    expected = random.normal_quantile(((bits >> np.uint32(9)).astype("float64") + 0.5) / 2**23)
+    expected = host_random.normal_quantile(((bits >> np.uint32(9)).astype("float64") + 0.5) / 2**23)
     np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
     assert np.isfinite(found).all()
 

@@ -8,11 +8,11 @@ from lamella import activations as activations
 from lamella import backend as backend
 from lamella import config as config
 from lamella import constraints as constraints
+from lamella import host_random as random
 from lamella import initializers as initializers
 from lamella import layers as layers
 from lamella import models as models
 from lamella import ops as ops
-from lamella import random as random
 from lamella import regularizers as regularizers
 from lamella.backend_api import available_backends as available_backends
 from lamella.backend_api import backend_scope as backend_scope

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import random
+from lamella import host_random
 from lamella.ir import interpret
 from lamella.ir.program import Equation, Program, Value, as_tuple
 from lamella.ir.spec import Spec
@@ -103,7 +103,7 @@ def first_nonfinite(model: TrainingModel, x: Any, y: Any = None, *, training: bo
             program = loss_program(model, config, data, training=training)
             program = differentiate(program, [i for i, (_, v) in enumerate(weights) if id(v) in trained])
         if training:
-            arguments.append(random.key_from_seed(model.seed))
+            arguments.append(host_random.key_from_seed(model.seed))
         found = _Values(program, arguments).first()
     if found is None:
         return None

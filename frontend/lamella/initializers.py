@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella import random
+from lamella import host_random
 from lamella.core import serialization
 from lamella.errors import did_you_mean, unknown_name
 from lamella.ir import settings
@@ -34,13 +34,13 @@ class Initializer:
     def check(self, shape: Sequence[int]) -> None:
         """Raise a ValueError where there are no values of this shape; asked when a layer is built."""
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """An array of `shape` and `dtype` (None: `floatx`).
 
         Args:
             shape: the shape of the weight.
             dtype: its dtype; bfloat16 comes rounded, in float32.
-            key: uint32[2] that decides the draws; without one a random initializer asks `random.next_seed`.
+            key: uint32[2] that decides the draws; without one a random initializer asks `host_random.next_seed`.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how to make its values: write `__call__`.")
 
@@ -61,7 +61,7 @@ class Initializer:
 def _full(shape: Sequence[int], value: Any, dtype: Any) -> np.ndarray:
     name = settings.floatx() if dtype is None else dtype_name(dtype)
     if name == "bfloat16":
-        return np.broadcast_to(random.rounded(np.asarray(value, np.float64), name), tuple(shape)).copy()
+        return np.broadcast_to(host_random.rounded(np.asarray(value, np.float64), name), tuple(shape)).copy()
     return np.full(tuple(shape), value, numpy_dtype(name))
 
 
@@ -70,7 +70,7 @@ class Zeros(Initializer):
 
     deferred = True
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """Zeros of `shape`."""
         return _full(shape, 0, dtype)
 
@@ -80,7 +80,7 @@ class Ones(Initializer):
 
     deferred = True
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """Ones of `shape`."""
         return _full(shape, 1, dtype)
 
@@ -101,7 +101,7 @@ class Constant(Initializer):
         """The value broadcasts to `shape`."""
         np.broadcast_to(self.value, tuple(shape))
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """`value`, repeated to `shape`."""
         return _full(shape, self.value, dtype)
 
@@ -127,10 +127,10 @@ class Identity(Initializer):
         if len(shape) != 2:
             raise ValueError(f"Identity makes matrices (2 dimensions); the weight has shape {tuple(shape)}.")
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """The matrix."""
         self.check(shape)
-        return random.rounded(self.gain * np.eye(int(shape[0]), int(shape[1])), dtype)
+        return host_random.rounded(self.gain * np.eye(int(shape[0]), int(shape[1])), dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The gain."""
@@ -151,15 +151,15 @@ class RandomInitializer(Initializer):
             raise ValueError(f"{type(self).__name__} takes an integer seed or None, got {seed!r}.")
         self.seed = None if seed is None else int(seed)
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """The draws of `shape`."""
         if self.seed is not None:
-            key = random.key_from_seed(self.seed)
+            key = host_random.key_from_seed(self.seed)
         elif key is None:
-            key = random.key_from_seed(random.next_seed())
+            key = host_random.key_from_seed(host_random.next_seed())
         return self.draw(tuple(int(d) for d in shape), dtype, key)
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to draw its values: write `draw`.")
 
@@ -176,9 +176,9 @@ class RandomNormal(RandomInitializer):
         self.mean = mean
         self.stddev = stddev
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
-        return random.normal(key, shape, dtype, mean=self.mean, stddev=self.stddev)
+        return host_random.normal(key, shape, dtype, mean=self.mean, stddev=self.stddev)
 
     def get_config(self) -> dict[str, Any]:
         """Mean, standard deviation and seed."""
@@ -188,9 +188,9 @@ class RandomNormal(RandomInitializer):
 class TruncatedNormal(RandomNormal):
     """Normal with `mean` and `stddev`, given that a value lies within two `stddev` of the mean."""
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
-        return random.truncated_normal(key, shape, dtype, mean=self.mean, stddev=self.stddev)
+        return host_random.truncated_normal(key, shape, dtype, mean=self.mean, stddev=self.stddev)
 
 
 class RandomUniform(RandomInitializer):
@@ -201,9 +201,9 @@ class RandomUniform(RandomInitializer):
         self.minval = minval
         self.maxval = maxval
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
-        return random.uniform(key, shape, self.minval, self.maxval, dtype)
+        return host_random.uniform(key, shape, self.minval, self.maxval, dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Bounds and seed."""
@@ -269,17 +269,17 @@ class VarianceScaling(RandomInitializer):
         self.input_axes = input_axes
         self.output_axes = output_axes
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
         fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2.0}[self.mode]
         variance = self.scale / max(1.0, fan)
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
-            return random.uniform(key, shape, -limit, limit, dtype)
+            return host_random.uniform(key, shape, -limit, limit, dtype)
         if self.distribution == "untruncated_normal":
-            return random.normal(key, shape, dtype, stddev=math.sqrt(variance))
-        return random.truncated_normal(key, shape, dtype, stddev=math.sqrt(variance) / 0.87962566103423978)
+            return host_random.normal(key, shape, dtype, stddev=math.sqrt(variance))
+        return host_random.truncated_normal(key, shape, dtype, stddev=math.sqrt(variance) / 0.87962566103423978)
 
     def get_config(self) -> dict[str, Any]:
         """Every argument."""
@@ -376,14 +376,14 @@ class Orthogonal(RandomInitializer):
         if len(shape) < 2:
             raise ValueError(f"Orthogonal needs at least two dimensions; the weight has shape {tuple(shape)}.")
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
         self.check(shape)
         rows, columns = math.prod(shape[:-1]), shape[-1]
-        drawn = random.normal(key, (max(rows, columns), min(rows, columns)), "float64")
+        drawn = host_random.normal(key, (max(rows, columns), min(rows, columns)), "float64")
         q, r = np.linalg.qr(drawn)
         q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)  # unique, and uniform over the orthogonal matrices
-        return random.rounded(self.gain * (q.T if rows < columns else q).reshape(shape), dtype)
+        return host_random.rounded(self.gain * (q.T if rows < columns else q).reshape(shape), dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Gain and seed."""
@@ -440,7 +440,7 @@ class STFT(Initializer):
         angle = 2.0 * np.pi * np.arange(length) / (length if self.periodic else length - 1)
         return sum(((-1) ** k * a * np.cos(k * angle) for k, a in enumerate(_WINDOWS[self.window])), np.zeros(length))
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """The kernel."""
         if len(shape) != 3:
             raise ValueError(f"STFT makes kernels (frame length, 1, frequencies); the weight has shape {tuple(shape)}.")
@@ -453,7 +453,7 @@ class STFT(Initializer):
                 self.scaling or "", 1.0
             )
             kernel = kernel * window[:, None, None] / scale
-        return random.rounded(kernel, dtype)
+        return host_random.rounded(kernel, dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Every argument, the window's values as plain numbers."""
@@ -471,13 +471,13 @@ class FromFunction(Initializer):
     def __init__(self, function: Callable[..., Any]) -> None:
         self.wrapped_function = function
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: random.Key | None = None) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """What the function returns, checked for its shape."""
         shape = tuple(int(d) for d in shape)
         made = np.asarray(self.wrapped_function(shape, dtype=dtype or settings.floatx()))
         if made.shape != shape:
             raise ValueError(f"the initializer {self!r} was asked for shape {shape} and returned {made.shape}.")
-        return random.rounded(made, dtype)
+        return host_random.rounded(made, dtype)
 
     def __repr__(self) -> str:
         return getattr(self.wrapped_function, "__name__", repr(self.wrapped_function))

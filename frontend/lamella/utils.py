@@ -11,10 +11,10 @@ import numpy as np
 
 from lamella.errors import ArgumentError, DataError, ShapeError
 from lamella.files.atomic import write_atomically
+from lamella.host_random import set_random_seed as set_random_seed
 from lamella.ir import settings
 from lamella.ir.spec import numpy_dtype
 from lamella.names import deprecated
-from lamella.random import set_random_seed as set_random_seed
 from lamella.training.pydataset import PyDataset as PyDataset
 from lamella.training.train_step import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 

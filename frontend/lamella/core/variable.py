@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella import ops, random
+from lamella import host_random, ops
 from lamella.backend_api import to_numpy
 from lamella.core import context, freezing
 from lamella.errors import ShapeError
@@ -94,7 +94,7 @@ class Variable:
         if getattr(self.initializer, "deferred", False):
             self._key = (key, path)
         else:
-            self._held = self.draw(random.fold(key, path))
+            self._held = self.draw(host_random.fold(key, path))
 
     def claim(self, key: np.ndarray, path: str) -> None:
         """Be the weight of a model under `path`, drawn from the model's `key`, where it is not one already.
@@ -109,9 +109,9 @@ class Variable:
     def _value(self) -> Any:
         if self._held is None:
             if self._key is None:  # no model has claimed it
-                self._key = (random.key_from_seed(random.next_seed()), self.path)
+                self._key = (host_random.key_from_seed(host_random.next_seed()), self.path)
             with context.entered(None), eagerly():
-                self._held = self.draw(random.fold(*self._key))
+                self._held = self.draw(host_random.fold(*self._key))
         return self._held
 
     @_value.setter

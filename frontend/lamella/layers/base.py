@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lamella import constraints, initializers, ops, random, regularizers, tree
+from lamella import constraints, host_random, initializers, ops, regularizers, tree
 from lamella.core import context, freezing
 from lamella.core.dtype_policy import DTypePolicy
 from lamella.core.variable import Variable
@@ -219,7 +219,7 @@ class Layer(Draws, metaclass=LayerMeta):
 
     def _own_key(self) -> tuple[np.ndarray, str]:
         """Where weights come from when nobody builds the layer but its user: a seed of its own."""
-        return random.key_from_seed(random.next_seed()), self.name
+        return host_random.key_from_seed(host_random.next_seed()), self.name
 
     def _unbuild(self) -> None:
         """Undo a build that a later failure made void."""

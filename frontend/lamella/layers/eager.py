@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import random
+from lamella import host_random
 from lamella.backend_api import backend_of, load_backend
 from lamella.core.context import tracing
 from lamella.core.variable import Variable
@@ -105,7 +105,7 @@ class _Call:
                 and not -(2**31) <= x.min() <= x.max() < 2**31
             ):
                 raise DataError(f"Layer {layer.name!r}: an input holds integers beyond 32 bits.")
-        self._key = random.key_from_seed(random.next_seed()) if training else None
+        self._key = host_random.key_from_seed(host_random.next_seed()) if training else None
         specs = {f"input {i}": _entering(x) for i, x in enumerate(self._arrays)}
         with tracing(None, {**specs, "key": Spec((2,), "uint32")}, training=training) as traced:
             context = traced.context
@@ -123,7 +123,7 @@ class _Call:
         """All results, with the values of variables by id; the others have those that they have now."""
         key = self._key
         if key is None:  # a layer's own default may be to train
-            key = random.key_from_seed(random.next_seed()) if self._draws else np.zeros(2, np.uint32)
+            key = host_random.key_from_seed(host_random.next_seed()) if self._draws else np.zeros(2, np.uint32)
         operands = iter([*self._arrays, key])
         arguments: list[Any] = []
         for v in self._program.inputs:

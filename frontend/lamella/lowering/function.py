@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella import compiling, ops, random
+from lamella import compiling, host_random, ops
 from lamella.backend_api import Backend
 from lamella.compiling import Recent
 from lamella.core.protocol import Trainable
@@ -73,8 +73,8 @@ class Lowered:
         variables = dict(self._named)
 
         def draw(number: Any) -> list[np.ndarray]:
-            key = random.key_from_seed(int(np.asarray(number)))
-            return [variables[n].draw(random.fold(key, n)) for n in (*self._param_names, *self._state_names)]
+            key = host_random.key_from_seed(int(np.asarray(number)))
+            return [variables[n].draw(host_random.fold(key, n)) for n in (*self._param_names, *self._state_names)]
 
         names = [*self._param_names, *self._state_names]
         arrays = self.backend.host_call(draw, [variables[n].spec for n in names], seed)
@@ -202,7 +202,7 @@ def key_of(seed: Any, backend: Backend) -> Any:
         DTypeError: it is none of these.
     """
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
-        return random.key_from_seed(int(seed))
+        return host_random.key_from_seed(int(seed))
     words = backend.key_words(seed)
     if words is not None:
         return words
@@ -215,7 +215,7 @@ def key_of(seed: Any, backend: Backend) -> Any:
     if spec is None or spec.shape != () or spec.dtype not in ("int32", "uint32", "int64", "uint64"):
         raise DTypeError(f"a seed is an integer or a key, got {type(seed).__name__ if spec is None else spec}.")
     if isinstance(seed, np.ndarray):
-        return random.key_from_seed(int(seed))
+        return host_random.key_from_seed(int(seed))
     low = ops.cast(seed, "uint32")
     if spec.dtype in ("uint32", "uint64"):
         high = ops.zeros_like(low) if spec.dtype == "uint32" else ops.cast(ops.right_shift(seed, 32), "uint32")

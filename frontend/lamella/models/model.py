@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella import random, tree
+from lamella import host_random, tree
 from lamella.core import context, serialization
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.graph import Graph, graph_of
@@ -75,7 +75,7 @@ class Model(BaseModel):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype)
-        self.seed = random.next_seed()
+        self.seed = host_random.next_seed()
         self.built = False
         self._graph: Graph | None = None
         self._inputs: Any = None
@@ -323,7 +323,7 @@ class Model(BaseModel):
         self._returned_by = {}
 
     def _own_key(self) -> tuple[np.ndarray, str]:
-        return random.key_from_seed(self.seed), ""
+        return host_random.key_from_seed(self.seed), ""
 
     @contextmanager
     def built_on_success(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lamella import compiling, random
+from lamella import compiling, host_random
 from lamella.backend_api import Backend
 from lamella.core.context import tracing
 from lamella.ir.program import Program
@@ -42,7 +42,7 @@ def value_and_grad(
             *[backend.asarray(a, a.dtype.name) for a in data.arrays],
         ]
         if training:
-            operands.append(backend.asarray(random.key_from_seed(seed), "uint32"))
+            operands.append(backend.asarray(host_random.key_from_seed(seed), "uint32"))
         loss, *gradients = run(*operands)
     return loss, {named[i][0]: g for i, g in zip(wrt, gradients, strict=True)}
 

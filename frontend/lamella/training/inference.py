@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from lamella import compiling, console, ops, random
+from lamella import compiling, console, host_random, ops
 from lamella.backend_api import Backend, backend_of, load_backend, to_numpy
 from lamella.core.context import tracing
 from lamella.core.variable import Variable
@@ -271,7 +271,11 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool | None) -> 
         key = []
         if training is not False:
             model.calls += 1
-            key = [backend.asarray(random.fold(random.key_from_seed(model.seed), f"call {model.calls}"), "uint32")]
+            key = [
+                backend.asarray(
+                    host_random.fold(host_random.key_from_seed(model.seed), f"call {model.calls}"), "uint32"
+                )
+            ]
         results = run(*values_on(forward.variables, backend), backend.argument(inputs, spec.dtype), *key)
     keep_assigned(forward, results)
     return results[0]

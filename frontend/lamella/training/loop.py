@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import compiling, random
+from lamella import compiling, host_random
 from lamella.backend_api import Runner, State, to_numpy
 from lamella.compiling import Recent
 from lamella.errors import BackendError
@@ -487,7 +487,7 @@ def _batch_specs(rows: Dimension, row_specs: Mapping[str, Spec]) -> BatchSpecs:
 def leaves_of(model: TrainingModel, compiled: Compiled, layout: Layout) -> dict[str, Any]:
     """The leaves of a training state beside the variables and the accumulators, as they are between two steps."""
     state, config = compiled.state, compiled.configuration
-    leaves: dict[str, Any] = {"step": np.uint32(state.steps), "key": random.key_from_seed(model.seed)}
+    leaves: dict[str, Any] = {"step": np.uint32(state.steps), "key": host_random.key_from_seed(model.seed)}
     if layout.own:
         held = filled_slots(config, layout, state.slots)
         leaves |= {leaf: held[slot][key] for slot, group in layout.slots.items() for key, leaf in group.items()}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lamella import random
+from lamella import host_random
 from lamella.ir.spec import Spec
 from lamella.training.batches import Batches, GivenBatches, Order, ReadBatches, room_for
 from lamella.training.data import Data, is_finite
@@ -285,8 +285,8 @@ class Shuffle:
         state, wanted = self._compiled.state, (self._model.seed, self._count)  # a checkpoint brings a seed of its own
         orders, epochs = state.orders, state.epochs + (not again)
         if orders[0] != wanted:
-            key = random.fold(random.key_from_seed(self._model.seed), "shuffle")
-            orders = (wanted, random.Orders(key, self._count))
+            key = host_random.fold(host_random.key_from_seed(self._model.seed), "shuffle")
+            orders = (wanted, host_random.Orders(key, self._count))
         self._compiled.state = state._replace(epochs=epochs, orders=orders)
         order = orders[1][epochs]
         return order[np.argsort(order // self._batch, kind="stable")] if self._within else order
