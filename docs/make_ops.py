@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from lamella import ops
+from lamella.absent import reason
 from lamella.ir.program import Op
 
 PAGE = Path(__file__).with_name("ops.md")
@@ -56,34 +57,6 @@ Rules that hold throughout:
 {own_table}
 """
 
-_COMPLEX = "no complex numbers"
-_LINEAR = "a matrix decomposition, which no mandatory op expresses; solve beforehand with NumPy, or iterate with `scan`"
-_SIZE = "the shape of the result would depend on numbers"
-_BITS = "the bits of a float are not accessible on every backend"
-_IMAGES = "an image function; the image layers, or a gather with `take`, do what a layer needs"
-
-REASONS: dict[str, str] = {
-    **dict.fromkeys(
-        "angle conj conjugate fft fft2 ifft2 imag irfft isreal istft polar real rfft stft view_as_complex "
-        "view_as_real".split(),
-        _COMPLEX,
-    ),
-    **dict.fromkeys(
-        "cholesky cholesky_inverse det eig eigh inv logdet lstsq lu_factor matrix_rank pinv qr slogdet solve "
-        "solve_triangular svd".split(),
-        _LINEAR,
-    ),
-    **dict.fromkeys(["nonzero", "unique"], _SIZE),
-    **dict.fromkeys(["nextafter", "view"], _BITS),
-    "ctc_decode": "decoding of sequences is no part of training; decode predictions with NumPy",
-    "ctc_loss": "with the speech layers, out of scope",
-    "i0": "a Bessel function; the window made of it is `kaiser`",
-    "jvp": "derivatives are in reverse mode; on JAX apply `jax.jvp` to the lowered function",
-    "vectorize": "write the function in broadcasting ops, or use `map`",
-    "image.affine_transform": "present as `affine_transform`",
-    "image.resize": "present as `resize`",
-}
-
 
 def keras_names() -> list[str]:
     """The names of `keras.ops`, those of images as "image.name"."""
@@ -120,21 +93,20 @@ def page() -> str:
     """The text of docs/ops.md.
 
     Raises:
-        ValueError: a name of `keras.ops` is neither present nor has a reason, or has both.
+        ValueError: a name of `keras.ops` is neither present nor has a reason.
     """
     names, ours = keras_names(), our_names()
-    reasons = REASONS | {n: _IMAGES for n in names if n.startswith("image.") and n not in REASONS}
     present = [n for n in names if n in ours]
-    absent = [n for n in names if n not in ours]
-    if set(absent) != set(reasons):
-        raise ValueError(f"names without one fate: {sorted(set(absent) ^ set(reasons))}")
+    reasons = {n: reason(f"ops.{n}") for n in names if n not in ours}
+    if unanswered := [name for name, why in reasons.items() if why is None]:
+        raise ValueError(f"names without a reason in lamella.absent: {unanswered}")
     return WORDS.format(
         version="3.15.1",
         all=len(names),
         present=len(present),
-        absent=len(absent),
+        absent=len(reasons),
         present_table="\n".join(map(_described, present)),
-        absent_table="\n".join(f"| `{n}` | {reasons[n]} |" for n in absent),
+        absent_table="\n".join(f"| `{n}` | {why} |" for n, why in reasons.items()),
         own_table="\n".join(_described(n) for n in ours if n not in names),
     )
 

@@ -24,8 +24,9 @@ SOURCES = {
 
 # A package imports from the levels above its own in this list and never from its own; docs/design.md draws it.
 LEVELS = (
-    "errors stacks tracebacks tree notebook",
-    "names console files ir compiling",
+    "errors stacks tracebacks notebook",
+    "absent",
+    "names tree console files ir compiling",
     "compat ops drawing",
     "passes host_random",
     "backend_api",
@@ -33,8 +34,8 @@ LEVELS = (
     "backend core",
     "graph",
     "activations initializers regularizers constraints losses config",
-    "layers optimizers metrics",
-    "lowering mixed_precision",
+    "layers optimizers metrics random",
+    "lowering mixed_precision dtype_policies",
     "training export",
     "saving debug",
     "models callbacks",

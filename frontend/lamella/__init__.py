@@ -8,44 +8,84 @@ from lamella import activations as activations
 from lamella import backend as backend
 from lamella import config as config
 from lamella import constraints as constraints
-from lamella import host_random as random
 from lamella import initializers as initializers
 from lamella import layers as layers
 from lamella import models as models
 from lamella import ops as ops
 from lamella import regularizers as regularizers
+from lamella.absent import no_attribute as _no_attribute
 from lamella.backend_api import available_backends as available_backends
 from lamella.backend_api import backend_scope as backend_scope
 from lamella.backend_api import check_environment as _check_environment
 from lamella.backend_api import set_backend as set_backend
 from lamella.compat import modules as _old_modules
 from lamella.core import serialization as _serialization
+from lamella.core.dtype_policy import DTypePolicy as DTypePolicy
+from lamella.core.variable import Variable as Variable
+from lamella.initializers import Initializer as Initializer
 from lamella.layers import Input as Input
 from lamella.layers import Layer as Layer
 from lamella.models import Model as Model
 from lamella.models import Sequential as Sequential
+from lamella.regularizers import Regularizer as Regularizer
 from lamella.training.train_step import value_and_grad as value_and_grad
 
 if _TYPE_CHECKING:
     from lamella import callbacks as callbacks
     from lamella import debug as debug
+    from lamella import dtype_policies as dtype_policies
+    from lamella import export as export
     from lamella import losses as losses
     from lamella import metrics as metrics
     from lamella import mixed_precision as mixed_precision
     from lamella import optimizers as optimizers
+    from lamella import random as random
+    from lamella import saving as saving
     from lamella import testing as testing
     from lamella import utils as utils
+    from lamella.layers import InputSpec as InputSpec
+    from lamella.losses import Loss as Loss
+    from lamella.metrics import Metric as Metric
+    from lamella.optimizers import Optimizer as Optimizer
 
 __version__ = "0.1.0"
 
-# modules that describing a model needs none of: imported when they are first asked for
-_LATER = frozenset({"callbacks", "debug", "losses", "metrics", "mixed_precision", "optimizers", "testing", "utils"})
+FloatDTypePolicy = DTypePolicy
+
+# what describing a model needs none of: imported when it is first asked for
+_LATER = {
+    "InputSpec": "layers",
+    "Loss": "losses",
+    "Metric": "metrics",
+    "Optimizer": "optimizers",
+    "callbacks": "callbacks",
+    "debug": "debug",
+    "dtype_policies": "dtype_policies",
+    "export": "export",
+    "losses": "losses",
+    "metrics": "metrics",
+    "mixed_precision": "mixed_precision",
+    "optimizers": "optimizers",
+    "random": "random",
+    "saving": "saving",
+    "testing": "testing",
+    "utils": "utils",
+}
 
 __all__ = [
+    "DTypePolicy",
+    "FloatDTypePolicy",
+    "Initializer",
     "Input",
+    "InputSpec",
     "Layer",
+    "Loss",
+    "Metric",
     "Model",
+    "Optimizer",
+    "Regularizer",
     "Sequential",
+    "Variable",
     "activations",
     "available_backends",
     "backend",
@@ -54,6 +94,8 @@ __all__ = [
     "config",
     "constraints",
     "debug",
+    "dtype_policies",
+    "export",
     "initializers",
     "layers",
     "losses",
@@ -64,19 +106,33 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "saving",
     "set_backend",
     "utils",
     "value_and_grad",
+    "version",
 ]
 
 _check_environment()
 _old_modules.install()
 
 
+def version() -> str:
+    """The version of lamella.
+
+    >>> version() == __version__
+    True
+    """
+    return __version__
+
+
 def __getattr__(name: str) -> _Any:
-    if name in _LATER:
+    if f"lamella.{name}" in _old_modules.GONE:
         return _importlib.import_module(f"lamella.{name}")
-    raise AttributeError(f"module 'lamella' has no attribute {name!r}")
+    if name not in _LATER:
+        raise _no_attribute("lamella", name, __all__)
+    found = _importlib.import_module(f"lamella.{_LATER[name]}")
+    return found if _LATER[name] == name else getattr(found, name)
 
 
 def __dir__() -> list[str]:

@@ -5,11 +5,12 @@ Formulas, defaults and the derivative at every kink are those of Keras on JAX.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
-from lamella.core import serialization
+from lamella.absent import refusing
+from lamella.core import registration, serialization
 from lamella.errors import ArgumentError
 from lamella.names import by_name
 from lamella.ops.activation import celu as celu
@@ -64,13 +65,13 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     return y if below is None else ops.subtract(y, below)
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
-    """exp(x) / sum(exp(x)) along `axis`, shifted by the maximum"""
+def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
+    """exp(x) / sum(exp(x)) along `axis`, or over several axes, shifted by the maximum"""
     return ops.softmax(x, axis)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
-    """x - log(sum(exp(x))) along `axis`, shifted by the maximum"""
+def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
+    """x - log(sum(exp(x))) along `axis`, or over several axes, shifted by the maximum"""
     return ops.log_softmax(x, axis)
 
 
@@ -161,3 +162,10 @@ def name_of(function: Activation) -> str:
         if known is function:
             return name
     return getattr(function, "__name__", type(function).__name__)
+
+
+serialize, deserialize = registration.for_module("keras.activations", get, registration.serialized_function)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)

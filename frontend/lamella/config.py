@@ -1,29 +1,45 @@
-"""Process-wide settings: the backend, the default float dtype, checks."""
+"""Process-wide settings: the backend, the default float dtype, the layout of images, checks, limits."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
+from lamella.absent import refusing as _refusing
 from lamella.backend_api import current_backend as backend
 from lamella.backend_api import set_backend as set_backend
+from lamella.console import disable_interactive_logging as disable_interactive_logging
+from lamella.console import enable_interactive_logging as enable_interactive_logging
+from lamella.console import is_interactive_logging_enabled as is_interactive_logging_enabled
 from lamella.core.dtype_policy import global_policy as dtype_policy
 from lamella.core.dtype_policy import set_global_policy as set_dtype_policy
 from lamella.ir.settings import epsilon as epsilon
 from lamella.ir.settings import floatx as floatx
+from lamella.ir.settings import image_data_format as image_data_format
 from lamella.ir.settings import set_check_nan as set_check_nan
 from lamella.ir.settings import set_epsilon as set_epsilon
 from lamella.ir.settings import set_floatx as set_floatx
+from lamella.ir.settings import set_image_data_format as set_image_data_format
 from lamella.tracebacks import disable_traceback_filtering as disable_traceback_filtering
 from lamella.tracebacks import enable_traceback_filtering as enable_traceback_filtering
 from lamella.tracebacks import is_traceback_filtering_enabled as is_traceback_filtering_enabled
 
 __all__ = [
     "backend",
+    "disable_interactive_logging",
     "disable_traceback_filtering",
     "dtype_policy",
+    "enable_interactive_logging",
     "enable_traceback_filtering",
     "epsilon",
     "floatx",
+    "image_data_format",
+    "is_interactive_logging_enabled",
     "is_traceback_filtering_enabled",
     "set_backend",
     "set_check_nan",
     "set_dtype_policy",
     "set_epsilon",
     "set_floatx",
+    "set_image_data_format",
 ]
+
+if not _TYPE_CHECKING:
+    __getattr__ = _refusing(__name__)

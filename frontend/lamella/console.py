@@ -6,6 +6,7 @@ terminal and a notebook show it in colour. A stream that is neither, such as a p
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -82,6 +83,40 @@ def table(
     return text
 
 
+_LOGGED: list[None] = []
+"""Not empty where lines go to the logger."""
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether progress is written to the terminal or the notebook, see `disable_interactive_logging`."""
+    return not _LOGGED
+
+
+def enable_interactive_logging() -> None:
+    """Let `fit`, `evaluate` and `predict` write their progress to the terminal or the notebook: the default."""
+    _LOGGED.clear()
+
+
+def disable_interactive_logging() -> None:
+    """Let `fit`, `evaluate` and `predict` give their lines to the logger "lamella", at level INFO."""
+    _LOGGED.append(None)
+
+
+class _Logger(io.StringIO):
+    """A stream that gives each line to the logger "lamella"."""
+
+    def write(self, text: str) -> int:
+        import logging
+
+        for line in text.splitlines():
+            logging.getLogger("lamella").info("%s", line.rstrip())
+        return len(text)
+
+
+def _standard() -> TextIO:
+    return _Logger() if _LOGGED else sys.stdout
+
+
 class Progress:
     """The progress of an epoch, and one permanent line for every epoch done.
 
@@ -109,9 +144,9 @@ class Progress:
         self.epochs = epochs
         self.steps = steps
         self.verbose = int(verbose)
-        self.file = sys.stdout if file is None else file
+        self.file = _standard() if file is None else file
         terminal = self.verbose > 0 and _is_terminal(self.file)
-        self._cell = _cell() if self.verbose == 1 and not terminal and file is None else None
+        self._cell = _cell() if self.verbose == 1 and not terminal and file is None and not _LOGGED else None
         live = self._cell or (self.verbose == 1 and terminal and os.environ.get("TERM") not in ("dumb", "unknown"))
         self._console = _rich_console(self.file) if terminal else None
         # A time that never comes spares update() a second question where nothing is ever drawn.

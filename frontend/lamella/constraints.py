@@ -7,10 +7,11 @@ convolution kernel those into each filter.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
-from lamella.core import serialization
+from lamella.absent import refusing
+from lamella.core import registration, serialization
 from lamella.ir import settings
 from lamella.names import deprecated, from_identifier, name_table
 
@@ -148,3 +149,10 @@ def get(identifier: Any) -> Any:
     if made is None or callable(made):
         return made
     raise ValueError(f"a constraint is a name, a Constraint or a function; got {type(made).__name__}: {made!r}.")
+
+
+serialize, deserialize = registration.for_module("keras.constraints", get)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)

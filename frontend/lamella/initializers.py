@@ -5,6 +5,7 @@ A layer passes the key of its weight; an initializer made with a `seed` ignores 
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from lamella import host_random
-from lamella.core import serialization
-from lamella.errors import did_you_mean, unknown_name
+from lamella.absent import no_attribute
+from lamella.core import registration, serialization
+from lamella.errors import unknown_name
 from lamella.ir import settings
 from lamella.ir.spec import dtype_name, numpy_dtype
 from lamella.names import from_identifier, name_table
@@ -461,8 +463,17 @@ class STFT(Initializer):
         return {"side": self.side, "window": window, "scaling": self.scaling, "periodic": self.periodic}
 
 
+def _words(function: Callable[..., Any]) -> set[str]:
+    """The names of the arguments of a function, "**" among them where it takes any, or is not known."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of a builtin
+        return {"**"}
+    return {"**" if p.kind is p.VAR_KEYWORD else p.name for p in parameters}
+
+
 class FromFunction(Initializer):
-    """A user's `function(shape, dtype)` as an initializer.
+    """A user's `function(shape, dtype)` as an initializer; Keras 1's were `function(shape, name=None)`.
 
     Attributes:
         wrapped_function: the function, which takes the initializer's place in a configuration.
@@ -474,7 +485,9 @@ class FromFunction(Initializer):
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """What the function returns, checked for its shape."""
         shape = tuple(int(d) for d in shape)
-        made = np.asarray(self.wrapped_function(shape, dtype=dtype or settings.floatx()))
+        words = _words(self.wrapped_function)
+        given = {"dtype": dtype or settings.floatx()} if "dtype" in words or "**" in words else {}
+        made = np.asarray(self.wrapped_function(shape, **given))
         if made.shape != shape:
             raise ValueError(f"the initializer {self!r} was asked for shape {shape} and returned {made.shape}.")
         return host_random.rounded(made, dtype)
@@ -512,9 +525,7 @@ def __getattr__(name: str) -> Any:
     """`initializers.glorot_uniform(seed=1)`: each class under every name that Keras gives it."""
     if name in TABLE:
         return TABLE[name]
-    # the import system asks for names such as `__path__`; nobody misspelt those
-    hint = "" if name.startswith("__") else f": {did_you_mean(name, [*TABLE])}"
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    raise no_attribute(__name__, name, TABLE)
 
 
 def get(identifier: Any) -> Initializer | None:
@@ -532,3 +543,6 @@ def get(identifier: Any) -> Initializer | None:
     raise ValueError(
         f"an initializer is a name, an Initializer, or a function of (shape, dtype); got {type(made).__name__}: {made!r}."
     )
+
+
+serialize, deserialize = registration.for_module("keras.initializers", get)

@@ -1,11 +1,14 @@
 """Keras's names for dtype policies: what layers compute in, and what their weights are stored in."""
 
-from lamella.core.dtype_policy import DTypePolicy as _Class
+from typing import TYPE_CHECKING
+
+from lamella.absent import refusing
+from lamella.core.dtype_policy import DTypePolicy as DTypePolicy
 from lamella.core.dtype_policy import global_policy as global_policy
 from lamella.core.dtype_policy import set_global_policy as set_global_policy
 from lamella.optimizers.loss_scale import LossScaleOptimizer as LossScaleOptimizer
 
-DTypePolicy = Policy = _Class.of
+Policy = DTypePolicy
 dtype_policy = global_policy
 set_dtype_policy = set_global_policy
 
@@ -18,3 +21,7 @@ __all__ = [
     "set_dtype_policy",
     "set_global_policy",
 ]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)

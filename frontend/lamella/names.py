@@ -8,12 +8,20 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from lamella.absent import no_attribute
 from lamella.errors import ArgumentError, unknown_name
+from lamella.stacks import ThreadStack
 from lamella.tracebacks import user_level
 
 T = TypeVar("T")
+
+REGISTERED: dict[str, Any] = {}
+"""The caller's classes and functions by name, for the whole process: `saving.get_custom_objects()`."""
+
+_SCOPES: ThreadStack[Mapping[str, Any]] = ThreadStack()
 
 LONGEST_NAME = 1000
 """Bytes of a name in UTF-8: the paths of nested models then fit into an attribute of HDF5."""
@@ -98,8 +106,31 @@ def deprecated(old: str, new: str, stacklevel: int | None = None) -> None:
     warnings.warn(f"{old} is a word of an earlier Keras; write {new}.", DeprecationWarning, stacklevel=level)
 
 
+@contextmanager
+def custom_objects(names: Mapping[str, Any] | None) -> Iterator[None]:
+    """Inside, these names stand for these classes and functions, before those of lamella.
+
+    >>> from lamella import activations
+    >>> with custom_objects({"double": lambda x: 2 * x}):
+    ...     activations.get("double")(3)
+    6
+
+    Args:
+        names: {name: class or function}.
+    """
+    with _SCOPES.pushed(dict(names or {})):
+        yield
+
+
+def custom_object(name: Any) -> Any:
+    """What the caller gave under a name, in a scope or for the whole process, or None."""
+    if not isinstance(name, str):
+        return None
+    return next((names[name] for names in (*reversed(_SCOPES.items), REGISTERED) if name in names), None)
+
+
 def by_name(kind: str, name: str, table: Mapping[str, T], old: Mapping[str, str] | None = None) -> T:
-    """The entry of `table` that `name` stands for.
+    """The entry of `table` that `name` stands for, or what the caller gave under that name.
 
     Args:
         kind: the kind of thing, for the message ("optimizer").
@@ -110,6 +141,9 @@ def by_name(kind: str, name: str, table: Mapping[str, T], old: Mapping[str, str]
     Raises:
         UnknownNameError: the name is in neither; the message gives the nearest known one.
     """
+    given = custom_object(name)
+    if given is not None:
+        return given
     if name in table:
         return table[name]
     if old and name in old:
@@ -121,7 +155,7 @@ def by_name(kind: str, name: str, table: Mapping[str, T], old: Mapping[str, str]
 def from_identifier(kind: str, identifier: Any, table: Mapping[str, Any], old: Mapping[str, str] | None = None) -> Any:
     """What a string, a class or a `{"class_name": ..., "config": ...}` dict stands for; anything else is itself.
 
-    Classes are called without arguments. Only names in `table` are ever called for a dict.
+    Classes are called without arguments. Only names in `table`, and those of the caller, are ever called for a dict.
 
     Raises:
         UnknownNameError: the name is not in `table`.
@@ -130,8 +164,11 @@ def from_identifier(kind: str, identifier: Any, table: Mapping[str, Any], old: M
         made = getattr(identifier, "made", None)
         if made is not None:  # a configuration that never left this process
             return made.from_config(identifier.get("config") or {})
-        entry = by_name(kind, identifier["class_name"], table, old)
-        return entry(**identifier.get("config") or {})
+        config = identifier.get("config") or {}
+        given = custom_object(identifier.get("registered_name")) or custom_object(identifier["class_name"])
+        if given is not None:
+            return given.from_config(config) if hasattr(given, "from_config") else given(**config)
+        return by_name(kind, identifier["class_name"], table, old)(**config)
     if isinstance(identifier, str):
         identifier = by_name(kind, identifier, table, old)
     return identifier() if isinstance(identifier, type) else identifier
@@ -177,21 +214,18 @@ def name_table(classes: Mapping[str, Any]) -> dict[str, Any]:
     return table
 
 
-def lazily(
-    package: str, modules: Mapping[str, str], refuse: Callable[[str], Exception | None] = lambda name: None
-) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+def lazily(package: str, modules: Mapping[str, str]) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """`__all__`, `__getattr__` and `__dir__` of a package that imports its modules when one of their names is asked for.
 
     Args:
         package: the package's `__name__`.
         modules: for each module the names it gives the package, separated by spaces.
-        refuse: what to raise for a name that is in no module; None leaves it to an AttributeError.
     """
     where = {name: f"{package}.{module}" for module, names in modules.items() for name in names.split()}
 
     def find(name: str) -> Any:
         if name not in where:
-            raise refuse(name) or AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise no_attribute(package, name, names())
         found = getattr(importlib.import_module(where[name]), name)
         setattr(sys.modules[package], name, found)  # the next look needs no `__getattr__`
         return found

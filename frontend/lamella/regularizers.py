@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
-from lamella.core import serialization
+from lamella.absent import refusing
+from lamella.core import registration, serialization
 from lamella.errors import ShapeError
 from lamella.ir.dim import public_shape
 from lamella.names import deprecated, from_identifier, name_table
@@ -197,3 +198,10 @@ def get(identifier: Any) -> Any:
     if made is None or callable(made):
         return made
     raise ValueError(f"a regularizer is a name, a Regularizer or a function; got {type(made).__name__}: {made!r}.")
+
+
+serialize, deserialize = registration.for_module("keras.regularizers", get)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)

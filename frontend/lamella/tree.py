@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from lamella.absent import refusing
 
 
 def leaves(tree: Any) -> Iterator[Any]:
@@ -63,3 +65,7 @@ def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """`tree` with `function(leaf)` in the place of every leaf."""
     return unflatten(structure(tree), [function(leaf) for leaf in leaves(tree)])
+
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)

@@ -9,17 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lamella.absent import no_attribute
+from lamella.config import disable_interactive_logging as disable_interactive_logging
+from lamella.config import enable_interactive_logging as enable_interactive_logging
+from lamella.config import is_interactive_logging_enabled as is_interactive_logging_enabled
+from lamella.core.registration import deserialize_keras_object as deserialize_keras_object
+from lamella.core.registration import get_custom_objects as get_custom_objects
+from lamella.core.registration import get_registered_name as get_registered_name
+from lamella.core.registration import get_registered_object as get_registered_object
+from lamella.core.registration import register_keras_serializable as register_keras_serializable
+from lamella.core.registration import serialize_keras_object as serialize_keras_object
 from lamella.errors import ArgumentError, DataError, ShapeError
 from lamella.files.atomic import write_atomically
 from lamella.host_random import set_random_seed as set_random_seed
 from lamella.ir import settings
-from lamella.ir.spec import numpy_dtype
+from lamella.ir.spec import dtype_name, numpy_dtype
+from lamella.names import custom_objects as custom_object_scope
 from lamella.names import deprecated
 from lamella.training.pydataset import PyDataset as PyDataset
 from lamella.training.train_step import unpack_x_y_sample_weight as unpack_x_y_sample_weight
 
 if TYPE_CHECKING:
     from lamella.drawing import Picture
+
+CustomObjectScope = custom_object_scope
 
 Sequence = PyDataset
 """Keras 2's name of `PyDataset`."""
@@ -176,6 +189,39 @@ def _bucket(lengths: list[int], buckets: int | Iterable[int]) -> int:
     return min(int(n) for n in sizes if n >= longest)
 
 
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What `fit` takes for a batch: `x`, `(x, y)` or `(x, y, sample_weight)`, the shortest that holds all.
+
+    >>> pack_x_y_sample_weight(1), pack_x_y_sample_weight(1, 2)
+    (1, (1, 2))
+
+    Args:
+        x: the inputs; a tuple or list of inputs is put into a tuple.
+        y: the targets, or None.
+        sample_weight: the weights of the rows, or None.
+    """
+    if sample_weight is not None:
+        return x, y, sample_weight
+    if y is not None:
+        return x, y
+    return (x,) if isinstance(x, tuple | list) else x
+
+
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a dtype given as a string, a NumPy dtype or a framework's; None is `floatx`.
+
+    >>> standardize_dtype(np.float64), standardize_dtype(None)
+    ('float64', 'float32')
+
+    Args:
+        dtype: the dtype.
+
+    Raises:
+        DTypeError: lamella does not compute with it.
+    """
+    return settings.floatx() if dtype is None else dtype_name(dtype)
+
+
 def clear_session() -> None:
     """Nothing to clear: names and numbers belong to a model, not to the process. Kept so that old scripts run."""
 
@@ -248,17 +294,31 @@ def __getattr__(name: str) -> Any:
     if name == "np_utils":
         deprecated("utils.np_utils", "lamella.utils")
         return sys.modules[__name__]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise no_attribute(__name__, name, __all__)
 
 
 __all__ = [
+    "CustomObjectScope",
     "PyDataset",
     "Sequence",
     "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "is_interactive_logging_enabled",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "pad_to_buckets",
     "plot_model",
+    "register_keras_serializable",
+    "serialize_keras_object",
     "set_random_seed",
+    "standardize_dtype",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lamella.errors import did_you_mean
+from lamella.absent import no_attribute
 from lamella.training.callback_list import CallbackList as CallbackList
 from lamella.training.history import Callback as Callback
 from lamella.training.history import History as History
@@ -46,7 +46,7 @@ def __getattr__(name: str) -> object:
         from lamella.callbacks import every
 
         return getattr(every, name)
-    raise AttributeError(f"lamella.callbacks has no {name!r}: {did_you_mean(name, __all__)}")
+    raise no_attribute(__name__, name, __all__)
 
 
 def __dir__() -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+from lamella.absent import no_attribute, sentence
 from lamella.names import deprecated
 
 _LAYERS = "advanced_activations convolutional convolutional_recurrent embeddings local merge noise wrappers"
@@ -108,6 +109,9 @@ class _Finder:
     ) -> importlib.machinery.ModuleSpec | None:
         """What to import under an old name, or None."""
         if name not in GONE and name not in RENAMED:
+            told = sentence(*name.rpartition(".")[::2])
+            if told is not None:
+                raise ModuleNotFoundError(told, name=name)
             return None
         package = any(other.startswith(f"{name}.") for other in (*GONE, *RENAMED))
         return importlib.machinery.ModuleSpec(name, self, is_package=package)  # type: ignore[arg-type]
@@ -131,7 +135,12 @@ class _Finder:
         def find(attribute: str) -> Any:
             if attribute.startswith("__"):
                 raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
-            found = getattr(importlib.import_module(today), attribute)
+            if f"{name}.{attribute}" in GONE:
+                return importlib.import_module(f"{name}.{attribute}")
+            others = importlib.import_module(today)
+            if not hasattr(others, attribute):
+                raise no_attribute(today if sentence(name, attribute) is None else name, attribute, dir(others))
+            found = getattr(others, attribute)
             if package:
                 deprecated(name, today, stacklevel=3)
             return found

@@ -77,7 +77,7 @@ class TraceContext:
         self.outputs: dict[str, list[Any]] | None = None
         self.apply_gradients: Callable[[Any, list[tuple[Any, Variable]]], None] | None = None
         self.compute_dtype: str | None = None
-        self.draws: dict[str, int] = {}
+        self.draws: dict[Any, int] = {}
 
     @property
     def where(self) -> str:
@@ -99,8 +99,9 @@ class TraceContext:
                 "trained, nor be an argument of the lowered function. Make it with `self.add_weight(...)`, or assign the "
                 "layer that owns it to an attribute of this layer."
             )
-        if self.compute_dtype is not None and is_float(value.dtype) and value.dtype != self.compute_dtype:
-            return ops.cast(value, self.compute_dtype)
+        wanted = self.compute_dtype if variable.autocast else None
+        if wanted is not None and is_float(value.dtype) and value.dtype != wanted:
+            return ops.cast(value, wanted)
         return value
 
     def assign(self, variable: Variable, value: Any) -> Value:
@@ -161,17 +162,22 @@ class TraceContext:
         if mask is not None and isinstance(x, Value):
             self._masks[id(x)] = (x, as_value(mask))
 
-    def random_key(self, seed: int | None = None) -> tuple[Any, Any]:
+    def random_key(self, seed: int | None = None, stream: Any = None) -> tuple[Any, Any]:
         """A key for the next draw of the layer being called, and the step.
 
         The key is a function of the layer's path and of how often it has drawn in this trace, or of `seed` and that count.
+
+        Args:
+            seed: taken instead of the path.
+            stream: what has a count of its own, instead of the path.
 
         Raises:
             TraceError: no seed was given.
         """
         where = self.where
-        count = self.draws.get(where, 0)
-        self.draws[where] = count + 1
+        counted = where if stream is None else stream
+        count = self.draws.get(counted, 0)
+        self.draws[counted] = count + 1
         if self.key is None:
             raise TraceError(
                 f"Layer {where!r} draws random numbers in training, and no seed was given: pass `seed=` (an integer or a "
@@ -226,6 +232,7 @@ def tracing(
     frozen: frozenset[int] | None = None,
     build_key: Any = None,
     concrete_inputs: Iterable[Any] | None = None,
+    draws_without_key: bool = False,
 ) -> Iterator[ModelTrace]:
     """Trace a model inside a `with` block, with variables and `inputs` as the inputs of the program.
 
@@ -237,6 +244,7 @@ def tracing(
         frozen: ids of the layers that count as not trainable; None asks the layers.
         build_key: the random key that layers built during the trace draw their weights from.
         concrete_inputs: an array for every input, to compute each equation as it is traced.
+        draws_without_key: whether layers may draw random numbers where no input is the key: always the same ones.
     """
     named = list(variables or ())
     with Trace(concrete_inputs=concrete_inputs) as trace:
@@ -245,7 +253,7 @@ def tracing(
         context = TraceContext(
             bindings,
             training=training,
-            key=given.get("key"),
+            key=given.get("key", np.zeros(2, np.uint32) if draws_without_key else None),
             step=given.get("step", np.zeros((), np.uint32)),  # a constant where a layer draws, and nowhere else
             build_key=build_key,
             trace=trace if variables is None else None,

@@ -13,9 +13,16 @@ _MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 _GLOBAL: dict[str, Any] = {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class DTypePolicy:
     """A policy such as "float32" or "mixed_bfloat16".
+
+    >>> policy = DTypePolicy("mixed_float16")
+    >>> policy.variable_dtype, policy.compute_dtype
+    ('float32', 'float16')
+
+    Args:
+        name: a dtype or the name of a mixed policy; None is the policy in force.
 
     Attributes:
         name: its name.
@@ -26,6 +33,11 @@ class DTypePolicy:
     name: str
     variable_dtype: str
     compute_dtype: str
+
+    def __init__(self, name: Any = None) -> None:
+        found = _found(name)
+        for word, value in zip(("name", "variable_dtype", "compute_dtype"), found, strict=True):
+            object.__setattr__(self, word, value)
 
     @property
     def cast_to(self) -> str | None:
@@ -48,18 +60,23 @@ class DTypePolicy:
         Raises:
             UnknownNameError: it is no policy; the nearest known name is given.
         """
-        if isinstance(dtype, DTypePolicy):
-            return dtype
-        if isinstance(dtype, dict) and isinstance(dtype.get("config"), dict):
-            dtype = dtype["config"].get("name")  # as a configuration describes a policy
-        if dtype is None:
-            return _GLOBAL.get("policy") or DTypePolicy.of(settings.floatx())
-        if isinstance(dtype, str) and dtype in _MIXED:
-            return DTypePolicy(dtype, "float32", _MIXED[dtype])
-        if isinstance(dtype, str) and dtype not in DTYPES:
-            raise unknown_name("dtype policy", dtype, [*DTYPES, *_MIXED])
-        name = dtype_name(dtype)
-        return DTypePolicy(name, name, name)
+        return dtype if isinstance(dtype, DTypePolicy) else DTypePolicy(dtype)
+
+
+def _found(dtype: Any) -> tuple[str, str, str]:
+    """The name of a policy, the dtype of its variables and that of its computations."""
+    if isinstance(dtype, dict) and isinstance(dtype.get("config"), dict):
+        dtype = dtype["config"].get("name")  # as a configuration describes a policy
+    if dtype is None:
+        dtype = _GLOBAL.get("policy") or settings.floatx()
+    if isinstance(dtype, DTypePolicy):
+        return dtype.name, dtype.variable_dtype, dtype.compute_dtype
+    if isinstance(dtype, str) and dtype in _MIXED:
+        return dtype, "float32", _MIXED[dtype]
+    if isinstance(dtype, str) and dtype not in DTYPES:
+        raise unknown_name("dtype policy", dtype, [*DTYPES, *_MIXED])
+    name = dtype_name(dtype)
+    return name, name, name
 
 
 def set_global_policy(dtype: Any) -> None:

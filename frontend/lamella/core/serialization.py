@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from lamella.core.dtype_policy import DTypePolicy
 from lamella.errors import unknown_name
-from lamella.stacks import ThreadStack
+from lamella.names import REGISTERED
+from lamella.names import custom_object as custom_object
+from lamella.names import custom_objects as custom_objects
 
 Config = dict[str, Any]
 Table = Mapping[str, Any]
@@ -105,7 +106,7 @@ def serialize(made: Any) -> Serialized:
     cls = type(made)
     module, registered = module_of(cls), None
     if module is None:
-        module, registered = cls.__module__, cls.__name__
+        module, registered = cls.__module__, registered_name(cls)
     values = made.serialized_config() if hasattr(made, "serialized_config") else made.get_config()
     config: Config = {key: plain(value) for key, value in values.items()}
     found = Serialized(module=module, class_name=cls.__name__, config=config, registered_name=registered)
@@ -142,14 +143,21 @@ def plain(value: Any) -> Any:
         return {key: plain(item) for key, item in value.items()}
     wrapped = getattr(value, "wrapped_function", None)
     if wrapped is not None:
-        return wrapped
-    known = _name_of_function(value)
+        return plain(wrapped)
+    known = name_of_function(value)
     if known is not None:
         return known
+    if callable(value) and registered_name(value) in REGISTERED and not isinstance(value, type):
+        return description_of_function(registered_name(value))
     return value if isinstance(value, type) or not hasattr(value, "get_config") else serialize(value)
 
 
-def _name_of_function(value: Any) -> str | None:
+def description_of_function(name: str) -> Serialized:
+    """The description of a function of the user's own."""
+    return Serialized(module="builtins", class_name="function", config=name, registered_name="function")
+
+
+def name_of_function(value: Any) -> str | None:
     """The name under which Keras's tables know a function of lamella's."""
     if not callable(value):
         return None
@@ -168,22 +176,11 @@ def _names_for(table: Table, value: Any) -> Iterator[str]:
 
 # ---- back ----
 
-_CUSTOM: ThreadStack[Mapping[str, Any]] = ThreadStack()
 
-
-@contextmanager
-def custom_objects(names: Mapping[str, Any] | None) -> Iterator[None]:
-    """Inside, these names stand for these classes and functions, before those of lamella."""
-    with _CUSTOM.pushed(dict(names or {})):
-        yield
-
-
-def custom_object(name: Any) -> Any:
-    """What the caller gave under a name, or None."""
-    for names in reversed(_CUSTOM.items):
-        if isinstance(name, str) and name in names:
-            return names[name]
-    return None
+def registered_name(made: Any) -> str:
+    """The name under which a class or function is registered ("package>name"); else the one it was defined with."""
+    registered = (name for name, held in REGISTERED.items() if held is made and ">" in name)
+    return next(registered, getattr(made, "__name__", type(made).__name__))
 
 
 def is_serialized(value: Any) -> bool:

@@ -2,55 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lamella import host_random, ops
 from lamella.backend_api import to_numpy
-from lamella.core import context, freezing
-from lamella.errors import ShapeError
-from lamella.ir.spec import Shape, Spec, is_float, numpy_dtype, spec_of
+from lamella.core import context, freezing, serialization
+from lamella.errors import ArgumentError, ShapeError
+from lamella.ir import settings
+from lamella.ir.spec import Shape, Spec, dtype_name, is_float, numpy_dtype, spec_of
 from lamella.ir.trace import eagerly
 from lamella.names import Name
+
+_AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
 
 
 class Variable:
     """One array that belongs to a layer: read in `call`, changed by training or by `assign`.
 
-    Attributes:
-        name: its name within the layer ("kernel").
-        spec: shape and dtype; `shape` and `dtype` for short.
-        trainable: whether an optimizer may change it.
-        initializer: what drew, and may draw again, its first value: `(shape, dtype, key=...) -> array`.
+    A layer makes its weights with `add_weight`; a `Variable` that a layer keeps in an attribute is one of its weights, too.
+
+    >>> import lamella
+    >>> total = lamella.Variable([1.0, 2.0], trainable=False)
+    >>> _ = total.assign_add([1.0, 1.0])
+    >>> total.numpy().tolist(), total.dtype
+    ([2.0, 3.0], 'float32')
+
+    Args:
+        initializer: the first value, or what draws it: an initializer, its name, or a function `(shape, dtype)`.
+        shape: its shape, where the first value is to be drawn.
+        dtype: its dtype; by default that of the value, `floatx` for floats and int32 for integers.
+        trainable: whether an optimizer may change it; False for state that `call` assigns.
+        autocast: whether a layer of a mixed policy reads it in its compute dtype.
+        aggregation: of copies on several devices: "none", "mean", "sum" or "only_first_replica"; there is one copy.
+        synchronization: likewise, "auto".
+        name: its name within the layer ("kernel"), numbered where it is taken.
         regularizer: a penalty added to the loss, or None.
         constraint: applied to the value after each optimizer step, or None.
+
+    Attributes:
+        spec: shape and dtype; `shape` and `dtype` for short.
         path: the path within the model that it was built in ("dense/kernel"); its name where that is not known.
+        is_free: whether the user made it, not `add_weight`: the layer that keeps it in an attribute makes it a weight.
         place: the backend that the value is known to be an array of, as it wants it; None where that was not looked at.
         lent: whether the array may be referenced outside lamella, so that its memory must not be reused.
+
+    Raises:
+        ArgumentError: the first value is to be drawn and there is no shape, or it has another shape than is given.
     """
 
     name: str = Name("a weight")  # type: ignore[assignment]
 
     def __init__(
         self,
-        name: str,
-        shape: Shape,
-        dtype: str,
-        initializer: Callable[..., Any],
-        *,
+        initializer: Any,
+        shape: Sequence[int] | None = None,
+        dtype: Any = None,
         trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        *,
         regularizer: Callable[[Any], Any] | None = None,
         constraint: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.name = self.path = name
-        self.spec = Spec(tuple(int(d) for d in shape), dtype)
-        self._trainable = trainable
-        self.initializer = initializer
+        if aggregation not in _AGGREGATIONS or synchronization != "auto":
+            raise ArgumentError(
+                f"Variable: aggregation is one of {', '.join(map(repr, _AGGREGATIONS))}, and synchronization 'auto'; got "
+                f"{aggregation!r} and {synchronization!r}."
+            )
+        if isinstance(initializer, str):
+            initializer = serialization.class_named(initializer, "keras.initializers")()
+        value = None if callable(initializer) else _first_value(initializer, dtype)
+        if value is None and shape is None:
+            raise ArgumentError(f"Variable: shape must be given where {initializer!r} draws the first value.")
+        if value is not None and shape is not None and tuple(shape) != value.shape:
+            raise ShapeError(f"Variable: the first value has shape {value.shape}, expected shape={tuple(shape)}.")
+        self.name = self.path = "variable" if name is None else name
+        kind = dtype_name(dtype or (settings.floatx() if value is None else value.dtype.name))
+        self.spec = Spec(tuple(int(d) for d in (shape or () if value is None else value.shape)), kind)
+        self._trainable = bool(trainable)
+        self.autocast, self.aggregation = bool(autocast), aggregation
+        self.initializer: Any = initializer if value is None else lambda shape, dtype: value
         self.regularizer = regularizer
         self.constraint = constraint
-        self._held: Any = None
+        self._held: Any = value
+        self.is_free = True
         self.place: str | None = None
         self.lent = True
         self._key: tuple[np.ndarray, str] | None = None
@@ -90,7 +130,7 @@ class Variable:
         """
         self.path = path
         if getattr(self.initializer, "takes_key", False):
-            self.initializer.check(self.shape)  # type: ignore[attr-defined]
+            self.initializer.check(self.shape)
         if getattr(self.initializer, "deferred", False):
             self._key = (key, path)
         else:
@@ -108,7 +148,7 @@ class Variable:
     @property
     def _value(self) -> Any:
         if self._held is None:
-            if self._key is None:  # no model has claimed it
+            if self._key is None:  # no layer draws it, and no model has claimed it
                 self._key = (host_random.key_from_seed(host_random.next_seed()), self.path)
             with context.entered(None), eagerly():
                 self._held = self.draw(host_random.fold(*self._key))
@@ -181,6 +221,12 @@ class Variable:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
     def __repr__(self) -> str:
         return f"<Variable {self.name!r} {self.spec}{'' if self.trainable else ', not trainable'}>"
 
@@ -195,6 +241,16 @@ for _word in "add sub mul truediv floordiv mod pow matmul".split():
     setattr(Variable, f"__r{_word}__", _operator(f"__r{_word}__"))
 for _word in "neg abs lt le gt ge getitem".split():
     setattr(Variable, f"__{_word}__", _operator(f"__{_word}__"))
+
+
+def _first_value(value: Any, dtype: Any) -> np.ndarray:
+    """A first value as the array that holds it, in `dtype`, or in that which Keras gives such a value."""
+    array = np.asarray(to_numpy(value)) if hasattr(value, "dtype") else np.asarray(value)
+    if dtype is None and array.dtype.kind == "f":
+        dtype = settings.floatx()
+    elif dtype is None and array.dtype.kind in "iu" and not hasattr(value, "dtype"):
+        dtype = "int32"
+    return _stored(array, dtype_name(array.dtype.name if dtype is None else dtype))
 
 
 def _stored(value: np.ndarray, dtype: str) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from lamella.absent import refusing
 
 _ENDINGS = {
     ".py": "one Python file that needs NumPy alone",
@@ -36,3 +38,7 @@ def export(model: Any, path: str | os.PathLike[str], *, weights: str | None = No
         from lamella.export.to_stablehlo import export_stablehlo
 
         export_stablehlo(model, name)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)

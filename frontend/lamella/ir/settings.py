@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lamella.errors import DTypeError
+from lamella.errors import ArgumentError, DTypeError
 
 _FLOATX = ("float16", "bfloat16", "float32", "float64")
 
@@ -15,7 +15,12 @@ def _from_environment() -> str:
     return name if name in _FLOATX else "float32"
 
 
-_SETTINGS: dict[str, Any] = {"floatx": _from_environment(), "epsilon": 1e-7, "check_nan": False}
+_SETTINGS: dict[str, Any] = {
+    "floatx": _from_environment(),
+    "epsilon": 1e-7,
+    "check_nan": False,
+    "image_data_format": "channels_last",
+}
 
 
 def floatx() -> str:
@@ -52,3 +57,40 @@ def checks_nan() -> bool:
 def set_check_nan(check: bool) -> None:
     """Search the arrays given to `fit`, `evaluate` and `predict` for NaN and infinities, and refuse them."""
     _SETTINGS["check_nan"] = bool(check)
+
+
+_LAYOUTS = ("channels_last", "channels_first")
+
+
+def image_data_format() -> str:
+    """What `data_format=None` means: "channels_last" unless `set_image_data_format` said otherwise.
+
+    >>> image_data_format()
+    'channels_last'
+    """
+    return str(_SETTINGS["image_data_format"])
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set what `data_format=None` means for layers and functions from now on.
+
+    Args:
+        data_format: "channels_last", `(batch, height, width, channels)`, or "channels_first".
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    _SETTINGS["image_data_format"] = layout_of(data_format)
+
+
+def layout_of(data_format: Any) -> str:
+    """A `data_format`; None is `image_data_format()`.
+
+    Raises:
+        ArgumentError: it is neither "channels_last" nor "channels_first".
+    """
+    if data_format is None:
+        return image_data_format()
+    if not isinstance(data_format, str) or data_format.lower() not in _LAYOUTS:
+        raise ArgumentError(f"data_format must be 'channels_last' or 'channels_first', got {data_format!r}.")
+    return data_format.lower()

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from lamella.layers import absent as _absent
 from lamella.names import lazily
 
 if TYPE_CHECKING:
@@ -62,9 +61,20 @@ if TYPE_CHECKING:
     from lamella.layers.core import Reshape as Reshape
     from lamella.layers.einsum_dense import EinsumDense as EinsumDense
     from lamella.layers.embedding import Embedding as Embedding
+    from lamella.layers.functional import add as add
+    from lamella.layers.functional import average as average
+    from lamella.layers.functional import concatenate as concatenate
+    from lamella.layers.functional import deserialize as deserialize
+    from lamella.layers.functional import dot as dot
+    from lamella.layers.functional import maximum as maximum
+    from lamella.layers.functional import minimum as minimum
+    from lamella.layers.functional import multiply as multiply
+    from lamella.layers.functional import serialize as serialize
+    from lamella.layers.functional import subtract as subtract
     from lamella.layers.group_query_attention import GroupQueryAttention as GroupQueryAttention
     from lamella.layers.image import CenterCrop as CenterCrop
     from lamella.layers.image import Resizing as Resizing
+    from lamella.layers.input_spec import InputSpec as InputSpec
     from lamella.layers.lambda_layer import Identity as Identity
     from lamella.layers.lambda_layer import Lambda as Lambda
     from lamella.layers.layer_normalization import GroupNormalization as GroupNormalization
@@ -137,6 +147,7 @@ if TYPE_CHECKING:
     from lamella.layers.transposed import Conv1DTranspose as Conv1DTranspose
     from lamella.layers.transposed import Conv2DTranspose as Conv2DTranspose
     from lamella.layers.transposed import Conv3DTranspose as Conv3DTranspose
+    from lamella.layers.wrapper import Wrapper as Wrapper
 
 _MODULES = {
     "activation": "ELU LeakyReLU PReLU ReLU Softmax",
@@ -159,8 +170,10 @@ _MODULES = {
     "core": "Activation Dense Dropout Flatten Input InputLayer Reshape",
     "einsum_dense": "EinsumDense",
     "embedding": "Embedding",
+    "functional": "add average concatenate deserialize dot maximum minimum multiply serialize subtract",
     "group_query_attention": "GroupQueryAttention",
     "image": "CenterCrop Resizing",
+    "input_spec": "InputSpec",
     "lambda_layer": "Identity Lambda",
     "layer_normalization": "GroupNormalization LayerNormalization RMSNormalization UnitNormalization",
     "masking": "Masking",
@@ -191,8 +204,9 @@ _MODULES = {
     "stacked_cells": "StackedRNNCells",
     "time_distributed": "TimeDistributed",
     "transposed": "Conv1DTranspose Conv2DTranspose Conv3DTranspose",
+    "wrapper": "Wrapper",
 }
 """Where each name lives; a test holds it against the imports above, which type checkers read."""
 
 if not TYPE_CHECKING:
-    __all__, __getattr__, __dir__ = lazily(__name__, _MODULES, _absent.refusal)
+    __all__, __getattr__, __dir__ = lazily(__name__, _MODULES)

@@ -23,6 +23,7 @@ from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
 from lamella.layers.building import built_once, draws_values, weight_key, weight_path
 from lamella.layers.calls import INPUT, INPUT_SHAPE, OUTPUT, OUTPUT_SHAPE, Calls
 from lamella.layers.draws import Draws
+from lamella.layers.input_spec import check_inputs
 from lamella.layers.making import LayerMeta, WeightFields, call_parameters, default_training
 from lamella.layers.naming import LayerName, Models, first_free, models_with, unique_name
 from lamella.names import snake_case
@@ -42,6 +43,7 @@ class Layer(Draws, metaclass=LayerMeta):
         supports_masking: whether a mask passes through.
         casts_integers: whether integer and boolean inputs, too, are cast to the compute dtype: true of layers that
             compute, false of those that look integers up or only move values.
+        input_spec: what a layer of the user's own expects of its inputs: an `InputSpec`, or one per input.
         keras_module: the module of Keras that has the class, for configurations.
         deserializes_config: `from_config` takes a configuration as it is written, with descriptions of objects in it.
         weight_fields: the weights whose initializers, regularizers and constraints are arguments of the layer.
@@ -93,6 +95,9 @@ class Layer(Draws, metaclass=LayerMeta):
         if "build" in cls.__dict__:
             cls.build = built_once(cls.build)
         if "weight_fields" in cls.__dict__:
+            for weight in cls.weight_fields.names:
+                if not hasattr(cls, weight):
+                    setattr(cls, weight, None)  # what a layer without a bias says of it
             inherited = getattr(cls.__init__, "__wrapped__", cls.__init__)
             cls.__init__ = cls.weight_fields.constructor(cls.__dict__.get("__init__", inherited))
         filter_methods(cls)
@@ -176,14 +181,15 @@ class Layer(Draws, metaclass=LayerMeta):
         base = name or "variable"
         label = first_free(base, taken)
         variable = Variable(
-            label,
+            initializers.get(initializer) or default,
             dims,
             kind,
-            initializers.get(initializer) or default,
-            trainable=trainable,
+            trainable,
+            name=label,
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
         )
+        variable.is_free = False
         if draws_values():
             variable.initialize(*weight_key(self, label))
         else:
@@ -213,6 +219,16 @@ class Layer(Draws, metaclass=LayerMeta):
 
     def _finish_build(self, input_shape: Any) -> None:
         """What follows `build`, as a part of it, whatever a subclass does there."""
+
+    def _adopted(self) -> list[Variable]:
+        """The `Variable`s that the user keeps in attributes; those found for the first time become the layer's weights."""
+        held = [v for value in vars(self).values() for v in tree.leaves(value) if isinstance(v, Variable) and v.is_free]
+        for variable in {id(v): v for v in held}.values():
+            if variable not in self._variables:
+                variable.name = first_free(variable.name, {v.name for v in self._variables})
+                variable.path = f"{self.name}/{variable.name}"
+                self._variables.append(variable)
+        return [v for v in self._variables if v.is_free]
 
     def _build_again(self, input_shape: Any) -> None:
         """Asked to build when built already: nothing happens; a model refuses another shape."""
@@ -260,6 +276,7 @@ class Layer(Draws, metaclass=LayerMeta):
             try:
                 for x in [x for x in tree.leaves(inputs) if hasattr(x, "shape")][:1]:
                     self.check_input(spec_of(x))
+                    check_inputs(self, inputs)
                     if not self.built:
                         self.build(public_shape(spec_of(x).shape))
                 running.compute_dtype = self.dtype_policy.cast_to
@@ -393,11 +410,6 @@ class Layer(Draws, metaclass=LayerMeta):
         given = [*trainable_variables], [*non_trainable_variables]
         return eager.stateless_call(self, *given, args, kwargs, return_losses=return_losses)
 
-    @property
-    def losses(self) -> list[Any]:
-        """What the regularizers of the layer and of those it holds add to the loss now, a scalar for each weight."""
-        return [v.regularizer(v.value) for v in self.variables if v.regularizer is not None]
-
     # ---- weights ----
 
     @property
@@ -455,6 +467,13 @@ class Layer(Draws, metaclass=LayerMeta):
         """Whether the layer counts as trainable in the running call: for a compiled model, as when training began."""
         running = context.current()
         return self._trainable if running is None else running.trains(self)
+
+    @property
+    def losses(self) -> list[Any]:
+        """The penalties on the weights that are trained; in a `train_step` also those that layers have added so far."""
+        running = context.current()
+        added = [] if running is None else running.losses
+        return [*added, *[v.regularizer(v.value) for v in self.trainable_variables if v.regularizer is not None]]
 
     def get_weights(self) -> list[np.ndarray]:
         """The values of all variables as NumPy arrays (copies), in Keras's order."""
@@ -543,3 +562,4 @@ def _converted(inputs: Any) -> Any:
 
 
 Layer.build = built_once(Layer.build)
+Layer.input_spec = None  # type: ignore[attr-defined]  # not declared: a model's says what the model takes

@@ -109,6 +109,8 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
             with context.entered(None):
                 build(self, input_shape, *args)
                 self._finish_build(input_shape)
+                for variable in self._adopted():
+                    variable.path = f"{path}/{variable.name}"
                 if self._initial_weights is not None:
                     self.set_weights(self._initial_weights)
         except BaseException:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import unknown_name
+from lamella.ir import settings
 
 
 def positive_integer(name: str, value: Any, layer: Any) -> int:
@@ -66,12 +67,13 @@ def choice(name: str, value: Any, allowed: Sequence[str], layer: Any) -> str:
 
 
 def layout(value: Any, layer: Any) -> str:
-    """A `data_format`: "channels_last" (also for None) or "channels_first".
+    """A `data_format`: "channels_last" or "channels_first"; None is `config.image_data_format()`.
 
     Raises:
         UnknownNameError: it is neither.
     """
-    return choice("data_format", value or "channels_last", ["channels_last", "channels_first"], layer)
+    given = settings.image_data_format() if value is None else value
+    return choice("data_format", given, ["channels_last", "channels_first"], layer)
 
 
 def number(name: str, value: Any, layer: Any, *, minimum: float | None = None) -> float:

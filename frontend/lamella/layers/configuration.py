@@ -39,6 +39,8 @@ def _present(layer: Layer, word: str, given: Any) -> Any:
         return KINDS[kind].get(given) if held is None else held
     if isinstance(held, Layer) and isinstance(given, Layer):
         return held
+    if word == "data_format":
+        return held or given  # what None meant when the layer was made
     # a plain argument may have been changed since
     return held if isinstance(held, _PLAIN) and isinstance(given, _PLAIN) else given
 
@@ -48,8 +50,12 @@ def layer_table() -> dict[str, Callable[..., Layer]]:
     """Every layer a configuration may name, by class name: the closed table of the catalogue, without second names."""
     from lamella import layers
 
-    found = {name: getattr(layers, name) for name in vars(layers)["__all__"] if name not in ("Input", "Layer")}
-    return {name: cls for name, cls in found.items() if cls.__name__ == name and "__new__" not in vars(cls)}
+    abstract = (layers.Layer, layers.Wrapper)
+    found = {name: getattr(layers, name) for name in vars(layers)["__all__"]}
+    classes = {
+        n: c for n, c in found.items() if isinstance(c, type) and issubclass(c, layers.Layer) and c not in abstract
+    }
+    return {name: cls for name, cls in classes.items() if cls.__name__ == name and "__new__" not in vars(cls)}
 
 
 def layer_from(cls: type[Layer], config: Mapping[str, Any]) -> Layer:

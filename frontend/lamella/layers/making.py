@@ -87,6 +87,11 @@ class WeightFields:
         self._order = list(first), [*regularizers, *activity, *constraints]
         self._resolved = [(word, KINDS[word.rpartition("_")[2]].get, of) for word, of in self.defaults.items()]
 
+    @property
+    def names(self) -> set[str]:
+        """The weights that the layer itself makes."""
+        return set() if self.given_to_cell else {*self.trained, *self.state}
+
     def of_layer(self) -> WeightFields:
         """The fields of a cell as those of the recurrent layer that makes it."""
         options: dict[str, Any] = {"before_regularizers": self.before_regularizers, **self.trained}
@@ -154,6 +159,7 @@ class LayerMeta(type):
         if "_variables" not in vars(layer):
             raise TypeError(f"{cls.__name__}.__init__ does not call `super().__init__()`, which it begins with.")
         layer._arguments, layer._made_at = arguments, user_line()
+        layer._adopted()
         if weights is not None:
             layer._initial_weights = list(weights)
         shape = _input_shape(layer, given)

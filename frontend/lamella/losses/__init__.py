@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamella import ops
+from lamella.core import registration
 from lamella.ir.spec import Spec, spec_of
 from lamella.losses.base import Loss as Loss
 from lamella.losses.base import LossFunctionWrapper as LossFunctionWrapper
@@ -74,6 +75,13 @@ _MODULES = {
 }
 """Families that few models use, imported when one of their names is first asked for; a test holds it against the imports
 above, which type checkers read."""
+
+kld = KLD = kullback_leibler_divergence = kl_divergence
+logcosh = log_cosh
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+mse = MSE = mean_squared_error
+msle = MSLE = mean_squared_logarithmic_error
 
 if not TYPE_CHECKING:
     _, __getattr__, __dir__ = lazily(__name__, _MODULES)
@@ -153,6 +161,13 @@ def get(identifier: Any) -> Loss | None:
     raise ValueError(
         f"a loss is a name, a Loss, or a function of (y_true, y_pred); got {type(made).__name__}: {made!r}."
     )
+
+
+def _named(named: Any) -> Any:
+    return FUNCTIONS[named] if isinstance(named, str) and named in FUNCTIONS else get(named)
+
+
+serialize, deserialize = registration.for_module("keras.losses", _named)
 
 
 def _class_of(function: Any) -> type[Loss] | None:

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lamella.core import registration
 from lamella.ir.spec import Spec
+from lamella.losses import KLD as KLD
+from lamella.losses import MAE as MAE
+from lamella.losses import MAPE as MAPE
+from lamella.losses import MSE as MSE
+from lamella.losses import MSLE as MSLE
 from lamella.losses import Loss, kind_of_targets
 from lamella.losses import binary_crossentropy as binary_crossentropy
 from lamella.losses import categorical_crossentropy as categorical_crossentropy
@@ -17,11 +23,18 @@ from lamella.losses import categorical_hinge as categorical_hinge
 from lamella.losses import hinge as hinge
 from lamella.losses import huber as huber
 from lamella.losses import kl_divergence as kl_divergence
+from lamella.losses import kld as kld
+from lamella.losses import kullback_leibler_divergence as kullback_leibler_divergence
 from lamella.losses import log_cosh as log_cosh
+from lamella.losses import logcosh as logcosh
+from lamella.losses import mae as mae
+from lamella.losses import mape as mape
 from lamella.losses import mean_absolute_error as mean_absolute_error
 from lamella.losses import mean_absolute_percentage_error as mean_absolute_percentage_error
 from lamella.losses import mean_squared_error as mean_squared_error
 from lamella.losses import mean_squared_logarithmic_error as mean_squared_logarithmic_error
+from lamella.losses import mse as mse
+from lamella.losses import msle as msle
 from lamella.losses import poisson as poisson
 from lamella.losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
 from lamella.losses import squared_hinge as squared_hinge
@@ -175,6 +188,9 @@ def get(identifier: Any) -> Metric | None:
     raise ValueError(
         f"a metric is a name, a Metric, or a function of (y_true, y_pred); got {type(made).__name__}: {made!r}."
     )
+
+
+serialize, deserialize = registration.for_module("keras.metrics", get)
 
 
 def resolve(identifier: Any, y: Spec, prediction: Spec, loss: Any = None) -> Metric:

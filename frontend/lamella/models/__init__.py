@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from lamella.absent import refusing
+from lamella.layers.base import Layer
+from lamella.layers.core import Input
 from lamella.models.model import Model as Model
 from lamella.models.persistence import Path as _Path
 from lamella.models.sequential import Sequential as Sequential
@@ -57,6 +60,36 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
 
 
 @_filtered
-def clone_model(model: Sequential) -> Sequential:
-    """A model of the same layers, not compiled, with weights of its own."""
-    return type(model).from_config(model.get_config())
+def clone_model(
+    model: Sequential, *, clone_function: Callable[[Layer], Layer] | None = None, recursive: bool = False
+) -> Sequential:
+    """A model of the same layers, not compiled, with weights of its own.
+
+    >>> from lamella.layers import Dense, Input
+    >>> model = Sequential([Input((2,)), Dense(3, activation="relu"), Dense(1)])
+    >>> def linear(layer):
+    ...     return type(layer).from_config({**layer.get_config(), "activation": None})
+    >>> clone_model(model, clone_function=linear).layers[0].activation.__name__
+    'linear'
+
+    Args:
+        model: the model.
+        clone_function: makes the layer of the copy from a layer of the model; by default an equal one.
+        recursive: whether it is called for the layers of a model among the layers, instead of for that model.
+    """
+    if clone_function is None:
+        return type(model).from_config(model.get_config())
+    clone = Sequential(name=model.name, trainable=model.trainable)
+    if model._input is not None:
+        shape, dtype = model._input
+        clone.add(Input(batch_shape=shape, dtype=dtype, name=model._input_name))
+    for layer in model.layers:
+        if recursive and isinstance(layer, Sequential):
+            clone.add(clone_model(layer, clone_function=clone_function, recursive=True))
+        else:
+            clone.add(clone_function(layer))
+    return clone
+
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)

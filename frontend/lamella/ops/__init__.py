@@ -8,6 +8,9 @@ running trace; on arrays, NumPy's or a loaded backend's (tracers too), they comp
 from typing import TYPE_CHECKING
 
 from lamella.names import lazily as _lazily
+from lamella.ops import linalg as linalg
+from lamella.ops import nn as nn
+from lamella.ops import numpy as numpy
 from lamella.ops import primitives as primitives
 from lamella.ops.affine import affine_transform as affine_transform
 from lamella.ops.branches import cond as cond

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lamella.errors import ShapeError, unknown_name
+from lamella.ir import settings
 from lamella.ir.spec import spec_of
 from lamella.ops.coerce import as_tensor
 from lamella.ops.comparison import greater, greater_equal, less, logical_and, where
@@ -105,7 +106,7 @@ def affine_transform(
         x = expand_dims(x, 0)
     if spec_of(entries).ndim == 1:
         entries = expand_dims(entries, 0)
-    first = data_format == "channels_first"
+    first = settings.layout_of(data_format) == "channels_first"
     if first:
         x = transpose(x, (0, 2, 3, 1))
     y = _gathered(x, entries, interpolation, fill_mode, fill_value)

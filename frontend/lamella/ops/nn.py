@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+from lamella import ops
+from lamella.absent import forwarding
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir.program import op
-from lamella.ir.spec import Spec, is_float, spec_of
+from lamella.ir.spec import Spec, is_float, size_of, spec_of
 from lamella.ops.coerce import floating, normalize_axis
 from lamella.ops.elementwise import divide, exp, log, multiply, subtract
 from lamella.ops.reduction import _spread, reduce_max, reduce_sum
+from lamella.ops.shapes import reshape, transpose
 from lamella.tracebacks import filter_functions
 
 
@@ -60,16 +64,30 @@ def _(g: Any, y: Any, x: Any, *, axis: int) -> Any:
     return subtract(g, multiply(exp(y), _spread(total, y, (axis,))))
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
-    """exp(x) / sum(exp(x)) along `axis`."""
-    (x,) = floating(x)
-    return softmax_.bind(x, axis=normalize_axis(axis, spec_of(x).ndim))
+def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
+    """exp(x) / sum(exp(x)) along `axis`, or over several axes."""
+    return _along(softmax_, x, axis)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
-    """The logarithm of softmax along `axis`, without ever leaving log space."""
+def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
+    """The logarithm of softmax along `axis`, or over several axes, without ever leaving log space."""
+    return _along(log_softmax_, x, axis)
+
+
+def _along(op: Any, x: Any, axis: int | Sequence[int]) -> Any:
     (x,) = floating(x)
-    return log_softmax_.bind(x, axis=normalize_axis(axis, spec_of(x).ndim))
+    shape = spec_of(x).shape
+    if not isinstance(axis, Sequence):
+        return op.bind(x, axis=normalize_axis(axis, len(shape)))
+    axes = [normalize_axis(a, len(shape)) for a in axis]
+    order = [a for a in range(len(shape)) if a not in axes] + axes
+    kept = tuple(shape[a] for a in order[: len(shape) - len(axes)])
+    rows = reshape(transpose(x, order), (*kept, size_of(shape[a] for a in axes)))
+    y = reshape(op.bind(rows, axis=len(kept)), tuple(shape[a] for a in order))
+    return transpose(y, [order.index(a) for a in range(len(shape))])
 
 
 filter_functions(__name__)
+
+if not TYPE_CHECKING:
+    __getattr__ = forwarding(__name__, ops)  # `ops.nn.relu` is `ops.relu`, as in Keras

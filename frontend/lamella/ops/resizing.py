@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import ShapeError, unknown_name
-from lamella.ir import limits
+from lamella.ir import limits, settings
 from lamella.ir.dim import Dim, as_number, maximum, minimum
 from lamella.ir.spec import is_float, spec_of
 from lamella.ops.coerce import as_tensor
@@ -133,7 +133,7 @@ def resize(
     ndim = spec_of(x).ndim
     if ndim not in (3, 4):
         raise ShapeError(f"expected images of 4 dimensions, or one of 3, got {spec_of(x)}.")
-    rows = ndim - 3 if data_format in (None, "channels_last") else ndim - 2
+    rows = ndim - 3 if settings.layout_of(data_format) == "channels_last" else ndim - 2
     if crop_to_aspect_ratio:
         x = crop_to_ratio(x, rows, size)
     elif pad_to_aspect_ratio:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
+from lamella.ir import settings
 from lamella.ir.dim import Dim, ceil_div
 from lamella.ir.spec import spec_of
 from lamella.ops import primitives as p
@@ -136,11 +137,9 @@ def _word(padding: str, *known: str) -> str:
 
 
 def _channels_last(x: Any, data_format: str | None) -> tuple[Any, bool]:
-    if data_format not in (None, "channels_last", "channels_first"):
-        raise ValueError(f"data_format is 'channels_last' or 'channels_first', got {data_format!r}.")
     if spec_of(x).ndim < 3:
         raise ShapeError(f"expected (batch, spatial dimensions, channels), got {spec_of(x)}.")
-    first = data_format == "channels_first"
+    first = settings.layout_of(data_format) == "channels_first"
     return (ops.moveaxis(x, 1, -1) if first else x), first
 
 

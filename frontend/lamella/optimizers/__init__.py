@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamella.backend_api import is_external_optimizer
+from lamella.core import registration
 from lamella.errors import unknown_name
-from lamella.names import LazyTable, from_identifier, lazily, lazy_exports
+from lamella.names import LazyTable, custom_object, from_identifier, lazily, lazy_exports
 from lamella.optimizers import schedules as schedules
 from lamella.optimizers.adam import Adam as Adam
 from lamella.optimizers.adam import Adamax as Adamax
@@ -87,21 +88,12 @@ def _named(name: str, table: Mapping[str, Any]) -> str:
     Raises:
         UnknownNameError: there is none.
     """
+    if custom_object(name) is not None:
+        return name
     lowered = {known.lower(): known for known in table}
     if name.lower() not in lowered:
         raise unknown_name("optimizer", name, lowered if name.islower() else table)
     return lowered[name.lower()]
 
 
-def serialize(optimizer: Optimizer) -> dict[str, Any]:
-    """Class name and arguments of an optimizer."""
-    return {"class_name": type(optimizer).__name__, "config": optimizer.get_config()}
-
-
-def deserialize(config: dict[str, Any]) -> Optimizer:
-    """The optimizer that `serialize` described.
-
-    Raises:
-        UnknownNameError: the class is none of lamella's optimizers.
-    """
-    return get(config)
+serialize, deserialize = registration.for_module("keras.optimizers", get)

@@ -16,12 +16,22 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lamella.absent import refusing
+from lamella.core.registration import deserialize_keras_object as deserialize_keras_object
+from lamella.core.registration import get_custom_objects as get_custom_objects
+from lamella.core.registration import get_registered_name as get_registered_name
+from lamella.core.registration import get_registered_object as get_registered_object
+from lamella.core.registration import register_keras_serializable as register_keras_serializable
+from lamella.core.registration import serialize_keras_object as serialize_keras_object
 from lamella.errors import ArgumentError
 from lamella.errors import FormatError as FormatError
+from lamella.names import custom_objects as custom_object_scope
 from lamella.names import deprecated
 from lamella.saving.report import LoadReport as LoadReport
+
+CustomObjectScope = custom_object_scope
 
 _ZIP, _HDF5 = b"PK", b"\x89HDF\r\n\x1a\n"
 _OLD = (".h5", ".hdf5")
@@ -150,3 +160,7 @@ def _content(filepath: str | os.PathLike[str]) -> bytes:
     if path.is_dir():
         raise FormatError(f"{path.name}: a folder; TensorFlow's SavedModel is not read.")
     return path.read_bytes()
+
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)

@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lamella import activations
+from lamella import absent, activations
 from lamella.compat import files as compat
 from lamella.core import serialization
 from lamella.errors import FormatError, did_you_mean
-from lamella.layers import absent, configuration
+from lamella.layers import configuration
 from lamella.layers.base import Layer
 from lamella.layers.making import kind_of, parameters
 from lamella.optimizers.base import COMMON
@@ -118,8 +118,9 @@ def layer(node: Any, place: str) -> Config:
         name, config = compat.LAYERS[name].name, compat.LAYERS[name].config(config)
     cls = configuration.layer_table().get(name)
     if cls is None:
-        if name in absent.ABSENT:
-            raise FormatError(f"{place}: {absent.refusal(name)}")
+        told = absent.sentence("lamella.layers", name)
+        if told is not None:
+            raise FormatError(f"{place}: {told}")
         raise FormatError(
             f"{place}: there is no layer {name[:100]!r}: {did_you_mean(name[:100], configuration.layer_table())} "
             f"A class of your own is given to the call: custom_objects={{{name[:100]!r}: your_class}}."

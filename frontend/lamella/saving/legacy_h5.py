@@ -75,7 +75,8 @@ def _old(value: Any) -> Any:
     config = value["config"]
     if isinstance(config, dict) and "layers" in config:
         config = {**config, "layers": [_old(layer) for layer in config["layers"]]}
-    return {"class_name": value["class_name"], "config": config}
+    registered = value.get("registered_name") or ""  # "package>name"
+    return {"class_name": registered if ">" in registered else value["class_name"], "config": config}
 
 
 def _put_weights(group: h5_writing.Folder, model: Any) -> None:

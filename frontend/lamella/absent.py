@@ -1,0 +1,239 @@
+"""Names of Keras that lamella does not have, and what to write in their place: the one table that answers for them.
+
+A module's `__getattr__` raises `no_attribute`. A name that neither the table nor the module knows is an ordinary misspelling.
+"""
+
+from __future__ import annotations
+
+import opcode
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+from lamella.errors import did_you_mean
+
+_TEXT = "works on text or looks words up, which lamella leaves to the code that prepares the data"
+_SPECTROGRAM = "makes spectrograms, for which lamella has no Fourier transform"
+_IMAGE = (
+    "is an image layer that lamella does not have; apply such changes where the data is prepared, or write a `Layer`"
+)
+_FOREIGN = "wraps another framework's function, which no other backend could run; write a `Layer` in `lamella.ops`"
+_COMPLEX = "needs complex numbers, which lamella does not have"
+_LINEAR = (
+    "is a matrix decomposition, which no mandatory op expresses; solve beforehand with NumPy, or iterate with `scan`"
+)
+_SIZE = "has a result whose shape depends on numbers; use `where` with a mask, or NumPy before the model"
+_BITS = "needs the bits of a float, which are not accessible on every backend"
+_OPS_IMAGE = "is an image function; the image layers, or a gather with `take`, do what a layer needs"
+_DATASETS = "downloads data, which lamella does not do; load it with NumPy, scikit-learn or another package"
+_FILES = "reads data from files, which lamella does not do; give `fit` arrays, a generator or a `utils.PyDataset`"
+_PREPARES = "prepares data, which lamella leaves to the code that loads it"
+_K = "is a function of Keras 2's backend module; its namesake in `lamella.ops` does it"
+_GRAPH = (
+    "belongs to graphs of layers, which lamella does not have; write a `Sequential`, or a `Layer` that has branches"
+)
+_QUANTIZED = (
+    "belongs to quantization, which lamella does not have; `mixed_bfloat16` halves the numbers of a computation"
+)
+_BOXES = "is for bounding boxes and drawings, which lamella leaves to the code around the model"
+_DEVICES = "distributes arrays over devices, which lamella leaves to JAX: `model.lower()` is a function for `jax.jit`"
+_PICTURE = "draws a model, which lamella does not do; `model.summary()` prints it"
+_SKLEARN = "wraps a model for scikit-learn, which lamella does not do; call `fit` and `predict` of the model"
+_FLASH = "is about an attention kernel of GPUs, which no backend of lamella has; leave the line out"
+_FRAMES = "is about tracebacks, which lamella does not shorten; leave the line out"
+_LIMITS = "limits every run of the process; give `fit` its `epochs=` and `steps_per_epoch=`, `evaluate` its `steps=`"
+_GONE = "is gone from Keras, and a few lines as a `Layer`"
+_TREE = "is a function of Keras for nested structures; `jax.tree` and a few lines of Python do the same"
+
+ABSENT: Mapping[str, str] = {
+    # models
+    **dict.fromkeys(("Function", "KerasTensor", "Operation", "utils.get_source_inputs", "utils.is_keras_tensor"), _GRAPH),
+    **dict.fromkeys(("utils.plot_model", "utils.model_to_dot"), _PICTURE),
+    "applications": "holds pretrained networks, which lamella does not have; build one from layers and give it weights",
+    "distillation": "trains a model from another; write a `train_step`, or a loss that takes the other's predictions",
+    "export.ExportArchive": "writes TensorFlow's SavedModel, which lamella does not; write model.export(path)",
+    "visualization": _BOXES,
+    "wrappers": _SKLEARN,
+    # scopes, devices, precision
+    "device": "chooses a device, which lamella leaves to the backend; choose it with the environment, as JAX_PLATFORMS=cpu",
+    "distribution": _DEVICES,
+    "name_scope": "puts names of weights below another; give the layers a `name=`, or hold them in a `Layer` of that name",
+    **dict.fromkeys(
+        ("remat", "RematScope"), "computes values again in the backward pass, which lamella does not do; leave it out"
+    ),
+    "StatelessScope": "computes without changing weights; `model.lower()` is a pure function that does",
+    "SymbolicScope": "traces a function without numbers; `model.lower()` does",
+    **dict.fromkeys(
+        (
+            "Quantizer", "quantizers", "dtype_policies.AWQDTypePolicy", "dtype_policies.GPTQDTypePolicy",
+            "dtype_policies.Int4DTypePolicy", "dtype_policies.QuantizedDTypePolicy",
+            "dtype_policies.QuantizedFloat8DTypePolicy",
+        ),
+        _QUANTIZED,
+    ),
+    "dtype_policies.DTypePolicyMap": "gives layers policies by their path; give each layer its `dtype=`",
+    # settings
+    **dict.fromkeys(
+        (
+            "config.disable_flash_attention", "config.enable_flash_attention", "config.is_flash_attention_enabled",
+        ),
+        _FLASH,
+    ),
+    **dict.fromkeys(
+        (
+            "config.disable_traceback_filtering", "config.enable_traceback_filtering",
+            "config.is_traceback_filtering_enabled",
+        ),
+        _FRAMES,
+    ),
+    "config.enable_unsafe_deserialization": (
+        "lets files run code, which no file may in lamella; give functions of your own with `custom_objects=`"
+    ),
+    **dict.fromkeys(
+        (
+            "config.max_epochs", "config.max_steps_per_epoch", "config.set_max_epochs", "config.set_max_steps_per_epoch",
+        ),
+        _LIMITS,
+    ),
+    "config.is_nnx_enabled": "is about Flax's modules, with which lamella's layers have nothing to do; leave the line out",
+    # data
+    "datasets": _DATASETS,
+    "preprocessing": _PREPARES,
+    **dict.fromkeys(
+        (
+            "utils.audio_dataset_from_directory", "utils.image_dataset_from_directory", "utils.split_dataset",
+            "utils.text_dataset_from_directory", "utils.timeseries_dataset_from_array",
+        ),
+        _FILES,
+    ),
+    **dict.fromkeys(("utils.array_to_img", "utils.img_to_array", "utils.load_img", "utils.save_img"), _PREPARES),
+    "utils.FeatureSpace": _PREPARES,
+    "utils.get_file": "downloads a file, which lamella does not do; `urllib.request.urlretrieve` does",
+    "utils.bounding_boxes": _BOXES,
+    # helpers
+    "backend": _K,
+    "callbacks.OrbaxCheckpoint": "writes files of Orbax; write `ModelCheckpoint` or `BackupAndRestore`",
+    "saving.KerasFileEditor": "edits files; read the arrays of one with `lamella.models.load_model(path).get_weights()`",
+    **dict.fromkeys(("legacy", "utils.legacy"), "holds functions of Keras 2's files; those of `lamella.saving` are today's"),
+    "optimizers.legacy": "holds the optimizers of Keras 2.10; those of `lamella.optimizers` take the same arguments",
+    "tree": _TREE,
+    "utils.Config": "is a dict whose entries are attributes; write a dict, or `types.SimpleNamespace`",
+    "utils.Progbar": "draws a progress bar; `fit` does, and `callbacks.ProgbarLogger` for a loop of one's own",
+    "losses.Reduction": "holds names of reductions; write the name: reduction='sum_over_batch_size'",
+    # layers
+    **{
+        f"layers.{name}": why
+        for why, names in {
+            _TEXT: "TextVectorization StringLookup IntegerLookup Hashing HashedCrossing",
+            _SPECTROGRAM: "MelSpectrogram STFTSpectrogram",
+            _IMAGE: """
+                AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MaxNumBoundingBoxes
+                MixUp RandAugment RandomColorDegeneration RandomColorJitter RandomElasticTransform RandomErasing
+                RandomGaussianBlur RandomGrayscale RandomHeight RandomHue RandomInvert RandomPerspective RandomPosterization
+                RandomSaturation RandomSharpness RandomShear RandomWidth Solarization
+            """,
+            _FOREIGN: "JaxLayer FlaxLayer TorchModuleWrapper TFSMLayer",
+            _GONE: "Highway LocallyConnected1D LocallyConnected2D MaxoutDense ParametricSoftplus SReLU",
+        }.items()
+        for name in names.split()
+    },
+    "layers.Pipeline": "is a chain of preprocessing layers; a `Sequential` is one, too",
+    "layers.ReversibleEmbedding": "needs a second argument in its call, which a Sequential cannot give; write a `Layer`",
+    "layers.ThresholdedReLU": "is gone from Keras; write ReLU(threshold=theta)",
+    "layers.TimeDistributedDense": "is gone from Keras; Dense works on the last axis of any shape",
+    "layers.Merge": "is gone from Keras; join inputs inside the `call` of a `Layer` with `lamella.ops`",
+    "layers.CuDNNLSTM": "is gone from Keras; write LSTM",
+    "layers.CuDNNGRU": "is gone from Keras; write GRU",
+    # ops
+    **{
+        f"ops.{name}": why
+        for why, names in {
+            _COMPLEX: """
+                angle conj conjugate fft fft2 ifft2 imag irfft isreal istft polar real rfft stft view_as_complex
+                view_as_real
+            """,
+            _LINEAR: """
+                cholesky cholesky_inverse det eig eigh inv logdet lstsq lu_factor matrix_rank pinv qr slogdet solve
+                solve_triangular svd
+            """,
+            _SIZE: "nonzero unique",
+            _BITS: "nextafter view",
+        }.items()
+        for name in names.split()
+    },
+    "ops.ctc_decode": "decodes sequences, which is no part of training; decode predictions with NumPy",
+    "ops.ctc_loss": "is a loss of speech recognition, which lamella does not have; `optax.ctc_loss` works on JAX",
+    "ops.i0": "is a Bessel function, which lamella does not have; the window made of it is `ops.kaiser`",
+    "ops.image": _OPS_IMAGE,
+    "ops.jvp": "is a forward derivative, and lamella's are in reverse mode; apply `jax.jvp` to the lowered function",
+    "ops.vectorize": "maps a function over axes; write the function in broadcasting ops, or use `ops.map`",
+}  # fmt: skip
+"""For each name, without the "keras." in front, what it is, to follow the name in a sentence.
+
+A module in the table answers for the names in it, too."""
+
+_NAMESPACES = ("ops.linalg", "ops.numpy", "ops.nn")
+"""Modules whose names are those of `ops`."""
+
+
+def reason(name: str) -> str | None:
+    """What the table says of a public name of Keras ("layers.AugMix"), or None where it says nothing.
+
+    >>> reason("datasets.mnist.load_data").split(",")[0]
+    'downloads data'
+    """
+    for space in _NAMESPACES:
+        if name.startswith(f"{space}."):
+            name = f"ops.{name.removeprefix(space + '.')}"
+    while name and name not in ABSENT:
+        name = name.rpartition(".")[0]
+    return ABSENT.get(name)
+
+
+def sentence(module: str, name: str) -> str | None:
+    """What to answer to somebody who asks a module of lamella for a name that only Keras has; None for any other name."""
+    why = reason(f"{module}.{name}".removeprefix("lamella").lstrip("."))
+    return None if why is None else f"{module} has no {name}: it {why}."
+
+
+def no_attribute(module: str, name: str, known: Iterable[str] = ()) -> AttributeError | ImportError:
+    """The error that a module's `__getattr__` raises for `name`, with what the table says of it, or the nearest known name.
+
+    It is an `AttributeError`, so that `hasattr` is false, but an `ImportError` for `from module import name`: of an
+    `AttributeError` Python would keep nothing but the name.
+
+    Args:
+        module: the module's `__name__`.
+        name: what it was asked for.
+        known: the names that it has, to suggest one of them.
+    """
+    told = sentence(module, name)
+    if told is None:
+        # the import system asks for names such as `__path__`
+        known = () if name.startswith("_") else [entry for entry in known if not entry.startswith("_")]
+        hint = f": {did_you_mean(name, known)}" if known else ""
+        return AttributeError(f"module {module!r} has no attribute {name!r}{hint}", name=name)
+    asking = sys._getframe(2)
+    importing = asking.f_code.co_code[asking.f_lasti] == opcode.opmap["IMPORT_FROM"]
+    return ImportError(told, name=f"{module}.{name}") if importing else AttributeError(told, name=name)
+
+
+def forwarding(module: str, other: ModuleType) -> Callable[[str], Any]:
+    """The `__getattr__` of a module that has the names of another one as well."""
+
+    def find(name: str) -> Any:
+        if name.startswith("_") or not hasattr(other, name):
+            raise no_attribute(module, name, dir(other))
+        return getattr(other, name)
+
+    return find
+
+
+def refusing(module: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a module that has no names beside those it defines."""
+
+    def find(name: str) -> Any:
+        raise no_attribute(module, name, vars(sys.modules[module]))
+
+    return find

@@ -1,0 +1,136 @@
+"""What a layer of the user's own expects of its inputs: `self.input_spec = InputSpec(...)`, checked at every call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lamella import tree
+from lamella.errors import ArgumentError, DTypeError, ShapeError
+from lamella.ir.dim import differ, public_shape
+from lamella.ir.spec import dtype_name, spec_of
+from lamella.names import Name
+
+
+class InputSpec:
+    """The rank, the shape and the dtype that a layer expects of an input.
+
+    >>> InputSpec(min_ndim=2, axes={-1: 3})
+    InputSpec(min_ndim=2, axes={-1: 3})
+
+    Args:
+        dtype: the dtype, or None for any.
+        shape: the shape, None in it for any size.
+        ndim: the number of dimensions; `shape` says it, too.
+        max_ndim: the largest number of dimensions.
+        min_ndim: the smallest number of dimensions.
+        axes: {axis: size} of single axes; a size of None is any.
+        allow_last_axis_squeeze: whether a last axis of size 1 may be missing or more.
+        name: the name of the input, for layers called with a dict.
+        optional: whether the input may be None.
+
+    Raises:
+        ArgumentError: `axes` names no integers, or an axis that inputs do not have.
+    """
+
+    name: str = Name("an input", label=True)  # type: ignore[assignment]
+
+    def __init__(
+        self,
+        dtype: Any = None,
+        shape: Sequence[int | None] | None = None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: Mapping[int, int | None] | None = None,
+        allow_last_axis_squeeze: bool = False,
+        name: str | None = None,
+        optional: bool = False,
+    ) -> None:
+        self.dtype = None if dtype is None else dtype_name(dtype)
+        self.shape = None if shape is None else tuple(shape)
+        self.ndim = ndim if shape is None else len(shape)
+        self.max_ndim, self.min_ndim = max_ndim, min_ndim
+        self.allow_last_axis_squeeze, self.name, self.optional = allow_last_axis_squeeze, name or "", optional
+        if not all(isinstance(axis, int) for axis in axes or {}):
+            raise ArgumentError(f"InputSpec: axes must be a dict whose keys are integers, got {axes!r}.")
+        self.axes = dict(axes or {})
+        most = self.ndim or max_ndim
+        if most and self.axes and max(self.axes) >= most:
+            raise ArgumentError(f"InputSpec: axes must be below {most}, the number of dimensions; got {self.axes}.")
+
+    def check(self, number: int, x: Any) -> None:
+        """Refuse an input that is not as expected.
+
+        Args:
+            number: which input it is, for the message.
+            x: the input, a value or an array.
+
+        Raises:
+            ShapeError: its shape does not fit.
+            DTypeError: its dtype does not fit.
+        """
+        spec = spec_of(x)
+        shape, ndim = spec.shape, len(spec.shape)
+        expected = self.shape
+        if self.allow_last_axis_squeeze:
+            shape = shape[:-1] if shape and shape[-1] == 1 else shape
+            expected = expected[:-1] if expected and expected[-1] == 1 else expected
+        told = ""
+        if self.ndim is not None and not self.allow_last_axis_squeeze and ndim != self.ndim:
+            told = f"ndim={self.ndim}"
+        elif self.max_ndim is not None and ndim > self.max_ndim:
+            told = f"max_ndim={self.max_ndim}"
+        elif self.min_ndim is not None and ndim < self.min_ndim:
+            told = f"min_ndim={self.min_ndim}"
+        elif any(not -ndim <= a < ndim or (d is not None and differ(spec.shape[a], d)) for a, d in self.axes.items()):
+            told = f"sizes along axes {self.axes}"
+        elif expected is not None and any(
+            d is not None and differ(have, d) for have, d in zip(shape, expected, strict=False)
+        ):
+            told = f"shape={self.shape}"
+        if told:
+            raise ShapeError(f"input {number}: expected {told}, got shape {public_shape(spec.shape)}.")
+        if self.dtype is not None and spec.dtype != self.dtype:
+            raise DTypeError(f"input {number}: expected dtype={self.dtype}, got {spec.dtype}.")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, as Keras lists them."""
+        words = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes", "optional")
+        return {word: getattr(self, word) for word in words}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> InputSpec:
+        """The expectation that `get_config` described."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        given = {word: value for word, value in self.get_config().items() if value}
+        return f"InputSpec({', '.join(f'{word}={value!r}' for word, value in given.items())})"
+
+
+def check_inputs(layer: Any, inputs: Any) -> None:
+    """Refuse inputs that are not as the `input_spec` of a layer expects; what models take is said by their first layers.
+
+    Args:
+        layer: the layer, whose `input_spec` is None, an `InputSpec`, or one per input.
+        inputs: the inputs of the call.
+
+    Raises:
+        ShapeError: a shape or the number of inputs does not fit.
+        DTypeError: a dtype does not fit.
+    """
+    expected = vars(layer).get("input_spec", type(layer).input_spec)  # of a model it is a property
+    if expected is None or isinstance(expected, property):
+        return
+    specs = list(tree.leaves(expected)) if not isinstance(expected, list | tuple) else list(expected)
+    if isinstance(inputs, dict) and all(spec.name in inputs for spec in specs):
+        given = [inputs[spec.name] for spec in specs]
+    else:
+        given = list(inputs.values()) if isinstance(inputs, dict) else inputs
+        given = list(given) if isinstance(given, list | tuple) else [given]
+    if len(given) != len(specs):
+        raise ShapeError(f"expected {len(specs)} inputs, as its input_spec says, got {len(given)}.")
+    for number, (spec, x) in enumerate(zip(specs, given, strict=True)):
+        if spec is not None and not (x is None and spec.optional):
+            spec.check(number, x)

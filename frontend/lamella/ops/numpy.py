@@ -1,0 +1,6 @@
+"""Keras's second place for the functions of NumPy: `ops.numpy.mean` is `ops.mean`."""
+
+from lamella import ops as _ops
+from lamella.absent import forwarding as _forwarding
+
+__getattr__ = _forwarding(__name__, _ops)
