@@ -47,12 +47,14 @@ class Forward(NamedTuple):
         variables: the variables, in the order of the program's inputs.
         assigned: the variables that layers assign, by path.
         dtype: the dtype of the batch.
+        keyed: whether the program takes a random key.
     """
 
     program: Program
     variables: tuple[Variable, ...]
     assigned: dict[str, Variable]
     dtype: str
+    keyed: bool
 
     def results(self, values: Sequence[Any]) -> Results:
         """What the program returned, by name."""
@@ -66,7 +68,7 @@ def trace_forward(
     x: Spec,
     *,
     training: bool | None,
-    keyed: bool,
+    keyed: bool | None,
     losses: bool = False,
     frozen: frozenset[int] | None = None,
     concrete_inputs: Sequence[Any] | None = None,
@@ -77,14 +79,16 @@ def trace_forward(
         model: a built model.
         x: the spec of a batch; with free dimensions, the program is for any sizes of them.
         training: whether layers behave as in training; None leaves it to the defaults of their `call`s.
-        keyed: whether the program takes a random key.
+        keyed: whether the program takes a random key; None where a layer draws random numbers.
         losses: whether the penalties (regularizers, activity, `add_loss`) are returned.
         frozen: ids of the layers that count as not trainable; None asks the layers.
-        concrete_inputs: an array for every input, to compute each equation as it is traced.
+        concrete_inputs: an array for every input, to compute each equation as it is traced; the key's, where it is not
+            known whether there is one, is the last and may be left over.
     """
     named = model.named_weights()
     inputs = {"x": x, "key": KEY} if keyed else {"x": x}
-    with tracing(named, inputs, training=training, frozen=frozen, concrete_inputs=concrete_inputs) as traced:
+    options: dict[str, Any] = {"training": training, "frozen": frozen, "concrete_inputs": concrete_inputs}
+    with tracing(named, inputs, draws_without_key=keyed is None, **options) as traced:
         context = traced.context
         y, _ = call_model(model, context, traced.inputs["x"])
         penalties = penalties_of(model, context) if losses else []
@@ -97,7 +101,9 @@ def trace_forward(
                 *[("penalty", penalty) for penalty in penalties],
             ]
         )
-    return Forward(program, tuple(variable for _, variable in named), assigned, x.dtype)
+    if keyed is None and context.draws:
+        return trace_forward(model, x, keyed=True, losses=losses, **options)
+    return Forward(program, tuple(variable for _, variable in named), assigned, x.dtype, bool(keyed))
 
 
 def traced_for_any_batch(
@@ -106,7 +112,7 @@ def traced_for_any_batch(
     """`model` traced on a batch of any number of examples of the spec `row`; None where its code needs that number."""
     batch = Spec((symbol(BATCH), *row.shape), row.dtype)
     try:
-        return trace_forward(model, batch, training=training, keyed=training, losses=losses, frozen=frozen)
+        return trace_forward(model, batch, training=training, keyed=training or None, losses=losses, frozen=frozen)
     except Exception:  # a user's code may raise anything where it compares a free dimension with a number
         return None
 

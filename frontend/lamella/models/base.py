@@ -179,7 +179,7 @@ class BaseModel(Persistent, TrainableModel):
             fixed = next(spec.shape[0] for spec in tree.leaves(self.input_spec))
             return step_program(self, fixed if isinstance(fixed, int) else batch_size or 32, training=training)
         batch = tree.map_leaves(lambda spec: spec.at({BATCH: batch_size or 32}), self.input_spec)
-        return trace_forward(self, self.check_batch(batch), training=training, keyed=training).program
+        return trace_forward(self, self.check_batch(batch), training=training, keyed=training or None).program
 
     def lower(
         self,

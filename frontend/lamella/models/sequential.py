@@ -253,7 +253,8 @@ class Sequential(Model):
                 free = symbols_of(dim for spec in given.values() for dim in spec.shape)
                 undone = [inner for inner in (layer, *[held for _, held in layer.named_layers()]) if not inner.built]
                 try:
-                    with context.tracing(None, given, build_key=key) as traced, traced.context.within(self, path):
+                    tracing = context.tracing(None, given, build_key=key, draws_without_key=True)
+                    with tracing as traced, traced.context.within(self, path):
                         x = traced.inputs["x"]
                         traced.context.set_mask(x, traced.inputs.get("mask"))
                         y = layer(x)

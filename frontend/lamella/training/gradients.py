@@ -52,7 +52,8 @@ def loss_program(model: TrainingModel, config: Configuration, data: Data, *, tra
     inputs = {n: Spec((data.rows, *a.shape[1:]), a.dtype.name) for n, a in zip(data.names, data.arrays, strict=True)}
     if training:
         inputs["key"] = KEY
-    with tracing(model.named_weights(), inputs, training=training, frozen=config.frozen) as traced:
+    options: dict[str, Any] = {"training": training, "draws_without_key": not training}
+    with tracing(model.named_weights(), inputs, frozen=config.frozen, **options) as traced:
         x = traced.inputs["x"]
         y, _ = call_model(model, traced.context, x)
         traced.trace.where = "loss"

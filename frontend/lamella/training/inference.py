@@ -145,7 +145,8 @@ class Call:
         self._forward, self._run = function_for(model, backend, spec, training=False)
         y = self._forward.program.outputs[0].spec
         self.ahead = _AHEAD // max(x.nbytes + 4 * int(np.prod(y.shape)), 1)
-        self.rows, self.steady = len(x), not self._forward.assigned and model.stateful_path is None
+        self._model, self.rows = model, len(x)
+        self.steady = not self._forward.assigned and not self._forward.keyed and model.stateful_path is None
 
     def fits(self, x: np.ndarray) -> bool:
         """Whether `x` is of that spec."""
@@ -155,7 +156,8 @@ class Call:
         """The predictions, on the backend; the states of stateful layers are kept for the next batch."""
         # what is not needed is not called: a few microseconds matter where one row is predicted at a time
         forward, backend = self._forward, self._backend
-        results = self._run(*self._values(), backend.argument(x, forward.dtype))
+        key = [_next_key(self._model, backend)] if forward.keyed else []
+        results = self._run(*self._values(), backend.argument(x, forward.dtype), *key)
         if forward.assigned:
             keep_assigned(forward, results)
         return results[0]
@@ -210,8 +212,8 @@ def predict_on_batch(model: TrainingModel, x: Any) -> np.ndarray:
 def _predict_eagerly(model: TrainingModel, x: np.ndarray) -> np.ndarray:
     """The predictions for one batch, computed equation by equation."""
     spec = Spec((len(x), *x.shape[1:]), x.dtype.name)
-    arrays = [*[v.numpy() for _, v in model.named_weights()], x]
-    forward = trace_forward(model, spec, training=False, keyed=False, concrete_inputs=arrays)
+    arrays = [*[v.numpy() for _, v in model.named_weights()], x, _next_key(model)]
+    forward = trace_forward(model, spec, training=False, keyed=None, concrete_inputs=arrays)
     results = [array for array, _ in computed_outputs(forward.program)]
     keep_assigned(forward, results)
     return results[0]
@@ -239,7 +241,7 @@ def function_for(model: TrainingModel, backend: Backend, x: Spec, *, training: b
     cached = (backend.name, x, None if training is False else (training, model.frozen_layers()))
     found = model.functions.get(cached)
     if found is None:
-        forward = trace_forward(model, x, training=training, keyed=training is not False)
+        forward = trace_forward(model, x, training=training, keyed=training is not False or None)
         name = "predict" if training is False else "model call"
         with compiling.because(name, f"first batch, x {x}"), backend.scope(forward.program):
             found = model.functions[cached] = (forward, backend.compile(forward.program))
@@ -268,17 +270,17 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool | None) -> 
     spec = model.check_batch(spec_of(inputs))
     forward, run = function_for(model, backend, spec, training=training)
     with backend.scope(forward.program):
-        key = []
-        if training is not False:
-            model.calls += 1
-            key = [
-                backend.asarray(
-                    host_random.fold(host_random.key_from_seed(model.seed), f"call {model.calls}"), "uint32"
-                )
-            ]
+        key = [_next_key(model, backend)] if forward.keyed else []
         results = run(*values_on(forward.variables, backend), backend.argument(inputs, spec.dtype), *key)
     keep_assigned(forward, results)
     return results[0]
+
+
+def _next_key(model: TrainingModel, backend: Backend | None = None) -> Any:
+    """The random key of the next call of a model that draws random numbers outside of training, or is called in it."""
+    model.calls += 1
+    key = host_random.fold(host_random.key_from_seed(model.seed), f"call {model.calls}")
+    return key if backend is None else backend.asarray(key, "uint32")
 
 
 def layer_outputs(model: TrainingModel, data: Data) -> dict[str, np.ndarray]:
@@ -286,7 +288,7 @@ def layer_outputs(model: TrainingModel, data: Data) -> dict[str, np.ndarray]:
     backend = load_backend(model.backend_name)
     batch = Spec((data.rows, *data.x.shape[1:]), data.x.dtype.name)
     named = model.named_weights()
-    with tracing(named, {"x": batch}) as traced, traced.context.within(model):
+    with tracing(named, {"x": batch}, draws_without_key=True) as traced, traced.context.within(model):
         value, outputs = ops.cast(traced.inputs["x"], model.input_dtype), dict[str, Any]()
         for name, layer in model.children.items():
             outputs[name] = value = layer(value)

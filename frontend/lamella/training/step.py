@@ -101,6 +101,7 @@ def _forward(
         training=training,
         frozen=config.frozen,
         concrete_inputs=concrete_inputs,
+        draws_without_key=not training,
     ) as traced:
         context, given = traced.context, traced.inputs
         context.rows = given["rows"]
@@ -189,6 +190,7 @@ def _own_step(
         training=training,
         frozen=config.frozen,
         concrete_inputs=concrete_inputs,
+        draws_without_key=not training,
     ) as traced:
         context, given = traced.context, traced.inputs
         context.rows = rows = given["rows"]

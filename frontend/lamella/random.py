@@ -1,0 +1,407 @@
+"""Keras's random numbers: `random.normal(shape, seed=...)` and its kin, in the `call` of a layer and on arrays.
+
+Without a `seed` the numbers are new ones each time: in the call of a layer they follow from the model's seed, the layer's
+path and the step, elsewhere `set_random_seed` decides them. An integer gives the same numbers each time. A `SeedGenerator`
+gives new ones each time, which it alone decides: in the call of a layer with the model's seed and the step, elsewhere in
+order.
+
+The numbers are those of `ops.random_bits`, the same on every backend to rounding; they are not Keras's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella import host_random, ops
+from lamella.absent import refusing
+from lamella.core import context
+from lamella.errors import ArgumentError, DTypeError
+from lamella.host_random import Key as Key
+from lamella.host_random import Orders as Orders
+from lamella.host_random import bits as bits
+from lamella.host_random import fold as fold
+from lamella.host_random import key_from_seed as key_from_seed
+from lamella.host_random import next_seed as next_seed
+from lamella.host_random import normal_quantile as normal_quantile
+from lamella.host_random import permutation as permutation
+from lamella.host_random import rounded as rounded
+from lamella.host_random import set_random_seed as set_random_seed
+from lamella.ir import settings
+from lamella.ir.spec import dtype_name, is_float, spec_of
+from lamella.names import Name
+
+__all__ = [
+    "SeedGenerator",
+    "beta",
+    "binomial",
+    "categorical",
+    "dropout",
+    "gamma",
+    "normal",
+    "randint",
+    "set_random_seed",
+    "shuffle",
+    "truncated_normal",
+    "uniform",
+]
+
+_STEP = np.zeros((), np.uint32)
+_CANDIDATES = 12
+"""Candidates that `gamma` draws for each number: all are rejected with a probability below 1e-15."""
+
+
+class SeedGenerator:
+    """The name of a stream of random numbers, for the `seed` of the functions here.
+
+    In the call of a layer each draw follows from the seed of the model, that of the generator, the step, and how many draws
+    of the generator come before it in the call: nothing is counted that a compiled step could freeze. Elsewhere the
+    generator counts its draws.
+
+    >>> from lamella import random
+    >>> first, second = random.SeedGenerator(7), random.SeedGenerator(7)
+    >>> a, b = random.normal((2,), seed=first), random.normal((2,), seed=first)
+    >>> bool((a == b).any()), bool((a == random.normal((2,), seed=second)).all())
+    (False, True)
+
+    Args:
+        seed: an integer; None takes a new one, and in the call of a layer the layer's path.
+        name: its name.
+    """
+
+    name: str = Name("a seed generator")  # type: ignore[assignment]
+
+    def __init__(self, seed: int | None = None, name: str | None = None) -> None:
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
+            raise ArgumentError(f"SeedGenerator: seed must be an integer or None, got {seed!r}.")
+        self.name = name or "seed_generator"
+        self.seed = None if seed is None else int(seed)
+        self._key = host_random.key_from_seed(host_random.next_seed() if self.seed is None else self.seed)
+        self._drawn = 0
+
+    def next(self, ordered: bool = True) -> Any:
+        """The key of the next draw, uint32[2], which the functions here take as their `seed`.
+
+        Args:
+            ordered: has no meaning here: every key is as good as any other.
+        """
+        key, step = self._next()
+        return key if step is _STEP else ops.random_bits.bind(key, step, shape=(2,), bits=32)
+
+    def _next(self) -> tuple[Any, Any]:
+        running = context.current()
+        if running is not None:
+            return running.random_key(self.seed, None if self.seed is None else self)
+        self._drawn += 1
+        return host_random.fold(self._key, self._drawn), _STEP
+
+    def get_config(self) -> dict[str, Any]:
+        """The seed and the name."""
+        return {"seed": self.seed, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+        """The generator that `get_config` described."""
+        return cls(**config)
+
+
+def _source(seed: Any) -> tuple[Any, Any]:
+    """The key and the step of a draw."""
+    running = context.current()
+    if isinstance(seed, SeedGenerator):
+        return seed._next()
+    if seed is None:
+        return (
+            running.random_key() if running is not None else (host_random.key_from_seed(host_random.next_seed()), _STEP)
+        )
+    if type(seed) is not bool and isinstance(seed, int | np.integer):
+        return host_random.key_from_seed(int(seed)), _STEP
+    if (
+        not isinstance(seed, bool)
+        and hasattr(seed, "shape")
+        and tuple(seed.shape) == (2,)
+        and spec_of(seed).dtype == "uint32"
+    ):
+        return seed, _STEP
+    raise ArgumentError(f"seed must be an integer, a SeedGenerator, one of its keys, or None; got {seed!r}.")
+
+
+def _bits(shape: Sequence[Any], seed: Any, bits: int = 32) -> Any:
+    key, step = _source(seed)
+    return ops.random_bits.bind(key, step, shape=tuple(shape), bits=bits)
+
+
+def _floats(dtype: Any, what: str) -> tuple[str, str]:
+    """The float dtype of a draw, and the one that it is computed in."""
+    name = settings.floatx() if dtype is None else dtype_name(dtype)
+    if not is_float(name):
+        raise DTypeError(
+            f"random.{what} draws floats, got dtype={name!r}." + (" Use randint." if what == "uniform" else "")
+        )
+    return name, "float64" if name == "float64" else "float32"
+
+
+def _unit(bits: Any, wide: str) -> Any:
+    """Numbers in (0, 1), of 23 bits each: half an odd multiple of 2**-23."""
+    return ops.multiply(ops.add(ops.cast(ops.right_shift(bits, np.uint32(9)), wide), 0.5), 2.0**-23)
+
+
+def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
+    """Normal numbers.
+
+    >>> normal((2, 3), seed=1).shape
+    (2, 3)
+
+    Args:
+        shape: the shape.
+        mean: their mean.
+        stddev: their standard deviation.
+        dtype: a float dtype; None is `floatx`.
+        seed: see the module.
+    """
+    name, wide = _floats(dtype, "normal")
+    drawn = ops.normal_from_bits(_bits(shape, seed), wide)
+    return ops.cast(ops.add(ops.multiply(drawn, stddev), mean), name)
+
+
+def truncated_normal(
+    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
+) -> Any:
+    """Normal numbers, given that they lie within two `stddev` of `mean`.
+
+    >>> bool((abs(truncated_normal((100,), seed=1)) <= 2).all())
+    True
+
+    Args:
+        shape: the shape.
+        mean: the mean of the normal distribution.
+        stddev: its standard deviation.
+        dtype: a float dtype; None is `floatx`.
+        seed: see the module.
+    """
+    name, wide = _floats(dtype, "truncated_normal")
+    within = 0.9544997361036416  # erf(sqrt(2)), the probability of two standard deviations
+    places = ops.subtract(ops.multiply(_unit(_bits(shape, seed), wide), 2.0), 1.0)
+    drawn = ops.multiply(ops.erfinv(ops.multiply(places, within)), 2.0**0.5)
+    return ops.cast(ops.add(ops.multiply(ops.clip(drawn, -2.0, 2.0), stddev), mean), name)
+
+
+def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
+    """Uniform numbers from `minval` up to, not including, `maxval`.
+
+    >>> x = uniform((1000,), 2.0, 3.0, seed=1)
+    >>> bool((x >= 2).all() and (x < 3).all())
+    True
+
+    Args:
+        shape: the shape.
+        minval: the lower bound.
+        maxval: the upper bound.
+        dtype: a float dtype; None is `floatx`.
+        seed: see the module.
+    """
+    name, wide = _floats(dtype, "uniform")
+    unit = ops.multiply(ops.cast(ops.right_shift(_bits(shape, seed), np.uint32(9)), wide), 2.0**-23)
+    drawn = ops.cast(ops.add(ops.multiply(unit, ops.subtract(maxval, minval)), minval), name)
+    low, high = ops.cast(minval, name), ops.cast(maxval, name)
+    return ops.where(ops.greater_equal(drawn, high), low, drawn)  # what was rounded up to it
+
+
+def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
+    """Integers from `minval` up to, not including, `maxval`, equally probable to (maxval - minval) / 2**32.
+
+    >>> sorted(set(randint((100,), 0, 3, seed=1).tolist()))
+    [0, 1, 2]
+
+    Args:
+        shape: the shape.
+        minval: the lower bound.
+        maxval: the upper bound.
+        dtype: an integer dtype.
+        seed: see the module.
+
+    Raises:
+        DTypeError: `dtype` is no integer dtype.
+        ArgumentError: there is no integer between the bounds, or they are more than 2**32 - 1 apart.
+    """
+    name = dtype_name(dtype)
+    if is_float(name) or name == "bool":
+        raise DTypeError(f"random.randint draws integers, got dtype={name!r}. Use uniform.")
+    low, high = int(minval), int(maxval)
+    if not 0 < high - low < 2**32:
+        raise ArgumentError(
+            f"random.randint: maxval must be above minval, by less than 2**32; got {minval} and {maxval}."
+        )
+    drawn = ops.mod(_bits(shape, seed), np.uint32(high - low))
+    return ops.add(ops.cast(drawn, name), np.asarray(low).astype(name))
+
+
+def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
+    """Class numbers, drawn with the probabilities softmax(logits): `(batch, classes)` to `(batch, num_samples)`.
+
+    >>> categorical(np.array([[0.0, 100.0]], "float32"), 3, seed=1).tolist()
+    [[1, 1, 1]]
+
+    Args:
+        logits: logarithms of the probabilities, up to a constant per row.
+        num_samples: the draws per row.
+        dtype: an integer dtype.
+        seed: see the module.
+    """
+    logits = ops.convert_to_tensor(logits)
+    if len(logits.shape) != 2:
+        raise ArgumentError(f"random.categorical takes logits (batch, classes), got shape {tuple(logits.shape)}.")
+    wide = "float64" if spec_of(logits).dtype == "float64" else "float32"
+    batch, classes = logits.shape
+    gumbel = ops.negative(ops.log(ops.negative(ops.log(_unit(_bits((batch, num_samples, classes), seed), wide)))))
+    drawn = ops.argmax(ops.add(ops.expand_dims(ops.cast(logits, wide), 1), gumbel), axis=-1)
+    return ops.cast(drawn, dtype_name(dtype))
+
+
+def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Any = None) -> Any:
+    """`inputs` with a fraction `rate` of the entries set to 0, and the others divided by 1 - rate.
+
+    >>> sorted(set(dropout(np.ones((100,), "float32"), 0.5, seed=1).tolist()))
+    [0.0, 2.0]
+
+    Args:
+        inputs: the numbers.
+        rate: the fraction, from 0 to 1.
+        noise_shape: the shape of the mask where it is smaller and broadcasts; None in it stands for the size of `inputs`.
+        seed: see the module.
+    """
+    inputs = ops.convert_to_tensor(inputs)
+    if not 0 <= rate <= 1:
+        raise ArgumentError(f"random.dropout: rate must be a number from 0 to 1, got {rate!r}.")
+    if rate == 0:
+        return inputs
+    if rate == 1:
+        return ops.zeros_like(inputs)
+    shape = tuple(inputs.shape)
+    if noise_shape is not None:
+        if len(noise_shape) != len(shape):
+            raise ArgumentError(
+                f"random.dropout: noise_shape {tuple(noise_shape)} does not fit inputs of shape {shape}."
+            )
+        shape = tuple(size if given is None else given for given, size in zip(noise_shape, shape, strict=True))
+    kept = ops.less(_bits(shape, seed, 16), np.uint16(min(round((1.0 - rate) * 65536), 65535)))
+    return ops.where(kept, ops.divide(inputs, 1.0 - rate), ops.zeros_like(inputs))
+
+
+def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
+    """`x` with the entries of each vector along `axis` in a random order, each vector in its own, as in Keras on JAX.
+
+    >>> sorted(shuffle(np.arange(5), seed=1).tolist())
+    [0, 1, 2, 3, 4]
+
+    Args:
+        x: the array.
+        axis: the axis.
+        seed: see the module.
+    """
+    x = ops.convert_to_tensor(x)
+    return ops.take_along_axis(x, ops.argsort(_bits(x.shape, seed), axis=axis), axis=axis)
+
+
+def _log_gamma(shape: Sequence[Any], alpha: Any, seed: Any, wide: str) -> Any:
+    """Logarithms of gamma variates, which do not underflow where `alpha` is small."""
+    words = _bits((2 * _CANDIDATES + 1, *shape), seed)
+    alpha = ops.broadcast_to(ops.cast(ops.convert_to_tensor(alpha), wide), tuple(shape))
+    small = ops.less(alpha, 1.0)
+    d = ops.subtract(ops.where(small, ops.add(alpha, 1.0), alpha), 1.0 / 3.0)
+    x = ops.normal_from_bits(words[:_CANDIDATES], wide)
+    v = ops.power(ops.add(1.0, ops.divide(x, ops.sqrt(ops.multiply(d, 9.0)))), 3.0)
+    positive = ops.greater(v, 0.0)
+    log_v = ops.log(ops.where(positive, v, 1.0))
+    bound = ops.add(ops.multiply(ops.square(x), 0.5), ops.multiply(d, ops.add(ops.subtract(1.0, v), log_v)))
+    log_u = ops.log(_unit(words[_CANDIDATES : 2 * _CANDIDATES], wide))
+    accepted = ops.logical_and(positive, ops.less(log_u, bound))
+    first = ops.expand_dims(ops.argmax(ops.cast(accepted, "int32"), axis=0), 0)
+    drawn = ops.add(ops.log(d), ops.take_along_axis(log_v, first, axis=0)[0])
+    boost = ops.divide(ops.log(_unit(words[-1], wide)), alpha)
+    return ops.where(small, ops.add(drawn, boost), drawn)
+
+
+def gamma(shape: Sequence[int], alpha: Any, dtype: Any = None, seed: Any = None) -> Any:
+    """Numbers of the gamma distribution with shape `alpha` and scale 1.
+
+    >>> bool((gamma((10,), 0.5, seed=1) > 0).all())
+    True
+
+    Args:
+        shape: the shape.
+        alpha: positive, a number or an array that broadcasts to `shape`.
+        dtype: a float dtype; None is `floatx`.
+        seed: see the module.
+
+    References:
+        G. Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", ACM Transactions on Mathematical
+        Software 26, 2000.
+    """
+    name, wide = _floats(dtype, "gamma")
+    return ops.cast(ops.exp(_log_gamma(shape, alpha, seed, wide)), name)
+
+
+def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
+    """Numbers of the beta distribution, from 0 to 1.
+
+    >>> x = beta((10,), 2.0, 3.0, seed=1)
+    >>> bool((x > 0).all() and (x < 1).all())
+    True
+
+    Args:
+        shape: the shape.
+        alpha: positive, a number or an array that broadcasts to `shape`.
+        beta: likewise.
+        dtype: a float dtype; None is `floatx`.
+        seed: see the module.
+    """
+    name, wide = _floats(dtype, "beta")
+    both = [ops.broadcast_to(ops.cast(ops.convert_to_tensor(x), wide), tuple(shape)) for x in (alpha, beta)]
+    logs = _log_gamma((2, *shape), ops.stack(both), seed, wide)
+    return ops.cast(ops.sigmoid(ops.subtract(logs[0], logs[1])), name)
+
+
+def binomial(shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Any:
+    """How many of `counts` trials succeed, each with its probability.
+
+    >>> binomial((3,), 5, 1.0, seed=1).tolist()
+    [5.0, 5.0, 5.0]
+
+    Args:
+        shape: the shape.
+        counts: the numbers of trials: integers from 0, a number or an array that broadcasts to `shape`; the trials are made
+            one after another, so that the largest must be known.
+        probabilities: of success, likewise; they may be values of a trace.
+        dtype: a float dtype; None is `floatx`.
+        seed: see the module.
+
+    Raises:
+        ArgumentError: a count is negative, or the counts are values of a trace.
+    """
+    name, wide = _floats(dtype, "binomial")
+    try:
+        trials = np.asarray(counts)
+    except Exception:
+        raise ArgumentError("random.binomial: counts must be numbers, got a value of a trace.") from None
+    if trials.size and trials.min() < 0:
+        raise ArgumentError(f"random.binomial: counts must not be negative, got {trials.min()}.")
+    key, step = _source(seed)
+    if step is not _STEP:
+        key = ops.random_bits.bind(key, step, shape=(2,), bits=32)
+    shape = tuple(shape)
+    chance = ops.broadcast_to(ops.cast(ops.convert_to_tensor(probabilities), wide), shape)
+
+    def trial(i: Any, successes: Any) -> Any:
+        bits = ops.random_bits.bind(key, ops.cast(i, "uint32"), shape=shape, bits=32)
+        wins = ops.logical_and(ops.less(_unit(bits, wide), chance), ops.less(i, trials.astype(np.int32)))
+        return ops.add(successes, ops.cast(wins, wide))
+
+    most = int(trials.max(initial=0))
+    return ops.cast(ops.fori_loop(0, most, trial, ops.zeros(shape, wide)), name)
+
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)
