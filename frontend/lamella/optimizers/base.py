@@ -18,6 +18,7 @@ from lamella.backend_api import load_backend, to_numpy
 from lamella.core.variable import Variable
 from lamella.errors import ArgumentError, did_you_mean
 from lamella.names import Name, deprecated, snake_case
+from lamella.optimizers.keras_words import KerasWords
 from lamella.optimizers.own_loop import OwnLoop, finalize_variables, set_step, update_variables
 from lamella.optimizers.schedules import FunctionOfStep, InverseTimeDecay, LearningRateSchedule
 from lamella.optimizers.schedules import get as get_schedule
@@ -35,8 +36,10 @@ COMMON = (
 _NEUTRAL: dict[str, Any] = {"jit_compile": True, "is_legacy_optimizer": False}
 
 
-class Optimizer:
+class Optimizer(KerasWords):
     """The base of all optimizers. Subclass it and write `slots`, `scalars` and `rule`.
+
+    An optimizer in Keras's words, which writes `build` and `update_step` instead, runs as well.
 
     Args:
         learning_rate: a number, a `LearningRateSchedule`, a function of the step written in `lamella.ops` (on JAX also one
@@ -226,11 +229,15 @@ class Optimizer:
 
     def scalar_slots(self) -> dict[str, Slot]:
         """What is kept once for all weights, arrays of shape ()."""
-        return {}
+        return self._words_shared()
 
     def elementwise(self, weight: Weight) -> bool:
         """Whether `rule` is written for one number of this weight; else it gets the whole weight."""
-        return True
+        return not self.in_keras_words
+
+    def rule_at(self, number: int) -> Callable[..., tuple[Any, Slots]]:
+        """The rule of weight `number`, of an optimizer that gets whole weights."""
+        return super().rule_at(number) if self.in_keras_words else self.rule
 
     def scalars(self, step: Any, learning_rate: Any) -> dict[str, Any]:
         """What the rule needs that depends on the step only: values of shape () in the dtype of `learning_rate`.
@@ -249,14 +256,12 @@ class Optimizer:
 
     def slot_specs(self, weights: Sequence[Weight]) -> dict[str, Any]:
         """The state for these weights: `Slots` with a `Slot` in the place of every array."""
-        kept: list[dict[str, Slot]] = []
-        for weight in weights:
-            own = self.slots_of(weight)
+        kept = self._words_slots(weights) if self.in_keras_words else [self.slots_of(weight) for weight in weights]
+        for weight, own in zip(weights, kept, strict=True):
             if self.use_ema:
                 own["average"] = Slot(weight.shape, weight.dtype, None)
             if self.gradient_accumulation_steps:
                 own["gradient_accumulator"] = Slot(weight.shape, weight.dtype)
-            kept.append(own)
         names = dict.fromkeys(name for own in kept for name in own)
         return {**{name: [own.get(name) for own in kept] for name in names}, **self.scalar_slots()}
 
@@ -319,9 +324,9 @@ class Optimizer:
     # ---- on arrays ----
 
     @property
-    def iterations(self) -> int:
-        """How many steps `fit` or `apply` took with this optimizer."""
-        return int(to_numpy(self._iterations))
+    def iterations(self) -> Any:
+        """How many steps `fit` or `apply` took with this optimizer; in an `update_step` the updates before, a value."""
+        return int(to_numpy(self._iterations)) if self._counted is None else self._counted
 
     @iterations.setter
     def iterations(self, steps: Any) -> None:

@@ -46,6 +46,10 @@ class OwnLoop:
     def __init__(self) -> None:
         self.state = Progress(0, {}, ())
 
+    def trained(self) -> list[Variable]:
+        """The variables."""
+        return list(self.state.variables)
+
 
 def merged(held: KeyedSlots, new: KeyedSlots) -> dict[str, Mapping[int, Any]]:
     """Slots with other arrays for some variables; those of variables that are not among the new ones stay."""
@@ -126,6 +130,13 @@ def set_step(optimizer: Optimizer, step: int) -> None:
     training = (None if optimizer.training is None else optimizer.training()) or optimizer.own_loop
     training.state = training.state._replace(step=step)
     optimizer.follow(training)
+
+
+def prepare(optimizer: Optimizer, variables: Sequence[Variable]) -> None:
+    """Make the slots of variables before the first step."""
+    training, params = _training_of(optimizer, variables), [variable.value for variable in variables]
+    weights = _weights(variables, [v.path for v in variables])
+    training.state = training.state._replace(slots=filled(optimizer, weights, params, training.state.slots))
 
 
 def finalize_variables(optimizer: Optimizer, variables: Sequence[Variable]) -> list[Any]:

@@ -106,6 +106,11 @@ class LearningRate(float):
         self._set(rate)
         return LearningRate(rate, self._set)
 
+    @property
+    def value(self) -> np.ndarray:
+        """The number as an array of shape (), float32: what a variable's `value` is."""
+        return self.numpy()
+
     def numpy(self) -> np.ndarray:
         """The number as an array of shape (), float32."""
         return np.asarray(self, np.float32)

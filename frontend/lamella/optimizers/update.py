@@ -56,6 +56,8 @@ def update(
     given, scale = _clipped(optimizer, given, dtype)
     rate = ops.cast(rate, dtype)
     shared = optimizer.scalars(count, rate)
+    if optimizer.in_keras_words:
+        optimizer.stepping(slots, count)
     if scale is not None:
         shared["gradient_scale"] = scale
     if updates is not None:
@@ -70,18 +72,23 @@ def update(
         if decays[first]:
             scalars["weight_decay"] = ops.multiply(rate, decays[first])
         names = _own(slots, first)
-        rule = _full_rule(optimizer, names, list(scalars))
         columns = [[params[i] for i in group], [given[i] for i in group]]
         columns += [[slots[name][i] for i in group] for name in names]
         if optimizer.elementwise(weights[first]):
+            rule = _full_rule(optimizer, optimizer.rule, names, list(scalars))
             results = ops.foreach(rule, columns, list(scalars.values()))
         else:
-            rows = [rule(*row, *scalars.values()) for row in zip(*columns, strict=True)]
+            rows = [
+                _full_rule(optimizer, optimizer.rule_at(i), names, list(scalars))(*row, *scalars.values())
+                for i, *row in zip(group, *columns, strict=True)
+            ]
             results = list(zip(*rows, strict=True))
         for place, i in enumerate(group):
             new_params[i] = results[0][place]
             for name, column in zip(names, results[1:], strict=True):
                 new_slots[name][i] = column[place]
+    if optimizer.in_keras_words:
+        new_slots |= optimizer.stepped(slots, updates)
     if optimizer.use_ema:
         new_params, new_slots["average"] = _averaged(optimizer, new_params, slots["average"], count)
     for i in chosen:
@@ -120,8 +127,10 @@ def _grouped(indices: Iterable[int], key: Callable[[int], Hashable]) -> list[lis
     return list(groups.values())
 
 
-def _full_rule(optimizer: Optimizer, names: list[str], scalar_names: list[str]) -> Callable[..., list[Any]]:
-    """The rule with clipping by value, scaling of gradients and weight decay before it, on plain arguments.
+def _full_rule(
+    optimizer: Optimizer, own: Callable[..., Any], names: list[str], scalar_names: list[str]
+) -> Callable[..., list[Any]]:
+    """An optimizer's rule with clipping by value, scaling of gradients and weight decay before it, on plain arguments.
 
     With `updates` among the scalars the new numbers count only where it holds.
     """
@@ -141,7 +150,7 @@ def _full_rule(optimizer: Optimizer, names: list[str], scalar_names: list[str]) 
             g = ops.multiply(g, scalars.pop("gradient_scale"))
         if "weight_decay" in scalars:
             w = ops.subtract(w, ops.multiply(w, scalars.pop("weight_decay")))
-        w, slots = optimizer.rule(w, g, slots, scalars)
+        w, slots = own(w, g, slots, scalars)
         new = [ops.cast(x, kept) for x in (w, *[slots[name] for name in names])]
         if updates is not None:
             new = [ops.where(updates, x, y) for x, y in zip(new, (old, *before), strict=True)]

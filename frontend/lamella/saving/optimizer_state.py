@@ -14,25 +14,10 @@ from lamella.ir.spec import numpy_dtype
 from lamella.optimizers import LossScaleOptimizer, MultiOptimizer
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.state import Weight
+from lamella.optimizers.variables import kind_of, places
 from lamella.saving.arrays import fitting
 from lamella.tracebacks import user_level
 from lamella.training.state import Compiled
-
-_TOGETHER = {
-    "Adam": [("momentum", "velocity"), ("velocity_hat",)],
-    "Adamax": [("momentum", "norm")],
-    "Nadam": [("momentum", "velocity")],
-    "Adadelta": [("accumulated_grad", "accumulated_delta_var")],
-    "Adafactor": [("row", "column", "velocity")],
-    "Ftrl": [("accumulator", "linear")],
-    "Lamb": [("momentum", "velocity")],
-    "Muon": [("momentum", "velocity")],
-    "ScheduleFreeAdamW": [("momentum", "velocity")],
-}
-"""The slots that Keras writes weight by weight: all of a group for the first weight, for the second, and so on.
-
-Slots of other optimizers are written one after another, each for all weights.
-"""
 
 _VARYING = 2**16
 """The updates of Nadam's schedule that are computed one by one; after 900 of them u_t is beta_1 in float64."""
@@ -121,18 +106,16 @@ def _of(optimizer: Optimizer, weights: list[Weight], trained: list[Any], *, wrap
     if optimizer.schedule is None:
         yield Entry(f"{name}/learning_rate", (), "float32", "rate", owner=optimizer)
     specs = optimizer.slot_specs(weights)
-    kind = next((c.__name__ for c in type(optimizer).__mro__ if c.__name__ in _TOGETHER), "")
-    groups = [("average",), ("gradient_accumulator",), *_TOGETHER.get(kind, ())]
-    groups += [(slot,) for slot in specs if not any(slot in group for group in groups)]
-    for group in groups:
-        for i, (weight, variable) in enumerate(zip(weights, trained, strict=True)):
-            label = f"{name}/{weight.path.replace('/', '_')}"
-            for slot in group:
-                spec = specs[slot][i] if slot in specs else None
-                if spec is not None:
-                    yield Entry(f"{label}_{slot}", tuple(spec.shape), spec.dtype, "slot", slot, id(variable))
-                elif kind == "Adafactor" and slot in ("row", "column", "velocity"):
-                    yield from _unused_of_adafactor(weight, f"{label}_{slot}", wrapped)
+    kind = kind_of(optimizer)
+    for slot, i, spec in places(optimizer, specs, len(weights)):
+        if i is None:  # of an optimizer in Keras's words
+            yield Entry(f"{name}/{slot}", tuple(spec.shape), spec.dtype, slot=slot)
+            continue
+        weight, label = weights[i], f"{name}/{weights[i].path.replace('/', '_')}"
+        if spec is not None:
+            yield Entry(f"{label}_{slot}", tuple(spec.shape), spec.dtype, "slot", slot, id(trained[i]))
+        elif kind == "Adafactor" and slot in ("row", "column", "velocity"):
+            yield from _unused_of_adafactor(weight, f"{label}_{slot}", wrapped)
     if kind == "Nadam" and not wrapped:
         yield Entry(f"{name}/variable", (), weights[0].dtype if weights else "float32", "product", owner=optimizer)
 

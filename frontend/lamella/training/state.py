@@ -96,6 +96,11 @@ class Compiled:
         known = set() if model is None else {id(v) for v in model.variables}
         return all(id(v) in known for v in variables)
 
+    def trained(self) -> list[Variable]:
+        """The variables that are trained."""
+        model = self._model()
+        return [] if model is None else self.configuration.trained(model)
+
     def follow(self, model: TrainingModel) -> bool:
         """Train what is trainable now, from the next run on; whether that is something else than before.
 
