@@ -149,8 +149,8 @@ def test_unknown_names():
         metrics.get("binary_acuracy")
     with pytest.raises(ValueError, match="None"):
         metrics.resolve(None, Y1, P)
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        metrics.BinaryAccuracy(threshold=2.0)
+    with pytest.raises(ValueError, match="threshold must be a number"):
+        metrics.BinaryAccuracy(threshold="high")
     with pytest.warns(DeprecationWarning, match="log_cosh"):
         metrics.get("logcosh")
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lamella import ops
+from lamella.errors import ArgumentError
 from lamella.ir.spec import promote, spec_of
 from lamella.losses.base import of_one_shape
 from lamella.losses.functions import class_numbers
@@ -45,9 +48,19 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
     return _in_top(ops.argmax(y_true, -1), y_pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
-    """1 where the class y_true is among the k highest predictions, else 0; ties with the k-th count as in"""
-    return _in_top(*_labels(y_true, y_pred), k)
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Any:
+    """1 where the class y_true is among the k highest predictions, else 0; ties with the k-th count as in
+
+    Args:
+        y_true: class numbers.
+        y_pred: predictions (..., classes); with `from_sorted_ids` class numbers (..., n), the most probable first.
+        k: how many of them.
+        from_sorted_ids: whether `y_pred` holds class numbers.
+    """
+    labels, y_pred = _labels(y_true, y_pred)
+    if from_sorted_ids:
+        return _right(ops.any(ops.equal(ops.expand_dims(labels, -1), y_pred[..., :k]), -1))
+    return _in_top(labels, y_pred, k)
 
 
 def _labels(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
@@ -73,11 +86,28 @@ class Accuracy(FunctionMetric):
 
 
 class BinaryAccuracy(MeanMetricWrapper):
-    """How often y_true == (y_pred > threshold)."""
+    """How often y_true == (y_pred > threshold).
+
+    >>> import numpy as np
+    >>> BinaryAccuracy(threshold=0.0)(np.array([[1.0], [0.0]]), np.array([[0.3], [-2.0]]))
+    1.0
+
+    Args:
+        name: the key in logs.
+        dtype: the dtype of the state.
+        threshold: a probability, or, for predictions that are logits, 0.
+
+    Raises:
+        ArgumentError: the threshold is not a number.
+    """
 
     def __init__(self, name: str = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
-        if threshold is not None and not 0 < threshold < 1:
-            raise ValueError(f"BinaryAccuracy takes a threshold between 0 and 1, got {threshold}.")
+        if (
+            isinstance(threshold, bool)
+            or not isinstance(threshold, int | float | np.number)
+            or not np.isfinite(threshold)
+        ):
+            raise ArgumentError(f"BinaryAccuracy: threshold must be a number, got {threshold!r}.")
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
@@ -101,7 +131,20 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
 
 
 class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
-    """How often the class the target numbers is among the k highest predictions."""
+    """How often the class the target numbers is among the k highest predictions.
 
-    def __init__(self, k: int = 5, name: str = "sparse_top_k_categorical_accuracy", dtype: Any = None) -> None:
-        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k)
+    Args:
+        k: how many of them.
+        name: the key in logs.
+        dtype: the dtype of the state.
+        from_sorted_ids: whether the predictions are class numbers, the most probable first, instead of scores.
+    """
+
+    def __init__(
+        self,
+        k: int = 5,
+        name: str = "sparse_top_k_categorical_accuracy",
+        dtype: Any = None,
+        from_sorted_ids: bool = False,
+    ) -> None:
+        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=bool(from_sorted_ids))

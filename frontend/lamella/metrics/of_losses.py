@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lamella import losses, ops
-from lamella.losses.base import operands
+from lamella.losses.base import align_weight, operands
+from lamella.losses.functions import class_numbers
 from lamella.metrics.base import FunctionMetric, Mean, MeanMetricWrapper, State
 
 
@@ -128,7 +129,15 @@ class CategoricalCrossentropy(MeanMetricWrapper):
 
 
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
-    """mean(-log(p[y_true])); see `losses.sparse_categorical_crossentropy`"""
+    """mean(-log(p[y_true])); see `losses.sparse_categorical_crossentropy`
+
+    Args:
+        name: the key in logs.
+        dtype: the dtype of the state.
+        from_logits: whether predictions are logits, not probabilities.
+        axis: the axis of the classes.
+        ignore_class: a label whose positions do not count.
+    """
 
     def __init__(
         self,
@@ -136,5 +145,17 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         dtype: Any = None,
         from_logits: bool = False,
         axis: int = -1,
+        ignore_class: int | None = None,
     ) -> None:
-        super().__init__(losses.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, axis=axis)
+        options = {"from_logits": from_logits, "axis": axis, "ignore_class": ignore_class}
+        super().__init__(losses.sparse_categorical_crossentropy, name, dtype, **options)
+
+    def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:
+        """Add the values of a batch, all but those of the ignored class."""
+        values = ops.convert_to_tensor(self.fn(y_true, y_pred, **self.kwargs))
+        words = self.kwargs["ignore_class"], self.kwargs["axis"]
+        ignored = class_numbers(y_true, ops.convert_to_tensor(y_pred), *words)[1]
+        if ignored is not None:
+            counted = ops.cast(ops.logical_not(ignored), self.dtype)
+            weight = counted if weight is None else ops.multiply(*align_weight(ops.cast(weight, self.dtype), counted))
+        return self.accumulate(state, values, weight)
