@@ -79,14 +79,14 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
+        loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
-        *,
-        loss_weights: Any = None,
-        auto_scale_loss: bool = True,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+        *,
         backend: Any = None,
         **legacy_words: Any,
     ) -> None:
@@ -97,16 +97,16 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
                 model is compiled with already keeps its steps and slots; another one begins at step 0. A transformation
                 that asks for more than gradients gets `value`, `grad`, `value_fn`, `obj_fn` and `grad_fn` of the batch.
             loss: a name, one of `lamella.losses`, or a function of (y_true, y_pred) written in `lamella.ops`.
+            loss_weights: a number the loss is multiplied with, or a list of one.
             metrics: names, objects or functions; "accuracy" is chosen by the shapes.
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute each equation as it is traced, at every step, so that `print` and a debugger inside layers,
                 losses and metrics see numbers; slow.
-            loss_weights: a number the loss is multiplied with, or a list of one.
-            auto_scale_loss: whether a model made under the policy "mixed_float16" gets its optimizer wrapped in a
-                `LossScaleOptimizer`. An optax transformation is never wrapped.
             steps_per_execution: how many steps run between two calls of a callback's batch hooks. Without such hooks many
                 steps always run at once, as many as take about a quarter of a second.
             jit_compile: True or "auto", which mean the same: every step is compiled.
+            auto_scale_loss: whether a model made under the policy "mixed_float16" gets its optimizer wrapped in a
+                `LossScaleOptimizer`. An optax transformation is never wrapped.
             backend: a backend's name; None for the one in force.
             **legacy_words: words of earlier releases, which warn.
 
@@ -147,8 +147,19 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
 
     @property
     def loss(self) -> Any:
-        """The loss given to `compile`, or None."""
-        return None if self._compiled is None else self._compiled.configuration.loss
+        """The loss as it was given to `compile`, or None."""
+        return None if self._compiled is None else self._compiled.configuration.loss_identifier
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of `compile`, once their shapes are known; before that those that were given as objects."""
+        from lamella.metrics import Metric
+
+        if self._compiled is None:
+            return []
+        compiled = self._compiled.configuration.metrics
+        given = [*compiled.identifiers, *compiled.weighted_identifiers]
+        return [m for _, m, _ in compiled.chosen] or [m for m in given if isinstance(m, Metric)]
 
     @property
     def metrics_names(self) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from lamella import losses, metrics, optimizers
 from lamella.backend_api import Backend, is_external_optimizer, load_backend
 from lamella.core.variable import Variable
+from lamella.errors import ArgumentError
 from lamella.ir.spec import Spec
 from lamella.ir.trace import trace
 from lamella.ops.operators import numpy_functions
@@ -224,6 +225,11 @@ def _only(what: str, given: Any) -> Any:
 
 
 def _loss_weight(given: Any, loss: Any) -> float | None:
+    entries = given if isinstance(given, list | tuple) else [given]
+    if any(isinstance(entry, str) for entry in entries):  # metrics had this place in Keras 2
+        raise ArgumentError(
+            f"loss_weights must be a number, got {given!r}: metrics go by name, compile(..., metrics=[...])."
+        )
     weight = _only("loss_weights", given)
     if weight is None:
         return None
