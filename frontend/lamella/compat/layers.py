@@ -149,8 +149,10 @@ def _special(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
         kwargs.pop("output_shape")
         deprecated("output_shape=", "output_padding= where the shape that lamella works out is not the one wanted")
     if "Embedding" in names and kwargs.get("input_length") is not None:
-        kwargs.pop("input_length")
+        length = kwargs.pop("input_length")
         deprecated("input_length=", "Input((length,)) before it, or nothing")
+        if not any(word in kwargs for word in ("input_shape", "batch_input_shape", "batch_shape")):
+            kwargs["input_shape"] = tuple(length) if isinstance(length, list | tuple) else (length,)
     if "Embedding" in names and "dropout" in kwargs:
         raise ValueError("Embedding: `dropout` of Keras 1 is a layer of its own today: add SpatialDropout1D after it.")
     return args

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamella import activations, initializers, ops
+from lamella import initializers, ops
 from lamella.ir.spec import Shape
+from lamella.layers.attributes import ActivationAttribute
 from lamella.layers.base import Layer
 from lamella.layers.checks import fraction, positive_integer
 from lamella.layers.making import WeightFields
@@ -85,6 +86,8 @@ class KernelCell(SequenceCell):
         seed: makes the dropout masks a function of this number instead of the layer's path.
     """
 
+    activation = ActivationAttribute()
+    recurrent_activation = ActivationAttribute()
     gates = 1
     weight_fields = WeightFields(kernel="glorot_uniform", recurrent="orthogonal", bias="zeros")
     bias_initializer: Any
@@ -107,8 +110,8 @@ class KernelCell(SequenceCell):
                 f"{type(self).__name__}: activity_regularizer belongs to the layer that runs the cell, not to a step."
             )
         self.units = positive_integer("units", units, self)
-        self.activation = activations.get(activation)
-        self.recurrent_activation = activations.get(recurrent_activation)
+        self.activation = activation
+        self.recurrent_activation = recurrent_activation
         self.use_bias = bool(use_bias)
         self.bias_initializer = self.bias_initializer or initializers.Zeros()
         self.dropout = fraction("dropout", dropout, self)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import activations, ops
+from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
+from lamella.layers.attributes import ActivationAttribute
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
 from lamella.layers.making import WeightFields
@@ -71,6 +72,7 @@ class Conv(Layer):
     Input shape `(batch, *spatial, channels)`, kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
     """
 
+    activation = ActivationAttribute()
     casts_integers = True
     spatial = 2
     weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
@@ -103,7 +105,7 @@ class Conv(Layer):
             raise ValueError(
                 f"{type(self).__name__}: strides {self.strides} or dilation_rate {self.dilation_rate} must be 1."
             )
-        self.activation = activations.get(activation)
+        self.activation = activation
         self.use_bias = bool(use_bias)
 
     def check_input(self, spec: Spec) -> None:
@@ -124,21 +126,33 @@ class Conv(Layer):
         if self.use_bias:
             self.bias = self.add_field("bias", (self.filters,))
 
-    def call(self, inputs: Any) -> Any:
-        """activation(convolve(inputs, kernel) + bias)"""
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        """The convolution of the inputs with the kernel, both and the result in the layer's `data_format`.
+
+        Args:
+            inputs: the inputs.
+            kernel: the kernel, (*window, channels / groups, filters).
+        """
         first = self.data_format == "channels_first"
         x = channels_first_to_last(inputs) if first else inputs
         y = ops.convolve(
             x,
-            self.kernel,
+            kernel,
             strides=self.strides,
             padding=window_padding(self.padding, x.shape[1:-1], self.kernel_size, self.strides, self.dilation_rate),
             dilation=self.dilation_rate,
             groups=self.groups,
         )
-        if self.use_bias:
-            y = ops.add(y, self.bias)
-        return self.activation(channels_last_to_first(y) if first else y)
+        return channels_last_to_first(y) if first else y
+
+    def call(self, inputs: Any) -> Any:
+        """activation(convolution_op(inputs, kernel) + bias)"""
+        first = self.data_format == "channels_first"
+        y = self.convolution_op(inputs, self.kernel)
+        if self.use_bias:  # with the channels last, so that `simplify` removes both transpositions
+            y = ops.add(channels_first_to_last(y) if first else y, self.bias)
+            y = channels_last_to_first(y) if first else y
+        return self.activation(y)
 
 
 class Conv2D(Conv):

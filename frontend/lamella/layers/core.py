@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import activations, ops
+from lamella import ops
 from lamella.compat import modules
 from lamella.errors import ShapeError
 from lamella.graph import CALL
@@ -16,9 +16,11 @@ from lamella.ir import settings
 from lamella.ir.declared import Declared, declared_by
 from lamella.ir.dim import BATCH, Dim, differ, named_shape, public_shape, symbol
 from lamella.ir.spec import Shape, Spec, dtype_name, size_of
+from lamella.layers.attributes import ActivationAttribute
 from lamella.layers.base import Layer
-from lamella.layers.checks import fraction, positive_integer
+from lamella.layers.checks import fraction, layout, positive_integer
 from lamella.layers.making import WeightFields
+from lamella.names import deprecated
 
 
 class InputLayer(Layer):
@@ -29,6 +31,9 @@ class InputLayer(Layer):
         batch_size: the batch size, where it is fixed.
         dtype: the dtype of the rows; by default `floatx`.
         batch_shape: the shape with the batch dimension (None where it is free), instead of `shape`.
+        name: the layer's name.
+        input_shape: Keras 2's word for `shape`.
+        batch_input_shape: Keras 2's word for `batch_shape`.
     """
 
     def __init__(
@@ -38,8 +43,17 @@ class InputLayer(Layer):
         dtype: Any = None,
         batch_shape: Sequence[int | None] | None = None,
         name: str | None = None,
+        *,
+        input_shape: Sequence[int | None] | int | None = None,
+        batch_input_shape: Sequence[int | None] | None = None,
     ) -> None:
         super().__init__(name=name, dtype=None)
+        if input_shape is not None:
+            deprecated("'input_shape'", "'shape'")
+            shape = input_shape
+        if batch_input_shape is not None:
+            deprecated("'batch_input_shape'", "'batch_shape'")
+            batch_shape = batch_input_shape
         if (shape is None) == (batch_shape is None):
             raise ValueError("Input needs one of `shape` (of a row) and `batch_shape` (with the batch dimension).")
         if batch_shape is not None:
@@ -126,6 +140,7 @@ class Dense(Layer):
     Input shape `(batch, ..., features)`, output shape `(batch, ..., units)`; kernel `(features, units)`, bias `(units,)`.
     """
 
+    activation = ActivationAttribute()
     supports_masking = True
     casts_integers = True
     weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
@@ -139,7 +154,7 @@ class Dense(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.units = positive_integer("units", units, self)
-        self.activation = activations.get(activation)
+        self.activation = activation
         self.use_bias = bool(use_bias)
 
     def check_input(self, spec: Spec) -> None:
@@ -169,11 +184,12 @@ class Dense(Layer):
 class Activation(Layer):
     """y = activation(x)."""
 
+    activation = ActivationAttribute()
     supports_masking = True
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+        self.activation = activation
 
     def call(self, inputs: Any) -> Any:
         """activation(inputs)"""
@@ -188,7 +204,7 @@ class Flatten(Layer):
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.data_format = data_format
+        self.data_format = layout(data_format, self)
 
     def call(self, inputs: Any) -> Any:
         """The inputs as (batch, features)."""

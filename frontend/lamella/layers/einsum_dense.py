@@ -7,10 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import activations, initializers, ops
+from lamella import initializers, ops
 from lamella.errors import ShapeError
 from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec
+from lamella.layers.attributes import ActivationAttribute
 from lamella.layers.base import Layer
 from lamella.layers.checks import integers
 from lamella.layers.making import WeightFields
@@ -36,6 +37,7 @@ class EinsumDense(Layer):
     where the letter is not in `bias_axes`.
     """
 
+    activation = ActivationAttribute()
     casts_integers = True
     weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros")
     kernel_initializer: Any
@@ -60,7 +62,7 @@ class EinsumDense(Layer):
         given = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         integers("output_shape", tuple(d for d in given if d is not None), sum(d is not None for d in given), self)
         self.output_shape = given
-        self.activation = activations.get(activation)
+        self.activation = activation
         self.bias_axes = bias_axes
         for letter in bias_axes or "":
             if letter not in self._y:

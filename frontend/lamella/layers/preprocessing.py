@@ -14,7 +14,7 @@ from lamella.core import context
 from lamella.errors import ShapeError, TraceError
 from lamella.ir import limits
 from lamella.ir.dim import shapes_differ
-from lamella.ir.spec import Shape, Spec, is_float
+from lamella.ir.spec import Shape, Spec, is_float, numpy_dtype
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, number, positive_integer
 from lamella.ops.coerce import normalize_axis
@@ -117,6 +117,30 @@ class Normalization(Layer):
             self.adapt_mean = self.add_weight(self.sizes, "zeros", name="mean", trainable=False)
             self.adapt_variance = self.add_weight(self.sizes, "ones", name="variance", trainable=False)
             self.count = self.add_weight((), "zeros", "int32", name="count", trainable=False)
+
+    @property
+    def mean(self) -> Any:
+        """The mean along `axis` that inputs lose, which broadcasts to them: that given, or that of `adapt`; None before."""
+        return self._moment("mean")
+
+    @property
+    def variance(self) -> Any:
+        """The variance along `axis`, as `mean`."""
+        return self._moment("variance")
+
+    def _moment(self, name: str) -> Any:
+        given = getattr(self, f"input_{name}")
+        if given is not None:
+            given = np.asarray(given, numpy_dtype(self.compute_dtype))
+        elif not self.built:
+            return None
+        held = getattr(self, f"adapt_{name}").value if given is None else given
+        if self.build_shape is None:
+            return held
+        kept = self.kept(len(self.build_shape))
+        own = kept[len(kept) - len(held.shape) :]
+        sizes = dict(zip(own, held.shape, strict=True))
+        return ops.reshape(held, tuple(sizes.get(axis, 1) for axis in range(len(self.build_shape))))
 
     def adapt(self, data: Any) -> None:
         """Take mean and variance from data; what they were is forgotten.

@@ -54,7 +54,7 @@ class SpatialDropout1D(SpatialDropout):
     spatial = 1
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(rate, None, seed, **kwargs)
+        super().__init__(rate, "channels_last", seed, **kwargs)
 
 
 class SpatialDropout2D(SpatialDropout):

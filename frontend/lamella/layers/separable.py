@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import activations, ops
+from lamella import ops
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError
 from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
+from lamella.layers.attributes import ActivationAttribute
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
 from lamella.layers.convolution import (
@@ -29,6 +30,7 @@ class Depthwise(Layer):
     from input channel c.
     """
 
+    activation = ActivationAttribute()
     casts_integers = True
     spatial = 2
     bias: Variable
@@ -53,7 +55,7 @@ class Depthwise(Layer):
         self.padding = choice("padding", padding, ["valid", "same"], self)
         self.depth_multiplier = positive_integer("depth_multiplier", depth_multiplier, self)
         self.data_format = layout(data_format, self)
-        self.activation = activations.get(activation)
+        self.activation = activation
         self.use_bias = bool(use_bias)
 
     def depthwise_weight(self) -> Any:

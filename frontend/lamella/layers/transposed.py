@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamella import activations, ops
+from lamella import ops
 from lamella.errors import ShapeError
 from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape, Spec
+from lamella.layers.attributes import ActivationAttribute
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, positive_integer
 from lamella.layers.convolution import (
@@ -45,6 +46,7 @@ class ConvTranspose(Layer):
         https://arxiv.org/abs/1603.07285
     """
 
+    activation = ActivationAttribute()
     casts_integers = True
     spatial = 2
     weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
@@ -83,7 +85,7 @@ class ConvTranspose(Layer):
                 f"{type(self).__name__}: strides {self.strides} or dilation_rate {self.dilation_rate} must be 1."
             )
         self.data_format = layout(data_format, self)
-        self.activation = activations.get(activation)
+        self.activation = activation
         self.use_bias = bool(use_bias)
 
     def check_input(self, spec: Spec) -> None:
