@@ -5,9 +5,6 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from lamella.absent import refusing as _refusing
 from lamella.backend_api import current_backend as backend
 from lamella.backend_api import set_backend as set_backend
-from lamella.console import disable_interactive_logging as disable_interactive_logging
-from lamella.console import enable_interactive_logging as enable_interactive_logging
-from lamella.console import is_interactive_logging_enabled as is_interactive_logging_enabled
 from lamella.core.dtype_policy import global_policy as dtype_policy
 from lamella.core.dtype_policy import set_global_policy as set_dtype_policy
 from lamella.ir.settings import epsilon as epsilon
@@ -40,6 +37,32 @@ __all__ = [
     "set_floatx",
     "set_image_data_format",
 ]
+
+
+def disable_interactive_logging() -> None:
+    """Let `fit`, `evaluate` and `predict` give their lines to the logger "lamella", at level INFO."""
+    from lamella import console  # not needed to describe a model
+
+    console.LOGGED = True
+
+
+def enable_interactive_logging() -> None:
+    """Let `fit`, `evaluate` and `predict` write their progress to the terminal or the notebook: the default."""
+    from lamella import console
+
+    console.LOGGED = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether progress is written to the terminal or the notebook.
+
+    >>> is_interactive_logging_enabled()
+    True
+    """
+    from lamella import console
+
+    return not console.LOGGED
+
 
 if not _TYPE_CHECKING:
     __getattr__ = _refusing(__name__)

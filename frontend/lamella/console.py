@@ -39,6 +39,7 @@ def table(
     footer: Sequence[str] = (),
     *,
     width: int | None = None,
+    widths: Sequence[int] | None = None,
     file: TextIO | None = None,
     print_fn: Callable[[str], Any] | None = None,
     plain: bool | None = None,
@@ -52,6 +53,7 @@ def table(
         footer: Lines below the table.
         width: The most characters a line of the table may take: cells that are too long are broken. By default it is
             the width of the terminal that `file` is, and no limit anywhere else.
+        widths: The characters in each column; by default those of its longest cell.
         file: The stream to print to.
         print_fn: A function to call once with the whole text, instead of printing to a stream.
         plain: Whether to print without colours. By default a terminal gets colours and nothing else does; there are
@@ -70,7 +72,7 @@ def table(
     if width is None and file is not None and _is_terminal(file):
         width = _terminal_columns()
     lines: list[list[Segment]] = [[(_printable(title), "italic")]] if title else []
-    lines += _grid(columns, rows, width)
+    lines += _grid(columns, rows, width, widths)
     lines += [[(_printable(line), "")] for line in footer]
     text = "\n".join(map(_plain, lines))
     if print_fn is not None:
@@ -83,23 +85,8 @@ def table(
     return text
 
 
-_LOGGED: list[None] = []
-"""Not empty where lines go to the logger."""
-
-
-def is_interactive_logging_enabled() -> bool:
-    """Whether progress is written to the terminal or the notebook, see `disable_interactive_logging`."""
-    return not _LOGGED
-
-
-def enable_interactive_logging() -> None:
-    """Let `fit`, `evaluate` and `predict` write their progress to the terminal or the notebook: the default."""
-    _LOGGED.clear()
-
-
-def disable_interactive_logging() -> None:
-    """Let `fit`, `evaluate` and `predict` give their lines to the logger "lamella", at level INFO."""
-    _LOGGED.append(None)
+LOGGED = False
+"""Whether progress goes to the logger "lamella": `config.disable_interactive_logging`."""
 
 
 class _Logger(io.StringIO):
@@ -114,7 +101,7 @@ class _Logger(io.StringIO):
 
 
 def _standard() -> TextIO:
-    return _Logger() if _LOGGED else sys.stdout
+    return _Logger() if LOGGED else sys.stdout
 
 
 class Progress:
@@ -146,7 +133,7 @@ class Progress:
         self.verbose = int(verbose)
         self.file = _standard() if file is None else file
         terminal = self.verbose > 0 and _is_terminal(self.file)
-        self._cell = _cell() if self.verbose == 1 and not terminal and file is None and not _LOGGED else None
+        self._cell = _cell() if self.verbose == 1 and not terminal and file is None and not LOGGED else None
         live = self._cell or (self.verbose == 1 and terminal and os.environ.get("TERM") not in ("dumb", "unknown"))
         self._console = _rich_console(self.file) if terminal else None
         # A time that never comes spares update() a second question where nothing is ever drawn.
@@ -321,12 +308,15 @@ def _joined(parts: Iterable[Segment]) -> list[Segment]:
     return joined
 
 
-def _grid(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> list[list[Segment]]:
+def _grid(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None, given: Sequence[int] | None
+) -> list[list[Segment]]:
     """The lines of the table itself, every one of them as wide as the others."""
     headers = [_printable(column.header).split("\n") for column in columns]
     body = [[_printable(cell).split("\n") for cell in row] for row in rows]
-    widths = [max(_cells(line) for row in [headers, *body] for line in row[i]) for i in range(len(columns))]
-    if width is not None:
+    longest = [max(_cells(line) for row in [headers, *body] for line in row[i]) for i in range(len(columns))]
+    widths = longest if given is None else list(given)
+    if width is not None and given is None:
         # A border and a space on both sides of every cell, and the last border.
         room = width - 3 * len(columns) - 1
         # Narrower than this a column is a stack of letters, so a table may stay too wide for its terminal.
