@@ -64,16 +64,21 @@ def keras_names() -> list[str]:
 
 
 def our_names() -> list[str]:
-    """The public functions of `lamella.ops`."""
-    return [n for n in dir(ops) if not n.startswith("_") and _is_function(getattr(ops, n))]
+    """The public functions of `lamella.ops`, those of images as "image.name"."""
+    own = [n for n in dir(ops) if not n.startswith("_") and _is_function(getattr(ops, n))]
+    return own + [n for n in keras_names() if n.startswith("image.") and hasattr(ops.image, n.removeprefix("image."))]
 
 
 def _is_function(thing: Any) -> bool:
     return not isinstance(thing, ModuleType) and callable(thing)
 
 
+def _function(name: str) -> Any:
+    return getattr(ops.image, name.removeprefix("image.")) if name.startswith("image.") else getattr(ops, name)
+
+
 def _signature(name: str) -> str:
-    function = getattr(ops, name)
+    function = _function(name)
     if isinstance(function, Op):
         return f"{name}({', '.join(function.operand_names)})"
     return name + str(inspect.signature(function).replace(return_annotation=inspect.Signature.empty, parameters=[
@@ -82,10 +87,10 @@ def _signature(name: str) -> str:
 
 
 def _described(name: str) -> str:
-    function = getattr(ops, name)
+    function = _function(name)
     own = getattr(function, "name", getattr(function, "__name__", name)).rstrip("_")
     text = inspect.cleandoc(function.__doc__ or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
-    same = [n for n in our_names() if n != name and getattr(ops, n) is function and n.rstrip("_") == own]
+    same = [n for n in our_names() if n != name and _function(n) is function and n.rstrip("_") == own]
     return f"| `{_signature(name)}` | {f'alias of `{same[0]}`: ' if same else ''}{text} |"
 
 

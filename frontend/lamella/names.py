@@ -7,7 +7,7 @@ import importlib
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -214,16 +214,21 @@ def name_table(classes: Mapping[str, Any]) -> dict[str, Any]:
     return table
 
 
-def lazily(package: str, modules: Mapping[str, str]) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+def lazily(
+    package: str, modules: Mapping[str, str], own: Sequence[str] = ()
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
     """`__all__`, `__getattr__` and `__dir__` of a package that imports its modules when one of their names is asked for.
 
     Args:
         package: the package's `__name__`.
         modules: for each module the names it gives the package, separated by spaces.
+        own: modules that are names of the package themselves.
     """
     where = {name: f"{package}.{module}" for module, names in modules.items() for name in names.split()}
 
     def find(name: str) -> Any:
+        if name in own:
+            return importlib.import_module(f"{package}.{name}")
         if name not in where:
             raise no_attribute(package, name, names())
         found = getattr(importlib.import_module(where[name]), name)
@@ -231,6 +236,6 @@ def lazily(package: str, modules: Mapping[str, str]) -> tuple[list[str], Callabl
         return found
 
     def names() -> list[str]:
-        return sorted({*where, *vars(sys.modules[package])})
+        return sorted({*where, *own, *vars(sys.modules[package])})
 
     return sorted(where), find, names

@@ -147,6 +147,7 @@ from lamella.ops.window import convolve_input_gradient as convolve_input_gradien
 from lamella.ops.window import same_padding as same_padding
 
 if TYPE_CHECKING:
+    from lamella.ops import image as image
     from lamella.ops.activation import celu as celu
     from lamella.ops.activation import elu as elu
     from lamella.ops.activation import gelu as gelu
@@ -368,4 +369,4 @@ _FAMILIES = {
 }
 
 if not TYPE_CHECKING:
-    _, __getattr__, __dir__ = _lazily(__name__, _FAMILIES)
+    _, __getattr__, __dir__ = _lazily(__name__, _FAMILIES, ("image",))

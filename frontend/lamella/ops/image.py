@@ -1,0 +1,204 @@
+"""Functions of images, `(batch, height, width, channels)` or one image without the batch: `ops.image.resize` and its kin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella import ops
+from lamella.absent import refusing
+from lamella.errors import ArgumentError, DTypeError, ShapeError
+from lamella.ir import settings
+from lamella.ir.dim import Dim, public_shape
+from lamella.ir.spec import is_float, promote, spec_of
+from lamella.ops.affine import affine_transform as affine_transform
+from lamella.ops.resizing import resize as resize
+
+
+def _images(images: Any, data_format: str | None) -> tuple[Any, int, int]:
+    """The images, and the axes of their rows and of their channels."""
+    x = ops.convert_to_tensor(images)
+    rank = len(x.shape)
+    if rank not in (3, 4):
+        raise ShapeError(f"images must have 3 dimensions, or 4 with the batch, got shape {public_shape(x.shape)}.")
+    last = settings.layout_of(data_format) == "channels_last"
+    return x, rank - (3 if last else 2), rank - (1 if last else 3)
+
+
+def _of_three(before: int | None, after: int | None, target: int | None, names: str) -> None:
+    given = (before, after, target)
+    if given.count(None) != 1 or any(n is not None and (not isinstance(n, int) or n < 0) for n in given):
+        raise ArgumentError(
+            f"exactly two of {names} must be given, integers from 0; got {before}, {after} and {target}."
+        )
+
+
+def pad_images(
+    images: Any,
+    top_padding: int | None = None,
+    left_padding: int | None = None,
+    bottom_padding: int | None = None,
+    right_padding: int | None = None,
+    target_height: int | None = None,
+    target_width: int | None = None,
+    data_format: str | None = None,
+) -> Any:
+    """Images with rows and columns of zeros around them.
+
+    >>> pad_images(np.ones((2, 2, 1)), 1, 0, target_height=4, target_width=3)[:, :, 0].tolist()
+    [[0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+
+    Args:
+        images: the images.
+        top_padding: rows above; two of it, `bottom_padding` and `target_height` are given.
+        left_padding: columns on the left; two of it, `right_padding` and `target_width` are given.
+        bottom_padding: rows below.
+        right_padding: columns on the right.
+        target_height: the height of the result.
+        target_width: the width of the result.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+
+    Raises:
+        ArgumentError: not two of three are given, or the target is smaller than the images.
+    """
+    _of_three(top_padding, bottom_padding, target_height, "top_padding, bottom_padding and target_height")
+    _of_three(left_padding, right_padding, target_width, "left_padding, right_padding and target_width")
+    x, rows, _ = _images(images, data_format)
+    around: list[tuple[Any, Any]] = [(0, 0)] * len(x.shape)
+    for axis, before, after, target in (
+        (rows, top_padding, bottom_padding, target_height),
+        (rows + 1, left_padding, right_padding, target_width),
+    ):
+        free = 0 if target is None else target - x.shape[axis] - (before or 0) - (after or 0)
+        around[axis] = (free if before is None else before, free if after is None else after)
+        if any(not isinstance(n, Dim) and n < 0 for n in around[axis]):
+            raise ArgumentError(f"images of shape {public_shape(x.shape)} do not fit into a target of {target}.")
+    return ops.pad(x, around)
+
+
+def crop_images(
+    images: Any,
+    top_cropping: int | None = None,
+    left_cropping: int | None = None,
+    bottom_cropping: int | None = None,
+    right_cropping: int | None = None,
+    target_height: int | None = None,
+    target_width: int | None = None,
+    data_format: str | None = None,
+) -> Any:
+    """Images without some rows and columns at their edges.
+
+    >>> crop_images(np.arange(9.0).reshape(3, 3, 1), 1, 0, target_height=1, right_cropping=1)[:, :, 0].tolist()
+    [[3.0, 4.0]]
+
+    Args:
+        images: the images.
+        top_cropping: rows above; two of it, `bottom_cropping` and `target_height` are given.
+        left_cropping: columns on the left; two of it, `right_cropping` and `target_width` are given.
+        bottom_cropping: rows below.
+        right_cropping: columns on the right.
+        target_height: the height of the result.
+        target_width: the width of the result.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+
+    Raises:
+        ArgumentError: not two of three are given, or the images are smaller than what is to remain.
+    """
+    _of_three(top_cropping, bottom_cropping, target_height, "top_cropping, bottom_cropping and target_height")
+    _of_three(left_cropping, right_cropping, target_width, "left_cropping, right_cropping and target_width")
+    x, rows, _ = _images(images, data_format)
+    kept = [slice(None)] * len(x.shape)
+    for axis, before, after, target in (
+        (rows, top_cropping, bottom_cropping, target_height),
+        (rows + 1, left_cropping, right_cropping, target_width),
+    ):
+        size = x.shape[axis]
+        start = size - after - target if before is None and after is not None and target is not None else before
+        stop = size - after if after is not None else start + target
+        if not any(isinstance(n, Dim) for n in (start, stop)) and not 0 <= start <= stop <= size:
+            raise ArgumentError(
+                f"images of shape {public_shape(x.shape)} are smaller than what is to remain and to go."
+            )
+        kept[axis] = slice(start, stop)
+    return x[tuple(kept)]
+
+
+def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
+    """0.2989 red + 0.587 green + 0.114 blue, with one channel; images of one channel stay as they are.
+
+    >>> rgb_to_grayscale(np.ones((1, 1, 3))).round(4).tolist()
+    [[[0.9999]]]
+
+    Args:
+        images: the images, of 3 channels or one.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+    """
+    x, _, channel = _images(images, data_format)
+    if x.shape[channel] == 1:
+        return x
+    red, green, blue = _channels(x, channel, "rgb_to_grayscale")
+    dtype = spec_of(x).dtype
+    wide = dtype if is_float(dtype) else promote(settings.floatx(), dtype)
+    weighted = [ops.multiply(ops.cast(c, wide), w) for c, w in ((red, 0.2989), (green, 0.587), (blue, 0.114))]
+    return ops.cast(ops.expand_dims(ops.add(ops.add(weighted[0], weighted[1]), weighted[2]), channel), dtype)
+
+
+def rgb_to_hsv(images: Any, data_format: str | None = None) -> Any:
+    """Hue, saturation and value, each from 0 to 1, of red, green and blue.
+
+    >>> rgb_to_hsv(np.array([[[0.0, 0.5, 0.0]]])).tolist()
+    [[[0.3333333333333333, 1.0, 0.5]]]
+
+    Args:
+        images: floats from 0 to 1, of 3 channels.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+    """
+    x, _, channel = _images(images, data_format)
+    red, green, blue = _channels(x, channel, "rgb_to_hsv", floats=True)
+    value = ops.maximum(ops.maximum(red, green), blue)
+    spread = ops.subtract(value, ops.minimum(ops.minimum(red, green), blue))
+    saturation = ops.divide(spread, ops.where(ops.greater(value, 0.0), value, 1.0))
+    sixth = ops.divide(1.0, ops.multiply(ops.where(ops.greater(spread, 0.0), spread, 1.0), 6.0))
+    of_green = ops.add(ops.multiply(sixth, ops.subtract(blue, red)), 2.0 / 6.0)
+    of_blue = ops.add(ops.multiply(sixth, ops.subtract(red, green)), 4.0 / 6.0)
+    hue = ops.where(ops.equal(value, green), of_green, of_blue)
+    hue = ops.where(ops.equal(value, red), ops.multiply(sixth, ops.subtract(green, blue)), hue)
+    hue = ops.where(ops.greater(spread, 0.0), hue, 0.0)
+    return ops.stack([ops.where(ops.less(hue, 0.0), ops.add(hue, 1.0), hue), saturation, value], channel)
+
+
+def hsv_to_rgb(images: Any, data_format: str | None = None) -> Any:
+    """Red, green and blue of hue, saturation and value: the inverse of `rgb_to_hsv`.
+
+    >>> hsv_to_rgb(np.array([[[0.0, 1.0, 0.5]]])).tolist()
+    [[[0.5, 0.0, 0.0]]]
+
+    Args:
+        images: floats, of 3 channels; hues are taken modulo 1.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+    """
+    x, _, channel = _images(images, data_format)
+    hue, saturation, value = _channels(x, channel, "hsv_to_rgb", floats=True)
+    six = ops.multiply(ops.mod(hue, 1.0), 6.0)
+    shares = (
+        ops.subtract(ops.abs(ops.subtract(six, 3.0)), 1.0),
+        ops.subtract(2.0, ops.abs(ops.subtract(six, 2.0))),
+        ops.subtract(2.0, ops.abs(ops.subtract(six, 4.0))),
+    )
+    rest = ops.subtract(1.0, saturation)
+    return ops.stack(
+        [ops.multiply(value, ops.add(rest, ops.multiply(saturation, ops.clip(s, 0.0, 1.0)))) for s in shares], channel
+    )
+
+
+def _channels(x: Any, channel: int, what: str, *, floats: bool = False) -> list[Any]:
+    if x.shape[channel] != 3:
+        raise ShapeError(f"{what} takes images of 3 channels, got shape {public_shape(x.shape)}.")
+    if floats and not is_float(spec_of(x).dtype):
+        raise DTypeError(f"{what} takes floats, got {spec_of(x).dtype}: divide by 255.")
+    return [ops.take(x, np.int32(i), axis=channel) for i in range(3)]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)
