@@ -114,8 +114,8 @@ def crop_images(
         (rows + 1, left_cropping, right_cropping, target_width),
     ):
         size = x.shape[axis]
-        start = size - after - target if before is None and after is not None and target is not None else before
-        stop = size - after if after is not None else start + target
+        start: Any = size - after - target if before is None and after is not None and target is not None else before
+        stop: Any = size - after if after is not None else start + target
         if not any(isinstance(n, Dim) for n in (start, stop)) and not 0 <= start <= stop <= size:
             raise ArgumentError(
                 f"images of shape {public_shape(x.shape)} are smaller than what is to remain and to go."
