@@ -26,7 +26,8 @@ SOURCES = {
 LEVELS = (
     "errors stacks tracebacks notebook",
     "absent",
-    "names tree console files ir compiling",
+    "tree",
+    "names console files ir compiling",
     "compat ops drawing",
     "passes host_random",
     "backend_api",

@@ -30,18 +30,15 @@ _DATASETS = "downloads data, which lamella does not do; load it with NumPy, scik
 _FILES = "reads data from files, which lamella does not do; give `fit` arrays, a generator or a `utils.PyDataset`"
 _PREPARES = "prepares data, which lamella leaves to the code that loads it"
 _K = "is a function of Keras 2's backend module; its namesake in `lamella.ops` does it"
-_GRAPH = (
-    "belongs to graphs of layers, which lamella does not have; write a `Sequential`, or a `Layer` that has branches"
-)
+_GRAPH = "is a part of Keras's graphs; `Input` and layers called with what it returns make those of lamella"
 _QUANTIZED = (
     "belongs to quantization, which lamella does not have; `mixed_bfloat16` halves the numbers of a computation"
 )
 _BOXES = "is for bounding boxes and drawings, which lamella leaves to the code around the model"
 _DEVICES = "distributes arrays over devices, which lamella leaves to JAX: `model.lower()` is a function for `jax.jit`"
-_PICTURE = "draws a model, which lamella does not do; `model.summary()` prints it"
+_PICTURE = "makes a graph for Graphviz; `utils.plot_model` writes a picture without it"
 _SKLEARN = "wraps a model for scikit-learn, which lamella does not do; call `fit` and `predict` of the model"
 _FLASH = "is about an attention kernel of GPUs, which no backend of lamella has; leave the line out"
-_FRAMES = "is about tracebacks, which lamella does not shorten; leave the line out"
 _LIMITS = "limits every run of the process; give `fit` its `epochs=` and `steps_per_epoch=`, `evaluate` its `steps=`"
 _GONE = "is gone from Keras, and a few lines as a `Layer`"
 _TREE = "is a function of Keras for nested structures; `jax.tree` and a few lines of Python do the same"
@@ -49,7 +46,7 @@ _TREE = "is a function of Keras for nested structures; `jax.tree` and a few line
 ABSENT: Mapping[str, str] = {
     # models
     **dict.fromkeys(("Function", "KerasTensor", "Operation", "utils.get_source_inputs", "utils.is_keras_tensor"), _GRAPH),
-    **dict.fromkeys(("utils.plot_model", "utils.model_to_dot"), _PICTURE),
+    "utils.model_to_dot": _PICTURE,
     "applications": "holds pretrained networks, which lamella does not have; build one from layers and give it weights",
     "distillation": "trains a model from another; write a `train_step`, or a loss that takes the other's predictions",
     "export.ExportArchive": "writes TensorFlow's SavedModel, which lamella does not; write model.export(path)",
@@ -79,13 +76,6 @@ ABSENT: Mapping[str, str] = {
             "config.disable_flash_attention", "config.enable_flash_attention", "config.is_flash_attention_enabled",
         ),
         _FLASH,
-    ),
-    **dict.fromkeys(
-        (
-            "config.disable_traceback_filtering", "config.enable_traceback_filtering",
-            "config.is_traceback_filtering_enabled",
-        ),
-        _FRAMES,
     ),
     "config.enable_unsafe_deserialization": (
         "lets files run code, which no file may in lamella; give functions of your own with `custom_objects=`"
