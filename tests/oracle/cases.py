@@ -14,6 +14,7 @@ from .cases_functions import LOSSES as LOSSES
 from .cases_functions import METRICS as METRICS
 from .cases_layers import LAYERS as LAYERS
 from .cases_recurrent import RECURRENT as RECURRENT
+from .cases_structures import STRUCTURES as STRUCTURES
 from .cases_training import FITS as FITS
 from .cases_training import OPTIMIZERS as OPTIMIZERS
 from .cases_updates import SCHEDULES as SCHEDULES
@@ -30,6 +31,7 @@ from .rows import MetricCase as MetricCase
 from .rows import OptimizerCase as OptimizerCase
 from .rows import RecurrentCase as RecurrentCase
 from .rows import ScheduleCase as ScheduleCase
+from .rows import StructureCase as StructureCase
 from .rows import UpdateCase as UpdateCase
 
 TABLES: dict[str, tuple[Case, ...]] = {
@@ -43,6 +45,7 @@ TABLES: dict[str, tuple[Case, ...]] = {
     "schedules": SCHEDULES,
     "metrics": METRICS,
     "fits": FITS,
+    "structures": STRUCTURES,
     "free": FREE,
     "callbacks": CALLBACKS,
 }

@@ -36,6 +36,7 @@ from oracle import (
     record_recurrent,
     record_training,
     record_updates,
+    structures,
 )
 
 KERAS_VERSION = "3.15.1"
@@ -57,6 +58,7 @@ RECORDERS: dict[str, Callable[[Any], dict[str, np.ndarray]]] = {
     "schedules": record_updates.record_schedule,
     "metrics": record_functions.record_metric,
     "fits": record_training.record_fit,
+    "structures": lambda case: structures.trained(keras, case),
     "free": record_free.record,
     "callbacks": record_callbacks.record,
 }

@@ -241,6 +241,45 @@ class MetricCase:
 
 
 @dataclass(frozen=True)
+class StructureCase:
+    """One `fit` of a graph with several inputs and outputs, then `evaluate`, `predict` and `train_on_batch`.
+
+    What is a structure here is a list, tuple or dict, nested, or nothing of these, with names as its leaves: "a" and "b" for
+    the inputs; "price" (a number), "kind" (one of three classes), "flag" (yes or no) and, of a masked sequence, "each" (a
+    number for each step) and "whole" for the outputs.
+
+    Attributes:
+        id: Unique name; its CRC-32 seeds the draws.
+        outputs: The structure of the model's outputs.
+        y: The structure in which the targets are given.
+        loss: Given to `compile` as it stands, like the next three.
+        loss_weights: Given to `compile`.
+        metrics: Given to `compile`.
+        weighted_metrics: Given to `compile`.
+        inputs: The structure of the model's inputs.
+        x: The structure in which the inputs are given; None for that of the model's.
+        sample_weight: The structure in which sample weights are given, "row" for one array for all outputs.
+        class_weight: Given to `fit`.
+        tolerance: Bound on the relative difference, for all that is recorded.
+        reason: Why the bound is what it is.
+    """
+
+    id: str
+    outputs: Any
+    y: Any
+    loss: Any
+    loss_weights: Any = None
+    metrics: Any = None
+    weighted_metrics: Any = None
+    inputs: Any = ("a", "b")
+    x: Any = None
+    sample_weight: Any = None
+    class_weight: dict[int, float] | None = None
+    tolerance: float = 1e-5
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class FitCase:
     """One `fit` of a small Sequential with given initial weights and `shuffle=False`, then `evaluate` and `predict`.
 
@@ -353,6 +392,7 @@ Case = (
     | ScheduleCase
     | MetricCase
     | FitCase
+    | StructureCase
     | FreeCase
     | CallbackCase
 )

@@ -69,7 +69,7 @@ class MonitorCallback(Callback):
 
     def _direction(self) -> int:
         name = self.monitor.removeprefix("val_")
-        sign = -1 if name == "loss" else 0
+        sign = -1 if name in self.model._compiled.configuration.objective.loss_logs else 0
         for label, metric in self._metrics():
             if label == name:
                 sign = direction_of(metric) or sign
@@ -81,8 +81,8 @@ class MonitorCallback(Callback):
         return sign
 
     def _metrics(self) -> list[tuple[str, Any]]:
-        chosen = self.model._compiled.configuration.metrics.chosen
-        return [(label, metric) for label, metric, _ in chosen]
+        objective = self.model._compiled.configuration.objective
+        return [(rule.label, rule.metric) for rule in objective.chosen]
 
     def _is_improvement(self, value: float, reference: float | None) -> bool:
         if reference is None:

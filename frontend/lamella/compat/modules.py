@@ -64,7 +64,7 @@ RENAMED: dict[str, str] = {
     "lamella.saving.python_writer": "lamella.export.python_writer",
     "lamella.saving.text": "lamella.files.text",
     "lamella.saving.tree": "lamella.files.tree",
-    "lamella.training.compiled": "lamella.training.objectives",
+    "lamella.training.compiled": "lamella.training.configuration",
     "lamella.training.custom": "lamella.training.train_step",
     "lamella.training.legacy": "lamella.compat.training",
     "lamella.training.model": "lamella.models.trainer",

@@ -36,8 +36,10 @@ class TraceContext:
         key: the random key uint32[2], or None where no seed was given.
         step: the step counter uint32[] that random draws depend on.
         losses: penalties added by layers (activity regularization, `add_loss`).
+        loss_logs: the losses of a model's outputs, where there are several, by log key.
         path: the names of the layers being called, outermost first.
         compute_dtype: the dtype variables are read in, or None for their own.
+        casts: whether inputs and variables are cast to the dtypes that the model and its layers declare.
         build_key: the random key that layers built during this trace draw their weights from.
         initial: the value of every variable when the trace began.
         frozen: ids of the layers that count as not trainable; None asks the layers themselves.
@@ -69,6 +71,7 @@ class TraceContext:
         self.key = key
         self.step = step
         self.losses: list[Value] = []
+        self.loss_logs: dict[str, Value] = {}
         self.path: list[str] = []
         self.layers: list[LayerLike] = []
         self._masks: dict[int, tuple[Value, Any]] = {}
@@ -77,6 +80,7 @@ class TraceContext:
         self.outputs: dict[str, list[Any]] | None = None
         self.apply_gradients: Callable[[Any, list[tuple[Any, Variable]]], None] | None = None
         self.compute_dtype: str | None = None
+        self.casts = True
         self.draws: dict[Any, int] = {}
 
     @property
@@ -106,7 +110,8 @@ class TraceContext:
 
     def assign(self, variable: Variable, value: Any) -> Value:
         """Give `variable` a new value for the rest of the trace; the program returns the last one."""
-        new = as_value(ops.cast(value, variable.dtype))
+        known = self.initial.get(variable)
+        new = as_value(ops.cast(value, variable.dtype if known is None else known.dtype))
         if tuple(new.shape) != variable.shape:
             raise ShapeError(
                 f"variable {variable.name!r} of layer {self.where!r} has shape {variable.shape}, got {tuple(new.shape)}."
@@ -233,6 +238,7 @@ def tracing(
     build_key: Any = None,
     concrete_inputs: Iterable[Any] | None = None,
     draws_without_key: bool = False,
+    dtypes: Mapping[Variable, str] | None = None,
 ) -> Iterator[ModelTrace]:
     """Trace a model inside a `with` block, with variables and `inputs` as the inputs of the program.
 
@@ -245,10 +251,12 @@ def tracing(
         build_key: the random key that layers built during the trace draw their weights from.
         concrete_inputs: an array for every input, to compute each equation as it is traced.
         draws_without_key: whether layers may draw random numbers where no input is the key: always the same ones.
+        dtypes: the dtypes of variables whose values come in another than their own; nothing is cast to declared ones then.
     """
     named = list(variables or ())
+    kinds = dtypes or {}
     with Trace(concrete_inputs=concrete_inputs) as trace:
-        bindings = {variable: trace.input(variable.spec) for _, variable in named}
+        bindings = {v: trace.input(Spec(v.shape, kinds[v]) if v in kinds else v.spec) for _, v in named}
         given = {name: trace.input(spec) for name, spec in inputs.items()}
         context = TraceContext(
             bindings,
@@ -259,6 +267,7 @@ def tracing(
             trace=trace if variables is None else None,
             frozen=frozen,
         )
+        context.casts = not kinds
         with entered(context):
             yield ModelTrace(trace, context, given, (*[name for name, _ in named], *given))
 

@@ -28,10 +28,12 @@ class LayerLike(Protocol):
 class Trainable(LayerLike, Protocol):
     """A model as training, lowering, saving and export see it: what it takes and gives, its weights, and its call.
 
+    Inputs and outputs are structures (`lamella.tree`): a single array, or lists, tuples and dicts of arrays, nested.
+
     Attributes:
         seed: decides the initial weights, the random masks and the order of the rows.
         built: whether the weights exist.
-        input_shape: the shape of a batch, None for a free number of rows, or the structure of shapes.
+        input_shape: the shape of each input, None for what is left free, in the structure of the inputs.
     """
 
     seed: int
@@ -49,18 +51,28 @@ class Trainable(LayerLike, Protocol):
         ...
 
     @property
-    def input_dtype(self) -> str:
-        """The dtype that batches are cast to."""
-        ...
-
-    @property
     def input_spec(self) -> Any:
-        """The spec of a batch, or the structure of specs; what is left free is a `Dim`."""
+        """The spec of each input, in their structure: what is left free is a `Dim`; batches are cast to its dtype."""
         ...
 
     @property
     def output_spec(self) -> Any:
-        """The spec of the predictions for such a batch, or the structure of specs."""
+        """The spec of each output for such a batch, in their structure."""
+        ...
+
+    @property
+    def input_names(self) -> list[str]:
+        """A name for each input, in the order of the leaves; the keys where the inputs are a dict."""
+        ...
+
+    @property
+    def output_names(self) -> list[str]:
+        """A name for each output, in the order of the leaves; the keys where the outputs are a dict."""
+        ...
+
+    @property
+    def fixed_batch_size(self) -> int | None:
+        """The number of examples that every batch has; None where it is free."""
         ...
 
     @property
@@ -96,8 +108,12 @@ class Trainable(LayerLike, Protocol):
         """Ids of the layers that are not trainable now."""
         ...
 
+    def arranged(self, x: Any, what: str = "x") -> Any:
+        """What the user gave as inputs, in the structure of the inputs; as it is where that is not known yet."""
+        ...
+
     def check_batch(self, specs: Any) -> Any:
-        """`specs`, or the structure of specs, where a batch of it fits the model."""
+        """`specs`, in the structure of the inputs, where such a batch fits the model."""
         ...
 
     def build(self, input_shape: Any) -> None:
@@ -105,7 +121,7 @@ class Trainable(LayerLike, Protocol):
         ...
 
     def build_for(self, batch: Any) -> None:
-        """Make the weights, as far as they are not there, for data of which `batch` is the first."""
+        """Make the weights, as far as they are not there, for data of which `batch`, a structure of specs, is the first."""
         ...
 
     def require_built(self) -> None:
@@ -120,7 +136,9 @@ class Trainable(LayerLike, Protocol):
         """The predictions for a batch, inside a trace."""
         ...
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """The loss of a batch, inside a trace."""
         ...
 

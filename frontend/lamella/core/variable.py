@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamella import host_random, ops
-from lamella.backend_api import to_numpy
+from lamella.backend_api import load_backend, to_numpy
 from lamella.core import context, freezing, serialization
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
@@ -226,6 +226,10 @@ class Variable:
 
     def __int__(self) -> int:
         return int(self.numpy())
+
+    def __jax_array__(self) -> Any:
+        """The present value for JAX's own functions, which ask for it by this name."""
+        return load_backend("jax").asarray(self._value, self.dtype)
 
     def __repr__(self) -> str:
         return f"<Variable {self.name!r} {self.spec}{'' if self.trainable else ', not trainable'}>"

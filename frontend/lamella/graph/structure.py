@@ -15,21 +15,10 @@ from lamella.ir.spec import Spec
 
 
 def keys_of(values: Any) -> dict[Any, str]:
-    """For values within dicts the path of keys that leads to them."""
-    found: dict[Any, str] = {}
-
-    def visit(part: Any, path: tuple[str, ...], keyed: bool) -> None:
-        if isinstance(part, dict):
-            for key, item in part.items():
-                visit(item, (*path, str(key)), True)
-        elif isinstance(part, list | tuple):
-            for i, item in enumerate(part):
-                visit(item, (*path, str(i)), keyed)
-        elif keyed:
-            found[part] = "_".join(path)
-
-    visit(values, (), False)
-    return found
+    """The keys of the values of a dict; none of nested ones, whose leaves go by their own names in Keras, too."""
+    if not isinstance(values, dict) or any(isinstance(value, list | tuple | dict) for value in values.values()):
+        return {}
+    return {value: str(key) for key, value in values.items()}
 
 
 def names_of(specs: Any, word: str) -> list[str]:

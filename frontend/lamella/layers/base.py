@@ -279,7 +279,7 @@ class Layer(Draws, metaclass=LayerMeta):
                     check_inputs(self, inputs)
                     if not self.built:
                         self.build(public_shape(spec_of(x).shape))
-                running.compute_dtype = self.dtype_policy.cast_to
+                running.compute_dtype = self.dtype_policy.cast_to if running.casts else None
                 if mask is None:
                     mask = running.mask_of(inputs)
                 if running.compute_dtype is not None:

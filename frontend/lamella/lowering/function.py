@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella import compiling, host_random, ops
+from lamella import compiling, host_random, ops, tree
 from lamella.backend_api import Backend
 from lamella.compiling import Recent
 from lamella.core.protocol import Trainable
@@ -23,12 +23,14 @@ from lamella.tracebacks import filtered
 class Lowered:
     """A model as a pure function of its weights: `fn(params, state, x) -> (y, new_state)`.
 
+    `x` and `y` have the structures of the model's inputs and outputs: an array, or lists, tuples and dicts of arrays.
+
     `jax.jit`, `jax.grad`, `jax.vmap`, optax, `shard_map` and `jax.export` take it as they take a hand-written function. It
     keeps nothing of the model's weights: later training does not change it, and what it is given may be donated.
 
     Attributes:
         backend: the backend it runs on.
-        input_shape: the shape of a batch, None for the number of rows.
+        input_shape: the shape of each input of a batch, None for the number of rows.
         training: True or False where `lower(training=...)` fixed it, else None.
     """
 
@@ -68,16 +70,16 @@ class Lowered:
         """A new (params, state), drawn from `seed` as a model with that seed draws its own; `jax.vmap` takes it, too.
 
         Args:
-            seed: an integer, or a traced integer.
+            seed: an integer, a traced integer, or a JAX key.
         """
         variables = dict(self._named)
-
-        def draw(number: Any) -> list[np.ndarray]:
-            key = host_random.key_from_seed(int(np.asarray(number)))
-            return [variables[n].draw(host_random.fold(key, n)) for n in (*self._param_names, *self._state_names)]
-
         names = [*self._param_names, *self._state_names]
-        arrays = self.backend.host_call(draw, [variables[n].spec for n in names], seed)
+
+        def draw(words: Any) -> list[np.ndarray]:
+            key = np.asarray(words, np.uint32)
+            return [variables[n].draw(host_random.fold(key, n)) for n in names]
+
+        arrays = self.backend.host_call(draw, [variables[n].spec for n in names], key_of(seed, self.backend))
         drawn = dict(zip(names, arrays, strict=True))
         return {n: drawn[n] for n in self._param_names}, {n: drawn[n] for n in self._state_names}
 
@@ -94,9 +96,10 @@ class Lowered:
         """The prediction for a batch, and the state afterwards.
 
         Args:
-            params: the trainable weights, as `fn.params`.
+            params: the trainable weights, as `fn.params`; in another float dtype they are computed with in that dtype, as in
+                a function written by hand.
             state: the other variables, as `fn.state`.
-            x: a batch, `(rows, ...)`.
+            x: a batch, `(rows, ...)`; of several inputs a structure of them, or a dict by their names.
             training: a Python bool; False unless `lower` fixed it.
             seed: for random layers in training: an int, a traced integer, or a JAX key.
             return_losses: return the sum of the penalties of regularizers as a third result.
@@ -112,16 +115,13 @@ class Lowered:
         training = self._training(training)
         self._check_keys(params, self._param_names, "params")
         self._check_keys(state, self._state_names, "state")
-        x = np.asarray(x) if isinstance(x, list | tuple | int | float) else x
-        spec = self._model.check_batch(spec_of(x))
-        if not all(isinstance(d, int) for d in spec.shape):  # under `jax.export` with symbolic dimensions
-            spec = Spec(self._model.input_spec.shape, spec.dtype)
+        batch, specs = self._batch_of(x)
         keyed = training and seed is not None
-        forward, run = self._compiled(spec, training, keyed, return_losses)
         values = [params[n] if n in params else state[n] for n, _ in self._named]
+        forward, run = self._compiled(specs, self._dtypes(values), training, keyed, return_losses)
         key = [key_of(seed, self.backend)] if keyed else []
         with self.backend.calling(forward.program):
-            results = forward.results(run(*values, x, *key))
+            results = forward.results(run(*values, *batch, *key))
         new_state = {n: results.assigned.get(n, state[n]) for n in self._state_names}
         if not return_losses:
             return results.prediction, new_state
@@ -129,6 +129,26 @@ class Lowered:
         for penalty in results.penalties:
             total = penalty + total
         return results.prediction, new_state, total
+
+    def _batch_of(self, x: Any) -> tuple[list[Any], Any]:
+        """The arrays of a batch, and their specs in the structure of the inputs."""
+        declared = self._model.input_spec
+        structure = tree.structure(declared)
+        found = tree.leaves_up_to(structure, self._model.arranged(x))
+        batch = [np.asarray(a) if isinstance(a, list | tuple | int | float) else a for a in found]
+        specs = self._model.check_batch(tree.unflatten(structure, [spec_of(a) for a in batch]))
+        if not all(isinstance(d, int) for spec in tree.leaves(specs) for d in spec.shape):
+            # under `jax.export` with symbolic dimensions
+            free = zip(tree.leaves(declared), tree.leaves(specs), strict=True)
+            specs = tree.unflatten(structure, [Spec(spec.shape, given.dtype) for spec, given in free])
+        return batch, specs
+
+    def _dtypes(self, values: Sequence[Any]) -> tuple[str, ...]:
+        """The dtypes of the variables' values, where one is given in half precision and is not kept so; else none."""
+        own = tuple([v.dtype for _, v in self._named])
+        found = [str(getattr(a, "dtype", "")) for a in values]
+        given = tuple([kind if kind in ("float16", "bfloat16") else d for kind, d in zip(found, own, strict=True)])
+        return () if given == own else given
 
     def _training(self, training: Any) -> bool:
         if training is None:
@@ -148,16 +168,26 @@ class Lowered:
             told = [f"missing {missing}" if missing else "", f"unknown {extra}" if extra else ""]
             raise ValueError(f"{what} of {self.__name__!r}: {', '.join(t for t in told if t)}; see `fn.{what}`.")
 
-    def _compiled(self, spec: Spec, training: bool, keyed: bool, losses: bool) -> tuple[Forward, Any]:
-        cached = (spec, training, keyed, losses)
+    def _compiled(
+        self, specs: Any, dtypes: tuple[str, ...], training: bool, keyed: bool, losses: bool
+    ) -> tuple[Forward, Any]:
+        leaves = tuple(tree.leaves(specs))
+        cached = (leaves, dtypes, training, keyed, losses)
         with self._lock:
             found = self._cache.get(cached)
             if found is None:
                 forward = trace_forward(
-                    self._model, spec, training=training, keyed=keyed, losses=losses, frozen=self._frozen
+                    self._model,
+                    specs,
+                    training=training,
+                    keyed=keyed,
+                    losses=losses,
+                    frozen=self._frozen,
+                    dtypes={v: dtype for (_, v), dtype in zip(self._named, dtypes, strict=False)},
                 )
                 scope = self.backend.scope(forward.program)
-                with compiling.because(self.__name__, f"lowered function for x {spec}"), scope:
+                what = ", ".join(f"{path} {spec}" for path, spec in zip(tree.paths(specs, "x"), leaves, strict=True))
+                with compiling.because(self.__name__, f"lowered function for {what}"), scope:
                     found = (forward, self.backend.function(forward.program, optimize=self._optimize))
                 self._cache[cached] = found
             return found
@@ -170,12 +200,12 @@ class Lowered:
             ShapeError: the model leaves more free than the number of rows.
             TypeError: the backend generates none.
         """
-        if symbols_of(self._batch.shape):
+        if symbols_of(d for spec in tree.leaves(self._batch) for d in spec.shape):
             raise ShapeError(
                 f"the source is that of a batch of known sizes, and {self.__name__!r} takes batches of shape "
                 f"{self.input_shape}; `fn.program` is the program for any sizes."
             )
-        _, run = self._compiled(self._batch, bool(self.training), bool(self.training), False)
+        _, run = self._compiled(self._batch, (), bool(self.training), bool(self.training), False)
         source = getattr(run, "source", None)
         if source is None:
             raise TypeError(f"backend {self.backend.name!r} generates no source; `model.program()` prints the program.")
@@ -188,8 +218,8 @@ class Lowered:
         return trace_forward(self._model, self._batch, training=training, keyed=training, frozen=self._frozen).program
 
     @property
-    def _batch(self) -> Spec:
-        return self._model.input_spec.at({BATCH: 32})
+    def _batch(self) -> Any:
+        return tree.map_leaves(lambda spec: spec.at({BATCH: 32}), self._model.input_spec)
 
     def __repr__(self) -> str:
         return f"<lowered {self.__name__!r} on {self.backend.name}: fn(params, state, x) -> (y, new_state)>"

@@ -11,11 +11,13 @@ import numpy as np
 
 from lamella import tree
 from lamella.backend_api import load_backend, to_numpy
+from lamella.core.structure import flattened, input_names
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError, unknown_name
 from lamella.ir import settings
 from lamella.ir.dim import BATCH
 from lamella.ir.program import Program
+from lamella.ir.spec import Spec
 from lamella.layers.base import Layer
 from lamella.layers.making import default_training
 from lamella.lowering.forward import trace_forward
@@ -70,6 +72,31 @@ class BaseModel(Persistent, TrainableModel):
 
     def _default_dtype(self) -> str:
         return settings.floatx()
+
+    # ---- inputs ----
+
+    def arranged(self, x: Any, what: str = "x") -> Any:
+        """What the user gave as inputs, in the structure of the inputs; as it is where that is not known yet.
+
+        Args:
+            x: an array, or a list, tuple or dict (by the inputs' names, or by the keys of their structure) of arrays.
+            what: what messages call it.
+
+        Raises:
+            ArgumentError: the structures do not match; missing and unknown keys are named.
+        """
+        if not self.has_input_shape:
+            return x
+        spec = self.input_spec
+        if isinstance(spec, Spec) and not isinstance(x, dict):
+            return x
+        return tree.unflatten(tree.structure(spec), flattened(x, input_names(self), what, "input"))
+
+    @property
+    def fixed_batch_size(self) -> int | None:
+        """The number of examples that every batch has; None where it is free."""
+        size = next(spec.shape[0] for spec in tree.leaves(self.input_spec))
+        return size if isinstance(size, int) else None
 
     # ---- weights ----
 

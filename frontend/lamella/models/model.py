@@ -102,6 +102,7 @@ class Model(BaseModel):
                         f"Model(inputs, outputs): among the {what} is {leaf!r}, which is no declared value. Begin with "
                         "`x = Input(shape)`, and apply layers to it."
                     )
+        inputs, outputs = _single(inputs), _single(outputs)
         entries: list[Declared] = list(tree.leaves(inputs))
         if len(set(entries)) < len(entries):
             raise ArgumentError(f"Model {self.name!r}: one of its inputs is listed twice.")
@@ -472,6 +473,11 @@ _OWN = frozenset(
 def misfits(size: Any, expected: Dimension) -> bool:
     """Whether a dimension that is not left free has another size, or, within `jax.export`, a symbol of JAX's."""
     return not isinstance(expected, Dim) and (not isinstance(size, int | Dim) or differ(size, expected))
+
+
+def _single(given: Any) -> Any:
+    """The one entry of a list or tuple, which Keras takes for the value itself."""
+    return given[0] if isinstance(given, list | tuple) and len(given) == 1 else given
 
 
 def _input_layer(value: Declared) -> Layer:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lamella import tree
 from lamella.names import deprecated
 from lamella.tracebacks import filter_methods
 
@@ -85,7 +86,7 @@ filter_methods(OldNames)
 
 def _opened(given: Any, words: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """What to iterate, and the words that are left; `steps` among them where a number of rows was given."""
-    from lamella.training.arrays import as_array
+    from lamella.training.arrays import as_array, as_tree
     from lamella.training.batches import ahead
     from lamella.training.pydataset import PyDataset
 
@@ -95,7 +96,8 @@ def _opened(given: Any, words: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     rows, steps = words.pop(_ROWS, None), None
     if rows is not None:
         first, given = _peeked(given)
-        steps = -(-int(rows) // len(as_array(first[0] if isinstance(first, tuple | list) else first, "x")))
+        x = first[0] if isinstance(first, tuple | list) else first
+        steps = -(-int(rows) // len(next(tree.leaves(as_tree(x, "x", as_array)))))
     if isinstance(given, PyDataset):
         given = copy.copy(given)
         given.workers, given.use_multiprocessing, given.max_queue_size = workers, processes, queued

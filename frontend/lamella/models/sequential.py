@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lamella.core import context, serialization
-from lamella.errors import LamellaError, NotBuiltError, ShapeError
+from lamella.errors import ArgumentError, LamellaError, NotBuiltError, ShapeError
 from lamella.ir.declared import Declared
 from lamella.ir.dim import (
     BATCH,
@@ -181,7 +181,7 @@ class Sequential(Model):
         if needs_number is not None:
             raise needs_number
 
-    def build_for(self, batch: Spec) -> None:
+    def build_for(self, batch: Any) -> None:
         """Build the model, where it is not built yet, for data of which `batch` is the first.
 
         A model whose shape was not declared takes it from there. So does one that left dimensions free whose numbers a
@@ -192,6 +192,8 @@ class Sequential(Model):
         """
         if self.built:
             return
+        if not isinstance(batch, Spec):
+            raise ArgumentError(f"Model {self.name!r} is a Sequential, which has one input: give one array.")
         before = self._input
         self._input = before or ((None, *public_shape(batch.shape[1:])), None)
         try:
@@ -335,7 +337,7 @@ class Sequential(Model):
     @property
     def input_spec(self) -> Spec:
         """The spec of a batch; what is left free is a `Dim`."""
-        return self._specs[0]
+        return self._specs[0] if self._specs else Spec(named_shape(self.input_shape), self.input_dtype)
 
     @property
     def output_spec(self) -> Spec:

@@ -96,9 +96,12 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             optimizer: a name, one of `lamella.optimizers`, or, on JAX, an optax transformation. The optimizer that the
                 model is compiled with already keeps its steps and slots; another one begins at step 0. A transformation
                 that asks for more than gradients gets `value`, `grad`, `value_fn`, `obj_fn` and `grad_fn` of the batch.
-            loss: a name, one of `lamella.losses`, or a function of (y_true, y_pred) written in `lamella.ops`.
-            loss_weights: a number the loss is multiplied with, or a list of one.
-            metrics: names, objects or functions; "accuracy" is chosen by the shapes.
+            loss: a name, one of `lamella.losses`, or a function of (y_true, y_pred) written in `lamella.ops`. Of a model
+                with several outputs it is for each of them; or a dict of losses by the outputs' names, or a list in their
+                order, in which None, or a missing name, leaves an output out.
+            loss_weights: a number the loss is multiplied with; for several outputs a dict or a list, as for `loss`.
+            metrics: names, objects or functions, or a list; "accuracy" is chosen by the shapes. For several outputs a dict
+                or a list of these, as for `loss`.
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute each equation as it is traced, at every step, so that `print` and a debugger inside layers,
                 losses and metrics see numbers; slow.
@@ -115,7 +118,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
                 transformation cannot train these weights.
             TypeError: an unknown argument.
         """
-        from lamella.training.objectives import configure
+        from lamella.training.configuration import configure
         from lamella.training.state import Compiled, state_for
 
         metrics = training.compile_words(metrics, legacy_words)
@@ -148,23 +151,17 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
     @property
     def loss(self) -> Any:
         """The loss as it was given to `compile`, or None."""
-        return None if self._compiled is None else self._compiled.configuration.loss_identifier
+        return None if self._compiled is None else self._compiled.configuration.objective.loss_identifier
 
     @property
     def metrics(self) -> list[Any]:
         """The metrics of `compile`, once their shapes are known; before that those that were given as objects."""
-        from lamella.metrics import Metric
-
-        if self._compiled is None:
-            return []
-        compiled = self._compiled.configuration.metrics
-        given = [*compiled.identifiers, *compiled.weighted_identifiers]
-        return [m for _, m, _ in compiled.chosen] or [m for m in given if isinstance(m, Metric)]
+        return [] if self._compiled is None else self._compiled.configuration.objective.known_metrics
 
     @property
     def metrics_names(self) -> list[str]:
-        """The keys of the logs: "loss", then the metrics, once their shapes are known."""
-        return ["loss", *[label for label, _, _ in self._require_compiled().configuration.metrics.chosen]]
+        """The keys of the logs: "loss", the losses of several outputs, then the metrics, once their shapes are known."""
+        return self._require_compiled().configuration.objective.labels
 
     def _require_compiled(self) -> Compiled:
         if self._compiled is None:
@@ -200,7 +197,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         from lamella.training.loop import Loop
 
         compiled = self._require_compiled()
-        key = (training, tuple(free_specs(self, data).items()))
+        key = (training, data.structure, tuple(free_specs(self, data).items()))
         loop = self._loops.get(key)
         if loop is None:
             loop = self._loops[key] = Loop(self, compiled, data, training=training)
@@ -233,9 +230,10 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         Args:
             x: inputs, one row an example: an array of NumPy's, JAX's, torch's ..., nested lists of numbers, a pandas frame, a
                 SciPy sparse matrix, an array mapped from a file. Or batches: a generator, anything that can be iterated, a
-                `utils.PyDataset`; each batch is `(x,)`, `(x, y)` or `(x, y, sample_weight)`. The columns of frames go by
-                name from then on: later ones are put into the order of the first.
-            y: targets, one row an example; none with batches.
+                `utils.PyDataset`; each batch is `(x,)`, `(x, y)` or `(x, y, sample_weight)`. Several inputs are a list, or a
+                dict by their names, or a frame with a column for each. The columns of frames go by name from then on: later
+                ones are put into the order of the first.
+            y: targets, one row an example; none with batches. Those of several outputs are a list, or a dict by their names.
             batch_size: rows a step, 32 by default; a short last batch counts as what it is. None with batches.
             epochs: the number of the last epoch; so many are run, less `initial_epoch`.
             verbose: 0 silent, 1 a progress bar (one line an epoch where there is no terminal), 2 one line an epoch.
@@ -244,8 +242,9 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             validation_data: (x, y) or (x, y, sample_weight), or batches, to evaluate after each epoch.
             shuffle: a new order of the rows in each epoch (of the batches of a `PyDataset`), a function of the model's seed
                 and of the step; "batch" reorders rows within their batches only. What is iterated comes in its own order.
-            class_weight: {class: weight} for the loss.
-            sample_weight: one weight a row for the loss, or one for each step of a sequence, (rows, steps).
+            class_weight: {class: weight} for the loss of a model with one output.
+            sample_weight: one weight a row for the loss, or one for each step of a sequence, (rows, steps). For several
+                outputs one array for all, or a list or dict like y.
             initial_epoch: the number of the first epoch.
             steps_per_epoch: batches an epoch; the next epoch goes on behind them, and what is used up begins again. By
                 default one pass.
@@ -323,8 +322,8 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         verbose: int | str = "auto",
         steps: int | None = None,
         callbacks: Any = None,
-    ) -> np.ndarray:
-        """The predictions for the rows, in inference mode, as one NumPy array.
+    ) -> Any:
+        """The predictions for the rows, in inference mode: a NumPy array, or arrays in the structure of the outputs.
 
         Args:
             x: inputs, or batches of them, as for `fit`; targets and weights in a batch are left aside.
@@ -388,7 +387,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         found.restore()
         return found.extra
 
-    def predict_on_batch(self, x: Any) -> np.ndarray:
+    def predict_on_batch(self, x: Any) -> Any:
         """The predictions for one batch, without any machinery around it."""
         try:
             if (call := self.known_call(x)) is not None:
@@ -406,8 +405,11 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             return None
         return self.functions.get(("batch", self.backend_name, x.shape, x.dtype))
 
-    def layer_outputs(self, x: Any) -> dict[str, np.ndarray]:
-        """The output of every layer for a batch, in inference mode: {layer name: array}."""
+    def layer_outputs(self, x: Any) -> dict[str, Any]:
+        """The output of every layer for a batch, in inference mode: {layer name: array}.
+
+        A layer that is called several times has a list of outputs.
+        """
         from lamella.training import entry
 
         return entry.layer_outputs(self, x)

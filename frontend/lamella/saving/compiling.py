@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lamella.core import serialization
@@ -29,10 +29,10 @@ def compile_config(model: Any) -> dict[str, Any]:
     return {
         "compile_config": {
             "optimizer": serialization.serialize(config.optimizer),
-            "loss": serialization.plain(config.loss_identifier),
-            "loss_weights": None if config.loss_weight is None else [config.loss_weight],
-            "metrics": _identifiers(config.metrics.identifiers),
-            "weighted_metrics": _identifiers(config.metrics.weighted_identifiers),
+            "loss": serialization.plain(config.objective.loss_identifier),
+            "loss_weights": _listed(serialization.plain(config.objective.loss_weights)),
+            "metrics": _listed(serialization.plain(config.objective.metrics)),
+            "weighted_metrics": _listed(serialization.plain(config.objective.weighted_metrics)),
             "run_eagerly": config.run_eagerly,
             "steps_per_execution": 1,
             "jit_compile": "auto",
@@ -40,8 +40,11 @@ def compile_config(model: Any) -> dict[str, Any]:
     }
 
 
-def _identifiers(given: Sequence[Any]) -> list[Any] | None:
-    return [serialization.plain(identifier) for identifier in given] or None
+def _listed(given: Any) -> Any:
+    """What was given for one output as a list, as Keras takes it; nothing as None."""
+    if isinstance(given, list | tuple):
+        return list(given) or None
+    return given if given is None or (isinstance(given, dict) and "class_name" not in given) else [given]
 
 
 def compile_from(model: Any, config: Mapping[str, Any]) -> None:

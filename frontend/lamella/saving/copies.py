@@ -14,7 +14,7 @@ from lamella.tracebacks import user_level
 from lamella.training.state import TrainingState
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Configuration
+    from lamella.training.configuration import Configuration
 
 State = dict[str, Any]
 
@@ -49,9 +49,10 @@ def state_of(model: Any, *, pickled: bool = False) -> State:
         config, reached = compiled.configuration, compiled.state
         state["compiled"] = {
             "optimizer": config.optimizer if config.external else serialization.serialize(config.optimizer),
-            "loss": serialization.plain(config.loss_identifier),
-            "metrics": serialization.plain(config.metrics.identifiers),
-            "weighted_metrics": serialization.plain(config.metrics.weighted_identifiers),
+            "loss": serialization.plain(config.objective.loss_identifier),
+            "loss_weights": serialization.plain(config.objective.loss_weights),
+            "metrics": serialization.plain(config.objective.metrics),
+            "weighted_metrics": serialization.plain(config.objective.weighted_metrics),
             "backend": config.backend.name,
             "frozen": [id(layer) in config.frozen for layer in _every(model)],
             "steps": reached.steps,
@@ -78,6 +79,7 @@ def restored(cls: type, state: State) -> Any:
         model.compile(
             optimizer=optimizer if is_external_optimizer(optimizer) else serialization.deserialize(optimizer),
             loss=serialization.deserialize(given["loss"]),
+            loss_weights=given.get("loss_weights"),
             metrics=serialization.deserialize(given["metrics"]),
             weighted_metrics=serialization.deserialize(given["weighted_metrics"]),
             backend=given["backend"],

@@ -30,7 +30,9 @@ def described(model: Any) -> dict[str, Any]:
         if then != [not layer._trainable for layer in _every(model)]:
             found["frozen"] = then
     columns = {key: list(names) for key, names in model._columns.items()}
-    if columns and all(len(names) <= _MOST_COLUMNS and all(map(is_label, names)) for names in columns.values()):
+    if columns and all(
+        len(names) <= _MOST_COLUMNS and all(map(is_label, (key, *names))) for key, names in columns.items()
+    ):
         found["columns"] = columns
     if model.history is not None:
         logs = model.history.history
@@ -97,7 +99,7 @@ def restore(model: Any, given: Any, where: str) -> None:
 
 def _columns(given: Any, where: str) -> dict[str, tuple[str, ...]]:
     check = fields.listed(fields.text, _MOST_COLUMNS)
-    if not isinstance(given, dict) or not set(given) <= {"x", "y"}:
+    if not isinstance(given, dict) or len(given) > _MOST_COLUMNS or not all(map(is_label, given)):
         raise FormatError(f"{where}: the names of the columns are damaged.")
     return {key: tuple(check(names, f"{where}: columns")) for key, names in given.items()}
 

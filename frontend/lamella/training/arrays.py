@@ -106,6 +106,38 @@ def as_array(value: Any, what: str) -> np.ndarray:
     return canonical(array, what)
 
 
+def as_tree(value: Any, what: str, taken: Callable[[Any, str], Array], parts: int = 1) -> Any:
+    """The structure that `value` is, with `taken(leaf, name)` for each leaf.
+
+    A dict is a structure, and a list or tuple where it holds arrays or structures; otherwise it holds the numbers of one
+    array.
+
+    Args:
+        value: what the user gave.
+        what: what messages call it.
+        taken: `as_rows` or `as_array`.
+        parts: how many arrays are expected; a list or tuple of as many is a structure, whatever it holds.
+    """
+    if isinstance(value, dict):
+        entries: dict[Any, Any] = value
+        return {key: as_tree(item, f"{what}/{key}", taken) for key, item in entries.items() if item is not None}
+    if isinstance(value, list | tuple) and (len(value) == parts > 1 or _holds_parts(value)):
+        items: list[Any] = list(value)
+        made = [None if item is None else as_tree(item, f"{what}/{i}", taken) for i, item in enumerate(items)]
+        return made if isinstance(value, list) else tuple(made)
+    return taken(value, what)
+
+
+def _holds_parts(value: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether a list holds several arrays, or structures of arrays."""
+    return any(
+        isinstance(item, dict)
+        or (is_array(item) and len(value) > 1)
+        or (isinstance(item, list | tuple) and any(map(is_array, item)))
+        for item in value[:2]
+    )
+
+
 def canonical(array: np.ndarray, what: str) -> np.ndarray:
     """The dtypes programs are traced with: one float dtype, and int32 for 64-bit integers.
 
@@ -144,8 +176,8 @@ def _only(value: Any, what: str) -> Any:
         return entries
     if len(entries) > 1:
         raise ShapeError(
-            f"{what} is a {type(value).__name__} of {len(entries)} arrays, which means that many inputs or targets, and the "
-            f"model has one of each: give one array, numpy.stack({what.partition(' ')[0]}) where they are its rows."
+            f"{what} is a {type(value).__name__} of {len(entries)} arrays, which means that many inputs or targets, and here "
+            f"the model has one: give one array, numpy.stack({what.partition(' ')[0]}) where they are its rows."
         )
     return entries[0]
 

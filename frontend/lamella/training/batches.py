@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lamella import tree
 from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir import settings
 from lamella.ir.spec import numpy_dtype
@@ -22,7 +23,7 @@ from lamella.training.data import Data, check_finite, check_targets, free_specs,
 from lamella.training.pydataset import PyDataset, Workers
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Configuration
+    from lamella.training.configuration import Configuration
     from lamella.training.protocol import TrainingModel
 
 Order = Callable[..., "np.ndarray | None"]
@@ -44,20 +45,23 @@ _AHEAD_BYTES = 32 << 20
 def is_stream(x: Any) -> bool:
     """Whether `x` gives batches one after another, and is no array itself.
 
-    A list counts where its first entry is a tuple with an array in it: `[(x, y), (x, y)]`.
+    A list counts where it consists of tuples with arrays in them: `[(x, y), (x, y)]`.
     """
     if is_array(x) or is_sparse(x) or isinstance(x, _NUMBERS):
         return False
     if isinstance(x, list):
-        return bool(x) and isinstance(x[0], tuple) and any(is_array(part) for part in x[0])
+        batches: list[Any] = x
+        return (
+            bool(batches) and all(isinstance(b, tuple) for b in batches) and any(map(is_array, tree.leaves(batches[0])))
+        )
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
 
 
 class GivenBatches:
     """The batches of a generator, of anything that can be iterated, or of a `PyDataset`.
 
-    A batch is `x`, or a tuple (or list) `(x,)`, `(x, y)`, `(x, y, sample_weight)`. The first is looked at when this is
-    made, every one is checked before it is used.
+    A batch is `x`, or a tuple (or list) `(x,)`, `(x, y)`, `(x, y, sample_weight)`, each an array or a structure of arrays.
+    The first is looked at when this is made, every one is checked before it is used.
 
     Args:
         model: the model; it is built for the first batch where it has no input shape.
@@ -133,6 +137,10 @@ class GivenBatches:
                 check_targets(self._model, self._config, data)
             if like is not None and data.rows != like.rows and self._model.stateful_path is not None:
                 raise ShapeError(f"it has {data.rows} rows, and stateful layers keep states for {like.rows}.")
+            if like is not None and data.structure != like.structure:
+                raise ShapeError(
+                    f"it holds {', '.join(data.names)}, and the first batch {', '.join(like.names)}; they must be alike."
+                )
             if like is not None and free_specs(self._model, data) != free_specs(self._model, like):
                 raise ShapeError(
                     f"its rows are {_rows(data)}, and those of the first batch {_rows(like)}; they must be alike."

@@ -16,7 +16,7 @@ from lamella.training.layout import Layout, layout_of
 from lamella.training.loop import leaves_of
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Configuration
+    from lamella.training.configuration import Configuration
     from lamella.training.protocol import TrainingModel
 
 FORMAT = "lamella checkpoint"

@@ -3,44 +3,55 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lamella import tree
+from lamella.core.structure import by_column, flattened, output_names
 from lamella.errors import ArgumentError, DataError, ShapeError
 from lamella.ir import settings
 from lamella.ir.dim import BATCH, Dim, public_shape, shapes_differ, sizes_from
 from lamella.ir.spec import Spec, dtype_name
-from lamella.training.arrays import Array, StoredRows, as_array, as_rows
+from lamella.training.arrays import Array, StoredRows, as_array, as_rows, as_tree
 from lamella.training.columns import Columns, names_of, order_of
+from lamella.training.train_step import has_any_own_step
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Configuration
+    from lamella.training.configuration import Configuration
     from lamella.training.protocol import TrainingModel
 
 
 class Data:
     """Rows of inputs, of targets and of weights, on the host: in memory, or to be read from where they are stored.
 
+    Each of the three is an array, or a structure (`lamella.tree`) of arrays with one row per example.
+
     Attributes:
-        columns: the names of the columns, where the rows were taken from frames.
+        arrays: all arrays, those of x first.
+        names: what they are called: "x", or "x/a" and "x/0" for the entries of a dict and of a list.
+        structure: that of `(x, y, sample_weight)`.
+        columns: the names of the columns, where rows were taken from frames, by the array's name.
     """
 
     columns: Columns = MappingProxyType({})
 
     def __init__(self, x: Any, y: Any = None, sample_weight: Any = None) -> None:
         self.x, self.y, self.sample_weight = x, y, sample_weight
+        parts = (x, y, sample_weight)
+        self.arrays: list[Any] = [part for part in parts if part is not None]
+        if all(map(isinstance, self.arrays, _PLAIN)):
+            self.names, self.structure = _PLAIN_NAMES[y is None, sample_weight is None]
+        else:
+            self.arrays, self.structure = tree.flatten(parts)
+            self.names = [name for part, what in zip(parts, _PARTS, strict=True) for name in tree.paths(part, what)]
 
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return len(self.x)
-
-    @property
-    def arrays(self) -> list[Any]:
-        """The arrays that are there, x first."""
-        return [a for a in (self.x, self.y, self.sample_weight) if a is not None]
+        return len(self.arrays[0])
 
     @property
     def sample(self) -> Data:
@@ -58,19 +69,25 @@ class Data:
         return sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in self.arrays)
 
     @property
-    def names(self) -> list[str]:
-        """What the arrays are called."""
-        named = (("x", self.x), ("y", self.y), ("sample_weight", self.sample_weight))
-        return [name for name, a in named if a is not None]
-
-    @property
     def row_specs(self) -> dict[str, Spec]:
         """The spec of one row of each array."""
         return {n: Spec(a.shape[1:], dtype_name(a.dtype)) for n, a in zip(self.names, self.arrays, strict=True)}
 
     def __getitem__(self, index: Any) -> Data:
         """Some of the rows: of a slice, as they are stored; of an index array, as arrays."""
-        return Data(*[None if a is None else a[index] for a in (self.x, self.y, self.sample_weight)])
+        return Data(*tree.unflatten(self.structure, [a[index] for a in self.arrays]))
+
+
+_PARTS = ("x", "y", "sample_weight")
+_PLAIN = ((np.ndarray, StoredRows),) * len(_PARTS)
+_PLAIN_NAMES = {
+    missing: (
+        [name for name, gone in zip(_PARTS, (False, *missing), strict=True) if not gone],
+        tree.structure(tuple(None if gone else 0 for gone in (False, *missing))),
+    )
+    for missing in itertools.product((False, True), repeat=2)
+}
+"""Names and structure where x, y and the weights are arrays, by which of the last two are missing."""
 
 
 def prepare(
@@ -83,48 +100,108 @@ def prepare(
     what: str = "x",
     stored: bool = False,
 ) -> Data:
-    """Arrays for a model, checked against its input; a model without an input shape is built for them.
+    """Arrays for a model, checked against its inputs; a model without an input shape is built for them.
 
-    A vector for a model with one feature counts as a column. The columns of frames are put into the order that they had in
+    A vector for an input with one feature counts as a column. The columns of frames are put into the order that they had in
     training.
 
     Args:
         model: the model.
-        x: inputs.
-        y: targets.
-        sample_weight: one weight a row, or one for each of its steps.
+        x: inputs, in their structure, or by name.
+        y: targets, an array or a structure of arrays.
+        sample_weight: one weight a row, or one for each of its steps; the same for each output in a structure.
         class_weight: {class: weight}.
         what: what messages call x.
         stored: whether rows may stay where they are stored, to be read later.
 
     Raises:
-        ValueError: empty, ragged or misshapen arrays, lengths that differ, or columns of other names.
+        ValueError: empty, ragged or misshapen arrays, structures that do not match, lengths that differ, or columns of
+            other names.
         DTypeError: no numbers.
     """
-    names = {"x": names_of(x), "y": names_of(y)}
-    order = {key: order_of(found, model._columns.get(key), what if key == "x" else key) for key, found in names.items()}
+    columns: dict[str, tuple[str, ...]] = {}
 
-    def taken(value: Any, what: str, key: str) -> Any:
-        array = as_rows(value, what) if stored else as_array(value, what)
-        return array if order[key] is None else array[:, order[key]]
+    def taken(value: Any, name: str) -> Array:
+        array, names = as_rows(value, name) if stored else as_array(value, name), names_of(value)
+        if names is None:
+            return array
+        key = f"x{name.removeprefix(what)}" if name.startswith(what) else name
+        columns[key], order = names, order_of(names, model._columns.get(key), name)
+        return array if order is None else array[:, order]
 
-    rows = taken(x, what, "x")
-    if len(rows) == 0:
-        raise ShapeError(f"{what} is empty: its shape is {rows.shape}. Give at least one row.")
-    if rows.ndim == 1 and (not model.has_input_shape or (len(model.input_shape) == 2 and model.input_shape[1] == 1)):
-        rows = rows.column() if isinstance(rows, StoredRows) else rows[:, None]
+    rows = _inputs(model, x, what, taken)
+    count = _row_count(rows, what)
     if not model.built:
-        model.build_for(Spec((min(len(rows), FIRST_BATCH), *rows.shape[1:]), dtype_name(rows.dtype)))
-    model.check_batch(Spec(_any_batch(model, rows.shape), dtype_name(rows.dtype)))
-    targets = None if y is None else taken(y, "y", "y")
-    if targets is not None and len(targets) != len(rows):
-        raise ShapeError(f"x has {len(rows)} rows and y has {len(targets)}; they must have one each for every example.")
-    weights = _weights(model, sample_weight, class_weight, targets, rows)
-    data = Data(rows, targets, weights)
-    data.columns = {key: found for key, found in names.items() if found is not None}
+        model.build_for(_batch_specs(rows, min(count, FIRST_BATCH)))
+    model.check_batch(_batch_specs(rows, model.fixed_batch_size or count))
+    targets = _targets(model, y, taken)
+    for name, target in zip(tree.paths(targets, "y"), tree.leaves(targets), strict=True):
+        if len(target) != count:
+            raise ShapeError(
+                f"x has {count} rows and {name} has {len(target)}; they must have one each for every example."
+            )
+    data = Data(rows, targets, _weights(model, sample_weight, class_weight, targets, rows, count))
+    data.columns = columns
     if settings.checks_nan():
         check_finite(data)
     return data
+
+
+def _batch_specs(rows: Any, size: int) -> Any:
+    """The specs of a batch of `size` of the rows."""
+    return tree.map_leaves(lambda a: Spec((size, *a.shape[1:]), dtype_name(a.dtype)), rows)
+
+
+def _inputs(model: TrainingModel, x: Any, what: str, taken: Callable[[Any, str], Array]) -> Any:
+    """The arrays of the inputs, in their structure where it is known, else in that of x."""
+    if not model.has_input_shape:
+        return as_tree(x, what, lambda value, name: _column(taken(value, name), None))
+    specs, given = model.input_spec, model.arranged(x, what)
+    if isinstance(specs, Spec):
+        return _column(taken(given, what), specs)
+    structure = tree.structure(specs)
+    parts = zip(tree.leaves_up_to(structure, given), tree.paths(specs, what), tree.leaves(specs), strict=True)
+    return tree.unflatten(structure, [_column(taken(part, name), spec) for part, name, spec in parts])
+
+
+def _column(rows: Array, spec: Spec | None) -> Array:
+    """`rows`, as a column where they are a vector and the input has one feature or is not known yet."""
+    if rows.ndim == 1 and (spec is None or (len(spec.shape) == 2 and spec.shape[1] == 1)):
+        return rows.column() if isinstance(rows, StoredRows) else rows[:, None]
+    if spec is not None and len(spec.shape) == 1 and rows.ndim == 2 and rows.shape[1] == 1:
+        return rows[np.arange(len(rows))][:, 0] if isinstance(rows, StoredRows) else rows[:, 0]
+    return rows
+
+
+def _row_count(rows: Any, what: str) -> int:
+    """The number of rows, the same in every array.
+
+    Raises:
+        ShapeError: there are none, or an array has another number than the first.
+    """
+    names, arrays = tree.paths(rows, what), list(tree.leaves(rows))
+    if not arrays:
+        raise ShapeError(f"{what} holds no array.")
+    for name, array in zip(names, arrays, strict=True):
+        if len(array) == 0:
+            raise ShapeError(f"{name} is empty: its shape is {array.shape}. Give at least one row.")
+        if len(array) != len(arrays[0]):
+            raise ShapeError(
+                f"{names[0]} has {len(arrays[0])} rows and {name} has {len(array)}; they must have one for every example."
+            )
+    return len(arrays[0])
+
+
+def _targets(model: TrainingModel, y: Any, taken: Callable[[Any, str], Array]) -> Any:
+    """The arrays of the targets, in the structure they were given in."""
+    if y is None:
+        return None
+    single = isinstance(model.output_spec, Spec)
+    if single and not isinstance(y, dict) and not has_any_own_step(model):
+        return taken(y, "y")
+    if single:
+        return as_tree(y, "y", taken)
+    return as_tree(by_column(y), "y", taken, len(model.output_names))
 
 
 def free_specs(model: TrainingModel, data: Data) -> dict[str, Spec]:
@@ -132,17 +209,21 @@ def free_specs(model: TrainingModel, data: Data) -> dict[str, Spec]:
 
     Those of targets and of weights are free where the model's predictions are.
     """
-    declared = {"x": model.input_spec.shape[1:]}
-    given = model.output_spec.shape[1:]
+    found = data.row_specs
+    declared = dict(zip(tree.paths(data.x, "x"), tree.leaves(model.input_spec), strict=True))
+    for part, what in ((data.y, "y"), (data.sample_weight, "sample_weight")):
+        declared |= _outputs_by_name(model, part, what)
     return {
         name: Spec(
             tuple(
                 free if isinstance(free, Dim) else d
-                for d, free in itertools.zip_longest(spec.shape, declared.get(name, given)[: len(spec.shape)])
+                for d, free in itertools.zip_longest(spec.shape, declared[name].shape[1 : len(spec.shape) + 1])
             ),
             spec.dtype,
         )
-        for name, spec in data.row_specs.items()
+        if name in declared
+        else spec
+        for name, spec in found.items()
     }
 
 
@@ -160,6 +241,20 @@ def is_finite(array: np.ndarray) -> bool:
         return bool(np.isfinite(np.dot(flat, flat))) or bool(np.isfinite(array).all())
 
 
+def _outputs_by_name(model: TrainingModel, part: Any, what: str) -> dict[str, Any]:
+    """The spec of the output that each array of targets or weights is for, by the array's name, as far as that is known."""
+    names = tree.paths(part, what)
+    specs = list(tree.leaves(model.output_spec))
+    if len(specs) == 1 or len(names) == 1:
+        return dict.fromkeys(names, specs[0])
+    given = tree.unflatten(tree.structure(part), names)
+    try:
+        found = flattened(given, output_names(model), what, "output", partial=True)
+    except ArgumentError:  # targets that a step of the user's own takes
+        return {}
+    return {name: spec for name, spec in zip(found, specs, strict=True) if name is not None}
+
+
 def check_finite(data: Data) -> None:
     """Raise where an array in memory holds a NaN or an infinity.
 
@@ -172,32 +267,51 @@ def check_finite(data: Data) -> None:
             raise DataError(f"{name} holds a NaN or an infinity, first in row {bad}.")
 
 
-def _any_batch(model: TrainingModel, shape: tuple[int, ...]) -> tuple[int, ...]:
-    fixed = model.input_shape[0]
-    return shape if fixed is None else (fixed, *shape[1:])
-
-
-def _weights(
-    model: TrainingModel, sample_weight: Any, class_weight: Any, y: Array | None, x: Array
-) -> np.ndarray | None:
-    rows = len(x)
+def _weights(model: TrainingModel, sample_weight: Any, class_weight: Any, y: Any, x: Any, rows: int) -> Any:
+    """The sample weights, one array for all outputs or a structure of them; or those that classes give to rows."""
     if class_weight is not None:
         if sample_weight is not None:
             raise ArgumentError("give sample_weight or class_weight, not both.")
         if y is None:
             raise ArgumentError("class_weight needs targets y.")
-        return class_weights(y, class_weight)
+        targets = list(tree.leaves(y))
+        if len(targets) > 1 or not isinstance(model.output_spec, Spec):
+            raise ArgumentError(
+                "class_weight is for a model with one output: give sample_weight, a list or dict with the weights of each "
+                "output's rows."
+            )
+        return class_weights(targets[0], class_weight)
     if sample_weight is None:
         return None
-    weights = as_array(sample_weight, "sample_weight").astype(np.float32, copy=False)
+    if isinstance(model.output_spec, Spec) and not isinstance(sample_weight, dict):
+        weights = as_array(sample_weight, "sample_weight")
+    else:
+        weights = as_tree(by_column(sample_weight), "sample_weight", as_array, len(model.output_names))
+    predictions = _outputs_by_name(model, weights, "sample_weight")
+    sizes = _sizes(model, x, rows)
+    named = zip(tree.paths(weights, "sample_weight"), tree.leaves(weights), strict=True)
+    checked = [
+        _fitting(array, name, predictions[name].at(sizes) if name in predictions else None, rows)
+        for name, array in named
+    ]
+    return tree.unflatten(tree.structure(weights), checked)
+
+
+def _fitting(weights: np.ndarray, name: str, prediction: Spec | None, rows: int) -> np.ndarray:
+    """Weights that fit the predictions for `rows` rows: one per row, or one per step.
+
+    Raises:
+        ShapeError: they do not.
+    """
+    weights = weights.astype(np.float32, copy=False)
     if weights.shape == (rows, 1):
         weights = weights[:, 0]
-    steps = _predictions(model, x).shape[1:]
+    steps = weights.shape[1:] if prediction is None else prediction.shape[1:]
     # predictions of rank 2 have one value a row: its weight is one number, too
     fits = not shapes_differ(weights.shape[1:], steps[: weights.ndim - 1])
     if len(weights) != rows or not fits or (weights.ndim > 1 and len(steps) < 2):
         also = f" (or {public_shape((rows, steps[0]))}, one a step)" if len(steps) > 1 else ""
-        raise ShapeError(f"sample_weight needs one number a row, shape ({rows},){also}, got {weights.shape}.")
+        raise ShapeError(f"{name} needs one number a row, shape ({rows},){also}, got {weights.shape}.")
     return weights
 
 
@@ -231,26 +345,43 @@ def class_weights(y: Array, class_weight: Any) -> np.ndarray:
     return found
 
 
-def _predictions(model: TrainingModel, x: Array) -> Spec:
-    """The spec of the model's predictions for the rows `x`."""
-    sizes = sizes_from([(model.input_spec.shape[1:], x.shape[1:])])
-    return model.output_spec.at(sizes | {BATCH: len(x)})
+def _sizes(model: TrainingModel, x: Any, rows: int) -> dict[str, Any]:
+    """The sizes that the rows `x` give to what the model leaves free."""
+    specs = zip(tree.leaves(model.input_spec), tree.leaves(x), strict=True)
+    return sizes_from([(spec.shape[1:], a.shape[1:]) for spec, a in specs]) | {BATCH: rows}
 
 
 def check_targets(model: TrainingModel, config: Configuration, data: Data) -> None:
-    """Raise where the targets do not fit the loss and the model's predictions; before anything is computed.
+    """Raise where the targets do not fit the losses and the model's predictions; before anything is computed.
 
     Raises:
         ValueError: what came, what was expected, and how to mend it.
     """
-    if config.loss is None:
-        return
-    if data.y is None:
-        raise ArgumentError(f"the model is compiled with the loss {config.loss.name!r}, which needs targets: give y.")
-    prediction = _predictions(model, data.x)
-    y = Spec((data.rows, *data.y.shape[1:]), dtype_name(data.y.dtype))
+    names = output_names(model)
+    labels = list(tree.leaves(names))
+    terms = config.objective.terms(names)
     try:
-        config.loss.check(y, prediction, data.y)
-    except (ValueError, TypeError) as error:
-        last = list(model.children)[-1]
-        raise type(error)(f"Model {model.name!r}, output of layer {last!r}: {error}") from None
+        targets = config.objective.targets(data.y, names)
+    except ArgumentError:
+        if has_any_own_step(model):
+            return  # it may take other targets than those of the outputs
+        raise
+    missing = [labels[i] for i in config.objective.measured(names) if data.y is not None and targets[i] is None]
+    if missing:
+        raise ArgumentError(f"the metrics of output {missing[0]!r} need targets: give them in y.")
+    sizes = _sizes(model, data.x, data.rows)
+    specs = [spec.at(sizes) for spec in tree.leaves(model.output_spec)]
+    for term in terms:
+        target = targets[term.output]
+        if target is None:
+            which = f" for output {labels[term.output]!r}" if len(labels) > 1 else ""
+            raise ArgumentError(
+                f"the model is compiled with the loss {term.loss.name!r}{which}, which needs targets: give "
+                f"{'y' if data.y is None else 'them in y'}."
+            )
+        y = Spec((data.rows, *target.shape[1:]), dtype_name(target.dtype))
+        try:
+            term.loss.check(y, specs[term.output], target)
+        except (ValueError, TypeError) as error:
+            of = "output of layer" if labels[term.output] in model.children else "output"
+            raise type(error)(f"Model {model.name!r}, {of} {labels[term.output]!r}: {error}") from None

@@ -100,7 +100,7 @@ def evaluate(
     return _results(logs, loop, return_dict)
 
 
-def predict(model: TrainingModel, x: Any, options: PassOptions) -> np.ndarray:
+def predict(model: TrainingModel, x: Any, options: PassOptions) -> Any:
     """The predictions for all rows, as `Model.predict` says."""
     options = options.checked()
     batch_size, steps = options.batch_size, options.steps
@@ -122,7 +122,7 @@ def predict(model: TrainingModel, x: Any, options: PassOptions) -> np.ndarray:
     return predictions
 
 
-def layer_outputs(model: TrainingModel, x: Any) -> dict[str, np.ndarray]:
+def layer_outputs(model: TrainingModel, x: Any) -> dict[str, Any]:
     """The output of every layer for a batch."""
     return inference.layer_outputs(model, prepare(model, x))
 
@@ -175,7 +175,7 @@ def _batch_of(model: TrainingModel, batch_size: int | None, data: Given) -> int:
     """
     rows = data.sample.rows
     batch = _batch_size(batch_size) if isinstance(data, Data) else rows
-    fixed, path = model.input_shape[0], model.stateful_path
+    fixed, path = model.fixed_batch_size, model.stateful_path
     if path is None or fixed is None:
         return batch
     if batch_size not in (None, fixed) or rows % fixed or (batch != fixed and not isinstance(data, Data)):
@@ -193,6 +193,9 @@ def _batch_size(batch_size: int | None) -> int:
 def _results(logs: dict[str, float], loop: Loop, return_dict: bool) -> Any:
     if return_dict:
         return logs
-    labels = ["loss", *[label for label, _, _ in loop.layout.metric_rules if label != "loss"]]
-    found = [logs[label] for label in labels if label in logs]
+    layout = loop.layout
+    labels = [rule.label for rule in layout.metric_rules]
+    if len(loop.model.output_names) > 1:
+        labels.sort()  # as Keras orders the metrics of several outputs
+    found = [logs[label] for label in dict.fromkeys(["loss", *layout.losses, *labels]) if label in logs]
     return found if len(found) > 1 else found[0]

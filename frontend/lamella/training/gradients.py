@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lamella import compiling, host_random
+from lamella import compiling, host_random, tree
 from lamella.backend_api import Backend
 from lamella.core.context import tracing
 from lamella.ir.program import Program
@@ -12,10 +12,11 @@ from lamella.ir.spec import Spec
 from lamella.lowering.forward import KEY, call_model
 from lamella.passes import differentiate, pool_first
 from lamella.training.inference import values_on
+from lamella.training.train_step import loss_of_batch
 
 if TYPE_CHECKING:
+    from lamella.training.configuration import Configuration
     from lamella.training.data import Data
-    from lamella.training.objectives import Configuration
     from lamella.training.protocol import TrainingModel
 
 
@@ -27,7 +28,7 @@ def value_and_grad(
     trained = {id(v) for v in config.trained(model)}
     wrt = [i for i, (_, v) in enumerate(named) if id(v) in trained]
     program = loss_program(model, config, data, training=training)
-    shapes = tuple((a.shape, a.dtype.name) for a in data.arrays)
+    shapes = (data.structure, *[(a.shape, a.dtype.name) for a in data.arrays])
     cached = ("gradients", backend.name, shapes, training, tuple(wrt), id(config))
     run = model.functions.get(cached)
     if run is None:
@@ -49,12 +50,12 @@ def value_and_grad(
 
 def loss_program(model: TrainingModel, config: Configuration, data: Data, *, training: bool) -> Program:
     """The compiled loss of one batch as a program of the variables, the batch, and in training a random key."""
-    inputs = {n: Spec((data.rows, *a.shape[1:]), a.dtype.name) for n, a in zip(data.names, data.arrays, strict=True)}
+    inputs = {n: Spec(a.shape, a.dtype.name) for n, a in zip(data.names, data.arrays, strict=True)}
     if training:
         inputs["key"] = KEY
     options: dict[str, Any] = {"training": training, "draws_without_key": not training}
     with tracing(model.named_weights(), inputs, frozen=config.frozen, **options) as traced:
-        x = traced.inputs["x"]
-        y, _ = call_model(model, traced.context, x)
+        x, y, weights = tree.unflatten(data.structure, [traced.inputs[name] for name in data.names])
+        y_pred, _ = call_model(model, traced.context, x)
         traced.trace.where = "loss"
-        return traced.program([("loss", model.compute_loss(x, traced.inputs.get("y"), y))])
+        return traced.program([("loss", loss_of_batch(model, x, y, y_pred, weights, training=training))])

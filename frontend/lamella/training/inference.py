@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from lamella import compiling, console, host_random, ops
+from lamella import compiling, console, host_random, tree
 from lamella.backend_api import Backend, backend_of, load_backend, to_numpy
 from lamella.core.context import tracing
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError
 from lamella.ir.spec import Spec, spec_of
-from lamella.lowering.forward import Forward, trace_forward, traced_for_any_batch
+from lamella.lowering.forward import Forward, call_model, trace_forward, traced_for_any_batch
 from lamella.passes import find_cross_batch_op
+from lamella.training.arrays import as_array
 from lamella.training.batches import ReadBatches, in_order
 from lamella.training.data import Data, prepare
 from lamella.training.eager_runner import computed_outputs
@@ -30,16 +31,16 @@ _AHEAD = 1 << 23
 """About so many bytes of batches and of predictions are on the device at a time before the oldest are read back."""
 
 
-def predict(
-    model: TrainingModel, data: Given, batch: int, steps: int | None, verbose: int, hooks: CallbackList
-) -> np.ndarray:
+def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, verbose: int, hooks: CallbackList) -> Any:
     """The predictions for all rows, or for `steps` batches; a short batch is filled up where rows do not mix.
+
+    They have the structure of the model's outputs.
 
     The next batch is on its way before a batch has been computed, unless a callback looks at each, or an iterator gives the
     batches, which might use an array again for the next.
     """
     backend = load_backend(model.backend_name)
-    parts: list[np.ndarray] = []
+    parts: list[Any] = []
     waiting: deque[tuple[Any, int]] = deque()
     total = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
     model.stop_predicting = False
@@ -48,13 +49,16 @@ def predict(
     def read(ahead: int) -> None:
         while len(waiting) > ahead:
             y, count = waiting.popleft()
-            parts.append(backend.numpy(y)[:count])
+            if isinstance(y, list | tuple | dict):
+                parts.append(tree.map_leaves(lambda leaf, count=count: backend.numpy(leaf)[:count], y))
+            else:
+                parts.append(backend.numpy(y)[:count])
 
     runs_ahead = around is None and isinstance(data, Data)
     call: Call | None = None
     start = 0
     if runs_ahead and verbose == 0 and steps is None and not model.runs_eagerly and _in_memory(data):
-        call = Call(model, backend, data.x[:batch])
+        call = Call(model, backend, data[:batch].x)
         if call.steady:
             for y in call.each(data.x):
                 waiting.append((y, batch))
@@ -65,10 +69,10 @@ def predict(
         for done, x in enumerate(_inputs(model, data, batch, steps, start), start // batch):
             if around is not None:
                 around[0](done)
-            count = len(x)
+            count = _rows(x)
             batch = max(batch, count)
             if count < batch and done and is_per_example(model, x):
-                x = np.concatenate([x, np.repeat(x[:1], batch - count, 0)])
+                x = tree.map_leaves(lambda a, n=batch - count: np.concatenate([a, np.repeat(a[:1], n, 0)]), x)
             if model.runs_eagerly:
                 waiting.append((_predict_eagerly(model, x), count))
             else:
@@ -83,6 +87,18 @@ def predict(
                 break
         read(0)
         progress.end_epoch({})
+    if isinstance(parts[0], np.ndarray):
+        return _joined(model, parts)
+    leaves = zip(*[tree.leaves(part) for part in parts], strict=True)
+    return tree.unflatten(tree.structure(parts[0]), [_joined(model, arrays) for arrays in leaves])
+
+
+def _joined(model: TrainingModel, parts: Sequence[np.ndarray]) -> np.ndarray:
+    """The predictions of all batches as one array.
+
+    Raises:
+        ShapeError: they have different shapes.
+    """
     if any(part.shape[1:] != parts[0].shape[1:] for part in parts):
         shapes = " and ".join(sorted({str((None, *part.shape[1:])) for part in parts}))
         raise ShapeError(
@@ -90,6 +106,10 @@ def predict(
             "or `predict_on_batch` for each, or pad the inputs to one length."
         )
     return writable(parts[0]) if len(parts) == 1 else np.concatenate(parts)
+
+
+def _rows(x: Any) -> int:
+    return len(next(tree.leaves(x)))
 
 
 def writable(array: np.ndarray) -> np.ndarray:
@@ -102,12 +122,12 @@ def _in_memory(data: Given) -> TypeGuard[Data]:
     return isinstance(data, Data) and not data.stored
 
 
-def _inputs(model: TrainingModel, data: Given, batch: int, steps: int | None, start: int = 0) -> Iterator[np.ndarray]:
+def _inputs(model: TrainingModel, data: Given, batch: int, steps: int | None, start: int = 0) -> Iterator[Any]:
     """The inputs of each batch, from row `start` on."""
     if _in_memory(data):
         stop = data.rows if steps is None else min(steps * batch, data.rows)
         for at in range(start, stop, batch):
-            yield data.x[at : min(at + batch, stop)]
+            yield data[at : min(at + batch, stop)].x
         return
     batches = ReadBatches(model, None, data, batch) if isinstance(data, Data) else data
     reading = batches.read(in_order)
@@ -121,11 +141,12 @@ def _inputs(model: TrainingModel, data: Given, batch: int, steps: int | None, st
         batches.close()
 
 
-def is_per_example(model: TrainingModel, x: np.ndarray) -> bool:
+def is_per_example(model: TrainingModel, x: Any) -> bool:
     """Whether no operation of the model's inference lets rows influence each other."""
-    cached = ("rows", x.shape[1:], x.dtype.name)
+    cached = ("rows", *[(a.shape[1:], a.dtype.name) for a in tree.leaves(x)])
     if cached not in model.functions:
-        forward = traced_for_any_batch(model, Spec(x.shape[1:], x.dtype.name), training=False)
+        row = tree.map_leaves(lambda a: Spec(a.shape[1:], a.dtype.name), x)
+        forward = traced_for_any_batch(model, row, training=False)
         model.functions[cached] = forward is not None and find_cross_batch_op(forward.program) is None
     return model.functions[cached]
 
@@ -139,35 +160,46 @@ class Call:
         steady: whether one batch leaves nothing behind for the next: no layer keeps states or assigns variables.
     """
 
-    def __init__(self, model: TrainingModel, backend: Backend, x: np.ndarray) -> None:
-        self._backend, self._shape, self._dtype = backend, x.shape, x.dtype
-        spec = Spec((len(x), *x.shape[1:]), x.dtype.name)
-        self._forward, self._run = function_for(model, backend, spec, training=False)
-        y = self._forward.program.outputs[0].spec
-        self.ahead = _AHEAD // max(x.nbytes + 4 * int(np.prod(y.shape)), 1)
-        self._model, self.rows = model, len(x)
+    def __init__(self, model: TrainingModel, backend: Backend, x: Any) -> None:
+        leaves = list(tree.leaves(x))
+        self._backend, self._kinds = backend, [(a.shape, a.dtype) for a in leaves]
+        specs = tree.map_leaves(lambda a: Spec(a.shape, a.dtype.name), x)
+        self._forward, self._run = function_for(model, backend, specs, training=False)
+        predictions = [v.spec for v in self._forward.program.outputs[: self._forward.predicted]]
+        size = sum(a.nbytes for a in leaves) + sum(4 * int(np.prod(y.shape)) for y in predictions)
+        self.ahead = _AHEAD // max(size, 1)
+        self._model, self.rows = model, len(leaves[0])
         self.steady = not self._forward.assigned and not self._forward.keyed and model.stateful_path is None
+        self._simple = isinstance(specs, Spec) and self._forward.structure == "leaf"
 
-    def fits(self, x: np.ndarray) -> bool:
+    def fits(self, x: Any) -> bool:
         """Whether `x` is of that spec."""
-        return x.shape == self._shape and x.dtype == self._dtype
+        return [(a.shape, a.dtype) for a in tree.leaves(x)] == self._kinds
 
-    def __call__(self, x: np.ndarray) -> Any:
+    def __call__(self, x: Any) -> Any:
         """The predictions, on the backend; the states of stateful layers are kept for the next batch."""
         # what is not needed is not called: a few microseconds matter where one row is predicted at a time
         forward, backend = self._forward, self._backend
         key = [_next_key(self._model, backend)] if forward.keyed else []
-        results = self._run(*self._values(), backend.argument(x, forward.dtype), *key)
+        if self._simple:
+            results = self._run(*self._values(), backend.argument(x, forward.dtypes[0]), *key)
+        else:
+            results = self._run(*self._values(), *arguments(backend, x, forward), *key)
         if forward.assigned:
             keep_assigned(forward, results)
-        return results[0]
+        return results[0] if self._simple else forward.prediction(results)
 
-    def each(self, x: np.ndarray) -> Iterator[Any]:
+    def each(self, x: Any) -> Iterator[Any]:
         """The predictions of whole batches of consecutive rows of `x`, by the weights as they are now."""
-        run, values, rows = self._run, self._values(), self.rows
-        argument, dtype = self._backend.argument, self._forward.dtype
-        for at in range(0, len(x) // rows * rows, rows):
-            yield run(*values, argument(x[at : at + rows], dtype))[0]
+        run, values, rows, forward = self._run, self._values(), self.rows, self._forward
+        if self._simple:
+            argument, dtype = self._backend.argument, forward.dtypes[0]
+            for at in range(0, len(x) // rows * rows, rows):
+                yield run(*values, argument(x[at : at + rows], dtype))[0]
+            return
+        for at in range(0, _rows(x) // rows * rows, rows):
+            batch = tree.map_leaves(lambda a, at=at: a[at : at + rows], x)
+            yield forward.prediction(run(*values, *arguments(self._backend, batch, forward)))
 
     def _values(self) -> list[Any]:
         place, variables = self._backend.name, self._forward.variables
@@ -182,12 +214,19 @@ class Call:
         rows = 32 if batch_size is None else batch_size
         return self.steady and type(rows) is int and 0 < self.rows <= rows
 
-    def numpy(self, x: np.ndarray) -> np.ndarray:
-        """The predictions as a NumPy array."""
-        return writable(self._backend.numpy(self(x)))
+    def numpy(self, x: Any) -> Any:
+        """The predictions as NumPy arrays."""
+        if self._simple:
+            return writable(self._backend.numpy(self(x)))
+        return tree.map_leaves(lambda y: writable(self._backend.numpy(y)), self(x))
 
 
-def _call_for(model: TrainingModel, backend: Backend, x: Any) -> tuple[Call, np.ndarray]:
+def arguments(backend: Backend, x: Any, forward: Forward) -> list[Any]:
+    """The arrays of a batch as a compiled call takes them."""
+    return [backend.argument(a, dtype) for a, dtype in zip(tree.leaves(x), forward.dtypes, strict=True)]
+
+
+def _call_for(model: TrainingModel, backend: Backend, x: Any) -> tuple[Call, Any]:
     """How one batch is predicted, and the batch as an array; the model knows it again."""
     known = model.known_call(x)
     if known is not None:
@@ -200,7 +239,7 @@ def _call_for(model: TrainingModel, backend: Backend, x: Any) -> tuple[Call, np.
     return call, batch
 
 
-def predict_on_batch(model: TrainingModel, x: Any) -> np.ndarray:
+def predict_on_batch(model: TrainingModel, x: Any) -> Any:
     """The predictions for one batch."""
     if model.runs_eagerly:
         with model.built_on_success():
@@ -209,14 +248,14 @@ def predict_on_batch(model: TrainingModel, x: Any) -> np.ndarray:
     return call.numpy(batch)
 
 
-def _predict_eagerly(model: TrainingModel, x: np.ndarray) -> np.ndarray:
+def _predict_eagerly(model: TrainingModel, x: Any) -> Any:
     """The predictions for one batch, computed equation by equation."""
-    spec = Spec((len(x), *x.shape[1:]), x.dtype.name)
-    arrays = [*[v.numpy() for _, v in model.named_weights()], x, _next_key(model)]
-    forward = trace_forward(model, spec, training=False, keyed=None, concrete_inputs=arrays)
+    specs = tree.map_leaves(lambda a: Spec(a.shape, a.dtype.name), x)
+    arrays = [*[v.numpy() for _, v in model.named_weights()], *tree.leaves(x), _next_key(model)]
+    forward = trace_forward(model, specs, training=False, keyed=None, concrete_inputs=arrays)
     results = [array for array, _ in computed_outputs(forward.program)]
     keep_assigned(forward, results)
-    return results[0]
+    return forward.prediction(results)
 
 
 def keep_assigned(forward: Forward, results: Any) -> None:
@@ -236,14 +275,16 @@ def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
     return [v._held for v in variables]
 
 
-def function_for(model: TrainingModel, backend: Backend, x: Spec, *, training: bool | None) -> tuple[Forward, Any]:
-    """The model's call on batches of `x`, compiled once."""
-    cached = (backend.name, x, None if training is False else (training, model.frozen_layers()))
+def function_for(model: TrainingModel, backend: Backend, x: Any, *, training: bool | None) -> tuple[Forward, Any]:
+    """The model's call on batches of the specs `x`, compiled once."""
+    specs = tuple(tree.leaves(x))
+    cached = (backend.name, specs, None if training is False else (training, model.frozen_layers()))
     found = model.functions.get(cached)
     if found is None:
         forward = trace_forward(model, x, training=training, keyed=training is not False or None)
         name = "predict" if training is False else "model call"
-        with compiling.because(name, f"first batch, x {x}"), backend.scope(forward.program):
+        what = ", ".join(f"{path} {spec}" for path, spec in zip(tree.paths(x, "x"), specs, strict=True))
+        with compiling.because(name, f"first batch, {what}"), backend.scope(forward.program):
             found = model.functions[cached] = (forward, backend.compile(forward.program))
     return found
 
@@ -256,24 +297,27 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool | None) -> 
         inputs: a batch.
         training: whether layers behave as in training; None leaves it to the defaults of their `call`s.
     """
-    owner = None if type(inputs) is np.ndarray else backend_of(inputs)
+    owner = _owner(inputs)
     if owner is None and training is False:
         call, batch = _call_for(model, load_backend(model.backend_name), inputs)
-        return call(
-            batch.copy()
-        )  # the call may return before it has computed, and the caller may change its array at once
+        # the call may return before it has computed, and the caller may change its array at once
+        return call(tree.map_leaves(lambda a: a.copy(), batch))
     if owner is None:
-        inputs = prepare(model, inputs).x.copy()
-    elif not model.built:
-        model.build_for(spec_of(inputs))
+        inputs = tree.map_leaves(lambda a: a.copy(), prepare(model, inputs).x)
+    else:
+        taken = tree.map_leaves(lambda a: as_array(a, "x") if type(a) is np.ndarray else a, model.arranged(inputs))
+        inputs = taken
+    specs = tree.map_leaves(spec_of, inputs)
+    if not model.built:
+        model.build_for(specs)
     backend = owner or load_backend(model.backend_name)
-    spec = model.check_batch(spec_of(inputs))
-    forward, run = function_for(model, backend, spec, training=training)
+    specs = model.check_batch(specs)
+    forward, run = function_for(model, backend, specs, training=training)
     with backend.scope(forward.program):
         key = [_next_key(model, backend)] if forward.keyed else []
-        results = run(*values_on(forward.variables, backend), backend.argument(inputs, spec.dtype), *key)
+        results = run(*values_on(forward.variables, backend), *arguments(backend, inputs, forward), *key)
     keep_assigned(forward, results)
-    return results[0]
+    return forward.prediction(results)
 
 
 def _next_key(model: TrainingModel, backend: Backend | None = None) -> Any:
@@ -283,18 +327,30 @@ def _next_key(model: TrainingModel, backend: Backend | None = None) -> Any:
     return key if backend is None else backend.asarray(key, "uint32")
 
 
-def layer_outputs(model: TrainingModel, data: Data) -> dict[str, np.ndarray]:
-    """The output of every layer for one batch, in inference mode."""
+def _owner(inputs: Any) -> Backend | None:
+    """The backend whose array the inputs hold, None where they hold NumPy's alone, or numbers."""
+    if type(inputs) is np.ndarray:
+        return None
+    if not isinstance(inputs, list | tuple | dict):
+        return backend_of(inputs)
+    leaves = tree.leaves(inputs)
+    first = next(leaves, None)
+    if isinstance(first, int | float):  # the numbers of an array
+        return None
+    return next((owner for a in (first, *leaves) if (owner := backend_of(a)) is not None), None)
+
+
+def layer_outputs(model: TrainingModel, data: Data) -> dict[str, Any]:
+    """The output of every layer for one batch, in inference mode; a list of them where a layer is called several times."""
     backend = load_backend(model.backend_name)
-    batch = Spec((data.rows, *data.x.shape[1:]), data.x.dtype.name)
+    batch = dict(zip(data.names, [Spec(a.shape, a.dtype.name) for a in data.arrays], strict=True))
     named = model.named_weights()
-    with tracing(named, {"x": batch}, draws_without_key=True) as traced, traced.context.within(model):
-        value, outputs = ops.cast(traced.inputs["x"], model.input_dtype), dict[str, Any]()
-        for name, layer in model.children.items():
-            outputs[name] = value = layer(value)
-        program = traced.program(outputs.items())
+    with tracing(named, batch, draws_without_key=True) as traced:
+        traced.context.outputs = calls = dict[str, list[Any]]()
+        call_model(model, traced.context, tree.unflatten(data.structure, list(traced.inputs.values()))[0])
+        outputs = {name: found if len(found) > 1 else found[0] for name, found in calls.items()}
+        program = traced.program((str(i), value) for i, value in enumerate(tree.leaves(outputs)))
     with compiling.because("layer_outputs", "compiled at each call"), backend.scope(program):
-        results = backend.compile(program)(
-            *values_on([v for _, v in named], backend), backend.asarray(data.x, data.x.dtype.name)
-        )
-        return {name: np.array(backend.numpy(y)) for name, y in zip(program.output_names, results, strict=True)}
+        arrays = [backend.asarray(a, a.dtype.name) for a in data.arrays]
+        results = backend.compile(program)(*values_on([v for _, v in named], backend), *arrays)
+    return tree.unflatten(tree.structure(outputs), [np.array(backend.numpy(y)) for y in results])

@@ -12,7 +12,7 @@ from lamella.training.batches import GivenBatches, is_stream
 from lamella.training.data import Data, check_targets, prepare
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Configuration
+    from lamella.training.configuration import Configuration
     from lamella.training.protocol import TrainingModel
     from lamella.training.sources import Given
 
@@ -44,7 +44,7 @@ def take(
         ValueError: what came does not fit, or an argument does not go with batches.
         DTypeError: no numbers.
     """
-    if not is_stream(x):
+    if not is_stream(x) or _is_inputs(model, x):
         data = prepare(model, x, y, sample_weight, class_weight, what=what, stored=True)
         if config is not None:
             check_targets(model, config, data)
@@ -58,6 +58,18 @@ def take(
             )
             raise ArgumentError(f"{what} gives batches, and with batches there is no argument {name}: {instead}.")
     return GivenBatches(model, config, x, class_weight, what)
+
+
+def _is_inputs(model: TrainingModel, x: Any) -> bool:
+    """Whether a list of tuples is the structure of the model's inputs, as `[(a, b), (c, d)]` may be, and holds no batches."""
+    if not isinstance(x, list) or not model.has_input_shape:
+        return False
+    specs, entries = model.input_spec, list[Any](x)
+    return (
+        isinstance(specs, list | tuple)
+        and len(specs) == len(entries)
+        and all(isinstance(s, list | tuple) and len(s) == len(e) for s, e in zip(specs, entries, strict=True))
+    )
 
 
 def _third(name: str) -> str:

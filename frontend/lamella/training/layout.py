@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lamella import tree
 from lamella.backend_api import to_numpy
+from lamella.core.structure import output_names
 from lamella.core.variable import Variable
 from lamella.ir.dim import Dimension
 from lamella.ir.spec import Spec, numpy_dtype, promote
@@ -17,36 +19,43 @@ from lamella.lowering.forward import KEY
 from lamella.metrics import Mean
 from lamella.optimizers.own_loop import filled
 from lamella.optimizers.state import Slot, Weight
+from lamella.training.objectives import Rule
+from lamella.training.train_step import has_own_loss
 
 if TYPE_CHECKING:
     from lamella.optimizers.base import Optimizer
-    from lamella.training.objectives import Configuration
+    from lamella.training.configuration import Configuration
     from lamella.training.protocol import TrainingModel
     from lamella.training.state import Slots
 
 
 class BatchSpecs(NamedTuple):
-    """What a batch of `rows` rows holds: the specs of x, of y and of the sample weights, None where there are none."""
+    """What a batch of `rows` rows holds.
+
+    Attributes:
+        rows: how many rows.
+        named: the specs of the data arrays, by name, in the order of the step program's inputs.
+        structure: that of `(x, y, sample_weight)`, whose leaves the arrays are.
+    """
 
     rows: Dimension
-    x: Spec
-    y: Spec | None
-    weight: Spec | None
+    named: dict[str, Spec]
+    structure: Any
+
+    def parts(self, values: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+        """`(x, y, sample_weight)` of values by name, each in its structure, None where there is none."""
+        return tree.unflatten(self.structure, [values[name] for name in self.named])
 
     @property
-    def named(self) -> list[tuple[str, Spec]]:
-        """The data arrays in the order of the step program's inputs."""
-        items = [("x", self.x)]
-        if self.y is not None:
-            items.append(("y", self.y))
-        if self.weight is not None:
-            items.append(("sample_weight", self.weight))
-        return items
+    def y(self) -> Any:
+        """The specs of the targets, in their structure."""
+        return self.parts(self.named)[1]
 
     @property
     def row_dtype(self) -> str:
         """The dtype of the vector that tells real rows from padding."""
-        return "float64" if self.x.dtype == "float64" else "float32"
+        x = tree.leaves(self.parts(self.named)[0])
+        return "float64" if any(spec.dtype == "float64" for spec in x) else "float32"
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,8 @@ class Layout:
             belongs to the optimizer as a whole.
         rates: the leaves of the learning rates.
         metrics: for each log key the names and initial values of its accumulators.
-        metric_rules: (log key, metric, weighted) for each metric.
+        losses: the log keys of the loss, and of each output's loss where there are several.
+        metric_rules: the metrics.
         own: whether the step ends with one of lamella's optimizers.
         own_logs: whether the logs are those of the model's own step, averaged over the rows.
     """
@@ -74,7 +84,8 @@ class Layout:
     slots: dict[str, dict[int, str]]
     rates: tuple[str, ...]
     metrics: dict[str, dict[str, tuple[str, Any]]]
-    metric_rules: list[tuple[str, Any, bool]]
+    losses: tuple[str, ...]
+    metric_rules: list[Rule]
     own: bool
     own_logs: bool
 
@@ -92,7 +103,7 @@ class Layout:
 def layout_of(
     model: TrainingModel,
     config: Configuration,
-    y: Spec | None,
+    y: Any,
     *,
     training: bool,
     own_logs: Sequence[str] | None = None,
@@ -102,7 +113,7 @@ def layout_of(
     Args:
         model: a built model.
         config: its training configuration.
-        y: the spec of the targets, which the metrics are chosen for.
+        y: the specs of the targets, in their structure, which the metrics are chosen for.
         training: whether steps train or evaluate.
         own_logs: the names of the logs of the model's own step; None where it has none, and the logs are loss and metrics.
     """
@@ -122,21 +133,36 @@ def layout_of(
     if training:
         specs |= {"step": Spec((), "uint32"), "key": KEY}
     metrics: dict[str, dict[str, tuple[str, Any]]] = {}
+    losses: tuple[str, ...] = ()
     if own_logs is None:
-        rules = config.metrics.for_specs(y, model.output_spec)
-        zero = np.zeros((), rate_dtype([model.output_spec.dtype]))
-        metrics["loss"] = {n: (f"metrics/loss/{n}", zero) for n in ("total", "count")}
+        names, predictions = output_names(model), list(tree.leaves(model.output_spec))
+        rules = config.objective.rules(config.objective.targets(y, names), predictions, names)
+        zero = np.zeros((), rate_dtype([spec.dtype for spec in predictions]))
+        # a `compute_loss` of the user's own need not compute the loss of each output
+        losses = ("loss", *(() if has_own_loss(model) else config.objective.loss_labels(names)))
+        for label in losses:  # each is a mean over the same rows
+            metrics[label] = {"total": (f"metrics/{label}/total", zero), "count": ("metrics/loss/count", zero)}
     else:
-        rules = [(label, Mean(label), False) for label in own_logs]
-    for label, metric, _ in rules:
-        metrics[label] = {
-            name: (f"metrics/{label}/{name}", np.full(shape, initial, numpy_dtype(kind)))
-            for name, (shape, kind, initial) in metric.state_specs().items()
+        rules = [Rule(label, Mean(label), False, 0) for label in own_logs]
+    for rule in rules:
+        metrics[rule.label] = {
+            name: (f"metrics/{rule.label}/{name}", np.full(shape, initial, numpy_dtype(kind)))
+            for name, (shape, kind, initial) in rule.metric.state_specs().items()
         }
     for leaves in metrics.values():
         specs |= {leaf: Spec(start.shape, start.dtype.name) for leaf, start in leaves.values()}
     return Layout(
-        specs, variables, len(first), weights, slots, rates, metrics, rules, own=own, own_logs=own_logs is not None
+        specs,
+        variables,
+        len(first),
+        weights,
+        slots,
+        rates,
+        metrics,
+        losses,
+        rules,
+        own=own,
+        own_logs=own_logs is not None,
     )
 
 

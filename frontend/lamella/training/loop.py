@@ -51,20 +51,22 @@ class Loop:
         training: whether steps train or evaluate.
 
     Attributes:
+        row_dtype: the dtype of the vector that tells real rows from padding.
         undoes_steps: whether `undo_step` may be called, so that no step may reuse the memory of the state before it.
     """
 
     def __init__(self, model: TrainingModel, compiled: Compiled, data: Data, *, training: bool) -> None:
         self.model, self.compiled, self.training = model, compiled, training
         config = compiled.configuration
-        self._specs = free_specs(model, data)
+        self._specs, self._structure = free_specs(model, data), data.structure
+        self.row_dtype = self._batch().row_dtype
         own_logs = None
         if has_own_step(model, training=training):
             if training and config.external:
                 raise TypeError(
                     "a train_step of one's own needs one of lamella.optimizers; optax's are for `fit`'s step."
                 )
-            first = _batch_specs(min(data.rows, FIRST_BATCH), data.row_specs)
+            first = self._batch_of(min(data.rows, FIRST_BATCH), data.row_specs)
             own_logs = own_labels(model, config, self._batch(), first, training=training)
         self.layout = layout_of(model, config, self._batch().y, training=training, own_logs=own_logs)
         at = self._at = {name: i for i, name in enumerate(self.layout.names)}
@@ -83,21 +85,20 @@ class Loop:
         self._cleared: dict[int, Any] = {}
         self._placed: dict[str, tuple[Any, Any]] = {}
 
-    @property
-    def row_dtype(self) -> str:
-        """The dtype of the vector that tells real rows from padding."""
-        return self._batch().row_dtype
-
     def _batch(self) -> BatchSpecs:
         """A batch, with what is left free."""
-        return _batch_specs(symbol(BATCH), self._specs)
+        return self._batch_of(symbol(BATCH), self._specs)
+
+    def _batch_of(self, rows: Dimension, row_specs: Mapping[str, Spec]) -> BatchSpecs:
+        named = {name: Spec((rows, *s.shape), s.dtype) for name, s in row_specs.items()}
+        return BatchSpecs(rows, named, self._structure)
 
     def runner(self, rows: int, row_specs: Mapping[str, Spec]) -> Runner:
         """What runs steps on batches of `rows` rows with these specs."""
         if rows == self._last[0] and row_specs is self._last[1]:
             return self._last[2]
-        batch = _batch_specs(rows, row_specs)
-        specs = tuple([spec for _, spec in batch.named])
+        batch = self._batch_of(rows, row_specs)
+        specs = tuple(batch.named.values())
         runner = self._runners.get(specs)
         if runner is None:
             config = self.compiled.configuration
@@ -115,15 +116,15 @@ class Loop:
     def program(self, rows: int, size: int) -> Program:
         """What a step computes for a batch of `rows` rows, other dimensions that are left free being of a `size`."""
         sizes = dict.fromkeys(symbols_of(d for spec in self._specs.values() for d in spec.shape), size)
-        batch = _batch_specs(rows, {name: spec.at(sizes) for name, spec in self._specs.items()})
+        batch = self._batch_of(rows, {name: spec.at(sizes) for name, spec in self._specs.items()})
         return build_step(self.model, self.compiled.configuration, self.layout, batch, training=self.training).program
 
     def _why(self, batch: BatchSpecs) -> str:
         """Why a runner for batches of these specs is made."""
-        what = ", ".join(f"{name} {spec}" for name, spec in batch.named)
+        what = ", ".join(f"{name} {spec}" for name, spec in batch.named.items())
         if not self._runners:
             return f"first batch, {what}"
-        inner = [spec.shape[1:] for _, spec in batch.named]
+        inner = [spec.shape[1:] for spec in batch.named.values()]
         same = any([spec.shape[1:] for spec in specs] == inner for specs in self._runners)
         return f"{'new batch size' if same else 'batch of a new shape'}, {what}"
 
@@ -137,7 +138,7 @@ class Loop:
             return batch
         rows, config = given.rows, self.compiled.configuration
         size = min(config.backend.padded_rows(rows), batch)
-        if size == rows or given.stored or config.run_eagerly or self.model.input_shape[0] is not None:
+        if size == rows or given.stored or config.run_eagerly or self.model.fixed_batch_size is not None:
             return rows
         return size if self.pads() else rows
 
@@ -149,12 +150,12 @@ class Loop:
             config, batch = self.compiled.configuration, self._batch()
             # with the penalties: an activity regularizer adds up rows, too
             forward = traced_for_any_batch(
-                self.model, self._specs["x"], training=self.training, losses=True, frozen=config.frozen
+                self.model, batch.parts(self._specs)[0], training=self.training, losses=True, frozen=config.frozen
             )
             self._mixes = (
                 forward is None
                 or find_cross_batch_op(forward.program) is not None
-                or not config.is_per_example(batch.y, forward.program.outputs[0].spec, self.layout.metric_rules)
+                or not config.is_per_example(self.model, batch.y, forward, self.layout.metric_rules)
             )
         return not self._mixes
 
@@ -339,11 +340,11 @@ class Loop:
         """The logs of a state, or of its accumulators by position."""
         numpy, groups = self.compiled.configuration.backend.numpy, self._accumulators
         logs: dict[str, Any] = {}
-        if not self.layout.own_logs:
-            totals = {n: float(numpy(state[i])) for n, i in groups["loss"]}
-            logs["loss"] = totals["total"] / max(totals["count"], 1.0)
-        for label, metric, _ in self.layout.metric_rules:
-            logs[label] = metric.read({n: numpy(state[i]) for n, i in groups[label]})
+        for label in self.layout.losses:
+            totals = {n: float(numpy(state[i])) for n, i in groups[label]}
+            logs[label] = totals["total"] / max(totals["count"], 1.0)
+        for rule in self.layout.metric_rules:
+            logs[rule.label] = rule.metric.read({n: numpy(state[i]) for n, i in groups[rule.label]})
         return dict(sorted(logs.items()))
 
     # ---- running ----
@@ -450,7 +451,7 @@ class Loop:
         """
         count, arrays = batch.rows, batch.arrays
         size = compiling.rounded_up(count)
-        if size > count and self.model.input_shape[0] is None and self.pads():
+        if size > count and self.model.fixed_batch_size is None and self.pads():
             arrays = [np.concatenate([a, np.repeat(a[:1], size - count, 0)]) for a in arrays]
         else:
             size = count
@@ -477,11 +478,6 @@ class Loop:
             return first or _FIRST_CHUNK
         steps = int(CHUNK_SECONDS / max(self._seconds, 1e-7))
         return min(1 << max(steps.bit_length() - 1, 0), _LONGEST_CHUNK)
-
-
-def _batch_specs(rows: Dimension, row_specs: Mapping[str, Spec]) -> BatchSpecs:
-    specs = {name: Spec((rows, *s.shape), s.dtype) for name, s in row_specs.items()}
-    return BatchSpecs(rows, specs["x"], specs.get("y"), specs.get("sample_weight"))
 
 
 def leaves_of(model: TrainingModel, compiled: Compiled, layout: Layout) -> dict[str, Any]:

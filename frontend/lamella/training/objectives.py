@@ -1,251 +1,385 @@
-"""What `compile` decides: optimizer, loss, metrics, and which weights are trained."""
+"""What is trained for and measured: the losses of a model's outputs, their weights, and the metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lamella import losses, metrics, optimizers
-from lamella.backend_api import Backend, is_external_optimizer, load_backend
-from lamella.core.variable import Variable
+from lamella import losses, tree
+from lamella import metrics as metrics_
+from lamella.core.structure import counted, flattened
 from lamella.errors import ArgumentError
+from lamella.ir.dim import public_shape
 from lamella.ir.spec import Spec
-from lamella.ir.trace import trace
-from lamella.ops.operators import numpy_functions
-from lamella.training.options import whole
 
 if TYPE_CHECKING:
-    from lamella.training.protocol import TrainingModel
+    from lamella.core.context import TraceContext
 
 
-class CompiledMetrics:
-    """The metrics given to `compile`; they are chosen when the shapes are known.
+_METRICS = ("metrics", "weighted_metrics")
 
-    Args:
-        identifiers: what the user named as metrics.
-        weighted_identifiers: what the user named as weighted metrics.
-        loss: the compiled loss, which "accuracy" depends on.
+
+class Term(NamedTuple):
+    """The loss of one output.
 
     Attributes:
-        chosen: (log key, metric, weighted) for each metric, for the specs of the last call of `for_specs`.
+        label: its log key, where there are several.
+        loss: the loss.
+        weight: what it is multiplied with; None leaves it as it is.
+        output: the place of the output among the leaves of the model's outputs.
     """
 
-    def __init__(self, identifiers: Any, weighted_identifiers: Any, loss: losses.Loss | None) -> None:
-        self.identifiers, self.weighted_identifiers = _listed(identifiers), _listed(weighted_identifiers)
-        self._loss = loss
-        self._specs: Any = None
-        self.chosen: list[tuple[str, Any, bool]] = []
-        for identifier in (*self.identifiers, *self.weighted_identifiers):
-            if not (isinstance(identifier, str) and identifier.lower() in metrics.AUTOMATIC):
-                metrics.get(identifier)  # a misspelt name is told now, not in `fit`
+    label: str
+    loss: losses.Loss
+    weight: float | None
+    output: int
 
-    def for_specs(self, y: Spec | None, prediction: Spec) -> list[tuple[str, Any, bool]]:
-        """(log key, metric, weighted) for each metric, chosen for targets and predictions of these specs."""
-        specs = (None if y is None else (len(y.shape), y.shape[1:], y.dtype), prediction.shape[1:])
+
+class Rule(NamedTuple):
+    """A metric of one output.
+
+    Attributes:
+        label: its log key.
+        metric: the metric.
+        weighted: whether sample weights count in it.
+        output: the place of the output among the leaves of the model's outputs.
+    """
+
+    label: str
+    metric: Any
+    weighted: bool
+    output: int
+
+
+class Objective:
+    """Losses, their weights and metrics, as `compile` is given them: one for all outputs, or for each in a list or dict.
+
+    They are matched with the outputs when these are known; metrics are chosen when the shapes of the targets are.
+    Everywhere here `names` is the structure of the outputs with their names, and targets, predictions, weights and masks in
+    a list are those of its leaves.
+
+    Args:
+        loss: the losses as the user named them.
+        loss_weights: what they are multiplied with.
+        metrics: the metrics as the user named them.
+        weighted_metrics: the metrics that count sample weights.
+
+    Attributes:
+        loss: the losses as objects, in the structure that the user gave.
+        loss_identifier: the losses as the user named them, for files.
+        loss_weights: the weights as the user gave them.
+        metrics: the metrics as the user named them.
+        weighted_metrics: the weighted ones.
+        chosen: the metrics for the specs of the last call of `rules`.
+    """
+
+    def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
+        self.loss_identifier = loss
+        self.metrics, self.weighted_metrics = metrics, weighted_metrics
+        self.loss = _mapped(losses.get, loss)
+        self._matched: tuple[Any, list[Term]] = (None, [])
+        self._measured: list[int] = []
+        self._specs: Any = None
+        self.chosen: list[Rule] = []
+        if any(isinstance(weight, str) for weight in _entries(loss_weights)):  # metrics had this place in Keras 2
+            raise ArgumentError(
+                f"loss_weights must be a number, got {loss_weights!r}: metrics go by name, compile(..., metrics=[...])."
+            )
+        for weight in _entries(loss_weights):
+            if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float | np.number)):
+                raise ValueError(f"loss_weights is a number, or a list or dict of numbers, got {loss_weights!r}.")
+        self.loss_weights = _mapped(lambda weight: None if weight is None else float(weight), loss_weights)
+        if loss_weights is not None and all(found is None for found in _entries(self.loss)):
+            raise ValueError(f"loss_weights={loss_weights!r} weighs nothing: give `compile` a loss.")
+        for identifier in (*_listed(metrics), *_listed(weighted_metrics)):
+            if not (isinstance(identifier, str) and identifier.lower() in metrics_.AUTOMATIC):
+                metrics_.get(identifier)  # a misspelt name is told now, not in `fit`
+
+    # ---- matched with outputs ----
+
+    def terms(self, names: Any) -> list[Term]:
+        """The losses of the outputs.
+
+        Raises:
+            ValueError: the structure is not that of the outputs, or an output is unknown.
+        """
+        key = names if isinstance(names, str) else (tree.structure(names), *tree.leaves(names))
+        if self._matched[0] != key:
+            leaves = list(tree.leaves(names))
+            found = _by_output("loss", self.loss, names)
+            weights = _by_output("loss_weights", self.loss_weights, names)
+            every = zip(_loss_labels(names), found, weights, itertools.count(), strict=False)
+            terms: list[Term] = []
+            for label, loss, weight, i in every:
+                if isinstance(loss, list | tuple):
+                    raise ValueError(
+                        f"loss has {len(loss)} entries for the output {leaves[i]!r}, and an output has one loss: add them in "
+                        "one function."
+                    )
+                if loss is not None:
+                    terms.append(Term(f"{label}_loss", loss, None if weight is None else float(weight), i))
+            order = _order(self.loss, names)
+            terms.sort(key=lambda term: order.index(term.output))
+            every = zip(*[_by_output(what, getattr(self, what), names) for what in _METRICS], strict=True)
+            self._measured = [i for i, given in enumerate(every) if _listed(list(given))]
+            self._matched = (key, terms)
+        return self._matched[1]
+
+    def measured(self, names: Any) -> list[int]:
+        """The places of the outputs that have metrics."""
+        self.terms(names)
+        return self._measured
+
+    def loss_labels(self, names: Any) -> list[str]:
+        """The log keys of the outputs' losses: none where there is one loss."""
+        terms = self.terms(names)
+        return [term.label for term in terms] if len(terms) > 1 else []
+
+    @property
+    def known_metrics(self) -> list[Any]:
+        """The metrics that were chosen for the shapes; before that those that were given as objects."""
+        given = [*_listed(self.metrics), *_listed(self.weighted_metrics)]
+        return [rule.metric for rule in self.chosen] or [m for m in given if isinstance(m, metrics_.Metric)]
+
+    @property
+    def labels(self) -> list[str]:
+        """The log keys: "loss", the losses of the outputs where there are several, then the metrics, once they are known."""
+        return [*self.loss_logs, *[rule.label for rule in self.chosen]]
+
+    @property
+    def loss_logs(self) -> list[str]:
+        """The log keys of losses: "loss", and those of the outputs where there are several."""
+        terms = self._matched[1]
+        return ["loss", *[term.label for term in terms if len(terms) > 1]]
+
+    def targets(self, y: Any, names: Any) -> list[Any]:
+        """The target of each output, None where it has none.
+
+        Targets in a list may be those of the outputs with a loss alone.
+
+        Raises:
+            ArgumentError: the structure is not that of the outputs; missing and unknown keys are named.
+        """
+        if isinstance(names, str) and not isinstance(y, dict):
+            return [y]
+        return self._flattened(y, names, "y")
+
+    def weights(self, sample_weight: Any, names: Any) -> list[Any]:
+        """The sample weights of each output: a single array is for all; None where an output has none.
+
+        Raises:
+            ArgumentError: the structure is not that of the outputs; missing and unknown keys are named.
+        """
+        if isinstance(sample_weight, list | tuple | dict):
+            return self._flattened(sample_weight, names, "sample_weight")
+        return [sample_weight] * len(tree.paths(names, ""))
+
+    def _flattened(self, given: Any, names: Any, what: str) -> list[Any]:
+        count = len(tree.paths(names, ""))
+        if count > 1 and given is not None and not isinstance(given, dict):
+            placed = sorted({term.output for term in self.terms(names)})
+            parts = given if isinstance(given, list | tuple) else [given]
+            if len(parts) == len(placed) < count:
+                found: list[Any] = [None] * count
+                for i, part in zip(placed, parts, strict=True):
+                    found[i] = part
+                return found
+        return flattened(given, names, what, "output", partial=True)
+
+    def rules(self, targets: Sequence[Spec | None], predictions: Sequence[Spec], names: Any) -> list[Rule]:
+        """The metrics, chosen for targets and predictions of these specs."""
+        specs = (
+            tuple([None if y is None else (len(y.shape), y.shape[1:], y.dtype) for y in targets]),
+            tuple([spec.shape[1:] for spec in predictions]),
+            tuple(tree.leaves(names)),
+        )
         if self._specs != specs:
-            chosen: list[tuple[str, Any, bool]] = []
-            if y is not None:
-                for identifiers, weighted in ((self.identifiers, False), (self.weighted_identifiers, True)):
-                    for identifier in identifiers:
-                        metric = metrics.resolve(identifier, y, prediction, self._loss)
-                        metric.build(y, prediction, weighted)
-                        chosen.append((_free(metric.name, [c[0] for c in chosen], weighted), metric, weighted))
+            taken, chosen = ["loss", *self.loss_labels(names)], list[Rule]()
+            prefixes = [f"{name}_" for name in tree.leaves(names)] if len(predictions) > 1 else [""]
+            for what, weighted in zip(_METRICS, (False, True), strict=True):
+                for i, identifiers in enumerate(_by_output(what, getattr(self, what), names)):
+                    target = targets[i]
+                    if target is None:
+                        continue
+                    for identifier in _listed(identifiers):
+                        metric = metrics_.resolve(identifier, target, predictions[i])
+                        metric.build(target, predictions[i], weighted)
+                        label = _free(prefixes[i], metric.name, taken, weighted=weighted)
+                        taken.append(label)
+                        chosen.append(Rule(label, metric, weighted, i))
             self._specs, self.chosen = specs, chosen
         return self.chosen
 
+    # ---- computed ----
 
-@dataclass(frozen=True, eq=False)
-class Configuration:
-    """A model's training configuration.
+    def losses(
+        self, y: Any, y_pred: Any, sample_weight: Any, names: Any, running: TraceContext
+    ) -> list[tuple[Term, Any]]:
+        """The loss of each output of a batch, not yet multiplied with its weight, inside a trace.
 
-    Attributes:
-        backend: where it trains.
-        optimizer: an optimizer of lamella's, or one of the backend's framework (`external` is true then).
-        external: whether the optimizer is one of the backend's framework.
-        loss: the loss, or None for a model that is only evaluated by its layers' penalties.
-        loss_weight: what the loss, without penalties, is multiplied with; None leaves it as it is.
-        loss_identifier: the loss as the user named it, for files.
-        metrics: the metrics.
-        frozen: ids of the layers that are not trained.
-        untrained: ids of the variables that are not trained, whatever their layers.
-        run_eagerly: whether steps are traced again each time, with every value computed as it is traced.
-        steps_per_execution: how many steps run between two calls of a callback's batch hooks.
-    """
-
-    backend: Backend
-    optimizer: Any
-    external: bool
-    loss: losses.Loss | None
-    loss_weight: float | None
-    loss_identifier: Any
-    metrics: CompiledMetrics
-    frozen: frozenset[int]
-    untrained: frozenset[int]
-    run_eagerly: bool
-    steps_per_execution: int
-
-    def trained(self, model: TrainingModel) -> list[Variable]:
-        """The variables a step changes, in the order of the model's weights."""
-        found: dict[int, Variable] = {}
-
-        def visit(layer: Any) -> None:
-            if id(layer) in self.frozen:
-                return
-            for variable in layer._variables:
-                if variable.trainable and id(variable) not in self.untrained:
-                    found.setdefault(id(variable), variable)
-            for child in layer.children.values():
-                visit(child)
-
-        visit(model)
-        return [v for _, v in model.named_weights() if id(v) in found]
-
-    def as_frozen_now(self, model: TrainingModel) -> Configuration:
-        """The configuration that trains what is trainable now; the same one where that is what it trains.
-
-        A model that was frozen as a whole is trained as before: so old scripts train the discriminator of a GAN, which they
-        freeze between compiling it and the model that it is a part of.
+        Raises:
+            ValueError: one of them is no scalar.
         """
-        frozen, untrained = model.frozen_layers(), _untrained(model)
-        if id(model) in frozen - self.frozen or (frozen, untrained) == (self.frozen, self.untrained):
-            return self
-        return replace(self, frozen=frozen, untrained=untrained)
+        targets, weights = self.targets(y, names), self.weights(sample_weight, names)
+        predictions, found = list(tree.leaves(y_pred)), list[tuple[Term, Any]]()
+        for term in self.terms(names):
+            prediction = predictions[term.output]
+            value = term.loss(
+                targets[term.output],
+                prediction,
+                weights[term.output],
+                rows=running.rows,
+                mask=running.mask_of(prediction),
+            )
+            if tuple(value.shape):
+                raise ValueError(
+                    f"the loss {term.loss.name!r} gives {public_shape(value.shape)} values, training needs one number: use "
+                    "a reduction other than 'none'."
+                )
+            found.append((term, value))
+        return found
 
-    def is_per_example(self, y: Spec | None, prediction: Spec, rules: Sequence[tuple[str, Any, bool]]) -> bool:
-        """Whether loss and metrics take a row of weight 0 for nothing, so that such rows may fill a short batch up."""
-        if y is None:
-            return True
-        followers = [self.loss] if self.loss else []
-        with numpy_functions(self.run_eagerly):
-            return all(f.is_per_example(y, prediction) for f in [*followers, *[metric for _, metric, _ in rules]])
-
-    def rates(self) -> dict[str, float]:
-        """The learning rates that are numbers, by the names of their leaves; none of an external optimizer's."""
-        return {} if self.external else {f"optimizer/{name}": rate for name, rate in self.optimizer.rates().items()}
-
-
-def configure(
-    model: TrainingModel,
-    optimizer: Any,
-    loss: Any,
-    metrics: Any,
-    weighted_metrics: Any,
-    loss_weights: Any,
-    *,
-    backend: Any,
-    run_eagerly: bool,
-    auto_scale_loss: bool,
-    steps_per_execution: int,
-    jit_compile: bool | str,
-) -> Configuration:
-    """The configuration that the arguments of `compile` ask for, as `Model.compile` says."""
-    steps_per_execution = whole("steps_per_execution", steps_per_execution, 1)
-    if jit_compile not in (True, "auto"):
-        raise ValueError(
-            f"jit_compile is True or 'auto', got {jit_compile!r}: every step is compiled. `run_eagerly=True` is for "
-            "looking at steps one equation at a time."
-        )
-    found = load_backend(backend)
-    external = found.supports_optimizer(optimizer)
-    if not external:
-        scaled = auto_scale_loss and model.dtype_policy.name == "mixed_float16"
-        optimizer = _optimizer(model, optimizer, found, scaled=scaled)
-    resolved = losses.get(_only("loss", loss))
-    configuration = Configuration(
-        backend=found,
-        optimizer=optimizer,
-        external=external,
-        loss=resolved,
-        loss_weight=_loss_weight(loss_weights, resolved),
-        loss_identifier=loss,
-        metrics=CompiledMetrics(metrics, weighted_metrics, resolved),
-        frozen=model.frozen_layers(),
-        untrained=_untrained(model),
-        run_eagerly=bool(run_eagerly),
-        steps_per_execution=steps_per_execution,
-    )
-    if external and model.built:
-        trained = set(map(id, configuration.trained(model)))
-        params = {f"params/{path}": v.spec for path, v in model.named_weights() if id(v) in trained}
-        found.check_optimizer(optimizer, params)
-    return configuration
+    def is_per_example(
+        self, targets: Sequence[Spec | None], predictions: Sequence[Spec], names: Any, rules: Sequence[Rule]
+    ) -> bool:
+        """Whether losses and metrics take a row of weight 0 for nothing, so that such rows may fill a short batch up."""
+        followers: list[tuple[Any, int]] = [(term.loss, term.output) for term in self.terms(names)]
+        followers += [(rule.metric, rule.output) for rule in rules]
+        for follower, i in followers:
+            target = targets[i]
+            if target is not None and not follower.is_per_example(target, predictions[i]):
+                return False
+        return True
 
 
-def _untrained(model: TrainingModel) -> frozenset[int]:
-    return frozenset(id(v) for v in model.variables if not v.trainable)
+def _is_structure(given: Any) -> bool:
+    """Whether it is a list, tuple or dict of entries; a serialized object is none."""
+    return isinstance(given, list | tuple) or (isinstance(given, dict) and "class_name" not in given)
 
 
-def _optimizer(model: TrainingModel, given: Any, backend: Backend, *, scaled: bool) -> optimizers.Optimizer:
-    """One of lamella's optimizers, its schedules prepared; with `scaled` one that scales the loss.
+def _mapped(function: Callable[[Any], Any], given: Any) -> Any:
+    """`given` with `function(entry)` in the place of every entry, of None, too."""
+    if isinstance(given, dict) and _is_structure(given):
+        entries: dict[Any, Any] = given
+        return {key: _mapped(function, item) for key, item in entries.items()}
+    if isinstance(given, list | tuple):
+        items: list[Any] = list(given)
+        return [_mapped(function, item) for item in items]
+    return function(given)
 
-    An optimizer that the model's own scales the loss for is given that one again.
 
-    Raises:
-        TypeError: it is an optax transformation, and the backend is not JAX.
-    """
-    if is_external_optimizer(given):
-        raise TypeError(
-            f"an optax transformation needs the JAX backend; this model is compiled for {backend.name!r}. Pass "
-            "`backend='jax'`, or use one of lamella.optimizers."
-        )
-    optimizer = optimizers.get(given)
-    if scaled and not isinstance(optimizer, optimizers.LossScaleOptimizer):
-        held = None if model._compiled is None else model._compiled.configuration.optimizer
-        if isinstance(held, optimizers.LossScaleOptimizer) and held.inner_optimizer is optimizer:
-            optimizer = held
-        else:
-            optimizer = optimizers.LossScaleOptimizer(optimizer)
-    for schedule in optimizer.schedules():
-        backend.prepare(trace(lambda step, f=schedule: [f(step)], Spec((), "uint32")))
-    return optimizer
+def _entries(given: Any) -> list[Any]:
+    """The entries of nested lists and dicts, of None, too."""
+    found: list[Any] = []
+    _mapped(found.append, given)
+    return found
 
 
 def _listed(identifiers: Any) -> list[Any]:
-    if identifiers is None:
-        return []
-    if not isinstance(identifiers, list | tuple):
-        return [identifiers]
-    return [found for identifier in identifiers for found in _listed(identifier) or [identifier]]
+    """The metrics of nested lists and dicts."""
+    return [identifier for identifier in _entries(identifiers) if identifier is not None]
 
 
-def _only(what: str, given: Any) -> Any:
-    """The one entry of a list, which is how Keras writes what belongs to a model's outputs; anything else is itself.
+def _by_output(what: str, given: Any, names: Any) -> list[Any]:
+    """For each leaf of `names` what was given for it, an entry or a list of entries; None where nothing was.
 
     Raises:
-        ValueError: the list has not one entry.
+        ValueError: the structure is not that of the outputs, or an output is unknown.
     """
-    if not isinstance(given, list | tuple):
-        return given
-    if len(given) != 1:
-        raise ValueError(f"a model of layers one after another has one output: {what} has one entry, got {len(given)}.")
-    return given[0]
+    leaves = list(tree.leaves(names))
+    if not _is_structure(given):
+        return [given] * len(leaves)
+    of_metrics = what.endswith("metrics")
+    if isinstance(names, str):
+        if isinstance(given, dict):
+            _check_outputs(what, given, [names], leaves)
+            given = given.get(names)
+        if not of_metrics and isinstance(given, list | tuple):
+            if len(given) != 1:
+                raise ValueError(f"{what} has one entry, got {len(given)}: the model has one output, {names!r}.")
+            given = given[0]
+        return [given]
+    if isinstance(given, dict):
+        parts = names if isinstance(names, dict) else {leaf: leaf for leaf in leaves}
+        _check_outputs(what, given, list(parts), leaves)
+        pairs = [(given.get(key), part) for key, part in parts.items()]
+    else:
+        entries = list(names.values()) if isinstance(names, dict) else list(names)
+        if len(given) == len(leaves) != len(entries):
+            entries = leaves
+        if len(leaves) == 1 or (of_metrics and len(given) == 1 and not _is_structure(given[0])):
+            return [part for leaf in leaves for part in _by_output(what, given, leaf)]
+        if of_metrics and not given:
+            return [None] * len(leaves)
+        if isinstance(names, dict) and list(names) != sorted(names):  # Keras would take them in alphabetical order
+            raise ValueError(
+                f"{what} is a list, which leaves open what is for which output: give a dict with the keys {_told(names)}."
+            )
+        if len(given) != len(entries):
+            raise ValueError(
+                f"{what} has {counted(given)}, and the model has {len(leaves)} outputs: {_told(leaves)}. Give a dict by "
+                "these names, a list with one entry for each, or one for all."
+            )
+        pairs = list(zip(given, entries, strict=True))
+    return [found for item, part in pairs for found in _by_output(what, item, part)]
 
 
-def _loss_weight(given: Any, loss: Any) -> float | None:
-    entries = given if isinstance(given, list | tuple) else [given]
-    if any(isinstance(entry, str) for entry in entries):  # metrics had this place in Keras 2
-        raise ArgumentError(
-            f"loss_weights must be a number, got {given!r}: metrics go by name, compile(..., metrics=[...])."
+def _check_outputs(what: str, given: dict[Any, Any], known: list[Any], leaves: list[Any]) -> None:
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        one = len(leaves) == 1
+        raise ValueError(
+            f"{what} names the unknown output{'s' if len(unknown) > 1 else ''} {_told(unknown)}; the model's "
+            f"{'output is' if one else 'outputs are'} {_told(known)}."
         )
-    weight = _only("loss_weights", given)
-    if weight is None:
-        return None
-    if isinstance(weight, bool) or not isinstance(weight, int | float | np.number):
-        raise ValueError(f"loss_weights is a number, or a list of one, got {given!r}.")
-    if loss is None:
-        raise ValueError(f"loss_weights={given!r} weighs nothing: give `compile` a loss.")
-    return float(weight)
 
 
-def _free(label: str, taken: list[str], weighted: bool) -> str:
+def _told(names: Any) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _loss_labels(names: Any, path: tuple[Any, ...] = ()) -> list[str]:
+    """What Keras calls the loss of each output: its name, behind the keys and places of the structures around it."""
+    if isinstance(names, str):
+        if not path or isinstance(path[-1], int):
+            path = (*path[:-1], names)
+        return ["/".join(map(str, path))]
+    entries: Any = names.items() if isinstance(names, dict) else enumerate(names)
+    return [label for key, part in entries for label in _loss_labels(part, (*path, key))]
+
+
+def _order(loss: Any, names: Any) -> list[int]:
+    """The places of the outputs in the order in which Keras adds up their losses, and `evaluate` lists them.
+
+    Entries of a dict are in the order of the dict of losses, else by their keys.
+    """
+
+    def visit(loss: Any, part: Any) -> list[int]:
+        if isinstance(part, int):
+            return [part]
+        if not isinstance(part, dict):
+            losses = loss if isinstance(loss, list | tuple) and len(loss) == len(part) else [None] * len(part)
+            return [i for item, entry in zip(losses, part, strict=True) for i in visit(item, entry)]
+        given = loss if isinstance(loss, dict) else {}
+        keys = [*given, *sorted(key for key in part if key not in given)]
+        return [i for key in keys for i in visit(given.get(key), part[key])]
+
+    structure, count = tree.structure(names), len(tree.paths(names, ""))
+    return visit(loss, tree.unflatten(structure, range(count)))
+
+
+def _free(prefix: str, name: str, taken: list[str], *, weighted: bool) -> str:
     """A log key that is not taken: Keras prefixes a weighted duplicate and numbers the rest."""
-    if label not in taken and label != "loss":
+    label = f"{prefix}{name}"
+    if label not in taken:
         return label
-    if weighted and f"weighted_{label}" not in taken:
-        return f"weighted_{label}"
+    if weighted:
+        label = f"{prefix}weighted_{name}"
+        if label not in taken:
+            return label
     number = 1
     while f"{label}_{number}" in taken:
         number += 1

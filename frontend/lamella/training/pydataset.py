@@ -12,8 +12,9 @@ class PyDataset:
     """A data set whose batches are computed when they are needed: subclass it and write two methods.
 
     `__getitem__(index)` returns batch number `index`, a tuple `(x,)`, `(x, y)` or `(x, y, sample_weight)` of arrays with
-    one row an example, and `__len__()` the number of batches. `on_epoch_begin()` and `on_epoch_end()` may be overridden to
-    change the data set between epochs. `fit(shuffle=True)` takes the batches in a new order in each epoch.
+    one row an example, or of lists, tuples and dicts of arrays, and `__len__()` the number of batches. `on_epoch_begin()` and
+    `on_epoch_end()` may be overridden to change the data set between epochs. `fit(shuffle=True)` takes the batches in a new
+    order in each epoch.
 
     Args:
         workers: how many threads (or processes) compute batches ahead. With 1 and no processes, `fit` computes each batch

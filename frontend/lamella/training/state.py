@@ -15,7 +15,7 @@ from lamella.optimizers.own_loop import merged
 
 if TYPE_CHECKING:
     from lamella.core.variable import Variable
-    from lamella.training.objectives import Configuration
+    from lamella.training.configuration import Configuration
     from lamella.training.protocol import TrainingModel
 
 Slots = Mapping[str, Mapping[int, Any]]

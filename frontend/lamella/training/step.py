@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import ops
+from lamella import ops, tree
 from lamella.backend_api import StepProgram
 from lamella.core.context import ModelTrace, TraceContext, entered, tracing
+from lamella.core.structure import output_names
 from lamella.core.variable import Variable
 from lamella.errors import TraceError
 from lamella.ir.program import Program, Value
@@ -22,10 +23,10 @@ from lamella.ops.control import replay
 from lamella.ops.operators import numpy_functions
 from lamella.passes import differentiate, pool_first
 from lamella.training.layout import BatchSpecs, Layout, layout_of
-from lamella.training.train_step import run_step
+from lamella.training.train_step import loss_of_batch, run_step
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Configuration
+    from lamella.training.configuration import Configuration
     from lamella.training.protocol import TrainingModel
 
 
@@ -72,7 +73,7 @@ def build_step(
     return StepProgram(
         program,
         layout.names,
-        tuple(name for name, _ in batch.named),
+        tuple(batch.named),
         tuple(trained),
         config.optimizer if config.external and training else None,
     )
@@ -82,7 +83,7 @@ def _inputs(layout: Layout, batch: BatchSpecs) -> dict[str, Spec]:
     """The inputs of a step behind the model's variables: the other leaves, the batch, and which of its rows are real."""
     names = layout.names[len(layout.variables) :]
     rows = Spec((batch.rows,), batch.row_dtype)
-    return {**{name: layout.specs[name] for name in names}, **dict(batch.named), "rows": rows}
+    return {**{name: layout.specs[name] for name in names}, **batch.named, "rows": rows}
 
 
 def _forward(
@@ -106,35 +107,54 @@ def _forward(
         context, given = traced.context, traced.inputs
         context.rows = given["rows"]
         context.slots = {slot: given[group[0]] for slot, group in layout.slots.items() if 0 in group}
-        prediction, mask = call_model(model, context, given["x"])
+        x, y, weights = batch.parts(given)
+        prediction, masks = call_model(model, context, x)
         traced.trace.where = "loss"
         with numpy_functions(config.run_eagerly):
-            loss = model.compute_loss(given["x"], given.get("y"), prediction, given.get("sample_weight"))
+            loss = loss_of_batch(model, x, y, prediction, weights, training=training)
         names = {variable: name for name, variable in layout.variables}
         outputs = {names[variable]: context.bindings[variable] for variable in context.assigned}
         with entered(None), numpy_functions(config.run_eagerly):  # a metric computes from the batch alone
-            outputs |= _accumulated(layout, traced, loss, prediction, mask)
+            outputs |= _accumulated_losses(layout, traced, {"loss": loss, **context.loss_logs})
+            names = output_names(model, prediction)
+            targets, weights = config.objective.targets(y, names), config.objective.weights(weights, names)
+            outputs |= _accumulated(layout, traced, targets, list(tree.leaves(prediction)), weights, masks)
         if layout.own:  # what is differentiated; the logs have the loss itself
             loss = config.optimizer.scale_loss(loss, context.slots)
         return traced.program([("loss", loss), *outputs.items()])
 
 
-def _accumulated(layout: Layout, traced: ModelTrace, loss: Any, prediction: Value, mask: Any) -> dict[str, Any]:
-    """The new accumulators of the loss and of the metrics, by leaf."""
+def _accumulated_losses(layout: Layout, traced: ModelTrace, losses: Mapping[str, Any]) -> dict[str, Any]:
+    """The new accumulators of the losses, by leaf."""
+    given, outputs = traced.inputs, dict[str, Any]()
+    for label in layout.losses:
+        total, counted = (layout.metrics[label][name][0] for name in ("total", "count"))
+        count = ops.cast(ops.sum(given["rows"]), layout.specs[counted].dtype)
+        value = ops.cast(ops.stop_gradient(losses[label]), layout.specs[total].dtype)
+        outputs[total] = ops.add(given[total], ops.multiply(value, count))
+        outputs[counted] = ops.add(given[counted], count)
+    return outputs
+
+
+def _accumulated(
+    layout: Layout,
+    traced: ModelTrace,
+    targets: Sequence[Any],
+    predictions: Sequence[Value],
+    weights: Sequence[Any],
+    masks: Sequence[Any],
+) -> dict[str, Any]:
+    """The new accumulators of the metrics, by leaf; of targets, predictions, weights and masks for each output."""
     given, rows, outputs = traced.inputs, traced.inputs["rows"], dict[str, Any]()
-    total, counted = (layout.metrics["loss"][name][0] for name in ("total", "count"))
-    count = ops.cast(ops.sum(rows), layout.specs[counted].dtype)
-    value = ops.cast(ops.stop_gradient(loss), layout.specs[total].dtype)
-    outputs[total] = ops.add(given[total], ops.multiply(value, count))
-    outputs[counted] = ops.add(given[counted], count)
-    for label, metric, weighted in layout.metric_rules:
+    for label, metric, weighted, i in layout.metric_rules:
         traced.trace.where = f"metrics/{label}"
-        weight = _metric_weight(rows, given.get("sample_weight") if weighted else None, mask, prediction)
-        if metric.keras_words and mask is None and (not weighted or "sample_weight" not in given):
+        sample_weight, mask = weights[i] if weighted else None, masks[i]
+        weight = _metric_weight(rows, sample_weight, mask, predictions[i])
+        if metric.keras_words and mask is None and sample_weight is None:
             weight = None  # no row fills the batch up, see `is_per_example`
         leaves = layout.metrics[label]
         before = {name: given[leaf] for name, (leaf, _) in leaves.items()}
-        after = metric.update(before, given["y"], ops.stop_gradient(prediction), weight=weight)
+        after = metric.update(before, targets[i], ops.stop_gradient(predictions[i]), weight=weight)
         for name, value in after.items():
             leaf = leaves[name][0]
             outputs[leaf] = ops.cast(value, layout.specs[leaf].dtype)
@@ -198,13 +218,13 @@ def _own_step(
         new: dict[str, Any] = {name: context.initial[variable] for name, variable in layout.variables} | given
         leaves = dict(new)
         context.apply_gradients = partial(_apply_gradients, config, layout, context, new)
-        logs = run_step(model, context, [given[name] for name, _ in batch.named])
+        logs = run_step(model, context, batch.parts(given))
         if labels is not None:
             labels += logs
         names = {variable: name for name, variable in layout.variables}
         new |= {names[variable]: context.bindings[variable] for variable in context.assigned}
         count = ops.sum(rows)
-        for label, _, _ in layout.metric_rules:
+        for label in [rule.label for rule in layout.metric_rules]:
             if label not in logs:
                 raise ValueError(f"the step of {type(model).__name__} returned the log {label!r} once, and not again.")
             total, counted = (layout.metrics[label][n][0] for n in ("total", "count"))
@@ -214,7 +234,7 @@ def _own_step(
         if training:
             new["step"] = ops.add(leaves["step"], np.uint32(1))
         program = traced.program([(name, new[name]) for name in layout.names])
-    return StepProgram(program, layout.names, tuple(name for name, _ in batch.named))
+    return StepProgram(program, layout.names, tuple(batch.named))
 
 
 def _apply_gradients(

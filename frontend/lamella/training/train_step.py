@@ -6,27 +6,29 @@ step of one's own is one program like any other: it runs on every backend, many 
 
 from __future__ import annotations
 
+import inspect
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamella import ops, tree
 from lamella.core import context
+from lamella.core.protocol import Trainable
+from lamella.core.structure import output_names
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError, TraceError
-from lamella.ir.dim import public_shape
 from lamella.ir.program import ConcreteValue
 from lamella.ir.spec import numpy_dtype, spec_of
 from lamella.ir.trace import Trace, as_value, current_trace
-from lamella.lowering.forward import penalties_of
+from lamella.lowering.forward import cast_inputs, penalties_of
 from lamella.ops.control import replay
 from lamella.passes import differentiate, pool_first
 from lamella.tracebacks import filtered
 
 if TYPE_CHECKING:
-    from lamella.training.objectives import Configuration
+    from lamella.training.configuration import Configuration
     from lamella.training.protocol import TrainingModel
 
 
@@ -57,6 +59,7 @@ def value_and_grad(
         )
     chosen = list(variables)
     bindings, initial, losses = dict(running.bindings), dict(running.initial), len(running.losses)
+    logged = dict(running.loss_logs)
     before = [bindings[v] for v in chosen]
     arrays = [v.data for v in before if isinstance(v, ConcreteValue)]
     with Trace(concrete_inputs=arrays if before and len(arrays) == len(before) else None) as trace:
@@ -68,7 +71,9 @@ def value_and_grad(
         leaves = [as_value(leaf) for leaf in found]
         masks = [running.mask_of(leaf) for leaf in leaves]
         assigned = [v for v in running.assigned if v not in bindings or running.bindings[v] is not bindings[v]]
+        new_logs = [label for label, value in running.loss_logs.items() if logged.get(label) is not value]
         outputs = [value, *leaves, *[running.bindings[v] for v in assigned], *[m for m in masks if m is not None]]
+        outputs += [running.loss_logs[label] for label in new_logs]
         program = trace.program([as_value(v) for v in outputs])
         captured = [outside for outside, _ in trace.captures]
     del running.losses[losses:]  # they are part of the value, where `compute_loss` made it
@@ -80,6 +85,8 @@ def value_and_grad(
     for part, mask in zip(parts, masks, strict=True):
         if mask is not None:
             running.set_mask(part, next(following))
+    for label in new_logs:
+        running.loss_logs[label] = next(following)
     found = (value, tree.unflatten(structure, parts)) if has_aux else value
     return found, list(following)
 
@@ -90,14 +97,17 @@ class OwnSteps:
     They are traced once for each shape of batch. Where a class brings none of its own, steps do the same without them.
     """
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Any:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """The compiled loss of a batch, a scalar, with what regularizers and layers add to it.
 
         Args:
             x: the inputs.
             y: the targets, or None.
             y_pred: what the model made of x.
-            sample_weight: a weight a row, or None.
+            sample_weight: a weight a row, or None; of several outputs one for all, or a structure like that of y.
+            training: whether it is the loss of a training step.
 
         Raises:
             ValueError: there is no loss, or it is no scalar.
@@ -111,15 +121,13 @@ class OwnSteps:
                 "compute_loss works inside a step; `model.evaluate` and `model.value_and_grad` are for arrays."
             )
         loss: Any = None
-        if config.loss is not None and y is not None:
-            loss = config.loss(y, y_pred, sample_weight, rows=running.rows, mask=running.mask_of(y_pred))
-            if tuple(loss.shape):
-                raise ValueError(
-                    f"the loss {config.loss.name!r} gives {public_shape(loss.shape)} values, training needs one number: "
-                    "use a reduction other than 'none'."
-                )
-            if config.loss_weight is not None:
-                loss = ops.multiply(loss, config.loss_weight)
+        if y is not None:
+            found = config.objective.losses(y, y_pred, sample_weight, output_names(model, y_pred), running)
+            for term, value in found:
+                if len(found) > 1:
+                    running.loss_logs[term.label] = value
+                weighted = value if term.weight is None else ops.multiply(value, term.weight)
+                loss = weighted if loss is None else ops.add(loss, weighted)
         for penalty in penalties_of(model, running):
             loss = penalty if loss is None else ops.add(loss, ops.cast(penalty, loss.dtype))
         if loss is None:
@@ -127,21 +135,32 @@ class OwnSteps:
         return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """The compiled metrics of one batch, for the logs of a step of one's own: {log key: value}."""
+        """The losses of the outputs and the compiled metrics of one batch, for the logs of a step of one's own.
+
+        Returns:
+            {log key: value}; the losses where there are several, and `compute_loss` computed them.
+        """
         model: Any = self
-        config: Configuration = model._require_compiled().configuration
-        found: dict[str, Any] = {}
-        for label, metric, weighted in config.metrics.for_specs(None if y is None else spec_of(y), spec_of(y_pred)):
+        objective = model._require_compiled().configuration.objective
+        running = context.current()
+        found: dict[str, Any] = {} if running is None else dict(running.loss_logs)
+        names, predictions = output_names(model, y_pred), list(tree.leaves(y_pred))
+        targets = objective.targets(y, names)
+        weights = objective.weights(sample_weight, names)
+        specs = [None if target is None else spec_of(target) for target in targets]
+        for rule in objective.rules(specs, [spec_of(p) for p in predictions], names):
+            i, metric = rule.output, rule.metric
             start = {n: np.full(s, value, numpy_dtype(kind)) for n, (s, kind, value) in metric.state_specs().items()}
-            after = metric.update(start, y, ops.stop_gradient(y_pred), weight=sample_weight if weighted else None)
-            found[label] = metric.compute(after)
+            weight = weights[i] if rule.weighted else None
+            after = metric.update(start, targets[i], ops.stop_gradient(predictions[i]), weight=weight)
+            found[rule.label] = metric.compute(after)
         return found
 
     def train_step(self, data: tuple[Any, ...]) -> dict[str, Any]:
         """One step of `fit`, written in `lamella.ops`, `lamella.value_and_grad` and `self.optimizer.apply_gradients`.
 
         Args:
-            data: `(x,)`, `(x, y)` or `(x, y, sample_weight)`: symbolic arrays, rows first.
+            data: `(x,)`, `(x, y)` or `(x, y, sample_weight)`: symbolic arrays, rows first, or structures of them.
 
         Returns:
             The logs of the batch, scalars; an epoch's logs are their means over its rows.
@@ -151,7 +170,7 @@ class OwnSteps:
 
         def loss_of() -> Any:
             y_pred = model(x, training=True)
-            loss = self.compute_loss(x, y, y_pred, sample_weight)
+            loss = loss_of_batch(model, x, y, y_pred, sample_weight, training=True)
             return model.optimizer.scale_loss(loss), (loss, y_pred)
 
         (_, (loss, y_pred)), gradients = value_and_grad(loss_of, model.trainable_variables, has_aux=True)
@@ -163,8 +182,15 @@ class OwnSteps:
         model: Any = self
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = model(x, training=False)
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        loss = loss_of_batch(model, x, y, y_pred, sample_weight, training=False)
         return {"loss": loss, **self.compute_metrics(x, y, y_pred, sample_weight)}
+
+
+def loss_of_batch(model: Trainable, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, *, training: bool) -> Any:
+    """The model's `compute_loss`, which may be of the user's own and take no `training`."""
+    parameters = inspect.signature(type(model).compute_loss).parameters
+    told = "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return model.compute_loss(x, y, y_pred, sample_weight, **({"training": training} if told else {}))
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
@@ -185,17 +211,28 @@ def has_own_loss(model: TrainingModel) -> bool:
     return type(model).compute_loss is not OwnSteps.compute_loss
 
 
-def run_step(model: TrainingModel, running: context.TraceContext, data: Sequence[Any]) -> dict[str, Any]:
+def has_any_own_step(model: TrainingModel) -> bool:
+    """Whether the model's class brings a `train_step`, `test_step` or `compute_loss` of its own."""
+    return has_own_loss(model) or has_own_step(model, training=True) or has_own_step(model, training=False)
+
+
+def run_step(model: TrainingModel, running: context.TraceContext, data: tuple[Any, Any, Any]) -> dict[str, Any]:
     """Call the model's own step inside a running trace; its logs, each a scalar.
+
+    Args:
+        model: the model.
+        running: the context of the trace.
+        data: x, y and sample weights, each in its structure, or None.
 
     Raises:
         TypeError: it returns no dict.
         ShapeError: one of the logs is no scalar.
     """
     name = "train_step" if running.training else "test_step"
-    x, *rest = data
+    x, y, sample_weight = data
+    given = (y, sample_weight) if sample_weight is not None else () if y is None else (y,)
     with running.within(model):
-        logs = getattr(model, name)((ops.cast(x, model.input_dtype), *rest))
+        logs = getattr(model, name)((cast_inputs(model, x), *given))
     if not isinstance(logs, dict) or not all(isinstance(key, str) for key in logs):
         raise TypeError(f"{type(model).__name__}.{name} returns a dict of logs, {{name: scalar}}; got {logs!r}.")
     for key, value in logs.items():
