@@ -47,6 +47,8 @@ class TraceContext:
         rows: in a step, a float vector: 1 for each real row of the batch, 0 for one that fills it up; else None.
         slots: in a step, the optimizer's state as a whole (a loss scale), by name.
         outputs: what each layer of the model returned, for each of its calls, by name; None where that is not asked for.
+        metrics: in a step of the user's own, the states of the metrics that the model keeps, by the metric's id; else None.
+        results: in such a step, the results of metrics with the metrics that gave them.
         apply_gradients: in a step of the user's own, `(optimizer, [(gradient, variable), ...])`; else None.
     """
 
@@ -78,6 +80,8 @@ class TraceContext:
         self.rows: Any = None
         self.slots: dict[str, Any] = {}
         self.outputs: dict[str, list[Any]] | None = None
+        self.metrics: dict[int, dict[str, Any]] | None = None
+        self.results: list[tuple[Any, Any]] = []
         self.apply_gradients: Callable[[Any, list[tuple[Any, Variable]]], None] | None = None
         self.compute_dtype: str | None = None
         self.casts = True

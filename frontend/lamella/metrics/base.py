@@ -6,6 +6,7 @@ same rules eagerly.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from lamella import initializers, ops
+from lamella.core import context
+from lamella.errors import TraceError
 from lamella.ir import settings
 from lamella.ir.dim import as_number
 from lamella.ir.spec import Shape, Spec, dtype_name, numpy_dtype, promote, size_of, spec_of
@@ -52,6 +55,11 @@ class Metric:
     def dtype(self) -> str:
         """The dtype of the state."""
         return self._dtype or promote("float32", settings.floatx())
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "result" in cls.__dict__:
+            cls.result = _noted(cls.result)
 
     # ---- a metric as pure functions ----
 
@@ -159,22 +167,44 @@ class Metric:
 
     @filtered
     def update_state(self, *arguments: Any, sample_weight: Any = None) -> None:
-        """Take a batch in, eagerly: `(y_true, y_pred, sample_weight=None)`, or `(values, sample_weight=None)` for a mean."""
+        """Take a batch in: `(y_true, y_pred, sample_weight=None)`, or `(values, sample_weight=None)` for a mean.
+
+        In a model's own step that is a part of the step, where the model keeps the metric in an attribute.
+        """
+        weight = {} if sample_weight is None else {"weight": ops.convert_to_tensor(sample_weight)}
+        states = _states()
+        if states is not None:
+            states[id(self)] = self.update(self._state_of_step(states), *arguments, **weight)
+            return
         if self._state is None:
             if len(arguments) > 1:
                 y, prediction = (spec_of(ops.convert_to_tensor(a)) for a in arguments[:2])
                 self.build(y, prediction, sample_weight is not None)
             self._state = self.initial_state()
-        weight = {} if sample_weight is None else {"weight": ops.convert_to_tensor(sample_weight)}
         self._state = self.update(self._state, *arguments, **weight)
 
     def result(self) -> Any:
-        """The value over the batches taken in: a float, or a NumPy array of values."""
+        """The value over the batches taken in: a float, or a NumPy array of values; in a model's step a symbolic value."""
+        states = _states()
+        if states is not None:
+            return self.compute(self._state_of_step(states))
         return self.read(self._state or self.initial_state())
+
+    def _state_of_step(self, states: dict[int, State]) -> State:
+        if id(self) not in states:
+            raise TraceError(
+                f"the metric {self.name!r} is used in a model's step, and the model does not keep it: assign it to an "
+                "attribute of the model, so that its state lasts from step to step."
+            )
+        return states[id(self)]
 
     def reset_state(self) -> None:
         """Forget every batch."""
-        self._state = None
+        states = _states()
+        if states is None:
+            self._state = None
+        else:
+            states[id(self)] = self.initial_state()
         for v in self._variables:
             v.value = v.initial
 
@@ -184,7 +214,8 @@ class Metric:
     def __call__(self, *arguments: Any, **words: Any) -> Any:
         """Take a batch in and return the value so far."""
         self.update_state(*arguments, **words)
-        return _as_log(operand(self.result()))
+        result = operand(self.result())
+        return _as_log(result) if _states() is None else result
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal metric."""
@@ -197,6 +228,28 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"
+
+
+def _states() -> dict[int, State] | None:
+    """The states of a model's metrics while its own step is traced."""
+    running = context.current()
+    return None if running is None else running.metrics
+
+
+def _noted(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`result`, which in a model's own step tells which metric its value is the result of."""
+
+    @functools.wraps(result)
+    def wrapped(self: Any) -> Any:
+        value, running = result(self), context.current()
+        if running is not None and running.metrics is not None:
+            running.results.append((value, self))
+        return value
+
+    return wrapped
+
+
+Metric.result = _noted(Metric.result)
 
 
 def _as_log(value: Any) -> Any:

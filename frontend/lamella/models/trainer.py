@@ -16,7 +16,7 @@ from lamella.layers.base import Layer
 from lamella.lowering.forward import FUNCTIONS
 from lamella.models.old_names import OldNames
 from lamella.tracebacks import shorten
-from lamella.training.train_step import OwnSteps
+from lamella.training.train_step import OwnSteps, kept_metrics
 
 if TYPE_CHECKING:
     from lamella.core.protocol import Trainable as _Declared
@@ -155,8 +155,17 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
 
     @property
     def metrics(self) -> list[Any]:
-        """The metrics of `compile`, once their shapes are known; before that those that were given as objects."""
-        return [] if self._compiled is None else self._compiled.configuration.objective.known_metrics
+        """The metrics that the model and its layers keep in attributes, and those of `compile`.
+
+        The latter once their shapes are known; before that those that were given as objects.
+        """
+        compiled = [] if self._compiled is None else self._compiled.configuration.objective.known_metrics
+        return [*kept_metrics(self), *compiled]
+
+    def reset_metrics(self) -> None:
+        """Let every metric of the model forget what it was given."""
+        for metric in self.metrics:
+            metric.reset_state()
 
     @property
     def metrics_names(self) -> list[str]:

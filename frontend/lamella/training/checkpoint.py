@@ -167,7 +167,7 @@ def _training_state(model: TrainingModel) -> dict[str, Any] | None:
 
 def _layout(model: TrainingModel) -> Layout:
     """The layout of the training's leaves whatever the data: without metrics, which are chosen for the data."""
-    return layout_of(model, model._require_compiled().configuration, None, training=True, own_logs=())
+    return layout_of(model, model._require_compiled().configuration, None, training=True, own_logs={})
 
 
 def _with_learning_rate(config: Configuration) -> list[Any]:

@@ -16,11 +16,11 @@ from lamella.core.variable import Variable
 from lamella.ir.dim import Dimension
 from lamella.ir.spec import Spec, numpy_dtype, promote
 from lamella.lowering.forward import KEY
-from lamella.metrics import Mean
+from lamella.metrics import Mean, Metric
 from lamella.optimizers.own_loop import filled
 from lamella.optimizers.state import Slot, Weight
 from lamella.training.objectives import Rule
-from lamella.training.train_step import has_own_loss
+from lamella.training.train_step import has_own_loss, own_metrics
 
 if TYPE_CHECKING:
     from lamella.optimizers.base import Optimizer
@@ -75,6 +75,7 @@ class Layout:
         metric_rules: the metrics.
         own: whether the step ends with one of lamella's optimizers.
         own_logs: whether the logs are those of the model's own step, averaged over the rows.
+        own_metrics: the metrics that a model with a step of its own keeps, each with the leaves of its state.
     """
 
     specs: dict[str, Spec]
@@ -88,6 +89,7 @@ class Layout:
     metric_rules: list[Rule]
     own: bool
     own_logs: bool
+    own_metrics: list[tuple[Metric, dict[str, str]]]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -106,7 +108,7 @@ def layout_of(
     y: Any,
     *,
     training: bool,
-    own_logs: Sequence[str] | None = None,
+    own_logs: Mapping[str, Metric | None] | None = None,
 ) -> Layout:
     """The layout of a model's training state, or of its state in an evaluation.
 
@@ -115,7 +117,8 @@ def layout_of(
         config: its training configuration.
         y: the specs of the targets, in their structure, which the metrics are chosen for.
         training: whether steps train or evaluate.
-        own_logs: the names of the logs of the model's own step; None where it has none, and the logs are loss and metrics.
+        own_logs: the names of the logs of the model's own step, each with the metric that it is the result of, if it is;
+            None where the model has no step of its own, and the logs are loss and metrics.
     """
     trained = {id(v) for v in config.trained(model)}
     named = model.named_weights()
@@ -134,6 +137,7 @@ def layout_of(
         specs |= {"step": Spec((), "uint32"), "key": KEY}
     metrics: dict[str, dict[str, tuple[str, Any]]] = {}
     losses: tuple[str, ...] = ()
+    held: list[tuple[Metric, dict[str, str]]] = []
     if own_logs is None:
         names, predictions = output_names(model), list(tree.leaves(model.output_spec))
         rules = config.objective.rules(config.objective.targets(y, names), predictions, names)
@@ -143,8 +147,19 @@ def layout_of(
         for label in losses:  # each is a mean over the same rows
             metrics[label] = {"total": (f"metrics/{label}/total", zero), "count": ("metrics/loss/count", zero)}
     else:
-        rules = [Rule(label, Mean(label), False, 0) for label in own_logs]
+        kept = own_metrics(model)
+        for i, metric in enumerate(kept):
+            group = {
+                name: (f"metrics/own/{i}/{name}", np.full(shape, initial, numpy_dtype(kind)))
+                for name, (shape, kind, initial) in metric.state_specs().items()
+            }
+            held.append((metric, {name: leaf for name, (leaf, _) in group.items()}))
+            for label in [label for label, logged in own_logs.items() if logged is metric] or [f"own/{i}"]:
+                metrics[label] = group
+        rules = [Rule(label, metric or Mean(label), False, 0) for label, metric in own_logs.items()]
     for rule in rules:
+        if rule.label in metrics:
+            continue
         metrics[rule.label] = {
             name: (f"metrics/{rule.label}/{name}", np.full(shape, initial, numpy_dtype(kind)))
             for name, (shape, kind, initial) in rule.metric.state_specs().items()
@@ -163,6 +178,7 @@ def layout_of(
         rules,
         own=own,
         own_logs=own_logs is not None,
+        own_metrics=held,
     )
 
 

@@ -329,7 +329,9 @@ class Loop:
         positions = [i for group in self._accumulators.values() for _, i in group]
         leaves = ((i, self.state[i]) for i in positions)
         held = {i: a.copy() if isinstance(a, np.ndarray) else a for i, a in leaves}
-        return Logs(sorted(self.layout.metrics), lambda: self._read(held))
+        return Logs(
+            sorted([*self.layout.losses, *[r.label for r in self.layout.metric_rules]]), lambda: self._read(held)
+        )
 
     def accumulators(self) -> dict[str, Any]:
         """The leaves from which loss and metrics are computed, as they are now."""

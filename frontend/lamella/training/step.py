@@ -23,7 +23,7 @@ from lamella.ops.control import replay
 from lamella.ops.operators import numpy_functions
 from lamella.passes import differentiate, pool_first
 from lamella.training.layout import BatchSpecs, Layout, layout_of
-from lamella.training.train_step import loss_of_batch, run_step
+from lamella.training.train_step import holding, loss_of_batch, run_step
 
 if TYPE_CHECKING:
     from lamella.training.configuration import Configuration
@@ -173,8 +173,8 @@ def _metric_weight(rows: Value, sample_weight: Value | None, mask: Any, predicti
 
 def own_labels(
     model: TrainingModel, config: Configuration, free: BatchSpecs, first: BatchSpecs, *, training: bool
-) -> list[str]:
-    """The names of the logs that the model's own step returns.
+) -> dict[str, Any]:
+    """The names of the logs that the model's own step returns, each with the metric that it is the result of, or None.
 
     Args:
         model: the model.
@@ -183,14 +183,14 @@ def own_labels(
         first: those of the first data, for a step whose code needs their numbers.
         training: whether it is the step of training or of an evaluation.
     """
-    layout = layout_of(model, config, free.y, training=training, own_logs=())
-    labels: list[str] = []
+    layout = layout_of(model, config, free.y, training=training, own_logs={})
+    labels: dict[str, Any] = {}
     try:
         _own_step(model, config, layout, free, training=training, labels=labels)
     except Exception:  # a user's code may raise anything where it compares a free dimension with a number
         labels.clear()
         _own_step(model, config, layout, first, training=training, labels=labels)
-    return sorted(labels)
+    return dict(sorted(labels.items()))
 
 
 def _own_step(
@@ -201,7 +201,7 @@ def _own_step(
     *,
     training: bool,
     concrete_inputs: Sequence[Any] | None = None,
-    labels: list[str] | None = None,
+    labels: dict[str, Any] | None = None,
 ) -> StepProgram:
     """The step program around the model's own `train_step` or `test_step`; `labels` receives the names of its logs."""
     with tracing(
@@ -218,13 +218,22 @@ def _own_step(
         new: dict[str, Any] = {name: context.initial[variable] for name, variable in layout.variables} | given
         leaves = dict(new)
         context.apply_gradients = partial(_apply_gradients, config, layout, context, new)
-        logs = run_step(model, context, batch.parts(given))
+        context.metrics = {
+            id(m): {name: given[leaf] for name, leaf in group.items()} for m, group in layout.own_metrics
+        }
+        with holding(context, [metric for metric, _ in layout.own_metrics]):
+            logs = run_step(model, context, batch.parts(given))
+        for metric, group in layout.own_metrics:
+            state = context.metrics[id(metric)]
+            new |= {leaf: ops.cast(state[name], layout.specs[leaf].dtype) for name, leaf in group.items()}
         if labels is not None:
-            labels += logs
+            labels |= {key: next((m for v, m in context.results if v is value), None) for key, value in logs.items()}
         names = {variable: name for name, variable in layout.variables}
         new |= {names[variable]: context.bindings[variable] for variable in context.assigned}
         count = ops.sum(rows)
-        for label in [rule.label for rule in layout.metric_rules]:
+        for label, rule_metric, _, _ in layout.metric_rules:
+            if label in logs and any(rule_metric is held for held, _ in layout.own_metrics):
+                continue
             if label not in logs:
                 raise ValueError(f"the step of {type(model).__name__} returned the log {label!r} once, and not again.")
             total, counted = (layout.metrics[label][n][0] for n in ("total", "count"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from lamella.passes import differentiate, pool_first
 from lamella.tracebacks import filtered
 
 if TYPE_CHECKING:
+    from lamella.metrics import Metric
     from lamella.training.configuration import Configuration
     from lamella.training.protocol import TrainingModel
 
@@ -59,7 +61,7 @@ def value_and_grad(
         )
     chosen = list(variables)
     bindings, initial, losses = dict(running.bindings), dict(running.initial), len(running.losses)
-    logged = dict(running.loss_logs)
+    logged, states = dict(running.loss_logs), {key: dict(state) for key, state in (running.metrics or {}).items()}
     before = [bindings[v] for v in chosen]
     arrays = [v.data for v in before if isinstance(v, ConcreteValue)]
     with Trace(concrete_inputs=arrays if before and len(arrays) == len(before) else None) as trace:
@@ -74,6 +76,11 @@ def value_and_grad(
         new_logs = [label for label, value in running.loss_logs.items() if logged.get(label) is not value]
         outputs = [value, *leaves, *[running.bindings[v] for v in assigned], *[m for m in masks if m is not None]]
         outputs += [running.loss_logs[label] for label in new_logs]
+        after = running.metrics or {}
+        counted = [
+            (key, name) for key, state in states.items() for name in state if after[key][name] is not state[name]
+        ]
+        outputs += [after[key][name] for key, name in counted]
         program = trace.program([as_value(v) for v in outputs])
         captured = [outside for outside, _ in trace.captures]
     del running.losses[losses:]  # they are part of the value, where `compute_loss` made it
@@ -87,6 +94,9 @@ def value_and_grad(
             running.set_mask(part, next(following))
     for label in new_logs:
         running.loss_logs[label] = next(following)
+    for key, name in counted:
+        states[key][name] = next(following)
+    running.metrics = None if running.metrics is None else states
     found = (value, tree.unflatten(structure, parts)) if has_aux else value
     return found, list(following)
 
@@ -198,6 +208,39 @@ def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
     parts = data if isinstance(data, list | tuple) else (data,)
     x, y, sample_weight = (*parts, None, None, None)[:3]
     return x, y, sample_weight
+
+
+def kept_metrics(model: Any) -> list[Metric]:
+    """The metrics in the attributes of a model and of its layers."""
+    from lamella.metrics import Metric
+
+    found: dict[int, Metric] = {}
+    for holder in (model, *[layer for _, layer in model.named_layers()]):
+        for attribute, value in vars(holder).items():
+            if attribute not in ("_compiled", "_loops", "functions", "_run", "history"):
+                found.update((id(leaf), leaf) for leaf in tree.leaves(value) if isinstance(leaf, Metric))
+    return list(found.values())
+
+
+def own_metrics(model: Any) -> list[Metric]:
+    """The metrics that a model keeps, also those that a subclass lists as `metrics`."""
+    compiled = set[int]()
+    if model._compiled is not None:
+        compiled = set(map(id, model._compiled.configuration.objective.known_metrics))
+    kept = {id(metric): metric for metric in (*kept_metrics(model), *model.metrics)}
+    return [metric for key, metric in kept.items() if key not in compiled]
+
+
+@contextmanager
+def holding(running: context.TraceContext, kept: Sequence[Metric]) -> Iterator[None]:
+    """Inside, metrics of the user's own have the states of the running step in their variables; afterwards it has theirs."""
+    own = [metric for metric in kept if metric.keras_words]
+    with ExitStack() as stack:
+        for metric in own:
+            stack.enter_context(metric._holding((running.metrics or {})[id(metric)]))
+        yield
+        found = {id(metric): {v.name: v.value for v in metric.variables} for metric in own}
+        running.metrics = {**(running.metrics or {}), **found}
 
 
 def has_own_step(model: TrainingModel, *, training: bool) -> bool:
