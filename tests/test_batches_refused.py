@@ -19,7 +19,7 @@ BAD = {
     "weights": (lambda: Loader([(X, Y, Y[:5, 0])]), {}, r"batch 0 of x: sample_weight .*got \(5,\)"),
     "features": (lambda: Loader([(X[:, :2], Y)]), {}, r"batch 0 of x: .*expected inputs of shape \(None, 3\)"),
     "ragged": (lambda: Loader([([[1.0, 2.0, 3.0], [1.0]], Y[:2])]), {}, "batch 0 of x: .*rectangular"),
-    "a dict": (lambda: Loader([{"x": X}]), {}, "batch 0 of x: .*got dict"),
+    "a dict": (lambda: Loader([{"x": X}]), {}, r"batch 0 of x: x lacks 'input_layer\w*' and has the unknown key 'x'"),
     "y beside batches": (pairs, {"y": Y}, "no argument y"),
     "weights beside batches": (pairs, {"sample_weight": Y}, "no argument sample_weight"),
     "batch_size beside batches": (pairs, {"batch_size": 4}, "no argument batch_size"),

@@ -155,7 +155,7 @@ def test_the_direction_of_a_metric_by_name(identifier, sign):
     model = model_of()
     model.compile("sgd", "mse", metrics=[identifier])
     model.train_on_batch(X, Y)
-    assert direction_of(model._compiled.configuration.metrics.chosen[0][1]) == sign
+    assert direction_of(model._compiled.configuration.objective.chosen[0].metric) == sign
 
 
 # ---- averages ----

@@ -44,7 +44,7 @@ def test_a_trained_file_of_tf_keras_says_what_it_was_compiled_with():
     assert type(model.optimizer).__name__ == "RMSprop" and model.optimizer.ema_overwrite_frequency is None
     assert model.optimizer.learning_rate == pytest.approx(0.01)
     assert model.loss.get_config()["from_logits"] is True and model.loss.reduction == "sum_over_batch_size"
-    assert model._compiled.configuration.metrics.identifiers == ["accuracy"]
+    assert model._compiled.configuration.objective.metrics == ["accuracy"]
 
 
 def test_weights_of_tf_keras_are_taken_without_the_optimizer_s_state():

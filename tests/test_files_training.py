@@ -139,7 +139,7 @@ def test_loss_weights_and_run_eagerly_come_back(ending, given, tmp_path):
     model = model_with("sgd", loss_weights=given, run_eagerly=True)
     model.save(tmp_path / f"m{ending}")
     loaded = load_model(tmp_path / f"m{ending}")
-    assert loaded._compiled.configuration.loss_weight == 0.25 and loaded.runs_eagerly
+    assert loaded._compiled.configuration.objective.loss_weights == 0.25 and loaded.runs_eagerly
     assert loaded.evaluate(X, Y, verbose=0) == model.evaluate(X, Y, verbose=0)
 
 

@@ -249,7 +249,7 @@ def _noted(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return wrapped
 
 
-Metric.result = _noted(Metric.result)
+Metric.result = _noted(Metric.result)  # type: ignore[method-assign]
 
 
 def _as_log(value: Any) -> Any:
