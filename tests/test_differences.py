@@ -21,6 +21,22 @@ TESTS = {
     "`utils.plot_model`": "test_drawing::test_a_subclass_shows_its_layers_and_an_unbuilt_chain_unknown_shapes",
     "`summary()` of operations between layers, such as `x * 2`": "test_summary::test_a_graph_says_what_feeds_each_layer",
     "subclassed models": "test_graph::test_a_subclass_is_built_for_a_shape",
+    "a dict or frame of inputs with keys that are no inputs": (
+        "test_graph_training::test_data_that_do_not_match_are_refused_in_one_sentence"
+    ),
+    "a list for a dict of outputs (losses, targets, weights) whose keys are not in alphabetical order": (
+        "test_graph_training::test_compile_refuses_what_does_not_match_the_outputs"
+    ),
+    'losses by name for some outputs of a list; one loss weight, or one metric (`"mae"`, `["mae"]`), for several outputs': (
+        "test_graph_training::test_one_metric_is_for_all_outputs"
+    ),
+    "a list of losses for one output": "test_graph_training::test_compile_refuses_what_does_not_match_the_outputs",
+    "sample weights of one number per row for an output with a mask over steps": (
+        "test_graph_training::test_training_gives_the_logs_the_predictions_and_the_weights_of_keras"
+    ),
+    "the losses of several outputs in the logs of a model with a `compute_loss` of its own": (
+        "test_graph_training::test_an_own_loss_sees_all_outputs"
+    ),
     "hostile names": "test_names::test_a_name_that_no_file_can_hold_is_refused_when_it_is_given",
     "layers of two models in one, `layer.name = ...`": "test_names::test_a_new_name_holds_in_the_model_in_files_and_in_draws",
     "NumPy's functions in a loss or metric": (

@@ -99,6 +99,9 @@ def test_a_registered_layer_and_function_need_no_custom_objects(tmp_path, backen
         found = lamella.models.load_model(tmp_path / name)
         assert type(found.layers[0]) is MyDense and found.layers[0].activation is doubled
         np.testing.assert_array_equal(found.predict(x, verbose=0), model.predict(x, verbose=0))
+        assert lamella.models.load_model(tmp_path / name, safe_mode=True).built
+        with pytest.raises(ArgumentError, match="safe_mode=False would run code of the file"):
+            lamella.models.load_model(tmp_path / name, safe_mode=False)
     assert lamella.models.clone_model(model).layers[0].activation is doubled
     with pytest.raises(ArgumentError, match="no `get_config`"):
         saving.register_keras_serializable()(type("A", (), {}))
@@ -121,7 +124,8 @@ def test_names_of_the_callers_own_stand_for_objects_everywhere():
     assert activations.get("relu") is activations.relu
     with pytest.raises(UnknownNameError, match="'own'"):
         activations.get("own")
-    lamella.utils.get_custom_objects()["own"] = own  # Keras 2's way
+    lamella.utils.get_custom_objects().update(own=own, ReLU=layers.ReLU)  # Keras 2's way
+    assert layers.Dense(2, activation=layers.ReLU()).get_config()["activation"]["class_name"] == "ReLU"
     assert activations.get("own") is own and saving.get_registered_object("own") is own
 
 

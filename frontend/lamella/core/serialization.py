@@ -147,7 +147,7 @@ def plain(value: Any) -> Any:
     known = name_of_function(value)
     if known is not None:
         return known
-    if callable(value) and registered_name(value) in REGISTERED and not isinstance(value, type):
+    if callable(value) and not isinstance(value, type) and REGISTERED.get(registered_name(value)) is value:
         return description_of_function(registered_name(value))
     return value if isinstance(value, type) or not hasattr(value, "get_config") else serialize(value)
 

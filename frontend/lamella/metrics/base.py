@@ -59,7 +59,7 @@ class Metric:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "result" in cls.__dict__:
-            cls.result = _noted(cls.result)
+            setattr(cls, "result", _noted(cls.result))  # noqa: B010 - the types of the two would have to be one
 
     # ---- a metric as pure functions ----
 
@@ -249,7 +249,7 @@ def _noted(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return wrapped
 
 
-Metric.result = _noted(Metric.result)  # type: ignore[method-assign]
+Metric.result = _noted(Metric.result)
 
 
 def _as_log(value: Any) -> Any:

@@ -15,7 +15,9 @@ from lamella.tracebacks import filtered as _filtered
 
 
 @_filtered
-def load_model(filepath: _Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Sequential:
+def load_model(
+    filepath: _Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
+) -> Sequential:
     """The model of a file that `model.save` of lamella or of Keras wrote: ".keras", ".h5", ".safetensors".
 
     Nothing in the file is run, imported, unpickled or followed: layers come from lamella's catalogue, and from
@@ -25,14 +27,16 @@ def load_model(filepath: _Path, custom_objects: Mapping[str, Any] | None = None,
         filepath: the file.
         custom_objects: the classes and functions of your own that the model uses: {name: class}.
         compile: whether the model comes compiled, with its optimizer's state, where the file says how.
+        safe_mode: True: files are data.
 
     Raises:
+        ArgumentError: `safe_mode` is False.
         FormatError: the file is damaged, or describes what lamella does not have.
         FileNotFoundError: there is no such file.
     """
     from lamella import saving
 
-    return saving.load_model(filepath, custom_objects=custom_objects, compile=compile)
+    return saving.load_model(filepath, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
 
 
 @_filtered

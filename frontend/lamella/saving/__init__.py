@@ -95,11 +95,19 @@ def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool =
 
 
 def load_model(
-    filepath: str | os.PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
 ) -> Any:
     """The model of a file; see `lamella.models.load_model`."""
     from lamella.saving import keras_archive, legacy_h5, safetensors
 
+    if not safe_mode:
+        raise ArgumentError(
+            "safe_mode=False would run code of the file, which lamella never does: give a Lambda's function to the call, "
+            "custom_objects={name of the function or of the layer: function}."
+        )
     data = _content(filepath)
     where = Path(filepath).name
     if data[:2] == _ZIP:
