@@ -21,6 +21,7 @@ from lamella.errors import BackendError  # noqa: E402
 from lamella.layers import BatchNormalization, Dense, Dropout, Input  # noqa: E402
 from lamella.training.data import prepare  # noqa: E402
 from lamella.training.donation import deferred_signals  # noqa: E402
+from lamella.training.loop import Loop  # noqa: E402
 from lamella_jax import runner as jax_runner  # noqa: E402
 from lamella_numpy import runner as numpy_runner  # noqa: E402
 
@@ -37,10 +38,16 @@ def model_of(optimizer: Any = "adam", backend="jax", **words):
     return model
 
 
+def every_state_is_large(monkeypatch, donate=True):
+    monkeypatch.setattr(jax_runner, "_LARGE", -1)
+    monkeypatch.setattr(
+        Loop, "undoes_steps", property(lambda loop: not donate, lambda loop, value: None), raising=False
+    )
+
+
 @pytest.fixture(params=MODES)
 def mode(request, monkeypatch):
-    """Every state, or none, counts as large."""
-    monkeypatch.setattr(jax_runner, "_LARGE", -1 if request.param == "donated" else 1 << 60)
+    every_state_is_large(monkeypatch, request.param == "donated")
     return request.param
 
 
@@ -76,7 +83,7 @@ def assert_same(found, wanted):
 
 def after(steps, monkeypatch, **words):
     """What a model holds after so many single steps without donation."""
-    monkeypatch.setattr(jax_runner, "_LARGE", 1 << 60)
+    every_state_is_large(monkeypatch, donate=False)
     model, count = model_of(**words), [0]
 
     def stop(*_):
@@ -135,15 +142,15 @@ def keeps_the_weights():
 )
 def test_donation_changes_no_number(optimizer, single, monkeypatch):
     found = []
-    for large in (-1, 1 << 60):
-        monkeypatch.setattr(jax_runner, "_LARGE", large)
+    for donate in (True, False):
+        every_state_is_large(monkeypatch, donate)
         model = model_of(optimizer())
         words = {"callbacks": [WATCH]} if single else {}
         history = fit(model, 3, validation_data=(X, Y), **words).history
         model.train_on_batch(X[:8], Y[:8])
         fit(model, 1, **words)
         found.append(([*everything(model), model.predict(X, verbose=0)], history))
-        assert bool(runner_of(model).donated) == (large < 0)
+        assert bool(loop_of(model, training=True)._donated) == donate
     assert_same(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
 
@@ -175,6 +182,7 @@ class Keeps(Callback):
 def test_what_a_callback_holds_stays(mode):
     model, keeps = model_of(), Keeps()
     fit(model, 2, callbacks=keeps)
+    assert bool(loop_of(model, training=True)._donated) == (mode == "donated")
     assert len(keeps.kept) == 14
     for array, copied, logs in keeps.kept:
         np.testing.assert_array_equal(np.asarray(array), copied)
@@ -213,8 +221,8 @@ def test_one_array_in_two_weights_is_two_weights(mode, monkeypatch):
 
 def test_averaged_weights_are_swapped(monkeypatch):
     found = []
-    for large in (-1, 1 << 60):
-        monkeypatch.setattr(jax_runner, "_LARGE", large)
+    for donate in (True, False):
+        every_state_is_large(monkeypatch, donate)
         model, held = model_of(optimizers.Adam(0.01, use_ema=True)), []
         read = LambdaCallback(on_epoch_end=lambda *_, m=model, h=held: h.append(m.layers[0].kernel.value))
         fit(model, 3, validation_data=(X, Y), callbacks=[SwapEMAWeights(swap_on_epoch=True), read])
@@ -257,8 +265,8 @@ def test_an_exception_in_the_data_leaves_the_steps_before_it(mode, monkeypatch):
         raise RuntimeError("mine")
 
     found = []
-    for large in (jax_runner._LARGE, 1 << 60):
-        monkeypatch.setattr(jax_runner, "_LARGE", large)
+    for donate in (mode == "donated", False):
+        every_state_is_large(monkeypatch, donate)
         model = model_of()
         with pytest.raises(RuntimeError, match="mine"):
             model.fit(batches(), epochs=1, steps_per_epoch=9, verbose=0)

@@ -27,6 +27,7 @@ from lamella_jax import elementwise as e
 from lamella_jax import pooling
 from lamella_jax import random_bits as r
 from lamella_jax import windows as w
+from lamella_jax.barrier import barrier
 
 Array = Any
 Ints = tuple[int, ...]
@@ -267,9 +268,11 @@ def foreach(kernels: Kernels, *operands: Array, body: Program, tensors: int, gro
 
 
 def switch(kernels: Kernels, index: Array, *operands: Array, branches: Sequence[Program]) -> tuple[Array, ...]:
-    """One branch: `jax.lax.switch`, which moves an index outside to the nearest end"""
+    """One branch: `jax.lax.switch`, which moves an index outside to the nearest end; XLA shares nothing with a single one"""
     # inside `shard_map` a branch that returns a constant must vary as the others do
     operands = e.aligned(*operands) if operands else ()
+    if len(branches) == 1:
+        return outputs(kernels, branches[0], *barrier(*operands))
     functions = [partial(outputs, kernels, branch) for branch in branches]
     return tuple(lax.switch(index, functions, *operands))
 

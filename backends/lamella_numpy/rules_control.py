@@ -361,8 +361,15 @@ def _over(
 
 
 def _switch(low: Lowering, equation: Equation) -> None:
-    """A call of the compiled function of one branch, which has buffers of its own."""
+    """A call of the compiled function of one branch, which has buffers of its own; copies where it only returns operands."""
     index, *operands = equation.inputs
+    branches = equation.attrs["branches"]
+    if len(branches) == 1 and not branches[0].equations:
+        given = dict(zip(branches[0].inputs, operands, strict=True))
+        for value, source in zip(equation.outputs, branches[0].outputs, strict=True):
+            place = low.result(value)
+            low.emit(f"{low.use(place)}[{'...' if place.shape else '()'}] = {low.use(low.compact(given[source]))}")
+        return
     functions = low.fresh("branches")
     low.static.lines.append(f"{functions} = constants[{len(low.constants)}]")
     low.constants.append([low.compiled(branch) for branch in equation.attrs["branches"]])

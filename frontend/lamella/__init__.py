@@ -21,6 +21,8 @@ from lamella.backend_api import set_backend as set_backend
 from lamella.compat import modules as _old_modules
 from lamella.core import serialization as _serialization
 from lamella.core.dtype_policy import DTypePolicy as DTypePolicy
+from lamella.core.rematerialization import RematScope as RematScope
+from lamella.core.rematerialization import remat as remat
 from lamella.core.variable import Variable as Variable
 from lamella.initializers import Initializer as Initializer
 from lamella.layers import Input as Input
@@ -84,6 +86,7 @@ __all__ = [
     "Model",
     "Optimizer",
     "Regularizer",
+    "RematScope",
     "Sequential",
     "Variable",
     "activations",
@@ -106,6 +109,7 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "remat",
     "saving",
     "set_backend",
     "utils",

@@ -56,9 +56,6 @@ ABSENT: Mapping[str, str] = {
     "device": "chooses a device, which lamella leaves to the backend; choose it with the environment, as JAX_PLATFORMS=cpu",
     "distribution": _DEVICES,
     "name_scope": "puts names of weights below another; give the layers a `name=`, or hold them in a `Layer` of that name",
-    **dict.fromkeys(
-        ("remat", "RematScope"), "computes values again in the backward pass, which lamella does not do; leave it out"
-    ),
     "StatelessScope": "computes without changing weights; `model.lower()` is a pure function that does",
     "SymbolicScope": "traces a function without numbers; `model.lower()` does",
     **dict.fromkeys(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lamella import constraints, host_random, initializers, ops, regularizers, tree
-from lamella.core import context, freezing
+from lamella.core import context, freezing, rematerialization
 from lamella.core.dtype_policy import DTypePolicy
 from lamella.core.variable import Variable
 from lamella.errors import LamellaError, ShapeError
@@ -89,6 +89,7 @@ class Layer(Draws, metaclass=LayerMeta):
         self._declared_input: tuple[tuple[int | None, ...], Any] | None = None
         self._arguments: dict[str, Any] = {}
         self._made_at: Line | None = None
+        self.remat_scope = rematerialization.current()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -132,6 +133,12 @@ class Layer(Draws, metaclass=LayerMeta):
         for name, child in self.children.items():
             yield prefix + name, child
             yield from child.named_layers(f"{prefix}{name}/")
+
+    def rematerialize(self, scope: rematerialization.RematScope | None) -> None:
+        """Let `scope` say whether the layer's values are computed again in the backward pass; see `lamella.remat`."""
+        self.remat_scope = scope
+        for model in self._added_to:
+            model._forget_programs()
 
     # ---- making weights ----
 

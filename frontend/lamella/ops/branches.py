@@ -21,7 +21,7 @@ def switch_(index: Spec, *operands: Spec, branches: tuple[Program, ...]) -> tupl
     """The outputs of the branch that `index` (int32, moved to the nearest end) names; no other is computed.
 
     Every branch takes the operands and returns the same specs. By its definition all branches are computed, and one is
-    chosen.
+    chosen. Equal computations inside and outside of a branch stay two, of a single one as well.
     """
     if index != Spec((), "int32"):
         raise DTypeError(f"the index of a switch is an int32 scalar, got {index}.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lamella import compiling, host_random, tree
 from lamella.backend_api import Backend
 from lamella.core.context import tracing
+from lamella.core.rematerialization import rematerialized
 from lamella.ir.program import Program
 from lamella.ir.spec import Spec
 from lamella.lowering.forward import KEY, call_model
@@ -32,7 +33,7 @@ def value_and_grad(
     cached = ("gradients", backend.name, shapes, training, tuple(wrt), id(config))
     run = model.functions.get(cached)
     if run is None:
-        differentiated = differentiate(pool_first(program), wrt)
+        differentiated = differentiate(pool_first(program), wrt, remat=rematerialized(model))
         batch = zip(data.names, program.input_specs[len(named) :], strict=False)  # without the key
         what = ", ".join(f"{name} {spec}" for name, spec in batch)
         with compiling.because("value_and_grad", f"first batch, {what}"), backend.scope(differentiated):

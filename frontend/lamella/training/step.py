@@ -11,6 +11,7 @@ import numpy as np
 from lamella import ops, tree
 from lamella.backend_api import StepProgram
 from lamella.core.context import ModelTrace, TraceContext, entered, tracing
+from lamella.core.rematerialization import rematerialized
 from lamella.core.structure import output_names
 from lamella.core.variable import Variable
 from lamella.errors import TraceError
@@ -50,7 +51,7 @@ def build_step(
     forward = _forward(model, config, layout, batch, training=training, concrete_inputs=concrete_inputs)
     trained = [name for name, _ in layout.trained_variables] if training else []
     if trained:
-        forward = differentiate(pool_first(forward), range(layout.trained))
+        forward = differentiate(pool_first(forward), range(layout.trained), remat=rematerialized(model))
     with Trace(concrete_inputs=concrete_inputs) as trace:
         inputs = [trace.input(spec) for spec in forward.input_specs]
         results = dict(zip(forward.output_names, replay(forward, inputs), strict=True))

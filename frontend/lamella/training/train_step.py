@@ -17,6 +17,7 @@ import numpy as np
 from lamella import ops, tree
 from lamella.core import context
 from lamella.core.protocol import Trainable
+from lamella.core.rematerialization import rematerialized
 from lamella.core.structure import output_names
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError, TraceError
@@ -85,7 +86,8 @@ def value_and_grad(
         captured = [outside for outside, _ in trace.captures]
     del running.losses[losses:]  # they are part of the value, where `compute_loss` made it
     running.bindings, running.initial = bindings, initial
-    following = iter(replay(differentiate(pool_first(program), range(len(chosen))), [*before, *captured]))
+    remat = rematerialized(running.layers[0]) if running.layers else None
+    following = iter(replay(differentiate(pool_first(program), range(len(chosen)), remat=remat), [*before, *captured]))
     value, parts = next(following), list(itertools.islice(following, len(leaves)))
     for variable in assigned:
         running.bindings[variable] = next(following)
