@@ -18,7 +18,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DELETE_ON_ERROR:
 # One environment, so one installation at a time.
 .NOTPARALLEL:
-.PHONY: help demo test test-all fuzz lint format bench wheel-test hooks clean
+.PHONY: help demo test test-all fuzz lint format bench bench-large wheel-test hooks clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ format: .venv/.dev  ## Repair style and formatting
 
 bench: .venv/.bench  ## Measure the speed of both backends next to Keras, PyTorch and code by hand
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-large: .venv/.bench  ## Measure memory, first step and step of large models next to Keras and PyTorch
+	$(BIN)/python benchmarks/large.py $(ARGS)
 
 wheel-test: .venv/.test  ## Build the wheel and train from it where only NumPy is installed
 	$(PYTEST) tests/test_wheel.py -v $(ARGS)

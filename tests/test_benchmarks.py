@@ -1,5 +1,6 @@
 """The benchmark runs a small workload with whoever is installed, and names who is missing."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -46,3 +47,16 @@ def test_a_worker_says_why_it_cannot_run():
     command = [sys.executable, BENCHMARKS / "worker.py", "numpy", "transformer", "quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert json.loads(done.stdout) == {"missing": "LookupError: not written by hand in NumPy"}
+
+
+def test_large_models_are_measured_or_named_as_missing(tmp_path):
+    command = [sys.executable, BENCHMARKS / "large.py", "embedding", "--quick", "--out", tmp_path]
+    command += ["--peers", "lamella-numpy,torch"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    peers = json.loads((tmp_path / "large.json").read_text())["models"]["embedding"]["peers"]
+    (found,) = peers["lamella-numpy"]
+    assert found["lines"] == 0 and 2**26 < found["peak"] < 2**31
+    assert 0 < found["step"] < found["first"] and 0 < found["step_processor"]
+    assert ("missing" in peers["torch"][0]) == (importlib.util.find_spec("torch") is None)
+    assert "| lamella-numpy |" in done.stdout
