@@ -263,6 +263,23 @@ def test_layers_that_are_built_within_a_call_draw_as_in_a_sequential():
     assert graph_seeds == [w.path for w in chain.weights]
 
 
+def test_a_list_that_grows_after_it_was_concatenated_is_no_part_of_the_graph():
+    x = Input((4,))
+    found = [x, layers.Dense(2)(x)]
+    joined = layers.Concatenate()(found)
+    found.append(layers.Dense(3)(joined))
+    model = Model(x, layers.Concatenate()(found))
+    assert model.output_shape == (None, 9) and model.predict(some(3, 4), verbose=0).shape == (3, 9)
+
+
+def test_functions_that_need_a_constant_of_the_size_of_the_batch_take_declared_values():
+    x = Input((3, 4))
+    model = Model(x, ops.logsumexp(x, axis=1) + ops.cast(ops.isfinite(x[:, 0]), "float32") + ops.ones_like(x[:, 1]))
+    data = some(5, 3, 4)
+    expected = np.log(np.exp(data).sum(1)) + 2
+    np.testing.assert_allclose(model.predict(data, verbose=0), expected, rtol=1e-5)
+
+
 # ---- a layer twice in a Sequential ----
 
 

@@ -234,9 +234,11 @@ def full_of(spec: Spec, value: Any) -> Any:
     """`value` everywhere, of `spec`."""
     scalar = np.asarray(value).astype(numpy_dtype(spec.dtype))
     trace = current_trace()
-    if trace is None:
-        return np.broadcast_to(scalar, spec.shape)
-    return broadcast_to(constant_value(trace, scalar, spec.dtype), spec.shape)
+    if trace is not None:
+        return broadcast_to(constant_value(trace, scalar, spec.dtype), spec.shape)
+    if any(isinstance(d, Dim) for d in spec.shape):  # of a model that is being declared
+        return broadcast_to(scalar, spec.shape)
+    return np.broadcast_to(scalar, spec.shape)
 
 
 def dtype_argument(dtype: Any, default: str) -> str:
