@@ -213,7 +213,7 @@ REASONS = {
 
 def test_every_layer_has_a_row_or_a_reason():
     asked = {name for case in cases.FREE for name in constructors(case.layers)} - OWN_LAYERS
-    assert asked | set(REASONS) == set(layers.__all__) and not asked & set(REASONS)
+    assert asked | set(REASONS) == {name for name in layers.__all__ if not name.islower()} and not asked & set(REASONS)
 
 
 def test_recordings_belong_to_their_rows():

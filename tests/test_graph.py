@@ -272,6 +272,16 @@ def test_a_list_that_grows_after_it_was_concatenated_is_no_part_of_the_graph():
     assert model.output_shape == (None, 9) and model.predict(some(3, 4), verbose=0).shape == (3, 9)
 
 
+def test_merging_functions_are_those_of_the_layers():
+    a, b = Input((3,)), Input((3,))
+    for name in ("add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate"):
+        value = getattr(layers, name)([a, b], name=f"{name}_here")
+        assert value.name == f"{name}_here" and value.shape == getattr(layers, name.title())()([a, b]).shape
+    assert layers.concatenate([a, b], axis=0).shape != layers.concatenate([a, b]).shape
+    assert layers.dot([a, b], axes=1, normalize=True).shape[1:] == (1,)
+    np.testing.assert_array_equal(layers.subtract([np.ones((2, 3)), np.zeros((2, 3))]), np.ones((2, 3)))
+
+
 def test_functions_that_need_a_constant_of_the_size_of_the_batch_take_declared_values():
     x = Input((3, 4))
     model = Model(x, ops.logsumexp(x, axis=1) + ops.cast(ops.isfinite(x[:, 0]), "float32") + ops.ones_like(x[:, 1]))

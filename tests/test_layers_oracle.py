@@ -189,7 +189,7 @@ FOR_A_WEIGHT = ("_initializer", "_regularizer", "_constraint")
 
 def exported():
     """The layers that a user can name, each once."""
-    kinds = [getattr(layers, name) for name in layers.__all__ if name != "Input"]
+    kinds = [getattr(layers, name) for name in layers.__all__ if name != "Input" and not name.islower()]
     named = {kind.__name__: kind for kind in kinds if kind.__module__ != "lamella.layers.aliases"}
     return {name: kind for name, kind in named.items() if name not in NO_ROWS}
 

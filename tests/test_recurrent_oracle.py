@@ -101,7 +101,7 @@ FOR_A_WEIGHT = ("_initializer", "_regularizer", "_constraint")
 
 
 def exported():
-    kinds = {getattr(layers, name) for name in layers.__all__ if name != "Input"}
+    kinds = {getattr(layers, name) for name in layers.__all__ if name != "Input" and not name.islower()}
     return {kind.__name__: kind for kind in kinds if kind.__module__.rpartition(".")[2] in FAMILIES}
 
 
