@@ -79,6 +79,38 @@ def test_the_transformer_learns_to_write(backend, tmp_path):
     assert "twinkle twinkle little star" in out
 
 
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize(
+    ("script", "told", "least"),
+    [
+        ("tabular.py", "test accuracy", 0.93),
+        ("unet.py", "test overlap", 0.65),
+        ("resnet_digits.py", "test accuracy", 0.8),
+        ("siamese.py", "test accuracy", 0.85),
+        ("date_translation.py", "right letters", 0.95),
+        ("transformer_classifier.py", "test accuracy", 0.85),
+    ],
+)
+def test_graphs_learn(script, told, least, backend, tmp_path):
+    if backend == "jax":
+        pytest.importorskip("jax")
+    if script in ("resnet_digits.py", "siamese.py"):
+        pytest.importorskip("sklearn")
+    out = run(script, "--quick", backend=backend, folder=tmp_path)
+    assert float(re.search(rf"{told} ([\d.]+)", out)[1]) >= least
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_the_variational_autoencoder_learns_by_a_step_of_its_own(backend, tmp_path):
+    if backend == "jax":
+        pytest.importorskip("jax")
+    pytest.importorskip("sklearn")
+    out = run("variational_autoencoder.py", "--quick", backend=backend, folder=tmp_path)
+    first, last = map(float, re.search(r"^loss ([\d.]+) -> ([\d.]+)$", out, re.M).groups())
+    assert last < 0.8 * first
+    assert float(re.search(r"error of reconstruction ([\d.]+)", out)[1]) < 0.2
+
+
 def test_the_demo_shows_one_curve_on_two_backends(tmp_path):
     pytest.importorskip("jax")
     pytest.importorskip("sklearn")
