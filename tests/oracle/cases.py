@@ -12,6 +12,10 @@ from .cases_free import FREE as FREE
 from .cases_functions import ACTIVATIONS as ACTIVATIONS
 from .cases_functions import LOSSES as LOSSES
 from .cases_functions import METRICS as METRICS
+from .cases_graphs_features import TABLE as _FEATURES
+from .cases_graphs_images import TABLE as _IMAGES
+from .cases_graphs_sequences import TABLE as _SEQUENCES
+from .cases_graphs_subclasses import TABLE as _SUBCLASSES
 from .cases_layers import LAYERS as LAYERS
 from .cases_recurrent import RECURRENT as RECURRENT
 from .cases_structures import STRUCTURES as STRUCTURES
@@ -19,6 +23,7 @@ from .cases_training import FITS as FITS
 from .cases_training import OPTIMIZERS as OPTIMIZERS
 from .cases_updates import SCHEDULES as SCHEDULES
 from .cases_updates import UPDATES as UPDATES
+from .graphs import GraphCase as GraphCase
 from .rows import ActivationCase as ActivationCase
 from .rows import CallbackCase as CallbackCase
 from .rows import Case as Case
@@ -34,7 +39,9 @@ from .rows import ScheduleCase as ScheduleCase
 from .rows import StructureCase as StructureCase
 from .rows import UpdateCase as UpdateCase
 
-TABLES: dict[str, tuple[Case, ...]] = {
+GRAPHS = (*_FEATURES.cases, *_IMAGES.cases, *_SEQUENCES.cases, *_SUBCLASSES.cases)
+
+TABLES: dict[str, tuple[Case | GraphCase, ...]] = {
     "activations": ACTIVATIONS,
     "layers": LAYERS,
     "catalogue": CATALOGUE,
@@ -47,5 +54,6 @@ TABLES: dict[str, tuple[Case, ...]] = {
     "fits": FITS,
     "structures": STRUCTURES,
     "free": FREE,
+    "graphs": GRAPHS,
     "callbacks": CALLBACKS,
 }

@@ -32,6 +32,7 @@ from oracle import (
     record_callbacks,
     record_free,
     record_functions,
+    record_graphs,
     record_layers,
     record_recurrent,
     record_training,
@@ -60,6 +61,7 @@ RECORDERS: dict[str, Callable[[Any], dict[str, np.ndarray]]] = {
     "fits": record_training.record_fit,
     "structures": lambda case: structures.trained(keras, case),
     "free": record_free.record,
+    "graphs": record_graphs.record,
     "callbacks": record_callbacks.record,
 }
 
