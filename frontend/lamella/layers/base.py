@@ -237,6 +237,10 @@ class Layer(Draws, metaclass=LayerMeta):
                 self._variables.append(variable)
         return [v for v in self._variables if v.is_free]
 
+    def _shape_for_build(self, inputs: Any) -> Any:
+        """What `build` is told of the inputs of the first call: the shape of the first."""
+        return public_shape(spec_of(next(x for x in tree.leaves(inputs) if hasattr(x, "shape"))).shape)
+
     def _build_again(self, input_shape: Any) -> None:
         """Asked to build when built already: nothing happens; a model refuses another shape."""
 
@@ -285,7 +289,7 @@ class Layer(Draws, metaclass=LayerMeta):
                     self.check_input(spec_of(x))
                     check_inputs(self, inputs)
                     if not self.built:
-                        self.build(public_shape(spec_of(x).shape))
+                        self.build(self._shape_for_build(inputs))
                 running.compute_dtype = self.dtype_policy.cast_to if running.casts else None
                 if mask is None:
                     mask = running.mask_of(inputs)

@@ -12,7 +12,7 @@ import numpy as np
 from lamella import host_random, tree
 from lamella.core import context, serialization
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
-from lamella.graph import Graph, graph_of
+from lamella.graph import Graph, graph_of, in_keras_order
 from lamella.graph.structure import in_order, keys_of, names_of, specs_of_shapes
 from lamella.ir.declared import Declared, is_declared
 from lamella.ir.dim import (
@@ -115,6 +115,7 @@ class Model(BaseModel):
             self._nodes[layer.name] = layer
             layer._added_to.add(self)
         self._graph = graph
+        self._nodes = {part.name: part for part in self._in_keras_order() if isinstance(part, Layer)}
         key, _ = building(self)
         for layer in graph.layers:
             for variable in layer.variables:  # its path begins with the name that the layer was built under
@@ -122,6 +123,10 @@ class Model(BaseModel):
         self._given = self._canonical_inputs()
         self._returned = self._traced(self._given, None)
         self.built = True
+
+    def _in_keras_order(self) -> list[Any]:
+        """The declarations of the inputs, the layers and the equations of the graph, as Keras lists them."""
+        return [] if self._graph is None else in_keras_order(self._graph, self._declarations, self._outputs)
 
     def _canonical_inputs(self) -> Any:
         """The specs of the inputs, with free dimensions that are named after the inputs where there are several."""
@@ -171,7 +176,7 @@ class Model(BaseModel):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers: of a graph in the order of their first calls, behind its inputs; else as attributes have them."""
+        """The layers: of a graph, with the declarations of its inputs, in Keras's order; else as attributes have them."""
         return list(self.children.values())
 
     @property
@@ -236,6 +241,9 @@ class Model(BaseModel):
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights of a subclass for batches of a shape, or of a structure of shapes, None where they are free."""
+
+    def _shape_for_build(self, inputs: Any) -> Any:
+        return tree.map_leaves(lambda x: public_shape(x.shape), inputs)
 
     def _build_again(self, input_shape: Any) -> None:
         if input_shape is not None and self._given is not None:
@@ -488,4 +496,4 @@ def _input_layer(value: Declared) -> Layer:
     return InputLayer(batch_shape=public_shape(value.shape), dtype=value.dtype)
 
 
-serialization.register(serialization.CONTAINERS, {"Model": Model})
+serialization.register(serialization.CONTAINERS, {"Model": Model, "Functional": Model})
