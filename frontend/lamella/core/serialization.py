@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -98,11 +99,63 @@ def _functions() -> Iterator[Table]:
     return (table() if callable(table) else table for table in _FUNCTIONS)
 
 
+# ---- one object in several places ----
+
+
+class _Sharing:
+    """The layers that are described in several places, while a model is written or read.
+
+    Attributes:
+        written: each layer with its first description, by the layer's id.
+        read: what was made of a description, by its `shared_object_id`.
+        alike: what was made last of a class and a configuration: of a layer in several models Keras marks all but the first.
+    """
+
+    def __init__(self) -> None:
+        self.written: dict[int, tuple[Any, Config]] = {}
+        self.read: dict[int, Any] = {}
+        self.alike: dict[tuple[str, str], Any] = {}
+
+    def note(self, made: Any, found: Config) -> None:
+        """A description: where it is the second of a layer, both say so."""
+        _, first = self.written.setdefault(id(made), (made, found))
+        if first is not found:
+            number = list(self.written).index(id(made)) + 1
+            first["shared_object_id"] = found["shared_object_id"] = number
+
+    def layer(self, described: Config, make: Callable[[], Any]) -> Any:
+        """The layer of a description, the same one for all that are described as one."""
+        number = described.get("shared_object_id")
+        key = described["class_name"], repr(described["config"])
+        if number is None:
+            made = self.alike[key] = make()
+            return made
+        if number not in self.read:
+            made = self.alike.get(key)
+            self.read[number] = make() if made is None else made
+        return self.read[number]
+
+
+_SHARING: ThreadStack[_Sharing] = ThreadStack()
+
+
+@contextmanager
+def sharing() -> Iterator[None]:
+    """Inside, a layer that stands in several places is described as one, and descriptions of one make one layer."""
+    with nullcontext() if _SHARING.items else _SHARING.pushed(_Sharing()):
+        yield
+
+
 # ---- to plain data ----
 
 
 def serialize(made: Any) -> Serialized:
     """The description of an object that has a `get_config`."""
+    with sharing():
+        return _serialize(made)
+
+
+def _serialize(made: Any) -> Serialized:
     cls = type(made)
     module, registered = module_of(cls), None
     if module is None:
@@ -113,6 +166,7 @@ def serialize(made: Any) -> Serialized:
     found.made = cls
     if hasattr(made, "_further_config"):
         found |= made._further_config()
+        _SHARING.items[-1].note(made, found)
     return found
 
 
@@ -210,7 +264,8 @@ def deserialize(value: Any) -> Any:
     if cls is None:
         cls = class_named(name, module)
     if getattr(cls, "deserializes_config", False):
-        return cls.from_config(config)
+        with sharing():
+            return _SHARING.items[-1].layer(value, lambda: cls.from_config(config))
     config = {key: deserialize(item) for key, item in (config or {}).items()}
     return cls.from_config(config) if hasattr(cls, "from_config") else cls(**config)
 

@@ -7,42 +7,39 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from lamella.core import serialization
+from lamella.ir.dim import public_shape
 from lamella.layers.base import Layer
-from lamella.layers.core import InputLayer
+from lamella.layers.making import parameters
+from lamella.tree import map_leaves
 
 if TYPE_CHECKING:
+    from lamella.graph import Graph
     from lamella.saving.report import LoadReport
 
 Path = str | os.PathLike[str]
 
 
 class Persistent(Layer):
-    """The part of a `Sequential` that has to do with configurations and files."""
+    """The part of a model that has to do with configurations and files."""
 
-    _input: tuple[tuple[int | None, ...], str | None] | None
-    _input_name: str | None
+    keras_module = "keras"
+    _graph: Graph | None
+    _nodes: dict[str, Layer]
 
     # ---- configuration ----
 
     def get_config(self) -> dict[str, Any]:
-        """Name, layers and input shape, in Keras 3's schema; `from_config` makes an equal model with weights of its own."""
-        from lamella.core import serialization
+        """The graph in Keras 3's functional schema; of a subclass with a constructor of its own, that one's arguments.
 
-        layers: list[Any] = []
-        if self._input is not None:
-            shape, dtype = self._input
-            declared = InputLayer(batch_shape=shape, dtype=dtype or self.input_dtype, name=self._input_name)  # type: ignore[attr-defined]
-            layers.append(serialization.serialize(declared))
-        layers += [serialization.serialize(layer) for layer in self.layers]  # type: ignore[attr-defined]
-        config = {
-            "name": self.name,
-            "trainable": self._trainable,
-            "dtype": serialization.serialize(self.dtype_policy),
-            "layers": layers,
-        }
-        if self._input is not None:
-            config["build_input_shape"] = list(self._input[0])
-        return config
+        `from_config` makes an equal model with weights of its own.
+        """
+        if self._graph is None or not _takes_a_graph(type(self)):
+            return super().get_config()
+        from lamella.models import graph_config
+
+        with serialization.sharing():
+            return {"name": self.name, "trainable": self._trainable, **graph_config.described(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
@@ -55,27 +52,28 @@ class Persistent(Layer):
         Raises:
             UnknownNameError: it names a class that neither lamella nor the caller knows.
         """
-        from lamella.core import serialization
+        with serialization.custom_objects(custom_objects), serialization.sharing():
+            if "input_layers" not in config:
+                return super().from_config(config)  # type: ignore[return-value]
+            from lamella.models import graph_config
 
-        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
-        with serialization.custom_objects(custom_objects):
-            for entry in config["layers"]:
-                layer = serialization.deserialize(entry)
-                named = layer._named
-                layer._named = named or entry["config"].get("name") is not None
-                model.add(layer)  # type: ignore[attr-defined]
-                layer._named = named  # another model may number a name of the pattern that unnamed layers get
-        shape = config.get("build_input_shape")
-        if shape is not None and model._input is None:
-            model.build(tuple(shape))
-        return model
+            return graph_config.made(cls, config)
+
+    @property
+    def class_in_files(self) -> str:
+        """The name of the class in files: that of a graph without a class of the user's own is Keras's."""
+        return "Functional" if self._graph is not None and serialization.module_of(type(self)) else type(self).__name__
 
     def _further_config(self) -> dict[str, Any]:
         from lamella.saving import compiling
 
         found: dict[str, Any] = {}
-        if self._input is not None:
-            found["build_config"] = {"input_shape": list(self._input[0])}
+        if self._graph is None and self.built:
+            spec = self.input_spec  # type: ignore[attr-defined]
+            found["build_config"] = {"input_shape": map_leaves(lambda spec: list(public_shape(spec.shape)), spec)}
+        elif self.class_in_files != type(self).__name__:
+            name = self.class_in_files
+            found = {"module": "keras.src.models.functional", "class_name": name, "registered_name": name}
         return found | compiling.compile_config(self)
 
     def to_json(self, **options: Any) -> str:
@@ -87,7 +85,6 @@ class Persistent(Layer):
         Raises:
             ValueError: it holds something that no text can describe, such as a lambda.
         """
-        from lamella.core import serialization
         from lamella.files import text
 
         return text.written(serialization.serialize(self), f"model {self.name!r}", **options)
@@ -177,3 +174,8 @@ class Persistent(Layer):
         from lamella.saving import copies
 
         return copies.restored, (type(self), copies.state_of(self, pickled=True))
+
+
+def _takes_a_graph(cls: type) -> bool:
+    """Whether the constructor of a class takes inputs and outputs, or passes on whatever it is given."""
+    return {"inputs", "outputs"} <= set(parameters(cls)) or {"args", "kwargs"} <= set(parameters(cls))

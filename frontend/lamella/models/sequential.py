@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from lamella.core import context, serialization
 from lamella.errors import ArgumentError, LamellaError, NotBuiltError, ShapeError
@@ -396,6 +396,50 @@ class Sequential(Model):
                 self._input, self._specs, self._masks = before
                 self._changed()
             raise
+
+    # ---- configuration ----
+
+    def get_config(self) -> dict[str, Any]:
+        """Name, layers and input shape, in Keras 3's schema; `from_config` makes an equal model with weights of its own."""
+        layers: list[Layer] = self.layers
+        if self._input is not None:
+            shape, dtype = self._input
+            layers.insert(0, InputLayer(batch_shape=shape, dtype=dtype or self.input_dtype, name=self._input_name))
+        with serialization.sharing():
+            described = [serialization.serialize(layer) for layer in layers]
+        config = {
+            "name": self.name,
+            "trainable": self._trainable,
+            "dtype": serialization.serialize(self.dtype_policy),
+            "layers": described,
+        }
+        if self._input is not None:
+            config["build_input_shape"] = list(self._input[0])
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
+        """A model, with weights of its own, from what `get_config` gave; see `Model.from_config`."""
+        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        with serialization.custom_objects(custom_objects), serialization.sharing():
+            for entry in config["layers"]:
+                layer = serialization.deserialize(entry)
+                named = layer._named
+                layer._named = named or entry["config"].get("name") is not None
+                model.add(layer)
+                layer._named = named  # another model may number a name of the pattern that unnamed layers get
+        shape = config.get("build_input_shape")
+        if shape is not None and model._input is None:
+            model.build(tuple(shape))
+        return model
+
+    def _further_config(self) -> dict[str, Any]:
+        from lamella.saving import compiling
+
+        found: dict[str, Any] = {}
+        if self._input is not None:
+            found["build_config"] = {"input_shape": list(self._input[0])}
+        return found | compiling.compile_config(self)
 
     def snapshot(self) -> Sequential:
         """The same layers in a model of their own, which `add` and `pop` on this one do not change."""

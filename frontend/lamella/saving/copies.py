@@ -39,6 +39,7 @@ def state_of(model: Any, *, pickled: bool = False) -> State:
         "config": model.get_config(),
         "weights": [v.numpy() for _, v in model.named_weights()],
         "built": model.built,
+        "input_shape": None if model._graph is not None or not model.has_input_shape else model.input_shape,
         "seed": model.seed,
         "calls": model.calls,
         "columns": dict(model._columns),
@@ -69,6 +70,8 @@ def restored(cls: type, state: State) -> Any:
     model.seed, model.calls, model._chosen_backend = state["seed"], state["calls"], state["backend"]
     model._columns = state["columns"]
     if state["built"]:
+        if not model.built:
+            model.build(state["input_shape"])
         for (_, variable), value in zip(model.named_weights(), state["weights"], strict=True):
             variable.assign(value)
     given = state.get("compiled")

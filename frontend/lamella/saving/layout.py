@@ -86,7 +86,7 @@ def _attributes(layer: Layer) -> Iterator[tuple[str, Any, Layer]]:
     held = dict.fromkeys(vars(layer), layer)
     if vars(layer).get("_nodes"):
         yield "layers", list(layer._nodes.values()), layer  # type: ignore[attr-defined]
-    for word in ("_nodes", "_places", "_arguments", "_calls"):
+    for word in ("_nodes", "_places", "_declarations", "_arguments", "_calls"):
         held.pop(word, None)
     cell = vars(layer).get("cell")
     if isinstance(cell, Layer):
@@ -105,7 +105,8 @@ def _descend(value: Any, group: str, held: set[int], found: list[Place], seen: s
         taken: dict[str, int] = {}
         for item in value.values() if isinstance(value, dict) else value:
             if isinstance(item, Layer):
-                _descend(item, f"{group}/{numbered(snake_case(type(item).__name__), taken)}", held, found, seen)
+                name = getattr(item, "class_in_files", type(item).__name__)
+                _descend(item, f"{group}/{numbered(snake_case(name), taken)}", held, found, seen)
             elif isinstance(item, list | tuple | dict):
                 _descend(item, f"{group}/{numbered('container', taken)}", held, found, seen)
 
