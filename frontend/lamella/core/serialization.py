@@ -20,6 +20,7 @@ from lamella.errors import unknown_name
 from lamella.names import REGISTERED
 from lamella.names import custom_object as custom_object
 from lamella.names import custom_objects as custom_objects
+from lamella.stacks import ThreadStack
 
 Config = dict[str, Any]
 Table = Mapping[str, Any]

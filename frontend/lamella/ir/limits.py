@@ -46,6 +46,11 @@ def count_equation() -> None:
             raise ArgumentError("the model is larger than a file may ask for: too many equations.")
 
 
+def limiting() -> bool:
+    """Whether bounds are in force."""
+    return bool(_BOUNDS.items)
+
+
 def reserve(shape: Sequence[int]) -> None:
     """Called before a constant is made whose size follows from shapes and arguments.
 

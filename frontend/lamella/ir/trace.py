@@ -192,6 +192,9 @@ def bind(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
     elif trace is None and attrs and has_free_size(attrs.values()):
         outputs = _declared(op, operands, items, attrs)
     else:
+        if trace is None and limits.limiting():  # an array between the layers of a graph that a file describes
+            for spec in op.result_specs([spec_of(x) for x in items], attrs):
+                limits.reserve(spec.shape)
         outputs = interpret.evaluate(op, items, attrs)
     return outputs[0] if len(outputs) == 1 else outputs
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError
+from lamella.ir import limits
 from lamella.ir.spec import is_float, spec_of
 from lamella.tracebacks import filter_functions
 
@@ -37,6 +38,7 @@ def padded(x: Any, pad_width: Any, mode: str) -> Any:
         if not size:
             raise ShapeError(f"mode {mode!r} cannot pad axis {axis} of {spec_of(x)}, which has no entries.")
         if mode in _REPEATED:
+            limits.reserve((size + low + high,))
             places = np.pad(np.arange(size, dtype=np.int32), (low, high), _REPEATED[mode])
             x = ops.take(x, places, axis)
         elif mode == "linear_ramp":

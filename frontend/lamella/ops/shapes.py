@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import ArgumentError, DTypeError, ShapeError
-from lamella.ir import settings
+from lamella.ir import limits, settings
 from lamella.ir.dim import Dim, ceil_div, differ, exceeds, maximum, minimum, public_shape, shapes_differ
 from lamella.ir.program import as_tuple, op
 from lamella.ir.spec import Spec, size_of, spec_of
@@ -350,6 +350,7 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
         size = shape[normalize_axis(axis, len(shape))]
         if differ(len(counts), size):
             raise ShapeError(f"repeat needs one number for each of {size} entries, got {len(counts)}.")
+        limits.reserve((sum(counts),))
         return take(x, np.repeat(np.arange(size), counts), axis)
     repeats = int(repeats)
     axis = normalize_axis(axis, len(shape))

@@ -14,6 +14,8 @@ from lamella.files.hdf5 import Dataset, Group
 
 _EARLY = "_layer_checkpoint_dependencies"
 _EARLY_GROUP = re.compile(rf"{_EARLY}/(?P<name>[^/]+?)(_(?P<number>\d{{1,6}}))?(?=/)")
+_OTHERS = ("optimizer", "metrics", "lamella")
+"""Groups beside those of layers."""
 _BYTES = {"V2": "bfloat16"}
 
 
@@ -92,10 +94,10 @@ def layer_datasets(tree: Group) -> dict[str, Dataset]:
     found = {}
     for path, dataset in members(tree):
         first = path.partition("/")[0]
-        if first in ("layers", "vars"):
-            found[path] = dataset
-        elif first == _EARLY:
+        if first == _EARLY:
             found[_EARLY_GROUP.sub(_todays_group, path)] = dataset
+        elif first not in _OTHERS:  # layers of a graph, or attributes of a model of the user's own
+            found[path] = dataset
     return found
 
 

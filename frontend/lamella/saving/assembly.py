@@ -60,6 +60,8 @@ def built(checked: Mapping[str, Any], where: str, parameters: int | None = None)
             model = serialization.deserialize(checked)
             if not model.built and model.has_input_shape:
                 _build_waiting(model, checked)
+            elif not model.built and checked.get("built_for") is not None:
+                model.build(checked["built_for"])
             return model
 
     model = guarded(make, where)
@@ -78,7 +80,7 @@ def _build_waiting(model: Any, checked: Mapping[str, Any]) -> None:
         if entry["class_name"] == "Sequential":
             _build_waiting(layer, entry)
         elif not layer.built and entry.get("built_for") is not None:
-            layer.build(tuple(entry["built_for"]))
+            layer.build(entry["built_for"])
 
 
 def complete(model: Layer, states: Mapping[str, Any], where: str) -> list[tuple[Variable, Any]]:

@@ -19,7 +19,7 @@ from lamella.layers import configuration
 from lamella.layers.base import Layer
 from lamella.layers.making import kind_of, parameters
 from lamella.optimizers.base import COMMON
-from lamella.saving import fields
+from lamella.saving import fields, graphs, objective
 
 Config = dict[str, Any]
 
@@ -50,43 +50,75 @@ def _sequential() -> type:
 
 
 def model(node: Any, place: str) -> Config:
-    """A checked description of a Sequential.
+    """A checked description of a model.
 
     Raises:
-        FormatError: it is a model of another kind, or holds what lamella does not have.
+        FormatError: it is a model of a class that is not known, or holds what lamella does not have.
     """
     name, config = described(node, place)
     given = serialization.custom_object(node.get("registered_name")) or serialization.custom_object(name)
-    if name != "Sequential" and not (isinstance(given, type) and issubclass(given, _sequential())):
-        what = "a functional model" if name in ("Functional", "Model") else f"a {name[:100]!r}"
-        raise FormatError(f"{place} is {what}; lamella reads Sequential models.")
+    own = isinstance(given, type) and issubclass(given, serialization.class_named("Model", serialization.CONTAINERS))
+    if not own and name not in ("Sequential", "Functional", "Model"):
+        raise FormatError(
+            f"{place} is a {name[:100]!r}; lamella reads Sequential and functional models, and those of classes of yours: "
+            f"custom_objects={{{name[:100]!r}: your_class}}."
+        )
     if isinstance(config, list):  # Keras before 2.2.3
         config = {"layers": config}
     if not isinstance(config, dict):
         raise FormatError(f"{place}: config is no object.")
+    found = {"module": node.get("module"), "class_name": name, "registered_name": None, **_shared(node, place)}
+    if graphs.is_graph(config):
+        return {**found, "config": _of_model(config, place) | _graph(config, place)}
+    if not own and name != "Sequential":
+        raise FormatError(f"{place}: a functional model has input_layers and output_layers.")
+    if own and not issubclass(given, _sequential()):
+        return {**found, **_custom(node, config, place), "built_for": _built_for(node, place)}
+    return {**found, "config": _of_model(config, place) | _chain(node, config, place)}
+
+
+def _of_model(config: Config, place: str) -> Config:
+    """What the configurations of all models say."""
+    known = {"name": fields.FIELDS["name"], "trainable": fields.flag}
+    return {
+        word: check(config[word], f"{place}: {word}") for word, check in known.items() if config.get(word) is not None
+    }
+
+
+def _layers_of(config: Config, place: str) -> list[Any]:
     layers = config.get("layers")
     if not isinstance(layers, list) or len(layers) > _MOST_LAYERS:
         raise FormatError(f"{place}: `layers` is no list of at most {_MOST_LAYERS:,} layers.")
+    return layers
+
+
+def _graph(config: Config, place: str) -> Config:
+    _refuse_unknown(config, {"name", "layers", "trainable", "dtype", "input_layers", "output_layers"}, place)
+    return graphs.checked(config, place, _layers_of(config, place), layer)
+
+
+def _chain(node: Config, config: Config, place: str) -> Config:
     checked: Config = {"layers": []}
-    for i, entry in enumerate(layers):
+    for i, entry in enumerate(_layers_of(config, place)):
         inner = entry.get("config") if isinstance(entry, dict) else None
         label = inner.get("name") if isinstance(inner, dict) else None
         where = f"{place}, layer {str(label)[:100]!r}" if label else f"{place}, layer {i}"
         if not i:
             checked["layers"] += _first(entry, where)
         checked["layers"].append(layer(entry, where))
-    if "name" in config:
-        checked["name"] = fields.FIELDS["name"](config["name"], f"{place}: name")
-    if "trainable" in config:
-        checked["trainable"] = fields.flag(config["trainable"], f"{place}: trainable")
     shape = config.get("build_input_shape")
     if shape is None and isinstance(node.get("build_config"), dict):
         shape = node["build_config"].get("input_shape")
     if shape is not None:
         checked["build_input_shape"] = fields.batch_shape(shape, f"{place}: build_input_shape")
-    known = {"name", "layers", "trainable", "build_input_shape", "dtype"}
-    _refuse_unknown(config, known, place)
-    return {"module": node.get("module"), "class_name": name, "config": checked, "registered_name": None}
+    _refuse_unknown(config, {"name", "layers", "trainable", "build_input_shape", "dtype"}, place)
+    return checked
+
+
+def _shared(node: Config, place: str) -> Config:
+    """The number of a layer that stands in several places."""
+    number = node.get("shared_object_id")
+    return {} if number is None else {"shared_object_id": fields.seed(number, f"{place}: shared_object_id")}
 
 
 def _first(entry: Any, place: str) -> list[Config]:
@@ -104,10 +136,12 @@ def layer(node: Any, place: str) -> Config:
     """A checked description of a layer or cell, all its fields known."""
     name, config = described(node, place)
     given = serialization.custom_object(node.get("registered_name")) or serialization.custom_object(name)
-    built_for = _built_for(node, place)
-    if given is not None and isinstance(given, type) and not issubclass(given, _sequential()):
-        return {**_custom(node, config, place), "class_name": name, "built_for": built_for}
-    if name == "Sequential" or given is not None:
+    if name in ("Sequential", "Functional", "Model") or graphs.is_graph(config):
+        return model(node, place)
+    about = {"class_name": name, "built_for": _built_for(node, place), **_shared(node, place)}
+    if isinstance(given, type) and not issubclass(given, _sequential()):
+        return {**about, **_custom(node, config, place)}
+    if given is not None:
         return model(node, place)
     if host(node) not in _HOSTS:
         raise FormatError(
@@ -127,21 +161,22 @@ def layer(node: Any, place: str) -> Config:
         )
     if not isinstance(config, dict):
         raise FormatError(f"{place}: config is no object.")
-    return {
-        "module": "keras.layers",
-        "class_name": name,
-        "config": _fields(name, config, place),
-        "built_for": built_for,
-    }
+    return {**about, "module": "keras.layers", "class_name": name, "config": _fields(name, config, place)}
 
 
 def _built_for(node: Config, place: str) -> Any:
-    """The input shape that a layer was built for, where the file says so."""
+    """The input shape, or the structure of shapes, that a layer was built for, where the file says so."""
     config = node.get("build_config")
     shape = config.get("input_shape") if isinstance(config, dict) else None
-    if not isinstance(shape, list) or any(isinstance(d, list | dict) for d in shape):  # of several inputs
-        return None
-    return fields.batch_shape(shape, f"{place}: build_config")
+    return None if shape is None else _shapes(shape, f"{place}: build_config", 8)
+
+
+def _shapes(value: Any, place: str, depth: int) -> Any:
+    if depth and isinstance(value, dict):
+        return {fields.text(key, place): _shapes(item, place, depth - 1) for key, item in value.items()}
+    if depth and isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
+        return [_shapes(item, place, depth - 1) for item in value]
+    return fields.batch_shape(value, place)
 
 
 def _fields(name: str, config: Config, place: str) -> Config:
@@ -412,59 +447,19 @@ def compilation(config: Any, place: str) -> Config | None:
         return None
     if not isinstance(config, dict) or "optimizer" not in config:
         raise FormatError(f"{place} is no compile configuration.")
-    weights = config.get("loss_weights")
-    if isinstance(weights, list) and len(weights) == 1:
-        weights = weights[0]
     try:
         return {
             "optimizer": _object("optimizers", config["optimizer"], f"{place}: optimizer"),
-            "loss": _loss(config.get("loss"), f"{place}: loss"),
-            "loss_weights": fields.optional(fields.number)(weights, f"{place}: loss_weights"),
+            "loss": objective.loss(config.get("loss"), f"{place}: loss", _object),
+            "loss_weights": objective.weights(config.get("loss_weights"), f"{place}: loss_weights"),
             "run_eagerly": fields.flag(config.get("run_eagerly") or False, f"{place}: run_eagerly"),
-            "metrics": _metrics(config.get("metrics"), f"{place}: metrics"),
-            "weighted_metrics": _metrics(config.get("weighted_metrics"), f"{place}: weighted_metrics"),
+            "metrics": objective.metrics(config.get("metrics"), f"{place}: metrics", _object),
+            "weighted_metrics": objective.metrics(
+                config.get("weighted_metrics"), f"{place}: weighted_metrics", _object
+            ),
         }
     except FormatError as error:
         raise FormatError(f"{error} To read the model without it: load_model(..., compile=False).") from None
-
-
-def _loss(value: Any, place: str) -> Any:
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, str) and value.lower() in ("crossentropy", "ce"):
-        return value
-    return _object("losses", value, place)
-
-
-def _metrics(value: Any, place: str) -> Any:
-    from lamella import metrics
-
-    if value is None:
-        return None
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
-        value = value[0]  # Keras 2: a list for every output
-    if not isinstance(value, list) or len(value) > 1000:
-        raise FormatError(f"{place} is no list of metrics.")
-    found = []
-    for i, item in enumerate(value):
-        if isinstance(item, dict) and item.get("class_name") == "MeanMetricWrapper":
-            item = _wrapped_function(item.get("config"), f"{place}[{i}]")
-        if isinstance(item, str) and item.lower() in metrics.AUTOMATIC:
-            found.append(item)
-        else:
-            found.append(_object("metrics", item, f"{place}[{i}]"))
-    return found
-
-
-def _wrapped_function(config: Any, place: str) -> str:
-    """The metric that Keras 2 had from a function: under the name that the user gave it, where that means the same."""
-    from lamella import metrics
-
-    if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
-    name, function = (fields.text(config.get(word), f"{place}: {word}") for word in ("name", "fn"))
-    same = name in metrics.TABLE and metrics.TABLE[name] is metrics.TABLE.get(function)
-    return name if same or name.lower() in metrics.AUTOMATIC else function
 
 
 def _refuse_unknown(config: Config, known: set[str], place: str) -> None:

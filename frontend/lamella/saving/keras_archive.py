@@ -12,6 +12,7 @@ from lamella.compat import files as compat
 from lamella.core import serialization
 from lamella.errors import FormatError
 from lamella.files import container, hdf5, text
+from lamella.graph import operations
 from lamella.names import snake_case
 from lamella.saving import arrays, assembly, checking, compiling, h5_writing, keras_2, layout, optimizer_state, progress
 
@@ -84,9 +85,10 @@ def _in_todays_groups(found: dict[str, hdf5.Dataset], node: Mapping[str, Any]) -
     taken: tuple[dict[str, int], dict[str, int]] = ({}, {})
     groups: dict[str, str] = {}
     config = node["config"]
-    for entry in config if isinstance(config, list) else config["layers"]:
-        name = entry["class_name"]
-        if name != "InputLayer":
+    entries = config if isinstance(config, list) else config.get("layers", [])
+    for entry in entries if isinstance(entries, list) else []:
+        name, _ = checking.described(entry, "a layer")
+        if name != "InputLayer" and not operations.is_operation(entry.get("module")):
             now = compat.LAYERS[name].name if name in compat.LAYERS else name
             then, today = (layout.numbered(snake_case(n), t) for n, t in zip((name, now), taken, strict=True))
             groups[f"layers/{then}"] = f"layers/{today}"

@@ -10,6 +10,7 @@ from lamella import losses
 from lamella.core import serialization
 from lamella.errors import FormatError
 from lamella.files import hdf5, text
+from lamella.graph import operations
 from lamella.saving import (
     arrays,
     assembly,
@@ -67,7 +68,10 @@ def _loss(identifier: Any) -> Any:
 
 
 def _old(value: Any) -> Any:
-    """A description of a model as Keras 2 wrote it: class name and configuration only, for models, layers and metrics."""
+    """A description of a model as Keras 2 wrote it: without modules, for models, layers and metrics.
+
+    Without its module an operation would be taken for the layer of that name.
+    """
     if isinstance(value, list):
         return [_old(item) for item in value]
     if not serialization.is_serialized(value):
@@ -75,12 +79,17 @@ def _old(value: Any) -> Any:
     config = value["config"]
     if isinstance(config, dict) and "layers" in config:
         config = {**config, "layers": [_old(layer) for layer in config["layers"]]}
+    kept = {word: value[word] for word in ("name", "inbound_nodes", "shared_object_id") if word in value}
+    if operations.is_operation(value.get("module")):
+        kept["module"] = value["module"]
+    if value.get("registered_name") and "layers" not in config and "build_config" in value:
+        kept["build_config"] = value["build_config"]  # of a model of the user's own
     registered = value.get("registered_name") or ""  # "package>name"
-    return {"class_name": registered if ">" in registered else value["class_name"], "config": config}
+    return {"class_name": registered if ">" in registered else value["class_name"], "config": config, **kept}
 
 
 def _put_weights(group: h5_writing.Folder, model: Any) -> None:
-    group.put_names("layer_names", [layer.name for layer in model.layers])
+    group.put_names("layer_names", list(model.children))
     group.attrs["backend"] = _BACKEND
     group.attrs["keras_version"] = KERAS_VERSION
     paths = {id(v): f"{model.name}/{path}" for path, v in model.named_weights()}
@@ -90,7 +99,7 @@ def _put_weights(group: h5_writing.Folder, model: Any) -> None:
             f"model {model.name!r} has weights of its own, for which .h5 needs the name of its layer {top!r}."
         )
     # the model's own come first: those of a layer called TOP replace an empty list
-    for name, weights in ((top, own), *((layer.name, legacy_weights.of(layer)) for layer in model.layers)):
+    for name, weights in ((top, own), *((name, legacy_weights.of(layer)) for name, layer in model.children.items())):
         held = group.at(name)
         held.put_names("weight_names", [paths[id(v)] for v in weights])
         for variable in weights:

@@ -99,7 +99,7 @@ def by_place(model: Any, group: hdf5.Group, version: str, where: str) -> Pairs:
     Raises:
         FormatError: they do not fit; nothing has been read of the arrays but what Keras 1's order needs.
     """
-    layers = [layer for layer in model.layers if of(layer)]
+    layers = [layer for layer in model.children.values() if of(layer)]
     found = layers_in(group, where)
     if len(layers) != len(found):
         raise FormatError(f"{where}: {len(found)} layers with weights, the model has {len(layers)}.")

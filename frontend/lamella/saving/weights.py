@@ -150,7 +150,7 @@ def _old(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
     group = legacy_weights.group_of(tree, taking.where)
     version = str(group.attrs.get("keras_version") or tree.attrs.get("keras_version") or "1")
     found = legacy_weights.layers_in(group, taking.where)
-    layers = [layer for layer in model.layers if legacy_weights.of(layer)]
+    layers = [layer for layer in model.children.values() if legacy_weights.of(layer)]
     if by_name:
         known = {layer.name: layer for layer in layers}
         matched = [(known.get(name), name, held) for name, held in found]
