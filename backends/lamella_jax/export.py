@@ -51,29 +51,42 @@ def _values(program: Program) -> Iterator[Value]:
 
 
 def serialized(program: Program, weights: Sequence[np.ndarray]) -> bytes:
-    """The bytes of an artifact for CPU, CUDA and TPU: `jax.export.deserialize(data).call(x)` computes the program.
+    """The bytes of an artifact for CPU, CUDA and TPU, which `jax.export.deserialize(data).call(x)` computes.
+
+    Several inputs are keyword arguments of that call, and several outputs come as a dict, both by their names in the program.
 
     Args:
-        program: its inputs are the weights, then the batch; it may have free dimensions.
+        program: its inputs are the weights, then the batch, or the batches; it may have free dimensions.
         weights: the values of the weights; they become constants of the artifact.
 
     Raises:
-        BackendError: what `jax.export` writes needs the package flatbuffers, which is not installed.
+        BackendError: JAX cannot tell that two sizes are equal; or what `jax.export` writes needs the package flatbuffers,
+            which is not installed.
     """
     from jax import export
 
-    batch = program.inputs[-1].spec
+    count = len(weights)
+    batches, names = [value.spec for value in program.inputs[count:]], program.input_names[count:]
 
-    def predict(x: Any) -> Any:
-        dtypes = [np.dtype(v.spec.dtype) for v in program.inputs[: len(weights)]]
+    def predict(*args: Any, **kwargs: Any) -> Any:
+        dtypes = [np.dtype(v.spec.dtype) for v in program.inputs[:count]]
         values = [jnp.asarray(np.asarray(w, dtype)) for w, dtype in zip(weights, dtypes, strict=True)]
-        return instantiated(program, *values, x)[0]
+        results = instantiated(program, *values, *args, *[kwargs[name] for name in names if name in kwargs])
+        return results[0] if len(results) == 1 else dict(zip(program.output_names, results, strict=True))
 
-    with jax.enable_x64(lowerings.holds_64_bits(program) or batch.dtype.endswith("64")):
+    with jax.enable_x64(lowerings.holds_64_bits(program) or any(spec.dtype.endswith("64") for spec in batches)):
         bounds = [f"{name} >= {size}" for name, size in least_sizes(program).items() if size > 1]
-        shape = export.symbolic_shape(", ".join(map(str, batch.shape)), constraints=bounds)
-        x = jax.ShapeDtypeStruct(shape, np.dtype(batch.dtype))
-        exported = export.export(jax.jit(predict), platforms=PLATFORMS)(x)
+        scope = export.SymbolicScope(bounds)
+        shapes = [export.symbolic_shape(", ".join(map(str, spec.shape)), scope=scope) for spec in batches]
+        given = [jax.ShapeDtypeStruct(s, np.dtype(b.dtype)) for s, b in zip(shapes, batches, strict=True)]
+        writing = export.export(jax.jit(predict), platforms=PLATFORMS)
+        try:
+            exported = writing(given[0]) if len(given) == 1 else writing(**dict(zip(names, given, strict=True)))
+        except TypeError as error:  # of two sizes that the program of known sizes compares
+            raise BackendError(
+                f"jax.export does not take the model for all sizes that it leaves free: {str(error)[:300]} Give the sizes in "
+                "`Input`."
+            ) from None
         try:
             return bytes(exported.serialize())
         except ImportError as error:

@@ -217,7 +217,8 @@ class Backend:
         """A prediction as a file's bytes in the framework's own portable format (JAX: StableHLO by `jax.export`).
 
         Args:
-            program: its inputs are the weights, then the batch; what is left free is a `Dim`, in shapes and attributes.
+            program: its inputs are the weights, then the batch, or the batches of several named inputs; its outputs the
+                predictions, by name where there are several. What is left free is a `Dim`, in shapes and attributes.
             weights: the values of the weights, which the file holds.
 
         Raises:

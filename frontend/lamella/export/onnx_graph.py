@@ -46,6 +46,9 @@ class Size:
     def __add__(self, other: Any) -> Size:
         return self._with("Add", self, other)
 
+    def __sub__(self, other: Any) -> Size:
+        return self._with("Sub", self, other)
+
     def __mul__(self, other: Any) -> Size:
         return self._with("Mul", self, other)
 

@@ -36,7 +36,22 @@ _DEFINED = (p.clip, p.floor_divide, p.erf, p.erfc, p.erfinv)
 """Elementwise ops that become functions of their own, written as their definitions."""
 _WIDE = ("float32", "float64")
 """Dtypes that NumPy's sums keep by themselves."""
-_RESERVED = {"np", "base64", "sys", "zlib", "x", "y", "forward", "predict", "check", "range", "reversed", "max", "min"}
+_RESERVED = {
+    "np",
+    "base64",
+    "sys",
+    "zlib",
+    "x",
+    "y",
+    "forward",
+    "predict",
+    "check",
+    "batch_size",
+    "range",
+    "reversed",
+    "max",
+    "min",
+}
 
 
 class PythonWriter:
@@ -45,6 +60,7 @@ class PythonWriter:
     Attributes:
         arrays: by name what the function reads: weights, and tables of constants.
         kernels: the functions it calls.
+        parameters: for each input the name of the function's argument.
         functions: the lines of functions made of definitions.
     """
 
@@ -55,7 +71,8 @@ class PythonWriter:
         self._names: dict[Value, str] = {}
         self._inline: dict[Value, str] = {}  # broadcasts that NumPy does by itself
         program = inference.program
-        self._used = {*_RESERVED, *keyword.kwlist, *dir(builtins), *symbols_of(inference.batch.shape)}
+        free = symbols_of(dim for value in inference.batches.values() for dim in value.shape)
+        self._used = {*_RESERVED, *keyword.kwlist, *dir(builtins), *free}
         count = len(inference.weights)
         named = zip(program.inputs[:count], program.input_names[:count], inference.weights, strict=True)
         for value, name, array in named:
@@ -65,6 +82,8 @@ class PythonWriter:
         called = {getattr(kernels.get(op), "__name__", op.name) for op in _ops(program)}
         self._used = self._used | called | {op.name for op in _DEFINED} | {"bfloat16"}
         self.functions: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        batches = inference.batches
+        self.parameters = {name: "x" if len(batches) == 1 else self.fresh(name) for name in batches}
 
     def _keep(self, hint: str, array: np.ndarray) -> str:
         """The name, in capitals, of an array that the function reads."""
@@ -86,13 +105,22 @@ class PythonWriter:
     def forward(self) -> list[str]:
         """The lines of the function."""
         program = self.inference.program
-        self._names[self.inference.batch] = "x"
+        batches, predictions = self.inference.batches, self.inference.predictions
+        self._names.update((value, self.parameters[name]) for name, value in batches.items())
         lines = self._body(program)
-        head = ["def forward(x):", '    """The prediction for one batch, an array of the right shape and dtype."""']
-        for axis, dim in enumerate(self.inference.batch.shape):
-            if isinstance(dim, Dim) and any(re.search(rf"\b{dim}\b", line) for line in lines):
-                head.append(f"    {dim} = x.shape[{axis}]")
-        return [*head, *("    " + line for line in lines), f"    return {self._of(self.inference.prediction)}"]
+        told = "prediction for one batch, an array" if len(batches) == 1 else "predictions for one batch, arrays"
+        head = [
+            f"def forward({', '.join(self.parameters.values())}):",
+            f'    """The {told} of the right shape and dtype."""',
+        ]
+        read = set()
+        for name, value in batches.items():
+            for axis, dim in enumerate(value.shape):
+                if isinstance(dim, Dim) and dim not in read and any(re.search(rf"\b{dim}\b", line) for line in lines):
+                    read.add(dim)
+                    head.append(f"    {dim} = {self.parameters[name]}.shape[{axis}]")
+        results = ", ".join(map(self._of, predictions.values()))
+        return [*head, *("    " + line for line in lines), f"    return {results}"]
 
     # ---- bodies ----
 

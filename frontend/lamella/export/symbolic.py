@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from lamella import tree
 from lamella.errors import LamellaError, ShapeError
 from lamella.ir.dim import BATCH, Dim, FreeDimensionError, settled, symbol, symbols_of
 from lamella.ir.program import Op, Program, Value
 from lamella.ir.spec import Spec
+from lamella.layers.naming import first_free
 from lamella.lowering.forward import trace_forward
 from lamella.ops import primitives as p
 from lamella.passes import expand, simplify
@@ -27,8 +30,9 @@ class Inference:
     """A model's prediction as a program.
 
     Attributes:
-        program: its inputs are the weights that it reads, then the batch; its one output is the prediction. What depends on
-            a size that the model leaves free is a `Dim`.
+        program: its inputs are the weights that it reads, then the batch, or the batches of several inputs; its outputs the
+            predictions. What depends on a size that the model leaves free is a `Dim`. Inputs and outputs have names: "x" and
+            "y" where there is one, else those that the model gives them.
         weights: the values of the weights, in the order of the inputs.
         kinds: for the layers at the top of the model the class's name.
     """
@@ -38,20 +42,21 @@ class Inference:
     kinds: dict[str, str]
 
     @property
-    def batch(self) -> Value:
-        """The program's input for a batch."""
-        return self.program.inputs[-1]
+    def batches(self) -> dict[str, Value]:
+        """The program's inputs for batches, by name."""
+        count = len(self.weights)
+        return dict(zip(self.program.input_names[count:], self.program.inputs[count:], strict=True))
 
     @property
     def rows(self) -> int | None:
         """The one batch size that the model takes, or None for any."""
-        size = self.batch.shape[0]
+        size = next(iter(self.batches.values())).shape[0]
         return None if isinstance(size, Dim) else size
 
     @property
-    def prediction(self) -> Value:
-        """The program's output."""
-        return self.program.outputs[0]
+    def predictions(self) -> dict[str, Value]:
+        """The program's outputs, by name."""
+        return dict(zip(self.program.output_names, self.program.outputs, strict=True))
 
 
 def inference_of(model: Any, has: Callable[[Op], bool] = lambda op: op is not p.foreach) -> Inference:
@@ -60,7 +65,7 @@ def inference_of(model: Any, has: Callable[[Op], bool] = lambda op: op is not p.
     A model with a batch size of its own that its layers do not depend on is written for any.
 
     Args:
-        model: a built `Sequential`.
+        model: a built model.
         has: whether the format has a word for an op; the others are written as their definitions.
 
     Raises:
@@ -68,8 +73,7 @@ def inference_of(model: Any, has: Callable[[Op], bool] = lambda op: op is not p.
         ExportError: the computation depends on a size that the model leaves free in a way that no formula tells.
     """
     # a bfloat16 batch comes as float32, which is how NumPy holds it; the program rounds it
-    spec = model.input_spec
-    spec = Spec(spec.shape, "float32" if spec.dtype == "bfloat16" else spec.dtype)
+    spec = tree.map_leaves(lambda s: Spec(s.shape, stored_dtype(s.dtype)), model.input_spec)
     try:
         program = _for_any_batch(model, spec, has) or _traced(model, spec, has)
     except FreeDimensionError as error:
@@ -79,57 +83,98 @@ def inference_of(model: Any, has: Callable[[Op], bool] = lambda op: op is not p.
         ) from None
     values = {name: variable.numpy() for name, variable in model.named_weights()}
     read = {v for e in program.equations for v in e.inputs} | set(program.outputs)
-    kept = [i for i, v in enumerate(program.inputs) if v in read or i == len(program.inputs) - 1]
+    batches = list(tree.leaves(spec))
+    count = len(program.inputs) - len(batches)
+    kept = [i for i, v in enumerate(program.inputs[:count]) if v in read]
     names = [program.input_names[i] for i in kept]
     program = Program(
-        [program.inputs[i] for i in kept], program.equations, program.outputs, names, program.output_names
+        [*[program.inputs[i] for i in kept], *program.inputs[count:]],
+        program.equations,
+        program.outputs,
+        [*names, *(["x"] if len(batches) == 1 else _distinct(model.input_names))],
+        ["y"] if len(program.outputs) == 1 else _distinct(model.output_names),
     )
     kinds = {layer.name: type(layer).__name__ for layer in model.layers}
-    return Inference(program, [values[n] for n in names[:-1]], kinds)
+    return Inference(program, [values[n] for n in names], kinds)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, numbered where one comes twice."""
+    found: list[str] = []
+    for name in names:
+        found.append(first_free(name, found))
+    return found
+
+
+def stored_dtype(dtype: str) -> str:
+    """The dtype in which NumPy holds numbers of a dtype."""
+    return "float32" if dtype == "bfloat16" else dtype
 
 
 _SAMPLE = 16
 """The size of a free dimension in a batch to try a model on."""
 
 
-def sample_of(model: Any, rows: int) -> np.ndarray:
-    """A batch to try a model on, the same at every call: sixteenths in [-2, 2), or small integers."""
+def sample_of(model: Any, rows: int) -> Any:
+    """A batch to try a model on, in the structure of its inputs, the same at every call.
+
+    Its numbers are sixteenths in [-2, 2), or small integers.
+    """
     random = np.random.Generator(np.random.PCG64(2026))
-    free = dict.fromkeys(symbols_of(model.input_spec.shape), _SAMPLE)
-    shape = model.input_spec.at(free | {BATCH: rows}).shape
-    words = getattr(next(iter(model.layers), None), "input_dim", None)
-    if words is not None:
-        return random.integers(0, int(words), shape).astype(model.input_dtype)
-    if model.input_dtype == "bool" or "int" in model.input_dtype:
-        return random.integers(0, 2 if model.input_dtype == "bool" else 10, shape).astype(model.input_dtype)
-    stored = "float32" if model.input_dtype == "bfloat16" else model.input_dtype
-    return (random.integers(-32, 32, shape) / 16).astype(stored)
+    places = itertools.count()
+
+    def batch(spec: Spec) -> np.ndarray:
+        free = dict.fromkeys(symbols_of(spec.shape), _SAMPLE)
+        shape, words = spec.at(free | {BATCH: rows}).shape, _words(model, next(places))
+        if words is not None:
+            return random.integers(0, int(words), shape).astype(spec.dtype)
+        if spec.dtype == "bool" or "int" in spec.dtype:
+            return random.integers(0, 2 if spec.dtype == "bool" else 10, shape).astype(spec.dtype)
+        return (random.integers(-32, 32, shape) / 16).astype(stored_dtype(spec.dtype))
+
+    return tree.map_leaves(batch, model.input_spec)
 
 
-def answer_of(model: Any, x: np.ndarray) -> np.ndarray:
+def _words(model: Any, place: int) -> Any:
+    """How many integers the layer behind an input takes, where it takes such."""
+    graph = model._graph
+    if graph is None:
+        return getattr(next(iter(model.layers), None), "input_dim", None)
+    behind = [e.attrs["layer"] for e in graph.calls if graph.inputs[place] in set(e.inputs)]
+    return next((layer.input_dim for layer in behind if hasattr(layer, "input_dim")), None)
+
+
+def answer_of(model: Any, x: Any) -> Any:
     """What the NumPy backend predicts for the batch `x`, from the state that the model has now, which stays as it is."""
     from lamella.backend_api import load_backend
 
     backend = load_backend("numpy")
-    program = trace_forward(model, Spec(x.shape, x.dtype.name), training=False, keyed=False).program
+    specs = tree.map_leaves(lambda array: Spec(array.shape, array.dtype.name), x)
+    forward = trace_forward(model, specs, training=False, keyed=False)
     values = [variable.numpy() for _, variable in model.named_weights()]
-    return np.array(backend.compile(program)(*values, x)[0])
+    results = backend.compile(forward.program)(*values, *tree.leaves(x))
+    return tree.map_leaves(np.array, forward.prediction(results))
 
 
-def _for_any_batch(model: Any, spec: Spec, has: Callable[[Op], bool]) -> Program | None:
+def _for_any_batch(model: Any, spec: Any, has: Callable[[Op], bool]) -> Program | None:
     """The program for any number of rows of a model that declares one; None where its layers need that number."""
-    if isinstance(spec.shape[0], Dim) or trace_forward(model, spec, training=False, keyed=False).assigned:
+    free = any(isinstance(leaf.shape[0], Dim) for leaf in tree.leaves(spec))
+    if free or trace_forward(model, spec, training=False, keyed=False).assigned:
         return None
     try:
         with settled(BATCH):
-            return _traced(model, Spec((symbol(BATCH), *spec.shape[1:]), spec.dtype), has)
+            any_rows = tree.map_leaves(lambda leaf: Spec((symbol(BATCH), *leaf.shape[1:]), leaf.dtype), spec)
+            return _traced(model, any_rows, has)
     except (FreeDimensionError, ShapeError):
         return None
 
 
-def _traced(model: Any, spec: Spec, has: Callable[[Op], bool]) -> Program:
-    program = trace_forward(model, spec, training=False, keyed=False).program
-    one = Program(program.inputs, program.equations, program.outputs[:1], program.input_names, ("y",))
+def _traced(model: Any, spec: Any, has: Callable[[Op], bool]) -> Program:
+    forward = trace_forward(model, spec, training=False, keyed=False)
+    program, count = forward.program, forward.predicted
+    one = Program(
+        program.inputs, program.equations, program.outputs[:count], program.input_names, program.output_names[:count]
+    )
     known = (p.constant, p.dimension_value)
     return simplify(expand(simplify(one), lambda op: op in known or has(op), "the exported file"))
 

@@ -12,11 +12,20 @@ from typing import Any
 
 import numpy as np
 
+from lamella import tree
 from lamella.export.python_writer import PythonWriter, harmless, is_written, number
-from lamella.export.symbolic import ExportError, Inference, answer_of, inference_of, sample_of, version
+from lamella.export.symbolic import (
+    ExportError,
+    Inference,
+    answer_of,
+    inference_of,
+    sample_of,
+    stored_dtype,
+    version,
+)
 from lamella.files.atomic import write_atomically
-from lamella.ir.dim import BATCH, Dim, at, shapes_differ, symbol, symbols_of
-from lamella.ir.spec import Shape
+from lamella.ir.dim import BATCH, Dim, at, public_shape, shapes_differ, symbol, symbols_of
+from lamella.ir.spec import Shape, Spec
 
 OLDEST_PYTHON = (3, 8)
 OLDEST_NUMPY = (1, 17)
@@ -31,7 +40,7 @@ The model {name!r}, written by lamella {version}. It needs Python {python} and N
 and nothing else.
 
     from {module} import predict
-    y = predict(x)              # x: {taken}
+    {usage}
 
     python {module}.py --check    computes the recorded example again and compares
 
@@ -53,7 +62,13 @@ if tuple(int(part) for part in np.__version__.split(".")[:2]) < {oldest_numpy}:
 # ---- what to call ----------------------------------------------------------------------------------------------------
 
 
-def predict(x, batch_size={batch_size}):
+{called}
+# ---- the model -------------------------------------------------------------------------------------------------------
+
+
+'''
+
+_PREDICT = '''def predict(x, batch_size={batch_size}):
     """The predictions for the rows of x: an array of shape {given}.
 
     x: {taken}; other dtypes are converted. batch_size: how many rows are computed at a time.
@@ -69,13 +84,48 @@ def predict(x, batch_size={batch_size}):
     return np.array(parts[0]) if len(parts) == 1 else np.concatenate(parts)
 
 
-def check():
+'''
+
+_PREDICT_SEVERAL = '''INPUTS = {inputs}
+OUTPUTS = {outputs}
+
+
+def predict({parameters}, batch_size={batch_size}):
+    """The predictions for the rows of the inputs: {results}.
+
+    {taken}; other dtypes are converted. batch_size: how many rows are computed at a time.
+    """
+    arrays = []
+    for x, (name, dtype, shape) in zip(({parameters},), INPUTS):
+        x = np.asarray(x)
+        if x.ndim != len(shape) or any(n is not None and n != size for n, size in zip(shape[1:], x.shape[1:])):
+            raise ValueError("{{}} has the shape {{}}, got {{}}".format(name, shape, x.shape))
+        arrays.append(np.ascontiguousarray(x, dtype=dtype))
+    {parameters}{comma} = arrays
+    rows = len(arrays[0])
+    if any(len(x) != rows for x in arrays):
+        raise ValueError("the inputs have {{}} rows".format(" and ".join(str(len(x)) for x in arrays)))
+{count}    if rows == 0:
+        found = [{empty}]
+    else:
+        with np.errstate(all="ignore"):
+            parts = [forward(*(x[i : i + batch_size] for x in arrays)) for i in range(0, rows, batch_size)]
+        parts = [part if isinstance(part, tuple) else (part,) for part in parts]
+        found = [np.concatenate(part) for part in zip(*parts)]
+    return dict(zip(OUTPUTS, found)) if len(OUTPUTS) > 1 else found[0]
+
+
+'''
+
+_CHECK = '''def check():
     """Compute the recorded example again; returns the largest difference in units of the largest entry.
 
     Raises AssertionError where it is above {tolerance}.
     """
-    expected = _array(*EXAMPLE_OUTPUT)
-    found = predict(_array(*EXAMPLE_INPUT))
+    {found}
+
+
+def _compared(found, expected):
     if found.shape != expected.shape or found.dtype != expected.dtype:
         raise AssertionError("expected {{}} of {{}}, got {{}} of {{}}".format(
             expected.dtype, expected.shape, found.dtype, found.shape))
@@ -88,10 +138,6 @@ def check():
     if not difference <= {tolerance}:
         raise AssertionError("the largest difference is {{}}, allowed is {tolerance}".format(difference))
     return difference
-
-
-# ---- the model -------------------------------------------------------------------------------------------------------
-
 
 '''
 
@@ -138,10 +184,10 @@ def export_numpy(model: Any, path: str, *, weights: str = "inside", sample: Any 
         raise ValueError(f"{target.name!r} cannot be imported: the name before .py must be a Python name.")
     inference = inference_of(model, lambda op: is_written(op, kernels))
     x = _sample(model, inference, sample)
-    answer = answer_of(model, x)
-    made = _Text(model, inference, target.stem, x, answer, PythonWriter(inference, kernels))
+    example = list(tree.leaves(x)), list(tree.leaves(answer_of(model, x)))
+    made = _Text(model, inference, target.stem, example, PythonWriter(inference, kernels))
     text, beside = made.text(weights == "beside", target.stem)
-    _try(text, beside, target, answer.dtype, made.tolerance)
+    _try(text, beside, target)
     if beside is None:
         write_atomically(target, text.encode())
     else:
@@ -153,34 +199,42 @@ def export_numpy(model: Any, path: str, *, weights: str = "inside", sample: Any 
                 old.unlink(missing_ok=True)
 
 
-def _sample(model: Any, inference: Inference, sample: Any) -> np.ndarray:
+def _sample(model: Any, inference: Inference, sample: Any) -> Any:
     if sample is None:
         return sample_of(model, inference.rows or 2)
-    x = np.asarray(sample)
-    expected = model.input_shape
-    fits = len(x) > 0 and not shapes_differ(x.shape[1:], model.input_spec.shape[1:])
-    if not fits or (inference.rows is not None and len(x) != inference.rows):
-        raise ValueError(f"the sample must be a batch of shape {expected}, got {x.shape}.")
-    dtype = "float32" if model.input_dtype == "bfloat16" else model.input_dtype
-    return x.astype(dtype)
+    given, structure = tree.flatten(model.arranged(sample, "sample"))
+    specs = list(tree.leaves(model.input_spec))
+    arrays = [np.asarray(x) for x in given]
+    rows = {len(x) for x in arrays}
+    fits = len(rows) == 1 and 0 not in rows and not any(map(_differ, arrays, specs))
+    if not fits or (inference.rows is not None and rows != {inference.rows}):
+        shapes = [x.shape for x in arrays]
+        raise ValueError(
+            f"the sample must be a batch of shape {model.input_shape}, got {shapes[0] if len(shapes) == 1 else shapes}."
+        )
+    typed = [x.astype(stored_dtype(spec.dtype)) for x, spec in zip(arrays, specs, strict=True)]
+    return tree.unflatten(structure, typed)
+
+
+def _differ(array: np.ndarray, spec: Spec) -> bool:
+    return shapes_differ(array.shape[1:], spec.shape[1:])
 
 
 class _Text:
     """Puts the parts of the file together."""
 
     def __init__(
-        self, model: Any, inference: Inference, module: str, x: np.ndarray, answer: np.ndarray, writer: PythonWriter
+        self,
+        model: Any,
+        inference: Inference,
+        module: str,
+        example: tuple[list[np.ndarray], list[np.ndarray]],
+        writer: PythonWriter,
     ) -> None:
-        self.inference = inference
-        self.x, self.answer, self.module = x, answer, module
-        self.writer = writer
+        self.inference, self.module, self.example, self.writer = inference, module, example, writer
         self.forward = self.writer.forward()
-        dtype = inference.prediction.dtype
-        tolerance = max(TOLERANCE.get(dtype, 0.0), TOLERANCE.get(model.compute_dtype, 0.0))
-        self.tolerance = tolerance
-        shape, result = inference.batch.shape, inference.prediction.shape
-        taken = self.writer.shape(shape)
-        given = {str(d): symbol(f"x.shape[{i}]") for i, d in enumerate(shape) if isinstance(d, Dim)}
+        dtypes = [model.compute_dtype, *[value.dtype for value in inference.predictions.values()]]
+        self.tolerance = max(TOLERANCE.get(dtype, 0.0) for dtype in dtypes)
         self.values = {
             "title": f"{module}: {harmless(model.name)}, {len(model.layers)} layers.",
             "name": harmless(model.name),
@@ -190,22 +244,79 @@ class _Text:
             "oldest_python": OLDEST_PYTHON,
             "oldest_numpy": OLDEST_NUMPY,
             "module": module,
-            "taken": f"{taken} of {x.dtype.name}",
-            "taken_shape": taken,
-            "given": self.writer.shape(result),
-            "misfits": _misfits(shape),
-            "dtype": x.dtype.name,
-            "result": answer.dtype.name,
             "batch_size": inference.rows or 32,
             "count": "",
-            "tolerance": tolerance,
-            "empty": self.writer.shape([at(d, given | {BATCH: 0}) for d in result]),
+            "tolerance": self.tolerance,
         }
         if inference.rows is not None:
+            counted = "len(x)" if self.single else "rows"
             self.values["count"] = (
-                f"    if len(x) != {inference.rows} or batch_size != {inference.rows}:\n"
-                f'        raise ValueError("this model takes batches of {inference.rows} rows, got {{}}".format(len(x)))\n'
+                f"    if {counted} != {inference.rows} or batch_size != {inference.rows}:\n"
+                f'        raise ValueError("this model takes batches of {inference.rows} rows, got {{}}".format({counted}))\n'
             )
+        self.values |= self._of_one() if self.single else self._of_several()
+
+    @property
+    def single(self) -> bool:
+        """Whether there are one input and one output."""
+        return len(self.inference.batches) == len(self.inference.predictions) == 1
+
+    def _sizes(self) -> dict[str, Any]:
+        """For each free dimension what gives its size in `predict`, of no rows."""
+        found: dict[str, Any] = {}
+        for name, value in self.inference.batches.items():
+            for i, dim in enumerate(value.shape):
+                if isinstance(dim, Dim):
+                    found.setdefault(str(dim), symbol(f"{self.writer.parameters[name]}.shape[{i}]"))
+        return found | {BATCH: 0}
+
+    def _of_one(self) -> dict[str, Any]:
+        (batch,), (prediction,) = self.inference.batches.values(), self.inference.predictions.values()
+        (x,), (answer,) = self.example
+        taken = self.writer.shape(batch.shape)
+        return {
+            "usage": f"y = predict(x)              # x: {taken} of {x.dtype.name}",
+            "taken": f"{taken} of {x.dtype.name}",
+            "taken_shape": taken,
+            "given": self.writer.shape(prediction.shape),
+            "misfits": _misfits(batch.shape),
+            "dtype": x.dtype.name,
+            "result": answer.dtype.name,
+            "empty": self.writer.shape([at(d, self._sizes()) for d in prediction.shape]),
+            "found": "return _compared(predict(_array(*EXAMPLE_INPUT)), _array(*EXAMPLE_OUTPUT))",
+        }
+
+    def _of_several(self) -> dict[str, Any]:
+        batches, predictions = self.inference.batches, self.inference.predictions
+        names = list(self.writer.parameters.values())
+        inputs = [
+            (name, x.dtype.name, public_shape(value.shape))
+            for (name, value), x in zip(batches.items(), self.example[0], strict=True)
+        ]
+        taken = [
+            f"{name}: {self.writer.shape(value.shape)} of {x.dtype.name}"
+            for name, value, x in zip(names, batches.values(), self.example[0], strict=True)
+        ]
+        empty = [
+            f'np.zeros({self.writer.shape([at(d, self._sizes()) for d in value.shape])}, "{y.dtype.name}")'
+            for value, y in zip(predictions.values(), self.example[1], strict=True)
+        ]
+        given = [f"{harmless(name)} of shape {self.writer.shape(value.shape)}" for name, value in predictions.items()]
+        return {
+            "usage": f"found = predict({', '.join(names)})    # {'; '.join(taken)}",
+            "parameters": ", ".join(names),
+            "comma": "," if len(names) == 1 else "",
+            "inputs": inputs,
+            "outputs": list(predictions),
+            "taken": "; ".join(taken),
+            "results": ("a dict of " if len(given) > 1 else "an array, ") + ", ".join(given),
+            "empty": ", ".join(empty),
+            "found": (
+                "found = predict(*(_array(*x) for x in EXAMPLE_INPUT))\n"
+                "    found = list(found.values()) if isinstance(found, dict) else [found]\n"
+                "    return max(_compared(a, _array(*b)) for a, b in zip(found, EXAMPLE_OUTPUT))"
+            ),
+        }
 
     def text(self, beside: bool, stem: str) -> tuple[str, tuple[str, bytes] | None]:
         """The file, and the name and bytes of the file beside it."""
@@ -213,7 +324,8 @@ class _Text:
         own = {"import numpy as np", "import base64", "import sys"}
         needed = {*imports, "import zlib", *(["import hashlib", "import io", "import os"] if beside else [])} - own
         plain = sorted(line for line in needed if line.startswith("import "))
-        head = _HEAD.format(**self.values, imports="\n".join([*plain, *sorted(needed - set(plain)), ""]))
+        called = (_PREDICT if self.single else _PREDICT_SEVERAL).format(**self.values) + _CHECK.format(**self.values)
+        head = _HEAD.format(**self.values, called=called, imports="\n".join([*plain, *sorted(needed - set(plain)), ""]))
         parts = [head, "\n".join(self.forward), "\n"]
         functions += ["\n".join(lines) for lines in self.writer.functions.values()]
         if functions:
@@ -232,8 +344,9 @@ class _Text:
             else:
                 extra = None
         parts += [f"{name} = {_written(array)}\n" for name, array in large.items()]
-        for name, array in (("EXAMPLE_INPUT", self.x), ("EXAMPLE_OUTPUT", self.answer)):
-            parts.append(f"{name} = {_packed(array)}\n")
+        for name, arrays in zip(("EXAMPLE_INPUT", "EXAMPLE_OUTPUT"), self.example, strict=True):
+            packed = [_packed(array) for array in arrays]
+            parts.append(f"{name} = {packed[0] if self.single else f'[{chr(10)}' + f',{chr(10)}'.join(packed) + ']'}\n")
         parts.append(_FOOT.format(module=self.module))
         return "".join(parts), extra
 
@@ -280,7 +393,7 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def _try(text: str, beside: tuple[str, bytes] | None, target: Path, dtype: Any, tolerance: float) -> None:
+def _try(text: str, beside: tuple[str, bytes] | None, target: Path) -> None:
     """Run the finished file once, before anything is written, on the recorded example.
 
     Raises:

@@ -18,6 +18,7 @@ from lamella.ir.dim import Dim, Dimension
 from lamella.ir.program import Equation, Program, Value
 from lamella.ir.spec import numpy_dtype
 from lamella.ir.trace import constant
+from lamella.layers.naming import first_free
 from lamella.ops import primitives as p
 
 OPSET = 18
@@ -69,22 +70,25 @@ class _Translation:
         named = zip(program.inputs[:count], program.input_names[:count], inference.weights, strict=True)
         for value, name, array in named:
             graph.bind(value, graph.constant(array, name=name))
-        batch, prediction = inference.batch, inference.prediction
-        graph.bind(batch, "x")
-        for axis, dim in enumerate(batch.shape):
-            if isinstance(dim, Dim):
-                name = graph.fresh(str(dim))
-                graph.sizes[str(dim)] = Size(graph, name)
-                graph.nodes.append(helper.make_node("Shape", ["x"], [name], name=name, start=axis, end=axis + 1))
+        inputs = _apart(inference.batches, {*program.input_names[:count]})
+        outputs = _apart(inference.predictions, {*program.input_names[:count], *inputs})
+        for name, batch in inputs.items():
+            graph.bind(batch, name)
+            for axis, dim in enumerate(batch.shape):
+                if isinstance(dim, Dim) and str(dim) not in graph.sizes:
+                    size = graph.fresh(str(dim))
+                    graph.sizes[str(dim)] = Size(graph, size)
+                    graph.nodes.append(helper.make_node("Shape", [name], [size], name=size, start=axis, end=axis + 1))
         self._equations(program)
         graph.where = ""
-        graph.nodes.append(helper.make_node("Identity", [graph.name_of(prediction)], ["y"], name="y"))
+        for name, prediction in outputs.items():
+            graph.nodes.append(helper.make_node("Identity", [graph.name_of(prediction)], [name], name=name))
         _drop_unread(graph)
         made = helper.make_graph(
             graph.nodes,
             "".join(c if c.isalnum() else "_" for c in model.name),
-            [self._info("x", batch)],
-            [self._info("y", prediction)],
+            [self._info(name, value) for name, value in inputs.items()],
+            [self._info(name, value) for name, value in outputs.items()],
             graph.initializers,
         )
         return helper.make_model(
@@ -219,6 +223,14 @@ class _Translation:
     def _in_time(self, name: str, attrs: Mapping[str, Any]) -> str:
         """Steps in the order in which Scan takes them: its own way of running backwards is not known everywhere."""
         return self.graph.reverse(name, (0,)) if attrs["reverse"] else name
+
+
+def _apart(values: Mapping[str, Value], taken: set[str]) -> dict[str, Value]:
+    """`values` by names that nothing else in the graph has."""
+    found: dict[str, Value] = {}
+    for name, value in values.items():
+        found[first_free(name, {*taken, *found})] = value
+    return found
 
 
 def _drop_unread(graph: Graph) -> None:
