@@ -21,7 +21,7 @@ from lamella.core import serialization
 from lamella.errors import FormatError
 from lamella.files import container
 from lamella.saving import keras_archive, safetensors
-from oracle import cases
+from oracle import cases, graph_models
 
 SCALARS: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 3, 7, 100, 1000, 100_000, 2**20, 2**28, 2**31 - 1, -(2**31), 2**31, 2**53 + 1,
@@ -182,6 +182,22 @@ OF_SEVERAL = (
     layers.MultiHeadAttention(2, 3, value_dim=2, dropout=0.1, output_shape=4, attention_axes=1, seed=1),
     layers.GroupQueryAttention(2, 4, 2, dropout=0.1, seed=1),
 )
+
+
+def of_graphs() -> dict[str, bytes]:
+    """A safetensors file of each graph, with and without operations, and one in Keras 2's words."""
+    with lamella.backend_scope("numpy"):
+        found = {name: safetensors.file_of(case.make(lamella)) for name, case in graph_models.GRAPHS.items()}
+    config = configuration_of(found["residual"])
+    for entry in config["config"]["layers"]:
+        calls = [[item["config"]["keras_history"] for item in _inputs(node)] for node in entry["inbound_nodes"]]
+        entry["inbound_nodes"] = [[[*history, {}] for history in call] for call in calls]
+    return found | {"in words of Keras 2": with_configuration(found["residual"], config)}
+
+
+def _inputs(node: Any) -> list[Any]:
+    (given,) = node["args"]
+    return given if isinstance(given, list) else [given]
 
 
 def _with_layer(data: bytes, made: Any) -> bytes:

@@ -211,6 +211,7 @@ KINDS = {
         _NPY_MARKS,
     ),
     "layers": Kind(fuzz_configurations.of_layers, opened, change=fuzz_configurations.mutate),
+    "graphs": Kind(fuzz_configurations.of_graphs, opened, change=fuzz_configurations.mutate),
     "trainings": Kind(fuzz_configurations.of_trainings, opened, change=fuzz_configurations.mutate),
     "callbacks": Kind(
         fuzz_configurations.of_callbacks, fuzz_configurations.made_callback, change=fuzz_configurations.mutate
