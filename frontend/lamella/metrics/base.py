@@ -249,7 +249,7 @@ def _noted(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return wrapped
 
 
-Metric.result = _noted(Metric.result)
+setattr(Metric, "result", _noted(Metric.result))  # noqa: B010
 
 
 def _as_log(value: Any) -> Any:
