@@ -330,7 +330,7 @@ def test_names_from_a_strangers_file_do_not_become_code(tmp_path):
     layer = layers.Dense(2, name="safe")
     model = lamella.Sequential([lamella.Input((3,)), layer])
     vars(layer)["name"] = vars(model)["name"] = HOSTILE  # past the check of names
-    model._chain = {HOSTILE: layer}
+    model._nodes = {HOSTILE: layer}
     agrees(model, tmp_path)
     body = ast.parse((tmp_path / "net.py").read_text())
     assert not [n for n in ast.walk(body) if isinstance(n, ast.Import) and n.names[0].name == "os"]

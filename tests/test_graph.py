@@ -482,3 +482,30 @@ def test_stateless_call_is_differentiated_by_jax():
     data = some(4, 3)
     gradient = jax.grad(lambda w: layer.stateless_call([w], [], data)[0].sum())(jax.numpy.ones((3, 2)))
     np.testing.assert_allclose(np.asarray(gradient), np.repeat(data.sum(0)[:, None], 2, 1), rtol=1e-5)
+
+
+def test_a_clone_of_a_graph_is_made_of_the_layers_that_a_function_gives():
+    def linear(layer):
+        config = layer.get_config()
+        return type(layer).from_config({**config, **({"activation": None} if "activation" in config else {})})
+
+    model = residual()
+    clone = lamella.models.clone_model(model, clone_function=linear)
+    clone.set_weights(model.get_weights())
+    w, b, v, c = model.get_weights()
+    x = some(4, 8)
+    np.testing.assert_allclose(clone.predict(x, verbose=0), (x + x @ w + b) @ v + c, rtol=1e-4, atol=1e-5)
+    assert clone.get_layer("dense") is not model.get_layer("dense")
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_a_layer_may_draw_in_predictions(backend):
+    x = Input((1000,))
+    model = Model(x, layers.Dropout(0.5)(x, training=True)).to(backend)
+    y = model.predict(np.ones((1, 1000)), verbose=0)
+    assert set(np.unique(y)) == {0.0, 2.0}
+
+
+def test_zeros_like_a_declared_value():
+    x = Input((None, 3))
+    assert Model(x, x + ops.zeros_like(x) + ops.ones(ops.shape(x))).output_shape == (None, None, 3)

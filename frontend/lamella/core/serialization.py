@@ -147,6 +147,16 @@ def sharing() -> Iterator[None]:
         yield
 
 
+_REPLACED: ThreadStack[dict[str, Any]] = ThreadStack()
+
+
+@contextmanager
+def replacing(layers: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, the description of a layer of one of these names, once each, stands for the layer that is given."""
+    with _REPLACED.pushed(dict(layers)):
+        yield
+
+
 # ---- to plain data ----
 
 
@@ -257,6 +267,8 @@ def deserialize(value: Any) -> Any:
         # a cell that is not a layer: every layer needs its own
         return copy.deepcopy(value) if hasattr(value, "state_size") else value
     name, config, module = value["class_name"], value["config"], value.get("module")
+    if _REPLACED.items and isinstance(config, dict) and config.get("name") in _REPLACED.items[-1]:
+        return _REPLACED.items[-1].pop(config["name"])
     if name == "function":
         return _function(config)
     if name in ("DTypePolicy", "Policy"):

@@ -189,8 +189,11 @@ def bind(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
             outputs = trace.emit(op, values, attrs)
     elif not items and trace is not None:
         outputs = trace.emit(op, (), attrs)
-    elif trace is None and attrs and has_free_size(attrs.values()):
-        outputs = _declared(op, operands, items, attrs)
+    elif attrs and has_free_size(attrs.values()):
+        if trace is None:
+            outputs = _declared(op, operands, items, attrs)
+        else:
+            outputs = trace.emit(op, [_constant_operand(trace, x) for x in items], attrs)
     else:
         if trace is None and limits.limiting():  # an array between the layers of a graph that a file describes
             for spec in op.result_specs([spec_of(x) for x in items], attrs):

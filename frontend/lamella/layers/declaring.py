@@ -35,7 +35,7 @@ def call(layer: Layer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     masks = {f"mask {i}": value.mask for i, value in enumerate(distinct) if value.mask is not None}
     unbuilt = [part for part in (layer, *[held for _, held in layer.named_layers()]) if not part.built]
     try:
-        with specs_only(), tracing(None, specs | masks, build_key=NO_KEY) as traced:
+        with specs_only(), tracing(None, specs | masks, build_key=NO_KEY, draws_without_key=True) as traced:
             values = [traced.inputs[name] for name in specs]
             for i, value in enumerate(values):
                 traced.context.set_mask(value, traced.inputs.get(f"mask {i}"))

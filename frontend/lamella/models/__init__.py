@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamella.absent import refusing
+from lamella.core import serialization as _serialization
 from lamella.layers.base import Layer
-from lamella.layers.core import Input
+from lamella.layers.core import InputLayer
+from lamella.models.base import BaseModel
 from lamella.models.model import Model as Model
 from lamella.models.persistence import Path as _Path
 from lamella.models.sequential import Sequential as Sequential
@@ -64,9 +66,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
 
 
 @_filtered
-def clone_model(
-    model: Sequential, *, clone_function: Callable[[Layer], Layer] | None = None, recursive: bool = False
-) -> Sequential:
+def clone_model(model: Any, *, clone_function: Callable[[Layer], Layer] | None = None, recursive: bool = False) -> Any:
     """A model of the same layers, not compiled, with weights of its own.
 
     >>> from lamella.layers import Dense, Input
@@ -83,16 +83,14 @@ def clone_model(
     """
     if clone_function is None:
         return type(model).from_config(model.get_config())
-    clone = Sequential(name=model.name, trainable=model.trainable)
-    if model._input is not None:
-        shape, dtype = model._input
-        clone.add(Input(batch_shape=shape, dtype=dtype, name=model._input_name))
-    for layer in model.layers:
-        if recursive and isinstance(layer, Sequential):
-            clone.add(clone_model(layer, clone_function=clone_function, recursive=True))
-        else:
-            clone.add(clone_function(layer))
-    return clone
+    made: dict[str, Layer] = {}
+    for name, layer in model.children.items():
+        if recursive and isinstance(layer, BaseModel):
+            made[name] = clone_model(layer, clone_function=clone_function, recursive=True)
+        elif not isinstance(layer, InputLayer):
+            made[name] = clone_function(layer)
+    with _serialization.replacing(made):
+        return type(model).from_config(model.get_config())
 
 
 if not TYPE_CHECKING:

@@ -316,7 +316,10 @@ class Model(BaseModel):
         flat, structure = tree.flatten(specs)
         key, path = place or (None, "")
         named = {f"input {i}": spec for i, spec in enumerate(flat)}
-        with context.tracing(None, named, build_key=key) as traced, traced.context.within(self, path):
+        with (
+            context.tracing(None, named, build_key=key, draws_without_key=True) as traced,
+            traced.context.within(self, path),
+        ):
             inputs = tree.unflatten(structure, list(traced.inputs.values()))
             words = {"training": False} if "training" in call_parameters(type(self)) else {}
             traced.context.outputs = calls = dict[str, list[Any]]()
