@@ -15,8 +15,12 @@ from oracle import cases, graphs, load
 ROWS = {case.id: case for case in cases.GRAPHS}
 NUMPY, JAX = BACKENDS
 
-# XLA takes seconds over each model, twice in float64: one with a shared layer, one with states, one with batch normalization.
-FAST_IN_FLOAT64 = {"siamese", "tabular-embeddings"}
+# XLA takes seconds over each model.
+FAST_IN_FLOAT64 = {"siamese"}
+
+# 53 batch normalizations over the two or four values of a map of one pixel amplify rounding in training, so that logs say
+# nothing; outputs and gradients in inference are compared.
+WITHOUT_LOGS = {"resnet-50"}
 
 BOUNDS = {"y": 1e-5, "loss": 1e-4, "gradient_": 1e-4, "logs": 1e-4}
 """Of max|a - b| / max|b|, by how a key begins."""
@@ -86,6 +90,8 @@ def test_outputs_gradients_and_logs_are_those_of_keras(name, case):
     assert list(model.history.history) == meta["logs"]
     assert (model.count_params(), len(model.weights)) == (meta["count"], meta["weights"])
     assert {key: value.shape for key, value in found.items()} == {key: value.shape for key, value in expected.items()}
+    if case.id in WITHOUT_LOGS:
+        expected = {key: value for key, value in expected.items() if not key.startswith("logs")}
     assert_close(found, expected)
 
 
@@ -123,4 +129,4 @@ def test_there_are_at_least_sixty_graphs_and_every_family_runs_on_jax():
     families = {}
     for case in cases.GRAPHS:
         families.setdefault(case.build.__module__, []).append(case.fast)
-    assert len(families) == 4 and all(sum(fast) for fast in families.values())
+    assert len(families) == 4 and all(any(fast) for fast in families.values())
