@@ -76,7 +76,7 @@ def main():
     x, y = coded(read, LONGEST), coded(written, WRITTEN)
     before = np.concatenate([np.full((len(y), 1), START, "int32"), y[:, :-1]], axis=1)
     training, reader, writer = make_models(32 if quick else 64)
-    training.fit([x, before], y, batch_size=64, epochs=14, verbose=2)
+    training.fit([x, before], y, batch_size=64, epochs=9, verbose=2)
     read, written = dates(200, rng)
     found = translate(reader, writer, read)
     for text, date in list(zip(read, found, strict=True))[:4]:

@@ -58,8 +58,10 @@ def main():
     x, y = discs(96 if quick else 512, 16 if quick else 24, 24, rng)
     model.fit(x, y, batch_size=16, epochs=8 if quick else 12, verbose=2)
     x, y = discs(8, 40, 52, rng)  # larger pictures than those of the training
-    print("predictions", model.predict(x, verbose=0).shape)
-    print(f"test overlap {model.evaluate(x, y, verbose=0)[1]:.4f}")
+    found = model.predict(x, verbose=0)
+    print("predictions", found.shape)
+    found, discs_there = found > 0.5, y > 0.5
+    print(f"test overlap {(found & discs_there).sum() / (found | discs_there).sum():.4f}")
 
 
 if __name__ == "__main__":
