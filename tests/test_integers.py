@@ -8,7 +8,7 @@ import pytest
 import lamella
 from lamella import layers, ops
 from lamella.backend_api import load_backend
-from lamella.errors import DataError, ShapeError
+from lamella.errors import DataError, DTypeError, ShapeError
 from lamella.ir.spec import Spec
 from lamella.ir.trace import trace
 from layer_replay import build
@@ -238,3 +238,9 @@ def test_a_softmax_over_no_entries_is_refused(function, backend):
     with pytest.raises(ShapeError, match=r"a softmax over no entries: axis 1 of float32\[2,0\]"):
         function(np.ones((2, 0), "float32"))
     assert function(np.ones((0, 2), "float32")).shape == (0, 2)
+
+
+@pytest.mark.parametrize("function", [ops.left_shift, ops.right_shift])
+def test_a_shift_of_bool_is_refused(function, backend):
+    with pytest.raises(DTypeError, match="a shift of bool: convert it to an integer first"):
+        function(np.array([True]), np.array([True]))

@@ -71,16 +71,22 @@ def bitwise_not(x: Spec) -> Spec:
     return _bits(x, x)
 
 
+def _shifted(x: Spec, y: Spec) -> Spec:
+    if x.dtype == "bool":
+        raise DTypeError("a shift of bool: convert it to an integer first.")
+    return _bits(x, y)
+
+
 @op(mandatory=True, prepare=promoted, differentiable=False)
 def left_shift(x: Spec, y: Spec) -> Spec:
     """x * 2**y, without overflow bits, of integers; 0 <= y < the number of bits"""
-    return _bits(x, y)
+    return _shifted(x, y)
 
 
 @op(mandatory=True, prepare=promoted, differentiable=False)
 def right_shift(x: Spec, y: Spec) -> Spec:
     """x shifted right by y bits: filled with zeros for unsigned integers, with the sign for signed ones"""
-    return _bits(x, y)
+    return _shifted(x, y)
 
 
 @op(mandatory=True)
