@@ -311,7 +311,10 @@ stop_gradient.differentiable = False
 
 @op(mandatory=True)
 def convert_(x: Spec, *, dtype: str) -> Spec:
-    """x in another dtype; floats become integers by truncation, numbers booleans by `x != 0`"""
+    """x in another dtype; floats become integers by truncation, numbers booleans by `x != 0`.
+
+    A float outside the integers' range becomes the nearest end of it, NaN becomes 0.
+    """
     return Spec(x.shape, dtype)
 
 

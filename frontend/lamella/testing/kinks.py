@@ -109,6 +109,10 @@ KINKS = [
     Kink(p.floor_divide, ([-7.0, 7.0, 6.0], [3.0, -3.0, 3.0]), [-3.0, -3.0, 2.0], ([0.0] * 3,) * 2, reason="rounds down"),
     Kink(p.convert, ([1.9, -1.9, 0.5],), _int(1, -1, 0), (), {"dtype": "int32"}, "truncated"),
     Kink(
+        p.convert, ([1e20, -1e20, INF, -INF, NAN],), _int(2**31 - 1, -(2**31), 2**31 - 1, -(2**31), 0), (),
+        {"dtype": "int32"}, "the nearest end, and 0 for NaN",
+    ),
+    Kink(
         p.convert, ([0.0, -0.0, 0.25, NAN],), np.array([False, False, True, True]), (), {"dtype": "bool"}, "x != 0",
     ),
     Kink(p.equal, ([NAN, 0.0, INF], [NAN, -0.0, INF]), np.array([False, True, True]), reason="NaN equals nothing"),

@@ -33,7 +33,15 @@ def rounded(array: Any, dtype: str) -> np.ndarray:
 
 
 def _convert(x: np.ndarray, *, dtype: str) -> np.ndarray:
-    return x != 0 if dtype == "bool" else x.astype(numpy_dtype(dtype)) if not is_float(dtype) else x
+    if dtype == "bool":
+        return x != 0
+    if is_float(dtype):
+        return x
+    if x.dtype.kind != "f":
+        return x.astype(dtype)
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    inside = np.where((x > low) & (x < high), x, 0).astype(dtype)
+    return np.where(x >= high, np.asarray(high, dtype), np.where(x <= low, np.asarray(low, dtype), inside))
 
 
 def _broadcast(x: np.ndarray, *, shape: Ints, axes: Ints) -> np.ndarray:
