@@ -17,6 +17,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,11 +43,14 @@ class Backend:
         api_version: the version of the backend API it was written for.
         kernels: for every op it computes itself `kernel(*arrays, **attributes) -> array`, or a tuple of arrays for an op
             with several outputs. Operands and results are of the backend's arrays; attributes are as in the program.
+        dtypes: the names of the dtypes that its arrays have in `array.dtype`, by dtype: `{torch.float32: "float32", ...}`.
+            Empty where they are NumPy's, or have their name as `dtype.name`.
     """
 
     name: str = ""
     api_version: int = API_VERSION
     kernels: Mapping[Op, Callable[..., Any]]
+    dtypes: Mapping[Any, str] = MappingProxyType({})
 
     def __init__(self, name: str = "", kernels: Mapping[Op, Callable[..., Any]] | None = None) -> None:
         if name:

@@ -16,6 +16,7 @@ import numpy as np
 from lamella.backend_api.backend import API_VERSION, Backend
 from lamella.errors import BackendError, did_you_mean
 from lamella.ir import interpret
+from lamella.ir.spec import register_dtype_loader, register_dtypes
 from lamella.stacks import ThreadStack
 
 GROUP = "lamella.backends"
@@ -60,6 +61,7 @@ def register_backend(backend: Backend) -> Backend:
             f"{API_VERSION}. "
             "Install a release of the backend made for this lamella."
         )
+    register_dtypes(backend.dtypes)
     _LOADED[backend.name] = backend
     interpret.register_evaluator(backend)
     return backend
@@ -144,11 +146,17 @@ def backend_of(array: Any) -> Backend | None:
     for backend in _LOADED.values():
         if backend.owns(array):
             return backend
-    package = type(array).__module__.partition(".")[0]
+    loaded = _load_for(array)
+    return loaded if loaded is not None and loaded.owns(array) else None
+
+
+def _load_for(thing: Any) -> Backend | None:
+    """The backend that is loaded now because the type of `thing`, an array or a dtype, comes from the package of its name."""
+    package = type(thing).__module__.partition(".")[0]
     if package in ("builtins", "numpy"):
         return None
     for name in available_backends():
-        if name not in _LOADED and package.startswith(name) and load_backend(name).owns(array):
+        if name not in _LOADED and package.startswith(name):
             return load_backend(name)
     return None
 
@@ -181,3 +189,4 @@ def _evaluator_for(operands: Sequence[Any]) -> Backend:
 
 
 interpret.register_default(_evaluator_for)
+register_dtype_loader(lambda dtype: _load_for(dtype) is not None)

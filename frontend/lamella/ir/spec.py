@@ -6,7 +6,7 @@ meet in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,27 +35,48 @@ DTYPES: dict[str, tuple[str, int]] = {
 Shape = tuple[Any, ...]
 """The size of each dimension, an `int` or a `Dim`; both have the arithmetic of sizes, so most code takes either."""
 
-# NumPy works out a dtype's name anew at every look, for longer than a small op takes
-_NUMPY_NAMES = {np.dtype(name): name for name in DTYPES if name != "bfloat16"}
+# NumPy computes a dtype's name at every access, which takes longer than a small op
+_NAMES: dict[Any, str] = {np.dtype(name): name for name in DTYPES if name != "bfloat16"}
+_LOADERS: list[Callable[[Any], bool]] = []
+
+
+def register_dtypes(names: Mapping[Any, str]) -> None:
+    """Let `dtype_name` know the dtypes of a framework: `names` maps each of them to a name from `DTYPES`.
+
+    Raises:
+        DTypeError: a name is not in `DTYPES`.
+    """
+    for name in names.values():
+        if name not in DTYPES:
+            raise DTypeError(f"{name!r} is no dtype lamella computes with; it knows {', '.join(DTYPES)}.")
+    _NAMES.update(names)
+
+
+def register_dtype_loader(load: Callable[[Any], bool]) -> None:
+    """Set what loads the backend of a dtype that `dtype_name` does not know, and says whether there was one to load."""
+    _LOADERS[:] = [load]
 
 
 def dtype_name(dtype: Any) -> str:
-    """The name of a dtype given as a string, a NumPy dtype, or anything with a `name`.
+    """The name of a dtype given as a string, a NumPy dtype, a dtype that a backend declares, or anything with a `name`.
 
     Raises:
         DTypeError: it is no dtype lamella computes with.
     """
     if isinstance(dtype, str) and dtype in DTYPES:
         return dtype
-    if isinstance(dtype, np.dtype) and dtype in _NUMPY_NAMES:
-        return _NUMPY_NAMES[dtype]
-    name = getattr(dtype, "name", None)
+    try:
+        return _NAMES[dtype]
+    except (KeyError, TypeError):  # not among them, or not hashable
+        name = getattr(dtype, "name", None)
     if not isinstance(name, str):
         try:
             name = np.dtype(dtype).name
         except TypeError:
             name = str(dtype)
     if name not in DTYPES:
+        if any(load(dtype) for load in _LOADERS):
+            return dtype_name(dtype)
         raise DTypeError(f"{name!r} is no dtype lamella computes with; it knows {', '.join(DTYPES)}.")
     return name
 

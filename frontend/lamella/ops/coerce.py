@@ -24,12 +24,14 @@ def is_weak(x: Any) -> bool:
 
 
 @filtered
-def as_tensor(x: Any, dtype: str | None = None) -> Any:
+def as_tensor(x: Any, dtype: Any = None) -> Any:
     """`x` as an operand: values, variables and arrays stay, lists and scalars become NumPy arrays.
 
     A NumPy float64 array that meets a trace becomes `floatx`, as a Python float does.
     """
     x = operand(x)
+    if dtype is not None and not isinstance(dtype, str):
+        dtype = dtype_argument(dtype, settings.floatx())
     if isinstance(x, Value):
         return x if dtype is None or x.dtype == dtype else _convert(x, dtype)
     if isinstance(x, Dim):

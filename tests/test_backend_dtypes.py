@@ -1,0 +1,135 @@
+"""A backend whose arrays have dtypes of their own and can be written into: what it declares is all that lamella asks."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import numpy as np
+import pytest
+
+import lamella.backend as api
+from lamella import layers, ops
+from lamella.backend_api import registry
+from lamella.errors import DTypeError
+from lamella.ir import interpret, spec, trace
+from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
+
+FRAMEWORK = '''
+"""A framework that knows nothing of lamella, and a backend for it."""
+import numpy as np
+
+from lamella.backend import Backend
+from lamella.ops.primitives import convert
+from lamella.testing.reference import KERNELS
+
+NAMES = "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 float16 bfloat16 float32 float64".split()
+
+
+class Dtype:
+    pass
+
+
+class Tensor:
+    def __init__(self, data, dtype):
+        self.data, self.dtype, self.shape = data, DTYPES[dtype], data.shape
+
+    def __array__(self, *_, **__):
+        raise TypeError("no implicit conversion")
+
+
+DTYPES = {name: Dtype() for name in NAMES}
+UNDECLARED = Dtype()
+
+
+def wrapped(kernel):
+    def run(*tensors, **attributes):
+        result = np.asarray(kernel(*[x.data for x in tensors], **attributes))
+        half = result.dtype == np.float32 and any(x.dtype is DTYPES["bfloat16"] for x in tensors)
+        return Tensor(result, "bfloat16" if half else result.dtype.name)
+
+    return run
+
+
+class Own(Backend):
+    kernels = {op: wrapped(kernel) for op, kernel in KERNELS.items() if op.mandatory}
+    kernels[convert] = lambda x, *, dtype: BACKEND.asarray(x, dtype)
+    dtypes = {dtype: name for name, dtype in DTYPES.items()}
+
+    def asarray(self, array, dtype=None):
+        array = array.data if isinstance(array, Tensor) else array
+        stored = None if dtype is None else "float32" if dtype == "bfloat16" else dtype
+        data = np.asarray(array, stored)
+        return Tensor(data, dtype or data.dtype.name)
+
+    def numpy(self, array):
+        return array.data
+
+    def owns(self, array):
+        return isinstance(array, Tensor)
+
+    def fresh(self, array, dtype):
+        return self.asarray(np.array(getattr(array, "data", array)), dtype)
+
+    def shares_memory(self, array, other):
+        return isinstance(array, Tensor) and isinstance(other, Tensor) and np.may_share_memory(array.data, other.data)
+
+
+BACKEND = Own("framework")
+'''
+
+
+@pytest.fixture
+def framework(tmp_path, monkeypatch):
+    """The module, installed with an entry point; its backend is not loaded."""
+    monkeypatch.setattr(registry, "_LOADED", dict(registry._LOADED))
+    monkeypatch.setattr(interpret, "_EVALUATORS", list(interpret._EVALUATORS))
+    monkeypatch.setattr(spec, "_NAMES", dict(spec._NAMES))
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "framework.py").write_text(FRAMEWORK, encoding="utf-8")
+    information = tmp_path / "framework-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: framework\nVersion: 1.0\n", encoding="utf-8")
+    (information / "entry_points.txt").write_text(f"[{api.GROUP}]\nframework = framework:BACKEND\n", encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "framework", raising=False)
+    importlib.invalidate_caches()
+    return importlib.import_module("framework")
+
+
+def tensor(framework, numbers, dtype="float32"):
+    return framework.BACKEND.asarray(np.array(numbers), dtype)
+
+
+def test_a_dtype_loads_the_backend_that_declares_it(framework):
+    assert "framework" not in registry._LOADED
+    assert spec_of(tensor(framework, [1, 2])) == Spec((2,), "float32")
+    assert "framework" in registry._LOADED
+    assert [dtype_name(framework.DTYPES[name]) for name in DTYPES] == list(DTYPES)
+
+
+def test_a_dtype_that_no_backend_declares(framework):
+    for _ in range(2):  # before the backend is loaded, and after
+        with pytest.raises(DTypeError, match="is no dtype lamella computes with"):
+            dtype_name(framework.UNDECLARED)
+    with pytest.raises(DTypeError, match="is no dtype lamella computes with"):
+        dtype_name([])
+
+
+def test_a_declaration_of_unknown_names_is_refused(framework):
+    wrong = framework.Own("wrong")
+    wrong.dtypes = {framework.UNDECLARED: "float8"}
+    with pytest.raises(DTypeError, match="'float8' is no dtype"):
+        api.register_backend(wrong)
+    assert "wrong" not in registry._LOADED
+
+
+def test_its_dtypes_are_arguments(framework):
+    api.load_backend("framework")
+    wide, own = framework.DTYPES["float64"], tensor(framework, [1, 2])
+    assert ops.cast(own, wide).dtype is wide
+    assert ops.convert_to_tensor([1, 2], wide).dtype == np.float64
+    assert ops.convert_to_tensor([1, 2], np.float64).dtype == np.float64
+    assert layers.Dense(1, dtype=wide).compute_dtype == "float64"
+    # in a trace a float64 that was asked for is not taken for floatx
+    program = trace.trace(lambda x: ops.convert_to_tensor([1.0], np.float64), Spec((1,), "float32"))
+    assert program.output_specs[0].dtype == "float64"
