@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import lamella
 import lamella.backend as api
 from lamella import layers, ops
 from lamella.backend_api import registry
@@ -133,3 +134,14 @@ def test_its_dtypes_are_arguments(framework):
     # in a trace a float64 that was asked for is not taken for floatx
     program = trace.trace(lambda x: ops.convert_to_tensor([1.0], np.float64), Spec((1,), "float32"))
     assert program.output_specs[0].dtype == "float64"
+
+
+def test_its_numbers_come_from_its_own_conversion(framework):
+    own = tensor(framework, [[1], [2]], "bfloat16")  # np.asarray of it raises
+    assert ops.convert_to_numpy(own).tolist() == [[1.0], [2.0]]
+    assert ops.convert_to_numpy(own) is not own.data
+    program = trace.trace(lambda x: x + own, Spec((2, 1), "bfloat16"))
+    assert [e.attrs["dtype"] for e in program.equations if e.op is trace.constant] == ["bfloat16"]
+    model = lamella.Sequential([layers.Input((2,)), layers.Dense(1, use_bias=False)])
+    model.set_weights([own])
+    assert model.get_weights()[0].tolist() == [[1.0], [2.0]]

@@ -18,7 +18,7 @@ from lamella.backend_api.registry import default_backend as default_backend
 from lamella.backend_api.registry import load_backend as load_backend
 from lamella.backend_api.registry import register_backend as register_backend
 from lamella.backend_api.registry import set_backend as set_backend
-from lamella.backend_api.registry import to_numpy as to_numpy
+from lamella.ir.interpret import to_numpy as to_numpy
 
 __all__ = [
     "API_VERSION",

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
 from lamella.backend_api.backend import API_VERSION, Backend
 from lamella.errors import BackendError, did_you_mean
 from lamella.ir import interpret
@@ -159,14 +157,6 @@ def _load_for(thing: Any) -> Backend | None:
         if name not in _LOADED and package.startswith(name):
             return load_backend(name)
     return None
-
-
-def to_numpy(array: Any) -> np.ndarray:
-    """The numbers of an array of any loaded backend."""
-    if isinstance(array, np.ndarray):
-        return array
-    owner = backend_of(array)
-    return np.asarray(array) if owner is None else owner.numpy(array)
 
 
 def check_environment() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lamella import ops
 from lamella.errors import ShapeError
+from lamella.ir.interpret import to_numpy
 from lamella.ir.spec import Shape
 from lamella.ir.trace import operand
 from lamella.names import Name
@@ -52,13 +53,13 @@ class HeldVariable:
 
     def numpy(self) -> np.ndarray:
         """The value as a NumPy array (a copy)."""
-        return np.array(self.value)
+        return np.array(to_numpy(self.value))
 
     def __lamella_operand__(self) -> Any:
         return self.value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.value, dtype)
+        return np.array(to_numpy(self.value), dtype)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.dtype}{list(self.shape)}>"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from lamella.ir.program import Equation, Op, Program, Value
 
 Apply = Callable[[Equation, Sequence[Any]], Sequence[Any]]
@@ -48,6 +50,10 @@ class Evaluator(Protocol):
         """The outputs of `op` on arrays."""
         ...
 
+    def numpy(self, array: Any) -> np.ndarray:
+        """The numbers of one of its arrays as a NumPy array."""
+        ...
+
 
 _EVALUATORS: list[Evaluator] = []
 _DEFAULT: list[Callable[[Sequence[Any]], Evaluator]] = []
@@ -66,7 +72,18 @@ def register_default(load: Callable[[Sequence[Any]], Evaluator]) -> None:
 
 def evaluate(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
     """Compute `op` at once on the backend that owns one of the operands, or on the default one for NumPy arrays."""
+    return _evaluator_of(operands).evaluate(op, operands, attrs)
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """The numbers of an array of NumPy's or of any backend's, of a number or of a list."""
+    if isinstance(array, np.ndarray | np.generic | bool | int | float | list | tuple):
+        return np.asarray(array)
+    return _evaluator_of((array,)).numpy(array)
+
+
+def _evaluator_of(operands: Sequence[Any]) -> Evaluator:
     for evaluator in _EVALUATORS:
         if any(evaluator.owns(x) for x in operands):
-            return evaluator.evaluate(op, operands, attrs)
-    return _DEFAULT[0](operands).evaluate(op, operands, attrs)
+            return evaluator
+    return _DEFAULT[0](operands)

@@ -199,7 +199,7 @@ def bind(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
             for spec in op.result_specs([spec_of(x) for x in items], attrs):
                 limits.reserve(spec.shape)
         outputs = interpret.evaluate(op, items, attrs)
-    return outputs[0] if len(outputs) == 1 else outputs
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 Op.binder = staticmethod(bind)
@@ -222,8 +222,8 @@ def _declared(op: Op, operands: Sequence[Any], items: Sequence[Any], attrs: dict
             )
         else:
             refuse_variables([given], [item])
-            array = np.array(item)
-            known = {"value": array, "dtype": dtype_name(array.dtype)}
+            array = np.array(interpret.to_numpy(item))
+            known = {"value": array, "dtype": _dtype_of(item, array)}
             inputs += declared_by(constant, (), known, constant.result_specs((), known))
     return declared_by(op, inputs, attrs, op.result_specs([v.spec for v in inputs], attrs))
 
@@ -232,8 +232,13 @@ def _constant_operand(trace: Trace, x: Any) -> Value:
     if not isinstance(x, np.ndarray | np.generic):
         if trace.captures_arrays and not isinstance(x, bool | int | float | list | tuple):
             return trace.capture(x, spec_of(x))
-        x = np.asarray(x)
-    return constant_value(trace, np.array(x), dtype_name(x.dtype))
+    array = np.array(interpret.to_numpy(x))
+    return constant_value(trace, array, _dtype_of(x, array))
+
+
+def _dtype_of(x: Any, array: np.ndarray) -> str:
+    """The dtype of an operand with the numbers of `array`, in which bfloat16 is float32."""
+    return dtype_name(x.dtype if hasattr(x, "dtype") else array.dtype)
 
 
 def apply_equation(equation: Equation, operands: Sequence[Any], attrs: dict[str, Any] | None = None) -> tuple[Any, ...]:

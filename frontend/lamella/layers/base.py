@@ -19,6 +19,7 @@ from lamella.errors import LamellaError, ShapeError
 from lamella.ir import settings
 from lamella.ir.declared import is_declared
 from lamella.ir.dim import as_number, public_shape
+from lamella.ir.interpret import to_numpy
 from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
 from lamella.layers.building import built_once, draws_values, weight_key, weight_path
 from lamella.layers.calls import INPUT, INPUT_SHAPE, OUTPUT, OUTPUT_SHAPE, Calls
@@ -497,7 +498,7 @@ class Layer(Draws, metaclass=LayerMeta):
             ShapeError: the number of arrays or one of the shapes does not fit; nothing is set then.
         """
         variables = self.variables
-        arrays = [np.asarray(w) for w in weights]
+        arrays = [to_numpy(w) for w in weights]
         if len(arrays) != len(variables):
             raise ShapeError(
                 f"Layer {self.name!r} has {len(variables)} weights, set_weights got {len(arrays)}"

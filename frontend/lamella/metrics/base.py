@@ -19,6 +19,7 @@ from lamella.core import context
 from lamella.errors import TraceError
 from lamella.ir import settings
 from lamella.ir.dim import as_number
+from lamella.ir.interpret import to_numpy
 from lamella.ir.spec import Shape, Spec, dtype_name, numpy_dtype, promote, size_of, spec_of
 from lamella.ir.trace import operand
 from lamella.losses.base import Declared, divide_no_nan, row_by_row, squeeze_or_expand_to_same_rank
@@ -253,7 +254,7 @@ setattr(Metric, "result", _noted(Metric.result))  # noqa: B010
 
 
 def _as_log(value: Any) -> Any:
-    array = np.asarray(value)
+    array = to_numpy(value)
     return float(array) if array.ndim == 0 else array
 
 

@@ -13,6 +13,7 @@ from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
 from lamella.ir.dim import Dimension
+from lamella.ir.interpret import to_numpy
 from lamella.ir.program import Value
 from lamella.ir.spec import is_float, promote, spec_of
 from lamella.ir.trace import operand
@@ -34,7 +35,7 @@ def convert_to_numpy(x: Any) -> np.ndarray:
     Raises:
         TraceError: `x` is symbolic.
     """
-    return np.array(operand(x))
+    return np.array(to_numpy(operand(x)))
 
 
 def array(x: Any, dtype: Any = None) -> Any:
