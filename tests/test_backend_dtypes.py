@@ -15,6 +15,8 @@ from lamella.backend_api import registry
 from lamella.errors import DTypeError
 from lamella.ir import interpret, spec, trace
 from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
+from lamella.ops import primitives as p
+from lamella.testing import conformance
 
 FRAMEWORK = '''
 """A framework that knows nothing of lamella, and a backend for it."""
@@ -136,6 +138,52 @@ def test_its_dtypes_are_arguments(framework):
     assert program.output_specs[0].dtype == "float64"
 
 
+def test_ops_at_once_give_its_arrays(framework):
+    own = tensor(framework, [1, 2])
+    assert ops.add(own, 1.0).data.tolist() == [2.0, 3.0]
+    assert ops.add(np.ones(2, np.float32), own).data.tolist() == [2.0, 3.0]
+    half = ops.multiply(tensor(framework, [1, 2], "bfloat16"), 0.5)  # NumPy's 0.5 of bfloat16 is a float32
+    assert half.dtype is framework.DTYPES["bfloat16"] and half.data.tolist() == [0.5, 1.0]
+    (size,) = framework.BACKEND.evaluate(p.dimension_value, [], {"dim": 3, "dtype": "int32"})
+    assert framework.BACKEND.owns(size)
+    (value,) = framework.BACKEND.evaluate(trace.constant, [], {"value": np.ones(2), "dtype": "float64"})
+    assert framework.BACKEND.owns(value)
+
+
+def test_an_evaluator_may_return_a_list(framework, monkeypatch):
+    evaluate = framework.Own.evaluate
+    monkeypatch.setattr(framework.Own, "evaluate", lambda *given: list(evaluate(*given)))
+    parts = p.split.bind(tensor(framework, [1, 2]), sizes=(1, 1), axis=0)
+    assert isinstance(parts, tuple) and [x.data.tolist() for x in parts] == [[1.0], [2.0]]
+
+
+def test_results_share_no_memory_with_operands(framework):
+    own = tensor(framework, [1, 2])
+    api.load_backend("framework")
+    for op, attributes in ((p.reshape, {"shape": (2, 1)}), (p.stop_gradient, {})):
+        result = op.bind(own, **attributes)
+        result.data[...] = 7.0
+        assert own.data.tolist() == [1.0, 2.0]
+    program = trace.trace(lambda x: [x, ops.reshape(x, (2, 1)), x], Spec((2,), "float32"))
+    for result in framework.BACKEND.compile(program)(own):
+        result.data[...] += 7.0
+    assert own.data.tolist() == [1.0, 2.0]
+
+
+def test_conformance_finds_results_that_share_memory(framework, monkeypatch):
+    conformance._outputs_that_are_inputs(framework.BACKEND)
+    keep = lambda self, results, operands: tuple(results)  # noqa: E731
+    monkeypatch.setattr(framework.Own, "_owned", keep)
+    with pytest.raises(AssertionError, match="an input unchanged shares memory"):
+        conformance._outputs_that_are_inputs(framework.BACKEND)
+    report = conformance.run(framework.BACKEND, only=["transpose"], quick=True, derivatives=False)
+    assert "shares memory with an operand" in str(report)
+    once = lambda self, results, operands: tuple([self.fresh(results[0], "float32")] * len(results))  # noqa: E731
+    monkeypatch.setattr(framework.Own, "_owned", once)
+    with pytest.raises(AssertionError):
+        conformance._outputs_that_are_inputs(framework.BACKEND)
+
+
 def test_its_numbers_come_from_its_own_conversion(framework):
     own = tensor(framework, [[1], [2]], "bfloat16")  # np.asarray of it raises
     assert ops.convert_to_numpy(own).tolist() == [[1.0], [2.0]]
@@ -145,3 +193,10 @@ def test_its_numbers_come_from_its_own_conversion(framework):
     model = lamella.Sequential([layers.Input((2,)), layers.Dense(1, use_bias=False)])
     model.set_weights([own])
     assert model.get_weights()[0].tolist() == [[1.0], [2.0]]
+
+
+def test_a_lowered_function_takes_numpy_arrays(framework):
+    fn = lamella.Sequential([layers.Input((2,)), layers.Dropout(0.5)]).lower(backend="framework", training=True)
+    y, _ = fn({}, {}, np.ones((1, 2), np.float32), seed=3)
+    wanted, _ = fn({}, {}, tensor(framework, [[1.0, 1.0]]), seed=3)
+    assert framework.BACKEND.owns(y) and y.data.tolist() == wanted.data.tolist()

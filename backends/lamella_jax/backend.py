@@ -97,12 +97,7 @@ class JaxBackend(Backend):
         Raises:
             DTypeError: an operand or a result is of 64 bits and JAX's 64-bit types are off.
         """
-        specs = [spec_of(a) for a in arrays]
-        try:
-            results = op.result_specs(specs, attrs)
-        except DTypeError:
-            specs = _with_bfloat16(arrays, specs)
-            results = op.result_specs(specs, attrs)
+        specs, results = self.eager_specs(op, arrays, attrs)
         if not _has_64_bits():
             for spec in (*specs, *results):
                 if spec.dtype.endswith("64"):
@@ -246,16 +241,6 @@ def _own_copy(host: np.ndarray, dtype: np.dtype[Any], rows: int | None = None) -
     own = room[start : start + size].view(dtype).reshape(shape)
     np.copyto(own if rows is None else own[: len(host)], host, casting="unsafe")
     return own
-
-
-def _with_bfloat16(arrays: Sequence[Any], specs: Sequence[Spec]) -> list[Spec]:
-    """NumPy holds bfloat16 in float32, so a NumPy operand next to a bfloat16 array may be one."""
-    if not any(s.dtype == "bfloat16" for s in specs):
-        return list(specs)
-    return [
-        Spec(s.shape, "bfloat16") if s.dtype == "float32" and not isinstance(a, jax.Array) else s
-        for a, s in zip(arrays, specs, strict=True)
-    ]
 
 
 def _has_64_bits() -> bool:

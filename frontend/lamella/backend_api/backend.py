@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lamella.errors import BackendError
+from lamella.errors import BackendError, DTypeError
 from lamella.ir import interpret
-from lamella.ir.program import Equation, Op, Program
+from lamella.ir.program import Equation, Op, Program, as_tuple
 from lamella.ir.spec import Spec, numpy_dtype, spec_of
 from lamella.ir.trace import constant
 from lamella.passes import expand, pool_first, simplify
@@ -80,7 +80,7 @@ class Backend:
         prepared = self.prepare(program)
 
         def run(*arrays: Any) -> Sequence[Any]:
-            return own_results(interpret.run(prepared, arrays, self.apply), arrays)
+            return self._owned(interpret.run(prepared, arrays, self.apply), arrays)
 
         return run
 
@@ -88,25 +88,60 @@ class Backend:
         """The outputs of one equation on arrays."""
         if equation.op is constant:
             return (self.asarray(equation.attrs["value"], equation.attrs["dtype"]),)
-        result = self.kernels[equation.op](*operands, **equation.attrs)
-        return result if isinstance(result, tuple) else (result,)
+        return as_tuple(self.kernels[equation.op](*operands, **equation.attrs))
 
     def evaluate(self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
         """The outputs of `op` on arrays at once: eager ops end here."""
-        kernel = self.kernels.get(op)
+        if op is constant:
+            return (self.fresh(attrs["value"], attrs["dtype"]),)
+        kernel = self.kernels.get(op, op.definition)
         if kernel is None:
-            if op.definition is None:
-                raise BackendError(f"Backend {self.name!r} has no kernel for the mandatory op {op.name!r}.")
-            result = op.definition(*arrays, **attrs)
-        else:
-            op.result_specs([spec_of(a) for a in arrays], attrs)
-            result = kernel(*[self.asarray(a, spec_of(a).dtype) for a in arrays], **attrs)
-        return result if isinstance(result, tuple) else (result,)
+            raise BackendError(f"Backend {self.name!r} has no kernel for the mandatory op {op.name!r}.")
+        specs, found = self.eager_specs(op, arrays, attrs)
+        arrays = [self.asarray(a, s.dtype) for a, s in zip(arrays, specs, strict=True)]
+        results = as_tuple(kernel(*arrays, **attrs))
+        if not arrays and op not in self.kernels:  # NumPy computes a definition without operands
+            results = [self.asarray(y, s.dtype) for y, s in zip(results, found, strict=True)]
+        return self._owned(results, arrays)
+
+    def eager_specs(
+        self, op: Op, arrays: Sequence[Any], attrs: Mapping[str, Any]
+    ) -> tuple[Sequence[Spec], Sequence[Spec]]:
+        """The specs of the operands and of the results of an eager op.
+
+        NumPy stores bfloat16 in float32: beside an array of this backend of bfloat16, a NumPy array counts as one where
+        the op does not take float32.
+
+        Raises:
+            DTypeError: the op does not take the operands.
+        """
+        specs = [spec_of(a) for a in arrays]
+        try:
+            return specs, op.result_specs(specs, attrs)
+        except DTypeError:
+            if not any(s.dtype == "bfloat16" for s in specs):
+                raise
+        specs = [
+            Spec(s.shape, "bfloat16") if s.dtype == "float32" and not self.owns(a) else s
+            for a, s in zip(arrays, specs, strict=True)
+        ]
+        return specs, op.result_specs(specs, attrs)
+
+    def _owned(self, results: Sequence[Any], operands: Sequence[Any]) -> tuple[Any, ...]:
+        """The results, copied where one shares memory with an operand or with another result."""
+
+        def copy(array: Any) -> Any:
+            return self.fresh(array, spec_of(array).dtype)
+
+        return tuple(own_results(results, operands, self.shares_memory, copy))
 
     # ---- arrays ----
 
     def asarray(self, array: Any, dtype: str | None = None) -> Any:
-        """An array of this backend with the numbers of `array` (NumPy's or its own)."""
+        """An array of this backend with the numbers of `array` (NumPy's or its own), which it may share memory with.
+
+        `dtype` is a name, or None for the dtype of `array`.
+        """
         return np.asarray(array, None if dtype is None else numpy_dtype(dtype))
 
     def asarrays(self, arrays: Sequence[Any], dtypes: Sequence[str | None]) -> list[Any]:
@@ -122,12 +157,20 @@ class Backend:
         return self.asarray(array, dtype)
 
     def numpy(self, array: Any) -> np.ndarray:
-        """The numbers of one of the backend's arrays as a NumPy array."""
+        """The numbers of one of the backend's arrays as a NumPy array, which may share its memory; bfloat16 as float32."""
         return np.asarray(array)
 
     def owns(self, array: Any) -> bool:
         """Whether `array` is of the backend's own kind (NumPy arrays belong to the NumPy backend alone)."""
         return False
+
+    def shares_memory(self, array: Any, other: Any) -> bool:
+        """Whether a write into `array` may change `other`: by default where both are NumPy's and overlap.
+
+        A backend whose arrays can be written into answers for them, and has a `fresh` that copies them: then `compile` and
+        `evaluate` return arrays that share no memory with operands, whatever views the kernels return.
+        """
+        return _overlap(array, other)
 
     def scope(self, program: Program) -> AbstractContextManager[None]:
         """What must be set while `program` is compiled or run for lamella itself (JAX: 64-bit types)."""
@@ -138,17 +181,23 @@ class Backend:
     def function(self, program: Program, optimize: bool = True) -> Compiled:
         """`program` as a function that the framework's own transformations may trace (JAX: `jit`, `grad`, `vmap`).
 
-        With `optimize=False` the program is run as it is written, one step an equation, for people who read along.
+        It takes NumPy arrays as well. With `optimize=False` the program is run as it is written, one step per equation, for
+        people who read along.
         """
-        return self.compile(program)
+        run, specs = self.compile(program), program.input_specs
+
+        def function(*arrays: Any) -> Sequence[Any]:
+            return run(*[a if self.owns(a) else self.asarray(a, s.dtype) for a, s in zip(arrays, specs, strict=True)])
+
+        return function
 
     @contextmanager
     def calling(self, program: Program) -> Iterator[None]:
         """What must hold while a user calls a lowered function; raise here where it does not (JAX: 64-bit types)."""
         yield
 
-    def fresh(self, array: np.ndarray, dtype: str) -> Any:
-        """A new array with the numbers of `array`, which is referenced nowhere else and may be donated."""
+    def fresh(self, array: Any, dtype: str) -> Any:
+        """A new array with the numbers of `array` (NumPy's or its own) that is referenced nowhere else and may be donated."""
         return self.asarray(np.array(array), dtype)
 
     def host_call(
@@ -393,14 +442,21 @@ def is_external_optimizer(optimizer: Any) -> bool:
     return all(callable(getattr(optimizer, name, None)) for name in ("init", "update"))
 
 
-def own_results(results: Sequence[Any], operands: Sequence[Any]) -> list[Any]:
-    """The results, copied where one of NumPy's arrays shares memory with an operand or with another result."""
-    taken = [x for x in operands if isinstance(x, np.ndarray)]
+def _overlap(array: Any, other: Any) -> bool:
+    return isinstance(array, np.ndarray) and isinstance(other, np.ndarray) and np.may_share_memory(array, other)
+
+
+def own_results(
+    results: Sequence[Any],
+    operands: Sequence[Any],
+    shares_memory: Callable[[Any, Any], bool] = _overlap,
+    copy: Callable[[Any], Any] = np.copy,
+) -> list[Any]:
+    """The results, copied where one shares memory with an operand or with another result."""
+    taken = list(operands)
     mine: list[Any] = []
     for result in results:
-        if isinstance(result, np.ndarray):
-            if any(np.may_share_memory(result, x) for x in taken):
-                result = result.copy()
-            taken.append(result)
-        mine.append(result)
+        own = copy(result) if any(shares_memory(result, x) for x in taken) else result
+        taken.append(own)
+        mine.append(own)
     return mine

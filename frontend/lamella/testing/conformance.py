@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,7 +26,6 @@ from lamella.ops.control import replay
 from lamella.passes import differentiate
 from lamella.testing.cases import (
     Case,
-    aliases,
     case_of_derivative,
     case_of_sample,
     cases_of_kink,
@@ -138,6 +138,8 @@ def check_eager(backend: Backend, sample: Sample, dtype: str) -> None:
             array = np.asarray(backend.numpy(result))
             require_spec(array, value.spec, f"output {i}")
             assert_close(array, expected[i], sample.close_within(value.spec.dtype), f"output {i}")
+            if any(backend.shares_memory(result, x) for x in operands):
+                raise AssertionError(f"output {i} shares memory with an operand.")
 
 
 # ---- promises that are not about one op ------------------------------------------------------------------------------
@@ -179,8 +181,10 @@ def _outputs_that_are_inputs(backend: Backend) -> None:
         for result, expected in zip(results, (given, given + 1, given, 2.0), strict=True):
             assert_close(backend.numpy(result), expected, 0.0, "a result")
         for result in results:
-            if aliases(result, [operand]):
+            if backend.shares_memory(result, operand):
                 raise AssertionError("a result that is an input unchanged shares memory with it.")
+        if any(backend.shares_memory(a, b) for a, b in itertools.combinations(results, 2)):
+            raise AssertionError("two results share memory.")
         if isinstance(results[3], np.ndarray) and results[3].flags.writeable:
             results[3][...] = 7.0
             assert_close(compiled(operand)[3], 2.0, 0.0, "a constant, after the first result was written into")

@@ -167,8 +167,7 @@ class Reference(Backend):
     def evaluate(self, op: p.Op, arrays: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
         """The outputs of one op on arrays."""
         if op not in self.kernels:
-            result = op.definition(*arrays, **attrs) if op.definition is not None else attrs["value"]
-            return result if isinstance(result, tuple) else (result,)
+            return super().evaluate(op, arrays, attrs)
         return self._compute(op, arrays, attrs, op.result_specs([spec_of(a) for a in arrays], attrs))
 
     def _compute(self, op: p.Op, operands: Sequence[Any], attrs: Any, specs: Sequence[Spec]) -> Sequence[np.ndarray]:
