@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from pathlib import Path
 from types import FunctionType
 
 from lamella import backend_api
+from lamella.errors import DTypeError
+from lamella.ir.spec import DTYPES, Spec
 from lamella.ops import primitives as p
-from lamella.testing.samples import kinks_of
+from lamella.testing.samples import kinks_of, samples_of
 
 PAGE = Path(__file__).with_name("backends.md")
+TORCH = Path(__file__).parents[1] / "tests" / "torch_backend.py"
 
 WORDS = """# Writing a backend
 
@@ -74,6 +78,11 @@ After `pip install`, users choose it like any other: `LAMELLA_BACKEND=counting`,
 without importing it. A backend that fails to import harms nobody else. Within one process,
 `lamella.backend.register_backend(BACKEND)` does without an entry point.
 
+For a framework with arrays and dtypes of its own, `tests/torch_backend.py` is a PyTorch backend in one file, written from
+this page: {torch_lines} lines, {torch_statements} statements. It has a kernel for every mandatory op, computes the others by
+their definitions and trains with the default runner. Where PyTorch is installed (`pip install 'lamella[bench]'`), `make
+test-all` requires that it conforms and that a small CNN trains on it as on NumPy.
+
 ## Does it conform?
 
 ```
@@ -104,14 +113,23 @@ exactly.
 - `kernels[op](*operands, **attributes)` returns one array, or a tuple for an op with several outputs. Operands are arrays of
   the backend's own; attributes are Python values as printed in the program (tuples of integers, strings, numbers), and a
   `Program` for the ops that hold one (`scan`, `foreach`).
+- In attributes, specs and the arguments of a backend's methods a dtype is a name:
+  {dtypes}.
+  `array.dtype` may be NumPy's, something with such a `name`, or a dtype of the framework that the backend declares in
+  `dtypes`. A line below each op says which dtypes its operands have; a kernel takes all of them.
+- An `Equation` has `op`, `inputs` and `outputs` (values with `spec.shape` and `spec.dtype`), `attrs` (the attributes) and
+  `where` (the layer it came from).
 - Operands have exactly the dtypes and shapes that the op's rule asks for: promotion and broadcasting happened before, as
   equations of their own. The result must have exactly the dtype and shape of the rule: float32 stays float32.
 - Integers wrap around. A NaN is never dropped: it stays NaN through arithmetic, wins a maximum and a minimum, compares
-  unequal to everything. Division by zero gives infinity or NaN and no exception.
-- A kernel changes no operand. A compiled function is pure, its results are the caller's and share no memory with operands
-  or with any buffer that is used again; several threads may call it at once.
+  unequal to everything. Division by zero gives infinity or NaN and no exception; an integer divided by zero gives any
+  integer, and no exception either.
+- A kernel changes no operand, and may return an operand or a view of one. A compiled function is pure, its results are the
+  caller's and share no memory with operands or with any buffer that is used again; several threads may call it at once. The
+  default `compile` and `evaluate` copy results where `shares_memory` says so.
 - An index outside is moved to the nearest end. Reductions over no axes return the operand's numbers.
-- `bfloat16` is stored as float32 that is already rounded where the framework has no such dtype.
+- `bfloat16` is stored as float32 that is already rounded where the framework has no such dtype. NumPy has none: `asarray`
+  is given float32 for it, and `numpy` returns float32.
 
 ## Members of a backend
 
@@ -181,12 +199,44 @@ def _number(x: object) -> str:
     return re.sub(r"\b(\d+)\.0\b", r"\1", str(getattr(x, "tolist", lambda: x)()))
 
 
+_KINDS = {"bool": ("bool",), "integers": ("int32", "uint8"), "floats": ("float32",)}
+
+
+def _operand_dtypes(op: p.Op) -> str:
+    """Which dtypes the shape rule of a mandatory op takes, for operands that must have the same dtype together."""
+    sample = samples_of(op)[0]
+    equation = next(e for e in sample.program(sample.dtypes[0]).equations if e.op is op)
+    specs = [v.spec for v in equation.inputs]
+    names = op.operand_names or ("every operand",) * len(specs)
+    groups: dict[str, dict[str, None]] = {}
+    for name, spec in zip(names, specs, strict=True):
+        groups.setdefault(spec.dtype, {})[name] = None
+
+    def takes(group: str, dtype: str) -> bool:
+        try:
+            op.result_specs([Spec(s.shape, dtype) if s.dtype == group else s for s in specs], equation.attrs)
+        except DTypeError:
+            return False
+        return True
+
+    texts = []
+    for group, members in groups.items():
+        kinds = [kind for kind, dtypes in _KINDS.items() if all(takes(group, d) for d in dtypes)]
+        allowed = "any dtype" if len(kinds) == len(_KINDS) else " or ".join(kinds)
+        same = ", the same for all" if len(members) > 1 or not op.operand_names else ""
+        quoted = [f"`{name}`" if op.operand_names else name for name in members]
+        texts.append(f"{', '.join(quoted)}: {allowed}{same}")
+    return f"Dtypes of {'; '.join(texts)}." if texts else ""
+
+
 def _ops(mandatory: bool) -> str:
     parts = []
     for op in p.every_op().values():
         if op.mandatory is not mandatory:
             continue
         paragraphs = [f"#### `{_signature(op)}`", _text(op.__doc__)]
+        if mandatory and (dtypes := _operand_dtypes(op)):
+            paragraphs.append(dtypes)
         if not op.differentiable:
             paragraphs.append("Nothing flows back through it.")
         rows = []
@@ -220,6 +270,7 @@ def page() -> str:
     from lamella.testing.samples import KINKS, SAMPLES, TOLERANCE
 
     mandatory = len(p.mandatory_ops())
+    torch = TORCH.read_text(encoding="utf-8")
     return WORDS.format(
         mandatory=mandatory,
         composite=len(p.every_op()) - mandatory - 1,
@@ -227,6 +278,9 @@ def page() -> str:
         samples=len(SAMPLES),
         kinks=len(KINKS),
         tolerances=", ".join(f"{t:g} for {name}" for name, t in TOLERANCE.items()),
+        dtypes=", ".join(DTYPES),
+        torch_lines=len(torch.splitlines()),
+        torch_statements=sum(isinstance(node, ast.stmt) for node in ast.walk(ast.parse(torch))),
         members="\n\n".join([_text(backend_api.Backend.__doc__), _members(backend_api.Backend)]),
         step="\n\n".join([_text(backend_api.StepProgram.__doc__), _members(backend_api.StepProgram)]),
         runner="\n\n".join([_text(backend_api.Runner.__doc__), _members(backend_api.Runner)]),
