@@ -217,3 +217,10 @@ def test_names_of_a_moved_module_are_imported_from_its_package(fresh):
         from lamella.ir import builder  # type: ignore[attr-defined]
     assert [w.filename for w in caught] == [__file__]
     assert builder.bind is importlib.import_module("lamella.ir.trace").bind
+
+
+@pytest.mark.parametrize("name", ["tree", "applications"])
+def test_a_package_of_another_distribution_is_not_refused(name):
+    assert modules._Finder().find_spec(name) is None
+    with pytest.raises(ModuleNotFoundError, match=f"has no {name}"):
+        modules._Finder().find_spec(f"lamella.{name}")

@@ -109,7 +109,8 @@ class _Finder:
     ) -> importlib.machinery.ModuleSpec | None:
         """What to import under an old name, or None."""
         if name not in GONE and name not in RENAMED:
-            told = sentence(*name.rpartition(".")[::2])
+            within, _, rest = name.rpartition(".")
+            told = sentence(within, rest) if within else None  # `tree` alone is another distribution's
             if told is not None:
                 raise ModuleNotFoundError(told, name=name)
             return None
