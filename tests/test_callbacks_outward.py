@@ -50,7 +50,7 @@ def test_every_callback_is_found_and_a_misspelt_one_gets_the_nearest_name():
     for name in callbacks.__all__:
         assert getattr(callbacks, name).__name__ == name
     assert set(dir(callbacks)) == set(callbacks.__all__)
-    with pytest.raises(AttributeError, match="has no 'EarlyStoping': did you mean 'EarlyStopping'"):
+    with pytest.raises(AttributeError, match="has no attribute 'EarlyStoping': did you mean 'EarlyStopping'"):
         _ = callbacks.EarlyStoping
 
 

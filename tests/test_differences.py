@@ -37,6 +37,25 @@ TESTS = {
     "the losses of several outputs in the logs of a model with a `compute_loss` of its own": (
         "test_graph_training::test_an_own_loss_sees_all_outputs"
     ),
+    "`random.SeedGenerator`": "test_keras_random::test_draws_in_a_layer_follow_its_seed",
+    "a layer that draws in `evaluate` and `predict`": (
+        "test_keras_random::test_predictions_of_a_layer_that_always_draws_are_new_ones"
+    ),
+    "`BinaryAccuracy(threshold=0.0)`": "test_metric_options::test_logits_are_told_apart_at_0",
+    "names of Keras that lamella does not have": (
+        "test_public_names::test_an_absent_name_is_no_attribute_and_its_import_says_why"
+    ),
+    '`RematScope(mode="activations")`, `remat` of a function': "test_rematerialization::test_what_is_refused",
+    "the mask of a recurrent layer that is given `initial_state=`": (
+        "test_graph_oracle::test_outputs_gradients_and_logs_are_those_of_keras"
+    ),
+    "an activity regularizer of a layer that is called twice": (
+        "test_graph_oracle::test_outputs_gradients_and_logs_are_those_of_keras"
+    ),
+    "two outputs that one layer makes": "test_graph_training::test_a_shared_layer_has_an_output_for_each_call",
+    "operations between layers in a `.h5` file": "test_graph_files::test_files_and_copies_are_the_same_model",
+    "a layer in two models within one, in a `.keras` file": "test_graph_files::test_a_layer_in_several_models_stays_one",
+    "a call with `training=` given in a functional model": "test_graph_files::test_training_that_a_call_fixes_is_kept",
     "hostile names": "test_names::test_a_name_that_no_file_can_hold_is_refused_when_it_is_given",
     "layers of two models in one, `layer.name = ...`": "test_names::test_a_new_name_holds_in_the_model_in_files_and_in_draws",
     "NumPy's functions in a loss or metric": (

@@ -231,6 +231,7 @@ def test_averaged_weights_are_swapped(monkeypatch):
     assert_same(*found)
 
 
+@pytest.mark.filterwarnings("ignore:The loss became nan:UserWarning")
 def test_going_back_before_a_step_needs_the_state_before_it(donated):
     x = X.copy()
     model = model_of()

@@ -122,11 +122,11 @@ def prepare(
     columns: dict[str, tuple[str, ...]] = {}
 
     def taken(value: Any, name: str) -> Array:
-        array, names = as_rows(value, name) if stored else as_array(value, name), names_of(value)
-        if names is None:
-            return array
-        key = f"x{name.removeprefix(what)}" if name.startswith(what) else name
-        columns[key], order = names, order_of(names, model._columns.get(key), name)
+        names, order = names_of(value), None
+        if names is not None:
+            key = f"x{name.removeprefix(what)}" if name.startswith(what) else name
+            columns[key], order = names, order_of(names, model._columns.get(key), name)
+        array = as_rows(value, name) if stored else as_array(value, name)
         return array if order is None else array[:, order]
 
     rows = _inputs(model, x, what, taken)
