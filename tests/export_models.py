@@ -31,8 +31,10 @@ IDS = [*LAYERS, *RECURRENT]
 FAST = set(IDS[::17])
 """A spread of forty: neighbours in the tables are of one family."""
 
-SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "demo")
-"""`demo` runs `digits`."""
+SCRIPTS = sorted(
+    path.stem for path in EXAMPLES.glob("*.py") if path.stem != "demo" and "--quick" not in path.read_text()
+)
+"""`demo` runs `digits`; the examples of graphs, which have a `--quick`, train for longer, and graphs have tests of exports."""
 ARGUMENTS = {"first_convnet": ("--size", "40", "--rows", "64")}
 
 
