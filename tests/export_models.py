@@ -32,9 +32,11 @@ FAST = set(IDS[::17])
 """A spread of forty: neighbours in the tables are of one family."""
 
 SCRIPTS = sorted(
-    path.stem for path in EXAMPLES.glob("*.py") if path.stem != "demo" and "--quick" not in path.read_text()
+    path.stem
+    for path in EXAMPLES.glob("*.py")
+    if path.stem != "demo" and "--quick" not in path.read_text(encoding="utf-8")
 )
-"""`demo` runs `digits`; the examples of graphs, which have a `--quick`, train for longer, and graphs have tests of exports."""
+"""`demo` runs `digits`; those of graphs have a `--quick` and train for longer, and graphs have tests of their exports."""
 ARGUMENTS = {"first_convnet": ("--size", "40", "--rows", "64")}
 
 
