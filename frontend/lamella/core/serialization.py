@@ -266,7 +266,8 @@ def deserialize(value: Any) -> Any:
     if not isinstance(value, dict):
         # a cell that is not a layer: every layer needs its own
         return copy.deepcopy(value) if hasattr(value, "state_size") else value
-    name, config, module = value["class_name"], value["config"], value.get("module")
+    name, module = value["class_name"], value.get("module")
+    config: Any = value["config"]
     if _REPLACED.items and isinstance(config, dict) and config.get("name") in _REPLACED.items[-1]:
         return _REPLACED.items[-1].pop(config["name"])
     if name == "function":
