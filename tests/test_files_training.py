@@ -155,7 +155,7 @@ def edited(path, change):
             archive.writestr(name, data)
 
 
-@pytest.mark.parametrize("weights", ["2", [1.0, 2.0], {"b": 1.0}, True, []])
+@pytest.mark.parametrize("weights", ["2", [1.0, 2.0], {"c": 1.0}, True, []])
 def test_loss_weights_of_another_kind_are_refused(weights, tmp_path):
     model = model_with("sgd")
     model.save(tmp_path / "m.keras")

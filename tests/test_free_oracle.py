@@ -197,6 +197,8 @@ REASONS = {
     "Input": "begins every row",
     "InputLayer": "begins every row",
     "Layer": "the base class",
+    "Wrapper": "the base class of layers around a layer",
+    "InputSpec": "is no layer",
     "Lambda": "Keras's files of one hold code; tests of free training",
     "RepeatVector": "takes (batch, features)",
     "RandomBrightness": "as RandomFlip in inference",

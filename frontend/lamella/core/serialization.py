@@ -266,12 +266,11 @@ def deserialize(value: Any) -> Any:
     if not isinstance(value, dict):
         # a cell that is not a layer: every layer needs its own
         return copy.deepcopy(value) if hasattr(value, "state_size") else value
-    name, module = value["class_name"], value.get("module")
-    config: Any = value["config"]
-    if _REPLACED.items and isinstance(config, dict) and config.get("name") in _REPLACED.items[-1]:
-        return _REPLACED.items[-1].pop(config["name"])
+    name, config, module = value["class_name"], value["config"], value.get("module")
     if name == "function":
         return _function(config)
+    if _REPLACED.items and isinstance(config, dict) and config.get("name") in _REPLACED.items[-1]:
+        return _REPLACED.items[-1].pop(config["name"])
     if name in ("DTypePolicy", "Policy"):
         return DTypePolicy.from_config(config)
     cls = getattr(value, "made", None) or custom_object(value.get("registered_name")) or custom_object(name)
