@@ -411,7 +411,7 @@ def test_names_of_two_modules_do_not_meet():
 def test_dimensions_that_follow_the_rows_are_found():
     model = small_model()
     inference = inference_of(model)
-    assert [str(d) for d in inference.batch.shape] == ["batch", "8", "8", "1"]
+    assert [str(d) for d in inference.batches["x"].shape] == ["batch", "8", "8", "1"]
     assert inference.rows is None
 
 

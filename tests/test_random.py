@@ -207,7 +207,7 @@ def test_the_quantile_is_bitwise_that_of_the_polynomials():
 @pytest.mark.parametrize("name", ["he_normal", "random_normal", "glorot_uniform"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_weight_is_drawn_within_twice_its_memory(name, dtype):
-    variable = Variable("kernel", (1000, 2000), dtype, initializers.TABLE[name]())
+    variable = Variable(initializers.TABLE[name](), (1000, 2000), dtype, name="kernel")
     variable.initialize(KEY, "kernel")
     tracemalloc.start()
     try:
