@@ -225,3 +225,15 @@ def test_a_model_that_was_trained_shows_the_step_for_its_data():
 def test_a_fixed_batch_size_stays():
     model = Sequential([Input(batch_shape=(5, 2, 3)), layers.LSTM(2, stateful=True)])
     assert model.program(backward=True).input_specs[-1].shape == (5, 2, 3)
+
+
+def test_columns_end_where_positions_say():
+    model = Sequential([Input((3,)), layers.Dense(2)])
+    found = []
+    model.summary(line_length=60, positions=[0.4, 0.7, 1.0], print_fn=found.append)
+    line = next(line for line in found[0].splitlines() if "dense (Dense)" in line)
+    assert [i for i, c in enumerate(line) if c == "│"] == [0, 24, 42, 60]
+    with pytest.raises(ValueError, match="positions must hold the end of each of 3 columns"):
+        model.summary(positions=[0.5, 1.0])
+    with pytest.raises(ValueError, match="increase by at least 4"):
+        model.summary(line_length=60, positions=[0.5, 0.5, 1.0])

@@ -124,6 +124,7 @@ class BaseModel(Persistent, TrainableModel):
     def summary(
         self,
         line_length: int | None = None,
+        positions: Sequence[float] | None = None,
         print_fn: Callable[[str], Any] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
@@ -148,13 +149,14 @@ class BaseModel(Persistent, TrainableModel):
 
         Args:
             line_length: the width of the table; by default that of the terminal.
+            positions: where each column ends, as fractions of the width (98 by default) or in characters.
             print_fn: gets the text, once, instead of the terminal.
             expand_nested: whether models within the model are followed by their layers.
             show_trainable: add a column that says which layers are trainable.
             layer_range: the names of the first and of the last layer to be shown, or regular expressions for them.
 
         Raises:
-            ValueError: no layer is called as `layer_range` says.
+            ValueError: no layer is called as `layer_range` says, or `positions` are not one for each column.
         """
         from lamella.models.summary import summary
 
@@ -165,6 +167,7 @@ class BaseModel(Persistent, TrainableModel):
             expand_nested=expand_nested,
             show_trainable=show_trainable,
             layer_range=layer_range,
+            positions=positions,
         )
 
     def _repr_svg_(self) -> str | None:

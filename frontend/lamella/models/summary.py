@@ -25,6 +25,7 @@ def summary(
     expand_nested: bool,
     show_trainable: bool,
     layer_range: Sequence[str] | None,
+    positions: Sequence[float] | None,
 ) -> None:
     """Print the table, or hand its text to `print_fn`; see `Model.summary`."""
     parts = model.shown_parts()
@@ -36,9 +37,32 @@ def summary(
     if show_trainable:
         columns.append(console.Column("Trainable"))
     rows = _rows(parts, expand_nested, links, show_trainable, layer_range)
-    file = sys.stdout if print_fn is None else None
-    title = f'Model: "{model.name}"'
-    console.table(title, columns, rows, _footer(model), width=line_length, file=file, print_fn=print_fn)
+    widths = None if positions is None else _widths(positions, line_length or 98, len(columns))
+    console.table(
+        f'Model: "{model.name}"',
+        columns,
+        rows,
+        _footer(model),
+        width=line_length,
+        widths=widths,
+        file=sys.stdout if print_fn is None else None,
+        print_fn=print_fn,
+    )
+
+
+def _widths(positions: Sequence[float], line_length: int, columns: int) -> list[int]:
+    """The characters in each column, for columns that end at `positions`.
+
+    Raises:
+        ArgumentError: there is not one for each column, or a column would have no room.
+    """
+    if len(positions) != columns:
+        raise ArgumentError(f"positions must hold the end of each of {columns} columns, got {list(positions)!r}.")
+    ends = [round(p * line_length) if max(positions) <= 1 else round(p) for p in positions]
+    widths = [end - start - 3 for start, end in zip([0, *ends], ends, strict=False)]
+    if min(widths) < 1:
+        raise ArgumentError(f"positions must increase by at least 4 characters, got {list(positions)!r}.")
+    return widths
 
 
 def _all_chains(parts: Parts, expand_nested: bool) -> bool:
