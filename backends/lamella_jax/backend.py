@@ -139,7 +139,8 @@ class JaxBackend(Backend):
         """A new array that nobody else holds, of 64 bits where `dtype` says so, in memory of JAX's own."""
         with jax.enable_x64(dtype.endswith("64") or _has_64_bits()):
             made = jax.device_put(np.asarray(array).astype(np.dtype(dtype), copy=False), may_alias=False)
-            return made.block_until_ready()  # until then `array` may not change
+            # until it is there `array` may not change; within a `jit` it is a constant, which is copied at once
+            return made if isinstance(made, Tracer) else made.block_until_ready()
 
     def host_call(
         self, function: Callable[[Any], Sequence[np.ndarray]], specs: Sequence[Spec], argument: Any
