@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 import numpy as np
@@ -252,7 +253,10 @@ def test_import_lines_of_tutorials(statement):
     exec(statement, {})  # the statement is this file's own
 
 
-def test_np_utils_of_old_imports_is_utils_today():
+def test_np_utils_of_old_imports_is_utils_today(monkeypatch):
+    # where another test has imported it, it is an attribute, without a warning
+    monkeypatch.delitem(sys.modules, "lamella.utils.np_utils", raising=False)
+    monkeypatch.delitem(vars(lamella.utils), "np_utils", raising=False)
     with pytest.warns(DeprecationWarning, match="np_utils"):
         from lamella.utils import np_utils
     assert np_utils.to_categorical([0, 2]).tolist() == [[1, 0, 0], [0, 0, 1]]

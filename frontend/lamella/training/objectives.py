@@ -86,7 +86,8 @@ class Objective:
         self.chosen: list[Rule] = []
         if any(isinstance(weight, str) for weight in _entries(loss_weights)):  # metrics had this place in Keras 2
             raise ArgumentError(
-                f"loss_weights is a number, got {loss_weights!r}; metrics go by name, compile(..., metrics=[...])."
+                f"loss_weights is a number, or a list or dict of numbers, got {loss_weights!r}; metrics go by name, "
+                "compile(..., metrics=[...])."
             )
         for weight in _entries(loss_weights):
             if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float | np.number)):
