@@ -115,7 +115,7 @@ class Layer(Draws, metaclass=LayerMeta):
         """`found` with the layers in attributes but for those `skipped`, each by a name that is free."""
         seen = {id(self), *map(id, found.values())}
         for attribute, value in vars(self).items():
-            if attribute not in skipped:
+            if attribute not in skipped and attribute != "_calls":  # of which there may be many
                 for layer in tree.leaves(value):
                     if isinstance(layer, Layer) and id(layer) not in seen:
                         seen.add(id(layer))

@@ -14,6 +14,7 @@ from lamella.core import context, serialization
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.graph import Graph, graph_of, in_keras_order
 from lamella.graph.structure import in_order, keys_of, names_of, specs_of_shapes
+from lamella.ir import limits
 from lamella.ir.declared import Declared, is_declared
 from lamella.ir.dim import (
     BATCH,
@@ -121,7 +122,8 @@ class Model(BaseModel):
             for variable in layer.variables:  # its path begins with the name that the layer was built under
                 variable.claim(key, f"{layer.name}/{variable.path.partition('/')[2]}")
         self._given = self._canonical_inputs()
-        self._returned = self._traced(self._given, None)
+        with limits.counted_before():
+            self._returned = self._traced(self._given, None)
         self.built = True
 
     def _in_keras_order(self) -> list[Any]:
