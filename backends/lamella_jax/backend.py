@@ -136,7 +136,7 @@ class JaxBackend(Backend):
         return self.asarray(array, dtype)
 
     def fresh(self, array: np.ndarray, dtype: str) -> jax.Array:
-        """A new array that nobody else holds, of 64 bits where `dtype` says so, in memory of JAX's own."""
+        """A new array that nothing else holds, of 64 bits where `dtype` says so, in memory of JAX's own."""
         with jax.enable_x64(dtype.endswith("64") or _has_64_bits()):
             made = jax.device_put(np.asarray(array).astype(np.dtype(dtype), copy=False), may_alias=False)
             # until it is there `array` may not change; within a `jit` it is a constant, which is copied at once

@@ -179,7 +179,7 @@ def reason(name: str) -> str | None:
 
 
 def sentence(module: str, name: str) -> str | None:
-    """What to answer to somebody who asks a module of lamella for a name that only Keras has; None for any other name."""
+    """The sentence about a name of a module that only Keras has; None for any other name."""
     why = reason(f"{module}.{name}".removeprefix("lamella").lstrip("."))
     return None if why is None else f"{module} has no {name}: it {why}."
 
