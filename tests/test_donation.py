@@ -45,6 +45,14 @@ def every_state_is_large(monkeypatch, donate=True):
     )
 
 
+@pytest.fixture(autouse=True)
+def interrupts_as_in_a_terminal():
+    """A process that is started in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(params=MODES)
 def mode(request, monkeypatch):
     every_state_is_large(monkeypatch, request.param == "donated")
