@@ -211,6 +211,28 @@ def test_models_are_parts_of_models():
     np.testing.assert_allclose(whole.predict(data, verbose=0), parts, rtol=1e-6)
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_model_within_a_model_takes_its_inputs_by_name_in_any_order(named):
+    a, b = Input((3, 2), name="a"), Input((3, 2), name="b")
+    means = [layers.GlobalAveragePooling1D()(x) for x in (a, b)]
+    inner = Model({"a": a, "b": b} if named else [a, b], layers.Concatenate()(means))
+    p, q = Input((3, 2)), Input((3, 2))
+    present = layers.Lambda(lambda x: x[:, :, 0] != 0)(q)
+    x, y = np.full((1, 3, 2), 2, "float32"), np.ones((1, 3, 2), "float32")
+    y[0, 2] = 0
+    for given, mask in (({"b": q, "a": p}, {"b": present}), ({"a": p, "b": q}, {"b": present, "a": None})):
+        found = Model([p, q], inner(given)).predict([x, y], verbose=0)
+        np.testing.assert_allclose(found, [[2, 2, 2 / 3, 2 / 3]], rtol=1e-6)
+        found = Model([p, q], inner(given, mask=mask)).predict([x, y], verbose=0)
+        np.testing.assert_allclose(found, [[2, 2, 1, 1]], rtol=1e-6)
+    found = Model([p, q], inner([p, q], mask=[None, present])).predict([x, y], verbose=0)
+    np.testing.assert_allclose(found, [[2, 2, 1, 1]], rtol=1e-6)
+    with pytest.raises(ArgumentError, match="lacks 'b' and has the unknown key 'c'"):
+        inner({"a": p, "c": q})
+    with pytest.raises(ArgumentError, match=r"a single value, and the model has 2 inputs.*'a', 'b'"):
+        inner(p)
+
+
 def test_free_sizes_pass_through_operations_between_layers():
     x = Input((None, 4))
     scores = ops.softmax(ops.matmul(x, ops.transpose(x, (0, 2, 1))) / 2.0)

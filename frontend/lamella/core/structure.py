@@ -1,11 +1,18 @@
-"""What a user gives for the inputs or outputs of a model, brought into their structure."""
+"""The structures of a model's inputs and outputs: names for their leaves, and what a user gives in other forms."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from lamella import tree
 from lamella.errors import ArgumentError
+from lamella.ir import settings
+from lamella.ir.dim import named_shape
+from lamella.ir.program import Value
+from lamella.ir.spec import Spec
 
 if TYPE_CHECKING:
     from lamella.core.protocol import Trainable
@@ -19,7 +26,7 @@ def input_names(model: Trainable) -> Any:
 def output_names(model: Trainable, outputs: Any = None) -> Any:
     """The structure of `outputs`, or of the outputs of a built model, with each output's name.
 
-    A step of the user's own may compute other outputs than those of the model's `call`: they are named by their places.
+    A `train_step` that the user writes may compute other outputs than the model's `call`: they are named by their places.
     """
     if outputs is None:
         structure = tree.structure(model.output_spec)
@@ -28,6 +35,52 @@ def output_names(model: Trainable, outputs: Any = None) -> Any:
     if model.built and count == len(model.output_names):
         return tree.unflatten(structure, model.output_names)
     return tree.unflatten(structure, [path.removeprefix("/") or "output" for path in tree.paths(outputs, "")])
+
+
+def keys_of(values: Any) -> dict[Any, str]:
+    """The keys of the values of a dict; none of nested ones, whose leaves go by their own names in Keras, too."""
+    if not isinstance(values, dict) or any(isinstance(value, list | tuple | dict) for value in values.values()):
+        return {}
+    return {value: str(key) for key, value in values.items()}
+
+
+def names_of(specs: Any, word: str) -> list[str]:
+    """Names for the leaves of a structure without layers behind it: their keys, or `word` with their place."""
+    names: list[str] = []
+
+    def visit(part: Any, path: tuple[str, ...]) -> None:
+        if isinstance(part, dict):
+            for key, item in part.items():
+                visit(item, (*path, str(key)))
+        elif isinstance(part, list | tuple) and not isinstance(part, Spec):
+            for i, item in enumerate(part):
+                visit(item, (*path, f"{word}_{i}" if not path else str(i)))
+        elif part is not None:
+            names.append("_".join(path) or word)
+
+    visit(specs, ())
+    return names
+
+
+def is_shape(given: Any) -> bool:
+    """Whether `given` is one shape, None in it for what is free, and no structure of shapes."""
+    return isinstance(given, list | tuple) and all(d is None or isinstance(d, int | np.integer) for d in given)
+
+
+def specs_of_shapes(shapes: Any, like: Any) -> Any:
+    """Specs of a structure of shapes, with the dtypes of `like`, or `floatx`."""
+    dtypes = iter([spec.dtype for spec in tree.leaves(like)])
+
+    def visit(part: Any) -> Any:
+        if is_shape(part):
+            return Spec(named_shape(part), next(dtypes, settings.floatx()))
+        if isinstance(part, Mapping):
+            return {key: visit(item) for key, item in part.items()}
+        if isinstance(part, Sequence) and not isinstance(part, str):
+            return [visit(item) for item in part]
+        raise ArgumentError(f"a shape is a tuple of sizes and None, got {part!r}.")
+
+    return visit(shapes)
 
 
 def flattened(given: Any, names: Any, what: str, kind: str, *, partial: bool = False) -> list[Any]:
@@ -69,22 +122,22 @@ def flattened(given: Any, names: Any, what: str, kind: str, *, partial: bool = F
         if isinstance(names, dict) and list(names) != sorted(names):  # Keras would take them in alphabetical order
             raise ArgumentError(
                 f"{what} is a {type(given).__name__}, which leaves open what is for which {kind}: give a dict with the keys "
-                f"{_listed(names)}."
+                f"{listed(names)}."
             )
         entries = list(names.values()) if isinstance(names, dict) else names
         if len(given) == len(leaves) != len(entries):
             entries = leaves
         if len(given) != len(entries):
             raise ArgumentError(
-                f"{what} has {counted(given)}, and the model has {len(leaves)} {kind}s: {_listed(leaves)}."
+                f"{what} has {counted(given)}, and the model has {len(leaves)} {kind}s: {listed(leaves)}."
             )
         parts = [(part, item, f"{what}/{i}") for i, (part, item) in enumerate(zip(entries, given, strict=True))]
     elif len(leaves) == 1:
         return [given]
     else:
+        found = "value" if isinstance(given, Value) else type(given).__name__
         raise ArgumentError(
-            f"{what} is a single {type(given).__name__}, and the model has {len(leaves)} {kind}s: give a list or a dict of "
-            f"{_listed(leaves)}."
+            f"{what} is a single {found}, and the model has {len(leaves)} {kind}s: give a list or a dict of {listed(leaves)}."
         )
     return [leaf for part, item, path in parts for leaf in flattened(item, part, path, kind, partial=partial)]
 
@@ -105,17 +158,18 @@ def _check_keys(given: Any, expected: Any, what: str, kind: str, names: Any, *, 
     missing = [] if partial else [key for key in expected if key not in given]
     unknown = [key for key in given if key not in expected]
     if missing or unknown:
-        told = [f"lacks {_listed(missing)}" if missing else "", f"has the unknown {_keys(unknown)}" if unknown else ""]
+        told = [f"lacks {listed(missing)}" if missing else "", f"has the unknown {_keys(unknown)}" if unknown else ""]
         keys = list(names) if isinstance(names, dict) else list(tree.leaves(names))
         raise ArgumentError(
             f"{what} {' and '.join(t for t in told if t)}; the model's {kind}{'s are' if len(keys) > 1 else ' is'} "
-            f"{_listed(keys)}."
+            f"{listed(keys)}."
         )
 
 
 def _keys(keys: list[Any]) -> str:
-    return f"{'keys' if len(keys) > 1 else 'key'} {_listed(keys)}"
+    return f"{'keys' if len(keys) > 1 else 'key'} {listed(keys)}"
 
 
-def _listed(keys: Any) -> str:
+def listed(keys: Any) -> str:
+    """Keys or names for a message."""
     return ", ".join(map(repr, keys))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamella.core.context import tracing
+from lamella.core.structure import is_shape
 from lamella.ir.dim import named_shape, public_shape
 from lamella.ir.spec import Spec
 from lamella.layers.building import specs_only
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def output_shape(layer: Layer, *input_shapes: Any) -> Any:
     """The shape of the outputs of `layer` for inputs of these shapes; see `Layer.compute_output_shape`."""
-    given = [[shape] if _is_shape(shape) else list(shape) for shape in input_shapes]
+    given = [[shape] if is_shape(shape) else list(shape) for shape in input_shapes]
     specs = {f"{i}, {j}": _spec(layer, shape) for i, shapes in enumerate(given) for j, shape in enumerate(shapes)}
     built = {id(part) for part in _parts(layer) if part.built}
     try:
@@ -26,7 +27,7 @@ def output_shape(layer: Layer, *input_shapes: Any) -> Any:
             values = iter(traced.inputs.values())
             arguments = [[next(values) for _ in shapes] for shapes in given]
             pairs = zip(arguments, input_shapes, strict=True)
-            outputs = layer(*[items[0] if _is_shape(shape) else items for items, shape in pairs])
+            outputs = layer(*[items[0] if is_shape(shape) else items for items, shape in pairs])
             return map_leaves(lambda value: public_shape(value.shape), outputs)
     finally:
         for part in _parts(layer):
@@ -36,10 +37,6 @@ def output_shape(layer: Layer, *input_shapes: Any) -> Any:
 
 def _parts(layer: Layer) -> list[Layer]:
     return [layer, *[held for _, held in layer.named_layers()]]
-
-
-def _is_shape(given: Any) -> bool:
-    return all(d is None or isinstance(d, int | np.integer) for d in given)
 
 
 def _spec(layer: Layer, shape: Any) -> Spec:

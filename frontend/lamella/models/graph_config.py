@@ -320,11 +320,11 @@ def _ends(part: Any, value: Callable[[Any], Any]) -> Any:
     """The structure of the inputs or outputs of a graph, with a value for each that is named in it."""
     if isinstance(part, dict):
         return {key: _ends(item, value) for key, item in part.items()}
-    if is_history(part):
+    if _is_history(part):
         return value(part)
     return type(part)(_ends(item, value) for item in part)
 
 
-def is_history(part: Any) -> bool:
+def _is_history(part: Any) -> bool:
     """Whether an entry names a value: what makes it, the number of the call, and its place."""
     return isinstance(part, list | tuple) and len(part) == 3 and isinstance(part[0], str)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from lamella import host_random, tree
 from lamella.core import context, serialization
+from lamella.core.structure import flattened, input_names, keys_of, names_of, specs_of_shapes
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.graph import Graph, graph_of, in_keras_order
-from lamella.graph.structure import in_order, keys_of, names_of, specs_of_shapes
 from lamella.ir import limits
 from lamella.ir.declared import Declared, is_declared
 from lamella.ir.dim import (
@@ -132,16 +132,10 @@ class Model(BaseModel):
 
     def _canonical_inputs(self) -> Any:
         """The specs of the inputs, with free dimensions that are named after the inputs where there are several."""
-        several = len(list(tree.leaves(self._inputs))) > 1
-        names = iter(self.input_names)
-
-        def spec(value: Declared) -> Spec:
-            name, dims = next(names), named_shape(public_shape(value.shape))
-            if several:
-                dims = tuple(symbol(f"{name}_{d}") if isinstance(d, Dim) and str(d) != BATCH else d for d in dims)
-            return Spec(dims, value.dtype)
-
-        return tree.map_leaves(spec, self._inputs)
+        values, structure = tree.flatten(self._inputs)
+        names = self.input_names if len(values) > 1 else [""] * len(values)
+        pairs = zip(values, names, strict=True)
+        return tree.unflatten(structure, [Spec(_named_dims(public_shape(v.shape), name), v.dtype) for v, name in pairs])
 
     def _number(self, layer: Layer, *, fresh: bool) -> None:
         """Give a layer that the user has not named a name that is free here, and in the other models that have the layer.
@@ -283,24 +277,14 @@ class Model(BaseModel):
 
     def _traced_with_free(self, batch: Any) -> tuple[Any, Any]:
         """Specs for batches like `batch`, with as much left free as the layers allow, and those of the outputs."""
-        several, failure = len(list(tree.leaves(batch))) > 1, None
-        names = dict(enumerate(names_of(batch, "input")))
+        given, structure = tree.flatten(batch)
+        names = names_of(batch, "input") if len(given) > 1 else [""] * len(given)
+        failure: Exception | None = None
         for kept in (0, 1, None, -1):  # axes that are not free, counted from the last; None: all but the batch; -1: all
-            numbers = iter(names.items())
-
-            def freed(spec: Spec, kept: int | None = kept, numbers: Iterator[Any] = numbers) -> Spec:
-                _, name = next(numbers)
-                if kept == -1:
-                    return spec
-                if kept == 0 and is_float(spec.dtype):
-                    kept = 1
-                free = len(spec.shape) - kept if kept is not None else 1
-                dims = named_shape([None if i < free else d for i, d in enumerate(public_shape(spec.shape))])
-                if several:
-                    dims = tuple(symbol(f"{name}_{d}") if isinstance(d, Dim) and str(d) != BATCH else d for d in dims)
-                return Spec(dims, spec.dtype)
-
-            specs = tree.map_leaves(freed, batch)
+            pairs = zip(given, names, strict=True)
+            specs = tree.unflatten(
+                structure, [spec if kept == -1 else _freed(spec, kept, name) for spec, name in pairs]
+            )
             unbuilt = [layer for layer in self._every_layer() if not layer.built]
             try:
                 return specs, self._traced(specs, building(self))
@@ -370,7 +354,7 @@ class Model(BaseModel):
                 f"{type(self).__name__} defines no `call`: write `call(self, inputs, training=False)`, or give "
                 "Model(inputs, outputs)."
             )
-        arguments = list(tree.leaves(in_order(inputs, self._inputs)))
+        arguments = list(tree.leaves(self.arranged(inputs, "inputs")))
         if len(arguments) != len(self._graph.inputs):
             raise ArgumentError(
                 f"Model {self.name!r} takes {len(self._graph.inputs)} inputs, {', '.join(map(repr, self.input_names))}; got "
@@ -378,8 +362,9 @@ class Model(BaseModel):
             )
         running = context.current()
         if running is not None and mask is not None:
-            for argument, given in zip(arguments, tree.leaves(mask), strict=False):
-                running.set_mask(argument, given)
+            masks = flattened(mask, input_names(self), "mask", "input", partial=True)
+            for argument, given in zip(arguments, masks, strict=True):
+                running.set_mask(argument, next(tree.leaves(given), None))
         return tree.unflatten(tree.structure(self._outputs), self._graph.run(arguments))
 
     def check_input(self, spec: Spec) -> None:
@@ -486,6 +471,20 @@ _OWN = frozenset(
 def misfits(size: Any, expected: Dimension) -> bool:
     """Whether a dimension that is not left free has another size, or, within `jax.export`, a symbol of JAX's."""
     return not isinstance(expected, Dim) and (not isinstance(size, int | Dim) or differ(size, expected))
+
+
+def _named_dims(shape: Sequence[int | None], name: str) -> tuple[Dimension, ...]:
+    """`shape` with symbols for what is free, named after the input `name` where there are several inputs."""
+    dims = named_shape(shape)
+    return tuple(symbol(f"{name}_{d}") if name and isinstance(d, Dim) and str(d) != BATCH else d for d in dims)
+
+
+def _freed(spec: Spec, kept: int | None, name: str) -> Spec:
+    """`spec` with all axes free but the last `kept` ones, and the features of floats; None: but all behind the batch."""
+    count = max(kept, 1) if kept is not None and is_float(spec.dtype) else kept
+    free = 1 if count is None else len(spec.shape) - count
+    shape = [None if i < free else d for i, d in enumerate(public_shape(spec.shape))]
+    return Spec(_named_dims(shape, name), spec.dtype)
 
 
 def _single(given: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lamella import tree
 from lamella.graph import CALL, Graph
-from lamella.graph.structure import in_order
 from lamella.ir.declared import Declared
 from lamella.ir.dim import public_shape
 from lamella.ir.program import Equation, Value
@@ -132,9 +131,9 @@ def _operands(equation: Equation) -> list[Value]:
     if equation.op is not CALL:
         return list(equation.inputs)
     args, kwargs = equation.attrs["arguments"]
-    inner = getattr(equation.attrs["layer"], "_inputs", None)
-    if inner is not None and args:
-        args = (in_order(args[0], inner), *args[1:])
+    layer = equation.attrs["layer"]
+    if args and getattr(layer, "_graph", None) is not None:
+        args = (layer.arranged(args[0]), *args[1:])
     return [leaf for leaf in tree.leaves((args, kwargs)) if isinstance(leaf, Declared)]
 
 
@@ -168,7 +167,7 @@ def parts_of_chain(layers: Sequence[Layer], specs: Sequence[Spec]) -> Parts:
 
 
 def parts_of_attributes(layers: Mapping[str, Layer], specs: Mapping[str, Sequence[Spec]]) -> Parts:
-    """The parts of a model that calls its layers in a `call` of its own.
+    """The parts of a subclass, which calls its layers in its `call`.
 
     Args:
         layers: the layers by name.

@@ -10,7 +10,7 @@ import numpy as np
 
 from lamella import losses, tree
 from lamella import metrics as metrics_
-from lamella.core.structure import counted, flattened
+from lamella.core.structure import counted, flattened, listed
 from lamella.errors import ArgumentError
 from lamella.ir.dim import public_shape
 from lamella.ir.spec import Spec
@@ -317,11 +317,11 @@ def _by_output(what: str, given: Any, names: Any) -> list[Any]:
             return [None] * len(leaves)
         if isinstance(names, dict) and list(names) != sorted(names):  # Keras would take them in alphabetical order
             raise ValueError(
-                f"{what} is a list, which leaves open what is for which output: give a dict with the keys {_told(names)}."
+                f"{what} is a list, which leaves open what is for which output: give a dict with the keys {listed(names)}."
             )
         if len(given) != len(entries):
             raise ValueError(
-                f"{what} has {counted(given)}, and the model has {len(leaves)} outputs: {_told(leaves)}. Give a dict by "
+                f"{what} has {counted(given)}, and the model has {len(leaves)} outputs: {listed(leaves)}. Give a dict by "
                 "these names, a list with one entry for each, or one for all."
             )
         pairs = list(zip(given, entries, strict=True))
@@ -333,13 +333,9 @@ def _check_outputs(what: str, given: dict[Any, Any], known: list[Any], leaves: l
     if unknown:
         one = len(leaves) == 1
         raise ValueError(
-            f"{what} names the unknown output{'s' if len(unknown) > 1 else ''} {_told(unknown)}; the model's "
-            f"{'output is' if one else 'outputs are'} {_told(known)}."
+            f"{what} names the unknown output{'s' if len(unknown) > 1 else ''} {listed(unknown)}; the model's "
+            f"{'output is' if one else 'outputs are'} {listed(known)}."
         )
-
-
-def _told(names: Any) -> str:
-    return ", ".join(map(repr, names))
 
 
 def _loss_labels(names: Any, path: tuple[Any, ...] = ()) -> list[str]:
