@@ -369,7 +369,11 @@ class Layer(Draws, metaclass=LayerMeta):
 
     def name_within(self, parent: Layer | None) -> str:
         """The name this layer has among the children of `parent`; its own name elsewhere."""
-        children = {} if parent is None else parent.children
+        if (
+            parent is None or getattr(parent, "_nodes", {}).get(self.name) is self
+        ):  # without a search through attributes
+            return self.name
+        children = parent.children
         if children.get(self.name) is self:
             return self.name
         return next((name for name, child in children.items() if child is self), self.name)
