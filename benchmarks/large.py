@@ -6,7 +6,7 @@
     make bench-large ARGS="--quick"                         whether everything runs, with next to no work
     make bench-large ARGS="--busy 2"                        beside two processes that multiply matrices
 
-Every figure comes from a process of its own, and in each round every peer runs once, in another order. The peak is the
+Every figure comes from a new process, and in each round every peer runs once, in another order. The peak is the
 most memory that the process had. The first step is what the first epoch took, from making the model on, less the steps of
 a later epoch. A step is an epoch's time divided by its steps, the least of three epochs. Ratios to Keras are taken within
 a round. The record has the processor's seconds as well.

@@ -361,7 +361,7 @@ def _over(
 
 
 def _switch(low: Lowering, equation: Equation) -> None:
-    """A call of the compiled function of one branch, which has buffers of its own; copies where it only returns operands."""
+    """A call of the compiled function of one branch, which allocates its buffers; copies where it only returns operands."""
     index, *operands = equation.inputs
     branches = equation.attrs["branches"]
     if len(branches) == 1 and not branches[0].equations:

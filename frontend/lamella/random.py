@@ -10,6 +10,7 @@ The numbers are those of `ops.random_bits`, the same on every backend to roundin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,7 @@ def truncated_normal(
         seed: see the module.
     """
     name, wide = _floats(dtype, "truncated_normal")
-    within = 0.9544997361036416  # erf(sqrt(2)), the probability of two standard deviations
+    within = math.erf(2.0**0.5)  # the probability of two standard deviations
     places = ops.subtract(ops.multiply(_unit(_bits(shape, seed), wide), 2.0), 1.0)
     drawn = ops.multiply(ops.erfinv(ops.multiply(places, within)), 2.0**0.5)
     return ops.cast(ops.add(ops.multiply(ops.clip(drawn, -2.0, 2.0), stddev), mean), name)

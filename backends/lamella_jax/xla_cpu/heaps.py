@@ -25,7 +25,7 @@ _MUCH = 256 << 20
 def jit(function: Callable[..., Any], program: Program) -> Callable[..., Any]:
     """`function`, which computes `program`, jitted: with small allocations where it has many bytes of intermediate values.
 
-    Not where one value is larger than a heap: it gets one of its own, and XLA writes a warning about it to standard error.
+    Not where one value is larger than a heap: XLA gives it a separate one, and warns about that on standard error.
     """
     if sys.platform != "linux" or _bytes_between(program) < _MUCH or _largest(program) > _HEAP:
         return jax.jit(function)

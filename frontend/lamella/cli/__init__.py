@@ -16,7 +16,6 @@ from lamella import console
 from lamella.errors import FormatError, LamellaError
 
 _EXPORTS = (".py", ".onnx", ".stablehlo")
-_MODELS = (".keras", ".h5", ".safetensors")
 _LARGEST_RUN = 2**29
 """Numbers that a model from a file may compute for a batch: two gigabytes of float32."""
 
@@ -114,9 +113,11 @@ def _summary(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    out = options.out
-    if not out.endswith((*_MODELS, *_EXPORTS)):
-        raise ValueError(f"{out!r}: the ending says what to write: {', '.join((*_MODELS, '.weights.h5', *_EXPORTS))}.")
+    from lamella import saving
+
+    out, endings = options.out, tuple(dict.fromkeys((*saving.MODELS, *saving.WEIGHTS, *_EXPORTS)))
+    if not out.endswith(endings):
+        raise ValueError(f"{out!r}: the ending says what to write: {', '.join(endings)}.")
     if options.weights_beside and not out.endswith(".py"):
         raise ValueError("--weights-beside is for an OUT that ends in .py.")
     if Path(out).exists() and not options.overwrite:

@@ -178,7 +178,7 @@ class TraceContext:
 
         Args:
             seed: taken instead of the path.
-            stream: what has a count of its own, instead of the path.
+            stream: an object whose draws are counted separately, instead of the path.
 
         Raises:
             TraceError: no seed was given.

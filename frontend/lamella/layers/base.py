@@ -369,9 +369,8 @@ class Layer(Draws, metaclass=LayerMeta):
 
     def name_within(self, parent: Layer | None) -> str:
         """The name this layer has among the children of `parent`; its own name elsewhere."""
-        if (
-            parent is None or getattr(parent, "_nodes", {}).get(self.name) is self
-        ):  # without a search through attributes
+        # a graph knows its layers by name; of other layers all attributes are searched
+        if parent is None or getattr(parent, "_nodes", {}).get(self.name) is self:
             return self.name
         children = parent.children
         if children.get(self.name) is self:

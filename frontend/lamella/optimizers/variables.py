@@ -82,13 +82,6 @@ class StateVariable(HeldVariable):
         if value is not None:
             self._write(value)
 
-    def numpy(self) -> np.ndarray:
-        """The value as a NumPy array (a copy)."""
-        return np.array(to_numpy(self.value))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.numpy(), dtype)
-
 
 def variables_of(optimizer: Optimizer) -> list[StateVariable]:
     """The steps, the learning rate where it is a number, and the slots of the weights that the optimizer updates."""

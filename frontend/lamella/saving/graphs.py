@@ -159,7 +159,7 @@ def _tensor(item: list[Any]) -> Any:
 
 
 def _tensors_in(value: Any, depth: int) -> Any:
-    """Keyword arguments, in which a value is a list of its own: ["lstm", 0, 1]."""
+    """Keyword arguments, in which a value is itself a list: ["lstm", 0, 1]."""
     if _is_history(value):
         return _tensor(value)
     if depth and isinstance(value, list):

@@ -305,8 +305,7 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool | None) -> 
     if owner is None:
         inputs = tree.map_leaves(lambda a: a.copy(), prepare(model, inputs).x)
     else:
-        taken = tree.map_leaves(lambda a: as_array(a, "x") if type(a) is np.ndarray else a, model.arranged(inputs))
-        inputs = taken
+        inputs = tree.map_leaves(lambda a: as_array(a, "x") if type(a) is np.ndarray else a, model.arranged(inputs))
     specs = tree.map_leaves(spec_of, inputs)
     if not model.built:
         model.build_for(specs)
