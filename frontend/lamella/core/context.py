@@ -130,7 +130,7 @@ class TraceContext:
         if self.layers and self.layers[-1] is layer:  # a model's own step calls the model: paths begin within it
             yield
             return
-        self.path.append(layer.name_within(self.layers[-1] if self.layers else None))
+        self.path.append(self.layers[-1].name_of(layer) if self.layers else layer.name)
         self.layers.append(layer)
         try:
             with at(self.where):

@@ -20,8 +20,8 @@ class LayerLike(Protocol):
         """Whether the weights may be trained."""
         ...
 
-    def name_within(self, parent: Any) -> str:
-        """The name of the layer among the children of `parent`."""
+    def name_of(self, layer: Any) -> str:
+        """The name of `layer` among the children."""
         ...
 
 

@@ -367,15 +367,12 @@ class Layer(Draws, metaclass=LayerMeta):
             return f"{outer}/{self.name}" if outer else self.name
         return self.name
 
-    def name_within(self, parent: Layer | None) -> str:
-        """The name this layer has among the children of `parent`; its own name elsewhere."""
-        # a graph knows its layers by name; of other layers all attributes are searched
-        if parent is None or getattr(parent, "_nodes", {}).get(self.name) is self:
-            return self.name
-        children = parent.children
-        if children.get(self.name) is self:
-            return self.name
-        return next((name for name, child in children.items() if child is self), self.name)
+    def name_of(self, layer: Layer) -> str:
+        """The name that `layer` has among the children; its own name where it is not one of them."""
+        children = self.children
+        if children.get(layer.name) is layer:
+            return layer.name
+        return next((name for name, child in children.items() if child is layer), layer.name)
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar to the loss of the model, from inside `call`."""

@@ -170,6 +170,10 @@ class Model(BaseModel):
         """The layers by their name within the model: those of the graph, then those in attributes."""
         return self._kept_layers(dict(self._nodes), _OWN)
 
+    def name_of(self, layer: Layer) -> str:
+        """The name that `layer` has in the model; the attributes are searched only for layers outside of the graph."""
+        return layer.name if self._nodes.get(layer.name) is layer else super().name_of(layer)
+
     @property
     def layers(self) -> list[Layer]:
         """The layers: of a graph, with the declarations of its inputs, in Keras's order; else as attributes have them."""
