@@ -304,3 +304,24 @@ def test_a_wrong_reference_is_named():
         read(graph(given(), dense("d", call(value("nobody")))))
     with pytest.raises(FormatError, match="the graph has a cycle"):
         read(graph(given(), dense("d", call(value("d")))))
+
+
+class Keeper(layers.Layer):
+    """A layer with attributes that models have, too."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._nodes, self._graph, self._places = [layers.Dense(2), layers.Dense(2)], "drawn", [1]
+
+    def call(self, x):
+        return self._nodes[1](self._nodes[0](x))
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5", ".safetensors"])
+def test_a_layer_may_have_attributes_of_the_names_that_models_use(ending, tmp_path):
+    x = Input((2,))
+    for model in (lamella.Sequential([Input((2,)), Keeper()]), Model(x, Keeper()(x))):
+        model.save(tmp_path / f"model{ending}")
+        again = models.load_model(tmp_path / f"model{ending}", custom_objects={"Keeper": Keeper})
+        np.testing.assert_array_equal(*[m.predict(np.ones((1, 2)), verbose=0) for m in (model, again)])
+        model.summary(print_fn=lambda text: None)

@@ -15,7 +15,7 @@ import numpy as np
 
 from lamella.core import serialization
 from lamella.errors import ArgumentError
-from lamella.graph import CALL, operations, sorted_leaves
+from lamella.graph import CALL, Graph, operations, sorted_leaves
 from lamella.ir.declared import Declared, is_declared
 from lamella.ir.dim import Dim, public_shape
 from lamella.ir.program import Equation, Value
@@ -176,7 +176,7 @@ def _with_keywords(equation: Equation) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _counted_from(owner: Any) -> int:
-    return int(getattr(owner, "_graph", None) is not None)
+    return int(isinstance(getattr(owner, "_graph", None), Graph))
 
 
 # ---- back ----

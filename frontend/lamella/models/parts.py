@@ -132,7 +132,7 @@ def _operands(equation: Equation) -> list[Value]:
         return list(equation.inputs)
     args, kwargs = equation.attrs["arguments"]
     layer = equation.attrs["layer"]
-    if args and getattr(layer, "_graph", None) is not None:
+    if args and isinstance(getattr(layer, "_graph", None), Graph):
         args = (layer.arranged(args[0]), *args[1:])
     return [leaf for leaf in tree.leaves((args, kwargs)) if isinstance(leaf, Declared)]
 

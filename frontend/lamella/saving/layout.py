@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from lamella.core import serialization
 from lamella.core.variable import Variable
 from lamella.layers.base import Layer
 from lamella.layers.making import parameters
@@ -84,9 +85,12 @@ def _attributes(layer: Layer) -> Iterator[tuple[str, Any, Layer]]:
     Private attributes come last. A recurrent layer that makes its own cell shows the cell's activations as its own.
     """
     held = dict.fromkeys(vars(layer), layer)
-    if vars(layer).get("_nodes"):
-        yield "layers", list(layer._nodes.values()), layer  # type: ignore[attr-defined]
-    for word in ("_nodes", "_places", "_declarations", "_arguments", "_calls"):
+    skipped = ["_arguments", "_calls"]
+    if isinstance(layer, serialization.class_named("Model", serialization.CONTAINERS)):
+        skipped += ["_nodes", "_places", "_declarations"]
+        if vars(layer)["_nodes"]:
+            yield "layers", list(vars(layer)["_nodes"].values()), layer
+    for word in skipped:
         held.pop(word, None)
     cell = vars(layer).get("cell")
     if isinstance(cell, Layer):
