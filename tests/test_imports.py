@@ -40,7 +40,8 @@ LEVELS = (
     "training export",
     "saving debug",
     "models callbacks",
-    "cli testing utils",
+    "testing utils",
+    "cli preprocessing",
     "__main__",
 )
 LEVEL = {f"lamella.{name}": i for i, names in enumerate(LEVELS) for name in names.split()}

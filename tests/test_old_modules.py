@@ -31,8 +31,6 @@ STATEMENTS = {
     "from lamella.objectives import mean_squared_error, binary_crossentropy, categorical_crossentropy": "losses",
     "from lamella.utils.np_utils import to_categorical": "utils",
     "from lamella.utils.data_utils import Sequence": "utils",
-    "from lamella.preprocessing.sequence import pad_sequences": "utils",
-    "from lamella.preprocessing import pad_sequences": "utils",
     "from lamella.layers.core import Permute, RepeatVector, Lambda, Masking, ActivityRegularization": "layers",
     "from lamella.layers.normalization import LayerNormalization": "layers",
     "from lamella.layers.pooling import GlobalMaxPool2D": "layers",
@@ -83,9 +81,9 @@ def test_every_old_module_has_a_statement():
 
 
 def test_a_module_within_one_that_is_gone(fresh):
-    with pytest.warns(DeprecationWarning, match=r"lamella\.preprocessing\.sequence"):
-        from lamella.preprocessing import sequence
-    np.testing.assert_array_equal(sequence.pad_sequences([[1], [2, 3]]), [[0, 1], [2, 3]])
+    with pytest.warns(DeprecationWarning, match=r"lamella\.engine\.topology"):
+        from lamella.engine import topology
+    assert topology.Layer is lamella.layers.Layer
 
 
 def test_what_is_gone_for_good_is_refused_in_a_sentence(fresh):

@@ -41,6 +41,7 @@ if _TYPE_CHECKING:
     from lamella import metrics as metrics
     from lamella import mixed_precision as mixed_precision
     from lamella import optimizers as optimizers
+    from lamella import preprocessing as preprocessing
     from lamella import random as random
     from lamella import saving as saving
     from lamella import testing as testing
@@ -68,6 +69,7 @@ _LATER = {
     "metrics": "metrics",
     "mixed_precision": "mixed_precision",
     "optimizers": "optimizers",
+    "preprocessing": "preprocessing",
     "random": "random",
     "saving": "saving",
     "testing": "testing",
@@ -107,6 +109,7 @@ __all__ = [
     "models",
     "ops",
     "optimizers",
+    "preprocessing",
     "random",
     "regularizers",
     "remat",

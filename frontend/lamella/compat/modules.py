@@ -29,8 +29,6 @@ GONE: dict[str, str] = {
     "lamella.layers.containers": "lamella.models",
     "lamella.initializations": "lamella.initializers",
     "lamella.objectives": "lamella.losses",
-    "lamella.preprocessing": "lamella.utils",
-    "lamella.preprocessing.sequence": "lamella.utils",
     "lamella.utils.data_utils": "lamella.utils",
     "lamella.utils.np_utils": "lamella.utils",
 }

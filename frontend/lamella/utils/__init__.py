@@ -1,0 +1,81 @@
+"""Helpers for scripts, with Keras's names; those that few scripts need are imported when they are first asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from lamella.absent import no_attribute
+from lamella.config import disable_interactive_logging as disable_interactive_logging
+from lamella.config import enable_interactive_logging as enable_interactive_logging
+from lamella.config import is_interactive_logging_enabled as is_interactive_logging_enabled
+from lamella.core.registration import deserialize_keras_object as deserialize_keras_object
+from lamella.core.registration import get_custom_objects as get_custom_objects
+from lamella.core.registration import get_registered_name as get_registered_name
+from lamella.core.registration import get_registered_object as get_registered_object
+from lamella.core.registration import register_keras_serializable as register_keras_serializable
+from lamella.core.registration import serialize_keras_object as serialize_keras_object
+from lamella.host_random import set_random_seed as set_random_seed
+from lamella.names import custom_objects as custom_object_scope
+from lamella.names import deprecated
+from lamella.training.pydataset import PyDataset as PyDataset
+from lamella.training.train_step import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from lamella.utils.arrays import normalize as normalize
+from lamella.utils.arrays import pack_x_y_sample_weight as pack_x_y_sample_weight
+from lamella.utils.arrays import standardize_dtype as standardize_dtype
+from lamella.utils.arrays import to_categorical as to_categorical
+from lamella.utils.sequences import pad_sequences as pad_sequences
+from lamella.utils.sequences import pad_to_buckets as pad_to_buckets
+
+if TYPE_CHECKING:
+    from lamella.utils.plotting import plot_model as plot_model
+
+CustomObjectScope = custom_object_scope
+
+Sequence = PyDataset
+"""Keras 2's name of `PyDataset`."""
+
+_LATER = {"plot_model": "plotting"}
+"""Names that are imported when they are first asked for, and the modules that have them."""
+
+
+def clear_session() -> None:
+    """Nothing to clear: names and numbers belong to a model, not to the process. Kept so that old scripts run."""
+
+
+def __getattr__(name: str) -> Any:
+    """`from keras.utils import np_utils` of old tutorials: its functions are here today."""
+    if name == "np_utils":
+        deprecated("utils.np_utils", "lamella.utils")
+        return sys.modules[__name__]
+    if name not in _LATER:
+        raise no_attribute(__name__, name, __all__)
+    return getattr(importlib.import_module(f"lamella.utils.{_LATER[name]}"), name)
+
+
+__all__ = [
+    "CustomObjectScope",
+    "PyDataset",
+    "Sequence",
+    "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "is_interactive_logging_enabled",
+    "normalize",
+    "pack_x_y_sample_weight",
+    "pad_sequences",
+    "pad_to_buckets",
+    "plot_model",
+    "register_keras_serializable",
+    "serialize_keras_object",
+    "set_random_seed",
+    "standardize_dtype",
+    "to_categorical",
+    "unpack_x_y_sample_weight",
+]
