@@ -93,5 +93,12 @@ def test_the_fuzz_finds_what_is_planted(monkeypatch):
 
     kind = fuzz_files.KINDS["hdf5"]._replace(open=careless)
     monkeypatch.setitem(fuzz_files.KINDS, "hdf5", kind)
-    faults = [o.fault for _, o in fuzz_files.Fuzz("hdf5", seed=0).outcomes(range(20))]
+    faults = [o.fault for _, o in fuzz_files.Fuzz("hdf5", seed=0).outcomes(range(20), traced=1)]
     assert all(faults) and {f.split(":")[0] for f in faults if "bytes of memory" not in f} <= {"IndexError"}
+
+
+def test_the_fuzz_limits_what_it_does_not_trace(monkeypatch):
+    kind = fuzz_files.KINDS["hdf5"]._replace(open=lambda data: bytearray(2 * fuzz_files.ADDRESS_BYTES))
+    monkeypatch.setitem(fuzz_files.KINDS, "hdf5", kind)
+    faults = [o.fault for _, o in fuzz_files.Fuzz("hdf5", seed=0).outcomes(range(1, 5))]
+    assert {fault.partition(":")[0] for fault in faults} == {"MemoryError"}
