@@ -35,7 +35,9 @@ _PROGRAMS = 16
 
 
 class _Whole(tuple[Any, ...]):
-    """A data set that was placed as a whole."""
+    """A data set that was placed as a whole, and what of it is compiled in."""
+
+    forms: tuple[Any, ...]
 
 
 class JaxRunner(Runner):
@@ -82,6 +84,8 @@ class JaxRunner(Runner):
                 self._external = jax.tree.structure(held)
                 self.external_names = tuple(external.leaves_by_path(held))
         self._order = (*self._varying, *range(self._count, self._count + len(self.external_names)))
+        at = {i: n for n, i in enumerate((*self._fixed, *self._order))}
+        self._places = tuple(at[i] for i in range(len(at)))
         kinds = ("params/", "state/", "optimizer/", "foreign/")
         names = (*step.state_names, *self.external_names)
         leaves = list(zip(names, (*step.program.input_specs[: self._count], *foreign), strict=True))
@@ -127,7 +131,9 @@ class JaxRunner(Runner):
         """Copy a data set to the device, with room for a number of rows that many data sets share."""
         rows = len(arrays[0])
         row = sum(math.prod(a.shape[1:]) * np.dtype(a.dtype).itemsize for a in arrays)
-        return _Whole(self._placed(arrays, rounded_up(max(rows, _LEAST // max(row, 1)))))
+        whole = _Whole(self._placed(arrays, rounded_up(max(rows, _LEAST // max(row, 1)))))
+        whole.forms = _forms(whole)
+        return whole
 
     def _placed(self, arrays: Sequence[Any], capacity: int, stays: int = -1) -> Any:
         """The arrays with room for `capacity` rows; those of at most `stays` bytes are not sent to the device yet."""
@@ -146,7 +152,8 @@ class JaxRunner(Runner):
         with self.backend.scope(self.step.program):
             for lines in self._lines(data, indices, rows):
                 _, varying = self._chunk((), varying, fixed, tuple(data), *lines)
-        return self._state(fixed, dict(zip(self._order, varying, strict=True)))
+        leaves = (*fixed, *varying)
+        return tuple([leaves[i] for i in self._places])
 
     def donating(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> Callable[[], State]:
         """A function that does what `run` does and reuses the memory of the leaves `donated`."""
@@ -206,12 +213,12 @@ class JaxRunner(Runner):
 
     def _chunk(self, given: Any, kept: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
         """Up to `len(numbers)` steps in one dispatch, compiled for that many lines and for the capacity of the data."""
-        key = len(numbers), _forms(data)
+        key = len(numbers), data.forms if isinstance(data, _Whole) else _forms(data)
         compiled = self._programs.get(key)
         if compiled is None:
             compiled = kernels.jit(reported(self._steps, self._why(key)), self._program)
             self._programs[key] = compiled
-        return compiled(given, kept, fixed, data, numbers, real, iterations)
+        return compiled(given, kept, fixed, tuple(data), numbers, real, iterations)
 
     def _why(self, key: Any) -> Reason:
         """Why a loop is compiled for `key`."""

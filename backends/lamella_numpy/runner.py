@@ -175,8 +175,8 @@ class NumpyRunner(Runner):
         """Bring in the leaves that are not those of the last result."""
         if len(state) != self._leaves:
             raise ShapeError(f"the state has {self._leaves} leaves, got {len(state)}.")
-        for i, leaf in enumerate(state):
-            if leaf is self._held[i]:
+        for i, (leaf, held) in enumerate(zip(state, self._held, strict=True)):
+            if leaf is held:
                 continue
             if np.shape(leaf) != self._shapes[i]:
                 name = self.step.state_names[i]

@@ -234,8 +234,10 @@ class Loop:
 
     def start_epoch(self) -> None:
         """Clear the accumulators, and read the learning rate again."""
-        cleared = self._cleared
-        self.state = tuple([cleared.get(i, leaf) for i, leaf in enumerate(self.state)])
+        state = list(self.state)
+        for i, leaf in self._cleared.items():
+            state[i] = leaf
+        self.state = tuple(state)
         rates = self._new_rates()
         if rates:
             self.replace(rates)

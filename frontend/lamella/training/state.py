@@ -75,7 +75,9 @@ class Compiled:
     def __init__(self, model: TrainingModel, configuration: Configuration, state: TrainingState) -> None:
         self.configuration = configuration
         self._model = weakref.ref(model)
-        self.state = state
+        self._state = state
+        if not configuration.external:
+            configuration.optimizer.follow(self)
         self.looked = -1
         self.checkpoint: str | None = None
 
@@ -86,8 +88,8 @@ class Compiled:
 
     @state.setter
     def state(self, state: TrainingState) -> None:
-        self._state = state
-        if not self.configuration.external:
+        before, self._state = self._state, state
+        if not self.configuration.external and (state.step is not before.step or state.slots is not before.slots):
             self.configuration.optimizer.follow(self)
 
     def holds(self, variables: Sequence[Variable]) -> bool:
