@@ -118,6 +118,9 @@ class Progress:
         verbose: 0 writes nothing; 1 draws the running epoch on a terminal or in a notebook; 2 writes one line per epoch,
             anywhere.
         file: The stream to write to, `sys.stdout` by default.
+        width: The characters of the bar.
+        interval: The least seconds between two drawings of the line, `redraw_seconds` by default.
+        unit: What a step is called in the times per step.
 
     Raises:
         ValueError: If `verbose` is none of 0, 1 and 2.
@@ -125,7 +128,17 @@ class Progress:
 
     redraw_seconds = 0.1
 
-    def __init__(self, epochs: int, steps: int | None, verbose: int, file: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        epochs: int,
+        steps: int | None,
+        verbose: int,
+        file: TextIO | None = None,
+        *,
+        width: int = 30,
+        interval: float | None = None,
+        unit: str = "step",
+    ) -> None:
         if verbose not in (0, 1, 2):
             raise ValueError(f"verbose must be 0 (silent), 1 (live line) or 2 (a line per epoch); got {verbose!r}.")
         self.epochs = epochs
@@ -139,7 +152,10 @@ class Progress:
         # A time that never comes spares update() a second question where nothing is ever drawn.
         self._next_draw = 0.0 if live else float("inf")
         self._drawn_width = 0
-        self._bar_length = 30
+        self._bar_length = width
+        self.unit = unit
+        if interval is not None:
+            self.redraw_seconds = interval
         self._epoch = 0
         self._step = 0
         self._epoch_start = 0.0
@@ -183,10 +199,10 @@ class Progress:
             seconds = time.perf_counter() - self._epoch_start
         # Whoever runs a whole epoch at once may never have called update().
         done = self._step or self.steps or 0
-        count = f"{done} steps" if self.steps is None else f"{done}/{self.steps}"
+        count = f"{done} {self.unit}s" if self.steps is None else f"{done}/{self.steps}"
         parts: list[Segment] = [(count, ""), (format_seconds(seconds), "cyan")]
         if done:
-            parts.append((f"{format_seconds(seconds / done)}/step", "cyan"))
+            parts.append((f"{format_seconds(seconds / done)}/{self.unit}", "cyan"))
         self._write([*self._heading(" - "), *_joined([*parts, *_log_segments(logs)])], end="\n")
 
     def close(self) -> None:
@@ -210,10 +226,10 @@ class Progress:
             self._first_draw = (first_step, first_time)
             since = (first_step, first_time) if self._step > first_step else (0, self._epoch_start)
             pace = (now - since[1]) / (self._step - since[0])
-        count = f"{self._step} steps" if self.steps is None else f"{self._step}/{self.steps}"
+        count = f"{self._step} {self.unit}s" if self.steps is None else f"{self._step}/{self.steps}"
         parts: list[Segment] = [(count, "")]
         if pace is not None:
-            parts.append((f"{format_seconds(pace)}/step", "cyan"))
+            parts.append((f"{format_seconds(pace)}/{self.unit}", "cyan"))
             if self.steps is not None:
                 left = max(self.steps - self._step, 0) * pace
                 # Parts of a second would only flicker here.

@@ -103,12 +103,13 @@ class GivenBatches:
 
     @property
     def shuffles(self) -> int | None:
-        """How many batches may be taken in another order: those of a `PyDataset` with an end."""
-        return self.steps if self._indexed else None
+        """How many batches may be taken in another order: those of a `PyDataset` with an end, unless it has its own."""
+        return self.steps if self._indexed and not getattr(self._given, "keeps_order", False) else None
 
     def read(self, order: Order, skip: int = 0) -> Generator[Data, None, None]:
         """One pass over the batches; behind the first `skip`, where they have numbers: an iterable begins where it likes."""
         if self._workers is not None:
+            _tell(self._given, "on_pass_begin")
             numbers = order()
             natural = itertools.count() if self.steps is None else range(self.steps)
             rest = itertools.islice(natural if numbers is None else map(int, numbers), skip, None)

@@ -27,6 +27,9 @@ class PyDataset:
     Batches come in order, each once an epoch, whatever the number of workers.
     """
 
+    keeps_order = False
+    """Whether `fit(shuffle=True)` takes the batches in their order, as of a data set that shuffles its rows itself."""
+
     def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
         self.workers, self.use_multiprocessing, self.max_queue_size = workers, use_multiprocessing, max_queue_size
 
@@ -56,6 +59,12 @@ class PyDataset:
 
     def on_epoch_end(self) -> None:
         """Called after each epoch."""
+
+    def on_pass_begin(self) -> None:
+        """Called before each pass over the batches: of an epoch, an evaluation or a prediction.
+
+        With `steps_per_epoch` one pass may serve several epochs, or one epoch may take several.
+        """
 
 
 class Workers:

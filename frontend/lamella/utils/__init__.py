@@ -30,13 +30,23 @@ from lamella.utils.sequences import pad_to_buckets as pad_to_buckets
 
 if TYPE_CHECKING:
     from lamella.utils.plotting import plot_model as plot_model
+    from lamella.utils.progbar import Progbar as Progbar
+    from lamella.utils.splitting import split_dataset as split_dataset
+    from lamella.utils.text_files import text_dataset_from_directory as text_dataset_from_directory
+    from lamella.utils.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
 
 CustomObjectScope = custom_object_scope
 
 Sequence = PyDataset
 """Keras 2's name of `PyDataset`."""
 
-_LATER = {"plot_model": "plotting"}
+_LATER = {
+    "Progbar": "progbar",
+    "plot_model": "plotting",
+    "split_dataset": "splitting",
+    "text_dataset_from_directory": "text_files",
+    "timeseries_dataset_from_array": "timeseries",
+}
 """Names that are imported when they are first asked for, and the modules that have them."""
 
 
@@ -56,6 +66,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "CustomObjectScope",
+    "Progbar",
     "PyDataset",
     "Sequence",
     "clear_session",
@@ -75,7 +86,10 @@ __all__ = [
     "register_keras_serializable",
     "serialize_keras_object",
     "set_random_seed",
+    "split_dataset",
     "standardize_dtype",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]

@@ -1,0 +1,510 @@
+"""Texts as numbers of words: Keras's `preprocessing.text`."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamella.absent import refusing
+from lamella.errors import ArgumentError, DataError, FormatError, UnknownNameError, did_you_mean
+from lamella.files.text import parsed
+from lamella.names import deprecated, shown
+from lamella.tracebacks import user_level
+
+FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
+MODES = ("binary", "count", "tfidf", "freq")
+
+Analyzer = Callable[[str], Iterable[Any]]
+
+_LARGEST = 1 << 28
+_ENTRIES = 20_000_000
+"""Bounds of what `tokenizer_from_json` reads: a vocabulary of some million words."""
+
+
+def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool = True, split: str = " ") -> list[str]:
+    """The words of a text.
+
+    >>> text_to_word_sequence("The cat, the mat!")
+    ['the', 'cat', 'the', 'mat']
+
+    Args:
+        input_text: the text.
+        filters: characters that separate words, beside `split`.
+        lower: whether words are put into small letters.
+        split: what separates words.
+
+    Raises:
+        ArgumentError: `split` is empty.
+        DataError: `input_text` is not a string.
+    """
+    if not split:
+        raise ArgumentError("split must be the text between two words, got ''; for characters use char_level=True.")
+    if not isinstance(input_text, str):
+        raise _no_text("input_text", input_text)
+    if lower:
+        input_text = input_text.lower()
+    separated = input_text.translate(str.maketrans(dict.fromkeys(filters, split)))
+    return [word for word in separated.split(split) if word]
+
+
+def one_hot(
+    input_text: str,
+    n: int,
+    filters: str = FILTERS,
+    lower: bool = True,
+    split: str = " ",
+    analyzer: Analyzer | None = None,
+) -> list[int]:
+    """The words of a text as numbers from 1 to n - 1: Python's `hash` of each, which several words may share.
+
+    Python draws the hash of strings anew for each process, so the numbers are others in the next one, unless the environment
+    sets PYTHONHASHSEED; `hashing_trick(text, n, "md5")` gives the same numbers always.
+
+    >>> numbers = one_hot("the cat the mat", 50)
+    >>> len(numbers), numbers[0] == numbers[2]
+    (4, True)
+
+    Args:
+        input_text: the text.
+        n: one more than the largest number.
+        filters: characters that separate words, beside `split`.
+        lower: whether words are put into small letters.
+        split: what separates words.
+        analyzer: a function that gives the words of a text, in the place of the last three.
+
+    Raises:
+        ArgumentError: `n` is not an integer from 2, or `split` is empty.
+        DataError: `input_text` is not a string.
+    """
+    return hashing_trick(input_text, n, hash, filters, lower, split, analyzer)
+
+
+def hashing_trick(
+    text: str,
+    n: int,
+    hash_function: str | Callable[[str], int] | None = None,
+    filters: str = FILTERS,
+    lower: bool = True,
+    split: str = " ",
+    analyzer: Analyzer | None = None,
+) -> list[int]:
+    """The words of a text as numbers from 1 to n - 1: a hash of each, which several words may share.
+
+    >>> hashing_trick("the cat the mat", 50, "md5")
+    [43, 32, 43, 29]
+
+    Args:
+        text: the text.
+        n: one more than the largest number.
+        hash_function: "md5", which gives the same numbers in every process, a function from a word to an integer, or None for
+            Python's `hash`, whose numbers are others in the next process.
+        filters: characters that separate words, beside `split`.
+        lower: whether words are put into small letters.
+        split: what separates words.
+        analyzer: a function that gives the words of a text, in the place of the last three.
+
+    Raises:
+        ArgumentError: `n` is not an integer from 2, or `split` is empty.
+        UnknownNameError: `hash_function` is another string.
+        DataError: `text` is not a string.
+    """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 2:
+        raise ArgumentError(f"n must be an integer from 2, one more than the largest number, got {n!r}.")
+    if isinstance(hash_function, str) and hash_function not in ("md5", "hash"):
+        raise UnknownNameError(
+            f"Unknown hash_function {hash_function!r}: {did_you_mean(hash_function, ['md5', 'hash'])}"
+        )
+    hashed: Any = _md5 if hash_function == "md5" else hash if hash_function in (None, "hash") else hash_function
+    words = text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
+    return [int(hashed(word)) % (int(n) - 1) + 1 for word in words]
+
+
+def _md5(word: str) -> int:
+    import hashlib
+
+    return int(hashlib.md5(word.encode(), usedforsecurity=False).hexdigest(), 16)
+
+
+class Tokenizer:
+    """Words as numbers from 1, the most frequent first, learned from texts; Keras's `Tokenizer`.
+
+    >>> tokenizer = Tokenizer()
+    >>> tokenizer.fit_on_texts(["the cat sat", "the mat"])
+    >>> tokenizer.word_index
+    {'the': 1, 'cat': 2, 'sat': 3, 'mat': 4}
+    >>> tokenizer.texts_to_sequences(["the mat sat on the cat"])
+    [[1, 4, 3, 1, 2]]
+
+    A text is a string, or a list of words. Number 0 stands for no word; `pad_sequences` fills up with it.
+
+    Args:
+        num_words: only numbers below it are given: the `num_words - 1` most frequent words. None gives all.
+        filters: characters that separate words, beside `split`.
+        lower: whether words are put into small letters.
+        split: what separates words.
+        char_level: whether each character is a word.
+        oov_token: a word, with number 1, in the place of those that are not known; by default they are left out.
+        analyzer: a function that gives the words of a string, in the place of `filters`, `lower` and `split`. It is not
+            written by `to_json`.
+        document_count: how many texts were counted before.
+        **old: `nb_words`, Keras 1's `num_words`.
+
+    Attributes:
+        word_counts: for each word how often it occurred.
+        word_docs: for each word in how many texts it occurred.
+        word_index: for each word its number.
+        index_word: for each number its word.
+        index_docs: for each number in how many texts it occurred.
+        document_count: how many texts were counted.
+
+    Raises:
+        ArgumentError: `num_words` is not a positive integer, or `split` is empty.
+    """
+
+    def __init__(
+        self,
+        num_words: int | None = None,
+        filters: str = FILTERS,
+        lower: bool = True,
+        split: str = " ",
+        char_level: bool = False,
+        oov_token: str | None = None,
+        analyzer: Analyzer | None = None,
+        document_count: int = 0,
+        **old: Any,
+    ) -> None:
+        if "nb_words" in old:
+            deprecated("nb_words", "num_words")
+            num_words = old.pop("nb_words")
+        if old:
+            raise TypeError(f"Tokenizer() got an unexpected keyword argument {next(iter(old))!r}")
+        if isinstance(num_words, bool) or not isinstance(num_words, int | np.integer | None) or (num_words or 0) < 0:
+            raise ArgumentError(f"num_words must be a positive integer or None, got {num_words!r}.")
+        if not split:
+            raise ArgumentError("split must be the text between two words, got ''; for characters use char_level=True.")
+        self.num_words, self.filters, self.lower, self.split = num_words, filters, lower, split
+        self.char_level, self.oov_token, self.analyzer = char_level, oov_token, analyzer
+        self.document_count = document_count
+        self.word_counts: dict[Any, int] = OrderedDict()
+        self.word_docs: dict[Any, int] = defaultdict(int)
+        self.word_index: dict[Any, int] = {}
+        self.index_word: dict[int, Any] = {}
+        self.index_docs: dict[int, int] = defaultdict(int)
+
+    # ---- learning ----
+
+    def fit_on_texts(self, texts: Iterable[Any]) -> None:
+        """Count the words of texts, beside those counted before, and number all of them.
+
+        Args:
+            texts: a list, or another iterable, of strings or lists of words.
+
+        Raises:
+            DataError: something is not a text, or there is no word in all of them; nothing is counted then.
+        """
+        counts: dict[Any, int] = {}
+        docs: dict[Any, int] = {}
+        documents = 0
+        for words in self._words(texts, "fit_on_texts"):
+            documents += 1
+            for word in words:
+                counts[word] = counts.get(word, 0) + 1
+            for word in dict.fromkeys(words):
+                docs[word] = docs.get(word, 0) + 1
+        if not counts and not self.word_counts:
+            raise DataError(f"fit_on_texts found no word in {documents} texts: there is nothing to number.")
+        self.document_count += documents
+        for word, count in counts.items():
+            self.word_counts[word] = self.word_counts.get(word, 0) + count
+        for word, count in docs.items():
+            self.word_docs[word] = self.word_docs.get(word, 0) + count
+        ordered = sorted(self.word_counts, key=self.word_counts.__getitem__, reverse=True)
+        if self.oov_token is not None:
+            ordered.insert(0, self.oov_token)
+        self.word_index = {word: number for number, word in enumerate(ordered, 1)}
+        self.index_word = {number: word for word, number in self.word_index.items()}
+        for word, count in self.word_docs.items():
+            self.index_docs[self.word_index[word]] = count
+
+    def fit_on_sequences(self, sequences: Iterable[Iterable[int]]) -> None:
+        """Count in how many sequences each number occurs, for `sequences_to_matrix(mode="tfidf")` without texts.
+
+        Args:
+            sequences: lists of numbers of words.
+        """
+        counted = [set(sequence) for sequence in sequences]
+        self.document_count += len(counted)
+        for numbers in counted:
+            for number in numbers:
+                self.index_docs[number] = self.index_docs.get(number, 0) + 1
+
+    # ---- texts to numbers, and back ----
+
+    def texts_to_sequences(self, texts: Iterable[Any]) -> list[list[int]]:
+        """For each text the numbers of its words; words that are not known are left out, or are the `oov_token`.
+
+        Args:
+            texts: strings or lists of words.
+
+        Raises:
+            DataError: something is not a text.
+        """
+        return list(self._sequences(texts, "texts_to_sequences"))
+
+    def texts_to_sequences_generator(self, texts: Iterable[Any]) -> Iterator[list[int]]:
+        """As `texts_to_sequences`, one text after another.
+
+        Args:
+            texts: strings or lists of words.
+
+        Raises:
+            DataError: something is not a text.
+        """
+        return self._sequences(texts, "texts_to_sequences_generator")
+
+    def _sequences(self, texts: Iterable[Any], what: str) -> Iterator[list[int]]:
+        known = self._limited(self.word_index, lambda word, number: number)
+        unknown = self.word_index.get(self.oov_token)
+        for words in self._words(texts, what):
+            numbers = [known.get(word, unknown) for word in words]
+            yield [number for number in numbers if number is not None]
+
+    def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
+        """For each sequence of numbers the words, separated by spaces.
+
+        Args:
+            sequences: lists of numbers of words; those that are not known are left out, or are the `oov_token`.
+        """
+        return list(self.sequences_to_texts_generator(sequences))
+
+    def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
+        """As `sequences_to_texts`, one sequence after another.
+
+        Args:
+            sequences: lists of numbers of words.
+        """
+        known = self._limited(self.index_word, lambda number, word: number)
+        unknown = self.oov_token if self.oov_token in self.word_index else None
+        for sequence in sequences:
+            words = [known.get(number, unknown) for number in sequence]
+            yield " ".join(str(word) for word in words if word is not None)
+
+    def _limited(self, entries: dict[Any, Any], number_of: Callable[[Any, Any], int]) -> dict[Any, Any]:
+        """The entries whose number is below `num_words`."""
+        if not self.num_words:
+            return entries
+        return {key: value for key, value in entries.items() if number_of(key, value) < self.num_words}
+
+    # ---- matrices ----
+
+    def texts_to_matrix(self, texts: Iterable[Any], mode: str = "binary") -> np.ndarray:
+        """One row per text, one column per number of a word: float64 `(texts, num_words)`.
+
+        Args:
+            texts: strings or lists of words.
+            mode: as for `sequences_to_matrix`.
+
+        Raises:
+            ArgumentError: there is no such mode.
+            DataError: something is not a text, or nothing was learned yet.
+        """
+        self._check_matrix(mode)
+        return self.sequences_to_matrix(list(self._sequences(texts, "texts_to_matrix")), mode)
+
+    def sequences_to_matrix(self, sequences: Iterable[Iterable[int]], mode: str = "binary") -> np.ndarray:
+        """One row per sequence, one column per number of a word: float64 `(sequences, num_words)`.
+
+        Args:
+            sequences: lists of numbers of words.
+            mode: "binary": whether the word occurs; "count": how often; "freq": how often, divided by the length; "tfidf":
+                (1 + log count) log(1 + texts / (1 + texts with the word)).
+
+        Raises:
+            ArgumentError: there is no such mode.
+            DataError: nothing was learned yet, or numbers are not integers from 0.
+        """
+        columns = self._check_matrix(mode)
+        every = [np.asarray(sequence if hasattr(sequence, "__len__") else list(sequence)) for sequence in sequences]
+        for place, numbers in enumerate(every):
+            if numbers.size and (numbers.dtype.kind not in "iu" or numbers.ndim != 1 or numbers.min() < 0):
+                raise DataError(f"sequence {place} must be a list of integers from 0, got {shown(numbers.tolist())}.")
+        matrix = np.zeros((len(every), columns))
+        for row, numbers in zip(matrix, every, strict=True):
+            found, counts = np.unique(numbers[numbers < columns].astype(np.int64), return_counts=True)
+            if mode == "binary":
+                row[found] = 1
+            elif mode == "count":
+                row[found] = counts
+            elif mode == "freq":
+                row[found] = counts / max(len(numbers), 1)
+            else:
+                docs = np.array([self.index_docs.get(number, 0) for number in found.tolist()], np.float64)
+                row[found] = (1 + np.log(counts)) * np.log(1 + self.document_count / (1 + docs))
+        return matrix
+
+    def _check_matrix(self, mode: str) -> int:
+        """The columns of a matrix.
+
+        Raises:
+            ArgumentError: there is no such mode.
+            DataError: nothing was learned yet.
+        """
+        if mode not in MODES:
+            raise ArgumentError(f"mode={mode!r}: {did_you_mean(mode, MODES)}")
+        if not self.num_words and not self.word_index:
+            raise DataError("the Tokenizer knows no words yet: call fit_on_texts first, or give num_words=.")
+        if mode == "tfidf" and not self.document_count:
+            raise DataError(
+                "mode='tfidf' needs the texts that words occur in: call fit_on_texts or fit_on_sequences first."
+            )
+        return self.num_words or len(self.word_index) + 1
+
+    # ---- words ----
+
+    def _words(self, texts: Iterable[Any], what: str) -> Iterator[list[Any]]:
+        """The words of each text.
+
+        Raises:
+            DataError: something is not a text.
+        """
+        if isinstance(texts, str):
+            if not self.char_level:
+                warnings.warn(
+                    f"{what} takes a list of texts and was given one string, of which each character counts as a text; write "
+                    "[text] for one text.",
+                    UserWarning,
+                    stacklevel=user_level(),
+                )
+        elif not isinstance(texts, Iterable):
+            raise DataError(f"{what} takes a list of strings, got {type(texts).__name__}.")
+        for place, text in enumerate(texts):
+            if isinstance(text, list):
+                yield [_lowered(word, place) for word in text] if self.lower else text
+            elif not isinstance(text, str):
+                raise _no_text(f"text {place} of {what}", text)
+            elif self.char_level:
+                yield list(text.lower() if self.lower else text)
+            elif self.analyzer is None:
+                yield text_to_word_sequence(text, self.filters, self.lower, self.split)
+            else:
+                yield list(self.analyzer(text))
+
+    # ---- JSON ----
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments, and what was learned as JSON texts, as Keras writes them."""
+        learned = ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
+        arguments = ("num_words", "filters", "lower", "split", "char_level", "oov_token", "document_count")
+        return {name: getattr(self, name) for name in arguments} | {
+            name: json.dumps(getattr(self, name)) for name in learned
+        }
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The tokenizer as JSON, for `tokenizer_from_json` here and in Keras.
+
+        Args:
+            **kwargs: for `json.dumps`.
+        """
+        return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **kwargs)
+
+
+def tokenizer_from_json(json_string: str) -> Tokenizer:
+    """The tokenizer that `to_json` wrote, here or in Keras.
+
+    >>> tokenizer = Tokenizer(oov_token="?")
+    >>> tokenizer.fit_on_texts(["a b a"])
+    >>> tokenizer_from_json(tokenizer.to_json()).texts_to_sequences(["b c"])
+    [[3, 1]]
+
+    Args:
+        json_string: the text.
+
+    Raises:
+        FormatError: it is not such a text.
+    """
+    where = "the JSON of a Tokenizer"
+    found = parsed(json_string, where, largest=_LARGEST, entries=_ENTRIES)
+    config = found.get("config") if isinstance(found, dict) else None
+    if not isinstance(config, dict):
+        raise FormatError(f"{where} must be an object with an entry 'config', got {shown(found)}.")
+    config = dict(config)
+    learned = {
+        name: _table(config.pop(name, "{}"), f"{where}, {name}", of_numbers, to_words)
+        for name, of_numbers, to_words in (
+            ("word_counts", False, False),
+            ("word_docs", False, False),
+            ("index_docs", True, False),
+            ("index_word", True, True),
+            ("word_index", False, False),
+        )
+    }
+    if unknown := set(config) - _ARGUMENTS.keys():
+        raise FormatError(f"{where} has unknown entries: {', '.join(sorted(unknown))!r:.200}.")
+    for name, value in config.items():
+        if not isinstance(value, _ARGUMENTS[name]):
+            raise FormatError(f"{where}: {name} cannot be {shown(value)}.")
+    try:
+        tokenizer = Tokenizer(**config)
+    except ArgumentError as error:
+        raise FormatError(f"{where}: {error}") from None
+    for name, table in learned.items():
+        getattr(tokenizer, name).update(table)
+    return tokenizer
+
+
+_ARGUMENTS: dict[str, Any] = {
+    "num_words": int | None,
+    "filters": str | list,
+    "lower": bool | int,
+    "split": str,
+    "char_level": bool | int,
+    "oov_token": str | None,
+    "document_count": int,
+}
+"""What the entries of a tokenizer's JSON may be."""
+
+
+def _table(text: Any, where: str, of_numbers: bool, to_words: bool) -> dict[Any, Any]:
+    """A table of words and numbers from JSON within JSON, whose keys are always strings.
+
+    Raises:
+        FormatError: it is none.
+    """
+    found = parsed(text, where, largest=_LARGEST, entries=_ENTRIES) if isinstance(text, str) else text
+    if not isinstance(found, dict):
+        raise FormatError(f"{where} must be an object, got {shown(found)}.")
+    for key, value in found.items():
+        if of_numbers and not (key.isascii() and key.isdigit() and len(key) < 19):
+            raise FormatError(f"{where}: the key {shown(key)} is not a number.")
+        if isinstance(value, bool) or not isinstance(value, str if to_words else int):
+            raise FormatError(
+                f"{where}: the value {shown(value)} of {shown(key)} is not a {'word' if to_words else 'number'}."
+            )
+    return {int(key): value for key, value in found.items()} if of_numbers else found
+
+
+def _lowered(word: Any, place: int) -> Any:
+    if not isinstance(word, str):
+        raise DataError(
+            f"text {place} is a list with {shown(word)} in it, which has no small letters: give lists of strings, or "
+            "lower=False."
+        )
+    return word.lower()
+
+
+def _no_text(what: str, value: Any) -> DataError:
+    hint = "; decode bytes first, as UTF-8 for instance" if isinstance(value, bytes) else ""
+    return DataError(
+        f"{what} must be a string{'' if what == 'input_text' else ' or a list of words'}, got {shown(value)}{hint}."
+    )
+
+
+__all__ = ["Tokenizer", "hashing_trick", "one_hot", "text_to_word_sequence", "tokenizer_from_json"]
+
+if not TYPE_CHECKING:
+    __getattr__ = refusing(__name__)
