@@ -99,6 +99,16 @@ TESTS = {
         "test_columns::test_a_frame_in_another_order_is_put_into_that_of_fit"
     ),
     "metrics of masked sequences on JAX": "test_fit_oracle::test_fit_evaluate_and_predict_are_those_of_keras",
+    "`timeseries_dataset_from_array`, `text_dataset_from_directory`": (
+        "test_datasets_made::test_each_pass_has_an_order_of_its_own_which_the_seed_repeats"
+    ),
+    "`text_dataset_from_directory(max_length=n)`": ("test_datasets_made::test_texts_and_labels_of_subfolders"),
+    "`split_dataset`": ("test_datasets_made::test_batches_are_split_and_keep_their_size"),
+    "`Tokenizer.fit_on_texts` of texts without a word, of what is not a text, of one string": (
+        "test_text::test_what_is_no_text_is_refused_and_nothing_is_counted"
+    ),
+    "`TimeseriesGenerator.to_json`": ("test_text::test_a_generator_of_windows_is_written_and_read"),
+    "`utils.Progbar` in files and pipes": ("test_datasets_made::test_a_bar_averages_and_ends_with_the_last_numbers"),
 }
 """Tests elsewhere, of the rows that take more than a few lines."""
 

@@ -89,8 +89,7 @@ ABSENT: Mapping[str, str] = {
     "preprocessing": _PREPARES,
     **dict.fromkeys(
         (
-            "utils.audio_dataset_from_directory", "utils.image_dataset_from_directory", "utils.split_dataset",
-            "utils.text_dataset_from_directory", "utils.timeseries_dataset_from_array",
+            "utils.audio_dataset_from_directory", "utils.image_dataset_from_directory",
         ),
         _FILES,
     ),
@@ -106,7 +105,6 @@ ABSENT: Mapping[str, str] = {
     "optimizers.legacy": "holds the optimizers of Keras 2.10; those of `lamella.optimizers` take the same arguments",
     "tree": _TREE,
     "utils.Config": "is a dict whose entries are attributes; write a dict, or `types.SimpleNamespace`",
-    "utils.Progbar": "draws a progress bar; `fit` does, and `callbacks.ProgbarLogger` for a loop of one's own",
     "losses.Reduction": "holds names of reductions; write the name: reduction='sum_over_batch_size'",
     # layers
     **{
