@@ -64,6 +64,13 @@ class HeldVariable:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.dtype}{list(self.shape)}>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of the variable: its name, statistics of its value and the first entries."""
+        from lamella.notebook import block, html_array
+
+        value = "" if self.value is None else html_array(self.numpy())
+        return block(self.name, f"{self.dtype}{list(self.shape)}", value)
+
 
 def _forward(apply: Any) -> Any:
     return lambda self, *others: apply(self.value, *map(operand, others))

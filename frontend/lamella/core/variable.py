@@ -234,6 +234,12 @@ class Variable:
     def __repr__(self) -> str:
         return f"<Variable {self.name!r} {self.spec}{'' if self.trainable else ', not trainable'}>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of the variable: its path, statistics of its value and the first entries."""
+        from lamella.notebook import block, html_array
+
+        return block(self.path, f"{self.spec}{'' if self.trainable else ', not trainable'}", html_array(self.numpy()))
+
 
 def _operator(method: str) -> Callable[..., Any]:
     """Arithmetic on a variable is arithmetic on its value, symbolic or not."""

@@ -42,11 +42,16 @@ class Text(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A line through points, with an arrowhead at its end where it has one."""
+    """A line through points, with an arrowhead at its end where it has one.
+
+    Its pieces are along an axis, and corners are rounded, unless it is `straight`: then it goes through each point.
+    """
 
     points: Sequence[Point]
     color: str
     arrow: bool = True
+    straight: bool = False
+    dashed: bool = False
 
 
 class Picture(NamedTuple):
@@ -130,7 +135,8 @@ def _svg_of(shape: Rectangle | Text | Line) -> str:
         options = (' font-weight="bold"' if shape.bold else "") + (' text-anchor="middle"' if shape.middle else "")
         at = f'x="{_number(shape.x)}" y="{_number(shape.y)}"'
         return f'<text {at} fill="{shape.color}"{options} xml:space="preserve">{_escaped(shape.text)}</text>'
-    path = f'<path d="{_path(shape.points)}" fill="none" stroke="{shape.color}" stroke-width="1.5"/>'
+    dashes = ' stroke-dasharray="5 3"' if shape.dashed else ""
+    path = f'<path d="{_path(shape)}" fill="none" stroke="{shape.color}" stroke-width="1.5"{dashes}/>'
     if not shape.arrow:
         return path
     tip = " ".join(f"{_number(x)},{_number(y)}" for x, y in _arrowhead(shape.points))
@@ -140,21 +146,23 @@ def _svg_of(shape: Rectangle | Text | Line) -> str:
 _ROUNDING = 5.0
 
 
-def _corners(points: Sequence[Point]) -> list[tuple[Point, Point, Point]]:
+def _corners(line: Line) -> list[tuple[Point, Point, Point]]:
     """For each corner of a line where its rounding begins, the corner itself, and where the rounding ends."""
     found: list[tuple[Point, Point, Point]] = []
-    for before, at, behind in zip(points, points[1:], points[2:], strict=False):
-        radius = min(_ROUNDING, _distance(before, at) / 2, _distance(at, behind) / 2)
+    for before, at, behind in zip(line.points, line.points[1:], line.points[2:], strict=False):
+        radius = 0.0 if line.straight else min(_ROUNDING, _distance(before, at) / 2, _distance(at, behind) / 2)
         found.append((_towards(at, before, radius), at, _towards(at, behind, radius)))
     return found
 
 
-def _path(points: Sequence[Point]) -> str:
+def _path(line: Line) -> str:
     def told(point: Point) -> str:
         return f"{_number(point[0])} {_number(point[1])}"
 
-    curves = [f"L{told(begin)}Q{told(at)} {told(end)}" for begin, at, end in _corners(points)]
-    return f"M{told(points[0])}{''.join(curves)}L{told(points[-1])}"
+    if line.straight:
+        return f"M{'L'.join(map(told, line.points))}"
+    curves = [f"L{told(begin)}Q{told(at)} {told(end)}" for begin, at, end in _corners(line)]
+    return f"M{told(line.points[0])}{''.join(curves)}L{told(line.points[-1])}"
 
 
 def _arrowhead(points: Sequence[Point]) -> list[Point]:
@@ -198,11 +206,12 @@ def _png_of(picture: Picture, dpi: float) -> bytes:
             axes.text(shape.x, shape.y, text, color=shape.color, fontsize=size, va="baseline", zorder=order, **options)
         else:
             vertices, codes = [shape.points[0]], [Path.MOVETO]
-            for begin, at, end in _corners(shape.points):
+            for begin, at, end in _corners(shape):
                 vertices += [begin, at, end]
                 codes += [Path.LINETO, Path.CURVE3, Path.CURVE3]
             path = Path([*vertices, shape.points[-1]], [*codes, Path.LINETO])
-            axes.add_patch(PathPatch(path, facecolor="none", edgecolor=shape.color, linewidth=1.1, zorder=order))
+            style = "dashed" if shape.dashed else "solid"
+            axes.add_patch(PathPatch(path, fc="none", ec=shape.color, lw=1.1, ls=style, zorder=order))
             if shape.arrow:
                 axes.add_patch(Polygon(_arrowhead(shape.points), color=shape.color, linewidth=0, zorder=order))
     written = io.BytesIO()

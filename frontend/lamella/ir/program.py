@@ -440,6 +440,12 @@ class Program:
     def __repr__(self) -> str:
         return f"<Program: {len(self.inputs)} inputs, {len(self.equations)} equations, {len(self.outputs)} outputs>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of the program: its text."""
+        from lamella.notebook import block, html_text
+
+        return block("Program", repr(self)[len("<Program: ") : -1], html_text(_lines(self)))
+
 
 def _typed(value: Value) -> str:
     """The spec of a value, with the names of its free dimensions."""

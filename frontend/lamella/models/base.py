@@ -178,6 +178,12 @@ class BaseModel(Persistent, TrainableModel):
             return None
         return picture_of(self, Options(show_shapes=True, show_layer_names=True)).svg()
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of the model: its picture, where it has one, its counts and a table of its layers."""
+        from lamella.models.summary import summary_html
+
+        return summary_html(self, self._repr_svg_())
+
     def program(self, batch_size: int | None = None, training: bool = False, backward: bool = False) -> Program:
         """The printable program of the model's call on a batch, or of what training computes for one.
 

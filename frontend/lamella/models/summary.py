@@ -15,6 +15,7 @@ from lamella.errors import ArgumentError, unknown_name
 from lamella.ir.spec import DTYPES
 from lamella.models.base import BaseModel
 from lamella.models.parts import Part, Parts
+from lamella.notebook import block, escaped, folded, html_table
 
 
 def summary(
@@ -29,13 +30,8 @@ def summary(
 ) -> None:
     """Print the table, or hand its text to `print_fn`; see `Model.summary`."""
     parts = model.shown_parts()
-    columns = [console.Column("Layer (type)"), console.Column("Output shape", style="cyan")]
-    columns.append(console.Column("Parameters", "right", "green"))
     links = not _all_chains(parts, expand_nested)
-    if links:
-        columns.append(console.Column("Connected to"))
-    if show_trainable:
-        columns.append(console.Column("Trainable"))
+    columns = _columns(links, show_trainable)
     rows = _rows(parts, expand_nested, links, show_trainable, layer_range)
     widths = None if positions is None else _widths(positions, line_length or 98, len(columns))
     console.table(
@@ -48,6 +44,33 @@ def summary(
         file=sys.stdout if print_fn is None else None,
         print_fn=print_fn,
     )
+
+
+def summary_html(model: BaseModel, picture: str | None) -> str:
+    """The summary for a notebook: counts, the picture, and a table of layers that opens.
+
+    Args:
+        model: the model.
+        picture: its picture as SVG, or None.
+    """
+    parts = model.shown_parts()
+    links = not _all_chains(parts, expand_nested=True)
+    header = [column.header for column in _columns(links, show_trainable=True)]
+    table = html_table(header, _rows(parts, expand_nested=True, links=links, show_trainable=True))
+    counts = "".join(f"<li>{escaped(line)}</li>" for line in _footer(model))
+    drawn = "" if picture is None else f'<div style="overflow:auto;max-height:40em">{picture}</div>'
+    about = type(model).__name__
+    return block(model.name, about, f"<ul>{counts}</ul>", drawn, folded("Layers", table) if parts.parts else "")
+
+
+def _columns(links: bool, show_trainable: bool) -> list[console.Column]:
+    columns = [console.Column("Layer (type)"), console.Column("Output shape", style="cyan")]
+    columns.append(console.Column("Parameters", "right", "green"))
+    if links:
+        columns.append(console.Column("Connected to"))
+    if show_trainable:
+        columns.append(console.Column("Trainable"))
+    return columns
 
 
 def _widths(positions: Sequence[float], line_length: int, columns: int) -> list[int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite, nan
 from typing import Any
 
+from lamella.console import format_number
 from lamella.errors import did_you_mean, unknown_name
 
 Logs = dict[str, float]
@@ -209,6 +211,52 @@ class History(Callback):
     def __repr__(self) -> str:
         last = {key: values[-1] for key, values in self.history.items() if values}
         return f"<History of {len(self.epoch)} epochs, last {last}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of the history: the curves of its numbers over the epochs, and a table."""
+        from lamella.notebook import block, folded, html_table
+
+        header = ["epoch", *self.history]
+        rows = [
+            [str(epoch + 1), *[_told(row[key]) if key in row else "" for key in self.history]]
+            for epoch, row in zip(self.epoch, self._rows, strict=True)
+        ]
+        parts = [self._curves(), folded("Table", html_table(header, rows))] if rows else []
+        return block("History", f"of {len(rows)} epochs", *parts)
+
+    def _curves(self) -> str:
+        """The curves as SVG: one panel per key, with that of the validation."""
+        from lamella.drawing import Curve, plotted
+
+        def curve(key: str) -> Curve:
+            # a key that is not logged in every epoch has no gaps: its points are joined
+            known = zip(self.epoch, self._rows, strict=True)
+            points = [(epoch + 1.0, _number(row[key])) for epoch, row in known if key in row]
+            return Curve(key, points, dashed=key.startswith("val_"))
+
+        keys = sorted(
+            (k for k in self.history if k.removeprefix("val_") == k or k[4:] not in self.history),
+            key=lambda k: k != "loss",
+        )
+        panels = [[curve(name) for name in (key, f"val_{key}") if name in self.history] for key in keys]
+        panels = [curves for curves in panels if any(isfinite(y) for curve in curves for _, y in curve.points)]
+        return plotted("history", panels).svg() if panels else ""
+
+
+def _number(value: Any) -> float:
+    """A logged value as a number; NaN where it is not one."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return nan
+
+
+def _told(value: Any) -> str:
+    """A logged value as text."""
+    try:
+        return format_number(value)
+    except (TypeError, ValueError, OverflowError):
+        return str(value)
 
 
 class LambdaCallback(Callback):
