@@ -66,8 +66,8 @@ def labeled_files(
         raise ArgumentError(
             f"directory must be a folder with {what} in it, and {os.fspath(directory)!r} is not a folder."
         )
-    labeled = options.labels is not None and options.label_mode is not None
-    inferred = labeled and isinstance(options.labels, str)
+    labeled = None not in (options.labels, options.label_mode)
+    inferred = labeled and options.labels == "inferred"
     paths, labels, names = _listed(root, endings, options, inferred)
     if not paths:
         where = "subfolders, one per class," if inferred else "folder"
@@ -148,7 +148,7 @@ def _check(options: Options) -> None:
         )
 
 
-def _check_mode(mode: str | None, labels: list[int], names: list[str]) -> None:
+def _check_mode(mode: str | None, labels: Sequence[Any], names: list[str]) -> None:
     """Refuse labels that cannot be encoded.
 
     Raises:
