@@ -103,6 +103,7 @@ TESTS = {
         "test_datasets_made::test_each_pass_has_an_order_of_its_own_which_the_seed_repeats"
     ),
     "`text_dataset_from_directory(max_length=n)`": ("test_datasets_made::test_texts_and_labels_of_subfolders"),
+    "`audio_dataset_from_directory`": "test_audio_files::test_samples_of_every_width",
     "`split_dataset`": ("test_datasets_made::test_batches_are_split_and_keep_their_size"),
     "`Tokenizer.fit_on_texts` of texts without a word, of what is not a text, of one string": (
         "test_text::test_what_is_no_text_is_refused_and_nothing_is_counted"

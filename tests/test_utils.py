@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
+
 import numpy as np
 import pytest
 
-from lamella import utils
+from lamella import Model, layers, utils
 
 SEQUENCES = [[1], [2, 3], [4, 5, 6], []]
 
@@ -117,3 +121,36 @@ def test_the_old_name_of_a_data_set():
     assert utils.Sequence is utils.PyDataset
     with pytest.raises(NotImplementedError, match="write `__len__`"):
         len(utils.PyDataset())
+
+
+def test_a_configuration_is_a_dict_with_attributes():
+    config = utils.Config(rate=0.1)
+    config.seed, config["steps"] = 3, 4
+    assert (config.rate, config["seed"], config.get("none", 5), len(config)) == (0.1, 3, 5, 3)
+    assert config.as_dict() == {"rate": 0.1, "seed": 3, "steps": 4} == dict(config)
+    assert list(config.keys()) == ["rate", "seed", "steps"] and "seed" in config
+    assert utils.Config(**json.loads(config.to_json())) == config == copy.deepcopy(config)
+    assert pickle.loads(pickle.dumps(config)).steps == 4
+    assert config.pop("steps") == 4 and repr(config) == "<Config {'rate': 0.1, 'seed': 3}>"
+    del config.seed
+    config.freeze()
+    assert config.frozen and config.rate == 0.1
+    for change in (lambda: setattr(config, "rate", 1), lambda: config.update(a=1), lambda: config.pop("rate")):
+        with pytest.raises(ValueError, match="the Config is frozen"):
+            change()
+    config.unfreeze()
+    config.rate = 1
+    with pytest.raises(AttributeError, match="did you mean 'rate'"):
+        _ = config.rates
+    with pytest.raises(ValueError, match="cannot be called 'keys'"):
+        config.keys = 3
+
+
+def test_where_declared_values_come_from():
+    a, b = layers.Input((3,), name="a"), layers.Input((3,), name="b")
+    inner = Model(a, layers.Dense(3)(a))
+    x = inner(b) * 2 + layers.Dropout(0.5)(a)
+    assert utils.is_keras_tensor(x) and not utils.is_keras_tensor(np.ones(3))
+    assert utils.get_source_inputs(x) == [b, a] and utils.get_source_inputs(a) == [a]
+    with pytest.raises(TypeError, match="takes what Input or a layer returned, got ndarray"):
+        utils.get_source_inputs(np.ones(3))

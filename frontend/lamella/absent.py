@@ -45,7 +45,7 @@ _TREE = "is a function of Keras for nested structures; `jax.tree` and a few line
 
 ABSENT: Mapping[str, str] = {
     # models
-    **dict.fromkeys(("Function", "KerasTensor", "Operation", "utils.get_source_inputs", "utils.is_keras_tensor"), _GRAPH),
+    **dict.fromkeys(("Function", "KerasTensor", "Operation"), _GRAPH),
     "utils.model_to_dot": _PICTURE,
     "applications": "holds pretrained networks, which lamella does not have; build one from layers and give it weights",
     "distillation": "trains a model from another; write a `train_step`, or a loss that takes the other's predictions",
@@ -87,12 +87,7 @@ ABSENT: Mapping[str, str] = {
     # data
     "datasets": _DATASETS,
     "preprocessing": _PREPARES,
-    **dict.fromkeys(
-        (
-            "utils.audio_dataset_from_directory", "utils.image_dataset_from_directory",
-        ),
-        _FILES,
-    ),
+    "utils.image_dataset_from_directory": _FILES,
     **dict.fromkeys(("utils.array_to_img", "utils.img_to_array", "utils.load_img", "utils.save_img"), _PREPARES),
     "utils.FeatureSpace": _PREPARES,
     "utils.get_file": "downloads a file, which lamella does not do; `urllib.request.urlretrieve` does",
@@ -104,7 +99,6 @@ ABSENT: Mapping[str, str] = {
     **dict.fromkeys(("legacy", "utils.legacy"), "holds functions of Keras 2's files; those of `lamella.saving` are today's"),
     "optimizers.legacy": "holds the optimizers of Keras 2.10; those of `lamella.optimizers` take the same arguments",
     "tree": _TREE,
-    "utils.Config": "is a dict whose entries are attributes; write a dict, or `types.SimpleNamespace`",
     "losses.Reduction": "holds names of reductions; write the name: reduction='sum_over_batch_size'",
     # layers
     **{

@@ -29,6 +29,10 @@ from lamella.utils.sequences import pad_sequences as pad_sequences
 from lamella.utils.sequences import pad_to_buckets as pad_to_buckets
 
 if TYPE_CHECKING:
+    from lamella.utils.audio_files import audio_dataset_from_directory as audio_dataset_from_directory
+    from lamella.utils.config import Config as Config
+    from lamella.utils.graphs import get_source_inputs as get_source_inputs
+    from lamella.utils.graphs import is_keras_tensor as is_keras_tensor
     from lamella.utils.plotting import plot_model as plot_model
     from lamella.utils.progbar import Progbar as Progbar
     from lamella.utils.splitting import split_dataset as split_dataset
@@ -41,7 +45,11 @@ Sequence = PyDataset
 """Keras 2's name of `PyDataset`."""
 
 _LATER = {
+    "Config": "config",
     "Progbar": "progbar",
+    "audio_dataset_from_directory": "audio_files",
+    "get_source_inputs": "graphs",
+    "is_keras_tensor": "graphs",
     "plot_model": "plotting",
     "split_dataset": "splitting",
     "text_dataset_from_directory": "text_files",
@@ -65,10 +73,12 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "Config",
     "CustomObjectScope",
     "Progbar",
     "PyDataset",
     "Sequence",
+    "audio_dataset_from_directory",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -77,7 +87,9 @@ __all__ = [
     "get_custom_objects",
     "get_registered_name",
     "get_registered_object",
+    "get_source_inputs",
     "is_interactive_logging_enabled",
+    "is_keras_tensor",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",

@@ -27,6 +27,7 @@ class BatchedDataset(PyDataset):
     Attributes:
         batch_size: as given.
         class_names: the names of the classes, where the data set has them; else None.
+        passes_begun: how many passes a shuffled data set has begun.
 
     Raises:
         ArgumentError: `batch_size` is not a positive integer.
@@ -40,7 +41,7 @@ class BatchedDataset(PyDataset):
         self.class_names: list[str] | None = None
         self._orders: host_random.Orders | None = None
         self._order: np.ndarray | None = None
-        self._passes = 0
+        self.passes_begun = 0
         if shuffle:
             key = host_random.key_from_seed(host_random.next_seed() if seed is None else seed)
             self._orders = host_random.Orders(host_random.fold(key, "examples"), examples)
@@ -66,7 +67,7 @@ class BatchedDataset(PyDataset):
         if not -len(self) <= index < len(self):
             raise IndexError(f"batch {index} was asked of a data set of {len(self)} batches.")
         if self._order is None and self._orders is not None:
-            self._order = self._orders[self._passes]
+            self._order = self._orders[self.passes_begun]
         return self._batch(index % len(self), self._order)
 
     def _batch(self, index: int, order: np.ndarray | None) -> Any:
@@ -78,8 +79,8 @@ class BatchedDataset(PyDataset):
     def on_pass_begin(self) -> None:
         """Take the next order."""
         if self._orders is not None:
-            self._order = self._orders[self._passes]
-            self._passes += 1
+            self._order = self._orders[self.passes_begun]
+            self.passes_begun += 1
 
     def __iter__(self) -> Iterator[Any]:
         """The batches of one pass."""
@@ -113,6 +114,15 @@ class MappedDataset(PyDataset):
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
         self._dataset, self._function = dataset, function
         self.class_names = dataset.class_names
+
+    @property
+    def passes_begun(self) -> int:
+        """How many passes were begun."""
+        return self._dataset.passes_begun
+
+    @passes_begun.setter
+    def passes_begun(self, passes: int) -> None:
+        self._dataset.passes_begun = passes
 
     def __len__(self) -> int:
         """The number of batches."""

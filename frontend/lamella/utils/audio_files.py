@@ -1,0 +1,213 @@
+"""Folders of WAV files as data sets."""
+
+from __future__ import annotations
+
+import math
+import os
+import wave
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import ArgumentError, DataError
+from lamella.utils.datasets import BatchedDataset, checked_batch_size, checked_count
+from lamella.utils.directories import Files, Options, encoded, labeled_files
+
+
+class AudioFiles(BatchedDataset):
+    """WAV files, read when their batch is needed.
+
+    Args:
+        files: the files.
+        label_mode: how labels are encoded.
+        batch_size: files per batch, or None.
+        sampling_rate: samples per second of the result, or None for those of the files.
+        length: samples of the result, or None for those of the longest file of the batch.
+        shuffle: whether each pass takes the files in another order.
+        seed: of the orders.
+
+    Attributes:
+        file_paths: the paths, in the order before shuffling.
+        class_names: the names of the classes, or None.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        label_mode: str | None,
+        batch_size: int | None,
+        sampling_rate: int | None,
+        length: int | None,
+        shuffle: bool,
+        seed: int,
+    ) -> None:
+        super().__init__(len(files.paths), batch_size, shuffle, seed)
+        self.file_paths, self.class_names = files.paths, files.class_names
+        self._labels = encoded(files.labels, label_mode, len(files.class_names or ()))
+        self._sampling_rate, self._length = sampling_rate, length
+
+    def gather(self, numbers: np.ndarray) -> Any:
+        """These files, float32 `(batch, samples, channels)`, zeros behind shorter ones, and labels where there are any."""
+        paths = [self.file_paths[i] for i in numbers]
+        sounds = [self._sound(path) for path in paths]
+        channels = sounds[0].shape[1]
+        x = np.zeros((len(sounds), self._length or max(map(len, sounds)), channels), np.float32)
+        for path, row, sound in zip(paths, x, sounds, strict=True):
+            if sound.shape[1] != channels:
+                raise DataError(
+                    f"the audio file {path!r} has {sound.shape[1]} channels, and {paths[0]!r} in the same batch {channels}; "
+                    "they must be alike."
+                )
+            row[: len(sound)] = sound[: len(row)]
+        return x if self._labels is None else (x, self._labels[numbers])
+
+    def _sound(self, path: str) -> np.ndarray:
+        sound, rate = read_wav(path)
+        return sound if self._sampling_rate is None else resampled(sound, rate, self._sampling_rate)
+
+
+def audio_dataset_from_directory(
+    directory: str | os.PathLike[str],
+    labels: Any = "inferred",
+    label_mode: str | None = "int",
+    class_names: Sequence[str] | None = None,
+    batch_size: int | None = 32,
+    sampling_rate: int | None = None,
+    output_sequence_length: int | None = None,
+    ragged: bool = False,
+    shuffle: bool = True,
+    seed: int | None = None,
+    validation_split: float | None = None,
+    subset: str | None = None,
+    follow_links: bool = False,
+    verbose: bool = True,
+) -> Any:
+    """A data set of the `.wav` files of a folder, by default with a class for each of its subfolders.
+
+    Batches are `(sounds, labels)`: float32 `(batch, samples, channels)` from -1 to 1 and labels as `label_mode` says; or the
+    sounds alone where there are no labels. Files of PCM with 8, 16, 24 or 32 bits are read when their batch is needed.
+
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> with wave.open(str(folder / "a.wav"), "wb") as file:
+    ...     file.setparams((1, 2, 8000, 0, "NONE", None))
+    ...     file.writeframes(np.array([0, 16384, -32768], "<i2").tobytes())
+    >>> dataset = audio_dataset_from_directory(folder, labels=None)
+    Found 1 files.
+    >>> dataset[0].tolist()
+    [[[0.0], [0.5], [-1.0]]]
+
+    Args:
+        directory: the folder.
+        labels: "inferred" numbers the subfolders, in alphabetical order; None gives no labels; a list of integers holds one
+            label per file, in alphabetical order of their paths.
+        label_mode: "int" gives int32 `(batch,)`, "categorical" one-hot float32 `(batch, classes)`, "binary" float32
+            `(batch, 1)` of 0 and 1, None no labels.
+        class_names: the subfolders that count, in the order that numbers them.
+        batch_size: sounds per batch; None gives single sounds.
+        sampling_rate: samples per second, to which files of other rates are resampled; None leaves them as they are.
+        output_sequence_length: samples of each sound, which is cut or filled up with zeros; None is the longest of the batch.
+        ragged: must be False: there are no arrays of rows of several lengths.
+        shuffle: whether each pass takes the files in another order; without, the order is alphabetical.
+        seed: an integer that all orders follow from, and the split; needed to split shuffled files.
+        validation_split: the fraction of the files that is for validation.
+        subset: "training", "validation", or "both" for a list of two data sets; only with `validation_split`.
+        follow_links: whether subfolders that are symbolic links are read.
+        verbose: whether the numbers of files and classes are printed.
+
+    Returns:
+        A `PyDataset` with an attribute `class_names` and a method `map`, or a list of two.
+
+    Raises:
+        ArgumentError: an option is unknown or contradicts another one, or `directory` is not a folder.
+        DataError: the folder has no WAV files, labels do not fit, or (when it is read) a file is damaged or has other
+            channels than those before it in its batch.
+    """
+    if ragged:
+        raise ArgumentError(
+            "ragged=True needs arrays of rows of several lengths, which lamella does not have: leave it out, and the shorter "
+            "sounds of a batch are filled up with zeros."
+        )
+    size = checked_batch_size(batch_size)
+    rate = None if sampling_rate is None else checked_count("sampling_rate", sampling_rate)
+    length = None if output_sequence_length is None else checked_count("output_sequence_length", output_sequence_length)
+    options = Options(labels, label_mode, class_names, shuffle, seed, validation_split, subset, follow_links, verbose)
+    parts, seed = labeled_files(directory, (".wav",), options, "WAV files")
+    made = [
+        # of two parts only that for training changes its order
+        AudioFiles(part, label_mode, size, rate, length, shuffle and number == 0, seed)
+        for number, part in enumerate(parts)
+    ]
+    return made if len(made) > 1 else made[0]
+
+
+def read_wav(path: str) -> tuple[np.ndarray, int]:
+    """The samples of a WAV file, float32 `(samples, channels)` from -1 to 1, and how many there are per second.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: it is damaged, or of another kind than PCM.
+    """
+    try:
+        with wave.open(path, "rb") as file:
+            channels, width, rate, frames = file.getparams()[:4]
+            octets = frames * channels * width
+            if octets > os.path.getsize(path) or not rate:  # noqa: PTH202 - the path is a string
+                raise EOFError(f"it has no {octets} bytes of samples")
+            raw = file.readframes(frames)
+    except (wave.Error, EOFError, RuntimeError, ValueError) as error:  # what `wave` says of damaged chunks
+        raise DataError(f"{path!r} is not a WAV file of PCM samples: {str(error) or 'it ends early'}.") from None
+    if len(raw) != octets or width > 4:
+        raise DataError(
+            f"the WAV file {path!r} has {len(raw)} bytes of samples of {8 * width} bits, expected {octets}."
+        )
+    if width == 1:  # the only width without a sign
+        samples = np.frombuffer(raw, np.uint8).astype(np.float32) - 128.0
+    elif width == 3:
+        # the upper three bytes of 32 bits
+        words = np.zeros((len(raw) // 3, 4), np.uint8)
+        words[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
+        samples, width = words.view("<i4")[:, 0].astype(np.float32), 4
+    else:
+        samples = np.frombuffer(raw, f"<i{width}").astype(np.float32)
+    return (samples / 2.0 ** (8 * width - 1)).astype(np.float32).reshape(-1, channels), rate
+
+
+_CROSSINGS = 16
+"""Zeros of the filter on each side."""
+
+
+def resampled(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """A sound `(samples, channels)` at another number of samples per second, by a band-limited filter.
+
+    >>> resampled(np.ones((8, 1), "float32"), 8000, 4000).shape
+    (4, 1)
+
+    Args:
+        sound: the samples.
+        rate: samples per second.
+        wanted: those of the result.
+
+    References:
+        J. O. Smith, "Digital audio resampling", https://ccrma.stanford.edu/~jos/resample/
+    """
+    if rate == wanted or not len(sound):
+        return sound
+    cutoff = min(1.0, wanted / rate)
+    half = math.ceil(_CROSSINGS / cutoff)
+    around = np.pad(sound, ((half, half), (0, 0)), mode="edge").astype(np.float64)
+    result = np.empty((math.ceil(len(sound) * wanted / rate), sound.shape[1]), np.float32)
+    for start in range(0, len(result), 4096):
+        numbers = np.arange(start, min(start + 4096, len(result)), dtype=np.int64)
+        first = numbers * rate // wanted
+        taps = np.arange(1 - half, half + 1)
+        # how far each sample is from the time of the result, without rounding of large numbers
+        away = (numbers * rate % wanted / wanted)[:, None] - taps
+        window = np.i0(8.6 * np.sqrt(np.maximum(1 - (away / half) ** 2, 0)))
+        weights = np.sinc(cutoff * away) * window * (np.abs(away) < half)
+        weights /= weights.sum(1, keepdims=True)
+        result[numbers] = np.einsum("nt,ntc->nc", weights, around[first[:, None] + taps + half])
+    return result
