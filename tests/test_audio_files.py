@@ -7,7 +7,7 @@ import wave
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lamella
@@ -144,6 +144,7 @@ def test_a_broken_file_is_named(folder, data, match):
     assert "b.wav" in str(caught.value)
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.integers(0, 55), st.integers(0, 255)), max_size=6), st.integers(0, 56))
 def test_every_mutated_file_is_read_or_refused(tmp_path_factory, changes, length):
     path = tmp_path_factory.getbasetemp() / "mutated.wav"

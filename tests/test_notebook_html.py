@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lamella
@@ -66,6 +66,21 @@ def test_models_without_layers_or_shapes_or_with_many_layers():
     root = parsed(long)
     assert not list(root.iter(f"{SVG}svg")) and len(list(root.iter("tr"))) == notebook.MOST_ROWS + 2
     assert "… 440 more …" in texts(root, "td") and "re_lu_499 (ReLU)" in texts(root, "td")
+
+
+def test_a_subclass_shows_its_layers():
+    class Own(Model):
+        def __init__(self):
+            super().__init__(name="own")
+            self.dense = Dense(3)
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model = Own()
+    assert texts(parsed(model), "p") == ["own Own"]
+    model(np.ones((2, 4), "float32"))
+    assert "dense (Dense)" in texts(parsed(model), "td")
 
 
 def test_names_are_escaped_and_cut_off():
@@ -177,7 +192,7 @@ def test_what_callbacks_log_is_escaped_and_shown_as_it_is():
 
 def test_a_long_history_is_bounded():
     rng = np.random.default_rng(0)
-    rows = [{f"metric_{key}{'x' * 300}": float(v) for key, v in enumerate(rng.normal(size=30))} for _ in range(3000)]
+    rows = [{f"metric_{key}{'x' * 300}": float(v) for key, v in enumerate(rng.normal(size=30))} for _ in range(1000)]
     history = history_of(rows)
     assert len(history._repr_html_()) < 1_500_000
     root = parsed(history)
@@ -201,6 +216,7 @@ def test_a_history_in_a_callback_shows_what_there_is_so_far():
 # ---- curves ----
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.floats(), min_size=1, max_size=40))
 def test_curves_of_any_numbers_stay_within_their_panel(values):
     picture = plotted("curves", [[Curve("y", list(enumerate(values, 1)))]])
@@ -218,6 +234,7 @@ def test_curves_of_any_numbers_stay_within_their_panel(values):
     assert len(drawn) > 1 or not any(abs(value) < 1e300 for value in values)
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.floats(-1e299, 1e299), st.floats(-1e299, 1e299))
 def test_ticks_are_few_and_round(one, other):
     low, high = sorted((one, other))
