@@ -93,6 +93,32 @@ def test_windows_that_cannot_be_are_refused(options, error, match):
         timeseries_dataset_from_array(**{"data": SERIES, "targets": None, "sequence_length": 2, **options})
 
 
+def test_the_first_batches_and_the_others():
+    dataset = timeseries_dataset_from_array(SERIES, None, 1, batch_size=8)
+    assert flat(dataset.take(2)) == list(range(16)) and len(dataset.take(9)) == 4 and len(dataset.take(0)) == 0
+    rest = dataset.skip(3).map(lambda x: x + 1)
+    assert flat(rest) == list(range(25, 31)) and len(rest) == 1 and rest[0].ravel().tolist() == flat(rest)
+    assert flat(dataset.skip(1).take(1)) == list(range(8, 16)) and flat(dataset.skip(9)) == []
+    assert dataset.take(2)[-1].ravel().tolist() == list(range(8, 16))
+    with pytest.raises(IndexError):
+        dataset.take(1)[1]
+    with pytest.raises(ArgumentError, match="count must be"):
+        dataset.take(-1)
+    shuffled = timeseries_dataset_from_array(SERIES, None, 1, batch_size=8, shuffle=True, seed=1)
+    one = shuffled.take(1)
+    assert flat(one) != flat(one) and shuffled.passes_begun == one.passes_begun == 2
+    one.passes_begun = 0
+    assert flat(one) == flat(timeseries_dataset_from_array(SERIES, None, 1, batch_size=8, shuffle=True, seed=1).take(1))
+
+
+def test_methods_of_tensorflow_s_data_sets_are_told_apart():
+    dataset = timeseries_dataset_from_array(SERIES, None, 1)
+    for name, hint in (("prefetch", "leave it out"), ("cardinality", r"len\(dataset\)"), ("shuffle", "shuffle=True")):
+        with pytest.raises(AttributeError, match=f"{name}', which is a method of TensorFlow's data sets: .*{hint}"):
+            getattr(dataset.map(lambda x: x), name)
+    assert not hasattr(dataset, "other") and not hasattr(dataset, "batch")
+
+
 # ---- in fit, evaluate and predict ----
 
 
@@ -319,7 +345,7 @@ def test_batches_are_split_and_keep_their_size():
         assert rows(left) == list(range(6)) and len(left) == 2 and left[1][1].tolist() == [5, 6]
         assert len(right) == 1
     windows = timeseries_dataset_from_array(x, None, 2, batch_size=None)
-    left, right = split_dataset(windows, 0.5)
+    left, right = split_dataset(windows.map(lambda window: window), 0.5)
     assert left.batch_size is None and [row.tolist() for row in left] == [[0, 1], [1, 2], [2, 3], [3, 4]]
 
 

@@ -117,7 +117,7 @@ def audio_dataset_from_directory(
         verbose: whether the numbers of files and classes are printed.
 
     Returns:
-        A `PyDataset` with an attribute `class_names` and a method `map`, or a list of two.
+        A `PyDataset` with an attribute `class_names` and methods `map`, `take` and `skip`, or a list of two.
 
     Raises:
         ArgumentError: an option is unknown or contradicts another one, or `directory` is not a folder.

@@ -11,8 +11,78 @@ from lamella import host_random, tree
 from lamella.errors import ArgumentError
 from lamella.training.pydataset import PyDataset
 
+_HINTS = {
+    "as_numpy_iterator": "loop over the data set itself",
+    "batch": "give batch_size= where it is made",
+    "cache": "leave it out, or gather the batches into a list",
+    "cardinality": "write len(dataset)",
+    "element_spec": "look at dataset[0]",
+    "filter": "leave examples out before, or write a PyDataset",
+    "prefetch": "leave it out; `dataset.workers = 4` computes batches ahead in threads",
+    "repeat": "leave it out; fit begins again for each epoch",
+    "shuffle": "give shuffle=True and seed= where it is made",
+    "unbatch": "give batch_size=None where it is made",
+}
+"""Of the methods of `tf.data.Dataset` that data sets here do not have, what to write instead."""
 
-class BatchedDataset(PyDataset):
+
+class Dataset(PyDataset):
+    """A `PyDataset` of which other ones can be made."""
+
+    keeps_order = True
+    batch_size: int | None
+    class_names: list[str] | None = None
+    passes_begun = 0
+
+    def map(self, function: Callable[..., Any]) -> MappedDataset:
+        """A data set of the batches that `function` makes of these.
+
+        >>> ArrayDataset(np.arange(4.0), batch_size=2).map(lambda x: 2 * x)[1].tolist()
+        [4.0, 6.0]
+
+        Args:
+            function: of a batch; where batches are tuples, of `(x, y)` as two arguments.
+
+        Raises:
+            ArgumentError: it is not a function.
+        """
+        return MappedDataset(self, function)
+
+    def take(self, count: int) -> PartialDataset:
+        """The first batches of each pass.
+
+        >>> [batch.tolist() for batch in ArrayDataset(np.arange(4), batch_size=2).take(1)]
+        [[0, 1]]
+
+        Args:
+            count: how many.
+
+        Raises:
+            ArgumentError: it is not an integer from 0.
+        """
+        return PartialDataset(self, 0, checked_count("count", count, 0))
+
+    def skip(self, count: int) -> PartialDataset:
+        """Each pass without its first batches; in a shuffled data set these are others each time, see `split_dataset`.
+
+        >>> [batch.tolist() for batch in ArrayDataset(np.arange(4), batch_size=2).skip(1)]
+        [[2, 3]]
+
+        Args:
+            count: how many.
+
+        Raises:
+            ArgumentError: it is not an integer from 0.
+        """
+        return PartialDataset(self, checked_count("count", count, 0), len(self))
+
+    def __getattr__(self, name: str) -> Any:
+        hint = _HINTS.get(name)
+        told = f", which is a method of TensorFlow's data sets: {hint}." if hint else "."
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{told}", name=name, obj=self)
+
+
+class BatchedDataset(Dataset):
     """A `PyDataset` of a known number of examples: a subclass writes `gather`, which reads some of them as a batch.
 
     A pass over a shuffled data set (an epoch of `fit`, a `predict`, a loop `for batch in dataset`) takes the examples in an
@@ -33,12 +103,9 @@ class BatchedDataset(PyDataset):
         ArgumentError: `batch_size` is not a positive integer.
     """
 
-    keeps_order = True
-
     def __init__(self, examples: int, batch_size: int | None, shuffle: bool = False, seed: int | None = None) -> None:
         super().__init__()
         self.examples, self.batch_size = examples, checked_batch_size(batch_size)
-        self.class_names: list[str] | None = None
         self._orders: host_random.Orders | None = None
         self._order: np.ndarray | None = None
         self.passes_begun = 0
@@ -89,31 +156,14 @@ class BatchedDataset(PyDataset):
         for index in range(len(self)):
             yield self._batch(index, order)
 
-    def map(self, function: Callable[..., Any]) -> MappedDataset:
-        """A data set of the batches that `function` makes of these.
 
-        Args:
-            function: of a batch; where batches are tuples, of `(x, y)` as two arguments.
-        """
-        return MappedDataset(self, function)
+class _Derived(Dataset):
+    """A data set made of another one, whose passes are its own."""
 
-
-class MappedDataset(PyDataset):
-    """The batches of a data set, each changed by a function.
-
-    Args:
-        dataset: where the batches come from.
-        function: of a batch, or of `(x, y)` as two arguments.
-    """
-
-    keeps_order = True
-
-    def __init__(self, dataset: BatchedDataset | MappedDataset, function: Callable[..., Any]) -> None:
-        if not callable(function):
-            raise ArgumentError(f"map takes a function of a batch, got {type(function).__name__}.")
+    def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
-        self._dataset, self._function = dataset, function
-        self.class_names = dataset.class_names
+        self._dataset = dataset
+        self.batch_size, self.class_names = dataset.batch_size, dataset.class_names
 
     @property
     def passes_begun(self) -> int:
@@ -123,6 +173,28 @@ class MappedDataset(PyDataset):
     @passes_begun.setter
     def passes_begun(self, passes: int) -> None:
         self._dataset.passes_begun = passes
+
+    def on_pass_begin(self) -> None:
+        """Pass it on."""
+        self._dataset.on_pass_begin()
+
+
+class MappedDataset(_Derived):
+    """The batches of a data set, each changed by a function.
+
+    Args:
+        dataset: where the batches come from.
+        function: of a batch, or of `(x, y)` as two arguments.
+
+    Raises:
+        ArgumentError: `function` is not a function.
+    """
+
+    def __init__(self, dataset: Dataset, function: Callable[..., Any]) -> None:
+        if not callable(function):
+            raise ArgumentError(f"map takes a function of a batch, got {type(function).__name__}.")
+        super().__init__(dataset)
+        self._function = function
 
     def __len__(self) -> int:
         """The number of batches."""
@@ -135,21 +207,42 @@ class MappedDataset(PyDataset):
     def _changed(self, batch: Any) -> Any:
         return self._function(*batch) if isinstance(batch, tuple) else self._function(batch)
 
-    def on_pass_begin(self) -> None:
-        """Pass it on."""
-        self._dataset.on_pass_begin()
-
     def __iter__(self) -> Iterator[Any]:
         """The batches of one pass."""
         return map(self._changed, self._dataset)
 
-    def map(self, function: Callable[..., Any]) -> MappedDataset:
-        """A data set of the batches that a further function makes of these.
 
-        Args:
-            function: of a batch, or of `(x, y)` as two arguments.
+class PartialDataset(_Derived):
+    """Successive batches of a data set.
+
+    Args:
+        dataset: where the batches come from.
+        start: the number of the first batch.
+        stop: the number behind the last batch.
+    """
+
+    def __init__(self, dataset: Dataset, start: int, stop: int) -> None:
+        super().__init__(dataset)
+        self._numbers = range(len(dataset))[start:stop]
+
+    def __len__(self) -> int:
+        """The number of batches."""
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Any:
+        """Batch number `index` of the running pass.
+
+        Raises:
+            IndexError: there is no such batch.
         """
-        return MappedDataset(self, function)
+        return self._dataset[self._numbers[index]]
+
+    def __iter__(self) -> Iterator[Any]:
+        """The batches of one pass."""
+        import itertools
+
+        numbers = self._numbers
+        return itertools.islice(self._dataset, numbers.start, numbers.stop)
 
 
 class ArrayDataset(BatchedDataset):

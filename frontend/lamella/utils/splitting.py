@@ -44,7 +44,7 @@ def split_dataset(
             single examples.
 
     Returns:
-        (left, right), each a `PyDataset` with a method `map`.
+        (left, right), each a `PyDataset` with methods `map`, `take` and `skip`.
 
     Raises:
         ArgumentError: the sizes do not fit, or neither is given.

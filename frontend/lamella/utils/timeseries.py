@@ -83,7 +83,7 @@ def timeseries_dataset_from_array(
         format: chooses a framework in Keras; must be left out.
 
     Returns:
-        A `PyDataset` with a method `map`.
+        A `PyDataset` with methods `map`, `take` and `skip`.
 
     Raises:
         ArgumentError: an argument is out of its range.
