@@ -12,6 +12,7 @@ from lamella.backend_api import load_backend, to_numpy
 from lamella.core import context, freezing, serialization
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
+from lamella.ir.program import Value
 from lamella.ir.spec import Shape, Spec, dtype_name, is_float, numpy_dtype, spec_of
 from lamella.ir.trace import eagerly
 from lamella.names import Name
@@ -243,7 +244,14 @@ class Variable:
 
 def _operator(method: str) -> Callable[..., Any]:
     """Arithmetic on a variable is arithmetic on its value, symbolic or not."""
-    return lambda self, *others: getattr(self.value, method)(*others)
+
+    def operator(self: Variable, *others: Any) -> Any:
+        value = self.value
+        if not isinstance(value, Value) and any(isinstance(other, Value) for other in others):
+            return NotImplemented  # the symbolic operand's operator sees the variable, and not the array in it
+        return getattr(value, method)(*others)
+
+    return operator
 
 
 for _word in "add sub mul truediv floordiv mod pow matmul".split():

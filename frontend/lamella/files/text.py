@@ -55,6 +55,7 @@ def written(
             module = getattr(item, "__module__", None)
             return {"module": module, "class_name": "function", "config": name, "registered_name": name}
         hint = "give the lambda a name with `def`" if name == "<lambda>" else "give its class a `get_config`"
+        hint = getattr(item, "hint", hint)
         raise ValueError(f"{what} holds {item!r}, which no file can describe: {hint}.")
 
     try:

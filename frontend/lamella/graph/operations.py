@@ -17,8 +17,8 @@ from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
 from lamella.graph.order import spread_from
 from lamella.ir.declared import Declared
-from lamella.ir.dim import Dim, maximum, minimum
-from lamella.ir.program import OPS, Equation
+from lamella.ir.dim import Dim, maximum, minimum, symbol
+from lamella.ir.program import OPS, Equation, Program, bodies_of, for_sizes
 from lamella.ir.settings import floatx
 from lamella.ir.spec import DTYPES, Spec
 from lamella.names import snake_case
@@ -46,6 +46,31 @@ class Described(NamedTuple):
     arguments: list[Any]
 
 
+class Body:
+    """A program among the attributes of an operation, as `ops.scan` has: a copy of a model takes it, a file cannot.
+
+    Attributes:
+        op: the operation.
+        program: the program.
+        sizes: for each free dimension of the model what describes it.
+        hint: what to do where a file is to hold it.
+    """
+
+    hint = "put the operation into the `call` of a layer of your own"
+
+    def __init__(self, op: str, program: Program, sizes: dict[str, Any]) -> None:
+        self.op, self.program, self.sizes = op, for_sizes(program, {}), sizes
+
+    def __repr__(self) -> str:
+        return f"a function that {_FUNCTIONS_TAKEN_BY.get(self.op, f'`ops.{self.op}`')} applies between its layers"
+
+
+_FUNCTIONS_TAKEN_BY = {
+    "scan": "`ops.scan`, or a loop that is one,",
+    "switch": "`ops.cond` or `ops.switch`",
+}
+
+
 # ---- to plain data ----
 
 _SAME: dict[str, str] = {
@@ -69,12 +94,12 @@ _RENAMED = {"abs": "Absolute", "select": "Where"}
 _ELEMENTWISE = frozenset((*_SAME, *_RENAMED))
 
 
-def described(equation: Equation, dims: Callable[[Dim], Any]) -> Described:
+def described(equation: Equation, places: Mapping[str, Any]) -> Described:
     """An equation that calls no layer as plain data.
 
     Args:
         equation: the equation.
-        dims: what describes a dimension that is left free.
+        places: see `described_dim`.
     """
     name, operands = equation.op.name, equation.inputs
     if name in _ELEMENTWISE:
@@ -89,7 +114,7 @@ def described(equation: Equation, dims: Callable[[Dim], Any]) -> Described:
         if found is not None:
             module, class_name, config, further = found
             return Described(_KERAS + module, class_name, config, [operands[0], *further])
-    config = {word: _plain(value, dims) for word, value in equation.attrs.items()}
+    config = {word: _plain(value, name, places) for word, value in equation.attrs.items()}
     return Described(OWN, name, config, [number_of(v) if is_constant(v) else v for v in operands])
 
 
@@ -226,12 +251,14 @@ _WITH_ATTRIBUTES: dict[str, Callable[[Equation], _Further | None]] = {
 """Ops with attributes that are an operation of Keras: its module, its class, its configuration, and further arguments."""
 
 
-def _plain(value: Any, dims: Callable[[Dim], Any]) -> Any:
-    """An attribute as plain data; programs stay what they are, which no file can describe."""
+def _plain(value: Any, name: str, places: Mapping[str, Any]) -> Any:
+    """An attribute of the operation `name` as plain data, but for programs."""
     if isinstance(value, Dim):
-        return dims(value)
+        return described_dim(value, places)
+    if isinstance(value, Program):
+        return Body(name, value, {free: described_dim(symbol(free), places) for free in places})
     if isinstance(value, tuple | list):
-        return [_plain(item, dims) for item in value]
+        return [_plain(item, name, places) for item in value]
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -282,11 +309,12 @@ def applied(
         ArgumentError: there is no such operation, or no declared value among its arguments.
         ShapeError: it does not take them.
     """
-    if not known(module, class_name):
-        raise ArgumentError(f"there is no operation {class_name[:100]!r} that could be read.")
     given = {word: value for word, value in config.items() if word != "name"}
+    attrs = {word: _tuples(value) for word, value in given.items()} if module == OWN else {}
+    if not known(module, class_name) and not bodies_of(attrs):
+        raise ArgumentError(f"there is no operation {class_name[:100]!r} that could be read.")
     if module == OWN:
-        return _bound(class_name, given, args)
+        return _bound(class_name, attrs, args)
     if not any(isinstance(leaf, Declared) for leaf in leaves((list(args), dict(kwargs)))):
         raise ArgumentError(f"the operation {class_name!r} has no input.")
     if class_name == "GetItem":  # JSON has no tuples
@@ -298,18 +326,15 @@ def applied(
 
 
 def _bound(name: str, attrs: Mapping[str, Any], args: Sequence[Any]) -> Any:
-    found = {
-        word: tuple(_tuples(v) for v in value) if isinstance(value, list) else value for word, value in attrs.items()
-    }
     operands = [
         x if isinstance(x, Declared) else np.asarray(x, None if isinstance(x, np.ndarray) else _dtype(x)) for x in args
     ]
-    result = OPS[name].bind(*operands, **found)
+    result = OPS[name].bind(*operands, **attrs)
     for value in leaves(result):
         if not isinstance(value, Declared):
             raise ArgumentError(f"the operation {name!r} has no input.")
         if not _is_spec(value.spec):
-            raise ShapeError(f"the operation {name!r} does not take {found}.")
+            raise ShapeError(f"the operation {name!r} does not take {attrs}.")
     return result
 
 

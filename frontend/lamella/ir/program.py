@@ -368,7 +368,7 @@ def for_sizes(
     largest: Callable[..., Any] | None = None,
     least: Callable[..., Any] | None = None,
 ) -> Any:
-    """An attribute with its dimensions worked out for the sizes of free dimensions; of a program, those of its equations.
+    """An attribute with its dimensions worked out for the sizes of free dimensions; of a program, all that are in it.
 
     Args:
         value: an attribute of an equation.
@@ -376,20 +376,27 @@ def for_sizes(
         largest: the larger of two sizes.
         least: the smaller of two sizes.
     """
+
+    def sized(item: Any) -> Any:
+        return for_sizes(item, sizes, largest, least)
+
     if isinstance(value, tuple):
-        return tuple(for_sizes(item, sizes, largest, least) for item in value)
+        return tuple(map(sized, value))
     if isinstance(value, Program):
+        values: dict[Value, Value] = {}
+
+        def among(olds: Sequence[Value]) -> tuple[Value, ...]:
+            for old in olds:
+                if old not in values:
+                    values[old] = Value(Spec(sized(old.shape), old.dtype))
+            return tuple(values[old] for old in olds)
+
+        inputs = among(value.inputs)
         equations = [
-            Equation(
-                e.op,
-                e.inputs,
-                {key: for_sizes(item, sizes, largest, least) for key, item in e.attrs.items()},
-                e.outputs,
-                e.where,
-            )
+            Equation(e.op, among(e.inputs), {k: sized(v) for k, v in e.attrs.items()}, among(e.outputs), e.where)
             for e in value.equations
         ]
-        return Program(value.inputs, equations, value.outputs, value.input_names, value.output_names)
+        return Program(inputs, equations, among(value.outputs), value.input_names, value.output_names)
     return at(value, sizes, largest, least)
 
 

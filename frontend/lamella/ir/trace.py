@@ -73,6 +73,8 @@ class Trace:
         if value.trace is self:
             return value
         if isinstance(value, Declared):
+            if self._declares():
+                return self.capture(value, value.spec)
             raise TraceError(
                 f"{value!r} was used while {f'layer {self.where!r}' if self.where else 'a function'} is traced: what a layer "
                 "computes with reaches its `call` as an argument."
@@ -90,6 +92,10 @@ class Trace:
                 "or keep state in a variable made with `add_weight` and `assign`."
             )
         return self.capture(value, value.spec)
+
+    def _declares(self) -> bool:
+        """Whether it is the body of an op between layers, which may compute with declared values around it."""
+        return self.captures_arrays and (self.parent is None or self.parent._declares())
 
     def capture(self, outer: Any, spec: Spec) -> Value:
         """The input that stands for `outer`, a value or an array from outside this trace."""
@@ -172,9 +178,18 @@ def constant_value(trace: Trace, array: Any, dtype: str) -> Value:
 
 
 def operand(x: Any) -> Any:
-    """What a variable-like object stands for now (a symbolic value or an array); anything else is itself."""
+    """What a variable-like object stands for now (a symbolic value or an array); anything else is itself.
+
+    In the body of an op a variable that stands for an array is captured as a variable.
+    """
     read = getattr(x, "__lamella_operand__", None)
-    return x if read is None else read()
+    if read is None:
+        return x
+    value = read()
+    trace = current_trace()
+    if trace is not None and trace.captures_arrays and not isinstance(value, Value):
+        return trace.capture(x, spec_of(value))
+    return value
 
 
 def bind(op: Op, operands: tuple[Any, ...], attrs: dict[str, Any]) -> Any:

@@ -11,7 +11,8 @@ from lamella import host_random
 from lamella.backend_api import backend_of, load_backend
 from lamella.core.context import tracing
 from lamella.core.variable import Variable
-from lamella.errors import DataError, DTypeError, ShapeError
+from lamella.errors import DataError, DTypeError, ShapeError, TraceError
+from lamella.ir.program import Value
 from lamella.ir.spec import Spec, spec_of
 from lamella.ir.trace import as_value
 from lamella.tree import flatten, leaves, unflatten
@@ -28,6 +29,7 @@ def call(
     State that the call assigns is stored. Random draws in training take a new seed each call.
 
     Raises:
+        TraceError: an input is a value of a trace that no layer runs.
         DTypeError: an input is no array.
         DataError: it holds integers beyond 32 bits.
     """
@@ -92,6 +94,12 @@ class _Call:
         flat, structure = flatten((args, named))
         self._arrays = [np.asarray(x) if isinstance(x, int | float | bool) else x for x in flat]
         for x in self._arrays:
+            if isinstance(x, Value):
+                raise TraceError(
+                    f"Layer {layer.name!r} was called in a function that an operation between layers applies, as `ops.map` "
+                    "does, where its weights would belong to no model. Write a Layer that has it as an attribute, and use "
+                    "the operation in the `call` of that."
+                )
             if not hasattr(x, "shape"):
                 raise DTypeError(f"Layer {layer.name!r} takes arrays, got {type(x).__name__}.")
         owners = (backend_of(x) for x in (*self._arrays, *like))

@@ -18,7 +18,7 @@ from lamella.errors import ArgumentError
 from lamella.graph import CALL, Graph, operations, sorted_leaves
 from lamella.ir.declared import Declared, is_declared
 from lamella.ir.dim import Dim, public_shape
-from lamella.ir.program import Equation, Value
+from lamella.ir.program import Equation, Value, for_sizes
 from lamella.ir.spec import numpy_dtype
 from lamella.layers.base import Layer
 from lamella.layers.core import InputLayer
@@ -75,12 +75,9 @@ class _Description:
             if equation.op is CALL:
                 needed.update(equation.inputs)
             elif not needed.isdisjoint(equation.outputs):
-                found[id(equation)] = operations.described(equation, self._dim)
+                found[id(equation)] = operations.described(equation, self.places)
                 needed.update(leaf for leaf in leaves(found[id(equation)].arguments) if isinstance(leaf, Declared))
         return found
-
-    def _dim(self, dim: Dim) -> Config:
-        return operations.described_dim(dim, self.places)
 
     def _named(self) -> dict[int, str]:
         """A name for each layer and operation, by id; and the names of what they make."""
@@ -298,6 +295,8 @@ def _with_values(part: Any, value: Callable[[Any], Declared]) -> Any:
     """The arguments of a call with values in the places of what describes them."""
     if isinstance(part, list | tuple):
         return [_with_values(item, value) for item in part]
+    if isinstance(part, operations.Body):
+        return for_sizes(part.program, _with_values(part.sizes, value))
     if not isinstance(part, dict):
         return part
     if "class_name" not in part or "config" not in part:
