@@ -78,6 +78,40 @@ def predicted(model, given):
     return [model.predict(x, verbose=0) for x, _ in given]
 
 
+@pytest.mark.parametrize("verbose", [0, "auto"])
+def test_predictions_of_fewer_rows_than_a_batch_share_programs(verbose, backend):
+    model = lamella.Sequential([L.Input((3,)), L.Dense(4, "tanh"), L.Dense(2)])
+    x = np.random.RandomState(0).standard_normal((32, 3)).astype("float32")
+    whole = model.predict(x, verbose=0)
+    with compilations() as found:
+        parts = {n: model.predict(x[:n], verbose=verbose) for n in range(1, 32)}
+    assert found.count((KINDS[backend], "predict")) == (5 if backend == "jax" else 31)
+    for n, part in parts.items():
+        assert part.shape == (n, 2) and part.flags.writeable
+        if backend == "numpy":
+            assert np.array_equal(part, model.predict_on_batch(x[:n]))
+        np.testing.assert_allclose(part, whole[:n], rtol=1e-5, atol=1e-6)
+    with compilations() as again:
+        model.predict(x[:5], batch_size=5, verbose=0)
+        model.predict(x[:30], batch_size=32, verbose=0)
+    assert again.count((KINDS[backend], "predict")) == (1 if backend == "jax" else 0)
+
+
+def test_rows_that_mix_or_draw_are_predicted_as_they_are(jax):
+    x = np.random.RandomState(0).standard_normal((5, 3)).astype("float32")
+    for layer in (
+        L.Lambda(lambda x: x - lamella.ops.mean(x, axis=0)),
+        L.Lambda(lambda x: lamella.random.normal((2,)) + x[:, :2]),
+    ):
+        model = lamella.Sequential([L.Input((3,)), layer])
+        with compilations() as found:
+            for n in (3, 5):
+                assert len(model.predict(x[:n], verbose=0)) == n
+        assert found.count(("XLA", "predict")) == 2
+    mixing = lamella.Sequential([L.Input((3,)), L.Lambda(lambda x: x - lamella.ops.mean(x, axis=0))])
+    np.testing.assert_allclose(mixing.predict(x, verbose=0), x - x.mean(0), atol=1e-6)
+
+
 def test_jax_itself_compiles_nothing_for_a_length_seen_before(jax):
     """Counted by JAX and not by lamella, whatever the function."""
     model, given, events = model_of("jax"), mixed(200), []

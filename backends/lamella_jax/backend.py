@@ -192,6 +192,10 @@ class JaxBackend(Backend):
         """`rows` rounded up by less than a quarter: XLA compiles for seconds what pads in no time."""
         return rounded_up(rows)
 
+    def rows_to_predict(self, rows: int, batch: int) -> int:
+        """The next power of two, at most a batch: a batch of 32 rows or fewer takes six programs."""
+        return min(1 << (rows - 1).bit_length(), batch)
+
     def runner(self, step: StepProgram) -> Runner:
         """Many steps in one dispatch, with the data on the device."""
         return JaxRunner(self, step)

@@ -221,6 +221,13 @@ class Backend:
         """
         return rows
 
+    def rows_to_predict(self, rows: int, batch: int) -> int:
+        """How many rows a prediction of `rows` rows, fewer than a `batch`, is computed with, where no operation mixes rows.
+
+        As for `padded_rows`; by default `rows`.
+        """
+        return rows
+
     def runner(self, step: StepProgram) -> Runner:
         """Who runs chunks of steps; the default compiles the step program and loops over it."""
         return Runner(self, step)

@@ -346,7 +346,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         """
         try:
             if verbose == 0 and callbacks is None and steps is None:  # no callback and no progress bar
-                if (call := self.known_call(x)) is not None and call.is_one_batch(batch_size):
+                if (call := self.known_call(x, batch_size)) is not None:
                     self.stop_predicting = False
                     return call.numpy(x)
             from lamella.training import entry
@@ -408,11 +408,18 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             shorten(error)
             raise
 
-    def known_call(self, x: Any) -> Call | None:
-        """How a batch like `x` was predicted before; None where something is to be looked at first."""
+    def known_call(self, x: Any, batch_size: int | None = 0) -> Call | None:
+        """How rows like `x` were predicted before; None where something is to be looked at first.
+
+        Args:
+            x: the rows.
+            batch_size: that of `predict`, which they do not exceed; 0 where they are a batch of just so many rows.
+        """
         if type(x) is not np.ndarray or self.runs_eagerly or settings.checks_nan():
             return None
-        return self.functions.get(("batch", self.backend_name, x.shape, x.dtype))
+        if batch_size is not None and type(batch_size) is not int:
+            return None
+        return self.functions.get(("batch", self.backend_name, x.shape, x.dtype, batch_size))
 
     def layer_outputs(self, x: Any) -> dict[str, Any]:
         """The output of every layer for a batch, in inference mode: {layer name: array}.

@@ -107,12 +107,10 @@ def predict(model: TrainingModel, x: Any, options: PassOptions) -> Any:
     silent = options.verbose == 0 and options.callbacks is None and steps is None and model.stateful_path is None
     if silent and type(x) is np.ndarray and x.ndim and 0 < len(x) <= _batch_size(batch_size):
         model.stop_predicting = False
-        return inference.predict_on_batch(model, x)  # one batch, without a callback or a progress bar
+        return inference.predict_rows(model, x, batch_size)  # one batch, without a callback or a progress bar
     with model.built_on_success():
         data = take(model, None, x, batch_size=batch_size)
         batch = _batch_of(model, batch_size, data)
-        if isinstance(data, Data):
-            batch = min(batch, data.rows)
     known = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
     verbose = level(options.verbose)
     hooks = CallbackList(options.callbacks, model=model, drawn=True, epochs=1, steps=known, verbose=verbose)

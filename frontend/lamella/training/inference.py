@@ -34,6 +34,8 @@ _AHEAD = 1 << 23
 def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, verbose: int, hooks: CallbackList) -> Any:
     """The predictions for all rows, or for `steps` batches; a short batch is filled up where rows do not mix.
 
+    A single one is filled up as far as the backend asks for.
+
     They have the structure of the model's outputs.
 
     The next batch is on its way before a batch has been computed, unless a callback looks at each, or an iterator gives the
@@ -56,8 +58,10 @@ def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, ve
 
     runs_ahead = around is None and isinstance(data, Data)
     call: Call | None = None
-    start = 0
-    if runs_ahead and verbose == 0 and steps is None and not model.runs_eagerly and _in_memory(data):
+    start, most = 0, batch
+    if isinstance(data, Data):
+        batch = min(batch, data.rows)
+    if runs_ahead and batch == most and verbose == 0 and steps is None and not model.runs_eagerly and _in_memory(data):
         call = Call(model, backend, data[:batch].x)
         if call.steady:
             for y in call.each(data.x):
@@ -71,8 +75,10 @@ def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, ve
                 around[0](done)
             count = _rows(x)
             batch = max(batch, count)
-            if count < batch and done and is_per_example(model, x):
-                x = tree.map_leaves(lambda a, n=batch - count: np.concatenate([a, np.repeat(a[:1], n, 0)]), x)
+            if not done and not model.runs_eagerly:
+                x = _filled(x, _rows_for(model, backend, x, most))
+            elif count < batch and done and is_per_example(model, x):
+                x = _filled(x, batch)
             if model.runs_eagerly:
                 waiting.append((_predict_eagerly(model, x), count))
             else:
@@ -151,6 +157,26 @@ def is_per_example(model: TrainingModel, x: Any) -> bool:
     return model.functions[cached]
 
 
+def _rows_for(model: TrainingModel, backend: Backend, x: Any, batch: int) -> int:
+    """How many rows a prediction of `x`, at most a batch of rows, is computed with."""
+    rows = _rows(x)
+    size = backend.rows_to_predict(rows, batch) if rows < batch else rows
+    if size == rows or model.fixed_batch_size is not None or not is_per_example(model, x):
+        return rows
+    return size if Call(model, backend, _filled(x, size)).steady else rows
+
+
+def _filled(x: Any, rows: int) -> Any:
+    """The batch with its first row repeated behind it, up to so many rows."""
+
+    def fill(array: np.ndarray) -> np.ndarray:
+        found = np.empty((rows, *array.shape[1:]), array.dtype)
+        found[: len(array)], found[len(array) :] = array, array[0]
+        return found
+
+    return tree.map_leaves(fill, x) if rows > _rows(x) else x
+
+
 class Call:
     """The model's prediction of batches of one spec.
 
@@ -209,16 +235,20 @@ class Call:
         with self._backend.scope(self._forward.program):
             return values_on(variables, self._backend)
 
-    def is_one_batch(self, batch_size: int | None) -> bool:
-        """Whether `predict` with this batch size takes all rows at once, and leaves nothing behind."""
-        rows = 32 if batch_size is None else batch_size
-        return self.steady and type(rows) is int and 0 < self.rows <= rows
-
     def numpy(self, x: Any) -> Any:
         """The predictions as NumPy arrays."""
         if self._simple:
             return writable(self._backend.numpy(self(x)))
         return tree.map_leaves(lambda y: writable(self._backend.numpy(y)), self(x))
+
+
+class FilledCall(Call):
+    """The model's prediction of fewer rows, each time filled up to a batch of one spec."""
+
+    def numpy(self, x: Any) -> Any:
+        """The predictions for the rows of `x` as NumPy arrays."""
+        count = _rows(x)
+        return tree.map_leaves(lambda y: y[:count], super().numpy(_filled(x, self.rows)))
 
 
 def arguments(backend: Backend, x: Any, forward: Forward) -> list[Any]:
@@ -235,8 +265,22 @@ def _call_for(model: TrainingModel, backend: Backend, x: Any) -> tuple[Call, Any
         batch = prepare(model, x).x
     call = Call(model, backend, batch)
     if batch is x and not model.runs_eagerly:
-        model.functions["batch", backend.name, x.shape, x.dtype] = call
+        model.functions["batch", backend.name, x.shape, x.dtype, 0] = call
     return call, batch
+
+
+def predict_rows(model: TrainingModel, x: np.ndarray, batch_size: int | None) -> Any:
+    """The predictions for rows that are at most a batch, as `predict` gives them."""
+    if model.runs_eagerly:
+        return predict_on_batch(model, x)
+    backend = load_backend(model.backend_name)
+    with model.built_on_success():
+        given = prepare(model, x).x
+    rows = _rows_for(model, backend, given, 32 if batch_size is None else batch_size)
+    call = (FilledCall if rows > len(x) else Call)(model, backend, _filled(given, rows))
+    if given is x and call.steady:
+        model.functions["batch", backend.name, x.shape, x.dtype, batch_size] = call
+    return call.numpy(given)
 
 
 def predict_on_batch(model: TrainingModel, x: Any) -> Any:
