@@ -331,3 +331,49 @@ def test_what_is_imported_late_is_what_type_checkers_read(package):
     declared = {(n.module, a.name) for n in block.body if isinstance(n, ast.ImportFrom) for a in n.names}
     modules = importlib.import_module(f"lamella.{package}")._MODULES
     assert declared == {(f"lamella.{package}.{m}", name) for m, names in modules.items() for name in names.split()}
+
+
+# ---- what a model is, is asked of the model ----
+
+
+def asks_for_a_sequential(source):
+    """The lines that ask whether an object or a class is a `Sequential`."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        asks = isinstance(node, ast.MatchClass)
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func).rpartition(".")[2]
+            asks = called in ("isinstance", "issubclass", "class_named", "getattr", "hasattr")
+        elif isinstance(node, ast.Compare):  # a name in a file is data
+            asks = not any(isinstance(part, ast.Constant) for part in ast.walk(node))
+        if asks and re.search(r"\b_?sequential\b", ast.unparse(node), re.IGNORECASE):
+            lines.append(node.lineno)
+    return lines
+
+
+def test_only_a_sequential_knows_that_it_is_one():
+    found = {
+        module: lines
+        for package, root in SOURCES.items()
+        for module, path in modules(package, root)
+        if module != "lamella.models.sequential" and (lines := asks_for_a_sequential(path.read_text("utf-8")))
+    }
+    assert not found, "ask the model instead (`Model._graph`, `described_by_layers`, `shown_parts`)"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "isinstance(model, Sequential)",
+        "isinstance(model, (Model, models.Sequential))",
+        "issubclass(given, _sequential())",
+        'issubclass(given, serialization.class_named("Sequential", CONTAINERS))',
+        "type(model) is Sequential",
+        "match model:\n    case Sequential():\n        pass",
+    ],
+)
+def test_a_question_for_a_sequential_is_found(line):
+    assert asks_for_a_sequential(line)
+    assert not asks_for_a_sequential(
+        'Sequential([layer]) if entry["class_name"] == "Sequential" else isinstance(x, Model)'
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,7 +33,13 @@ _MOST_SHOWN = 200
 
 
 class BaseModel(Persistent, TrainableModel):
-    """A model, however it is declared."""
+    """A model, however it is declared.
+
+    Attributes:
+        described_by_layers: whether a configuration of the class is a list of layers, applied one after another.
+    """
+
+    described_by_layers: ClassVar[bool] = False
 
     @abstractmethod
     def shown_parts(self) -> Parts:

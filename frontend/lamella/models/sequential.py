@@ -45,6 +45,7 @@ class Sequential(Model):
     """
 
     keras_module = "keras"
+    described_by_layers = True
 
     def __init__(
         self, layers: Sequence[Layer] | Layer | None = None, *, trainable: bool = True, name: str | None = None

@@ -77,7 +77,7 @@ def _build_waiting(model: Any, checked: Mapping[str, Any]) -> None:
     """Build the layers that wait for the number of a free dimension, for the shapes that the file gives of them."""
     entries = [entry for entry in checked["config"]["layers"] if entry["class_name"] != "InputLayer"]
     for layer, entry in zip(model.layers, entries, strict=True):
-        if entry["class_name"] == "Sequential":
+        if getattr(layer, "described_by_layers", False):
             _build_waiting(layer, entry)
         elif not layer.built and entry.get("built_for") is not None:
             layer.build(entry["built_for"])

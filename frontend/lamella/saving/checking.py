@@ -45,8 +45,9 @@ def host(node: Mapping[str, Any]) -> str | None:
     return module.partition(".")[0] if isinstance(module, str) else None
 
 
-def _sequential() -> type:
-    return serialization.class_named("Sequential", serialization.CONTAINERS)
+def _described_by_layers(cls: type) -> bool:
+    """Whether a configuration of a user's class lists layers that are applied one after another."""
+    return getattr(cls, "described_by_layers", False)
 
 
 def model(node: Any, place: str) -> Config:
@@ -72,7 +73,7 @@ def model(node: Any, place: str) -> Config:
         return {**found, "config": _of_model(config, place) | _graph(config, place)}
     if not own and name != "Sequential":
         raise FormatError(f"{place}: a functional model has input_layers and output_layers.")
-    if own and not issubclass(given, _sequential()):
+    if own and not _described_by_layers(given):
         return {**found, **_custom(node, config, place), "built_for": _built_for(node, place)}
     return {**found, "config": _of_model(config, place) | _chain(node, config, place)}
 
@@ -139,7 +140,7 @@ def layer(node: Any, place: str) -> Config:
     if name in ("Sequential", "Functional", "Model") or graphs.is_graph(config):
         return model(node, place)
     about = {"class_name": name, "built_for": _built_for(node, place), **_shared(node, place)}
-    if isinstance(given, type) and not issubclass(given, _sequential()):
+    if isinstance(given, type) and not _described_by_layers(given):
         return {**about, **_custom(node, config, place)}
     if given is not None:
         return model(node, place)
