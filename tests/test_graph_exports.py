@@ -10,6 +10,7 @@ from conftest import HAS_JAX, importable
 from lamella import Input, Model, layers, tree
 from lamella.errors import BackendError
 from lamella.export.symbolic import answer_of, inference_of
+from lamella.passes import multiples_needed
 from oracle.graph_models import GRAPHS, data
 from test_export_numpy import loaded
 
@@ -78,7 +79,7 @@ def test_onnx_has_inputs_and_outputs_by_name(name, tmp_path):
 @JAX
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=() if n in ("by_name", "translation") else pytest.mark.slow) for n in GRAPHS if n != "unet"],
+    [pytest.param(n, marks=() if n in ("by_name", "translation") else pytest.mark.slow) for n in GRAPHS],
 )
 def test_stablehlo_takes_inputs_and_gives_outputs_by_name(name, tmp_path):
     from jax import export
@@ -94,11 +95,76 @@ def test_stablehlo_takes_inputs_and_gives_outputs_by_name(name, tmp_path):
         assert_close(found if isinstance(found, list) else [found], expected)
 
 
+def two_poolings():
+    x = h = Input((None, None, 1))
+    skips = []
+    for rows in (2, 3):
+        h = layers.Conv2D(2, 3, padding="same")(h)
+        skips.append(h)
+        h = layers.MaxPooling2D((rows, 2))(h)
+    for rows, skip in zip((3, 2), reversed(skips), strict=True):
+        h = layers.Concatenate()([layers.UpSampling2D((rows, 2))(h), skip])
+    return Model(x, layers.Conv2D(1, 1)(h))
+
+
 @JAX
-def test_stablehlo_of_a_shortcut_around_a_pooling_needs_sizes(tmp_path):
+def test_stablehlo_of_shortcuts_around_poolings_takes_multiples(tmp_path):
+    from jax import export
+
+    model = two_poolings()
+    model.export(tmp_path / "net.stablehlo")
+    artifact = export.deserialize(bytearray((tmp_path / "net.stablehlo").read_bytes()))
+    assert [str(d) for d in artifact.in_avals[0].shape] == ["batch", "6*height", "4*width", "1"]
+    x = np.random.RandomState(0).standard_normal((2, 12, 8, 1)).astype("float32")
+    for rows, columns in ((12, 8), (6, 4)):
+        some = x[:, :rows, :columns]
+        assert_close([artifact.call(some)], [model.predict(some, verbose=0)])
+    with pytest.raises(ValueError, match=r"6\*height, 4\*width"):
+        artifact.call(x[:, :7])
+
+
+@JAX
+def test_a_lowered_function_says_which_symbolic_sizes_it_takes():
+    import jax
+    from jax import export
+
+    fn = two_poolings().lower("jax")
+
+    def exported(shape):
+        given = jax.ShapeDtypeStruct(export.symbolic_shape(shape), "float32")
+        return export.export(jax.jit(lambda x: fn(fn.params, fn.state, x)[0]))(given)
+
+    with pytest.raises(BackendError, match=r"multiple of 6 and width .* of 4: .*'batch, 6 \* height, 4 \* width, 1'"):
+        exported("b, h, w, 1")
+    assert str(exported("b, 6*h, 4*w, 1").out_avals[0].shape) == "(b, 6*h, 4*w, 1)"
+
+
+@JAX
+def test_stablehlo_needs_sizes_that_no_multiples_make_equal(tmp_path):
+    a, b = Input((None, 2), name="a"), Input((None, 2), name="b")
     with pytest.raises(BackendError, match="Give the sizes in `Input`"):
-        GRAPHS["unet"].make(lamella).export(tmp_path / "net.stablehlo")
-    assert not (tmp_path / "net.stablehlo").exists()
+        Model([a, b], layers.Add()([a, b])).export(tmp_path / "net.stablehlo")
+    assert not list(tmp_path.iterdir())
+
+
+def shortcut(around):
+    x = Input((None, 2))
+    return Model(x, layers.Add()([x, around(x)]))
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (two_poolings, {"height": 6, "width": 4}),
+        (lambda: shortcut(lambda x: lamella.ops.repeat(layers.AveragePooling1D(5)(x), 5, axis=1)), {"time": 5}),
+        (lambda: shortcut(lambda x: layers.Conv1DTranspose(2, 3, 2, "same")(layers.Conv1D(2, 3, 2, "same")(x))), {"time": 2}),
+        (lambda: shortcut(lambda x: layers.UpSampling1D(100)(layers.MaxPooling1D(100)(x))), {}),
+        (lambda: shortcut(layers.Conv1D(2, 3, padding="same")), {}),
+    ],
+    ids=["poolings", "repeat", "strides", "too large", "none"],
+)  # fmt: skip
+def test_multiples_make_the_sizes_equal_that_a_program_takes_to_be(model, expected):
+    assert multiples_needed(inference_of(model()).program) == expected
 
 
 def test_free_sizes_of_several_inputs_are_their_own():

@@ -287,10 +287,23 @@ def differ(a: Any, b: Any) -> bool:
         return bool(a != b)
     if a == b:
         return False
-    return exceeds(a, b) or exceeds(b, a) or bool(symbols_of((a, b)) & frozenset(_SETTLED.items))
+    if exceeds(a, b) or exceeds(b, a) or bool(symbols_of((a, b)) & frozenset(_SETTLED.items)):
+        return True
+    for assumed in _ASSUMED.items[-1:]:
+        assumed.append((a, b))
+    return False
 
 
 _SETTLED: ThreadStack[str] = ThreadStack()
+_ASSUMED: ThreadStack[list[tuple[Any, Any]]] = ThreadStack()
+
+
+@contextmanager
+def assumptions() -> Iterator[list[tuple[Any, Any]]]:
+    """A list of the pairs of dimensions, different expressions, that are taken to be equal inside."""
+    pairs: list[tuple[Any, Any]] = []
+    with _ASSUMED.pushed(pairs):
+        yield pairs
 
 
 @contextmanager

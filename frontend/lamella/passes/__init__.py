@@ -5,6 +5,7 @@ from typing import Any as _Any
 from lamella.ops import primitives as _primitives
 from lamella.passes.analysis import find_cross_batch_op as find_cross_batch_op
 from lamella.passes.analysis import makers_of as makers_of
+from lamella.passes.analysis import multiples_needed as multiples_needed
 from lamella.passes.analysis import uses_of as uses_of
 from lamella.passes.differentiate import differentiate as differentiate
 from lamella.passes.differentiate import gradient_program as gradient_program

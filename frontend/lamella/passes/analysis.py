@@ -6,8 +6,8 @@ import itertools
 import math
 from collections import Counter
 
-from lamella.ir.dim import BATCH, Dim, Dimension, symbol, symbols_of
-from lamella.ir.program import Equation, Program, Value
+from lamella.ir.dim import BATCH, Dim, Dimension, assumptions, symbol, symbols_of
+from lamella.ir.program import Equation, Program, Value, for_sizes
 from lamella.ir.spec import Spec, size_of
 
 
@@ -35,6 +35,33 @@ def numbers_computed(program: Program) -> Counter[str]:
             inner = numbers_computed(body).total()
             found[equation.where] += inner * equation.attrs.get("length", 1)
     return found
+
+
+_LARGEST_MULTIPLE = 64
+
+
+def multiples_needed(program: Program) -> dict[str, int]:
+    """Of which number each free dimension must be a multiple, that the sizes that `program` takes to be equal be equal.
+
+    A shortcut around a pooling by 2 takes `height` and `height // 2 * 2` to be equal: {"height": 2}. Dimensions that may have
+    any size are left out; all are where no multiples suffice.
+    """
+    found: dict[str, int] = {}
+    while max(found.values(), default=1) <= _LARGEST_MULTIPLE:
+        with assumptions() as pairs:
+            _check_shapes(for_sizes(program, {name: factor * symbol(name) for name, factor in found.items()}))
+        free = symbols_of(itertools.chain.from_iterable(pairs)) - {BATCH}
+        if not free:
+            return {} if pairs else found
+        found.update((name, found.get(name, 1) + 1) for name in sorted(free))
+    return {}
+
+
+def _check_shapes(program: Program) -> None:
+    for equation in program.equations:
+        equation.op.result_specs([v.spec for v in equation.inputs], equation.attrs)
+        for body in equation.bodies.values():
+            _check_shapes(body)
 
 
 def find_cross_batch_op(program: Program) -> Equation | None:
