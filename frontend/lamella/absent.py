@@ -97,7 +97,6 @@ ABSENT: Mapping[str, str] = {
     "callbacks.OrbaxCheckpoint": "writes files of Orbax; write `ModelCheckpoint` or `BackupAndRestore`",
     "saving.KerasFileEditor": "edits files; read the arrays of one with `lamella.models.load_model(path).get_weights()`",
     **dict.fromkeys(("legacy", "utils.legacy"), "holds functions of Keras 2's files; those of `lamella.saving` are today's"),
-    "optimizers.legacy": "holds the optimizers of Keras 2.10; those of `lamella.optimizers` take the same arguments",
     "tree": _TREE,
     "losses.Reduction": "holds names of reductions; write the name: reduction='sum_over_batch_size'",
     # layers
@@ -179,8 +178,8 @@ def sentence(module: str, name: str) -> str | None:
 def no_attribute(module: str, name: str, known: Iterable[str] = ()) -> AttributeError | ImportError:
     """The error that a module's `__getattr__` raises for `name`, with what the table says of it, or the nearest known name.
 
-    It is an `AttributeError`, so that `hasattr` is false, but an `ImportError` for `from module import name`: of an
-    `AttributeError` Python would keep nothing but the name.
+    It is an `AttributeError`, so that `hasattr` is false, but an `ImportError` for `from module import name`, unless there is
+    a module of that name: of an `AttributeError` Python would keep nothing but the name.
 
     Args:
         module: the module's `__name__`.
@@ -188,13 +187,19 @@ def no_attribute(module: str, name: str, known: Iterable[str] = ()) -> Attribute
         known: the names that it has, to suggest one of them.
     """
     told = sentence(module, name)
-    if told is None:
-        # the import system asks for names such as `__path__`
-        known = () if name.startswith("_") else [entry for entry in known if not entry.startswith("_")]
-        hint = f": {did_you_mean(name, known)}" if known else ""
-        return AttributeError(f"module {module!r} has no attribute {name!r}{hint}", name=name)
     asking = sys._getframe(2)
     importing = asking.f_code.co_code[asking.f_lasti] == opcode.opmap["IMPORT_FROM"]
+    if told is None:
+        # the import system asks for names such as `__path__`, and for modules that are being imported
+        importing = importing and f"{module}.{name}" not in sys.modules
+        known = () if name.startswith("_") else [entry for entry in known if not entry.startswith("_")]
+        hint = f": {did_you_mean(name, known)}" if known else ""
+        told = (
+            f"cannot import name {name!r} from {module!r}"
+            if importing
+            else f"module {module!r} has no attribute {name!r}"
+        )
+        told += hint
     return ImportError(told, name=f"{module}.{name}") if importing else AttributeError(told, name=name)
 
 

@@ -256,6 +256,15 @@ def set_random_seed(seed: int) -> None:
     seed = int(seed)
     python_random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - the user's own draws shall repeat too
+    start_seeds(seed)
+
+
+def start_seeds(seed: int) -> None:
+    """Start the sequence that models without a seed of their own draw from, and leave other generators alone.
+
+    Args:
+        seed: any integer.
+    """
     with _SEEDS.lock:
         _SEEDS.key, _SEEDS.drawn = key_from_seed(seed), 0
 

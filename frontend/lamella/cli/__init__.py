@@ -1,4 +1,4 @@
-"""`python -m lamella`: what a file holds, how its model looks, other formats, and whether the backends agree on it."""
+"""`python -m lamella`: what a file holds, how its model looks, other formats, whether the backends agree on it; scripts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0; 1 where `verify` finds a difference above the tolerance; 2 where the file or the command is wrong.
+        0; 1 where `verify` finds a difference above the tolerance or `run --list` a missing name; 2 where the file or the
+        command is wrong.
     """
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        done = options.run(options)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     except (LamellaError, ValueError, ImportError) as error:
         told = " ".join(str(error).split())
+    else:
+        return done if isinstance(done, int) else done()  # a script, whose errors are its own
     print(f"lamella: {told}", file=sys.stderr)
     return 2
 
@@ -66,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--tolerance", type=float, default=1e-4, help="largest difference, in units of a layer's largest output (1e-4)"
     )
+    script = command("run", _run, "Run a script for Keras or tf.keras, unchanged, with lamella in the place of them.")
+    script.add_argument("--list", action="store_true", help="only list the names it uses, and which are missing")
+    script.add_argument("script", metavar="SCRIPT", help="a .py file")
+    script.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="arguments of the script")
     return parser
 
 
@@ -75,6 +82,12 @@ def _loaded(file: str) -> Any:
     if file.endswith(_EXPORTS):
         raise FormatError(f"{Path(file).name}: an export is read by what it is for, not by lamella.")
     return models.load_model(file, compile=False)
+
+
+def _run(options: argparse.Namespace) -> Any:
+    from lamella.cli import run
+
+    return run.listed(options.script) if options.list else run.prepared(options.script, options.arguments)
 
 
 def _info(options: argparse.Namespace) -> int:

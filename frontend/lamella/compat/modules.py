@@ -19,6 +19,7 @@ from lamella.absent import no_attribute, sentence
 from lamella.names import deprecated
 
 _LAYERS = "advanced_activations convolutional convolutional_recurrent embeddings local merge noise wrappers"
+_UTILS = "conv_utils data_utils generic_utils io_utils layer_utils np_utils vis_utils visualize_util"
 
 GONE: dict[str, str] = {
     **{f"lamella.layers.{module}": "lamella.layers" for module in _LAYERS.split()},
@@ -27,10 +28,12 @@ GONE: dict[str, str] = {
     "lamella.engine.base_layer": "lamella.layers",
     "lamella.engine.training": "lamella.models",
     "lamella.layers.containers": "lamella.models",
+    "lamella.layers.experimental": "lamella.layers",
+    "lamella.layers.experimental.preprocessing": "lamella.layers",
     "lamella.initializations": "lamella.initializers",
     "lamella.objectives": "lamella.losses",
-    "lamella.utils.data_utils": "lamella.utils",
-    "lamella.utils.np_utils": "lamella.utils",
+    "lamella.optimizers.legacy": "lamella.optimizers",
+    **{f"lamella.utils.{module}": "lamella.utils" for module in _UTILS.split()},
 }
 """For each module that is gone the one that has its names today."""
 
@@ -97,6 +100,41 @@ def _forwarding(name: str, today: str) -> Callable[[str], Any]:
         return getattr(importlib.import_module(today), attribute)
 
     return find
+
+
+def look_up(name: str) -> Any:
+    """What a dotted name is that begins with "lamella": a module, or what a module or a class has.
+
+    >>> look_up("lamella.layers.Dense").__name__
+    'Dense'
+
+    Args:
+        name: the name.
+
+    Raises:
+        ImportError: there is no such module; the message says why where Keras has it.
+        AttributeError: a class or a function has no such attribute.
+    """
+    package, *parts = name.split(".")
+    found: Any = importlib.import_module(package)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a look is no use of an old name
+        for end, part in enumerate(parts, 1):
+            try:
+                found = getattr(found, part)
+            except AttributeError as error:
+                if not isinstance(found, ModuleType):
+                    raise
+                path = ".".join([package, *parts[:end]])
+                if not hasattr(found, "__path__"):
+                    raise ImportError(str(error), name=path) from None
+                try:
+                    found = importlib.import_module(path)
+                except ModuleNotFoundError as missing:
+                    # of the two the error that says more
+                    told = str(missing) if path not in str(missing).split("'") else str(error)
+                    raise ImportError(told, name=path) from None
+    return found
 
 
 class _Finder:

@@ -1,0 +1,303 @@
+"""Scripts for Keras and tf.keras, rewritten to import lamella, and the names that they use.
+
+The syntax tree of a script is changed, not its text, so that tracebacks show the script's own lines. `ROOTS`,
+`FLAT` and `PLACES` say which module answers for one of Keras, of any age.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import NamedTuple
+
+from lamella.compat.modules import look_up
+
+ROOTS: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "keras", "keras.api", "keras.src", "keras.api._v1.keras", "keras.api._v2.keras", "keras._tf_keras.keras",
+            "keras_core", "tf_keras", "tf_keras.api", "tf_keras.src",
+            "tensorflow.keras", "tensorflow.keras._tf_keras.keras", "tensorflow.python.keras", "tensorflow.python.keras.api",
+            "tensorflow.python.keras.api._v1.keras", "tensorflow.python.keras.api._v2.keras", "tensorflow_core.python.keras",
+            "tensorflow.compat.v1.keras", "tensorflow.compat.v2.keras", "tensorflow.contrib.keras",
+            "tensorflow.contrib.keras.api.keras", "tensorflow.contrib.keras.python.keras",
+        ),
+        "keras",
+    ),
+    "keras_preprocessing": "keras.preprocessing",
+    "scikeras.wrappers": "keras.wrappers",
+    **dict.fromkeys(("tensorflow", "tensorflow.compat.v1", "tensorflow.compat.v2"), "tensorflow"),
+}  # fmt: skip
+"""For each package, or module of one, what it is today: a module of Keras, which lamella answers for, or TensorFlow."""
+
+VERSIONS: Mapping[str, str] = {
+    f"{root}.__version__": "2.16.0+lamella" if today == "tensorflow" else "3.15.1+lamella"
+    for root, today in ROOTS.items()
+    if today in ("keras", "tensorflow")
+}
+"""What `__version__` of each package is in a script: the release whose names lamella answers for."""
+
+FLAT = frozenset(
+    """
+    activations backend callbacks constraints initializers layers losses metrics models optimizers regularizers saving
+    utils wrappers
+    """.split()
+)
+"""Modules of which every module within has its public names in the module itself, today."""
+
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "engine": ("lamella.layers", "lamella.models", "lamella.utils"),
+    "legacy": ("lamella.layers", "lamella.models"),
+    "initializations": ("lamella.initializers",),
+    "objectives": ("lamella.losses",),
+}
+"""For each module that is gone the modules that share its names today."""
+
+
+class Use(NamedTuple):
+    """A name of Keras or TensorFlow in a script.
+
+    Attributes:
+        name: as it is in Keras, without "keras." ("layers.Dense"), or with "tf." in front of a name of TensorFlow.
+        where: what answers for it ("lamella.layers.Dense").
+        line: the first line that uses it.
+    """
+
+    name: str
+    where: str
+    line: int
+
+
+def place(name: str, *, module: bool = False) -> tuple[str, str] | None:
+    """What a dotted name of a script is without its package, and where it is looked for.
+
+    >>> place("tensorflow.keras.layers.Dense")
+    ('layers.Dense', 'lamella.layers.Dense')
+    >>> place("keras.layers.core", module=True)
+    ('layers.core', 'lamella.layers')
+    >>> place("keras.engine.topology.Model")
+    ('engine.topology.Model', 'lamella.models.Model')
+    >>> place("tensorflow.random.set_seed")
+    ('tf.random.set_seed', 'tensorflow.random.set_seed')
+
+    Args:
+        name: the name.
+        module: whether all of it is the path of a module, as in `from keras.layers.core import Dense`.
+
+    Returns:
+        None for a name of another package.
+    """
+    root = next((name[:end] for end in _ends(name) if name[:end] in ROOTS), None)
+    if root is None:
+        return None
+    package, _, shown = f"{ROOTS[root]}{name[len(root) :]}".partition(".")
+    if package == "tensorflow":
+        return f"tf.{shown}".rstrip("."), f"tensorflow.{shown}".rstrip(".")
+    family, *parts = shown.split(".")
+    if family in PLACES:
+        last = [] if module else parts[-1:]
+        return shown, ".".join([_having(PLACES[family], last), *last])
+    if family in FLAT:
+        ends = len(parts) - (not module)
+        parts = [part for i, part in enumerate(parts) if i >= ends or not _is_module_within(family, part)]
+    return shown, ".".join(["lamella", family, *parts]).rstrip(".")
+
+
+def _ends(name: str) -> Iterator[int]:
+    """Where the leading parts of a dotted name end, the longest first."""
+    end = len(name)
+    while end > 0:
+        yield end
+        end = name.rfind(".", 0, end)
+
+
+def _having(modules: tuple[str, ...], names: list[str]) -> str:
+    """The first of the modules that has the name, or the first of all."""
+    return next((module for module in modules if names and is_there(f"{module}.{names[0]}")), modules[0])
+
+
+def _is_module_within(family: str, part: str) -> bool:
+    """Whether a part of a path is a module of an earlier Keras whose names are those of its family today."""
+    if not part.islower() or f"{family}.{part}" == "optimizers.schedules":
+        return False
+    try:
+        return isinstance(look_up(f"lamella.{family}.{part}"), ModuleType)
+    except (ImportError, AttributeError):
+        return True
+
+
+def is_there(where: str) -> bool:
+    """Whether lamella has what `place` named.
+
+    >>> is_there("lamella.layers.Dense"), is_there("lamella.layers.Dens")
+    (True, False)
+    """
+    return problem(where) is None
+
+
+def problem(where: str) -> str | None:
+    """What is told of a name that lamella lacks; None where it has it."""
+    try:
+        if where.partition(".")[0] == "tensorflow":
+            from lamella.cli import tensorflow
+
+            tensorflow.found(where.partition(".")[2])
+        else:
+            look_up(where)
+    except (ImportError, AttributeError) as error:
+        return str(error)
+    return None
+
+
+def rewritten(source: bytes | str, filename: str) -> tuple[ast.Module, list[Use]]:
+    """The syntax tree of a script with lamella in the place of Keras, and the names of Keras that the script uses.
+
+    >>> tree, uses = rewritten("import keras as k; k.layers.core.Dense(2)", "script.py")
+    >>> print(ast.unparse(tree))
+    import lamella as k
+    k.layers.Dense(2)
+    >>> [use.where for use in uses]
+    ['lamella.layers.Dense']
+
+    Args:
+        source: the text, or its bytes with the encoding that they declare.
+        filename: what tracebacks call it.
+
+    Raises:
+        SyntaxError: the text is not Python.
+    """
+    tree = ast.parse(source, filename)
+    rewriter = _Rewriter(tree)
+    changed = ast.fix_missing_locations(rewriter.visit(tree))
+    uses: dict[str, Use] = {}
+    for use in rewriter.uses:
+        uses.setdefault(use.name, use)
+    return changed, [*uses.values()]
+
+
+class _Rewriter(ast.NodeTransformer):
+    """Replaces imports of Keras and TensorFlow, and the modules that are gone in chains of attributes of these."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.uses: list[Use] = []
+        self.bound: dict[str, str] = {}
+        """For each name of the script that is imported from Keras or TensorFlow its dotted name there."""
+        for node in ast.walk(tree):
+            self._bind(node)
+
+    def _bind(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if place(alias.name):
+                    first = alias.name.partition(".")[0]
+                    self.bound[alias.asname or first] = alias.name if alias.asname else first
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module and place(node.module):
+            for alias in node.names:
+                self.bound[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            chain = self._chain(node.value)
+            if chain is not None and isinstance(node.value, ast.Attribute):  # keras = tf.keras
+                self.bound[node.targets[0].id] = chain
+
+    def _chain(self, node: ast.AST) -> str | None:
+        """The dotted name in Keras of an expression that begins with an imported name."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name) or node.id not in self.bound:
+            return None
+        return ".".join([self.bound[node.id], *reversed(parts)])
+
+    def _used(self, name: str, line: int, *, module: bool = False) -> str:
+        """Note a name, without the attributes of a class or function, and return where it is."""
+        found = place(name, module=module)
+        assert found is not None  # noqa: S101 - callers look first
+        shown, where = found
+        beyond = len(where) - _end_of_modules(where)
+        if "." in where:
+            self.uses.append(Use(shown[: len(shown) - beyond], where[: len(where) - beyond], line))
+        return where
+
+    def visit_Import(self, node: ast.Import) -> list[ast.stmt]:  # noqa: N802
+        statements: list[ast.stmt] = []
+        for alias in node.names:
+            if place(alias.name) is None:
+                statements.append(ast.Import([alias]))
+                continue
+            first = alias.name.partition(".")[0]
+            where = self._used(alias.name, node.lineno, module=True)
+            statements += _binding(alias.asname or first, where)
+            if not alias.asname and "." in alias.name:
+                statements += _binding(first, ROOTS[first].replace("keras", "lamella"))
+        return [ast.copy_location(statement, node) for statement in statements]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | list[ast.stmt]:  # noqa: N802
+        if node.level or not node.module or place(node.module) is None:
+            return node
+        statements: list[ast.stmt] = []
+        for alias in node.names:
+            name, bound = f"{node.module}.{alias.name}", alias.asname or alias.name
+            if alias.name == "*":
+                where = self._used(node.module, node.lineno, module=True)
+                statements.append(ast.ImportFrom(where.replace("tensorflow", "lamella.cli.tensorflow"), [alias], 0))
+            elif name in VERSIONS:
+                statements.append(_assigned(bound, ast.Constant(VERSIONS[name])))
+            else:
+                statements += _binding(bound, self._used(name, node.lineno))
+        return [ast.copy_location(statement, node) for statement in statements]
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # noqa: N802
+        chain = self._chain(node)
+        if chain is None or place(chain) is None:
+            self.generic_visit(node)
+            return node
+        if chain in VERSIONS:
+            return ast.copy_location(ast.Constant(VERSIONS[chain]), node)
+        where = self._used(chain, node.lineno)
+        root: ast.expr = node
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        assert isinstance(root, ast.Name)  # noqa: S101 - `_chain` found it
+        start = place(self.bound[root.id], module=True)
+        base = "" if start is None else start[1]
+        if base == "tensorflow" and not where.startswith(base):
+            base, root = "lamella", ast.Attribute(root, "keras", ast.Load())
+        elif not f"{where}.".startswith(f"{base}."):  # in another module than the rest of its own
+            base = where.rpartition(".")[0]
+            root = ast.parse(f"__import__({base!r}, fromlist=['*'])", mode="eval").body
+        for name in where.split(".")[len(base.split(".")) :]:
+            root = ast.Attribute(root, name, ast.Load())
+        if isinstance(root, ast.Attribute):
+            root.ctx = node.ctx
+        return ast.copy_location(root, node)
+
+
+def _end_of_modules(where: str) -> int:
+    """Where the part of a dotted name ends that is a module, or the first class or function after it."""
+    for end in reversed([*_ends(where)]):
+        try:
+            if not isinstance(look_up(where[:end]), ModuleType):
+                return end
+        except (ImportError, AttributeError):
+            break
+    return len(where)
+
+
+def _assigned(name: str, value: ast.expr) -> ast.stmt:
+    return ast.Assign([ast.Name(name, ast.Store())], value)
+
+
+def _binding(bound: str, where: str) -> list[ast.stmt]:
+    """The statement that gives a name of the script what `where` is."""
+    package, _, rest = where.partition(".")
+    if package == "tensorflow" and rest:
+        load = ast.parse(f"__import__('lamella.cli.tensorflow', fromlist=['found']).found({rest!r})", mode="eval").body
+        return [_assigned(bound, load)]
+    if package == "tensorflow":
+        return [ast.Import([ast.alias("lamella.cli.tensorflow", bound)])]
+    base, _, last = where.rpartition(".")
+    if base:
+        return [ast.ImportFrom(base, [ast.alias(last, bound)], 0)]
+    return [ast.Import([ast.alias(where, bound)])]
