@@ -41,6 +41,7 @@ LEVELS = (
     "saving debug",
     "models callbacks",
     "testing utils",
+    "backend_functions",
     "cli preprocessing",
     "__main__",
 )
@@ -52,6 +53,10 @@ BACKEND_LEVEL = LEVEL["lamella.backend_api"]
 FACADES = {
     ("lamella.backend_api.registry", "lamella_jax"): "a backend is loaded by name when it is first used",
     ("lamella.backend_api.registry", "lamella_numpy"): "a backend is loaded by name when it is first used",
+    (
+        "lamella.backend",
+        "lamella",
+    ): "Keras 2's functions need layers and models, and are loaded when a script asks for one",
     ("lamella.compat.modules", "lamella"): "a module that has gone or moved is made when a script imports it",
 }
 

@@ -79,3 +79,11 @@ def test_layer_normalization_with_rms_scaling(backend):
         applied(layer, x, backend), x / np.sqrt(x.var(-1, keepdims=True) + 1e-3), rtol=1e-5, atol=1e-6
     )
     assert [v.name for v in layer.weights] == ["gamma"]
+
+
+def test_lambda_of_several_inputs_says_its_output_shape():
+    inputs = [np.ones((2, 3), "float32"), np.ones((2, 1), "float32")]
+    for shape in ((3,), lambda shapes: (shapes[0][0], shapes[0][1])):
+        assert layers.Lambda(lambda xs: xs[0] + xs[1], output_shape=shape)(inputs).shape == (2, 3)
+    with pytest.raises(ValueError, match=r"output_shape says \(2, 4\)"):
+        layers.Lambda(lambda xs: xs[0] + xs[1], output_shape=(4,))(inputs)

@@ -29,7 +29,8 @@ _OPS_IMAGE = "is an image function; the image layers, or a gather with `take`, d
 _DATASETS = "downloads data, which lamella does not do; load it with NumPy, scikit-learn or another package"
 _FILES = "reads data from files, which lamella does not do; give `fit` arrays, a generator or a `utils.PyDataset`"
 _PREPARES = "prepares data, which lamella leaves to the code that loads it"
-_K = "is a function of Keras 2's backend module; its namesake in `lamella.ops` does it"
+_SESSION = "is a session of TensorFlow 1; the numbers of `K.function`, `K.get_value` and `predict` need none"
+_SCOPE = "puts names of weights below another; give the layers a `name=`, or hold them in a `Layer` of that name"
 _GRAPH = "is a part of Keras's graphs; `Input` and layers called with what it returns make those of lamella"
 _QUANTIZED = (
     "belongs to quantization, which lamella does not have; `mixed_bfloat16` halves the numbers of a computation"
@@ -55,7 +56,7 @@ ABSENT: Mapping[str, str] = {
     # scopes, devices, precision
     "device": "chooses a device, which lamella leaves to the backend; choose it with the environment, as JAX_PLATFORMS=cpu",
     "distribution": _DEVICES,
-    "name_scope": "puts names of weights below another; give the layers a `name=`, or hold them in a `Layer` of that name",
+    "name_scope": _SCOPE,
     "StatelessScope": "computes without changing weights; `model.lower()` is a pure function that does",
     "SymbolicScope": "traces a function without numbers; `model.lower()` does",
     **dict.fromkeys(
@@ -93,7 +94,11 @@ ABSENT: Mapping[str, str] = {
     "utils.get_file": "downloads a file, which lamella does not do; `urllib.request.urlretrieve` does",
     "utils.bounding_boxes": _BOXES,
     # helpers
-    "backend": _K,
+    "backend.ctc_label_dense_to_sparse": "makes sparse tensors, which lamella does not have; `K.ctc_batch_cost` takes labels",
+    "backend.get_session": _SESSION,
+    "backend.name_scope": _SCOPE,
+    "backend.set_learning_phase": "fixes whether layers train; write model(x, training=True), or layer.trainable = False",
+    "backend.set_session": _SESSION,
     "callbacks.OrbaxCheckpoint": "writes files of Orbax; write `ModelCheckpoint` or `BackupAndRestore`",
     "saving.KerasFileEditor": "edits files; read the arrays of one with `lamella.models.load_model(path).get_weights()`",
     **dict.fromkeys(("legacy", "utils.legacy"), "holds functions of Keras 2's files; those of `lamella.saving` are today's"),

@@ -1,5 +1,11 @@
-"""Backends: what one is, and how one is found and chosen. The names are those of `lamella.backend_api`."""
+"""Backends, what one is, and how one is found and chosen; and the functions of Keras 2's module of this name.
 
+`from lamella import backend as K` finds what Keras 2 called its backend (`K.mean`, `K.function`, `K.clear_session`): see
+`lamella.backend_functions`, where they are loaded from when one is asked for. The other names are those of
+`lamella.backend_api`.
+"""
+
+import importlib as _importlib
 import warnings as _warnings
 from typing import Any as _Any
 
@@ -13,4 +19,10 @@ def __getattr__(name: str) -> _Any:
     if name == "SEAM":
         _warnings.warn("backend.SEAM is backend.API_VERSION today.", DeprecationWarning, stacklevel=2)
         return API_VERSION
-    raise _no_attribute(__name__, name, __all__)
+    known = [*__all__]
+    if not name.startswith("_"):
+        functions = _importlib.import_module("lamella.backend_functions")
+        if name in functions.__all__:
+            return getattr(functions, name)
+        known += functions.__all__
+    raise _no_attribute(__name__, name, known)

@@ -53,12 +53,12 @@ def _run(source: bytes, script: str, path: Path, arguments: Sequence[str]) -> in
         folder = path.resolve().parent
         sys.path[0] = str(folder)  # in the place of the current folder
         before = [getattr(finder, "__name__", "") for finder in sys.meta_path].index("PathFinder")
-        sys.meta_path.insert(before, ScriptFinder(folder))  # type: ignore[arg-type]
+        sys.meta_path.insert(before, ScriptFinder(folder))
     if not sys.warnoptions:  # the script stays as it is: nobody asked for today's spelling
         warnings.filterwarnings("ignore", r".* of an earlier Keras; write ", DeprecationWarning)
     sys.excepthook = _showing(vars(main), sys.excepthook)
     tree, _ = rewritten(source, str(path))
-    exec(_compiled(tree, str(path)), vars(main))  # noqa: S102 - the script is what the user asked to run
+    exec(_compiled(tree, str(path)), vars(main))
     return 0
 
 
@@ -104,7 +104,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
 
-    def source_to_code(self, data: Any, path: Any, **_: Any) -> CodeType:  # type: ignore[override]
+    def source_to_code(self, data: Any, path: Any, **_: Any) -> CodeType:
         return _compiled(rewritten(data, str(path))[0], str(path))
 
 

@@ -220,7 +220,7 @@ class _Rewriter(ast.NodeTransformer):
             self.uses.append(Use(shown[: len(shown) - beyond], where[: len(where) - beyond], line))
         return where
 
-    def visit_Import(self, node: ast.Import) -> list[ast.stmt]:  # noqa: N802
+    def visit_Import(self, node: ast.Import) -> list[ast.stmt]:
         statements: list[ast.stmt] = []
         for alias in node.names:
             if place(alias.name) is None:
@@ -233,7 +233,7 @@ class _Rewriter(ast.NodeTransformer):
                 statements += _binding(first, ROOTS[first].replace("keras", "lamella"))
         return [ast.copy_location(statement, node) for statement in statements]
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | list[ast.stmt]:  # noqa: N802
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt | list[ast.stmt]:
         if node.level or not node.module or place(node.module) is None:
             return node
         statements: list[ast.stmt] = []
@@ -248,7 +248,7 @@ class _Rewriter(ast.NodeTransformer):
                 statements += _binding(bound, self._used(name, node.lineno))
         return [ast.copy_location(statement, node) for statement in statements]
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         chain = self._chain(node)
         if chain is None or place(chain) is None:
             self.generic_visit(node)

@@ -209,4 +209,4 @@ _MODULES = {
 """Where each name lives; a test holds it against the imports above, which type checkers read."""
 
 if not TYPE_CHECKING:
-    __all__, __getattr__, __dir__ = lazily(__name__, _MODULES)
+    __all__, __getattr__, __dir__ = lazily(__name__, _MODULES, ("experimental",))

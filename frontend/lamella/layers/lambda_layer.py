@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lamella import tree
 from lamella.errors import ShapeError
 from lamella.ir.dim import differ, public_shape
 from lamella.layers.base import Layer
@@ -29,8 +30,8 @@ class Lambda(Layer):
 
     Args:
         function: what to compute, written in `lamella.ops`.
-        output_shape: the shape of a row of the output, or a function of the input's shape (batch first) that returns the
-            output's. It is not needed; where it is given the output must have it.
+        output_shape: the shape of a row of the output, or a function of the input's shape (batch first), or of those of
+            several inputs, that returns the output's. It is not needed; where it is given the output must have it.
         mask: the mask of the output, or a function of (inputs, mask) that makes it; None: the output has none.
         arguments: keyword arguments for the function.
     """
@@ -68,9 +69,10 @@ class Lambda(Layer):
     def _check_output(self, inputs: Any, outputs: Any) -> None:
         declared: Any = self.output_shape
         if callable(declared):
-            expected: tuple[Any, ...] = tuple(declared(tuple(inputs.shape)))  # pyright: ignore[reportArgumentType]
+            shapes: Any = tree.map_leaves(lambda x: tuple(x.shape), inputs)
+            expected: tuple[Any, ...] = tuple(declared(shapes))  # pyright: ignore[reportArgumentType]
         else:
-            expected = (inputs.shape[0], *declared)
+            expected = (next(iter(tree.leaves(inputs))).shape[0], *declared)
         found = tuple(outputs.shape)
         if len(found) != len(expected) or any(
             e is not None and differ(f, e) for f, e in zip(found, expected, strict=True)

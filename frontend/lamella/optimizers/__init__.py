@@ -54,7 +54,7 @@ CONFIGURABLE: Mapping[str, Any] = LazyTable(_ALL)
 """What a configuration may name."""
 
 if not TYPE_CHECKING:
-    _late, __getattr__, __dir__ = lazily(__name__, _MODULES)
+    _late, __getattr__, __dir__ = lazily(__name__, _MODULES, ("legacy",))
     _own = {name for name, held in globals().items() if getattr(held, "__module__", "").startswith(__name__)}
     __all__ = sorted({name for name in _own if not name.startswith("_")} | {"schedules", *_late})
 
