@@ -357,3 +357,11 @@ def test_a_crossentropy_is_its_op(from_logits):
     entries = ops.binary_crossentropy(y, p, from_logits)
     np.testing.assert_array_equal(losses.binary_crossentropy(y, p, from_logits), ops.mean(entries, -1))
     np.testing.assert_allclose(ops.categorical_crossentropy(y, 0 * p), -np.log(1e-7), rtol=1e-6)  # a row of zeros
+
+
+def test_names_of_reductions():
+    names = losses.Reduction
+    assert names.all() == (names.AUTO, names.NONE, names.SUM, names.SUM_OVER_BATCH_SIZE)
+    x, y = np.ones((3, 2), "float32"), np.zeros((3, 2), "float32")
+    assert np.shape(losses.MeanSquaredError(reduction=names.NONE)(y, x)) == (3,)
+    assert losses.MeanSquaredError(reduction=names.AUTO).reduction == "sum_over_batch_size"

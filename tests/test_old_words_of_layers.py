@@ -172,3 +172,16 @@ def test_options_that_make_no_sense_are_refused_at_once(make, message):
 def test_inputs_that_do_not_fit_are_refused(layer, shape, message):
     with pytest.raises(ValueError, match=message):
         layer(np.ones(shape, "float32"))
+
+
+@pytest.mark.parametrize("name, today, more", [("CuDNNLSTM", "LSTM", {}), ("CuDNNGRU", "GRU", {"reset_after": True})])
+def test_layers_of_cudnn_are_the_recurrent_layers(name, today, more):
+    with pytest.warns(DeprecationWarning, match=f"{name} .* write {today}"):
+        layer = getattr(layers, name)(3, "ones", return_sequences=True)
+    expected = getattr(layers, today)(3, kernel_initializer="ones", return_sequences=True, **more)
+    assert type(layer) is type(expected)
+    assert {**layer.get_config(), "name": ""} == {**expected.get_config(), "name": ""}
+    with pytest.raises(ValueError, match=rf"{name}: it has no argument 'dropout'; write {today}"):
+        getattr(layers, name)(3, dropout=0.5)
+    with pytest.raises(ValueError, match="time_major must be False"):
+        getattr(layers, name)(3, time_major=True)

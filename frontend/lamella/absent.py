@@ -103,7 +103,6 @@ ABSENT: Mapping[str, str] = {
     "saving.KerasFileEditor": "edits files; read the arrays of one with `lamella.models.load_model(path).get_weights()`",
     **dict.fromkeys(("legacy", "utils.legacy"), "holds functions of Keras 2's files; those of `lamella.saving` are today's"),
     "tree": _TREE,
-    "losses.Reduction": "holds names of reductions; write the name: reduction='sum_over_batch_size'",
     # layers
     **{
         f"layers.{name}": why
@@ -126,8 +125,6 @@ ABSENT: Mapping[str, str] = {
     "layers.ThresholdedReLU": "is gone from Keras; write ReLU(threshold=theta)",
     "layers.TimeDistributedDense": "is gone from Keras; Dense works on the last axis of any shape",
     "layers.Merge": "is gone from Keras; join inputs inside the `call` of a `Layer` with `lamella.ops`",
-    "layers.CuDNNLSTM": "is gone from Keras; write LSTM",
-    "layers.CuDNNGRU": "is gone from Keras; write GRU",
     # ops
     **{
         f"ops.{name}": why

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from lamella.layers.aliases import Convolution2DTranspose as Convolution2DTranspose
     from lamella.layers.aliases import Convolution3D as Convolution3D
     from lamella.layers.aliases import Convolution3DTranspose as Convolution3DTranspose
+    from lamella.layers.aliases import CuDNNGRU as CuDNNGRU
+    from lamella.layers.aliases import CuDNNLSTM as CuDNNLSTM
     from lamella.layers.aliases import Deconvolution2D as Deconvolution2D
     from lamella.layers.aliases import GlobalAvgPool1D as GlobalAvgPool1D
     from lamella.layers.aliases import GlobalAvgPool2D as GlobalAvgPool2D
@@ -157,7 +159,7 @@ _MODULES = {
     ),
     "aliases": (
         "AtrousConvolution1D AtrousConvolution2D AvgPool1D AvgPool2D AvgPool3D Convolution1D "
-        "Convolution1DTranspose Convolution2D Convolution2DTranspose Convolution3D Convolution3DTranspose "
+        "Convolution1DTranspose Convolution2D Convolution2DTranspose Convolution3D Convolution3DTranspose CuDNNGRU CuDNNLSTM "
         "Deconvolution2D GlobalAvgPool1D GlobalAvgPool2D GlobalAvgPool3D GlobalMaxPool1D GlobalMaxPool2D "
         "GlobalMaxPool3D MaxPool1D MaxPool2D MaxPool3D SeparableConvolution1D SeparableConvolution2D"
     ),

@@ -2,13 +2,15 @@
 
 Keras keeps a second name of some layers. The convolutions among them are those of Keras 1, whose second and third
 arguments were the rows and columns of the kernel: they make the layer of today, `Convolution2D(32, 3, 3)` a
-`Conv2D(32, (3, 3))`, with a `DeprecationWarning`.
+`Conv2D(32, (3, 3))`, with a `DeprecationWarning`. `CuDNNLSTM` and `CuDNNGRU` of Keras 2 were the recurrent layers
+as one kernel of GPUs computed them: they make an `LSTM`, and a `GRU` with `reset_after`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from lamella.errors import ArgumentError
 from lamella.layers.convolution import (
     Conv1D,
     Conv2D,
@@ -28,6 +30,7 @@ from lamella.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from lamella.layers.recurrent import GRU, LSTM
 from lamella.layers.separable import (
     SeparableConv1D,
     SeparableConv2D,
@@ -37,6 +40,7 @@ from lamella.layers.transposed import (
     Conv2DTranspose,
     Conv3DTranspose,
 )
+from lamella.names import deprecated
 
 AvgPool1D = AveragePooling1D
 AvgPool2D = AveragePooling2D
@@ -110,3 +114,43 @@ class AtrousConvolution2D(Conv2D):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """A `Conv2D`."""
         return Conv2D(*args, **kwargs)
+
+
+_CUDNN = (
+    "kernel_initializer recurrent_initializer bias_initializer{} kernel_regularizer recurrent_regularizer bias_regularizer "
+    "activity_regularizer kernel_constraint recurrent_constraint bias_constraint return_sequences return_state "
+    "go_backwards stateful time_major"
+)
+_REFUSED = ("activation", "recurrent_activation", "use_bias", "dropout", "recurrent_dropout", "unroll")
+
+
+def _cudnn(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], more: str = "") -> dict[str, Any]:
+    """The arguments of a layer of CuDNN by name, and a warning.
+
+    Raises:
+        TypeError: there are more than it takes.
+        ArgumentError: one is none of that layer, which computed one function alone.
+    """
+    words = _CUDNN.format(more).split()
+    if len(args) > len(words):
+        raise TypeError(f"{name} takes at most {len(words) + 1} positional arguments, got {len(args) + 1}.")
+    given = {**dict(zip(words, args, strict=False)), **kwargs}
+    for word in _REFUSED:
+        if word in given:
+            raise ArgumentError(
+                f"{name}: it has no argument {word!r}; write {name.removeprefix('CuDNN')}(units, {word}=...)."
+            )
+    if given.pop("time_major", False):
+        raise ArgumentError(f"{name}: time_major must be False; put a Permute((2, 1)) before and after the layer.")
+    deprecated(name, f"{name.removeprefix('CuDNN')}, which is the same layer")
+    return given
+
+
+def CuDNNLSTM(units: int, *args: Any, **kwargs: Any) -> LSTM:  # noqa: N802 - it was a class
+    """An `LSTM`, as one kernel of GPUs computed it: with tanh, sigmoid and biases, and without dropout."""
+    return LSTM(units, **_cudnn("CuDNNLSTM", args, kwargs, " unit_forget_bias"))
+
+
+def CuDNNGRU(units: int, *args: Any, **kwargs: Any) -> GRU:  # noqa: N802 - it was a class
+    """A `GRU`, as one kernel of GPUs computed it: with tanh, sigmoid and biases, `reset_after`, and without dropout."""
+    return GRU(units, reset_after=True, **_cudnn("CuDNNGRU", args, kwargs))

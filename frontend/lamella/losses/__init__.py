@@ -14,6 +14,7 @@ from lamella.core import registration
 from lamella.ir.spec import Spec, spec_of
 from lamella.losses.base import Loss as Loss
 from lamella.losses.base import LossFunctionWrapper as LossFunctionWrapper
+from lamella.losses.base import Reduction as Reduction
 from lamella.losses.base import reduce_weighted as reduce_weighted
 from lamella.losses.base import squeeze_or_expand_to_same_rank as squeeze_or_expand_to_same_rank
 from lamella.losses.classes import BinaryCrossentropy as BinaryCrossentropy

@@ -22,6 +22,24 @@ MEAN = "sum_over_batch_size"
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none")
 
 
+class Reduction:
+    """Keras 2's names of reductions; `AUTO` is the mean over the batch.
+
+    >>> Reduction.NONE, Reduction.AUTO
+    ('none', 'sum_over_batch_size')
+    """
+
+    AUTO = "sum_over_batch_size"
+    NONE = "none"
+    SUM = "sum"
+    SUM_OVER_BATCH_SIZE = "sum_over_batch_size"
+
+    @classmethod
+    def all(cls) -> tuple[str, ...]:
+        """Every reduction that has a name here."""
+        return (cls.AUTO, cls.NONE, cls.SUM, cls.SUM_OVER_BATCH_SIZE)
+
+
 def standardize_reduction(reduction: str | None) -> str:
     """`reduction` as one of `REDUCTIONS`; None is "none".
 
