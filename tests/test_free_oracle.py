@@ -187,9 +187,9 @@ def test_a_file_keeps_what_is_free(case, ending, tmp_path, on_numpy):
 
 OTHERS_NAMES = (
     "AtrousConvolution1D AtrousConvolution2D AvgPool1D AvgPool2D AvgPool3D Convolution1D Convolution1DTranspose "
-    "Convolution2D Convolution2DTranspose Convolution3D Convolution3DTranspose Deconvolution2D GlobalAvgPool1D "
-    "GlobalAvgPool2D GlobalAvgPool3D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPool3D MaxPool1D MaxPool2D MaxPool3D "
-    "SeparableConvolution1D SeparableConvolution2D"
+    "Convolution2D Convolution2DTranspose Convolution3D Convolution3DTranspose CuDNNGRU CuDNNLSTM Deconvolution2D "
+    "GlobalAvgPool1D GlobalAvgPool2D GlobalAvgPool3D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPool3D MaxPool1D MaxPool2D "
+    "MaxPool3D SeparableConvolution1D SeparableConvolution2D"
 )
 # Layers without a row, and why.
 REASONS = {
@@ -199,6 +199,7 @@ REASONS = {
     "Layer": "the base class",
     "Wrapper": "the base class of layers around a layer",
     "InputSpec": "is no layer",
+    **dict.fromkeys(("IntegerLookup", "StringLookup", "TextVectorization"), "prepares data, and is no part of a model"),
     "Lambda": "Keras's files of one hold code; tests of free training",
     "RepeatVector": "takes (batch, features)",
     "RandomBrightness": "as RandomFlip in inference",

@@ -165,7 +165,7 @@ def test_grad_of_the_lowered_function_is_the_program_s_gradient(case, jax, float
 
 # What needs no row: the base, the declaration of an input, and a layer that only calls the user's function. (The words of
 # Keras 1 in `layers.aliases` make the layers of today.)
-NO_ROWS = {"Layer", "InputLayer", "Lambda"}
+NO_ROWS = {"Layer", "InputLayer", "Lambda", "IntegerLookup", "StringLookup", "TextVectorization"}
 # The layers that this file's rows are about; the arguments of the others: test_catalogue_oracle.py.
 CORE = {
     "Activation", "AveragePooling2D", "BatchNormalization", "Conv2D", "Dense", "Dropout", "Flatten",

@@ -13,7 +13,7 @@ from typing import Any
 
 from lamella.errors import did_you_mean
 
-_TEXT = "works on text or looks words up, which lamella leaves to the code that prepares the data"
+_TEXT = "hashes words, which lamella leaves to the code that prepares the data; `StringLookup` numbers them"
 _SPECTROGRAM = "makes spectrograms, for which lamella has no Fourier transform"
 _IMAGE = (
     "is an image layer that lamella does not have; apply such changes where the data is prepared, or write a `Layer`"
@@ -107,7 +107,7 @@ ABSENT: Mapping[str, str] = {
     **{
         f"layers.{name}": why
         for why, names in {
-            _TEXT: "TextVectorization StringLookup IntegerLookup Hashing HashedCrossing",
+            _TEXT: "Hashing HashedCrossing",
             _SPECTROGRAM: "MelSpectrogram STFTSpectrogram",
             _IMAGE: """
                 AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix Equalization MaxNumBoundingBoxes

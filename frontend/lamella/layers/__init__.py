@@ -145,10 +145,13 @@ if TYPE_CHECKING:
     from lamella.layers.separable import SeparableConv2D as SeparableConv2D
     from lamella.layers.spectral_normalization import SpectralNormalization as SpectralNormalization
     from lamella.layers.stacked_cells import StackedRNNCells as StackedRNNCells
+    from lamella.layers.text_vectorization import TextVectorization as TextVectorization
     from lamella.layers.time_distributed import TimeDistributed as TimeDistributed
     from lamella.layers.transposed import Conv1DTranspose as Conv1DTranspose
     from lamella.layers.transposed import Conv2DTranspose as Conv2DTranspose
     from lamella.layers.transposed import Conv3DTranspose as Conv3DTranspose
+    from lamella.layers.vocabulary import IntegerLookup as IntegerLookup
+    from lamella.layers.vocabulary import StringLookup as StringLookup
     from lamella.layers.wrapper import Wrapper as Wrapper
 
 _MODULES = {
@@ -204,8 +207,10 @@ _MODULES = {
     "separable": "DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D",
     "spectral_normalization": "SpectralNormalization",
     "stacked_cells": "StackedRNNCells",
+    "text_vectorization": "TextVectorization",
     "time_distributed": "TimeDistributed",
     "transposed": "Conv1DTranspose Conv2DTranspose Conv3DTranspose",
+    "vocabulary": "IntegerLookup StringLookup",
     "wrapper": "Wrapper",
 }
 """Where each name lives; a test holds it against the imports above, which type checkers read."""

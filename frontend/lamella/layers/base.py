@@ -50,6 +50,7 @@ class Layer(Draws, metaclass=LayerMeta):
         weight_fields: the weights whose initializers, regularizers and constraints are arguments of the layer.
         config_attributes: the arguments that a configuration holds as what the layer made of them: {argument: attribute}.
         config_without: the arguments that a configuration leaves out: values, or what Keras's class does not take.
+        prepares_data: whether the layer takes arrays alone, on the host, and is no part of models.
 
     A first layer may also be given `input_shape=`, `input_dim=` or `batch_input_shape=`, and any layer `weights=[...]`.
     """
@@ -59,6 +60,7 @@ class Layer(Draws, metaclass=LayerMeta):
     casts_integers = False
     keras_module = "keras.layers"
     deserializes_config = True
+    prepares_data = False
     weight_fields = WeightFields()
     config_attributes: ClassVar[Mapping[str, str]] = {}
     config_without: Container[str] = ()

@@ -53,7 +53,9 @@ def layer_table() -> dict[str, Callable[..., Layer]]:
     abstract = (layers.Layer, layers.Wrapper)
     found = {name: getattr(layers, name) for name in vars(layers)["__all__"]}
     classes = {
-        n: c for n, c in found.items() if isinstance(c, type) and issubclass(c, layers.Layer) and c not in abstract
+        name: cls
+        for name, cls in found.items()
+        if isinstance(cls, type) and issubclass(cls, layers.Layer) and cls not in abstract and not cls.prepares_data
     }
     return {name: cls for name, cls in classes.items() if cls.__name__ == name and "__new__" not in vars(cls)}
 

@@ -1,0 +1,481 @@
+"""Words and numbers as indices into a vocabulary, given or learned from data by `adapt`.
+
+These layers prepare data: they take arrays and lists, on the host. No program holds strings, so they are no parts of models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lamella.core import context
+from lamella.errors import ArgumentError, DataError, DTypeError, NotBuiltError, TraceError
+from lamella.ir import settings
+from lamella.ir.declared import is_declared
+from lamella.ir.spec import numpy_dtype
+from lamella.layers.base import Layer
+from lamella.layers.checks import choice
+
+_MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
+_MODES_BEFORE = {"binary": "multi_hot", "tf-idf": "tf_idf"}
+
+Tokens = Sequence[Any]
+"""The words of a text, or the integers of a row."""
+
+
+class Vocabulary(Layer):
+    """What the layers here share: a list of tokens, how it is learned, and how tokens are looked up.
+
+    The indices begin with 0 for the mask token, in mode "int" and where there is one, then come those of unknown tokens,
+    then the vocabulary.
+
+    Args:
+        max_tokens: how many indices there may be; None for no limit.
+        num_oov_indices: how many indices there are for unknown tokens.
+        mask_token: the token of index 0, or None.
+        oov_token: what stands for an unknown token in the vocabulary.
+        vocabulary: the tokens, in order, or the path of a text file with one per line.
+        idf_weights: for mode "tf_idf" the weight of each token.
+        output_mode: what a call returns.
+        pad_to_max_tokens: whether vectors have `max_tokens` entries, however many tokens there are.
+    """
+
+    prepares_data = True
+    config_attributes: ClassVar[Mapping[str, str]] = {"vocabulary": "vocabulary", "idf_weights": "idf_weights"}
+    config_without = ("trainable",)
+    kind: ClassVar[type] = str
+
+    def __init__(
+        self,
+        max_tokens: int | None,
+        num_oov_indices: int,
+        mask_token: Any,
+        oov_token: Any,
+        vocabulary: Any,
+        idf_weights: Any,
+        output_mode: str,
+        pad_to_max_tokens: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.output_mode = choice("output_mode", _MODES_BEFORE.get(output_mode, output_mode), _MODES, self)
+        what = type(self).__name__
+        if max_tokens is not None and (isinstance(max_tokens, bool) or int(max_tokens) <= 1):
+            raise ArgumentError(f"{what}: max_tokens must be greater than 1, got {max_tokens}.")
+        if pad_to_max_tokens and max_tokens is None:
+            raise ArgumentError(f"{what}: pad_to_max_tokens=True needs max_tokens.")
+        if num_oov_indices < 0:
+            raise ArgumentError(f"{what}: num_oov_indices must be 0 or more, got {num_oov_indices}.")
+        if idf_weights is not None and self.output_mode != "tf_idf":
+            raise ArgumentError(f"{what}: idf_weights belong to output_mode='tf_idf', got {output_mode!r}.")
+        self.max_tokens, self.pad_to_max_tokens = max_tokens, bool(pad_to_max_tokens)
+        self.num_oov_indices = int(num_oov_indices)
+        self.mask_token, self.oov_token = mask_token, oov_token
+        self.vocabulary, self.idf_weights = None, None
+        self._given = vocabulary is not None
+        self._indices: dict[Any, int] = {}
+        self._tokens: list[Any] = []
+        self._idf: np.ndarray | None = None
+        self.reset_state()
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary, idf_weights)
+
+    # ---- the vocabulary ----
+
+    @property
+    def _first_unknown(self) -> int:
+        return int(self.mask_token is not None and self.output_mode == "int")
+
+    @property
+    def _special(self) -> list[Any]:
+        """The tokens of the indices before the vocabulary."""
+        return [self.mask_token] * self._first_unknown + [self.oov_token] * self.num_oov_indices
+
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
+        """The tokens by their index.
+
+        Args:
+            include_special_tokens: whether the mask token and those of unknown tokens come first.
+        """
+        return [*(self._special if include_special_tokens else ()), *self._tokens]
+
+    def vocabulary_size(self) -> int:
+        """The number of indices, with those of the mask and of unknown tokens."""
+        return len(self._special) + len(self._tokens)
+
+    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+        """Use this vocabulary.
+
+        Args:
+            vocabulary: the tokens, in order, with or without the mask and unknown tokens in front; or the path of a text
+                file with one per line.
+            idf_weights: for mode "tf_idf" the weight of each token.
+
+        Raises:
+            ArgumentError: it is empty, too long, has a token twice or a special one elsewhere, or the weights do not fit.
+        """
+        what, special = type(self).__name__, self._special
+        if (self.output_mode == "tf_idf") != (idf_weights is not None):
+            raise ArgumentError(f"{what}: idf_weights must be given in output_mode='tf_idf', and in no other.")
+        if isinstance(vocabulary, str | Path):
+            lines = Path(vocabulary).read_text(encoding="utf-8").splitlines()
+            vocabulary = [self.kind(line) for line in lines]
+        given = [self.kind(token) for token in self._flat(vocabulary)]
+        tokens = given[len(special) :] if special and given[: len(special)] == special else given
+        if not tokens:
+            raise ArgumentError(f"{what}: the vocabulary is empty.")
+        repeated = [token for token, count in Counter(tokens).items() if count > 1]
+        if repeated:
+            raise ArgumentError(f"{what}: the vocabulary has {repeated[0]!r} more than once.")
+        if self.mask_token in tokens or (self._inverts and self.oov_token in tokens):
+            raise ArgumentError(f"{what}: mask and unknown tokens must be left out, or come first as {special}.")
+        if self.max_tokens is not None and len(special) + len(tokens) > self.max_tokens:
+            raise ArgumentError(
+                f"{what}: a vocabulary of {len(special) + len(tokens)} indices is longer than max_tokens={self.max_tokens}."
+            )
+        weights = None
+        if idf_weights is not None:
+            weights = np.asarray(idf_weights, np.float64)
+            if weights.shape != (len(given),):
+                raise ArgumentError(f"{what}: idf_weights must be {len(given)} numbers, got shape {weights.shape}.")
+        self._use(tokens, weights)
+        self._given = True
+
+    _inverts = False
+
+    def _use(self, tokens: list[Any], weights: np.ndarray | None) -> None:
+        start = len(self._special)
+        self._tokens = tokens
+        self._indices = {token: i for i, token in enumerate(tokens, start)}
+        if weights is not None and len(weights) == len(tokens):  # unknown tokens count as a mean one
+            weights = np.concatenate([np.full(start, weights.mean()), weights])
+        self._idf = weights
+        self.vocabulary = list(tokens)
+        self.idf_weights = None if weights is None else weights[start:].tolist()
+
+    def adapt(self, data: Any, steps: int | None = None) -> None:
+        """Learn the vocabulary: the most frequent tokens first, of equally frequent ones the last in the alphabet first.
+
+        Args:
+            data: an array or a list, or an iterable of batches; of a batch that is a tuple the first part.
+            steps: how many batches to look at; None for all.
+
+        Raises:
+            ArgumentError: a vocabulary was given.
+            DataError: there is no token in the data.
+        """
+        self.reset_state()
+        for number, batch in enumerate(_batches(data)):
+            if steps is not None and number >= steps:
+                break
+            self.update_state(batch)
+        self.finalize_state()
+
+    def reset_state(self) -> None:
+        """Forget what `update_state` has counted."""
+        self._counts: Counter[Any] = Counter()
+        self._documents: Counter[Any] = Counter()
+        self._seen = 0
+
+    def update_state(self, data: Any) -> None:
+        """Count the tokens of a batch.
+
+        Raises:
+            ArgumentError: a vocabulary was given.
+        """
+        if self._given:
+            raise ArgumentError(f"{type(self).__name__}: a vocabulary was given, there is nothing to adapt.")
+        for tokens in self._rows(data):
+            self._counts.update(tokens)
+            self._documents.update({*tokens})
+            self._seen += 1
+
+    def finalize_state(self) -> None:
+        """Make the vocabulary of what was counted.
+
+        Raises:
+            DataError: nothing was.
+        """
+        for token in (self.mask_token, self.oov_token):
+            self._counts.pop(token, None)
+        if not self._counts:
+            raise DataError(f"{type(self).__name__}: there is no token in the data.")
+        room = None if self.max_tokens is None else self.max_tokens - len(self._special)
+        ordered = sorted(self._counts, key=lambda token: (self._counts[token], token), reverse=True)[:room]
+        weights = None
+        if self.output_mode == "tf_idf":
+            weights = np.array([math.log(1 + self._seen / (1 + self._documents[token])) for token in ordered])
+        self._use(ordered, weights)
+        self.reset_state()
+
+    # ---- looking up ----
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Look the tokens of an array or a list up, and return a NumPy array.
+
+        Raises:
+            TraceError: the inputs are those of a model.
+            NotBuiltError: there is no vocabulary.
+        """
+        if context.current() is not None or is_declared((inputs, args, kwargs)):
+            raise TraceError(
+                f"{type(self).__name__} prepares data, and is no part of a model: no program holds strings. Call it with the "
+                "data, and give `fit` what it returns."
+            )
+        if not self._tokens:
+            raise NotBuiltError(f"{type(self).__name__} has no vocabulary yet: call `adapt` with data first.")
+        return self.call(inputs)
+
+    def _rows(self, data: Any) -> Iterator[Tokens]:
+        """The rows of a batch: the entries along its last axis."""
+        array = self._array(data)
+        yield from self._lists(array.reshape(-1, array.shape[-1] if array.ndim > 1 else array.size))
+
+    def _lists(self, array: np.ndarray) -> Iterator[Tokens]:
+        return (self._flat(row) for row in array)
+
+    def _flat(self, values: Any) -> list[Any]:
+        """The entries, as plain Python values."""
+        return self._array(values).reshape(-1).tolist()
+
+    def _array(self, values: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    def _index(self, token: Any) -> int:
+        """The index of a token; -1 for the mask in vectors.
+
+        Raises:
+            DataError: it is unknown, and there is no index for such.
+        """
+        if self.mask_token is not None and token == self.mask_token:
+            return 0 if self.output_mode == "int" else -1
+        found = self._indices.get(token)
+        if found is None:
+            if not self.num_oov_indices:
+                raise DataError(
+                    f"{type(self).__name__}: {token!r} is not in the vocabulary, and num_oov_indices=0 has no index for it."
+                )
+            found = self._first_unknown + (self._bucket(token) if self.num_oov_indices > 1 else 0)
+        return found
+
+    def _bucket(self, token: Any) -> int:
+        """Which index of unknown tokens a token gets."""
+        raise NotImplementedError
+
+    def _vectors(self, rows: Iterable[Tokens], count: int) -> np.ndarray:
+        """One vector per row, in the modes of vectors."""
+        depth = self.max_tokens if self.pad_to_max_tokens and self.max_tokens else self.vocabulary_size()
+        vectors = np.zeros((count, depth), numpy_dtype(settings.floatx()))
+        for vector, tokens in zip(vectors, rows, strict=True):
+            indices = np.array([i for i in map(self._index, tokens) if i >= 0], np.intp)
+            if self.output_mode in ("count", "tf_idf"):
+                np.add.at(vector, indices, 1)
+            else:
+                vector[indices] = 1
+        if self.output_mode == "tf_idf":
+            assert self._idf is not None  # noqa: S101 - made with the vocabulary
+            vectors[:, : len(self._idf)] *= self._idf
+        return vectors
+
+    def call(self, inputs: Any) -> np.ndarray:
+        """The indices, of the shape of the inputs, or vectors.
+
+        Args:
+            inputs: tokens, of any shape.
+        """
+        array = self._array(inputs)
+        if self.output_mode == "int":
+            return np.array([*map(self._index, self._flat(array))], np.int32).reshape(array.shape)
+        if self.output_mode == "one_hot":
+            shape = array.shape[:-1] if array.ndim > 1 and array.shape[-1] == 1 else array.shape
+            return self._vectors(self._lists(array.reshape(-1, 1)), array.size).reshape(*shape, -1)
+        rows = array.reshape(-1, array.shape[-1] if array.ndim else 1)
+        return self._vectors(self._lists(rows), len(rows)).reshape(*array.shape[:-1], -1)
+
+
+def _batches(data: Any) -> Iterator[Any]:
+    """What `adapt` was given as batches; a vector is a column."""
+    if hasattr(data, "shape") or hasattr(data, "__array__") or isinstance(data, list | tuple):
+        array = np.asarray(data)
+        return iter([array[:, None] if array.ndim == 1 else array])
+    if not isinstance(data, Iterable):
+        raise DTypeError(f"adapt takes an array, a list or an iterable of batches, got {type(data).__name__}.")
+    return (batch[0] if isinstance(batch, tuple) else batch for batch in data)
+
+
+def decoded(values: Any, encoding: str = "utf-8") -> np.ndarray:
+    """Strings, or bytes of an encoding, as an array of strings.
+
+    Raises:
+        DTypeError: something else is among them.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "S":
+        return np.char.decode(array, encoding)
+    if array.dtype.kind == "O":
+        flat = [x.decode(encoding) if isinstance(x, bytes) else x for x in array.reshape(-1)]
+        if not all(isinstance(x, str) for x in flat):
+            raise DTypeError("expected strings, got objects of other kinds.")
+        return np.array(flat, object).reshape(array.shape)
+    if array.dtype.kind not in "UT" and array.size:
+        raise DTypeError(f"expected strings, got {array.dtype}.")
+    return array
+
+
+class StringLookup(Vocabulary):
+    """Strings as their indices in a vocabulary, or as vectors.
+
+    >>> layer = StringLookup(vocabulary=["a", "b"])
+    >>> layer([["a", "c"], ["b", "b"]]).tolist(), layer.get_vocabulary()
+    ([[1, 0], [2, 2]], ['[UNK]', 'a', 'b'])
+
+    Args:
+        max_tokens: how many indices there may be, with those below; None for no limit.
+        num_oov_indices: 1: all unknown strings have one index; 0: they are an error.
+        mask_token: a string with index 0, or None.
+        oov_token: what stands for an unknown string in the vocabulary.
+        vocabulary: the strings, in order, or the path of a text file with one per line; else `adapt` learns it.
+        idf_weights: with `vocabulary` and "tf_idf", the weight of each string.
+        invert: whether it takes indices and returns strings.
+        output_mode: "int" (indices, int32), "one_hot" (a vector for each string; a last axis of 1 goes), "multi_hot" (one for
+            each row, with a 1 for every string in it), "count" (how often it is) or "tf_idf" (times the inverse document
+            frequency).
+        pad_to_max_tokens: whether vectors have `max_tokens` entries.
+        encoding: of bytes.
+    """
+
+    def __init__(
+        self,
+        max_tokens: int | None = None,
+        num_oov_indices: int = 1,
+        mask_token: str | None = None,
+        oov_token: str = "[UNK]",
+        vocabulary: Any = None,
+        idf_weights: Any = None,
+        invert: bool = False,
+        output_mode: str = "int",
+        pad_to_max_tokens: bool = False,
+        encoding: str = "utf-8",
+        **kwargs: Any,
+    ) -> None:
+        if num_oov_indices > 1:
+            raise ArgumentError(
+                f"StringLookup: num_oov_indices must be 0 or 1, got {num_oov_indices}: unknown strings are not hashed."
+            )
+        self._inverts, self.encoding = bool(invert), encoding
+        super().__init__(
+            max_tokens,
+            num_oov_indices,
+            mask_token,
+            oov_token,
+            vocabulary,
+            idf_weights,
+            output_mode,
+            pad_to_max_tokens,
+            **kwargs,
+        )
+        self.invert = _inverting(self, invert)
+
+    def _array(self, values: Any) -> np.ndarray:
+        return decoded(values, self.encoding)
+
+    def call(self, inputs: Any) -> np.ndarray:
+        """The indices or vectors of strings, or, inverted, the strings of indices.
+
+        Args:
+            inputs: strings or bytes, of any shape; or integers.
+        """
+        return _tokens_of(self, inputs) if self.invert else super().call(inputs)
+
+
+class IntegerLookup(Vocabulary):
+    """Integers as their indices in a vocabulary, or as vectors.
+
+    >>> layer = IntegerLookup(vocabulary=[12, 36])
+    >>> layer([[12, 7], [36, 36]]).tolist(), layer.get_vocabulary()
+    ([[1, 0], [2, 2]], [-1, 12, 36])
+
+    Args:
+        max_tokens: how many indices there may be, with those below; None for no limit.
+        num_oov_indices: how many indices there are for unknown integers, which take one by their remainder; with 0 they are
+            an error.
+        mask_token: an integer with index 0, or None.
+        oov_token: what stands for an unknown integer in the vocabulary.
+        vocabulary: the integers, in order, or the path of a text file with one per line; else `adapt` learns it.
+        vocabulary_dtype: "int64" or "int32", the dtype of what an inverted layer returns.
+        idf_weights: with `vocabulary` and "tf_idf", the weight of each integer.
+        invert: whether it takes indices and returns integers of the vocabulary.
+        output_mode: as of `StringLookup`.
+        pad_to_max_tokens: whether vectors have `max_tokens` entries.
+    """
+
+    kind = int
+
+    def __init__(
+        self,
+        max_tokens: int | None = None,
+        num_oov_indices: int = 1,
+        mask_token: int | None = None,
+        oov_token: int = -1,
+        vocabulary: Any = None,
+        vocabulary_dtype: str = "int64",
+        idf_weights: Any = None,
+        invert: bool = False,
+        output_mode: str = "int",
+        pad_to_max_tokens: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self._inverts = bool(invert)
+        super().__init__(
+            max_tokens,
+            num_oov_indices,
+            mask_token,
+            oov_token,
+            vocabulary,
+            idf_weights,
+            output_mode,
+            pad_to_max_tokens,
+            **kwargs,
+        )
+        self.vocabulary_dtype = choice("vocabulary_dtype", vocabulary_dtype, ["int32", "int64"], self)
+        self.invert = _inverting(self, invert)
+
+    def _array(self, values: Any) -> np.ndarray:
+        array = np.asarray(values)
+        if array.dtype.kind not in "iu" and array.size:
+            raise DTypeError(f"IntegerLookup: expected integers, got {array.dtype}.")
+        return array.astype(np.int64)
+
+    def _bucket(self, token: int) -> int:
+        return token % self.num_oov_indices
+
+    def call(self, inputs: Any) -> np.ndarray:
+        """The indices or vectors of integers, or, inverted, the integers of indices.
+
+        Args:
+            inputs: integers, of any shape.
+        """
+        if not self.invert:
+            return super().call(inputs)
+        return _tokens_of(self, inputs).astype(self.vocabulary_dtype)
+
+
+def _inverting(layer: Vocabulary, invert: bool) -> bool:
+    if invert and layer.output_mode != "int":
+        raise ArgumentError(f"{type(layer).__name__}: invert=True needs output_mode='int', got {layer.output_mode!r}.")
+    return bool(invert)
+
+
+def _tokens_of(layer: Vocabulary, indices: Any) -> np.ndarray:
+    """The tokens of indices, with the token of unknown ones for those outside the vocabulary."""
+    array = np.asarray(indices)
+    if array.dtype.kind not in "iu":
+        raise DTypeError(f"{type(layer).__name__}: expected integers, got {array.dtype}.")
+    tokens = layer.get_vocabulary()
+    known = [tokens[i] if 0 <= i < len(tokens) else layer.oov_token for i in array.reshape(-1).tolist()]
+    return np.array(known).reshape(array.shape)
