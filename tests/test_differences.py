@@ -98,6 +98,19 @@ TESTS = {
     "frames (pandas, polars, Arrow) whose columns are in another order than in `fit`": (
         "test_columns::test_a_frame_in_another_order_is_put_into_that_of_fit"
     ),
+    "`SKLearnClassifier.decision_function` of two classes": (
+        "test_wrappers::test_decisions_have_the_shape_that_scikit_learn_takes"
+    ),
+    "`SKLearnRegressor`, `SKLearnTransformer`": "test_wrappers::test_a_transformer_before_another_estimator",
+    "`clone` of an estimator of Keras 3; `warm_start`": "test_wrappers::test_a_compiled_model_is_trained_from_new_weights",
+    "`KerasClassifier`, `KerasRegressor` of Keras 2": "test_wrappers::test_keras_2_reads_history_and_model",
+    '`KerasClassifier(loss="categorical_crossentropy")` of scikeras': (
+        "test_wrappers::test_labels_are_in_the_form_that_the_loss_takes"
+    ),
+    "`optimizer=` and so on beside a model that comes compiled, of scikeras": "test_wrappers::test_refused",
+    "a model given to `KerasClassifier` or `KerasRegressor` of scikeras": (
+        "test_wrappers::test_a_model_is_copied_with_its_weights"
+    ),
     "metrics of masked sequences on JAX": "test_fit_oracle::test_fit_evaluate_and_predict_are_those_of_keras",
     "`timeseries_dataset_from_array`, `text_dataset_from_directory`": (
         "test_datasets_made::test_each_pass_has_an_order_of_its_own_which_the_seed_repeats"

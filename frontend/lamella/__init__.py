@@ -46,6 +46,7 @@ if _TYPE_CHECKING:
     from lamella import saving as saving
     from lamella import testing as testing
     from lamella import utils as utils
+    from lamella import wrappers as wrappers
     from lamella.layers import InputSpec as InputSpec
     from lamella.losses import Loss as Loss
     from lamella.metrics import Metric as Metric
@@ -74,6 +75,7 @@ _LATER = {
     "saving": "saving",
     "testing": "testing",
     "utils": "utils",
+    "wrappers": "wrappers",
 }
 
 __all__ = [
@@ -118,6 +120,7 @@ __all__ = [
     "utils",
     "value_and_grad",
     "version",
+    "wrappers",
 ]
 
 _check_environment()

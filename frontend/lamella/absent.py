@@ -38,7 +38,6 @@ _QUANTIZED = (
 _BOXES = "is for bounding boxes and drawings, which lamella leaves to the code around the model"
 _DEVICES = "distributes arrays over devices, which lamella leaves to JAX: `model.lower()` is a function for `jax.jit`"
 _PICTURE = "makes a graph for Graphviz; `utils.plot_model` writes a picture without it"
-_SKLEARN = "wraps a model for scikit-learn, which lamella does not do; call `fit` and `predict` of the model"
 _FLASH = "is about an attention kernel of GPUs, which no backend of lamella has; leave the line out"
 _LIMITS = "limits every run of the process; give `fit` its `epochs=` and `steps_per_epoch=`, `evaluate` its `steps=`"
 _GONE = "is gone from Keras, and a few lines as a `Layer`"
@@ -52,7 +51,6 @@ ABSENT: Mapping[str, str] = {
     "distillation": "trains a model from another; write a `train_step`, or a loss that takes the other's predictions",
     "export.ExportArchive": "writes TensorFlow's SavedModel, which lamella does not; write model.export(path)",
     "visualization": _BOXES,
-    "wrappers": _SKLEARN,
     # scopes, devices, precision
     "device": "chooses a device, which lamella leaves to the backend; choose it with the environment, as JAX_PLATFORMS=cpu",
     "distribution": _DEVICES,

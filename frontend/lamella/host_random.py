@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -233,6 +234,7 @@ class _Seeds:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.scope = threading.RLock()  # one `seeded` block at a time
         self.key: Key | None = None
         self.drawn = 0
 
@@ -267,6 +269,37 @@ def start_seeds(seed: int) -> None:
     """
     with _SEEDS.lock:
         _SEEDS.key, _SEEDS.drawn = key_from_seed(seed), 0
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, draws are as after `set_random_seed(seed)`; the sequences of before continue behind it.
+
+    >>> with seeded(3):
+    ...     first = next_seed()
+    >>> with seeded(3):
+    ...     print(next_seed() == first)
+    True
+
+    Args:
+        seed: an integer from 0 to 2**32 - 1.
+
+    Raises:
+        ValueError: it is no such integer.
+    """
+    import random as python_random
+
+    with _SEEDS.scope:
+        # no generator of NumPy's new kind: it is the process's own that is put back
+        before = (python_random.getstate(), np.random.get_state(), _SEEDS.key, _SEEDS.drawn)  # noqa: NPY002
+        try:
+            set_random_seed(seed)
+            yield
+        finally:
+            python_random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
+            with _SEEDS.lock:
+                _SEEDS.key, _SEEDS.drawn = before[2:]
 
 
 def next_seed() -> int:

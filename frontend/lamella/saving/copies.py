@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lamella import host_random
 from lamella.backend_api import is_external_optimizer, to_numpy
 from lamella.core import serialization
 from lamella.tracebacks import user_level
@@ -100,6 +102,15 @@ def restored(cls: type, state: State) -> Any:
     for layer, frozen in zip(_every(model), state["frozen"], strict=True):
         layer._trainable = not frozen
     return model
+
+
+def started_again(model: Any) -> Any:
+    """A model of the same layers, compiled alike, whose weights are drawn again and whose training has not begun."""
+    state = state_of(model)
+    state |= {"built": False, "seed": host_random.next_seed(), "calls": 0}
+    if "compiled" in state:
+        state["compiled"] |= {"steps": 0, "epochs": 0, "slots": None, "foreign_state": None}
+    return restored(type(model), copy.deepcopy(state))
 
 
 def _can_be_pickled(config: Configuration) -> bool:
