@@ -292,7 +292,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         """One weight per row, or None."""
         if sample_weight is None:
             return None
-        weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+        weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
         if weights.ndim != 1:
             raise ArgumentError(f"sample_weight must have one number per row, shape ({len(y)},), got {weights.shape}.")
         check_consistent_length(y, weights)
@@ -536,7 +536,7 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
             return weights
         return compute_sample_weight(self.class_weight, y) * (1 if weights is None else weights)
 
-    def partial_fit(
+    def partial_fit(  # type: ignore[override]
         self,
         X: Any,  # noqa: N803
         y: Any,
@@ -568,7 +568,16 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         raw = self._raw(X, kwargs)
         return self.target_encoder_.probabilities(raw)
 
-    score = BaseWrapper.score  # the mixin has one, too
+    def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:  # noqa: N803
+        """The accuracy of the predictions for X.
+
+        Args:
+            X: the inputs.
+            y: the labels.
+            sample_weight: one weight per row.
+            **kwargs: arguments of `model.predict`.
+        """
+        return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # the mixin has one of its own
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:
@@ -621,7 +630,16 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
             return found[0], found[1].astype(np.float64)
         return found
 
-    score = BaseWrapper.score  # the mixin has one, too
+    def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:  # noqa: N803
+        """R² of the predictions for X.
+
+        Args:
+            X: the inputs.
+            y: the targets.
+            sample_weight: one weight per row.
+            **kwargs: arguments of `model.predict`.
+        """
+        return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # the mixin has one of its own
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:

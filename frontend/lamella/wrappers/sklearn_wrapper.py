@@ -59,7 +59,7 @@ class SKLBase(KeepsBackend, BaseEstimator):
         """How many epochs the last `fit` trained; 0 before it."""
         return len(self.history_.epoch) if hasattr(self, "history_") else 0
 
-    def set_fit_request(self, **requests: bool | str | None) -> Self:
+    def set_fit_request(self, **requests: bool | str | None) -> Any:
         """Ask that a pipeline or a search hands these arguments on to `fit`.
 
         Args:
@@ -112,7 +112,7 @@ class SKLBase(KeepsBackend, BaseEstimator):
         """
         return self._decode(self._raw(X))
 
-    def _validated(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
+    def _validated(self, X: Any, y: Any) -> Any:  # noqa: N803
         return validate_data(self, X, y, allow_nd=True, multi_output=self._multi_output, y_numeric=self._multi_output)
 
     def _model_for(self, X: np.ndarray, y: np.ndarray) -> Model:  # noqa: N803
