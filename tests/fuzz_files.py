@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import functools
 import io
+import pickle
 import random
 import resource
 import signal
@@ -35,7 +36,7 @@ import fuzz_configurations
 import hdf5_files
 import lamella
 from lamella import saving
-from lamella.files import container, hdf5
+from lamella.files import container, hdf5, npz, pickled
 from lamella.saving import FormatError, keras_archive, legacy_h5, safetensors
 from lamella.training.checkpoint import Checkpoint
 
@@ -187,6 +188,33 @@ def resumed_parts(data: bytes) -> object:
     return resumed(buffer.getvalue())
 
 
+def _pickles() -> dict[str, bytes]:
+    """The two kinds of pickles that data sets consist of, of each protocol: a batch of images, and an array of lists."""
+    images = np.arange(48, dtype=np.uint8).reshape(4, 12)
+    batch = {
+        "data": images,
+        "labels": [3, 300, 70_000, 2**40],
+        "filenames": ["a.png", "b.png"],
+        "batch_label": "1 of 5",
+    }
+    texts = np.fromiter(([1, 14, 2200, 7], [], [5] * 20, [100_000]), object, 4)
+    return {
+        f"{name} {protocol}": pickle.dumps(value, protocol)
+        for name, value in (("batch", batch), ("texts", texts))
+        for protocol in (3, 4)
+    }
+
+
+def _data_sets() -> dict[str, bytes]:
+    """Archives of numbers and of lists, stored and compressed."""
+    found = {}
+    for save in (np.savez, np.savez_compressed):
+        buffer = io.BytesIO()
+        save(buffer, x=np.fromiter(([1, 14, 2200], []), object, 2), y=np.arange(2), z=np.ones((3, 4), ">f4", "F"))
+        found[save.__name__] = buffer.getvalue()
+    return found
+
+
 _QUICK = "/dev/shm" if Path("/dev/shm").is_dir() else None
 _NPY_MARKS = (
     b"\x93NUMPY",
@@ -222,6 +250,12 @@ KINDS = {
         fuzz_configurations.of_callbacks, fuzz_configurations.made_callback, change=fuzz_configurations.mutate
     ),
     "checkpoint tree": Kind(_checkpoints, resumed, change=fuzz_configurations.mutate_checkpoint),
+    "pickles": Kind(_pickles, lambda data: pickled.read(data, "mutated"), (b"numpy", b"]", b"}", b"(", b"R", b"b")),
+    "data sets": Kind(
+        _data_sets,
+        lambda data: npz.read_npz(io.BytesIO(data), "x", "y", "z"),
+        (*_NPY_MARKS[:1], b"PK\x01\x02", b"PK\x03\x04"),
+    ),
     "json": Kind(_json, read_json, _TEXT_MARKS),
     "hdf5": Kind(
         hdf5_files.small_seeds,

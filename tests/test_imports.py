@@ -42,7 +42,7 @@ LEVELS = (
     "models callbacks",
     "testing utils",
     "backend_functions",
-    "cli preprocessing wrappers",
+    "cli datasets preprocessing wrappers",
     "__main__",
 )
 LEVEL = {f"lamella.{name}": i for i, names in enumerate(LEVELS) for name in names.split()}

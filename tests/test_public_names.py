@@ -54,7 +54,7 @@ def test_an_absent_name_is_no_attribute_and_its_import_says_why(name):
         exec(f"from {place} import {last}")
 
 
-@pytest.mark.parametrize("statement", ["import lamella.datasets.mnist", "from lamella.applications import VGG16",
+@pytest.mark.parametrize("statement", ["import lamella.distillation", "from lamella.applications import VGG16",
                                        "from lamella.preprocessing.image import ImageDataGenerator"])  # fmt: skip
 def test_an_absent_module_says_why(statement):
     with pytest.raises(ModuleNotFoundError, match=r"lamella[\w.]* has no \w+: it .*\.$"):

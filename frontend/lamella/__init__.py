@@ -34,6 +34,7 @@ from lamella.training.train_step import value_and_grad as value_and_grad
 
 if _TYPE_CHECKING:
     from lamella import callbacks as callbacks
+    from lamella import datasets as datasets
     from lamella import debug as debug
     from lamella import dtype_policies as dtype_policies
     from lamella import export as export
@@ -63,6 +64,7 @@ _LATER = {
     "Metric": "metrics",
     "Optimizer": "optimizers",
     "callbacks": "callbacks",
+    "datasets": "datasets",
     "debug": "debug",
     "dtype_policies": "dtype_policies",
     "export": "export",
@@ -100,6 +102,7 @@ __all__ = [
     "callbacks",
     "config",
     "constraints",
+    "datasets",
     "debug",
     "dtype_policies",
     "export",

@@ -26,7 +26,6 @@ _LINEAR = (
 _SIZE = "has a result whose shape depends on numbers; use `where` with a mask, or NumPy before the model"
 _BITS = "needs the bits of a float, which are not accessible on every backend"
 _OPS_IMAGE = "is an image function; the image layers, or a gather with `take`, do what a layer needs"
-_DATASETS = "downloads data, which lamella does not do; load it with NumPy, scikit-learn or another package"
 _FILES = "reads data from files, which lamella does not do; give `fit` arrays, a generator or a `utils.PyDataset`"
 _PREPARES = "prepares data, which lamella leaves to the code that loads it"
 _SESSION = "is a session of TensorFlow 1; the numbers of `K.function`, `K.get_value` and `predict` need none"
@@ -84,12 +83,10 @@ ABSENT: Mapping[str, str] = {
     ),
     "config.is_nnx_enabled": "is about Flax's modules, with which lamella's layers have nothing to do; leave the line out",
     # data
-    "datasets": _DATASETS,
     "preprocessing": _PREPARES,
     "utils.image_dataset_from_directory": _FILES,
     **dict.fromkeys(("utils.array_to_img", "utils.img_to_array", "utils.load_img", "utils.save_img"), _PREPARES),
     "utils.FeatureSpace": _PREPARES,
-    "utils.get_file": "downloads a file, which lamella does not do; `urllib.request.urlretrieve` does",
     "utils.bounding_boxes": _BOXES,
     # helpers
     "backend.ctc_label_dense_to_sparse": "makes sparse tensors, which lamella does not have; `K.ctc_batch_cost` takes labels",
@@ -158,8 +155,8 @@ _NAMESPACES = ("ops.linalg", "ops.numpy", "ops.nn")
 def reason(name: str) -> str | None:
     """What the table says of a public name of Keras ("layers.AugMix"), or None where it says nothing.
 
-    >>> reason("datasets.mnist.load_data").split(",")[0]
-    'downloads data'
+    >>> reason("applications.VGG16").split(",")[0]
+    'holds pretrained networks'
     """
     for space in _NAMESPACES:
         if name.startswith(f"{space}."):

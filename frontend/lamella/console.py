@@ -199,10 +199,9 @@ class Progress:
             seconds = time.perf_counter() - self._epoch_start
         # Whoever runs a whole epoch at once may never have called update().
         done = self._step or self.steps or 0
-        count = f"{done} {self.unit}s" if self.steps is None else f"{done}/{self.steps}"
-        parts: list[Segment] = [(count, ""), (format_seconds(seconds), "cyan")]
+        parts: list[Segment] = [(self._count(done), ""), (format_seconds(seconds), "cyan")]
         if done:
-            parts.append((f"{format_seconds(seconds / done)}/{self.unit}", "cyan"))
+            parts.append((self._pace(seconds / done), "cyan"))
         self._write([*self._heading(" - "), *_joined([*parts, *_log_segments(logs)])], end="\n")
 
     def close(self) -> None:
@@ -226,10 +225,9 @@ class Progress:
             self._first_draw = (first_step, first_time)
             since = (first_step, first_time) if self._step > first_step else (0, self._epoch_start)
             pace = (now - since[1]) / (self._step - since[0])
-        count = f"{self._step} {self.unit}s" if self.steps is None else f"{self._step}/{self.steps}"
-        parts: list[Segment] = [(count, "")]
+        parts: list[Segment] = [(self._count(self._step), "")]
         if pace is not None:
-            parts.append((f"{format_seconds(pace)}/{self.unit}", "cyan"))
+            parts.append((self._pace(pace), "cyan"))
             if self.steps is not None:
                 left = max(self.steps - self._step, 0) * pace
                 # Parts of a second would only flicker here.
@@ -243,6 +241,12 @@ class Progress:
             parts.pop()
         tail = _joined(parts)
         self._write([*heading, *self._bar(room - _cells(_plain(tail))), *tail], end="")
+
+    def _count(self, done: int) -> str:
+        return f"{done} {self.unit}s" if self.steps is None else f"{done}/{self.steps}"
+
+    def _pace(self, seconds: float) -> str:
+        return f"{format_seconds(seconds)}/{self.unit}"
 
     def _heading(self, separator: str) -> list[Segment]:
         return [(f"Epoch {self._epoch + 1}/{self.epochs}", "bold"), (separator, "dim")] if self.epochs else []
@@ -267,6 +271,32 @@ class Progress:
         self._drawn_width = 0 if end else width
         _write_line(self.file, line, padding + end, self._console)
         self.file.flush()
+
+
+class Transfer(Progress):
+    """The progress of a download, whose steps are bytes:
+
+        10.96 MB - 1.2s - 9.13 MB/s
+
+    Args:
+        size: How many bytes there will be; `None` while nobody knows.
+        verbose: As for `Progress`.
+        file: As for `Progress`.
+    """
+
+    def __init__(self, size: int | None, verbose: int = 1, file: TextIO | None = None) -> None:
+        super().__init__(0, size, verbose, file)
+
+    def say(self, text: str) -> None:
+        """Write a line of its own."""
+        self._write([(text, "")], end="\n")
+
+    def _count(self, done: int) -> str:
+        whole = "" if self.steps is None or done == self.steps else f"/{human_bytes(self.steps)}"
+        return human_bytes(done) + whole
+
+    def _pace(self, seconds: float) -> str:
+        return f"{human_bytes(round(1 / seconds)) if seconds else '-'}/s"
 
 
 def _terminal_columns() -> int:

@@ -49,6 +49,10 @@ class FormatError(LamellaError, ValueError):
     """A file is damaged, hostile, of another kind or of another model: the file, the place in it and what is wrong."""
 
 
+class DownloadError(LamellaError, OSError, ValueError):
+    """A file could not be downloaded: its address, the reason, and where to put the file by hand."""
+
+
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The tail of a message about an unknown name: the nearest known name, else the list of all.
 

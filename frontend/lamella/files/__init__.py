@@ -1,1 +1,1 @@
-"""Files as bytes, without models: atomic writes, trees of arrays, JSON text, zip archives, HDF5."""
+"""Files as bytes, without models: atomic writes, trees of arrays, JSON, HDF5, zip archives, pickled data, unpacking."""

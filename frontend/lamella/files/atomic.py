@@ -51,7 +51,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         # outside of the file: closing it writes what a full disk would not take, and fails again
         with _explained(path, target, temporary), file:
             with suppress(OSError):  # not every file system has locks
-                _lock(file)
+                lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -87,11 +87,11 @@ def remove_leftovers(pattern: str | os.PathLike[str]) -> None:
         if _TEMPORARY.search(left):
             with suppress(OSError):
                 with Path(left).open("rb") as file:
-                    _lock(file)
+                    lock(file)
                 Path(left).unlink()
 
 
-def _lock(file: IO[bytes]) -> None:
+def lock(file: IO[bytes]) -> None:
     """Lock a file while it is open; raise OSError where another has it open and locked."""
     if fcntl is not None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

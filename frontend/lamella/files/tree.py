@@ -20,13 +20,12 @@ import numpy as np
 from lamella.errors import FormatError
 from lamella.files import text
 from lamella.files.atomic import atomic_write
+from lamella.files.npz import MOST_HEADER, read_header
 
 _TREE = "tree.json"
 _MARK = "$array"
 _KINDS = "biufc"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_MOST_HEADER = 10_000
-"""Bytes: no `.npy` header of an array of numbers is longer."""
 _LONGEST_PATH = 10_000
 """Characters of an array's path that become its name in the archive, which holds 65,535 bytes of a name."""
 _LARGEST, _ENTRIES = 2**28, 10_000_000
@@ -148,7 +147,7 @@ def _member(archive: Any, name: str, size: int) -> IO[bytes]:
 
     info = zipfile.ZipInfo(name, _EPOCH)
     info.create_system = 3  # whatever wrote it: the same bytes everywhere
-    return archive.open(info, "w", force_zip64=size > 2**31 - _MOST_HEADER)
+    return archive.open(info, "w", force_zip64=size > 2**31 - MOST_HEADER)
 
 
 def _read_member(archive: Any, name: str) -> bytes:
@@ -168,12 +167,10 @@ def _read_array(archive: Any, name: str, dtype: str, shape: list[int]) -> np.nda
 
     data = _read_member(archive, f"{name}.npy")
     stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError(f"{name!r} is of another version of the npy format")
     try:
-        found = np.lib.format.read_array_header_1_0(stream, max_header_size=_MOST_HEADER)
-    except Exception as error:  # NumPy tokenizes it as Python, and lets what the tokenizer raises through
-        raise ValueError(f"{name!r} has a damaged header: {error}") from None
+        found = read_header(stream)
+    except ValueError as error:
+        raise ValueError(f"{name!r}: {error}") from None
     kind, count, at = found[2], math.prod(found[0]), stream.tell()
     if (list(found[0]), found[1], kind.str) != (shape, False, dtype) or kind.kind not in _KINDS:
         raise ValueError(f"{name!r} is not what {_TREE} says of it")

@@ -31,6 +31,7 @@ from lamella.utils.sequences import pad_to_buckets as pad_to_buckets
 if TYPE_CHECKING:
     from lamella.utils.audio_files import audio_dataset_from_directory as audio_dataset_from_directory
     from lamella.utils.config import Config as Config
+    from lamella.utils.downloads import get_file as get_file
     from lamella.utils.graphs import get_source_inputs as get_source_inputs
     from lamella.utils.graphs import is_keras_tensor as is_keras_tensor
     from lamella.utils.plotting import plot_model as plot_model
@@ -48,6 +49,7 @@ _LATER = {
     "Config": "config",
     "Progbar": "progbar",
     "audio_dataset_from_directory": "audio_files",
+    "get_file": "downloads",
     "get_source_inputs": "graphs",
     "is_keras_tensor": "graphs",
     "plot_model": "plotting",
@@ -85,6 +87,7 @@ __all__ = [
     "disable_interactive_logging",
     "enable_interactive_logging",
     "get_custom_objects",
+    "get_file",
     "get_registered_name",
     "get_registered_object",
     "get_source_inputs",

@@ -1,0 +1,340 @@
+"""`get_file`: a file from the network in the folder where Keras keeps its downloads."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import http.client
+import os
+import re
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from lamella.console import Transfer
+from lamella.errors import ArgumentError, DownloadError, FormatError, did_you_mean
+from lamella.files import archives
+from lamella.files.atomic import lock, remove_leftovers
+
+_SCHEMES = ("https", "http", "ftp", "file")
+_DIGITS = {"sha256": 64, "md5": 32}
+_SECONDS = 60.0
+"""How long the server may say nothing."""
+_ATTEMPTS, _PAUSE = 5, 1.0
+"""How often a transfer is begun that breaks off on its way, and the seconds in between."""
+_CHUNK = 2**16
+_FAILURES = (OSError, http.client.HTTPException)
+_PARTIAL, _NOT_SATISFIABLE = 206, 416
+
+
+class _Hash(NamedTuple):
+    """The hash that a file must have."""
+
+    algorithm: str
+    value: str
+
+    def of(self, path: Path) -> str:
+        """The hash of a file."""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.new(self.algorithm, usedforsecurity=False)).hexdigest()
+
+
+def get_file(
+    fname: str | os.PathLike[str] | None = None,
+    origin: str | None = None,
+    untar: bool = False,
+    md5_hash: str | None = None,
+    file_hash: str | None = None,
+    cache_subdir: str = "datasets",
+    hash_algorithm: str = "auto",
+    extract: bool = False,
+    archive_format: str | Sequence[str] | None = "auto",
+    cache_dir: str | os.PathLike[str] | None = None,
+    force_download: bool = False,
+) -> str:
+    """Download a file unless it is in the cache already, and return the path to it.
+
+    The file is first written under another name, and gets its own when it is whole and has the right hash. A transfer that
+    breaks off is continued, by the next call as well, where the server can send a part of a file. What is downloaded is data
+    of strangers: give its hash where you know it.
+
+    Args:
+        fname: the file's name in the cache; by default the last part of the address. With `extract=True` a name without a
+            dot is that of the folder.
+        origin: the address, of `https`, `http`, `ftp` or `file`.
+        untar: `extract=True, archive_format="tar"`, in the words of Keras 2.
+        md5_hash: `file_hash=`, in the words of Keras 2.
+        file_hash: the SHA-256 or MD5 of the file, in hexadecimal digits. A file in the cache with another one is
+            downloaded again.
+        cache_subdir: the folder within `cache_dir`; an absolute path stands alone.
+        hash_algorithm: "sha256", "md5" or "auto", which tells them apart by their length.
+        extract: whether to unpack the file, a zip or tar archive (also `.tar.gz`, `.tar.bz2`, `.tar.xz`), into a folder.
+            No member of the archive may be a link or have a path that leaves the folder.
+        archive_format: "tar", "zip", a list of them, or "auto" for both.
+        cache_dir: by default the folder that the environment variable KERAS_HOME names, else `~/.keras`, or where that
+            cannot be written to, `.keras` in the folder for temporary files. It is made where it does not exist.
+        force_download: whether to download a file that is in the cache.
+
+    Returns:
+        The path to the file, or with `extract=True` to the folder with its content.
+
+    Raises:
+        ArgumentError: an argument means nothing, before anything is downloaded.
+        DownloadError: there is no network, the server has no such file or does not answer.
+        FormatError: the file has another hash, or the archive is damaged, too large or not safe to unpack. Neither a file
+            nor a folder is left.
+        OSError: the cache cannot be written to, or the disk is full.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     text = pathlib.Path(folder, "a.txt")
+    ...     _ = text.write_text("hello")
+    ...     path = get_file("b.txt", text.as_uri(), cache_dir=folder)  # doctest: +ELLIPSIS
+    ...     pathlib.Path(path).relative_to(folder).as_posix()
+    Downloading data from file://...
+    5.00 B - ...
+    'datasets/b.txt'
+    """
+    formats = _formats("tar" if untar else archive_format) if extract or untar else ()
+    expected = _expected(file_hash, hash_algorithm) or _expected(md5_hash, "md5")
+    name = _name(fname, origin)
+    target_name, folder_name = name, None
+    if formats:
+        named = fname is not None and "." in name
+        target_name = name if named else f"{name}_archive"
+        folder_name = f"{name.partition('.')[0]}_extracted" if named else name
+    cache = _cache(cache_dir, cache_subdir, target_name)
+    target = cache / target_name
+    wanted = force_download or not _is_sound(target, expected)
+    if wanted:
+        _Download(str(origin), target, expected).run()
+    if folder_name is None:
+        return str(target)
+    archives.unpack(target, cache / folder_name, formats, again=wanted)
+    return str(cache / folder_name)
+
+
+def _formats(given: Any) -> tuple[str, ...]:
+    formats = archives.FORMATS if given == "auto" else (given,) if isinstance(given, str) else tuple(given or ())
+    if not formats or set(formats) - set(archives.FORMATS):
+        raise ArgumentError(f"archive_format must be 'auto', 'tar', 'zip' or a list of them to unpack, got {given!r}.")
+    return formats
+
+
+def _expected(value: str | None, algorithm: str) -> _Hash | None:
+    if algorithm not in ("auto", *_DIGITS):
+        raise ArgumentError(f"Unknown hash_algorithm {algorithm!r}: {did_you_mean(algorithm, ['auto', *_DIGITS])}")
+    if value is None:
+        return None
+    text = str(value).strip().lower()
+    fitting = [name for name, digits in _DIGITS.items() if algorithm in ("auto", name) and len(text) == digits]
+    if not fitting or not re.fullmatch("[0-9a-f]+", text):
+        lengths = " or ".join(f"{_DIGITS[name]} ({name})" for name in _DIGITS if algorithm in ("auto", name))
+        raise ArgumentError(f"file_hash must have {lengths} hexadecimal digits, got {value!r}.")
+    return _Hash(fitting[0], text)
+
+
+def _name(fname: str | os.PathLike[str] | None, origin: Any) -> str:
+    """The name of the file, of which the address is checked as well."""
+    if not isinstance(origin, str):
+        raise ArgumentError(f"origin must be the address of the file, got {origin!r}.")
+    address = urllib.parse.urlsplit(origin)
+    if address.scheme not in _SCHEMES:
+        raise ArgumentError(f"origin must be an address of {', '.join(_SCHEMES)}, got {origin!r}.")
+    name = os.path.basename(address.path) if fname is None or not os.fspath(fname) else os.fspath(fname)  # noqa: PTH119
+    if not name:
+        raise ArgumentError(f"the address {origin!r} ends with no name of a file: give fname=.")
+    if name in (".", "..") or {"/", "\0", os.sep, os.altsep} & set(name):
+        raise ArgumentError(f"fname must be the name of a file, without folders (cache_dir= names one), got {name!r}.")
+    return name
+
+
+def _cache(cache_dir: str | os.PathLike[str] | None, subfolder: str, name: str) -> Path:
+    """The folder that has or gets the file."""
+    given = os.environ.get("KERAS_HOME") if cache_dir is None else cache_dir
+    home = Path("~/.keras" if given is None else given)
+    with suppress(RuntimeError):  # there is no home
+        home = home.expanduser()
+    if given is not None or (home / subfolder / name).is_file() or _is_writable(home / subfolder):
+        return home / subfolder
+    spare = Path(tempfile.gettempdir()) / ".keras"
+    if spare.exists() and hasattr(os, "getuid") and spare.stat().st_uid != os.getuid():
+        raise ArgumentError(
+            f"there is no folder for downloads: {str(home)!r} cannot be written to, and {str(spare)!r} belongs to another "
+            "user; give cache_dir=, or set the environment variable KERAS_HOME."
+        )
+    return spare / subfolder
+
+
+def _is_writable(folder: Path) -> bool:
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    return os.access(there, os.W_OK)
+
+
+def _is_sound(target: Path, expected: _Hash | None) -> bool:
+    """Whether the file is there with the right hash."""
+    if target.is_dir():
+        raise ArgumentError(f"{str(target)!r} is a folder, and a file is to be downloaded to its place.")
+    if not target.is_file():
+        return False
+    if expected is None or expected.of(target) == expected.value:
+        return True
+    Transfer(None).say(f"{target} has another {expected.algorithm} than {expected.value}: it is downloaded again.")
+    return False
+
+
+class _Broken(Exception):  # noqa: N818 - it never leaves this page
+    """A transfer that broke off, or never began."""
+
+
+class _Download:
+    """One file on its way: `own` is what has come of it, `part` what a call that broke off has left."""
+
+    def __init__(self, origin: str, target: Path, expected: _Hash | None) -> None:
+        self.origin, self.target, self.expected = origin, target, expected
+        self.own = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+        self.part: Path | None = None
+        self.version = ""  # of the file on the server, in its words
+        self.continued = False  # from what another call has left
+
+    def run(self) -> None:
+        """Download, compare the hash, and give the file its name."""
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        here = self.target.parent / glob.escape(self.target.name)
+        remove_leftovers(here)
+        try:
+            self._transfer()
+            if self.expected and (found := self.expected.of(self.own)) != self.expected.value:
+                self.own.unlink()
+                if not self.continued:
+                    raise FormatError(
+                        f"{self.origin} has the {self.expected.algorithm} {found}, expected {self.expected.value}; the file "
+                        "is damaged or another one, and was not kept."
+                    )
+                self._transfer()  # what another call had left was of another file
+            self.own.replace(self.target)
+        finally:
+            self._leave()
+        for part in self.target.parent.glob(f".{glob.escape(self.target.name)}.*.part"):
+            part.unlink(missing_ok=True)
+
+    def _leave(self) -> None:
+        """Keep what has come for the next call, where it can be continued."""
+        with suppress(OSError):
+            if self.part is not None and self._size():
+                self.own.replace(self.part)
+            else:
+                self.own.unlink(missing_ok=True)
+
+    def _size(self) -> int:
+        return self.own.stat().st_size if self.own.exists() else 0
+
+    def _transfer(self) -> None:
+        """Download in as many attempts as it takes, where each brings something."""
+        Transfer(None).say(f"Downloading data from {self.origin}")
+        for attempt in range(1, _ATTEMPTS + 1):
+            before = self._size()
+            try:
+                self._receive()
+                return
+            except _Broken as error:
+                if attempt == _ATTEMPTS or self._size() == before:
+                    raise self._failed(error) from error.__cause__
+            if not (self.version or self.expected):  # the rest might be of another file
+                self.own.unlink()
+            time.sleep(_PAUSE)
+
+    def _failed(self, why: object) -> DownloadError:
+        return DownloadError(
+            f"{self.origin} could not be downloaded ({why}): try again, or get the file by another way and put it at "
+            f"{str(self.target)!r}."
+        )
+
+    def _request(self, start: int) -> Any:
+        """The server's answer: the file from that byte on, or all of it where the server cannot do that."""
+        headers = {"User-Agent": "lamella", "Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+            if self.version:
+                headers["If-Range"] = self.version
+        try:
+            return urllib.request.urlopen(urllib.request.Request(self.origin, headers=headers), timeout=_SECONDS)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == _NOT_SATISFIABLE and start:  # the file is shorter today
+                self.own.unlink()
+                return self._request(0)
+            raise self._failed(f"the server answers {error.code} {error.reason}") from None
+        except _FAILURES as error:
+            raise _Broken(getattr(error, "reason", None) or error) from error
+
+    def _receive(self) -> None:
+        """Append what the server sends to what is there."""
+        response = self._request(self._size())
+        try:
+            if not self._size() and self._adopt(response):
+                response.close()
+                response = self._request(self._size())
+            start = self._size()
+            if getattr(response, "status", None) != _PARTIAL:
+                start, self.continued = 0, False
+            elif response.headers.get("Content-Range", "").partition("-")[0] != f"bytes {start}":
+                raise self._failed("the server sends another part of the file than the one asked for")
+            with self.own.open("r+b" if start else "wb") as file:
+                with suppress(OSError):  # not every file system has locks
+                    lock(file)
+                file.seek(start)
+                self._copy(response, file, start)
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            response.close()
+
+    def _copy(self, response: Any, file: IO[bytes], done: int) -> None:
+        """Write what comes, of a file of which the first `done` bytes are there."""
+        length = _length(response, done)
+        with Transfer(length) as progress:
+            progress.begin_epoch()
+            while chunk := self._read(response):
+                file.write(chunk)
+                done += len(chunk)
+                progress.update(done, {})
+            if length is not None and done != length:
+                raise _Broken(f"{done:,} of {length:,} bytes came")
+            progress.end_epoch({})
+
+    def _read(self, response: Any) -> bytes:
+        try:
+            return response.read(_CHUNK)
+        except _FAILURES as error:
+            raise _Broken(error) from error
+
+    def _adopt(self, response: Any) -> bool:
+        """Note which version of the file the server has, and take over what another call has left of it."""
+        headers = response.headers
+        tag = headers.get("ETag", "")
+        self.version = tag if tag.startswith('"') else headers.get("Last-Modified", "")
+        length = _length(response, 0)
+        known = self.version or (self.expected.value if self.expected else "")
+        if not known or length is None or getattr(response, "status", None) is None:  # not of http
+            return False
+        digest = hashlib.sha256(f"{self.origin} {known} {length}".encode()).hexdigest()[:16]
+        self.part = self.target.with_name(f".{self.target.name}.{digest}.part")
+        with suppress(OSError):  # there is none, or another process was quicker
+            if 0 < self.part.stat().st_size < length:
+                self.part.replace(self.own)
+                self.continued = True
+                return True
+        return False
+
+
+def _length(response: Any, start: int) -> int | None:
+    """How long the file is, of which the answer begins at byte `start`."""
+    text = response.headers.get("Content-Length", "")
+    return start + int(text) if text.isdigit() else None
