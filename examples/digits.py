@@ -1,6 +1,6 @@
 """Train a small convolutional network on handwritten digits, on the backend that LAMELLA_BACKEND names.
 
-The data are scikit-learn's bundled digits: 1,797 images of 8 x 8 pixels. Run it with two backends and compare: the same
+The data come with lamella: 1,797 images of 8 x 8 pixels. Run it with two backends and compare: the same
 script, the same seed, the same curve. `demo.py` does that.
 """
 
@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 import lamella
 from lamella.layers import Conv2D, Dense, Dropout, Flatten, Input, MaxPooling2D
@@ -20,9 +18,9 @@ SEED = 7
 
 
 def load():
-    images, labels = load_digits(return_X_y=True)
-    images = (images / 16.0).astype("float32").reshape(-1, 8, 8, 1)
-    return train_test_split(images, labels, test_size=0.2, stratify=labels, shuffle=True, random_state=SEED)
+    (x_train, y_train), (x_test, y_test) = lamella.datasets.digits.load_data()
+    x_train, x_test = ((images / 16.0).astype("float32")[..., None] for images in (x_train, x_test))
+    return x_train, x_test, y_train, y_test
 
 
 def make_model():

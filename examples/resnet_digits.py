@@ -1,4 +1,4 @@
-"""A residual network on scikit-learn's handwritten digits: 1,797 images of 8 x 8 pixels.
+"""A residual network on the handwritten digits that come with lamella: 1,797 images of 8 x 8 pixels.
 
 References:
     K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, https://arxiv.org/abs/1512.03385
@@ -7,8 +7,6 @@ References:
 import argparse
 
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 import lamella as keras
 from lamella import Input, Model, layers
@@ -41,9 +39,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a smaller network, fewer images and epochs")
     quick = parser.parse_args().quick
     keras.utils.set_random_seed(1)
-    images, labels = load_digits(return_X_y=True)
-    images = (images / 16.0).astype(np.float32).reshape(-1, 8, 8, 1)
-    x_train, x_test, y_train, y_test = train_test_split(images, labels, test_size=0.2, random_state=1)
+    (x_train, y_train), (x_test, y_test) = keras.datasets.digits.load_data()
+    x_train, x_test = ((images / 16.0).astype(np.float32)[..., None] for images in (x_train, x_test))
     rows = 1024 if quick else len(x_train)
     model = make_model((8,) if quick else (16, 32, 64))
     model.summary()

@@ -7,7 +7,6 @@ References:
 import argparse
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 import lamella as keras
 from lamella import Input, Model, layers, ops
@@ -48,18 +47,18 @@ def main():
     quick = parser.parse_args().quick
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(1)
-    images, labels = load_digits(return_X_y=True)
-    images = (images / 16.0).astype("float32").reshape(-1, 8, 8, 1)
+    (x_train, y_train), (x_test, y_test) = keras.datasets.digits.load_data()
+    x_train, x_test = ((images / 16.0).astype("float32")[..., None] for images in (x_train, x_test))
     model, tower = make_model()
-    x, y = pairs(images[:1500], labels[:1500], 2000 if quick else 8000, rng)
+    x, y = pairs(x_train, y_train, 2000 if quick else 8000, rng)
     model.fit(x, y, batch_size=64, epochs=8 if quick else 15, verbose=2)
-    x, y = pairs(images[1500:], labels[1500:], 400, rng)
+    x, y = pairs(x_test, y_test, 400, rng)
     same = model.predict(x, verbose=0) < 0.5
     print(f"test accuracy {np.mean(same == y):.4f}")
     # the tower alone: the digit of the nearest vector
-    known, asked = tower.predict(images[:1500], verbose=0), tower.predict(images[1500:], verbose=0)
+    known, asked = tower.predict(x_train, verbose=0), tower.predict(x_test, verbose=0)
     nearest = np.square(asked[:, None] - known[None]).sum(-1).argmin(1)
-    print(f"accuracy of the nearest digit {np.mean(labels[:1500][nearest] == labels[1500:]):.4f}")
+    print(f"accuracy of the nearest digit {np.mean(y_train[nearest] == y_test):.4f}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ References:
 import argparse
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 import lamella as keras
 from lamella import Input, Model, layers, ops
@@ -69,7 +68,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer epochs")
     quick = parser.parse_args().quick
     keras.utils.set_random_seed(1)
-    images = (load_digits(return_X_y=True)[0] / 16.0).astype("float32")
+    (images, _), _ = keras.datasets.digits.load_data()
+    images = (images / 16.0).astype("float32").reshape(-1, 64)
     model = VariationalAutoencoder(codes=2)
     model.compile(optimizer=keras.optimizers.Adam(3e-3))
     losses = model.fit(images, batch_size=64, epochs=8 if quick else 40, verbose=2).history["loss"]

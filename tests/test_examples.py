@@ -94,8 +94,6 @@ def test_the_transformer_learns_to_write(backend, tmp_path):
 def test_graphs_learn(script, told, least, backend, tmp_path):
     if backend == "jax":
         pytest.importorskip("jax")
-    if script in ("resnet_digits.py", "siamese.py"):
-        pytest.importorskip("sklearn")
     out = run(script, "--quick", backend=backend, folder=tmp_path)
     assert float(re.search(rf"{told} ([\d.]+)", out)[1]) >= least
 
@@ -104,7 +102,6 @@ def test_graphs_learn(script, told, least, backend, tmp_path):
 def test_the_variational_autoencoder_learns_by_a_step_of_its_own(backend, tmp_path):
     if backend == "jax":
         pytest.importorskip("jax")
-    pytest.importorskip("sklearn")
     out = run("variational_autoencoder.py", "--quick", backend=backend, folder=tmp_path)
     first, last = map(float, re.search(r"^loss ([\d.]+) -> ([\d.]+)$", out, re.M).groups())
     assert last < 0.8 * first
@@ -113,7 +110,6 @@ def test_the_variational_autoencoder_learns_by_a_step_of_its_own(backend, tmp_pa
 
 def test_the_demo_shows_one_curve_on_two_backends(tmp_path):
     pytest.importorskip("jax")
-    pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
     out = run("demo.py", "--picture", "digits.png", backend="numpy", folder=tmp_path)
     assert float(re.search(r"largest difference of the two curves: ([\d.e+-]+)", out)[1]) < 1e-4

@@ -136,6 +136,10 @@ HOSTILE = {
     "a call of a text": (head(b"\x8c\x01a)R."), "it has a str where"),
     "a dtype of objects with a name": (head(b"cnumpy\ndtype\n\x8c\x02V8\x85R."), "neither numbers nor lists"),
     "a dtype of fields": (head(DTYPE % b"i4", b"(K\x03U\x01<N(U\x01at}NNtb."), "a dtype of several fields"),
+    "a dtype of arrays": (
+        head(DTYPE % b"i4", b"(K\x03U\x01<", ARRAY, b"(K\x01K\x02\x85", DTYPE % b"u1", b"\x89C\x02abtbNNtb."),
+        "a dtype of several fields",
+    ),
     "a shape that is too large": (array_of(b"M\xff\xffM\xff\xff\x86"), "with more or fewer values"),
     "a negative shape": (array_of(b"J\xff\xff\xff\xff\x85"), "an array without a shape"),
     "a shape of 0 and more": (

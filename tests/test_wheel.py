@@ -29,6 +29,9 @@ from lamella.models import Sequential
 assert "numpy" in lamella.available_backends(), lamella.available_backends()
 assert lamella.config.backend() == "numpy", lamella.config.backend()
 
+(digits, _), _ = lamella.datasets.digits.load_data()
+assert digits.shape == (1437, 8, 8)
+
 lamella.utils.set_random_seed(0)
 generator = np.random.default_rng(0)
 x = generator.normal(size=(256, 8)).astype("float32")
@@ -86,6 +89,8 @@ def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> Non
     assert {name.split("/")[0] for name in names} == {*packages, information}
     assert {f"{package}/py.typed" for package in packages} <= names
     assert f"{information}/licenses/LICENSE" in names
+    assert f"{information}/licenses/frontend/lamella/datasets/digits.NOTICE.txt" in names
+    assert "lamella/datasets/digits.npz" in names
 
     required = [text for text in metadata.get_all("Requires-Dist", []) if "extra ==" not in text]
     assert required == ["numpy>=2.0"]

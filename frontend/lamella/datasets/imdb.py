@@ -67,10 +67,10 @@ def load_data(
     words = Words(word_sequences.old_words(kwargs, num_words), skip_top, maxlen, start_char, oov_char, index_from)
     words.check()
     x_train, y_train, x_test, y_test = sources.arrays("imdb.npz", path, "x_train", "y_train", "x_test", "y_test")
-    parts = []
+    generator, parts = np.random.RandomState(seed), []
     for x, y in ((x_train, y_train), (x_test, y_test)):
         word_sequences.check(x, y, path)
-        x, y = tables.shuffled(seed, x, y)
+        x, y = tables.shuffled(generator, x, y)
         parts.append(words.short(words.marked(x), y))
     (train, y_train), (test, y_test) = parts
     texts = words.frequent(train + test)

@@ -75,7 +75,7 @@ def load_data(
     tables.check_split(test_split)
     x, y = sources.arrays("reuters.npz", path, "x", "y")
     word_sequences.check(x, y, path)
-    x, y = tables.shuffled(seed, x, y)
+    x, y = tables.shuffled(np.random.RandomState(seed), x, y)
     texts, y = words.short(words.marked(x), y)
     texts = words.frequent(texts)
     count = int(len(texts) * (1 - test_split))

@@ -15,10 +15,10 @@ def check_split(test_split: Any) -> None:
         raise ArgumentError(f"test_split must be a number from 0 up to but not including 1, got {test_split!r}.")
 
 
-def shuffled(seed: Any, *arrays: np.ndarray) -> list[np.ndarray]:
-    """The rows of arrays in the order that Keras gives them for a seed."""
+def shuffled(generator: np.random.RandomState, *arrays: np.ndarray) -> list[np.ndarray]:
+    """The rows of arrays in the order that Keras gives them."""
     order = np.arange(len(arrays[0]))
-    np.random.RandomState(seed).shuffle(order)
+    generator.shuffle(order)
     return [array[order] for array in arrays]
 
 
@@ -26,6 +26,6 @@ def split(
     x: np.ndarray, y: np.ndarray, test_split: float, seed: Any
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """The rows in the order of a seed, the last of them for tests."""
-    x, y = shuffled(seed, x, y)
+    x, y = shuffled(np.random.RandomState(seed), x, y)
     count = int(len(x) * (1 - test_split))
     return (x[:count].copy(), y[:count].copy()), (x[count:].copy(), y[count:].copy())

@@ -95,7 +95,7 @@ def _read_array(archive: Any, name: str, where: str) -> np.ndarray:
         if dtype.kind not in _KINDS or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size:
             raise FormatError(f"{where}: {name!r} is described as {dtype} of shape {shape}, and has {size:,} bytes.")
         array = np.empty(shape[::-1] if fortran else shape, dtype)
-        _fill(member, memoryview(array).cast("B") if size else memoryview(b""), name)
+        _fill(member, array.reshape(-1).view(np.uint8).data, name)
         return array.T if fortran else array
 
 

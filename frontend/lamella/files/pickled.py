@@ -318,9 +318,11 @@ class _Reader:
         state, begun = self.pop(tuple), self.pop(_Array, _DType)
         if type(begun) is _DType:
             order = state[1] if len(state) > 4 else None
-            begun.order = order.decode("latin-1") if type(order) is bytes else order
-            if begun.order not in ("<", ">", "|", "=") or state[2:5] != (None, None, None):
+            order = order.decode("latin-1") if type(order) is bytes else order
+            one_field = all(entry is None for entry in state[2:5])
+            if type(order) is not str or order not in ("<", ">", "|", "=") or not one_field:
                 self.fail("it holds a dtype of several fields")
+            begun.order = order
             self.stack.append(begun)
             return
         if tuple(map(type, state[:4])) != (int, tuple, _DType, bool) or len(state) != 5:
@@ -334,8 +336,8 @@ class _Reader:
         """An array of its bytes, or of its objects."""
         count = math.prod(shape)
         kind = np.dtype("O") if dtype.name[0] == "O" else np.dtype(f"{dtype.order}{dtype.name}")
-        sizes = (list, count) if kind.hasobject else (bytes, count * kind.itemsize)
-        if (type(values), len(values) if isinstance(values, list | bytes) else -1) != sizes:
+        size = len(values) if type(values) is (list if kind.hasobject else bytes) else -1
+        if size != count * (1 if kind.hasobject else kind.itemsize):
             self.fail(f"it holds an array of shape {str(shape)[:_LONGEST_NAME]} with more or fewer values")
         try:
             if kind.hasobject:
