@@ -10,7 +10,7 @@ import timeit
 import pytest
 
 from lamella import console
-from lamella.console import Column, Progress, format_number, format_seconds, human_bytes, human_count, table
+from lamella.console import Column, Progress, Transfer, format_number, format_seconds, human_bytes, human_count, table
 
 COLUMNS = [Column("Layer (type)"), ("Output Shape", "left"), Column("Param #", "right")]
 ROWS = [["conv2d (Conv2D)", "(None, 26, 26, 32)", "320"], ["dense (Dense)", "(None, 10)", "54,090"]]
@@ -388,3 +388,24 @@ def test_counts_and_sizes() -> None:
     sizes = [0, 1023, 1024, 6952, 3 * 1024**2, 5 * 1024**3, 7 * 1024**5]
     expected = ["0.00 B", "1023.00 B", "1.00 KB", "6.79 KB", "3.00 MB", "5.00 GB", "7.00 PB"]
     assert [human_bytes(size) for size in sizes] == expected
+
+
+def test_a_download_counts_bytes(rich_or_not: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Transfer, "redraw_seconds", 0.0)
+    terminal, pipe = Terminal(), io.StringIO()
+    for file in (terminal, pipe):
+        with Transfer(2**21, file=file) as transfer:
+            transfer.say("Downloading data from http://host/a")
+            transfer.begin_epoch()
+            transfer.update(2**20, {})
+            transfer.update(2**21, {})
+            transfer.end_epoch({}, seconds=2.0)
+    assert "1.00 MB/2.00 MB - " in without_colours(terminal.getvalue())
+    for lines in (terminal.lines_on_screen(), pipe.getvalue().split("\n")):
+        assert lines == ["Downloading data from http://host/a", "2.00 MB - 2.0s - 1.00 MB/s", ""]
+    unknown = io.StringIO()
+    with Transfer(None, file=unknown) as transfer:
+        transfer.begin_epoch()
+        transfer.update(1024, {})
+        transfer.end_epoch({}, seconds=0.5)
+    assert unknown.getvalue() == "1.00 KB - 500ms - 2.00 KB/s\n"

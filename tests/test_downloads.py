@@ -201,6 +201,10 @@ def test_a_part_of_another_file_is_dropped(server, tmp_path):
         get_file("a", server.address("data.bin"))
     (part,) = (tmp_path / "cache/datasets").iterdir()
     part.write_bytes(b"x" * 100_000)
+    with pytest.raises(FormatError, match=f"expected {'0' * 64}"):
+        get_file("a", server.address("data.bin"), file_hash="0" * 64)
+    assert kept(tmp_path) == []
+    part.write_bytes(b"x" * 100_000)
     assert Path(get_file("a", server.address("data.bin"), file_hash=SHA256)).read_bytes() == DATA
     assert kept(tmp_path) == ["a"]
 

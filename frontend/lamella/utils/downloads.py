@@ -61,8 +61,8 @@ def get_file(
     """Download a file unless it is in the cache already, and return the path to it.
 
     The file is first written under another name, and gets its own when it is whole and has the right hash. A transfer that
-    breaks off is continued, by the next call as well, where the server can send a part of a file. What is downloaded is data
-    of strangers: give its hash where you know it.
+    breaks off is continued, by the next call as well, where the server can send a part of a file. A download is untrusted
+    data: give its hash where it is known.
 
     Args:
         fname: the file's name in the cache; by default the last part of the address. With `extract=True` a name without a
@@ -157,11 +157,11 @@ def _name(fname: str | os.PathLike[str] | None, origin: Any) -> str:
 
 def _cache(cache_dir: str | os.PathLike[str] | None, subfolder: str, name: str) -> Path:
     """The folder that has or gets the file."""
-    given = os.environ.get("KERAS_HOME") if cache_dir is None else cache_dir
+    given = os.environ.get("KERAS_HOME") or None if cache_dir is None else cache_dir
     home = Path("~/.keras" if given is None else given)
     with suppress(RuntimeError):  # there is no home
         home = home.expanduser()
-    if given is not None or (home / subfolder / name).is_file() or _is_writable(home / subfolder):
+    if given is not None or os.access(home / subfolder / name, os.R_OK) or _is_writable(home / subfolder):
         return home / subfolder
     spare = Path(tempfile.gettempdir()) / ".keras"
     if spare.exists() and hasattr(os, "getuid") and spare.stat().st_uid != os.getuid():
@@ -173,7 +173,7 @@ def _cache(cache_dir: str | os.PathLike[str] | None, subfolder: str, name: str) 
 
 
 def _is_writable(folder: Path) -> bool:
-    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    there = next((path for path in (folder, *folder.parents) if os.access(path, os.F_OK)), folder)
     return os.access(there, os.W_OK)
 
 
@@ -210,19 +210,23 @@ class _Download:
         remove_leftovers(here)
         try:
             self._transfer()
-            if self.expected and (found := self.expected.of(self.own)) != self.expected.value:
+            if self.continued and self._wrong_hash():  # what another call had left was of another file
                 self.own.unlink()
-                if not self.continued:
-                    raise FormatError(
-                        f"{self.origin} has the {self.expected.algorithm} {found}, expected {self.expected.value}; the file "
-                        "is damaged or another one, and was not kept."
-                    )
-                self._transfer()  # what another call had left was of another file
+                self._transfer()
+            if wrong := self._wrong_hash():
+                self.own.unlink()
+                raise FormatError(f"{self.origin} {wrong}; the file is damaged or another one, and was not kept.")
             self.own.replace(self.target)
         finally:
             self._leave()
         for part in self.target.parent.glob(f".{glob.escape(self.target.name)}.*.part"):
             part.unlink(missing_ok=True)
+
+    def _wrong_hash(self) -> str:
+        """What is wrong with the hash of what has come; empty where nothing is."""
+        if self.expected is None or (found := self.expected.of(self.own)) == self.expected.value:
+            return ""
+        return f"has the {self.expected.algorithm} {found}, expected {self.expected.value}"
 
     def _leave(self) -> None:
         """Keep what has come for the next call, where it can be continued."""
