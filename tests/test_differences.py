@@ -126,12 +126,16 @@ TESTS = {
     "a download that breaks off": "test_downloads::test_the_next_call_continues",
     "archives with links, or paths that leave the folder": (
         "test_archives::test_what_is_hostile_is_refused_and_leaves_nothing"
+    ),
     "`get_file(extract=True)` of what is unpacked already": (
         "test_downloads::test_what_is_unpacked_is_unpacked_again_where_it_misses_something"
+    ),
     "`get_file(cache_dir=...)` of a folder that does not exist": (
         "test_downloads::test_names_and_folders_are_those_of_keras"
+    ),
     "`get_file` of what is not an archive, a hash of no known length, another `hash_algorithm`": (
         "test_downloads::test_what_means_nothing_is_refused_before_any_work"
+    ),
     "IMDB and Reuters where all texts have one length": "test_datasets::test_texts_of_one_length_are_still_lists",
     "images of CIFAR": "test_datasets::test_cifar10",
 }
