@@ -53,7 +53,7 @@ def _():
 
 @row("layers that need TensorFlow, several devices or strings")
 def _():
-    for name in ("Hashing", "StringLookup", "TextVectorization"):
+    for name in ("Hashing", "HashedCrossing", "TFSMLayer"):
         refuses(lambda name=name: getattr(layers, name)(), name, Exception)
 
 
