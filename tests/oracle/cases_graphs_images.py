@@ -80,7 +80,13 @@ def resnet_of_bottlenecks(lib: Library) -> Any:
     return _resnet(lib, (1, 1), 2, 16)
 
 
-@graph(floats(32, 32, 3), "sparse", compiled=CLASSES, rate=0.01, slow=True)
+# Its last maps are of one pixel, so that batch normalization divides by the variance of two or four values: what a step
+# changes is amplified ten thousandfold in the next. In float64, where Keras is made to normalize in float64, too, both
+# libraries agree in the first step to 4e-13 in every layer, 2e-9 in the loss (of means that Keras takes in float32), 1e-7 in
+# the updated weights and 2e-15 in the moving statistics, and after two epochs to 3 % in the loss. In float32 a change of
+# 1e-7 in Keras's own inputs moves its own losses by 2 % and 9 %. `resnet_of_bottlenecks` has the same blocks over more
+# values, and its two epochs agree.
+@graph(floats(32, 32, 3), "sparse", compiled=CLASSES, rate=0.01, slow=True, one_step=True)
 def resnet_50(lib: Library) -> Any:
     return _resnet(lib, (3, 4, 6, 3), 2, 32)
 

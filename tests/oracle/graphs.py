@@ -85,6 +85,8 @@ class GraphCase:
         rate: the learning rate of SGD.
         fast: whether JAX runs it in the fast part of the tests.
         slow: whether both backends run it in the slow part alone.
+        one_step: whether it is trained for one step, after which its state is compared, because the steps that follow amplify
+            rounding; other cases are trained for two epochs.
     """
 
     id: str
@@ -96,6 +98,7 @@ class GraphCase:
     rate: float
     fast: bool
     slow: bool
+    one_step: bool = False
 
 
 class Table:
@@ -114,6 +117,7 @@ class Table:
         rate: float = 0.05,
         fast: bool = False,
         slow: bool = False,
+        one_step: bool = False,
     ) -> Callable[[Callable[[Library], Any]], Callable[[Library], Any]]:
         """Make a case of the builder below it; its name is the case's id."""
 
@@ -129,6 +133,7 @@ class Table:
                     rate=rate,
                     fast=fast,
                     slow=slow,
+                    one_step=one_step,
                 )
             )
             return build
@@ -244,6 +249,16 @@ def drawn_sample_weight(case: GraphCase, outputs: Any) -> Any:
     if case.sample_weight is None:
         return None
     return mapped(lambda y, kind: draw.sample_weight(random, kind, y.shape), outputs, case.sample_weight)
+
+
+def trained(case: GraphCase, model: Any, names: dict[int, str], x: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    """The logs of training, and the state after one step, by the keys of a recording."""
+    rows, epochs = (BATCH, 1) if case.one_step else (ROWS, 2)
+    x, y = (mapped(lambda array: array[:rows], given) for given in (x, y))
+    history = model.fit(x, y, sample_weight=sample_weight, batch_size=BATCH, epochs=epochs, shuffle=False, verbose=0)
+    found = {f"logs/{name}": np.array(values, "float64") for name, values in history.history.items()}
+    state = model.non_trainable_variables if case.one_step else []
+    return found | {f"state_{names[id(v)]}": np.asarray(v) for v in state if id(v) in names}
 
 
 def sampled(value: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ def _gradients(model: keras.Model, x: Any, y: Any) -> tuple[Any, np.ndarray, lis
 
 
 def record(case: GraphCase) -> dict[str, np.ndarray]:
-    """Record a model: outputs, loss and gradients, logs of two epochs; `graphs` draws weights and data again."""
+    """Record a model: outputs, loss and gradients, logs; `graphs` draws weights and data again."""
     keras.utils.set_random_seed(0)
     model, names = graphs.built(case, graphs.Library(keras))
     x = graphs.drawn_inputs(case)
@@ -49,10 +49,9 @@ def record(case: GraphCase) -> dict[str, np.ndarray]:
     entry = dict(graphs.named(outputs, "y")) | {"loss": loss}
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         entry[f"gradient_{names[id(variable)]}"] = graphs.sampled(gradient)
-    history = model.fit(
-        x, y, sample_weight=sample_weight, batch_size=graphs.BATCH, epochs=2, shuffle=False, verbose=0
-    ).history
-    entry |= {f"logs/{name}": np.array(values, "float64") for name, values in history.items()}
-    meta = {"logs": list(history), "count": model.count_params(), "weights": len(model.weights)}
+    found = graphs.trained(case, model, names, x, y, sample_weight)
+    entry |= found
+    logs = [key.removeprefix("logs/") for key in found if key.startswith("logs/")]
+    meta = {"logs": logs, "count": model.count_params(), "weights": len(model.weights)}
     entry["meta"] = np.array(json.dumps(meta))
     return entry
