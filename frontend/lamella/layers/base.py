@@ -12,18 +12,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from lamella import constraints, host_random, initializers, ops, regularizers, tree
-from lamella.core import context, freezing, rematerialization
+from lamella.core import context, rematerialization
 from lamella.core.dtype_policy import DTypePolicy
 from lamella.core.variable import Variable
 from lamella.errors import LamellaError, ShapeError
 from lamella.ir import settings
 from lamella.ir.declared import is_declared
 from lamella.ir.dim import as_number, public_shape
-from lamella.ir.interpret import to_numpy
 from lamella.ir.spec import Spec, dtype_name, is_float, spec_of
 from lamella.layers.building import built_once, draws_values, weight_key, weight_path
 from lamella.layers.calls import INPUT, INPUT_SHAPE, OUTPUT, OUTPUT_SHAPE, Calls
 from lamella.layers.draws import Draws
+from lamella.layers.held_weights import HeldWeights
 from lamella.layers.input_spec import check_inputs
 from lamella.layers.making import LayerMeta, WeightFields, call_parameters, default_training
 from lamella.layers.naming import LayerName, Models, first_free, models_with, unique_name
@@ -31,7 +31,7 @@ from lamella.names import snake_case
 from lamella.tracebacks import Line, filter_methods, filtered
 
 
-class Layer(Draws, metaclass=LayerMeta):
+class Layer(Draws, HeldWeights, metaclass=LayerMeta):
     """A layer: variables and a function of one input.
 
     Args:
@@ -106,7 +106,7 @@ class Layer(Draws, metaclass=LayerMeta):
             cls.__init__ = cls.weight_fields.constructor(cls.__dict__.get("__init__", inherited))
         filter_methods(cls)
 
-    # ---- the layers and variables a layer holds ----
+    # ---- the layers that a layer holds ----
 
     @property
     def children(self) -> dict[str, Layer]:
@@ -123,13 +123,6 @@ class Layer(Draws, metaclass=LayerMeta):
                         seen.add(id(layer))
                         found[unique_name(layer, found)] = layer
         return found
-
-    def named_variables(self, prefix: str = "") -> Iterator[tuple[str, Variable]]:
-        """Every variable with its path: the layer's own first, then those of the layers it holds."""
-        for variable in self._variables:
-            yield prefix + variable.name, variable
-        for name, child in self.children.items():
-            yield from child.named_variables(f"{prefix}{name}/")
 
     def named_layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         """Every layer held, at any depth, with its path."""
@@ -424,100 +417,6 @@ class Layer(Draws, metaclass=LayerMeta):
         given = [*trainable_variables], [*non_trainable_variables]
         return eager.stateless_call(self, *given, args, kwargs, return_losses=return_losses)
 
-    # ---- weights ----
-
-    @property
-    def variables(self) -> list[Variable]:
-        """All variables, the layer's own first, then those of the layers it holds."""
-        return _distinct(v for _, v in self.named_variables())
-
-    @property
-    def weights(self) -> list[Variable]:
-        """The same as `variables`."""
-        return self.variables
-
-    @property
-    def trainable_variables(self) -> list[Variable]:
-        """The variables an optimizer may change."""
-        if not self._trainable:
-            return []
-        own = [v for v in self._variables if v.trainable]
-        return _distinct([*own, *[v for child in self.children.values() for v in child.trainable_variables]])
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """The same as `trainable_variables`."""
-        return self.trainable_variables
-
-    @property
-    def non_trainable_variables(self) -> list[Variable]:
-        """The variables an optimizer may not change."""
-        trained = set(map(id, self.trainable_variables))
-        return [v for v in self.variables if id(v) not in trained]
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        """The same as `non_trainable_variables`."""
-        return self.non_trainable_variables
-
-    @property
-    def trainable(self) -> bool:
-        """Whether the layer's weights may be trained; setting it sets it for the layers it holds, too.
-
-        A compiled model trains what is trainable when `fit` begins. Only where it was frozen as a whole after it was
-        compiled, as the discriminator of a GAN is, it is trained as before until it is compiled again.
-        """
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        freezing.changed()
-        for child in self.children.values():
-            child.trainable = value
-
-    @property
-    def trains(self) -> bool:
-        """Whether the layer counts as trainable in the running call: for a compiled model, as when training began."""
-        running = context.current()
-        return self._trainable if running is None else running.trains(self)
-
-    @property
-    def losses(self) -> list[Any]:
-        """The penalties on the weights that are trained; in a `train_step` also those that layers have added so far."""
-        running = context.current()
-        added = [] if running is None else running.losses
-        return [*added, *[v.regularizer(v.value) for v in self.trainable_variables if v.regularizer is not None]]
-
-    def get_weights(self) -> list[np.ndarray]:
-        """The values of all variables as NumPy arrays (copies), in Keras's order."""
-        return [v.numpy() for v in self.variables]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set all variables from a list in the order of `get_weights`.
-
-        Raises:
-            ShapeError: the number of arrays or one of the shapes does not fit; nothing is set then.
-        """
-        variables = self.variables
-        arrays = [to_numpy(w) for w in weights]
-        if len(arrays) != len(variables):
-            raise ShapeError(
-                f"Layer {self.name!r} has {len(variables)} weights, set_weights got {len(arrays)}"
-                + ("." if self.built or variables else "; it is not built yet: give an input shape first.")
-            )
-        for variable, array in zip(variables, arrays, strict=True):
-            if array.shape != variable.shape:
-                raise ShapeError(
-                    f"Layer {self.name!r}: weight {variable.name!r} has shape {variable.shape}, got {array.shape}."
-                )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
-
-    def count_params(self) -> int:
-        """The number of weights, counted one by one."""
-        return sum(int(np.prod(v.shape, dtype=np.int64)) for v in self.variables)
-
     # ---- configuration ----
 
     @property
@@ -562,10 +461,6 @@ class Layer(Draws, metaclass=LayerMeta):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}{'' if self.built else ', not built'}>"
-
-
-def _distinct(variables: Any) -> list[Variable]:
-    return list({id(v): v for v in variables}.values())
 
 
 def _converted(inputs: Any) -> Any:
