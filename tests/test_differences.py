@@ -18,6 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 TESTS = {
     "`Model(inputs, outputs)`": "test_graph::test_free_sizes_pass_through_operations_between_layers",
     "a variable in an operation between declared values": "test_graph::test_what_a_declared_value_cannot_do_is_said",
+    "`utils.model_to_dot`": "test_drawing::test_a_model_as_text_for_graphviz",
+    "`TextVectorization`, `StringLookup`, `IntegerLookup`": "test_vocabulary::test_it_is_no_part_of_a_model",
+    "`StringLookup(num_oov_indices=2)`": "test_vocabulary::test_what_does_not_fit_is_refused",
+    "`backend.mean` and the other functions of Keras 2's backend": "test_backend_functions::test_gradients_of_a_graph",
     "`utils.plot_model`": "test_drawing::test_a_subclass_shows_its_layers_and_an_unbuilt_chain_unknown_shapes",
     "`summary()` of operations between layers, such as `x * 2`": "test_summary::test_a_graph_says_what_feeds_each_layer",
     "subclassed models": "test_graph::test_a_subclass_is_built_for_a_shape",

@@ -237,3 +237,33 @@ def test_a_notebook_shows_models_without_drawing_weights():
     assert Sequential()._repr_svg_() is None
     long = Sequential([Input((2,)), *[layers.ReLU() for _ in range(201)]])
     assert long._repr_svg_() is None and long.pop() is not None and long._repr_svg_() is not None
+
+
+def test_a_model_as_text_for_graphviz(tmp_path):
+    model = siamese()
+    dot = utils.model_to_dot(model, show_shapes=True, expand_nested=True, rankdir="LR", splines="line", dpi=96)
+    lines = dot.to_string().splitlines()
+    assert lines[0] == f'digraph "{model.name}" {{' and lines[-1] == "}"
+    assert lines[1] == "  graph [rankdir=LR, splines=line, dpi=96];"
+    assert sum("subgraph cluster_" in line for line in lines) == 2
+    defined = {line.split()[0] for line in lines if "[label=" in line or "[shape=point]" in line}
+    ends = [end.strip(" ;") for line in lines if "->" in line for end in line.split("->")]
+    assert len(ends) > 10 and set(ends) <= defined
+    assert any(r"Dense)\ninput: " in line for line in lines)
+    picture = dot.create(prog="dot", format="svg")
+    assert (
+        picture == dot.create_svg() == dot._repr_svg_().encode() and ET.fromstring(picture.decode()).tag == f"{SVG}svg"
+    )
+    assert dot.write(tmp_path / "m.dot") and (tmp_path / "m.dot").read_text() == dot.to_string() + "\n"
+    assert dot.write_svg(tmp_path / "m.svg") and (tmp_path / "m.svg").read_bytes() == picture
+    for options, match in (
+        ({"subgraph": True}, "subgraph"),
+        ({"splines": "wavy"}, "splines"),
+        ({"rankdir": "UP"}, "UP"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            utils.model_to_dot(model, **options)
+    with pytest.raises(ArgumentError, match="format must be 'svg', 'png', 'dot' or 'raw', got 'pdf'"):
+        dot.create(format="pdf")
+    pytest.importorskip("matplotlib")
+    assert dot.create_png().startswith(b"\x89PNG") and dot.write_png(tmp_path / "m.png")

@@ -36,7 +36,6 @@ _QUANTIZED = (
 )
 _BOXES = "is for bounding boxes and drawings, which lamella leaves to the code around the model"
 _DEVICES = "distributes arrays over devices, which lamella leaves to JAX: `model.lower()` is a function for `jax.jit`"
-_PICTURE = "makes a graph for Graphviz; `utils.plot_model` writes a picture without it"
 _FLASH = "is about an attention kernel of GPUs, which no backend of lamella has; leave the line out"
 _LIMITS = "limits every run of the process; give `fit` its `epochs=` and `steps_per_epoch=`, `evaluate` its `steps=`"
 _GONE = "is gone from Keras, and a few lines as a `Layer`"
@@ -45,7 +44,6 @@ _TREE = "is a function of Keras for nested structures; `jax.tree` and a few line
 ABSENT: Mapping[str, str] = {
     # models
     **dict.fromkeys(("Function", "KerasTensor", "Operation"), _GRAPH),
-    "utils.model_to_dot": _PICTURE,
     "applications": "holds pretrained networks, which lamella does not have; build one from layers and give it weights",
     "distillation": "trains a model from another; write a `train_step`, or a loss that takes the other's predictions",
     "export.ExportArchive": "writes TensorFlow's SavedModel, which lamella does not; write model.export(path)",

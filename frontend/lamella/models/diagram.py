@@ -34,12 +34,21 @@ def picture_of(model: BaseModel, options: Options) -> Picture:
     Raises:
         ArgumentError: the model has no layers, or the direction is unknown.
     """
+    return drawn(frame_of(model, options), options.rankdir)
+
+
+def frame_of(model: BaseModel, options: Options) -> Frame:
+    """The boxes and lines of a picture of a model.
+
+    Raises:
+        ArgumentError: the model has no layers, or the direction is unknown.
+    """
     if options.rankdir not in DIRECTIONS:
         raise unknown_name("direction", options.rankdir, DIRECTIONS)
     parts = model.shown_parts()
     if not parts.parts:
         raise ArgumentError(f"Model {model.name!r} has no layers to be drawn; add one.")
-    return drawn(_frame(model.name, parts, options, outermost=True), options.rankdir)
+    return _frame(model.name, parts, options, outermost=True)
 
 
 def _frame(heading: str, parts: Parts, options: Options, *, outermost: bool) -> Frame:

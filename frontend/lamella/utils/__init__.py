@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lamella.utils.downloads import get_file as get_file
     from lamella.utils.graphs import get_source_inputs as get_source_inputs
     from lamella.utils.graphs import is_keras_tensor as is_keras_tensor
+    from lamella.utils.plotting import model_to_dot as model_to_dot
     from lamella.utils.plotting import plot_model as plot_model
     from lamella.utils.progbar import Progbar as Progbar
     from lamella.utils.splitting import split_dataset as split_dataset
@@ -52,6 +53,7 @@ _LATER = {
     "get_file": "downloads",
     "get_source_inputs": "graphs",
     "is_keras_tensor": "graphs",
+    "model_to_dot": "plotting",
     "plot_model": "plotting",
     "split_dataset": "splitting",
     "text_dataset_from_directory": "text_files",
@@ -93,6 +95,7 @@ __all__ = [
     "get_source_inputs",
     "is_interactive_logging_enabled",
     "is_keras_tensor",
+    "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
     "pad_sequences",

@@ -1,14 +1,14 @@
-"""Pictures of models in files."""
+"""Pictures of models in files, and as text for Graphviz."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-from lamella.drawing import Picture
+from lamella.drawing import Picture, dot_of, drawn
 from lamella.errors import ArgumentError
 from lamella.files.atomic import write_atomically
-from lamella.models.diagram import Options, picture_of
+from lamella.models.diagram import Options, frame_of, picture_of
 
 
 def plot_model(
@@ -67,3 +67,122 @@ def plot_model(
     )
     write_atomically(to_file, picture.png(dpi) if ending == ".png" else picture.svg().encode())
     return picture
+
+
+class Dot:
+    """What `model_to_dot` returns, with the methods that scripts call of the graphs of pydot.
+
+    Args:
+        text: the graph in the DOT language.
+        picture: the same as lamella draws it, without Graphviz.
+        dpi: pixels per inch, for PNG.
+    """
+
+    def __init__(self, text: str, picture: Picture, dpi: float) -> None:
+        self._text, self.picture, self.dpi = text, picture, dpi
+
+    def to_string(self) -> str:
+        """The graph in the DOT language, for Graphviz."""
+        return self._text
+
+    def create(self, prog: Any = None, format: str = "svg") -> bytes:
+        """The picture as the bytes of a file.
+
+        Args:
+            prog: has no meaning here: lamella draws the picture.
+            format: "svg", "png" (with matplotlib), or "dot" and "raw" for the text.
+
+        Raises:
+            ArgumentError: the format is another.
+        """
+        if format not in ("svg", "png", "dot", "raw"):
+            raise ArgumentError(f"format must be 'svg', 'png', 'dot' or 'raw', got {format!r}.")
+        if format == "png":
+            return self.picture.png(self.dpi)
+        return (self.picture.svg() if format == "svg" else f"{self._text}\n").encode()
+
+    def create_svg(self, prog: Any = None) -> bytes:
+        """The picture as the bytes of an SVG file."""
+        return self.create(prog, "svg")
+
+    def create_png(self, prog: Any = None) -> bytes:
+        """The picture as the bytes of a PNG file."""
+        return self.create(prog, "png")
+
+    def write(self, path: str | os.PathLike[str], prog: Any = None, format: str = "raw") -> bool:
+        """Write a file.
+
+        Args:
+            path: the file.
+            prog: has no meaning here.
+            format: as of `create`.
+
+        Returns:
+            True.
+        """
+        write_atomically(path, self.create(prog, format))
+        return True
+
+    def write_svg(self, path: str | os.PathLike[str], prog: Any = None) -> bool:
+        """Write an SVG file."""
+        return self.write(path, prog, "svg")
+
+    def write_png(self, path: str | os.PathLike[str], prog: Any = None) -> bool:
+        """Write a PNG file."""
+        return self.write(path, prog, "png")
+
+    def _repr_svg_(self) -> str:
+        return self.picture.svg()
+
+
+_SPLINES = ("ortho", "curved", "polyline", "spline", "line")
+
+
+def model_to_dot(
+    model: Any,
+    show_shapes: bool = False,
+    show_dtype: bool = False,
+    show_layer_names: bool = True,
+    rankdir: str = "TB",
+    expand_nested: bool = False,
+    dpi: float = 200,
+    subgraph: bool = False,
+    show_layer_activations: bool = False,
+    show_trainable: bool = False,
+    splines: str = "ortho",
+) -> Dot:
+    """A model as a graph for Graphviz, which need not be installed: `create` returns what lamella draws.
+
+    >>> from lamella import Sequential, utils
+    >>> from lamella.layers import Dense, Input
+    >>> dot = utils.model_to_dot(Sequential([Input((3,)), Dense(2)], name="small"))
+    >>> dot.to_string().splitlines()[-2], dot.create(prog="dot", format="svg")[:4]
+    ('  n0 -> n1;', b'<svg')
+
+    Args:
+        model: the model.
+        show_shapes: see `plot_model`.
+        show_dtype: likewise.
+        show_layer_names: likewise.
+        rankdir: likewise.
+        expand_nested: likewise.
+        dpi: likewise.
+        subgraph: False: pydot's clusters are not made.
+        show_layer_activations: see `plot_model`.
+        show_trainable: likewise.
+        splines: how Graphviz is to draw lines: "ortho", "curved", "polyline", "spline" or "line".
+
+    Raises:
+        ArgumentError: the model has no layers, the direction or the kind of lines is unknown, or `subgraph` is True.
+    """
+    if subgraph:
+        raise ArgumentError("model_to_dot: subgraph must be False; expand_nested=True shows models within the model.")
+    if splines not in _SPLINES:
+        raise ArgumentError(f"model_to_dot: splines must be one of {', '.join(map(repr, _SPLINES))}, got {splines!r}.")
+    frame = frame_of(
+        model,
+        Options(
+            show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, show_layer_activations, show_trainable
+        ),
+    )
+    return Dot(dot_of(frame, rankdir, splines, dpi), drawn(frame, rankdir), dpi)
