@@ -410,3 +410,58 @@ def test_what_is_for_one_output_is_refused_for_several():
         model = Sequential([layers.Dense(1)])
         model.compile("sgd", "mse")
         model.fit([X["a"], X["b"]], Y["price"], verbose=0)
+
+
+def test_a_loss_of_declared_values_is_added(backend):
+    """As the variational autoencoders of Keras 2 are written; the same as the layer that adds it in its call."""
+
+    class Adding(layers.Layer):
+        def call(self, inputs):
+            hidden, y = inputs
+            self.add_loss(ops.mean(ops.square(hidden)))
+            return y
+
+    data = np.random.default_rng(0).normal(size=(10, 3)).astype("float32")
+    logs = []
+    for declared in (True, False):
+        utils.set_random_seed(3)
+        x = Input((3,))
+        hidden = layers.Dense(4, "tanh", name="hidden")(x)
+        y = layers.Dense(1, name="y")(hidden)
+        model = Model(x, y if declared else Adding()([hidden, y]))
+        if declared:
+            model.add_loss(ops.mean(ops.square(hidden)))
+        model.compile("sgd", "mse")
+        log = model.fit(
+            data, data[:, :1], epochs=2, batch_size=4, verbose=0, validation_data=(data, data[:, :1])
+        ).history
+        logs.append([*log.values(), *model.get_weights()])
+    for a, b in zip(*logs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_a_loss_of_a_part_of_a_nested_model_alone_trains():
+    x = Input((3,))
+    hidden = layers.Dense(2)(x)
+    encoder = Model(x, hidden)
+    model = Model(x, layers.Dense(3)(encoder(x)))
+    model.add_loss(ops.square(hidden))  # of each entry: their mean counts
+    model.add_loss(ops.mean(ops.abs(model.output - x)))
+    model.compile("sgd")
+    data = np.ones((4, 3), "float32")
+    expected = np.mean(encoder.predict(data, verbose=0) ** 2) + np.mean(np.abs(model.predict(data, verbose=0) - data))
+    assert model.evaluate(data, verbose=0) == pytest.approx(float(expected), rel=1e-5)
+    before = encoder.get_weights()
+    model.fit(data, verbose=0)
+    assert not np.array_equal(before[0], encoder.get_weights()[0])
+
+
+def test_a_declared_loss_that_is_not_the_models_is_refused():
+    x, other = Input((3,)), Input((3,))
+    model = Model(x, layers.Dense(2)(x))
+    with pytest.raises(ArgumentError, match="depend on the input"):
+        model.add_loss(ops.mean(other))
+    with pytest.raises(ArgumentError, match="depends on weights of 'apart', which are not its own"):
+        model.add_loss(ops.mean(layers.Dense(1, name="apart")(x)))
+    with pytest.raises(ArgumentError, match=r"is for Model\(inputs, outputs\)"):
+        Sequential([Input((3,)), layers.Dense(1)]).add_loss(ops.mean(x))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lamella import host_random, tree
+from lamella import host_random, ops, tree
 from lamella.core import context, serialization
 from lamella.core.structure import flattened, input_names, keys_of, names_of, specs_of_shapes
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
@@ -79,6 +79,7 @@ class Model(BaseModel):
         self.seed = host_random.next_seed()
         self.built = False
         self._graph: Graph | None = None
+        self._with_losses: Graph | None = None
         self._inputs: Any = None
         self._outputs: Any = None
         self._nodes: dict[str, Layer] = {}
@@ -369,7 +370,46 @@ class Model(BaseModel):
             masks = flattened(mask, input_names(self), "mask", "input", partial=True)
             for argument, given in zip(arguments, masks, strict=True):
                 running.set_mask(argument, next(tree.leaves(given), None))
-        return tree.unflatten(tree.structure(self._outputs), self._graph.run(arguments))
+        graph = self._graph if running is None or self._with_losses is None else self._with_losses
+        results = graph.run(arguments)
+        for loss in results[len(self._graph.outputs) :]:
+            super().add_loss(ops.mean(loss))
+        return tree.unflatten(tree.structure(self._outputs), results[: len(self._graph.outputs)])
+
+    def add_loss(self, loss: Any) -> None:
+        """Add to the loss of the model: a scalar, from inside `call`; or a declared value, made of values of the graph.
+
+        >>> from lamella import Input, Model, layers, ops
+        >>> x = Input((3,))
+        >>> y = layers.Dense(2)(x)
+        >>> model = Model(x, y)
+        >>> model.add_loss(ops.mean(ops.square(y)))
+        >>> model.compile("sgd")
+
+        Args:
+            loss: the scalar; of a declared value of other shape the mean counts. A declared one is not in files and copies.
+
+        Raises:
+            ArgumentError: the model has no graph, or the loss depends on other inputs, or on weights that are not the
+                model's.
+        """
+        if not isinstance(loss, Declared):
+            super().add_loss(loss)
+            return
+        if self._graph is None:
+            raise ArgumentError(
+                f"Model {self.name!r}: a declared loss is for Model(inputs, outputs); write it in `call`."
+            )
+        whole = self._graph if self._with_losses is None else self._with_losses
+        graph = graph_of(list(tree.leaves(self._inputs)), [*whole.outputs, loss], self.name)
+        known = {id(variable) for variable in self.variables}
+        strange = [layer.name for layer in graph.layers if any(id(v) not in known for v in layer.variables)]
+        if strange:
+            raise ArgumentError(
+                f"Model {self.name!r}: the loss depends on weights of {strange[0]!r}, which are not its own."
+            )
+        self._with_losses = graph
+        self._forget_programs()
 
     def check_input(self, spec: Spec) -> None:
         """As a layer of another model: nothing, each input is checked by the layers that it reaches."""
@@ -465,8 +505,8 @@ class Model(BaseModel):
 
 _OWN = frozenset(
     (
-        "_nodes", "_declarations", "_inputs", "_outputs", "_graph", "_calls", "_compiled", "_loops", "functions", "_run",
-        "history",
+        "_nodes", "_declarations", "_inputs", "_outputs", "_graph", "_with_losses", "_calls", "_compiled", "_loops",
+        "functions", "_run", "history",
     )
 )  # fmt: skip
 """Attributes of a model in which there are no layers of its own to be found."""
