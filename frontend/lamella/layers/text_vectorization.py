@@ -100,7 +100,7 @@ class TextVectorization(Vocabulary):
             texts = np.array(flat, object).reshape(texts.shape)
         if self.split is None:
             return texts
-        if texts.ndim > 1 and (texts.ndim > 2 or texts.shape[-1] != 1):
+        if texts.ndim > 1 and texts.shape != (len(texts), 1):
             raise ShapeError(
                 f"TextVectorization splits texts of shape (batch,) or (batch, 1), got {texts.shape}; split=None takes words."
             )
