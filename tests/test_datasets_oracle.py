@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import json
 import pickle
@@ -134,3 +135,13 @@ def test_files_and_folders_of_downloads_are_named_as_in_keras(tmp_path, run_pyth
         cache = tmp_path / "lamella" / str(number)
         path = Path(get_file(**words, cache_dir=cache)).relative_to(cache).as_posix()
         assert [path, *sorted(p.relative_to(cache).as_posix() for p in cache.rglob("*"))] == told, words
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importable("keras"), reason="Keras is not importable")
+def test_addresses_and_hashes_are_those_of_keras():
+    folder = Path(importlib.util.find_spec("keras").origin).parent / "src" / "datasets"
+    text = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    for name, source in sources.SOURCES.items():
+        place, _, file = source.address.rpartition("/")
+        assert {f'"{name}"' in text, f"{place}/" in text, file in text, (source.hash or name) in text} == {True}, name

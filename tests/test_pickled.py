@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 import struct
 import time
@@ -253,5 +254,12 @@ def test_what_an_archive_may_not_hold_is_refused(tmp_path):
         (tmp_path / "b.npz").write_bytes(bad)
         with pytest.raises(FormatError, match=r"b\.npz' is not an \.npz file, or it is damaged or cut short"):
             npz.read_npz(tmp_path / "b.npz", "x")
+    stored = io.BytesIO()
+    np.savez(stored, x=np.zeros(1000, np.uint8))
+    size = struct.pack("<2I", 1128, 1128)
+    assert stored.getvalue().count(size) == 1  # in the directory
+    (tmp_path / "b.npz").write_bytes(stored.getvalue().replace(size, struct.pack("<2I", 2**29, 2**29)))
+    with pytest.raises(FormatError, match="'x' claims 536,870,912 bytes"):
+        npz.read_npz(tmp_path / "b.npz", "x")
     with pytest.raises(FileNotFoundError):
         npz.read_npz(tmp_path / "c.npz", "x")

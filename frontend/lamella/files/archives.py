@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import os
 import re
 import shutil
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -34,7 +31,7 @@ _OUTSIDE = re.compile(r"[/\\]|[A-Za-z]:[/\\]")
 
 # what the libraries raise over bytes that are not what they should be; gzip and bz2 raise an OSError without a number
 _BROKEN = (EOFError, ValueError, LookupError, OverflowError, NotImplementedError, RuntimeError, RecursionError)
-_BROKEN += (struct.error, zlib.error, lzma.LZMAError)
+_BROKEN += (struct.error, zlib.error)
 
 
 class _Member(NamedTuple):
@@ -130,6 +127,10 @@ def _opened(source: Path, formats: Sequence[str]) -> Iterator[Iterator[_Member]]
     import zipfile
 
     broken = (*_BROKEN, tarfile.TarError, zipfile.BadZipFile)
+    with suppress(ImportError):  # not every Python has it
+        import lzma
+
+        broken += (lzma.LZMAError,)
     try:
         with source.open("rb") as file:
             limit = SPARE_BYTES + BYTES_PER_BYTE * source.stat().st_size
@@ -194,10 +195,16 @@ def _tar_members(file: IO[bytes], start: bytes) -> Iterator[tuple[str, int, str,
 
     plain: Any = file
     if start.startswith(_GZIP):
+        import gzip
+
         plain = gzip.GzipFile(fileobj=file)
     elif start.startswith(_BZIP2):
+        import bz2
+
         plain = bz2.BZ2File(file)
     elif start.startswith(_XZ):
+        import lzma
+
         plain = lzma.LZMAFile(file)
     with plain, tarfile.open(fileobj=_Plain(plain), mode="r:") as archive:  # type: ignore[arg-type]
         while (info := archive.next()) is not None:

@@ -77,10 +77,11 @@ def read_npz(path: str | os.PathLike[str] | IO[bytes], *names: str) -> list[np.n
 
 def _read_array(archive: Any, name: str, where: str) -> np.ndarray:
     if f"{name}.npy" not in archive.NameToInfo:
-        held = ", ".join(repr(entry[:40]) for entry in archive.namelist()[:10])
-        raise FormatError(f"{where} holds no array {name!r}; it holds {held or 'nothing'}.")
+        others = ", ".join(repr(entry[:40]) for entry in archive.namelist()[:10])
+        raise FormatError(f"{where} holds no array {name!r}; it holds {others or 'nothing'}.")
     info = archive.getinfo(f"{name}.npy")
-    if info.file_size > min(_LARGEST, _BEST_COMPRESSION * info.compress_size):
+    held = min(info.compress_size, archive.fp.seek(0, os.SEEK_END))
+    if info.file_size > min(_LARGEST, held * (_BEST_COMPRESSION if info.compress_type else 1)):
         raise FormatError(f"{where}: {name!r} claims {info.file_size:,} bytes.")
     with archive.open(info) as member:
         shape, fortran, dtype = read_header(member)
