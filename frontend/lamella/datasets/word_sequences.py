@@ -68,7 +68,7 @@ def old_words(given: dict[str, Any], num_words: int | None) -> int | None:
 
 def check(texts: np.ndarray, labels: np.ndarray, where: str) -> None:
     """Refuse what is not lists of integers, and an integer for each."""
-    entries = texts.tolist() if texts.dtype == object and texts.ndim == 1 else [None]
+    entries: list[Any] = texts.tolist() if texts.dtype == object and texts.ndim == 1 else [None]
     if set(map(type, entries)) - {list} or any(set(map(type, text)) - {int} for text in entries):
         raise FormatError(f"{where} does not hold texts as lists of integers.")
     if labels.dtype.kind not in "iu":

@@ -336,7 +336,8 @@ class _Reader:
         """An array of its bytes, or of its objects."""
         count = math.prod(shape)
         kind = np.dtype("O") if dtype.name[0] == "O" else np.dtype(f"{dtype.order}{dtype.name}")
-        size = len(values) if type(values) is (list if kind.hasobject else bytes) else -1
+        form: type[Any] = list if kind.hasobject else bytes
+        size = len(values) if type(values) is form else -1
         if size != count * (1 if kind.hasobject else kind.itemsize):
             self.fail(f"it holds an array of shape {str(shape)[:_LONGEST_NAME]} with more or fewer values")
         try:
