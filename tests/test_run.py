@@ -85,6 +85,12 @@ REWRITTEN = {
     "import keras, numpy as np": "import lamella as keras\nimport numpy as np",
     "import tensorflow as tf\ntf.keras.layers.core.Dense": "import lamella.cli.tensorflow as tf\ntf.keras.layers.Dense",
     "import keras.layers.core as c": "from lamella import layers as c",
+    "from tensorflow.keras.layers.experimental import preprocessing\npreprocessing.RandomFlip": (
+        "from lamella import layers as preprocessing\npreprocessing.RandomFlip"
+    ),
+    "from keras.layers import core as c\nc.Dense": "from lamella import layers as c\nc.Dense",
+    "from keras.optimizers import schedules": "from lamella.optimizers import schedules",
+    "from keras.layers import nothing": "from lamella.layers import nothing",
     "import keras.layers": "from lamella import layers as keras\nimport lamella as keras",
     "from tensorflow import keras": "import lamella as keras",
     "from tensorflow.keras import backend as K": "from lamella import backend as K",

@@ -39,10 +39,8 @@ VERSIONS: Mapping[str, str] = {
 """What `__version__` of each package is in a script: the release whose names lamella answers for."""
 
 FLAT = frozenset(
-    """
-    activations backend callbacks constraints initializers layers losses metrics models optimizers regularizers saving
-    utils wrappers
-    """.split()
+    "activations backend callbacks constraints initializers layers losses metrics models optimizers regularizers saving "
+    "utils".split()
 )
 """Modules of which every module within has its public names in the module itself, today."""
 
@@ -100,7 +98,7 @@ def place(name: str, *, module: bool = False) -> tuple[str, str] | None:
         return shown, ".".join([_having(PLACES[family], last), *last])
     if family in FLAT:
         ends = len(parts) - (not module)
-        parts = [part for i, part in enumerate(parts) if i >= ends or not _is_module_within(family, part)]
+        parts = [part for i, part in enumerate(parts) if not _is_module_within(family, part, surely=i >= ends)]
     return shown, ".".join(["lamella", family, *parts]).rstrip(".")
 
 
@@ -117,14 +115,20 @@ def _having(modules: tuple[str, ...], names: list[str]) -> str:
     return next((module for module in modules if names and is_there(f"{module}.{names[0]}")), modules[0])
 
 
-def _is_module_within(family: str, part: str) -> bool:
-    """Whether a part of a path is a module of an earlier Keras whose names are those of its family today."""
+def _is_module_within(family: str, part: str, *, surely: bool) -> bool:
+    """Whether a part of a path is a module of an earlier Keras whose names are those of its family today.
+
+    Args:
+        family: the module that the path begins with.
+        part: the part.
+        surely: whether a name that is not there is not taken for one.
+    """
     if not part.islower() or f"{family}.{part}" == "optimizers.schedules":
         return False
     try:
         return isinstance(look_up(f"lamella.{family}.{part}"), ModuleType)
     except (ImportError, AttributeError):
-        return True
+        return not surely
 
 
 def is_there(where: str) -> bool:
@@ -299,5 +303,5 @@ def _binding(bound: str, where: str) -> list[ast.stmt]:
         return [ast.Import([ast.alias("lamella.cli.tensorflow", bound)])]
     base, _, last = where.rpartition(".")
     if base:
-        return [ast.ImportFrom(base, [ast.alias(last, bound)], 0)]
+        return [ast.ImportFrom(base, [ast.alias(last, None if bound == last else bound)], 0)]
     return [ast.Import([ast.alias(where, bound)])]
