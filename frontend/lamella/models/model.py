@@ -401,7 +401,8 @@ class Model(BaseModel):
                 f"Model {self.name!r}: a declared loss is for Model(inputs, outputs); write it in `call`."
             )
         whole = self._graph if self._with_losses is None else self._with_losses
-        graph = graph_of(list(tree.leaves(self._inputs)), [*whole.outputs, loss], self.name)
+        outputs: list[Any] = [*whole.outputs, loss]
+        graph = graph_of(list(tree.leaves(self._inputs)), outputs, self.name)
         known = {id(variable) for variable in self.variables}
         strange = [layer.name for layer in graph.layers if any(id(v) not in known for v in layer.variables)]
         if strange:
