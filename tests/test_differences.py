@@ -94,6 +94,18 @@ TESTS = {
     ),
     "a generator that ends early": "test_epochs::test_a_generator_that_ends_early_ends_training_with_a_warning",
     "processes of a `PyDataset`": "test_sources::test_a_py_dataset_in_processes",
+    "draws of `ImageDataGenerator`": "test_images::test_batches_are_the_same_whatever_reads_them",
+    "`fit` of `ImageDataGenerator`'s data sets with `shuffle=False`": (
+        "test_images::test_fit_keeps_the_order_of_batches_that_are_not_shuffled"
+    ),
+    "`ImageDataGenerator(interpolation_order=3)`": "test_images::test_what_means_nothing_is_refused",
+    "a folder without images, a subset without `validation_split`": (
+        "test_image_folders::test_a_folder_without_images_is_refused"
+    ),
+    "`image_dataset_from_directory`": "test_image_folders::test_files_and_labels_are_those_of_keras",
+    "images of more than `PIL.Image.MAX_IMAGE_PIXELS` pixels": (
+        "test_images::test_an_image_of_too_many_pixels_is_refused"
+    ),
     "`BackupAndRestore`": "test_resume::test_a_run_killed_a_few_times_ends_as_one_that_never_was",
     "`BackupAndRestore`, `ModelCheckpoint`": "test_atomic::test_a_failing_flush_or_rename_leaves_the_old_file",
     "`TerminateOnNaN`": "test_logs::test_a_loss_that_is_no_number_ends_the_run_with_the_weights_before_it",

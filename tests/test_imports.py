@@ -62,7 +62,7 @@ FACADES = {
 
 # outside the standard library: everyone may import NumPy; these only inside functions, at their first use
 OPTIONAL = {
-    "lamella": {"rich", "h5py", "matplotlib", "onnx", "pandas", "tensorboardX", "IPython"},
+    "lamella": {"rich", "h5py", "matplotlib", "onnx", "pandas", "PIL", "tensorboardX", "IPython"},
     "lamella_numpy": set(),
     "lamella_jax": {"optax"},
 }

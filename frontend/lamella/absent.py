@@ -26,7 +26,6 @@ _LINEAR = (
 _SIZE = "has a result whose shape depends on numbers; use `where` with a mask, or NumPy before the model"
 _BITS = "needs the bits of a float, which are not accessible on every backend"
 _OPS_IMAGE = "is an image function; the image layers, or a gather with `take`, do what a layer needs"
-_FILES = "reads data from files, which lamella does not do; give `fit` arrays, a generator or a `utils.PyDataset`"
 _PREPARES = "prepares data, which lamella leaves to the code that loads it"
 _SESSION = "is a session of TensorFlow 1; the numbers of `K.function`, `K.get_value` and `predict` need none"
 _SCOPE = "puts names of weights below another; give the layers a `name=`, or hold them in a `Layer` of that name"
@@ -81,9 +80,6 @@ ABSENT: Mapping[str, str] = {
     ),
     "config.is_nnx_enabled": "is about Flax's modules, with which lamella's layers have nothing to do; leave the line out",
     # data
-    "preprocessing": _PREPARES,
-    "utils.image_dataset_from_directory": _FILES,
-    **dict.fromkeys(("utils.array_to_img", "utils.img_to_array", "utils.load_img", "utils.save_img"), _PREPARES),
     "utils.FeatureSpace": _PREPARES,
     "utils.bounding_boxes": _BOXES,
     # helpers

@@ -104,6 +104,15 @@ def _standard() -> TextIO:
     return _Logger() if LOGGED else sys.stdout
 
 
+def say(text: str) -> None:
+    """Write a line where progress goes: to `sys.stdout`, or to the logger "lamella".
+
+    >>> say("Found 3 files belonging to 2 classes.")
+    Found 3 files belonging to 2 classes.
+    """
+    _standard().write(text + "\n")
+
+
 class Progress:
     """The progress of an epoch, and one permanent line for every epoch done.
 

@@ -8,18 +8,31 @@ from typing import TYPE_CHECKING, Any
 from lamella.absent import no_attribute
 
 if TYPE_CHECKING:
+    from lamella.preprocessing import image as image
     from lamella.preprocessing import sequence as sequence
     from lamella.preprocessing import text as text
+    from lamella.utils.image_dataset import image_dataset_from_directory as image_dataset_from_directory
     from lamella.utils.text_files import text_dataset_from_directory as text_dataset_from_directory
     from lamella.utils.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
 
-_MODULES = ("sequence", "text")
+_MODULES = ("image", "sequence", "text")
 """Modules that are imported when they are first asked for."""
 
-_LATER = {"text_dataset_from_directory": "text_files", "timeseries_dataset_from_array": "timeseries"}
+_LATER = {
+    "image_dataset_from_directory": "image_dataset",
+    "text_dataset_from_directory": "text_files",
+    "timeseries_dataset_from_array": "timeseries",
+}
 """Names of `lamella.utils`, and the modules that have them."""
 
-__all__ = ["sequence", "text", "text_dataset_from_directory", "timeseries_dataset_from_array"]
+__all__ = [
+    "image",
+    "image_dataset_from_directory",
+    "sequence",
+    "text",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -158,6 +158,16 @@ class GivenBatches:
         """Tell the data set, where it wants to know."""
         _tell(self._given, "on_epoch_end")
 
+    def position(self) -> dict[str, int]:
+        """How many passes were begun, of a data set that counts them."""
+        begun = getattr(self._given, "passes_begun", None)
+        return {} if begun is None else {"passes": begun}
+
+    def resume(self, position: dict[str, int]) -> None:
+        """Go on from the `position` of another process; the pass that was interrupted is begun again by `read`."""
+        if "passes" in position and hasattr(self._given, "passes_begun"):
+            self._given.passes_begun = position["passes"] - bool(position["at"])
+
     def close(self) -> None:
         """Let the workers go."""
         if self._workers is not None:
@@ -200,6 +210,13 @@ class ReadBatches:
 
     def epoch_ends(self) -> None:
         """Nobody wants to know."""
+
+    def position(self) -> dict[str, int]:
+        """Nothing but how many batches are read."""
+        return {}
+
+    def resume(self, position: dict[str, int]) -> None:
+        """Nothing to restore."""
 
     def close(self) -> None:
         """The reading thread ends with its iterator."""

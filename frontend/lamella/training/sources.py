@@ -150,11 +150,12 @@ class Streamed:
 
     def position(self) -> dict[str, int]:
         """Where it is: how many batches of a pass were taken, and the rows of the largest."""
-        return {"at": self._at, "batch": self._batch}
+        return {"at": self._at, "batch": self._batch, **self._batches.position()}
 
     def resume(self, position: dict[str, int]) -> None:
         """Go on from the `position` of another process's source, where the batches can be found again by number."""
         self._at, self._batch = position["at"], position["batch"]
+        self._batches.resume(position)
         if self._at:
             self._passing = self._batches.read(lambda: self._order(True), self._at)
 

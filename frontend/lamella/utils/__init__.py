@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from lamella.utils.graphs import get_source_inputs as get_source_inputs
     from lamella.utils.graphs import is_keras_tensor as is_keras_tensor
     from lamella.utils.plotting import model_to_dot as model_to_dot
+    from lamella.utils.image_dataset import image_dataset_from_directory as image_dataset_from_directory
+    from lamella.utils.images import array_to_img as array_to_img
+    from lamella.utils.images import img_to_array as img_to_array
+    from lamella.utils.images import load_img as load_img
+    from lamella.utils.images import save_img as save_img
+    from lamella.utils.images import smart_resize as smart_resize
     from lamella.utils.plotting import plot_model as plot_model
     from lamella.utils.progbar import Progbar as Progbar
     from lamella.utils.splitting import split_dataset as split_dataset
@@ -54,6 +60,8 @@ _LATER = {
     "get_source_inputs": "graphs",
     "is_keras_tensor": "graphs",
     "model_to_dot": "plotting",
+    **dict.fromkeys(("array_to_img", "img_to_array", "load_img", "save_img", "smart_resize"), "images"),
+    "image_dataset_from_directory": "image_dataset",
     "plot_model": "plotting",
     "split_dataset": "splitting",
     "text_dataset_from_directory": "text_files",
@@ -82,6 +90,7 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
+    "array_to_img",
     "audio_dataset_from_directory",
     "clear_session",
     "custom_object_scope",
@@ -93,8 +102,11 @@ __all__ = [
     "get_registered_name",
     "get_registered_object",
     "get_source_inputs",
+    "image_dataset_from_directory",
+    "img_to_array",
     "is_interactive_logging_enabled",
     "is_keras_tensor",
+    "load_img",
     "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
@@ -102,8 +114,10 @@ __all__ = [
     "pad_to_buckets",
     "plot_model",
     "register_keras_serializable",
+    "save_img",
     "serialize_keras_object",
     "set_random_seed",
+    "smart_resize",
     "split_dataset",
     "standardize_dtype",
     "text_dataset_from_directory",

@@ -171,7 +171,7 @@ def _listed(
 ) -> tuple[list[str], list[int], list[str]]:
     """Paths, labels and names of classes, in alphabetical order; no labels and names where they are not inferred."""
     if not inferred:
-        return _found(root, endings, options.follow_links), [], []
+        return files_below(root, endings, options.follow_links), [], []
     folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     names = folders if options.class_names is None else list(options.class_names)
     missing = [name for name in names if name not in folders]
@@ -183,14 +183,20 @@ def _listed(
     paths: list[str] = []
     labels: list[int] = []
     for number, name in enumerate(names):
-        found = _found(root / name, endings, options.follow_links)
+        found = files_below(root / name, endings, options.follow_links)
         paths += found
         labels += [number] * len(found)
     return paths, labels, names
 
 
-def _found(folder: Path, endings: tuple[str, ...], follow_links: bool) -> list[str]:
-    """The files below a folder: folder by folder in alphabetical order, and so within each."""
+def files_below(folder: Path, endings: tuple[str, ...], follow_links: bool) -> list[str]:
+    """The paths of the files below a folder: folder by folder in alphabetical order, and so within each.
+
+    Args:
+        folder: the folder.
+        endings: of the names of files that count, in small letters (".txt").
+        follow_links: whether subfolders that are symbolic links are read.
+    """
     walked = sorted(os.walk(folder, followlinks=follow_links), key=lambda entry: entry[0])
     return [
         str(Path(inner, name)) for inner, _, names in walked for name in sorted(names) if name.lower().endswith(endings)

@@ -1,0 +1,176 @@
+"""Data sets of image files that are read batch by batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella.errors import ArgumentError, unknown_name
+from lamella.ir import settings
+from lamella.utils import images
+from lamella.utils.datasets import BatchedDataset, checked_batch_size, refuse_format
+from lamella.utils.directories import Files, Options, encoded, labeled_files
+from lamella.utils.resampling import INTERPOLATIONS, resample
+
+ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+
+
+def default_workers() -> int:
+    """How many threads read files ahead: Pillow decodes several images at a time."""
+    return min(4, os.cpu_count() or 1)
+
+
+class ImageFiles(BatchedDataset):
+    """Image files, read when their batch is needed.
+
+    Args:
+        files: the files.
+        label_mode: how labels are encoded.
+        batch_size: files per batch, or None.
+        shuffle: whether each pass takes the files in another order.
+        seed: of the orders.
+        options: the arguments of `_read`.
+
+    Attributes:
+        file_paths: the paths, in the order before shuffling.
+        class_names: the names of the classes, or None.
+        workers: how many threads read ahead in `fit`, `evaluate` and `predict`, at first as many as processors, 4 at most.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        label_mode: str | None,
+        batch_size: int | None,
+        shuffle: bool,
+        seed: int,
+        options: dict[str, Any],
+    ) -> None:
+        super().__init__(len(files.paths), batch_size, shuffle, seed)
+        self.workers = default_workers()
+        self.file_paths, self.class_names = files.paths, files.class_names
+        self._labels = encoded(files.labels, label_mode, len(files.class_names or ()))
+        self._options = options
+
+    def gather(self, numbers: np.ndarray) -> Any:
+        """These images, float32 `(batch, height, width, channels)`, and their labels where there are any."""
+        x = np.stack([_read(self.file_paths[i], **self._options) for i in numbers])
+        return x if self._labels is None else (x, self._labels[numbers])
+
+
+def _read(
+    path: str, color_mode: str, size: tuple[int, int], interpolation: str, crop: bool, pad: bool, data_format: str
+) -> np.ndarray:
+    """One image file as float32 of the size wanted."""
+    x = images.img_to_array(images.load_img(path, color_mode), "channels_last", "float32")
+    height, width = x.shape[:2]
+    if crop:
+        left, upper, right, lower = images.middle((width, height), size[1], size[0])
+        x = resample(x[upper:lower, left:right], size, interpolation)
+    elif pad:
+        ratio = max(height / size[0], width / size[1])
+        within = max(int(height / ratio), 1), max(int(width / ratio), 1)
+        above, left = (max(int((have - now / ratio) / 2), 0) for have, now in zip(size, (height, width), strict=True))
+        around = ((above, size[0] - within[0] - above), (left, size[1] - within[1] - left), (0, 0))
+        x = np.pad(resample(x, within, interpolation), around)
+    else:
+        x = resample(x, size, interpolation)
+    return x.transpose(2, 0, 1) if data_format == "channels_first" else x
+
+
+def image_dataset_from_directory(
+    directory: str | os.PathLike[str],
+    labels: str | Sequence[int] | None = "inferred",
+    label_mode: str | None = "int",
+    class_names: Sequence[str] | None = None,
+    color_mode: str = "rgb",
+    batch_size: int | None = 32,
+    image_size: tuple[int, int] | int = (256, 256),
+    shuffle: bool = True,
+    seed: int | None = None,
+    validation_split: float | None = None,
+    subset: str | None = None,
+    interpolation: str = "bilinear",
+    follow_links: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    data_format: str | None = None,
+    format: None = None,
+    verbose: bool = True,
+) -> Any:
+    """The images of a folder as a `PyDataset` of batches, labelled by the subfolders that they are in.
+
+    Files that end with .bmp, .gif, .jpeg, .jpg or .png count; of an animation the first picture. They are read when they are
+    needed, by several threads; a seed gives the same batches whatever their number.
+
+    >>> import os, tempfile
+    >>> from lamella.utils import save_img
+    >>> folder = tempfile.mkdtemp()
+    >>> for name in ("cat", "dog"):
+    ...     os.mkdir(os.path.join(folder, name))
+    ...     save_img(os.path.join(folder, name, "1.png"), np.ones((8, 6, 3)))
+    >>> data = image_dataset_from_directory(folder, image_size=(4, 4), seed=1)
+    Found 2 files belonging to 2 classes.
+    >>> data.class_names, [x.shape for x, y in data]
+    (['cat', 'dog'], [(2, 4, 4, 3)])
+
+    Args:
+        directory: the folder.
+        labels: "inferred" for the subfolders; None for none, or a list with a label for each file in the order of the sorted
+            paths.
+        label_mode: "int" (int32 `(batch,)`), "categorical" (float32 `(batch, classes)`), "binary" (float32 `(batch, 1)`, for
+            two classes) or None for no labels.
+        class_names: the subfolders in the order of their labels; None is all of them, sorted.
+        color_mode: "rgb", "rgba" or "grayscale".
+        batch_size: images per batch; None for single images.
+        image_size: (height, width) of the results, or one number for both.
+        shuffle: whether the images are taken in another order in each epoch; sorted otherwise.
+        seed: of the order and of the split; None draws one. The split is that of Keras for the same seed.
+        validation_split: the fraction that is kept for validation.
+        subset: "training", "validation", or "both" for a list of two data sets.
+        interpolation: "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian" or "mitchellcubic",
+            without antialiasing.
+        follow_links: whether links to folders are followed.
+        crop_to_aspect_ratio: whether images are cropped, in their middle, to the aspect ratio of `image_size` first.
+        pad_to_aspect_ratio: whether images keep their aspect ratio, with zeros around them.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        format: chooses a framework in Keras; must be left out.
+        verbose: whether to say how many files there are.
+
+    Returns:
+        A `PyDataset` with the attributes `class_names` and `file_paths`. Its batches are float32 `(batch, height, width,
+        channels)`, values from 0 to 255, or a tuple of these and the labels. Or a list of two data sets.
+
+    Raises:
+        ArgumentError: an argument has no meaning, or contradicts another.
+        DataError: the folder has no images. An image that cannot be read is named when its batch is computed.
+        ImportError: Pillow is not installed.
+        OSError: the folder cannot be read.
+    """
+    images.pillow("image_dataset_from_directory")
+    refuse_format(format)
+    images.check_loading(color_mode)
+    if str(interpolation).lower() not in INTERPOLATIONS:
+        raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
+    if crop_to_aspect_ratio and pad_to_aspect_ratio:
+        raise ArgumentError("images are either cropped or padded to the aspect ratio: set one of the two arguments.")
+    reading = {
+        "color_mode": color_mode,
+        "size": images.size_of((image_size, image_size) if isinstance(image_size, int) else image_size, "image_size"),
+        "interpolation": str(interpolation).lower(),
+        "crop": crop_to_aspect_ratio,
+        "pad": pad_to_aspect_ratio,
+        "data_format": settings.layout_of(data_format),
+    }
+    size = checked_batch_size(batch_size)
+    options = Options(labels, label_mode, class_names, shuffle, seed, validation_split, subset, follow_links, verbose)
+    parts, seed = labeled_files(directory, ENDINGS, options, "images")
+    made = [
+        # of two parts only that for training changes its order
+        ImageFiles(part, label_mode, size, shuffle and number == 0, seed, reading)
+        for number, part in enumerate(parts)
+    ]
+    return made if len(made) > 1 else made[0]
