@@ -103,6 +103,10 @@ TESTS = {
         "test_image_folders::test_a_folder_without_images_is_refused"
     ),
     "`image_dataset_from_directory`": "test_image_folders::test_files_and_labels_are_those_of_keras",
+    "`ops.image.elastic_transform`": "test_ops_image_places::test_distortions_follow_the_seed",
+    "`ops.image.gaussian_blur` without a `data_format`": (
+        "test_ops_image_places::test_channels_first_is_the_same_by_the_setting"
+    ),
     "images of more than `PIL.Image.MAX_IMAGE_PIXELS` pixels": (
         "test_images::test_an_image_of_too_many_pixels_is_refused"
     ),

@@ -25,7 +25,6 @@ _LINEAR = (
 )
 _SIZE = "has a result whose shape depends on numbers; use `where` with a mask, or NumPy before the model"
 _BITS = "needs the bits of a float, which are not accessible on every backend"
-_OPS_IMAGE = "is an image function; the image layers, or a gather with `take`, do what a layer needs"
 _PREPARES = "prepares data, which lamella leaves to the code that loads it"
 _SESSION = "is a session of TensorFlow 1; the numbers of `K.function`, `K.get_value` and `predict` need none"
 _SCOPE = "puts names of weights below another; give the layers a `name=`, or hold them in a `Layer` of that name"
@@ -134,7 +133,6 @@ ABSENT: Mapping[str, str] = {
     "ops.ctc_decode": "decodes sequences, which is no part of training; decode predictions with NumPy",
     "ops.ctc_loss": "is a loss of speech recognition, which lamella does not have; `optax.ctc_loss` works on JAX",
     "ops.i0": "is a Bessel function, which lamella does not have; the window made of it is `ops.kaiser`",
-    "ops.image": _OPS_IMAGE,
     "ops.jvp": "is a forward derivative, and lamella's are in reverse mode; apply `jax.jvp` to the lowered function",
     "ops.vectorize": "maps a function over axes; write the function in broadcasting ops, or use `ops.map`",
 }  # fmt: skip

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lamella import ops
+from lamella import host_random, ops
 from lamella.core.protocol import LayerLike
 from lamella.errors import ShapeError, TraceError
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import Spec, is_float
 from lamella.ir.trace import Trace, as_value, at
+from lamella.ops.random_bits import NEW_KEYS
 from lamella.stacks import ThreadStack
 
 if TYPE_CHECKING:
@@ -202,6 +203,17 @@ _CONTEXTS: ThreadStack[TraceContext | None] = ThreadStack()
 def current() -> TraceContext | None:
     """The context of this thread's running trace, or None."""
     return _CONTEXTS.items[-1] if _CONTEXTS.items else None
+
+
+def _new_key() -> tuple[Any, Any]:
+    """The key and the step of a draw without a seed: those of the layer being called, else the next seed of the process."""
+    running = current()
+    if running is not None:
+        return running.random_key()
+    return host_random.key_from_seed(host_random.next_seed()), np.zeros((), np.uint32)
+
+
+NEW_KEYS.append(_new_key)
 
 
 @contextmanager

@@ -23,7 +23,9 @@ _ROUNDING = 2.0**-22
 
 def _mirrored(index: Any, size: int) -> Any:
     """Down and up again, the outermost cells once: (d c b | a b c d | c b a)"""
-    turn = max(size - 1, 1)
+    if size == 1:
+        return multiply(index, 0)
+    turn = size - 1
     return abs_(subtract(remainder(add(index, turn), 2 * turn), turn))
 
 
@@ -117,16 +119,40 @@ def affine_transform(
 
 def _gathered(x: Any, entries: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
     """The pixels of channels-last images at the transformed places."""
-    batch, height, width, channels = spec_of(x).shape
-    dtype = spec_of(x).dtype
-    # places are found in at least float32, as half a byte of mantissa would not tell the columns apart
-    wide = "float64" if dtype == "float64" else "float32"
+    _, height, width, _ = spec_of(x).shape
+    wide = place_dtype(x)
     entries = cast(entries, wide)
     a0, a1, a2, b0, b1, b2 = (reshape(take(entries, i, 1), (-1, 1, 1)) for i in range(6))
-    grid = (1, int(height), int(width))
-    down, right = (iota.bind(shape=grid, dtype=wide, axis=axis) for axis in (1, 2))
+    down, right = grid(int(height), int(width), wide)
     rows = add(add(multiply(down, b1), multiply(right, b0)), b2)
     columns = add(add(multiply(down, a1), multiply(right, a0)), a2)
+    return gather_at(x, rows, columns, interpolation, fill_mode, fill_value)
+
+
+def place_dtype(x: Any) -> str:
+    """The dtype of places in images: at least float32, as half a byte of mantissa would not tell the columns apart."""
+    return "float64" if spec_of(x).dtype == "float64" else "float32"
+
+
+def grid(height: int, width: int, dtype: str) -> tuple[Any, Any]:
+    """The rows and the columns of all pixels, both `(1, height, width)`."""
+    down, right = (iota.bind(shape=(1, height, width), dtype=dtype, axis=axis) for axis in (1, 2))
+    return down, right
+
+
+def gather_at(x: Any, rows: Any, columns: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
+    """Pixels of channels-last images at given places.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        rows: the rows of the places, `(batch or 1, new height, new width)`, in `place_dtype(x)`.
+        columns: their columns.
+        interpolation: "bilinear" or "nearest".
+        fill_mode: one of `FILL_MODES`.
+        fill_value: for "constant".
+    """
+    batch, height, width, channels = spec_of(x).shape
+    dtype, wide = spec_of(x).dtype, place_dtype(x)
     cells = _nearest if interpolation == "nearest" else _linear
     pixels = reshape(x, (batch * height * width, channels))
     image = multiply(iota.bind(shape=(batch, 1, 1), dtype="int32", axis=0), int(height) * int(width))

@@ -13,17 +13,17 @@ from lamella.ir import settings
 from lamella.ir.dim import Dim, public_shape
 from lamella.ir.spec import is_float, promote, spec_of
 from lamella.ops.affine import affine_transform as affine_transform
+from lamella.ops.image_filters import extract_patches as extract_patches
+from lamella.ops.image_filters import extract_patches_3d as extract_patches_3d
+from lamella.ops.image_filters import gaussian_blur as gaussian_blur
+from lamella.ops.image_filters import image_axes
+from lamella.ops.image_filters import sobel_edges as sobel_edges
+from lamella.ops.image_filters import ssim as ssim
+from lamella.ops.image_places import elastic_transform as elastic_transform
+from lamella.ops.image_places import map_coordinates as map_coordinates
+from lamella.ops.image_places import perspective_transform as perspective_transform
+from lamella.ops.image_places import scale_and_translate as scale_and_translate
 from lamella.ops.resizing import resize as resize
-
-
-def _images(images: Any, data_format: str | None) -> tuple[Any, int, int]:
-    """The images, and the axes of their rows and of their channels."""
-    x = ops.convert_to_tensor(images)
-    rank = len(x.shape)
-    if rank not in (3, 4):
-        raise ShapeError(f"images must have 3 dimensions, or 4 with the batch, got shape {public_shape(x.shape)}.")
-    last = settings.layout_of(data_format) == "channels_last"
-    return x, rank - (3 if last else 2), rank - (1 if last else 3)
 
 
 def _of_three(before: int | None, after: int | None, target: int | None, names: str) -> None:
@@ -64,7 +64,7 @@ def pad_images(
     """
     _of_three(top_padding, bottom_padding, target_height, "top_padding, bottom_padding and target_height")
     _of_three(left_padding, right_padding, target_width, "left_padding, right_padding and target_width")
-    x, rows, _ = _images(images, data_format)
+    x, rows, _ = image_axes(images, data_format)
     around: list[tuple[Any, Any]] = [(0, 0)] * len(x.shape)
     for axis, before, after, target in (
         (rows, top_padding, bottom_padding, target_height),
@@ -107,7 +107,7 @@ def crop_images(
     """
     _of_three(top_cropping, bottom_cropping, target_height, "top_cropping, bottom_cropping and target_height")
     _of_three(left_cropping, right_cropping, target_width, "left_cropping, right_cropping and target_width")
-    x, rows, _ = _images(images, data_format)
+    x, rows, _ = image_axes(images, data_format)
     kept = [slice(None)] * len(x.shape)
     for axis, before, after, target in (
         (rows, top_cropping, bottom_cropping, target_height),
@@ -134,7 +134,7 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
         images: the images, of 3 channels or one.
         data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
     """
-    x, _, channel = _images(images, data_format)
+    x, _, channel = image_axes(images, data_format)
     if x.shape[channel] == 1:
         return x
     red, green, blue = _channels(x, channel, "rgb_to_grayscale")
@@ -154,7 +154,7 @@ def rgb_to_hsv(images: Any, data_format: str | None = None) -> Any:
         images: floats from 0 to 1, of 3 channels.
         data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
     """
-    x, _, channel = _images(images, data_format)
+    x, _, channel = image_axes(images, data_format)
     red, green, blue = _channels(x, channel, "rgb_to_hsv", floats=True)
     value = ops.maximum(ops.maximum(red, green), blue)
     spread = ops.subtract(value, ops.minimum(ops.minimum(red, green), blue))
@@ -178,7 +178,7 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> Any:
         images: floats, of 3 channels; hues are taken modulo 1.
         data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
     """
-    x, _, channel = _images(images, data_format)
+    x, _, channel = image_axes(images, data_format)
     hue, saturation, value = _channels(x, channel, "hsv_to_rgb", floats=True)
     six = ops.multiply(ops.mod(hue, 1.0), 6.0)
     shares = (

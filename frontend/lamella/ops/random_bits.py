@@ -6,6 +6,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lamella.errors import ArgumentError, DTypeError
@@ -21,6 +22,10 @@ ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 FOLD = 0xFFFFFFFF
 """The counter's high word of `fold_in`; steps stay below it, so a key folds and draws without meeting itself."""
+
+
+NEW_KEYS: list[Callable[[], tuple[Any, Any]]] = []
+"""What gives a draw without a seed its key and its step: `core.context` fills it in, which knows the layer being called."""
 
 
 def _key(key: Spec) -> None:

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from lamella.utils.downloads import get_file as get_file
     from lamella.utils.graphs import get_source_inputs as get_source_inputs
     from lamella.utils.graphs import is_keras_tensor as is_keras_tensor
-    from lamella.utils.plotting import model_to_dot as model_to_dot
     from lamella.utils.image_dataset import image_dataset_from_directory as image_dataset_from_directory
     from lamella.utils.images import array_to_img as array_to_img
     from lamella.utils.images import img_to_array as img_to_array
     from lamella.utils.images import load_img as load_img
     from lamella.utils.images import save_img as save_img
     from lamella.utils.images import smart_resize as smart_resize
+    from lamella.utils.plotting import model_to_dot as model_to_dot
     from lamella.utils.plotting import plot_model as plot_model
     from lamella.utils.progbar import Progbar as Progbar
     from lamella.utils.splitting import split_dataset as split_dataset

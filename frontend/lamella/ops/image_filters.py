@@ -1,0 +1,277 @@
+"""Functions of images that look at the neighbors of each pixel: patches, blurring, edges and structural similarity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamella import ops
+from lamella.errors import ArgumentError, ShapeError
+from lamella.ir import settings
+from lamella.ir.dim import Dim, public_shape
+from lamella.ir.spec import is_float, spec_of
+from lamella.tracebacks import filter_functions
+
+
+def image_axes(images: Any, data_format: str | None) -> tuple[Any, int, int]:
+    """The images, and the axes of their rows and of their channels."""
+    x = ops.convert_to_tensor(images)
+    rank = len(x.shape)
+    if rank not in (3, 4):
+        raise ShapeError(f"images must have 3 dimensions, or 4 with the batch, got shape {public_shape(x.shape)}.")
+    last = settings.layout_of(data_format) == "channels_last"
+    return x, rank - (3 if last else 2), rank - (1 if last else 3)
+
+
+def batch_of(images: Any, data_format: str | None) -> Any:
+    """Images as floats `(batch, height, width, channels)`."""
+    x, _, channel = image_axes(images, data_format)
+    x = x if is_float(spec_of(x).dtype) else ops.cast(x, settings.floatx())
+    x = ops.moveaxis(x, channel, -1)
+    return ops.expand_dims(x, 0) if len(x.shape) == 3 else x
+
+
+def like(y: Any, images: Any, data_format: str | None) -> Any:
+    """The result of images that `batch_of` arranged, in the arrangement of `images`."""
+    _, _, channel = image_axes(images, data_format)
+    single = len(np.shape(images) if not hasattr(images, "shape") else images.shape) == 3
+    y = ops.squeeze(y, 0) if single else y
+    return ops.moveaxis(y, -1, channel)
+
+
+def extract_patches(
+    images: Any,
+    size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Any:
+    """The patches of images, the values of each in a row.
+
+    >>> extract_patches(np.arange(16.0).reshape(4, 4, 1), 2)[0].tolist()
+    [[0.0, 1.0, 4.0, 5.0], [2.0, 3.0, 6.0, 7.0]]
+
+    Args:
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            `(batch, channels, height, width)`. Or volumes, with a size of three numbers, see `extract_patches_3d`.
+        size: (height, width) of a patch, or one number for both.
+        strides: how far apart patches are; None is their size.
+        dilation_rate: how far apart the pixels of a patch are.
+        padding: "valid" or "same".
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+
+    Returns:
+        `(batch, rows, columns, patch height * patch width * channels)`, or the last axis where the channels are.
+
+    Raises:
+        ArgumentError: `size` is neither one number nor two (or three).
+        ShapeError: `images` has another number of dimensions.
+    """
+    if not isinstance(size, int) and len(size) == 3:
+        return extract_patches_3d(images, size, strides, dilation_rate, padding, data_format)
+    return _patches(images, 2, size, strides, dilation_rate, padding, data_format)
+
+
+def extract_patches_3d(
+    volumes: Any,
+    size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Any:
+    """The patches of volumes, the values of each in a row.
+
+    >>> extract_patches_3d(np.zeros((2, 4, 4, 6, 3)), (2, 2, 3)).shape
+    (2, 2, 2, 2, 36)
+
+    Args:
+        volumes: `(batch, depth, height, width, channels)`, or one volume without the batch; with data_format
+            "channels_first" the channels come before the depth.
+        size: (depth, height, width) of a patch, or one number for all.
+        strides: how far apart patches are; None is their size.
+        dilation_rate: how far apart the values of a patch are.
+        padding: "valid" or "same".
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+
+    Returns:
+        `(batch, planes, rows, columns, values of a patch)`, or the last axis where the channels are.
+
+    Raises:
+        ArgumentError: `size` is neither one number nor three.
+        ShapeError: `volumes` has another number of dimensions.
+    """
+    return _patches(volumes, 3, size, strides, dilation_rate, padding, data_format)
+
+
+def _patches(
+    images: Any, count: int, size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: str | None
+) -> Any:
+    x = ops.convert_to_tensor(images)
+    if len(x.shape) not in (count + 1, count + 2):
+        what = "images" if count == 2 else "volumes"
+        raise ShapeError(
+            f"{what} must have {count + 1} dimensions, or {count + 2} with the batch, got shape {public_shape(x.shape)}."
+        )
+    window = (size,) * count if isinstance(size, int) else tuple(size)
+    if len(window) != count or any(n < 1 for n in window):
+        raise ArgumentError(f"size must be a positive integer or {count} of them, got {size!r}.")
+    steps = window if not strides else (strides,) * count if isinstance(strides, int) else tuple(strides)
+    single, first = len(x.shape) == count + 1, settings.layout_of(data_format) == "channels_first"
+    x = ops.expand_dims(x, 0) if single else x
+    x = ops.moveaxis(x, 1, -1) if first else x
+    batch, *spatial, channels = x.shape
+    dense = steps == window and padding == "valid" and dilation_rate in (1, (1,) * count, [1] * count)
+    if dense and not any(isinstance(n, Dim) for n in spatial):
+        # whole patches beside each other: the values change places
+        counts = [n // w for n, w in zip(spatial, window, strict=True)]
+        x = x[(slice(None), *(slice(n * w) for n, w in zip(counts, window, strict=True)))]
+        x = ops.reshape(x, (batch, *(n for pair in zip(counts, window, strict=True) for n in pair), channels))
+        order = (0, *range(1, 2 * count, 2), *range(2, 2 * count + 1, 2), 2 * count + 1)
+        y = ops.reshape(ops.transpose(x, order), (batch, *counts, math.prod(window) * channels))
+    else:
+        values = math.prod(window) * channels
+        x = x if is_float(spec_of(x).dtype) else ops.cast(x, settings.floatx())
+        kernel = ops.reshape(ops.eye(values, dtype=spec_of(x).dtype), (*window, channels, values))
+        y = ops.conv(x, kernel, steps, padding, "channels_last", dilation_rate)
+    y = ops.moveaxis(y, -1, 1) if first else y
+    return ops.squeeze(y, 0) if single else y
+
+
+def gaussian_kernel(size: int, sigma: Any, dtype: str) -> Any:
+    """exp(-x**2 / (2 sigma**2)) at `size` places about 0, with the sum 1."""
+    places = np.arange(size) - (size - 1) / 2
+    values = ops.exp(ops.multiply(ops.square(ops.divide(ops.cast(places, dtype), ops.cast(sigma, dtype))), -0.5))
+    return ops.divide(values, ops.sum(values))
+
+
+def separable(x: Any, down: Any, across: Any, padding: str) -> Any:
+    """Every channel of channels-last images convolved with a column and with a row."""
+    channels = x.shape[-1]
+    for kernel, shape in ((down, (-1, 1, 1, 1)), (across, (1, -1, 1, 1))):
+        kernel = ops.repeat(ops.reshape(kernel, shape), channels, 2)
+        x = ops.depthwise_conv(x, kernel, 1, padding, "channels_last")
+    return x
+
+
+def gaussian_blur(
+    images: Any,
+    kernel_size: Sequence[int] = (3, 3),
+    sigma: Sequence[float] = (1.0, 1.0),
+    data_format: str | None = None,
+) -> Any:
+    """Images whose pixels are weighted means of those around them, with zeros outside.
+
+    >>> y = gaussian_blur(np.ones((5, 5, 1)), (3, 3), (1.0, 1.0))
+    >>> y[2, 2].round(6).tolist(), y[0, 0].round(6).tolist()
+    ([1.0], [0.526976])
+
+    Args:
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first" the
+            channels come before the height.
+        kernel_size: (width, height) of the window, as in Keras.
+        sigma: the standard deviations of the weights, (across, down).
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+
+    Raises:
+        ArgumentError: `kernel_size` is not two positive integers.
+        ShapeError: `images` has another number of dimensions.
+    """
+    if len(kernel_size) != 2 or any(int(n) < 1 for n in kernel_size):
+        raise ArgumentError(f"kernel_size must be two positive integers, (width, height), got {kernel_size!r}.")
+    x = batch_of(images, data_format)
+    sigmas = ops.convert_to_tensor(sigma)
+    across, down = (gaussian_kernel(int(kernel_size[i]), sigmas[i], spec_of(x).dtype) for i in range(2))
+    return like(separable(x, down, across, "same"), images, data_format)
+
+
+def sobel_edges(images: Any, data_format: str | None = None) -> Any:
+    """The differences down and across each pixel, smoothed over three columns or rows: Sobel's operator.
+
+    >>> sobel_edges(np.tile(np.arange(4.0), (1, 4, 1))[..., None])[0, 1, 1].tolist()
+    [[0.0, 8.0]]
+
+    Args:
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first" the
+            channels come before the height.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+
+    Returns:
+        The shape of `images` with a last axis of 2: (down, across). Outside the images there are zeros.
+
+    Raises:
+        ShapeError: `images` has another number of dimensions.
+    """
+    x = batch_of(images, data_format)
+    dtype = spec_of(x).dtype
+    smooth, difference = (ops.convert_to_tensor(np.array(v, dtype)) for v in ([1, 2, 1], [-1, 0, 1]))
+    edges = (separable(x, difference, smooth, "same"), separable(x, smooth, difference, "same"))
+    return ops.stack([like(e, images, data_format) for e in edges], -1)
+
+
+def ssim(
+    image1: Any,
+    image2: Any,
+    max_val: float = 1.0,
+    filter_size: int = 11,
+    filter_sigma: float = 1.5,
+    k1: float = 0.01,
+    k2: float = 0.03,
+    data_format: str | None = None,
+) -> Any:
+    """The structural similarity of images: 1 where they are the same.
+
+    >>> x = np.linspace(0, 1, 16 * 16).reshape(16, 16, 1)
+    >>> round(float(ssim(x, x)), 6), round(float(ssim(x, 1 - x)), 2)
+    (1.0, -0.83)
+
+    Args:
+        image1: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first" the
+            channels come before the height.
+        image2: as `image1`, of the same shape.
+        max_val: the largest value that a pixel may have: 1, or 255.
+        filter_size: the size of the window.
+        filter_sigma: the standard deviation of its weights.
+        k1: steadies the comparison of brightness.
+        k2: steadies that of contrast.
+        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+
+    Returns:
+        A number for each pair of images, `(batch,)` or `()`.
+
+    Raises:
+        ShapeError: the images have other shapes, or are smaller than the window.
+
+    References:
+        Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from error visibility to structural
+        similarity", IEEE Transactions on Image Processing 13, 2004.
+    """
+    x, y = batch_of(image1, data_format), batch_of(image2, data_format)
+    if x.shape != y.shape:
+        raise ShapeError(f"both images must have one shape, got {public_shape(x.shape)} and {public_shape(y.shape)}.")
+    if any(not isinstance(n, Dim) and n < filter_size for n in x.shape[1:3]):
+        raise ShapeError(
+            f"images of shape {public_shape(x.shape)} are smaller than the window of filter_size={filter_size}."
+        )
+    weights = gaussian_kernel(filter_size, filter_sigma, spec_of(x).dtype)
+
+    def mean(values: Any) -> Any:
+        return separable(values, weights, weights, "valid")
+
+    c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
+    of_x, of_y = mean(x), mean(y)
+    product = ops.multiply(of_x, of_y)
+    squares = ops.add(ops.square(of_x), ops.square(of_y))
+    variances = ops.subtract(ops.add(mean(ops.square(x)), mean(ops.square(y))), squares)
+    covariance = ops.subtract(mean(ops.multiply(x, y)), product)
+    top = ops.multiply(ops.add(ops.multiply(product, 2.0), c1), ops.add(ops.multiply(covariance, 2.0), c2))
+    bottom = ops.multiply(ops.add(squares, c1), ops.add(variances, c2))
+    similarity = ops.mean(ops.divide(top, bottom), (1, 2, 3))
+    return ops.squeeze(similarity, 0) if len(image_axes(image1, data_format)[0].shape) == 3 else similarity
+
+
+filter_functions(__name__)
