@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TESTS = {
     "`Model(inputs, outputs)`": "test_graph::test_free_sizes_pass_through_operations_between_layers",
     "a variable in an operation between declared values": "test_graph::test_what_a_declared_value_cannot_do_is_said",
+    "`Model(inputs, outputs).add_loss` of a declared value": (
+        "test_graph_training::test_a_loss_of_declared_values_is_added"
+    ),
     "`utils.model_to_dot`": "test_drawing::test_a_model_as_text_for_graphviz",
     "`TextVectorization`, `StringLookup`, `IntegerLookup`": "test_vocabulary::test_it_is_no_part_of_a_model",
     "`StringLookup(num_oov_indices=2)`": "test_vocabulary::test_what_does_not_fit_is_refused",

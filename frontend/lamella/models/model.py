@@ -400,9 +400,8 @@ class Model(BaseModel):
             raise ArgumentError(
                 f"Model {self.name!r}: a declared loss is for Model(inputs, outputs); write it in `call`."
             )
-        whole = self._graph if self._with_losses is None else self._with_losses
-        outputs: list[Any] = [*whole.outputs, loss]
-        graph = graph_of(list(tree.leaves(self._inputs)), outputs, self.name)
+        whole: Any = self._graph if self._with_losses is None else self._with_losses
+        graph = graph_of(list(tree.leaves(self._inputs)), [*whole.outputs, loss], self.name)
         known = {id(variable) for variable in self.variables}
         strange = [layer.name for layer in graph.layers if any(id(v) not in known for v in layer.variables)]
         if strange:
