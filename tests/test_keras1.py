@@ -260,3 +260,18 @@ def test_np_utils_of_old_imports_is_utils_today(monkeypatch):
     with pytest.warns(DeprecationWarning, match="np_utils"):
         from lamella.utils import np_utils
     assert np_utils.to_categorical([0, 2]).tolist() == [[1, 0, 0], [0, 0, 1]]
+
+
+def test_the_words_of_a_model_and_those_of_a_class_of_ones_own():
+    x = Input((2,))
+    y = Dense(3)(x)
+    with pytest.warns(DeprecationWarning, match="write (inputs|outputs)="):
+        model = keras.Model(input=x, output=y)
+    assert model.output_shape == (None, 3)
+
+    class Own(keras.Model):
+        def __init__(self, input):
+            super().__init__()
+            self.given = input
+
+    assert Own(input=3).given == 3

@@ -13,6 +13,7 @@ from oracle import cases, load
 
 RECORD = Path(__file__).parent / "oracle" / "record.py"
 RECORD_OPS = RECORD.with_name("record_ops.py")
+RECORD_SCRIPTS = RECORD.with_name("record_scripts.py")
 
 
 @pytest.mark.slow
@@ -26,8 +27,9 @@ def test_keras_still_answers_what_was_recorded(kind):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not importable("keras"), reason="Keras is not importable")
-def test_keras_ops_still_answer_what_was_recorded():
-    done = subprocess.run([sys.executable, RECORD_OPS, "--check"], capture_output=True, text=True, timeout=3600)
+@pytest.mark.parametrize("script", [RECORD_OPS, RECORD_SCRIPTS], ids=lambda path: path.stem)
+def test_ops_and_scripts_still_give_what_was_recorded(script):
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection
 from typing import Any
 
@@ -65,6 +66,7 @@ WORDS: dict[str, dict[str, str]] = {
     "BatchNormalization": {"beta_init": "beta_initializer", "gamma_init": "gamma_initializer"},
     **{name: {**_WEIGHTS, **_RECURRENT} for name in ("CellRNN", "KernelCell")},
     "ConvLSTM": {**_CONVOLUTION, **_RECURRENT},
+    "Model": {"input": "inputs", "output": "outputs"},
 }
 """For each layer, or base of layers, the words of Keras 1 and what they are called today."""
 
@@ -112,7 +114,7 @@ def translate(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
         if kwargs.pop(word):
             raise ValueError(f"{cls.__name__}: `{word}` is not supported: {REFUSED[word]}.")
     words = _words(cls)
-    old = [word for word in kwargs if word in words]
+    old = [word for word in kwargs if word in words and word not in inspect.signature(cls.__init__).parameters]
     for name, sides in _KERNEL_SIDES.items():
         if name in _names(cls):
             args, kwargs = _kernel_sides(cls, name, sides, args, kwargs, bool(old))
