@@ -62,6 +62,7 @@ def run(name):
     printed = io.StringIO()
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            warnings.simplefilter("ignore")
             assert main(["run", str(SCRIPTS[name])]) == 0
     finally:
         sys.modules["__main__"], sys.argv, sys.path[:], sys.meta_path[:], sys.excepthook = before[:5]

@@ -38,6 +38,8 @@ PLACES = {
     "keras.objectives.mse": "lamella.losses.mse",
     "keras.optimizers.legacy.Adam": "lamella.optimizers.Adam",
     "keras.optimizers.schedules.ExponentialDecay": "lamella.optimizers.schedules.ExponentialDecay",
+    "keras.wrappers.scikit_learn.KerasClassifier": "lamella.wrappers.scikit_learn.KerasClassifier",
+    "scikeras.wrappers.KerasClassifier": "lamella.wrappers.KerasClassifier",
     "keras.utils.np_utils.to_categorical": "lamella.utils.to_categorical",
     "keras.utils.vis_utils.plot_model": "lamella.utils.plot_model",
     "keras.utils.generic_utils.get_custom_objects": "lamella.utils.get_custom_objects",

@@ -44,6 +44,9 @@ FLAT = frozenset(
 )
 """Modules of which every module within has its public names in the module itself, today."""
 
+_KEPT = ("optimizers.schedules", "wrappers.scikit_learn")
+"""Modules within these that are still modules of their own."""
+
 PLACES: Mapping[str, tuple[str, ...]] = {
     "engine": ("lamella.layers", "lamella.models", "lamella.utils"),
     "legacy": ("lamella.layers", "lamella.models"),
@@ -123,7 +126,7 @@ def _is_module_within(family: str, part: str, *, surely: bool) -> bool:
         part: the part.
         surely: whether a name that is not there is not taken for one.
     """
-    if not part.islower() or f"{family}.{part}" == "optimizers.schedules":
+    if not part.islower() or f"{family}.{part}" in _KEPT:
         return False
     try:
         return isinstance(look_up(f"lamella.{family}.{part}"), ModuleType)
@@ -233,7 +236,7 @@ class _Rewriter(ast.NodeTransformer):
             first = alias.name.partition(".")[0]
             where = self._used(alias.name, node.lineno, module=True)
             statements += _binding(alias.asname or first, where)
-            if not alias.asname and "." in alias.name:
+            if not alias.asname and "." in alias.name and first in ROOTS:
                 statements += _binding(first, ROOTS[first].replace("keras", "lamella"))
         return [ast.copy_location(statement, node) for statement in statements]
 
