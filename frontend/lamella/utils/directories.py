@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lamella import host_random
+from lamella.console import say
 from lamella.errors import ArgumentError, DataError, did_you_mean
 from lamella.utils.arrays import to_categorical
 
@@ -84,7 +85,7 @@ def labeled_files(
         names = [str(label) for label in sorted(set(labels))]
     if options.verbose:
         classes = f" belonging to {len(names)} classes" if labeled else ""
-        print(f"Found {len(paths)} files{classes}.")
+        say(f"Found {len(paths)} files{classes}.")
     _check_mode(options.label_mode if labeled else None, labels, names)
     # Keras's seed: scripts that only call `np.random.seed` repeat
     seed = host_random.next_seed() % 2**32 if options.seed is None else int(options.seed)
@@ -217,7 +218,7 @@ def _parts(files: Files, options: Options, what: str) -> list[Files]:
     chosen = list(parts) if options.subset == "both" else [str(options.subset)]
     if options.verbose:
         for name in chosen:
-            print(f"Using {len(range(count)[parts[name]])} files for {name}.")
+            say(f"Using {len(range(count)[parts[name]])} files for {name}.")
     return [
         Files(files.paths[part], None if files.labels is None else files.labels[part], files.class_names)
         for part in (parts[name] for name in chosen)
