@@ -63,7 +63,7 @@ FACADES = {
 # outside the standard library: everyone may import NumPy; these only inside functions, at their first use
 OPTIONAL = {
     "lamella": {"rich", "h5py", "matplotlib", "onnx", "pandas", "PIL", "tensorboardX", "IPython"},
-    "lamella_numpy": set(),
+    "lamella_numpy": {"threadpoolctl"},
     "lamella_jax": {"optax"},
 }
 # packages that nothing imports by itself, and the library that they are for: they import it at the top

@@ -8,6 +8,7 @@ back, so a compiled program may run in several threads at once and be called fro
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from lamella.ir.program import Op, Program, Value
 from lamella.ir.spec import numpy_dtype
 from lamella.ir.trace import constant
 from lamella.ops import primitives as p
-from lamella_numpy import memory, rules_control, rules_elementwise, rules_shape, views
+from lamella_numpy import blas, memory, pieces, rules_control, rules_elementwise, rules_shape, views
 from lamella_numpy.elementwise import bfloat16, whole
 from lamella_numpy.kernels import KERNELS
 from lamella_numpy.lookahead import random_bits_ahead
@@ -61,6 +62,7 @@ NAMESPACE: dict[str, Any] = {
     "nan": float("nan"),
     "pieces": _pieces,
     "random_bits": random_bits_ahead,
+    **pieces.KERNELS,
     "turns": _turns,
 }
 """What generated code may name."""
@@ -338,6 +340,7 @@ class Compiled:
         self.program = program
         everything = Bindings((None,) * len(program.inputs), (None,) * len(program.outputs))
         self._generated = generate(program, everything)
+        self._scope = blas.one_thread if pieces.is_large(program) else nullcontext
         self._frames: list[Callable[..., tuple[Any, ...]]] = []
         self._inputs = [(numpy_dtype(s.dtype), tuple(map(int, s.shape)), s.dtype) for s in program.input_specs]
 
@@ -359,7 +362,7 @@ class Compiled:
         except IndexError:
             step = self._frame()
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), self._scope():
                 return step(*checked)
         finally:
             self._frames.append(step)

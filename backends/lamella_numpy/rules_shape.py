@@ -12,7 +12,7 @@ import numpy as np
 from lamella.ir.program import Equation, Op, Value
 from lamella.ir.spec import numpy_dtype
 from lamella.ops import primitives as p
-from lamella_numpy import views
+from lamella_numpy import pieces, views
 from lamella_numpy.kernels import KERNELS, UFUNCS
 from lamella_numpy.lowering import Lowering, Rule, Scalar, dims
 from lamella_numpy.rules_elementwise import is_number, round_bfloat16, set_scalar
@@ -290,7 +290,10 @@ def _product(low: Lowering, x: View, y: View, out: View, batched: bool) -> None:
         return
     a, b, c = (low.use(v) for v in (x, y, out))
     # the method: np.dot is looked up for other kinds of arrays first, which takes as long as a small product
-    low.emit(f"matmul({a}, {b}, {c})" if batched else f"{a}.dot({b}, {c})")
+    if x.storage.dtype.kind == "f" and pieces.is_cut(x.shape, y.shape):
+        low.emit(f"product({a}, {b}, {c})")
+    else:
+        low.emit(f"matmul({a}, {b}, {c})" if batched else f"{a}.dot({b}, {c})")
 
 
 # ---- kernels that come whole ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from lamella.errors import BackendError, ShapeError
 from lamella.ir.program import Program, Value
 from lamella.ir.spec import numpy_dtype
 from lamella.ops import primitives as p
-from lamella_numpy import memory, views
+from lamella_numpy import blas, memory, pieces, views
 from lamella_numpy.compiler import Bindings, Flat, generate
 from lamella_numpy.elementwise import bfloat16
 from lamella_numpy.lowering import dims
@@ -119,6 +120,7 @@ class NumpyRunner(Runner):
         self._shapes = [dims(v) for v in program.inputs]
         self._rounded = [v.spec.dtype == "bfloat16" for v in program.inputs]
         self._lock = threading.Lock()
+        self._scope = blas.one_thread if pieces.is_large(program) else nullcontext
         self._allocate()
 
     def _allocate(self) -> None:
@@ -164,7 +166,7 @@ class NumpyRunner(Runner):
 
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
         """Run one step for every line of `indices` and return the new state; see `Runner.run`."""
-        with self._lock, np.errstate(all="ignore"):
+        with self._lock, np.errstate(all="ignore"), self._scope():
             if not self._frames:
                 self._allocate()
             self._load(state)
