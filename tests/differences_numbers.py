@@ -101,9 +101,8 @@ def _():
     assert not np.allclose(layer(x, x, query_mask=mask), layer(x, x))
 
 
-@row("`flash_attention=True`, `return_state` with `activity_regularizer`")
+@row("`return_state` with `activity_regularizer`")
 def _():
-    refuses(lambda: layers.MultiHeadAttention(2, 4, flash_attention=True), "flash_attention")
     refuses(lambda: layers.LSTM(2, return_state=True, activity_regularizer="l2"), "activity_regularizer")
 
 

@@ -60,3 +60,13 @@ def test_large_models_are_measured_or_named_as_missing(tmp_path):
     assert 0 < found["step"] < found["first"] and 0 < found["step_processor"]
     assert ("missing" in peers["torch"][0]) == (importlib.util.find_spec("torch") is None)
     assert "| lamella-numpy |" in done.stdout
+
+
+def test_the_gpu_benchmark_runs_with_tiny_sizes(tmp_path):
+    pytest.importorskip("jax")
+    command = [sys.executable, BENCHMARKS / "gpu.py", "attention", "--tiny", "--peers", "lamella", "--out", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads((tmp_path / "gpu.json").read_text())["found"]
+    assert found.get("missing") is None and 0 < found["step"] < found["first"] and found["peak"] > 2**20
+    assert "| 2048 tokens, one kernel | bfloat16 | lamella |" in done.stdout

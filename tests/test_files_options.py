@@ -113,7 +113,7 @@ AWAY = {
     "dtype": "mixed_bfloat16",
     "equation": "xyz,zw->xyw",
     "fill_mode": "wrap",
-    "flash_attention": True,
+    "flash_attention": False,
     "interpolation": "nearest",
     "layer": lambda: layers.Dense(2, activation=layers.ELU(0.5)),
     "max_value": 0.5,
@@ -174,7 +174,6 @@ NOT_TRIED = {
     "Lambda": "its function comes from the caller; tests of its own",
 }
 EXCLUDED = {
-    **{(name, "flash_attention"): "only False and None are taken" for name in ATTENDING[2:]},
     ("BatchNormalization", "synchronized"): "only False is taken",
     ("Resizing", "fill_mode"): "only 'constant' is taken",
     ("ActivityRegularization", "activity_regularizer"): "the layer is one, made of l1 and l2",

@@ -263,7 +263,7 @@ def test_names_of_weights():
         (lambda: GRU(3, dropout=2), "GRU: dropout must be a number from 0 to 1"),
         (lambda: GRU(3, use_cudnn="yes"), "use_cudnn"),
         (lambda: layers.TimeDistributed(3), "wraps a layer"),
-        (lambda: layers.MultiHeadAttention(2, 3, flash_attention=True), "flash_attention"),
+        (lambda: layers.MultiHeadAttention(2, 3, dropout=0.5, flash_attention=True), "flash_attention"),
         (lambda: layers.GroupQueryAttention(2, 3, 2), "do not divide"),
         (lambda: layers.Attention(score_mode="sum"), "score_mode"),
         (lambda: layers.Dot(axes=(1, 2, 3)), "axes must be"),

@@ -95,7 +95,7 @@ REASONS = {
     "dropout": "depends on random numbers; tests of recurrent layers",
     "recurrent_dropout": "depends on random numbers; tests of recurrent layers",
     "weights": "set as by set_weights",
-    "flash_attention": "refused; tests of recurrent layers",
+    "flash_attention": "the numbers are the same; tests/test_jax_cuda.py",
 }
 FOR_A_WEIGHT = ("_initializer", "_regularizer", "_constraint")
 

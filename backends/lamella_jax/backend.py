@@ -20,9 +20,10 @@ from lamella.ir.dim import symbols_of
 from lamella.ir.program import Equation, Op, Program
 from lamella.ir.spec import Spec, spec_of
 from lamella.passes import expand
-from lamella_jax import cache, elementwise, external, lowerings
+from lamella_jax import attention, cache, elementwise, external, lowerings
 from lamella_jax.kernels import KERNELS, function_of
 from lamella_jax.optax_bridge import gradient_transformation
+from lamella_jax.precision import remembered
 from lamella_jax.reports import reported
 from lamella_jax.runner import JaxRunner
 
@@ -37,10 +38,14 @@ class JaxBackend(Backend):
 
     # ---- programs ----
 
+    def has(self, op: Op) -> bool:
+        """Whether the backend computes `op` itself; attention only where a GPU has one kernel for it."""
+        return super().has(op) and (op not in attention.KERNELS or attention.is_there())
+
     def compile(self, program: Program) -> Compiled:
         """`program` as a jitted function of its inputs to a tuple; 64-bit programs run under 64-bit types by themselves."""
         prepared = self.prepare(program)
-        compiled = jax.jit(reported(function_of(prepared, alone=True), reason()))
+        compiled = remembered(jax.jit(reported(function_of(prepared, alone=True), reason())))
         if not lowerings.holds_64_bits(prepared):
             return compiled
 

@@ -28,6 +28,7 @@ from lamella_jax import pooling
 from lamella_jax import random_bits as r
 from lamella_jax import windows as w
 from lamella_jax.barrier import barrier
+from lamella_jax.precision import precision_for
 
 Array = Any
 Ints = tuple[int, ...]
@@ -44,7 +45,7 @@ def integers(dims: Sequence[int]) -> Ints:
 
 def contract(x: Array, y: Array, *, contracting: Any, batch: Any) -> Array:
     """Products summed over the contracting axes; batch axes come first"""
-    return lax.dot_general(x, y, (contracting, batch), preferred_element_type=x.dtype)
+    return lax.dot_general(x, y, (contracting, batch), precision_for(x.dtype), preferred_element_type=x.dtype)
 
 
 def reduce_sum(x: Array, *, axes: Ints) -> Array:

@@ -20,18 +20,18 @@ Array = Any
 Form = Callable[..., Any]
 
 
-def choose(cpu: Form, plain: Form, *arrays: Array) -> Any:
-    """The result of `plain(*arrays)`, an array or a tuple of arrays, computed by `cpu` where it is lowered for a CPU.
+def choose(special: Form, plain: Form, *arrays: Array, platform: str = "cpu") -> Any:
+    """The result of `plain(*arrays)`, an array or a tuple of arrays; where it is lowered for `platform`, by `special`.
 
-    The derivative is that of `plain`.
+    The derivative is that of `plain`. A platform is "cpu" or "cuda".
     """
     if not any(isinstance(x, Tracer) for x in arrays):
-        return cpu(*arrays) if _is_on_cpu(arrays) else plain(*arrays)
+        return special(*arrays) if _is_on(platform, arrays) else plain(*arrays)
 
     @jax.custom_jvp
     def value(*arrays: Array) -> Any:
         jaxpr, shape = jax.make_jaxpr(plain, return_shape=True)(*arrays)
-        results = _choice.bind(*arrays, cpu=jax.make_jaxpr(cpu)(*arrays), plain=jaxpr)
+        results = _choices[platform].bind(*arrays, special=jax.make_jaxpr(special)(*arrays), plain=jaxpr)
         return tuple(results) if isinstance(shape, tuple) else results[0]
 
     def derivative(primals: Sequence[Array], tangents: Sequence[Any]) -> Any:
@@ -51,26 +51,18 @@ def choose(cpu: Form, plain: Form, *arrays: Array) -> Any:
     return value(*arrays)
 
 
-def _is_on_cpu(arrays: Sequence[Array]) -> bool:
+_DEVICES = {"cpu": "cpu", "cuda": "gpu"}
+"""What JAX calls the devices of each platform."""
+
+
+def _is_on(platform: str, arrays: Sequence[Array]) -> bool:
+    kind = _DEVICES[platform]
     devices = [device for x in arrays if isinstance(x, jax.Array) for device in x.devices()]
-    return all(d.platform == "cpu" for d in devices) if devices else jax.default_backend() == "cpu"
+    return all(d.platform == kind for d in devices) if devices else jax.default_backend() == kind
 
 
 def _run(jaxpr: ClosedJaxpr, arrays: Sequence[Array]) -> list[Array]:
     return jaxpr_as_fun(jaxpr)(*arrays)
-
-
-def _evaluated(*arrays: Array, cpu: ClosedJaxpr, plain: ClosedJaxpr) -> list[Array]:
-    return _run(cpu if _is_on_cpu(arrays) else plain, arrays)
-
-
-def _batched(arrays: Sequence[Array], axes: Sequence[Any], *, cpu: ClosedJaxpr, plain: ClosedJaxpr) -> Any:
-    forms = [
-        jax.make_jaxpr(jax.vmap(lambda *xs, jaxpr=jaxpr: _run(jaxpr, xs), in_axes=tuple(axes)))(*arrays)
-        for jaxpr in (cpu, plain)
-    ]
-    results = _choice.bind(*arrays, cpu=forms[0], plain=forms[1])
-    return results, [0] * len(results)
 
 
 def _pruned(used: Sequence[bool], *rest: Any) -> tuple[list[bool], Any]:
@@ -78,7 +70,7 @@ def _pruned(used: Sequence[bool], *rest: Any) -> tuple[list[bool], Any]:
     equation = rest[-1]  # JAX 0.12 has one more argument before it
     if not any(used):
         return [False] * len(equation.invars), None
-    forms = {name: equation.params[name] for name in ("cpu", "plain")}
+    forms = {name: equation.params[name] for name in ("special", "plain")}
     needed = [pe.dce_jaxpr(form.jaxpr, used)[1] for form in forms.values()]
     read = [a or b for a, b in zip(*needed, strict=True)]
     params = {
@@ -90,13 +82,33 @@ def _pruned(used: Sequence[bool], *rest: Any) -> tuple[list[bool], Any]:
     return read, equation.replace(invars=invars, outvars=outvars, params=params)
 
 
-_choice = Primitive("platform_choice")
-_choice.multiple_results = True
-_choice.def_impl(_evaluated)
-_choice.def_abstract_eval(lambda *_, cpu, plain: plain.out_avals)
-batching.primitive_batchers[_choice] = _batched
-pe.dce_rules[_choice] = _pruned
-mlir.register_lowering(_choice, mlir.lower_fun(lambda *arrays, cpu, plain: _run(plain, arrays)))
-mlir.register_lowering(_choice, mlir.lower_fun(lambda *arrays, cpu, plain: _run(cpu, arrays)), platform="cpu")
+def _choice_for(platform: str) -> Primitive:
+    """The primitive whose form `special` is lowered for `platform`, and whose form `plain` for every other."""
+    choice = Primitive("platform_choice" if platform == "cpu" else f"platform_choice_{platform}")
+    choice.multiple_results = True
+
+    def evaluated(*arrays: Array, special: ClosedJaxpr, plain: ClosedJaxpr) -> list[Array]:
+        return _run(special if _is_on(platform, arrays) else plain, arrays)
+
+    def batched(arrays: Sequence[Array], axes: Sequence[Any], *, special: ClosedJaxpr, plain: ClosedJaxpr) -> Any:
+        forms = [
+            jax.make_jaxpr(jax.vmap(lambda *xs, jaxpr=jaxpr: _run(jaxpr, xs), in_axes=tuple(axes)))(*arrays)
+            for jaxpr in (special, plain)
+        ]
+        results = choice.bind(*arrays, special=forms[0], plain=forms[1])
+        return results, [0] * len(results)
+
+    choice.def_impl(evaluated)
+    choice.def_abstract_eval(lambda *_, special, plain: plain.out_avals)
+    batching.primitive_batchers[choice] = batched
+    pe.dce_rules[choice] = _pruned
+    mlir.register_lowering(choice, mlir.lower_fun(lambda *arrays, special, plain: _run(plain, arrays)))
+    mlir.register_lowering(
+        choice, mlir.lower_fun(lambda *arrays, special, plain: _run(special, arrays)), platform=platform
+    )
+    return choice
+
+
+_choices = {platform: _choice_for(platform) for platform in _DEVICES}
 
 __all__ = ["choose"]

@@ -14,6 +14,7 @@ from jax import lax
 from lamella.backend_api import Runner, State, StepProgram
 from lamella.compiling import Reason, Recent, reason, rounded_up
 from lamella_jax import elementwise, external, kernels, lowerings
+from lamella_jax.precision import remembered
 from lamella_jax.reports import reported
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class JaxRunner(Runner):
         self._count = len(step.state_names)
         program = backend.prepare(step.program)
         self._outputs = kernels.function_of(program, alone=True)
-        self._programs: Recent[Any, Callable[..., Any]] = Recent(_PROGRAMS)
+        self._programs: Recent[Any, Callable[..., Any]] = remembered(Recent(_PROGRAMS))
         self._program, self._reason = program, reason()
         self._external: Any = None
         foreign: list[Any] = []
@@ -103,6 +104,7 @@ class JaxRunner(Runner):
         specs = self.step.program.input_specs[: self._count]
         with self.backend.scope(self.step.program):
             dtypes = [*[s.dtype for s in specs], *[None] * (len(leaves) - len(specs))]
+            leaves = self._filled(leaves, dtypes)
             # memory that XLA does not own, NumPy's, it would copy before it reuses it
             given = [self._donatable(a, dtypes[i]) if i in self.donated else a for i, a in enumerate(leaves)]
             placed = self.backend.asarrays(given, dtypes)
@@ -114,6 +116,21 @@ class JaxRunner(Runner):
                 held = set(map(id, own)) if self.donated else set[int]()
                 rest = [self._donatable(np.asarray(a)) if id(a) in held else a for a in rest]
             return (*own, *rest)
+
+    def _filled(self, leaves: Sequence[Any], dtypes: Sequence[str | None]) -> list[Any]:
+        """The leaves; those that repeat one number are made on the device (small ones for a CPU are copied there)."""
+        repeated = {
+            i: a for i, a in enumerate(leaves) if isinstance(a, np.ndarray) and a.size > 1 and not any(a.strides)
+        }
+        size = sum(a.nbytes for a in repeated.values())
+        if not repeated or (size < _LARGE and jax.default_backend() == "cpu"):
+            return list(leaves)
+
+        def slots() -> dict[int, Any]:
+            return {i: lax.full(a.shape, a.flat[0], dtypes[i] or a.dtype) for i, a in repeated.items()}
+
+        made = jax.jit(reported(slots, self._reason._replace(name="slots", cause="weights without a state")))()
+        return [made.get(i, a) for i, a in enumerate(leaves)]
 
     def _donatable(self, array: Any, dtype: str | None = None) -> Any:
         """An array of NumPy's in memory that XLA owns; one of JAX's as it is."""

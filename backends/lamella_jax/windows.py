@@ -10,6 +10,7 @@ import jax
 from jax import lax
 
 from lamella_jax.elementwise import aligned, like
+from lamella_jax.precision import precision_for
 
 Array = Any
 Ints = tuple[int, ...]
@@ -31,6 +32,7 @@ def convolve(x: Array, kernel: Array, *, strides: Ints, padding: Padding, dilati
             (0, n + 1, *range(1, n + 1)), (n + 1, n, *range(n)), (0, n + 1, *range(1, n + 1))
         ),
         feature_group_count=int(groups),
+        precision=precision_for(x.dtype),
         preferred_element_type=x.dtype,
     )
 

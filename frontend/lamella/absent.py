@@ -34,7 +34,6 @@ _QUANTIZED = (
 )
 _BOXES = "is for bounding boxes and drawings, which lamella leaves to the code around the model"
 _DEVICES = "distributes arrays over devices, which lamella leaves to JAX: `model.lower()` is a function for `jax.jit`"
-_FLASH = "is about an attention kernel of GPUs, which no backend of lamella has; leave the line out"
 _LIMITS = "limits every run of the process; give `fit` its `epochs=` and `steps_per_epoch=`, `evaluate` its `steps=`"
 _GONE = "is gone from Keras, and a few lines as a `Layer`"
 _TREE = "is a function of Keras for nested structures; `jax.tree` and a few lines of Python do the same"
@@ -62,12 +61,6 @@ ABSENT: Mapping[str, str] = {
     ),
     "dtype_policies.DTypePolicyMap": "gives layers policies by their path; give each layer its `dtype=`",
     # settings
-    **dict.fromkeys(
-        (
-            "config.disable_flash_attention", "config.enable_flash_attention", "config.is_flash_attention_enabled",
-        ),
-        _FLASH,
-    ),
     "config.enable_unsafe_deserialization": (
         "lets files run code, which no file may in lamella; give functions of your own with `custom_objects=`"
     ),

@@ -11,6 +11,7 @@ import jax
 
 from lamella.ir.program import Op, Program
 from lamella.ops import primitives as p
+from lamella_jax import attention
 from lamella_jax.lowerings import Kernels, outputs, table
 from lamella_jax.xla_cpu import benchmarks, convolution, fused_pooling, heaps, pooling, scans
 
@@ -150,8 +151,8 @@ OVERRIDES = (
 
 
 def kernels_with(overrides: Sequence[Override]) -> Kernels:
-    """The plain lowerings with those of `overrides` in their place."""
-    return table({op: lowering for o in overrides for op, lowering in o.lowerings.items()})
+    """The plain lowerings and attention, with those of `overrides` in their place."""
+    return table({**attention.KERNELS, **{op: f for o in overrides for op, f in o.lowerings.items()}})
 
 
 __all__ = ["OVERRIDES", "Override", "kernels_with"]

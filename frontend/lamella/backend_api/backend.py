@@ -27,7 +27,7 @@ from lamella.ir import interpret
 from lamella.ir.program import Equation, Op, Program, as_tuple
 from lamella.ir.spec import Spec, numpy_dtype, spec_of
 from lamella.ir.trace import constant
-from lamella.passes import expand, pool_first, simplify
+from lamella.passes import expand, pool_first, refuse_fused, simplify
 
 API_VERSION = 1
 """The version of the backend API; it grows when a backend written for the last one would need a change."""
@@ -97,6 +97,8 @@ class Backend:
         kernel = self.kernels.get(op, op.definition)
         if kernel is None:
             raise BackendError(f"Backend {self.name!r} has no kernel for the mandatory op {op.name!r}.")
+        if op not in self.kernels:
+            refuse_fused(attrs, "", self.name)
         specs, found = self.eager_specs(op, arrays, attrs)
         arrays = [self.asarray(a, s.dtype) for a, s in zip(arrays, specs, strict=True)]
         results = as_tuple(kernel(*arrays, **attrs))

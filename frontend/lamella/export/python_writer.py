@@ -255,7 +255,7 @@ class PythonWriter:
         self.functions[key] = [f"def {name}("]
         assert op.definition is not None  # noqa: S101 - what the tuple lists has one
         made = trace(op.definition, *[Spec((7,), dtype) for dtype in dtypes])
-        program = simplify(expand(made, lambda o: o is constant or is_written(o, self._table)))
+        program = simplify(expand(made, lambda o: o is constant or is_written(o, self._table), None))
         inputs = ["x", "low", "high"] if len(dtypes) == 3 else ["x", "y"][: len(dtypes)]
         self._names.update(zip(program.inputs, inputs, strict=True))
         lines = self._body(program)

@@ -176,7 +176,7 @@ def _traced(model: Any, spec: Any, has: Callable[[Op], bool]) -> Program:
         program.inputs, program.equations, program.outputs[:count], program.input_names, program.output_names[:count]
     )
     known = (p.constant, p.dimension_value)
-    return simplify(expand(simplify(one), lambda op: op in known or has(op), "the exported file"))
+    return simplify(expand(simplify(one), lambda op: op in known or has(op), None))
 
 
 def version() -> str:

@@ -12,7 +12,8 @@ from lamella.files.atomic import write_atomically
 def export_stablehlo(model: Any, path: str | os.PathLike[str]) -> None:
     """Write `model` as StableHLO; see `Sequential.export`."""
     from lamella.backend_api import load_backend
+    from lamella.ops import primitives as p
 
     backend = load_backend("jax")
-    inference = inference_of(model, backend.has)
+    inference = inference_of(model, lambda op: op is not p.attention and backend.has(op))  # a file is for every device
     write_atomically(path, backend.serialized(inference.program, inference.weights))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from lamella.errors import ArgumentError, DTypeError
@@ -20,6 +21,8 @@ _SETTINGS: dict[str, Any] = {
     "epsilon": 1e-7,
     "check_nan": False,
     "image_data_format": "channels_last",
+    "matmul_precision": None,
+    "flash_attention": None,
 }
 
 
@@ -94,3 +97,70 @@ def layout_of(data_format: Any) -> str:
     if not isinstance(data_format, str) or data_format.lower() not in _LAYOUTS:
         raise ArgumentError(f"data_format must be 'channels_last' or 'channels_first', got {data_format!r}.")
     return data_format.lower()
+
+
+_PRECISIONS = {
+    **dict.fromkeys(("highest", "float32"), "highest"),
+    **dict.fromkeys(("high", "tensorfloat32"), "high"),
+    **dict.fromkeys(("default", "bfloat16"), "default"),
+}
+WHEN_PRECISION_CHANGES: list[Callable[[], None]] = []
+"""What backends that compile a precision in have called when it changes."""
+
+
+def matmul_precision() -> str:
+    """How exactly float32 numbers are multiplied in matrix products and convolutions: "highest", "high" or "default".
+
+    >>> matmul_precision()
+    'highest'
+    """
+    return _SETTINGS["matmul_precision"] or "highest"
+
+
+def set_matmul_precision(precision: str) -> None:
+    """Set how exactly float32 numbers are multiplied in matrix products and convolutions, on devices that have a choice.
+
+    It counts from the next call on, of models that have been trained or called as well. A function that you put under
+    `jax.jit` yourself keeps what was set when JAX traced it. NumPy multiplies in float32 whatever is set, and so does JAX on
+    a CPU. The numbers stay float32: `mixed_precision` is about those.
+
+    Args:
+        precision: "highest" or "float32", what holds until something is set (unless you told JAX otherwise by
+            `jax_default_matmul_precision`); "high" or "tensorfloat32", with 10 bits of fraction on NVIDIA's GPUs, three
+            passes of bfloat16 on TPUs; "default" or "bfloat16", the device's fastest.
+
+    Raises:
+        ArgumentError: it is none of these.
+
+    >>> set_matmul_precision("float32")
+    """
+    if not isinstance(precision, str) or precision not in _PRECISIONS:
+        listed = ", ".join(map(repr, _PRECISIONS))
+        raise ArgumentError(f"set_matmul_precision takes one of {listed}, got {precision!r}.")
+    before, _SETTINGS["matmul_precision"] = _SETTINGS["matmul_precision"], _PRECISIONS[precision]
+    if before != _SETTINGS["matmul_precision"]:
+        for changed in WHEN_PRECISION_CHANGES:
+            changed()
+
+
+def chosen_matmul_precision() -> str | None:
+    """What `set_matmul_precision` set; None where it was not called."""
+    return _SETTINGS["matmul_precision"]
+
+
+def enable_flash_attention() -> None:
+    """Let attention of float16 and bfloat16 run in one kernel where the device has one (cuDNN's, with JAX): the default."""
+    _SETTINGS["flash_attention"] = None
+
+
+def disable_flash_attention() -> None:
+    """Let attention called from now on run as separate operations, but where a layer asks for `flash_attention=True`."""
+    _SETTINGS["flash_attention"] = False
+
+
+def is_flash_attention_enabled() -> bool | None:
+    """None where one kernel is used for attention when there is one, False after `disable_flash_attention`.
+
+    >>> is_flash_attention_enabled()
+    """
+    return _SETTINGS["flash_attention"]

@@ -7,7 +7,9 @@ from typing import Any
 
 from lamella import ops, regularizers
 from lamella.core import context
-from lamella.ir.dim import public_shape
+from lamella.errors import ArgumentError
+from lamella.ir import settings
+from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import Shape
 from lamella.layers.attention import causal_mask, window_mask
 from lamella.layers.base import Layer
@@ -39,9 +41,10 @@ class Heads(Layer):
         self.sliding_window = None
         if sliding_window is not None:
             self.sliding_window = positive_integer("sliding_window", sliding_window, self)
-        if flash_attention:
-            raise ValueError(
-                f"{type(self).__name__}: flash_attention=True asks for one kernel of one device; leave it to the backend."
+        self.flash_attention = None if flash_attention is None else bool(flash_attention)
+        if flash_attention and self.dropout > 0:
+            raise ArgumentError(
+                f"{type(self).__name__}: flash_attention=True computes no weights that could be dropped; give dropout=0.0."
             )
         self._words = {word: getattr(self, word) for word in self.weight_fields.defaults}
         self._words |= {"activity_regularizer": regularizers.get(activity_regularizer), "dtype": kwargs.get("dtype")}
@@ -133,6 +136,37 @@ class Heads(Layer):
         for m in seen[1:]:
             result = ops.logical_and(result, m)
         return result
+
+    def _runs_fused(self, query: Any, value: Any, training: bool, asked: bool) -> bool:
+        """Whether attention is one op, for which a backend may have one kernel: of four axes, in 16 bits, without dropout.
+
+        Raises:
+            ArgumentError: it is not, and `flash_attention=True` asks for it.
+        """
+        chosen = self.flash_attention
+        if chosen is False or (chosen is None and settings.is_flash_attention_enabled() is False):
+            return False
+        found = ""
+        if asked:
+            found = "does not compute the attention weights that `return_attention_scores=True` asks for"
+        elif query.dtype not in ("float16", "bfloat16"):
+            found = f"takes float16 and bfloat16, got {query.dtype}; give the layer dtype='mixed_bfloat16'"
+        elif query.ndim != 4:
+            found = f"takes inputs of 3 axes, got {query.ndim - 1}"
+        elif differ(query.shape[-1], value.shape[-1]):
+            found = f"takes values as large as the keys, got {value.shape[-1]} and {query.shape[-1]}"
+        if found and chosen:
+            raise ArgumentError(f"flash_attention=True {found}.")
+        return not found and not (training and self.dropout > 0)
+
+    def _fused(
+        self, query: Any, key: Any, value: Any, masks: Sequence[Any], attention_mask: Any, causal: bool, scale: float
+    ) -> Any:
+        """What attention returns for projected operands, as one op"""
+        seen = self._seen((query.shape[1], value.shape[1]), masks, attention_mask, causal=False)
+        mask = () if seen is None else (ops.expand_dims(seen, 1),)
+        fused = self.flash_attention is True
+        return ops.primitives.attention.bind(query, key, value, *mask, scale=scale, causal=causal, fused=fused)
 
     def _weights(self, scores: Any, seen: Any, axes: tuple[int, ...], asked: bool) -> Any:
         """softmax of the scores over `axes`, without the keys that are not seen

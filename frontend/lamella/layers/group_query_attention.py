@@ -23,7 +23,8 @@ class GroupQueryAttention(Heads):
         dropout: in training, the fraction of the attention weights dropped.
         use_bias: whether the projections have biases.
         sliding_window: a query sees the keys less than so many places away.
-        flash_attention: None or False; the backend chooses its kernels.
+        flash_attention: whether attention runs in one kernel (cuDNN's, with JAX on a GPU), which needs float16 or bfloat16
+            and no dropout. True refuses what cannot; None leaves it to `config.enable_flash_attention` and what there is.
         use_gate: multiply each head's output by the sigmoid of a projection of the query.
         seed: makes the dropout masks a function of this number instead of the layer's path.
 
@@ -94,14 +95,18 @@ class GroupQueryAttention(Heads):
     ) -> Any:
         """The output; with `return_attention_scores` also the attention weights."""
         key = value if key is None else key
-        sizes = query.shape[1], value.shape[1]
-        seen = self._seen(sizes, (query_mask, value_mask, key_mask), attention_mask, use_causal_mask)
+        masks = query_mask, value_mask, key_mask
         gate = self.gate_dense(query) if self.use_gate else None
         group = self.num_query_heads // self.num_key_value_heads
-        q = ops.multiply(self.query_dense(query), self.head_dim**-0.5)
+        q, scale, weights = self.query_dense(query), self.head_dim**-0.5, None
         k, v = ops.repeat(self.key_dense(key), group, 2), ops.repeat(self.value_dense(value), group, 2)
-        weights = self._weights(ops.einsum("bquh,bkuh->buqk", q, k), seen, (3,), return_attention_scores)
-        outputs = ops.einsum("buqk,bkuh->bquh", self._thinned(weights, training), v)
+        if self._runs_fused(q, v, training, return_attention_scores):
+            outputs = self._fused(q, k, v, masks, attention_mask, use_causal_mask, scale)
+        else:
+            seen = self._seen((query.shape[1], value.shape[1]), masks, attention_mask, use_causal_mask)
+            scores = ops.einsum("bquh,bkuh->buqk", ops.multiply(q, scale), k)
+            weights = self._weights(scores, seen, (3,), return_attention_scores)
+            outputs = ops.einsum("buqk,bkuh->bquh", self._thinned(weights, training), v)
         outputs = self.output_dense(outputs if gate is None else ops.multiply(outputs, gate))
         running = context.current()
         if running is not None:

@@ -27,7 +27,8 @@ class MultiHeadAttention(Heads):
         output_shape: the last axes of the output; the query's last where None.
         attention_axes: the axes attended over; all but batch and last where None.
         sliding_window: a query sees the keys less than so many places away.
-        flash_attention: None or False; the backend chooses its kernels.
+        flash_attention: whether attention runs in one kernel (cuDNN's, with JAX on a GPU), which needs float16 or bfloat16
+            and no dropout. True refuses what cannot; None leaves it to `config.enable_flash_attention` and what there is.
         use_gate: multiply each head's output by the sigmoid of a projection of the query.
         seed: makes the dropout masks a function of this number instead of the layer's path.
 
@@ -116,16 +117,20 @@ class MultiHeadAttention(Heads):
     ) -> Any:
         """The output; with `return_attention_scores` also the attention weights."""
         key = value if key is None else key
-        sizes = query.shape[1], value.shape[1]
-        seen = self._seen(sizes, (query_mask, value_mask, key_mask), attention_mask, use_causal_mask)
+        masks = query_mask, value_mask, key_mask
         gate = self.gate_dense(query) if self.use_gate else None
         q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
-        scores = ops.einsum(self._product, k, ops.multiply(q, self.key_dim**-0.5))
-        n = len(self._axes)
-        weights = self._weights(
-            scores, seen, tuple(range(len(scores.shape) - n, len(scores.shape))), return_attention_scores
-        )
-        outputs = ops.einsum(self._combine, self._thinned(weights, training), v)
+        weights = None
+        if self._runs_fused(q, v, training, return_attention_scores):
+            outputs = self._fused(q, k, v, masks, attention_mask, use_causal_mask, self.key_dim**-0.5)
+        else:
+            seen = self._seen((query.shape[1], value.shape[1]), masks, attention_mask, use_causal_mask)
+            scores = ops.einsum(self._product, k, ops.multiply(q, self.key_dim**-0.5))
+            n = len(self._axes)
+            weights = self._weights(
+                scores, seen, tuple(range(len(scores.shape) - n, len(scores.shape))), return_attention_scores
+            )
+            outputs = ops.einsum(self._combine, self._thinned(weights, training), v)
         outputs = self.output_dense(outputs if gate is None else ops.multiply(outputs, gate))
         running = context.current()
         if running is not None:

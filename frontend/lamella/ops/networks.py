@@ -13,7 +13,7 @@ from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
 from lamella.ir.dim import differ, public_shape, shapes_differ
-from lamella.ir.spec import spec_of
+from lamella.ir.spec import Spec, spec_of
 from lamella.ops.coerce import floating, in_float32, normalize_axes, normalize_axis
 from lamella.tracebacks import filter_functions
 
@@ -106,14 +106,14 @@ def dot_product_attention(
         mask: bool, broadcasts likewise: where it does not hold nothing is attended to.
         scale: 1 / sqrt(size) where none is given.
         is_causal: target t attends to sources up to t.
-        flash_attention: refused where True.
+        flash_attention: whether it runs in one kernel (cuDNN's, with JAX on a GPU), which needs float16 or bfloat16, values
+            as large as the queries, no bias and no soft cap. True refuses what cannot; None leaves it to
+            `config.enable_flash_attention` and what there is.
         attn_logits_soft_cap: c turns the logits z into c tanh(z / c).
 
     Returns:
         `(batch, targets, heads, value_size)`.
     """
-    if flash_attention:
-        raise ValueError("dot_product_attention(flash_attention=True) is out of scope.")
     query, key, value = (floating(x)[0] for x in (query, key, value))
     if any(spec_of(x).ndim != 4 for x in (query, key, value)):
         listed = ", ".join(str(spec_of(x)) for x in (query, key, value))
@@ -123,6 +123,14 @@ def dot_product_attention(
         raise ShapeError(f"{heads} heads of queries do not share {sources} heads of keys evenly.")
     key, value = (x if heads == sources else ops.repeat(x, heads // sources, 2) for x in (key, value))
     factor = 1.0 / math.sqrt(spec_of(query).shape[-1]) if scale is None else scale
+    plain = bias is None and attn_logits_soft_cap is None
+    if _runs_fused(flash_attention, plain, *[spec_of(x) for x in (query, key, value)]):
+        masks = (
+            () if mask is None else (ops.broadcast_to(mask, (*[1] * (4 - spec_of(mask).ndim), *spec_of(mask).shape)),)
+        )
+        return ops.primitives.attention.bind(
+            query, key, value, *masks, scale=float(factor), causal=bool(is_causal), fused=flash_attention is True
+        )
     logits = ops.multiply(ops.einsum("btnh,bsnh->bnts", query, key), factor)
     if attn_logits_soft_cap is not None:
         logits = ops.multiply(ops.tanh(ops.divide(logits, attn_logits_soft_cap)), attn_logits_soft_cap)
@@ -134,6 +142,24 @@ def dot_product_attention(
         least = -65504.0 / 2 if spec_of(logits).dtype == "float16" else -0.7 * float(np.finfo(np.float32).max)
         logits = ops.where(mask, logits, least)
     return ops.einsum("bnts,bsnh->btnh", ops.softmax(logits), value)
+
+
+def _runs_fused(chosen: bool | None, plain: bool, query: Spec, key: Spec, value: Spec) -> bool:
+    """Whether `dot_product_attention` is one op, for which a backend may have one kernel.
+
+    Raises:
+        ArgumentError: it is not, and `flash_attention=True` asks for it.
+    """
+    if chosen is False or (chosen is None and settings.is_flash_attention_enabled() is False):
+        return False
+    found = "" if plain else "takes no bias and no soft cap"
+    if not found and not query.dtype == key.dtype == value.dtype in ("float16", "bfloat16"):
+        found = f"takes float16 or bfloat16, got {query}, {key} and {value}"
+    if not found and differ(query.shape[-1], value.shape[-1]):
+        found = f"takes values as large as the queries, got {value} and {query}"
+    if found and chosen:
+        raise ArgumentError(f"flash_attention=True {found}.")
+    return not found
 
 
 def probabilities(output: Any, axis: int) -> Any:

@@ -1,4 +1,4 @@
-"""Ops that a layer names as one thing: softmax and its logarithm."""
+"""Ops that a layer names as one thing: softmax, its logarithm, and attention."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lamella import ops
 from lamella.absent import forwarding
 from lamella.errors import DTypeError, ShapeError
+from lamella.ir.dim import differ
 from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_float, size_of, spec_of
 from lamella.ops.coerce import floating, normalize_axis
@@ -62,6 +63,76 @@ def _(x: Any, *, axis: int) -> Any:
 def _(g: Any, y: Any, x: Any, *, axis: int) -> Any:
     total = reduce_sum.bind(g, axes=(axis,))
     return subtract(g, multiply(exp(y), _spread(total, y, (axis,))))
+
+
+def _check_attention(query: Spec, key: Spec, value: Spec, mask: tuple[Spec, ...]) -> None:
+    if any(s.ndim != 4 for s in (query, key, value)):
+        raise ShapeError(f"attention takes (batch, length, heads, size), got {query}, {key} and {value}.")
+    if not is_float(query.dtype) or not query.dtype == key.dtype == value.dtype:
+        raise DTypeError(f"attention takes floats of one dtype, got {query}, {key} and {value}.")
+    (batch, _, heads, size), (b, sources, h, s) = query.shape, key.shape
+    pairs = [(batch, b), (heads, h), (size, s), *zip(value.shape[:3], (b, sources, h), strict=True)]
+    if any(differ(x, y) for x, y in pairs):
+        raise ShapeError(f"attention of {query}, {key} and {value}: batch, heads and sizes must agree.")
+    if any(m.dtype != "bool" or m.ndim != 4 for m in mask):
+        raise ShapeError(f"the mask is bool of (batch, heads, targets, sources) or ones in their place, got {mask[0]}.")
+
+
+@op(mixed_axes=lambda spec, attrs: (1, 2))
+def attention(query: Spec, key: Spec, value: Spec, *mask: Spec, scale: float, causal: bool, fused: bool) -> Spec:
+    """softmax(scale * query @ key^T) @ value head by head, without the keys that a mask or, if causal, their place hides
+
+    `fused` refuses a backend that has no one kernel for it.
+    """
+    _check_attention(query, key, value, mask)
+    return Spec((*query.shape[:3], value.shape[3]), query.dtype)
+
+
+def _attention_weights(query: Any, key: Any, mask: tuple[Any, ...], scale: float, causal: bool) -> tuple[Any, Any]:
+    """The weights (batch, heads, targets, sources), and where keys are seen, or None."""
+    scores = ops.einsum("bsnh,btnh->bnts", key, ops.multiply(query, scale))
+    seen = mask[0] if mask else None
+    if causal:
+        before = ops.tri(*spec_of(scores).shape[-2:], dtype="bool")
+        seen = before if seen is None else ops.logical_and(seen, before)
+    if seen is not None:
+        scores = ops.where(seen, scores, -30000.0 if spec_of(scores).dtype == "float16" else -1e9)
+    return ops.softmax(scores), seen
+
+
+@attention.define
+def _(query: Any, key: Any, value: Any, *mask: Any, scale: float, causal: bool, fused: bool) -> Any:
+    weights, _ = _attention_weights(query, key, mask, scale, causal)
+    return ops.einsum("bnts,bsnh->btnh", weights, value)
+
+
+@attention.def_vjp
+def _(g: Any, y: Any, *operands: Any, **attrs: Any) -> Any:
+    gradients = attention_gradient.bind(g, *operands, **attrs)
+    return (*gradients, *[None] * (len(operands) - 3))
+
+
+@op(mixed_axes=lambda spec, attrs: (1, 2))
+def attention_gradient(
+    g: Spec, query: Spec, key: Spec, value: Spec, *mask: Spec, scale: float, causal: bool, fused: bool
+) -> tuple[Spec, Spec, Spec]:
+    """The gradients of `attention` in query, key and value, whose weights are computed again"""
+    _check_attention(query, key, value, mask)
+    return query, key, value
+
+
+@attention_gradient.define
+def _(
+    g: Any, query: Any, key: Any, value: Any, *mask: Any, scale: float, causal: bool, fused: bool
+) -> tuple[Any, Any, Any]:
+    weights, seen = _attention_weights(query, key, mask, scale, causal)
+    of_weights = ops.einsum("btnh,bsnh->bnts", g, value)
+    total = ops.sum(ops.multiply(of_weights, weights), -1, keepdims=True)
+    scores = ops.multiply(weights, ops.subtract(of_weights, total))
+    scores = scores if seen is None else ops.where(seen, scores, 0.0)
+    of_query = ops.multiply(ops.einsum("bnts,bsnh->btnh", scores, key), scale)
+    of_key = ops.einsum("bnts,btnh->bsnh", scores, ops.multiply(query, scale))
+    return of_query, of_key, ops.einsum("bnts,btnh->bsnh", weights, g)
 
 
 def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:

@@ -55,6 +55,8 @@ from lamella.ops.elementwise import subtract as subtract
 from lamella.ops.elementwise import tanh as tanh
 from lamella.ops.indexing import scatter_add as scatter_add
 from lamella.ops.indexing import take_ as take
+from lamella.ops.nn import attention as attention
+from lamella.ops.nn import attention_gradient as attention_gradient
 from lamella.ops.nn import log_softmax_ as log_softmax
 from lamella.ops.nn import softmax_ as softmax
 from lamella.ops.ordering import argsort_ as argsort

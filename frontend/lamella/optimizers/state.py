@@ -60,10 +60,9 @@ class Slot(NamedTuple):
 
     def array(self, weight: Any = None) -> Any:
         """The array before the first step, for a weight of value `weight`."""
-        if self.initial == 0.0:
-            return np.zeros(self.shape, numpy_dtype(self.dtype))  # memory that is not used until it is written to
         if self.initial is not None:
-            return np.full(self.shape, self.initial, numpy_dtype(self.dtype))
+            # one number in memory, repeated: a device fills its own memory with it
+            return np.broadcast_to(np.asarray(self.initial, numpy_dtype(self.dtype)), self.shape)
         return np.array(weight, numpy_dtype(self.dtype)) if isinstance(weight, np.ndarray) else weight
 
 

@@ -10,6 +10,7 @@ from lamella.passes.analysis import uses_of as uses_of
 from lamella.passes.differentiate import differentiate as differentiate
 from lamella.passes.differentiate import gradient_program as gradient_program
 from lamella.passes.expand import expand as expand
+from lamella.passes.expand import refuse_fused as refuse_fused
 from lamella.passes.pool_first import pool_first as pool_first
 from lamella.passes.simplify import common_subexpressions as common_subexpressions
 from lamella.passes.simplify import dead_code as dead_code

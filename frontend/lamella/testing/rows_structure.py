@@ -139,6 +139,25 @@ def _contraction() -> list[Sample]:
     return rows
 
 
+def _attention() -> list[Sample]:
+    queries, keys, values = floats(2, 2, 2, 3), floats(2, 3, 2, 3), floats(2, 3, 2, 2)
+    words = {"scale": 0.5, "causal": False, "fused": False}
+    cases: list[tuple[tuple[Operand, ...], bool, str]] = [
+        ((), False, "every key seen"),
+        ((), True, "causal"),
+        ((bools(2, 1, 2, 3),), False, "a mask for all heads"),
+        ((bools(2, 2, 1, 3),), True, "a mask of keys, causal"),
+    ]
+    rows = []
+    for mask, causal, reason in cases:
+        attributes = {**words, "causal": causal}
+        rows += [
+            Sample(p.attention, (queries, keys, values, *mask), attributes, reason),
+            Sample(p.attention_gradient, (floats(2, 2, 2, 2), queries, keys, values, *mask), attributes, reason),
+        ]
+    return rows
+
+
 def _indexing() -> list[Sample]:
     rows = []
     for shape, places, axis in (
@@ -213,4 +232,4 @@ def _random() -> list[Sample]:
     return rows
 
 
-ROWS = [*_shape(), *_reduction(), *_contraction(), *_indexing(), *_along_an_axis(), *_random()]
+ROWS = [*_shape(), *_reduction(), *_contraction(), *_attention(), *_indexing(), *_along_an_axis(), *_random()]

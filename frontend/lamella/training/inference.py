@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 _AHEAD = 1 << 23
-"""About so many bytes of batches and of predictions are on the device at a time before the oldest are read back."""
+"""About so many bytes of batches and of predictions are on the device at a time before the oldest are read back.
+
+One batch is, however large: nobody waits for it before the next is on its way.
+"""
 
 
 def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, verbose: int, hooks: CallbackList) -> Any:
@@ -38,8 +41,8 @@ def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, ve
 
     They have the structure of the model's outputs.
 
-    The next batch is on its way before a batch has been computed, unless a callback looks at each, or an iterator gives the
-    batches, which might use an array again for the next.
+    The next batch is on its way before a batch has been computed, unless a callback looks at each. An iterator may use an
+    array again for its next batch: where a device reads it later, it reads a copy.
     """
     backend = load_backend(model.backend_name)
     parts: list[Any] = []
@@ -56,7 +59,8 @@ def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, ve
             else:
                 parts.append(backend.numpy(y)[:count])
 
-    runs_ahead = around is None and isinstance(data, Data)
+    runs_ahead = around is None
+    lent = runs_ahead and not isinstance(data, Data) and backend.room() is not None
     call: Call | None = None
     start, most = 0, batch
     if isinstance(data, Data):
@@ -79,6 +83,8 @@ def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, ve
                 x = _filled(x, _rows_for(model, backend, x, most))
             elif count < batch and done and is_per_example(model, x):
                 x = _filled(x, batch)
+            if lent:
+                x = tree.map_leaves(np.copy, x)
             if model.runs_eagerly:
                 waiting.append((_predict_eagerly(model, x), count))
             else:
@@ -193,7 +199,7 @@ class Call:
         self._forward, self._run = function_for(model, backend, specs, training=False)
         predictions = [v.spec for v in self._forward.program.outputs[: self._forward.predicted]]
         size = sum(a.nbytes for a in leaves) + sum(4 * int(np.prod(y.shape)) for y in predictions)
-        self.ahead = _AHEAD // max(size, 1)
+        self.ahead = max(_AHEAD // max(size, 1), 1)
         self._model, self.rows = model, len(leaves[0])
         self.steady = not self._forward.assigned and not self._forward.keyed and model.stateful_path is None
         self._simple = isinstance(specs, Spec) and self._forward.structure == "leaf"
