@@ -18,13 +18,22 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DELETE_ON_ERROR:
 # One environment, so one installation at a time.
 .NOTPARALLEL:
-.PHONY: help demo test test-all fuzz lint format bench bench-large wheel-test hooks clean
+.PHONY: help demo parallel parallel-processes test test-all fuzz lint format bench bench-large wheel-test hooks clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.demo  ## Train a digit classifier on JAX and on NumPy, and compare
 	$(BIN)/python examples/demo.py $(ARGS)
+
+parallel: .venv/.demo  ## Train on four virtual devices, data and tensor parallel
+	XLA_FLAGS=--xla_force_host_platform_device_count=4 $(BIN)/python examples/data_parallel.py $(ARGS)
+	XLA_FLAGS=--xla_force_host_platform_device_count=4 $(BIN)/python examples/tensor_parallel_transformer.py $(ARGS)
+
+parallel-processes: .venv/.demo  ## Train in two processes on this machine
+	export KERAS_DISTRIBUTION_JOB_ADDRESSES=127.0.0.1:8476 KERAS_DISTRIBUTION_NUM_PROCESSES=2; \
+	KERAS_DISTRIBUTION_PROCESS_ID=1 $(BIN)/python examples/data_parallel.py $(ARGS) & \
+	KERAS_DISTRIBUTION_PROCESS_ID=0 $(BIN)/python examples/data_parallel.py $(ARGS); status=$$?; wait $$!; exit $$status
 
 test: .venv/.test  ## Run the tests (all but the slow sweeps), as CI does
 	$(PYTEST) -n 2 $(ARGS)

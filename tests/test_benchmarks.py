@@ -1,5 +1,6 @@
 """The benchmark runs a small workload with whoever is installed, and names who is missing."""
 
+import importlib
 import importlib.util
 import json
 import subprocess
@@ -70,3 +71,11 @@ def test_the_gpu_benchmark_runs_with_tiny_sizes(tmp_path):
     (found,) = json.loads((tmp_path / "gpu.json").read_text())["found"]
     assert found.get("missing") is None and 0 < found["step"] < found["first"] and found["peak"] > 2**20
     assert "| 2048 tokens, one kernel | bfloat16 | lamella |" in done.stdout
+
+
+def test_the_table_of_layouts_is_what_the_page_shows(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    distribution = importlib.import_module("distribution")
+    page = (BENCHMARKS.parent / "docs" / "distribution.md").read_text(encoding="utf-8")
+    assert "\n".join(distribution.table(1e14, 5e10)) in page
+    assert distribution.convolutional().weights == 25_557_032

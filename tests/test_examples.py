@@ -119,3 +119,21 @@ def test_the_demo_shows_one_curve_on_two_backends(tmp_path):
     assert len(accuracies) == 2
     assert min(accuracies) >= 0.97
     assert (tmp_path / "digits.png").stat().st_size > 20_000
+
+
+@pytest.mark.slow
+def test_data_parallel_training_gives_the_losses_of_one_device(tmp_path, monkeypatch):
+    pytest.importorskip("jax")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+    out = run("data_parallel.py", "--quick", backend="jax", folder=tmp_path)
+    assert "4 devices: loss" in out
+    assert float(re.search(r"difference of the losses: (\S+)", out)[1]) < 1e-6
+
+
+@pytest.mark.slow
+def test_a_transformer_learns_with_its_weights_split(tmp_path, monkeypatch):
+    pytest.importorskip("jax")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+    out = run("tensor_parallel_transformer.py", "--quick", backend="jax", folder=tmp_path)
+    assert "58,372 of 108,420 bytes on each of 4 devices" in out
+    assert float(re.search(r"accuracy on new sentences: ([\d.]+)", out)[1]) > 0.8

@@ -25,7 +25,7 @@ SOURCES = {
 # A package imports from the levels above its own in this list and never from its own; docs/design.md draws it.
 LEVELS = (
     "errors stacks tracebacks notebook",
-    "absent",
+    "absent processes",
     "tree",
     "names console files ir compiling",
     "compat ops drawing",
@@ -33,7 +33,7 @@ LEVELS = (
     "backend_api",
     # ----- a backend may import everything above this line and nothing below -----
     "backend core",
-    "graph",
+    "graph distribution",
     "activations initializers regularizers constraints losses config",
     "layers optimizers metrics random",
     "lowering mixed_precision dtype_policies",

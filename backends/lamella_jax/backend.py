@@ -13,7 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from lamella.backend_api import Backend, Compiled, Runner, StepProgram, is_external_optimizer
+from lamella import processes
+from lamella.backend_api import Backend, Compiled, Layout, Mesh, Runner, StepProgram, is_external_optimizer
+from lamella.backend_api.placement import Index
 from lamella.compiling import reason, rounded_up
 from lamella.errors import DTypeError
 from lamella.ir.dim import symbols_of
@@ -168,6 +170,10 @@ class JaxBackend(Backend):
 
     def numpy(self, array: Any) -> np.ndarray:
         """The numbers of a JAX array; bfloat16, which NumPy lacks, comes as float32."""
+        if processes.count() > 1 and isinstance(array, jax.Array) and not array.is_fully_addressable:
+            from lamella_jax.mesh import gathered
+
+            array = gathered(array)
         host = np.asarray(array)
         return host.astype(np.float32) if host.dtype == _BFLOAT16 else host
 
@@ -178,6 +184,35 @@ class JaxBackend(Backend):
     def scope(self, program: Program) -> AbstractContextManager[None]:
         """JAX's 64-bit types, for this thread, where `program` holds a 64-bit number."""
         return jax.enable_x64(True) if lowerings.holds_64_bits(program) else nullcontext()
+
+    # ---- several devices ----
+
+    def devices(self, kind: str | None = None) -> list[str]:
+        """Every device of JAX's, those of other processes, too."""
+        from lamella_jax import mesh
+
+        return mesh.names(kind)
+
+    def distributed(self, part: Callable[[Index], np.ndarray], spec: Spec, mesh: Mesh, layout: Layout) -> Any:
+        """A JAX array with a `NamedSharding`."""
+        from lamella_jax.mesh import distributed
+
+        with jax.enable_x64(spec.dtype.endswith("64") or _has_64_bits()):
+            return distributed(part, spec, mesh, layout)
+
+    def redistributed(self, array: Any, mesh: Mesh, layout: Layout) -> Any:
+        """The array by `device_put`, or constrained by `with_sharding_constraint` where it is traced."""
+        from lamella_jax.mesh import redistributed
+
+        return redistributed(array, mesh, layout)
+
+    def connect(
+        self, address: str | None, count: int | None, index: int | None, *, seconds: int, heartbeat_seconds: int
+    ) -> None:
+        """Join by `jax.distributed.initialize`."""
+        from lamella_jax.connecting import connect
+
+        connect(address, count, index, seconds=seconds, heartbeat_seconds=heartbeat_seconds)
 
     def serialized(self, program: Program, weights: Sequence[np.ndarray]) -> bytes:
         """An artifact of `jax.export` for CPU, CUDA and TPU; `jax.export.deserialize(data).call(x)` computes it."""
@@ -202,8 +237,12 @@ class JaxBackend(Backend):
         return min(1 << (rows - 1).bit_length(), batch)
 
     def runner(self, step: StepProgram) -> Runner:
-        """Many steps in one dispatch, with the data on the device."""
-        return JaxRunner(self, step)
+        """Many steps in one dispatch, with the data on the device; or on the devices of a mesh."""
+        if step.placement is None:
+            return JaxRunner(self, step)
+        from lamella_jax.mesh import MeshRunner
+
+        return MeshRunner(self, step)
 
     def supports_optimizer(self, optimizer: Any) -> bool:
         """Whether it is an optax transformation, which has `init` and `update`."""

@@ -15,6 +15,7 @@ import jax
 from lamella.ir.program import Program
 from lamella_jax import lowerings
 from lamella_jax.platform_choice import choose
+from lamella_jax.xla_cpu.convolution import ROWS_TOGETHER
 from lamella_jax.xla_cpu.table import OVERRIDES, kernels_with
 
 QUIRKS = os.environ.get("LAMELLA_XLA_QUIRKS", "1") != "0"
@@ -25,14 +26,17 @@ KERNELS = kernels_with(_USED)
 """What computes each op, on every platform."""
 
 
-def function_of(program: Program, alone: bool = False) -> Callable[..., tuple[Any, ...]]:
+def function_of(program: Program, alone: bool = False, split: bool = False) -> Callable[..., tuple[Any, ...]]:
     """`program` as a function of arrays to the tuple of its outputs, in the form that suits the platform it is lowered for.
 
     Args:
         program: a prepared program.
         alone: whether the function is compiled as it is, under no transformation of JAX. Only then may it branch on values:
             `vmap` would compute both branches.
+        split: whether the rows of a batch lie on several devices, so that nothing may take them a few at a time.
     """
+    if split:
+        return _with_rows_together(function_of(program))
     plain = partial(lowerings.outputs, KERNELS, program)
     rewritten = reduce(lambda program, o: o.rewrite(program) if o.rewrite else program, _USED, program)
     fused = [f for o in _USED if alone and o.fuse and (f := o.fuse(KERNELS, rewritten))]
@@ -42,6 +46,14 @@ def function_of(program: Program, alone: bool = False) -> Callable[..., tuple[An
 
     def outputs(*arrays: Any) -> tuple[Any, ...]:
         return choose(cpu, plain, *arrays)
+
+    return outputs
+
+
+def _with_rows_together(function: Callable[..., Any]) -> Callable[..., Any]:
+    def outputs(*arrays: Any) -> Any:
+        with ROWS_TOGETHER.pushed(True):
+            return function(*arrays)
 
     return outputs
 

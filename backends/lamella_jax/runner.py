@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -65,7 +65,8 @@ class JaxRunner(Runner):
         self.step = step
         self._count = len(step.state_names)
         program = backend.prepare(step.program)
-        self._outputs = kernels.function_of(program, alone=True)
+        split = step.placement is not None
+        self._outputs = kernels.function_of(program, alone=not split, split=split)
         self._programs: Recent[Any, Callable[..., Any]] = remembered(Recent(_PROGRAMS))
         self._program, self._reason = program, reason()
         self._external: Any = None
@@ -77,13 +78,14 @@ class JaxRunner(Runner):
         self._varying = tuple(i for i in range(self._count) if i not in self._fixed)
         self._row_dtype = np.dtype(step.program.input_specs[-1].dtype)
         if step.external_optimizer is not None:
-            self._anywhere = kernels.function_of(program)
+            self._anywhere = kernels.function_of(program, split=split)
             params = {step.state_names[i]: step.program.input_specs[i] for i in self._trained}
             with backend.scope(step.program):
                 held = external.checked_state(step.external_optimizer, params)
                 foreign = jax.tree.leaves(held)
                 self._external = jax.tree.structure(held)
                 self.external_names = tuple(external.leaves_by_path(held))
+        self._external_shapes = [leaf.shape for leaf in foreign]
         self._order = (*self._varying, *range(self._count, self._count + len(self.external_names)))
         at = {i: n for n, i in enumerate((*self._fixed, *self._order))}
         self._places = tuple(at[i] for i in range(len(at)))
@@ -148,8 +150,9 @@ class JaxRunner(Runner):
         """Copy a data set to the device, with room for a number of rows that many data sets share."""
         rows = len(arrays[0])
         row = sum(math.prod(a.shape[1:]) * np.dtype(a.dtype).itemsize for a in arrays)
-        whole = _Whole(self._placed(arrays, rounded_up(max(rows, _LEAST // max(row, 1)))))
-        whole.forms = _forms(whole)
+        placed = self._placed(arrays, rounded_up(max(rows, _LEAST // max(row, 1))))
+        whole = _Whole(placed)
+        whole.forms = _forms(placed)
         return whole
 
     def _placed(self, arrays: Sequence[Any], capacity: int, stays: int = -1) -> Any:
@@ -167,8 +170,8 @@ class JaxRunner(Runner):
         """Run one step for every line of `indices`; returns at once, the device goes on working."""
         fixed, varying = tuple([state[i] for i in self._fixed]), tuple([state[i] for i in self._order])
         with self.backend.scope(self.step.program):
-            for lines in self._lines(data, indices, rows):
-                _, varying = self._chunk((), varying, fixed, tuple(data), *lines)
+            for part in self._parts(data, indices, rows):
+                _, varying = self._chunk((), varying, fixed, *part)
         leaves = (*fixed, *varying)
         return tuple([leaves[i] for i in self._places])
 
@@ -177,21 +180,22 @@ class JaxRunner(Runner):
         if not self.donated:
             return super().donating(state, data, indices, rows)
         mine, others = ([i for i in self._order if (i in self.donated) is of] for of in (True, False))
-        fixed, parts = tuple([state[i] for i in self._fixed]), self._lines(data, indices, rows)
+        fixed = tuple([state[i] for i in self._fixed])
         given, kept = tuple([state[i] for i in mine]), tuple([state[i] for i in others])
-        key = len(parts[0][0]), _forms(data), "donating"
         with self.backend.scope(self.step.program):
+            parts = [(tuple(part[0]), *part[1:]) for part in self._parts(data, indices, rows)]
+            key = len(parts[0][2]), _forms(parts[0][0]), "donating"
             compiled = self._programs.get(key)
             if compiled is None:
                 jitted = jax.jit(reported(self._steps, self._why(key)), donate_argnums=0)
-                compiled = jitted.lower(given, kept, fixed, tuple(data), *parts[0]).compile()
+                compiled = jitted.lower(given, kept, fixed, *parts[0]).compile()
                 self._programs[key] = compiled
 
         def launch() -> State:
             nonlocal given, kept
             with self.backend.scope(self.step.program):
-                for lines in parts:
-                    given, kept = compiled(given, kept, fixed, tuple(data), *lines)
+                for part in parts:
+                    given, kept = compiled(given, kept, fixed, *part)
             return self._state(fixed, dict(zip((*mine, *others), (*given, *kept), strict=True)))
 
         return launch
@@ -204,8 +208,8 @@ class JaxRunner(Runner):
         """Return when the device has computed `state`."""
         jax.block_until_ready(state)
 
-    def _lines(self, data: Any, indices: np.ndarray, rows: np.ndarray) -> list[tuple[Any, Any, Any]]:
-        """The row numbers, the real rows and the number of steps of each dispatch."""
+    def _parts(self, data: Any, indices: np.ndarray, rows: np.ndarray) -> Iterable[tuple[Any, ...]]:
+        """The data, the row numbers, the real rows and the number of steps of each dispatch."""
         steps, batch = indices.shape
         height = min(max(_ENTRIES // max(batch, 1), 16), 512)
         # a window of a stream has one loop, whatever the number of its steps
@@ -214,6 +218,7 @@ class JaxRunner(Runner):
             height = 2
         return [
             (
+                data,
                 _of_height(indices[start : start + height], height, np.dtype(np.int32)),
                 _of_height(rows[start : start + height], height, self._row_dtype),
                 np.int32(min(height, steps - start)),
@@ -230,7 +235,7 @@ class JaxRunner(Runner):
 
     def _chunk(self, given: Any, kept: Any, fixed: Any, data: Any, numbers: Any, real: Any, iterations: Any) -> Any:
         """Up to `len(numbers)` steps in one dispatch, compiled for that many lines and for the capacity of the data."""
-        key = len(numbers), data.forms if isinstance(data, _Whole) else _forms(data)
+        key = len(real), _forms(data)
         compiled = self._programs.get(key)
         if compiled is None:
             compiled = kernels.jit(reported(self._steps, self._why(key)), self._program)
@@ -260,16 +265,22 @@ class JaxRunner(Runner):
             order = sorted(order, key=lambda i: i not in self.donated)
 
         def step(i: Any, varying: Any) -> Any:
-            line = lax.dynamic_index_in_dim(numbers, i, keepdims=False)
-            batch = [
-                elementwise.convert(lowerings.take(a, line, axis=0), dtype=s.dtype)
-                for a, s in zip(data, specs[:-1], strict=True)
-            ]
+            rows = self._batch(data, numbers, i)
+            batch = [elementwise.convert(a, dtype=s.dtype) for a, s in zip(rows, specs[:-1], strict=True)]
             present = lax.dynamic_index_in_dim(real, i, keepdims=False)
             return self._step(order, varying, fixed, batch, present)
 
-        varying = lax.fori_loop(np.int32(0), iterations, step, (*given, *kept))
+        varying = self._laid_out(order, lax.fori_loop(np.int32(0), iterations, step, (*given, *kept)))
         return varying[:count], varying[count:]
+
+    def _laid_out(self, order: Sequence[int], leaves: Any) -> Any:
+        """The leaves at these positions, where they belong: on one device anywhere."""
+        return leaves
+
+    def _batch(self, data: Any, numbers: Any, i: Any) -> list[Any]:
+        """The rows of step `i`."""
+        line = lax.dynamic_index_in_dim(numbers, i, keepdims=False)
+        return [lowerings.take(a, line, axis=0) for a in data]
 
     def _step(self, order: Sequence[int], varying: Any, fixed: Any, batch: Sequence[Any], present: Any) -> Any:
         state = self._state(fixed, dict(zip(order, varying, strict=True)))
@@ -312,7 +323,7 @@ class JaxRunner(Runner):
 
 def _forms(data: Sequence[Any]) -> tuple[Any, ...]:
     """What of placed data is compiled in."""
-    return tuple([(a.shape, a.dtype) for a in data])
+    return data.forms if isinstance(data, _Whole) else tuple([(a.shape, a.dtype) for a in data])
 
 
 def _of_height(lines: np.ndarray, height: int, dtype: np.dtype[Any]) -> np.ndarray:

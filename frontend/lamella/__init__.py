@@ -36,6 +36,7 @@ if _TYPE_CHECKING:
     from lamella import callbacks as callbacks
     from lamella import datasets as datasets
     from lamella import debug as debug
+    from lamella import distribution as distribution
     from lamella import dtype_policies as dtype_policies
     from lamella import export as export
     from lamella import losses as losses
@@ -66,6 +67,7 @@ _LATER = {
     "callbacks": "callbacks",
     "datasets": "datasets",
     "debug": "debug",
+    "distribution": "distribution",
     "dtype_policies": "dtype_policies",
     "export": "export",
     "losses": "losses",
@@ -104,6 +106,7 @@ __all__ = [
     "constraints",
     "datasets",
     "debug",
+    "distribution",
     "dtype_policies",
     "export",
     "initializers",

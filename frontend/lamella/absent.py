@@ -33,7 +33,6 @@ _QUANTIZED = (
     "belongs to quantization, which lamella does not have; `mixed_bfloat16` halves the numbers of a computation"
 )
 _BOXES = "is for bounding boxes and drawings, which lamella leaves to the code around the model"
-_DEVICES = "distributes arrays over devices, which lamella leaves to JAX: `model.lower()` is a function for `jax.jit`"
 _LIMITS = "limits every run of the process; give `fit` its `epochs=` and `steps_per_epoch=`, `evaluate` its `steps=`"
 _GONE = "is gone from Keras, and a few lines as a `Layer`"
 _TREE = "is a function of Keras for nested structures; `jax.tree` and a few lines of Python do the same"
@@ -47,7 +46,6 @@ ABSENT: Mapping[str, str] = {
     "visualization": _BOXES,
     # scopes, devices, precision
     "device": "chooses a device, which lamella leaves to the backend; choose it with the environment, as JAX_PLATFORMS=cpu",
-    "distribution": _DEVICES,
     "name_scope": _SCOPE,
     "StatelessScope": "computes without changing weights; `model.lower()` is a pure function that does",
     "SymbolicScope": "traces a function without numbers; `model.lower()` does",

@@ -20,7 +20,8 @@ import numpy as np
 
 from lamella.ir import settings
 from lamella.ir.spec import dtype_name
-from lamella.ops.random_bits import fold_in, random_bits
+from lamella.ops.random_bits import fold_in, random_bits, threefry
+from lamella.stacks import ThreadStack
 
 Key = np.ndarray
 """uint32[2]"""
@@ -45,6 +46,35 @@ def bits(key: Key, shape: Sequence[int], step: int = 0) -> np.ndarray:
     """
     dims = tuple(int(d) for d in shape)
     return np.asarray(random_bits.bind(np.asarray(key, np.uint32), np.asarray(step, np.uint32), shape=dims, bits=32))
+
+
+_PART: ThreadStack[tuple[slice, ...]] = ThreadStack()
+
+
+@contextmanager
+def drawing(part: tuple[slice, ...]) -> Iterator[None]:
+    """Inside a `with` block `uniform`, `normal` and `truncated_normal` return a part of what they draw, and draw no more."""
+    with _PART.pushed(part):
+        yield
+
+
+def bits_of(key: Key, shape: Sequence[int], part: tuple[slice, ...]) -> np.ndarray:
+    """`bits(key, shape)[part]`; no other words are computed.
+
+    >>> key, part = key_from_seed(1), (slice(1, 3), slice(2, 5))
+    >>> bool((bits_of(key, (4, 5), part) == bits(key, (4, 5))[part]).all())
+    True
+    """
+    place = np.zeros((), np.int64)
+    for size, along in zip(shape, part, strict=True):
+        place = place[..., None] * int(size) + np.arange(*along.indices(int(size)))
+    words = np.empty(place.size, np.uint32)
+    for start in range(0, place.size, _PIECE):
+        index = place.reshape(-1)[start : start + _PIECE]
+        first, second, step = (np.full(index.size, word, np.uint32) for word in (*key, 0))
+        both = threefry(first, second, step, (index // 2).astype(np.uint32))
+        words[start : start + _PIECE] = np.where(index % 2, both[1], both[0])
+    return words.reshape(place.shape)
 
 
 def uniform(key: Key, shape: Sequence[int], low: float = 0.0, high: float = 1.0, dtype: Any = None) -> np.ndarray:
@@ -96,7 +126,9 @@ def _drawn(key: Key, shape: Sequence[int], dtype: Any, values: Callable[[np.ndar
 
     Results of 16 and 32 bits replace the words in memory: float32 values take no more than their own.
     """
-    words = bits(key, shape).reshape(-1)
+    part = _PART.top
+    found = bits(key, shape) if part is None else bits_of(key, shape, part)
+    words = found.reshape(-1)
     kind, count = rounded(np.zeros(0), dtype).dtype, words.size
     drawn = words.view(kind)[:count] if kind.itemsize <= words.itemsize else np.empty(count, kind)
     for start in range(0, count, _PIECE):
@@ -104,7 +136,7 @@ def _drawn(key: Key, shape: Sequence[int], dtype: Any, values: Callable[[np.ndar
         drawn[start:stop] = values(words[start:stop].astype(np.float64))
     if kind.itemsize < words.itemsize:
         drawn = drawn.copy()
-    return drawn.reshape(tuple(int(d) for d in shape))
+    return drawn.reshape(found.shape)
 
 
 def _scaled(x: np.ndarray, mean: float, stddev: float) -> np.ndarray:
@@ -300,6 +332,13 @@ def seeded(seed: int) -> Iterator[None]:
             np.random.set_state(before[1])  # noqa: NPY002
             with _SEEDS.lock:
                 _SEEDS.key, _SEEDS.drawn = before[2:]
+
+
+def begin_with(seed: int) -> None:
+    """Start the sequence of seeds without touching Python's and NumPy's generators, unless it was started before."""
+    with _SEEDS.lock:
+        if _SEEDS.key is None:
+            _SEEDS.key, _SEEDS.drawn = key_from_seed(seed), 0
 
 
 def next_seed() -> int:

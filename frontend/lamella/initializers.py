@@ -28,10 +28,18 @@ class Initializer:
         takes_key: a variable calls it with the random key of the weight, after `check`.
         deferred: whether the values may be made when they are first read, and not at all where a file's take their place.
             True says that `check` finds every fault of a shape, and that the key, or a seed, decides every draw.
+        by_entry: whether an entry is a function of its place, so that `part` need not make the others: each of several
+            devices then draws its own.
     """
 
     takes_key = True
     deferred = False
+    by_entry = False
+
+    def __init_subclass__(cls, **words: Any) -> None:
+        super().__init_subclass__(**words)
+        if not {"draw", "__call__"}.isdisjoint(cls.__dict__):  # other values, which may need each other
+            cls.by_entry = cls.__dict__.get("by_entry", False)
 
     def check(self, shape: Sequence[int]) -> None:
         """Raise a ValueError where there are no values of this shape; asked when a layer is built."""
@@ -45,6 +53,18 @@ class Initializer:
             key: uint32[2] that decides the draws; without one a random initializer asks `host_random.next_seed`.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say how to make its values: write `__call__`.")
+
+    def part(self, shape: Sequence[int], dtype: Any, index: tuple[slice, ...], *, key: host_random.Key | None) -> Any:
+        """`self(shape, dtype, key=key)[index]`.
+
+        Args:
+            shape: the shape of the weight.
+            dtype: its dtype.
+            index: a slice for each axis.
+            key: as for the call.
+        """
+        with host_random.drawing(index):
+            return self(shape, dtype, key=key)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal initializer."""
@@ -67,24 +87,36 @@ def _full(shape: Sequence[int], value: Any, dtype: Any) -> np.ndarray:
     return np.full(tuple(shape), value, numpy_dtype(name))
 
 
+def _shape_of(shape: Sequence[int], index: tuple[slice, ...]) -> tuple[int, ...]:
+    return tuple(len(range(*along.indices(int(size)))) for size, along in zip(shape, index, strict=True))
+
+
 class Zeros(Initializer):
     """0 everywhere."""
 
-    deferred = True
+    deferred = by_entry = True
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """Zeros of `shape`."""
         return _full(shape, 0, dtype)
 
+    def part(self, shape: Sequence[int], dtype: Any, index: tuple[slice, ...], *, key: host_random.Key | None) -> Any:
+        """Zeros of the part's shape."""
+        return _full(_shape_of(shape, index), 0, dtype)
+
 
 class Ones(Initializer):
     """1 everywhere."""
 
-    deferred = True
+    deferred = by_entry = True
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """Ones of `shape`."""
         return _full(shape, 1, dtype)
+
+    def part(self, shape: Sequence[int], dtype: Any, index: tuple[slice, ...], *, key: host_random.Key | None) -> Any:
+        """Ones of the part's shape."""
+        return _full(_shape_of(shape, index), 1, dtype)
 
 
 class Constant(Initializer):
@@ -173,6 +205,8 @@ class RandomInitializer(Initializer):
 class RandomNormal(RandomInitializer):
     """Normal with `mean` and `stddev`."""
 
+    by_entry = True
+
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
         self.mean = mean
@@ -190,6 +224,8 @@ class RandomNormal(RandomInitializer):
 class TruncatedNormal(RandomNormal):
     """Normal with `mean` and `stddev`, given that a value lies within two `stddev` of the mean."""
 
+    by_entry = True
+
     def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
         return host_random.truncated_normal(key, shape, dtype, mean=self.mean, stddev=self.stddev)
@@ -197,6 +233,8 @@ class TruncatedNormal(RandomNormal):
 
 class RandomUniform(RandomInitializer):
     """Uniform from `minval` up to, not including, `maxval`."""
+
+    by_entry = True
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
         super().__init__(seed)
@@ -244,6 +282,8 @@ class VarianceScaling(RandomInitializer):
     Raises:
         ValueError: an argument is none of these.
     """
+
+    by_entry = True
 
     def __init__(
         self,

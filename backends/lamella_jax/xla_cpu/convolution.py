@@ -20,10 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from lamella.stacks import ThreadStack
 from lamella_jax import windows
 from lamella_jax.elementwise import aligned, like
 from lamella_jax.platform_choice import choose
 from lamella_jax.windows import Array, Ints, Padding, at_offset, kernel_offsets, padded_with
+
+ROWS_TOGETHER: ThreadStack[bool] = ThreadStack()
+"""Whether the rows of a batch lie on several devices: a loop over them would bring them all together on each."""
 
 Window = tuple[Ints, Padding, Ints, int]
 
@@ -284,7 +288,9 @@ def _canonical_kernel_gradient(window: Window, size: Ints, x: Array, g: Array) -
     line = math.prod(size[rows:]) * inner
     wide = jnp.promote_types(x.dtype, np.float32)  # what is added up from many products
     fitting = max(_PATCHES // (math.prod(out) * line * x.dtype.itemsize), 1)
-    together = math.gcd(count, 1 << fitting.bit_length() - 1) if isinstance(count, int) else 1
+    together = (
+        count if ROWS_TOGETHER.top else math.gcd(count, 1 << fitting.bit_length() - 1) if isinstance(count, int) else 1
+    )
     flat = together * math.prod(out)
 
     def add(totals: Sequence[Array], images: tuple[Array, Array]) -> tuple[Sequence[Array], None]:

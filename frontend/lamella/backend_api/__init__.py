@@ -8,6 +8,13 @@ from lamella.backend_api.backend import State as State
 from lamella.backend_api.backend import StepProgram as StepProgram
 from lamella.backend_api.backend import is_external_optimizer as is_external_optimizer
 from lamella.backend_api.backend import own_results as own_results
+from lamella.backend_api.placement import Distributes as Distributes
+from lamella.backend_api.placement import Layout as Layout
+from lamella.backend_api.placement import Mesh as Mesh
+from lamella.backend_api.placement import Placement as Placement
+from lamella.backend_api.placement import distribution_in_force as distribution_in_force
+from lamella.backend_api.placement import distribution_scope as distribution_scope
+from lamella.backend_api.placement import set_distribution_in_force as set_distribution_in_force
 from lamella.backend_api.registry import GROUP as GROUP
 from lamella.backend_api.registry import available_backends as available_backends
 from lamella.backend_api.registry import backend_of as backend_of
@@ -24,6 +31,10 @@ __all__ = [
     "API_VERSION",
     "GROUP",
     "Backend",
+    "Distributes",
+    "Layout",
+    "Mesh",
+    "Placement",
     "Runner",
     "State",
     "StepProgram",
@@ -33,9 +44,12 @@ __all__ = [
     "check_environment",
     "current_backend",
     "default_backend",
+    "distribution_in_force",
+    "distribution_scope",
     "is_external_optimizer",
     "load_backend",
     "register_backend",
     "set_backend",
+    "set_distribution_in_force",
     "to_numpy",
 ]

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lamella.backend_api.placement import Index, Layout, Mesh, Placement
 from lamella.errors import BackendError, DTypeError
 from lamella.ir import interpret
 from lamella.ir.program import Equation, Op, Program, as_tuple
@@ -288,6 +289,63 @@ class Backend:
         """
         raise BackendError(f"backend {self.name!r} has no portable format of its own.")
 
+    # ---- several devices ----
+
+    def devices(self, kind: str | None = None) -> list[str]:
+        """The names of the devices that may make up a mesh, those of every process: "cpu:0" alone by default.
+
+        Args:
+            kind: "cpu", "gpu" or "tpu"; None for the kind that programs run on.
+        """
+        return ["cpu:0"] if kind in (None, "cpu") else []
+
+    def distributed(self, part: Callable[[Index], np.ndarray], spec: Spec, mesh: Mesh, layout: Layout) -> Any:
+        """An array of `spec` that lies on the devices of a mesh.
+
+        Args:
+            part: the numbers of a part of the array; it is asked for the parts of this process's devices alone.
+            spec: shape and dtype of the whole array.
+            mesh: the devices.
+            layout: which axes are split.
+
+        Raises:
+            BackendError: the backend computes on one device, and the mesh has several.
+        """
+        self._require_one(mesh)
+        return self.asarray(part(tuple([slice(None) for _ in spec.shape])), spec.dtype)
+
+    def redistributed(self, array: Any, mesh: Mesh, layout: Layout) -> Any:
+        """One of the backend's arrays in another layout; inside a traced function a constraint on its value.
+
+        Raises:
+            BackendError: the backend computes on one device, and the mesh has several.
+        """
+        self._require_one(mesh)
+        return array
+
+    def _require_one(self, mesh: Mesh) -> None:
+        if len(mesh.devices) > 1:
+            raise BackendError(
+                f"backend {self.name!r} computes on one device, {len(mesh.devices)} need the JAX backend."
+            )
+
+    def connect(
+        self, address: str | None, count: int | None, index: int | None, *, seconds: int, heartbeat_seconds: int
+    ) -> None:
+        """Join the processes that compute together; `lamella.processes` knows of them from then on.
+
+        Args:
+            address: of the coordinator, "host:port"; None for what the environment says.
+            count: how many processes there are; None for what the environment says.
+            index: the number of this one; None for what the environment says.
+            seconds: how long to wait for the others.
+            heartbeat_seconds: after how many seconds of silence a process counts as dead.
+
+        Raises:
+            BackendError: the backend knows no other process, or the others were not there in time.
+        """
+        raise BackendError(f"backend {self.name!r} computes in one process; several need the JAX backend.")
+
     def __getattr__(self, name: str) -> Any:
         if name == "seam":
             warnings.warn("Backend.seam is Backend.api_version today.", DeprecationWarning, stacklevel=2)
@@ -312,6 +370,8 @@ class StepProgram(NamedTuple):
         data_names: "x", "y", "sample_weight": what a batch consists of.
         gradient_names: for every gradient output the leaf it belongs to; empty unless `external_optimizer` is set.
         external_optimizer: an optimizer of the backend's own framework that turns gradients into updates, or None.
+        placement: on which devices the leaves and the rows of a batch lie; None for the one that the backend chooses. Only a
+            backend that has a method `distributed` of its own gets another.
     """
 
     program: Program
@@ -319,6 +379,7 @@ class StepProgram(NamedTuple):
     data_names: tuple[str, ...]
     gradient_names: tuple[str, ...] = ()
     external_optimizer: Any = None
+    placement: Placement | None = None
 
     @property
     def foreign_optimizer(self) -> Any:
@@ -362,6 +423,11 @@ class Runner:
         dtypes = [s.dtype for s in self.step.program.input_specs[: len(leaves)]]
         with self.backend.scope(self.step.program):
             return tuple(self.backend.asarrays(leaves, dtypes))
+
+    def leaf(self, position: int, value: Any) -> Any:
+        """The leaf at a position of the state with other numbers, NumPy's or an array of the backend's own."""
+        with self.backend.scope(self.step.program):
+            return self.backend.asarray(np.asarray(value), self.step.program.input_specs[position].dtype)
 
     def wait(self, state: State) -> None:
         """Return when `state` has been computed, on a backend that computes while Python goes on."""

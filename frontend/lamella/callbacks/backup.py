@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lamella import processes
 from lamella.callbacks.frequency import SavesSometimes
 from lamella.errors import FormatError
 from lamella.files.atomic import remove_leftovers
@@ -104,8 +105,9 @@ class BackupAndRestore(SavesSometimes):
         from lamella.training import checkpoint
 
         if self.double_checkpoint:
-            with suppress(FileNotFoundError):
-                self._latest.replace(self._previous)
+            with processes.written_once() as mine, suppress(FileNotFoundError):
+                if mine:
+                    self._latest.replace(self._previous)
         checkpoint.save(self.model, self._latest, self.model._run.state())
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -114,7 +116,10 @@ class BackupAndRestore(SavesSometimes):
             self.model._run.afterwards(self._delete)
 
     def _delete(self) -> None:
-        for path in (self._previous, self._latest):
-            path.unlink(missing_ok=True)
-        with suppress(OSError):
-            Path(self.backup_dir).rmdir()
+        with processes.written_once() as mine:
+            if not mine:
+                return
+            for path in (self._previous, self._latest):
+                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(self.backup_dir).rmdir()

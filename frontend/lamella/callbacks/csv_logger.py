@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from lamella import processes
 from lamella.training.history import Callback, Logs
 
 
@@ -40,6 +42,8 @@ class CSVLogger(Callback):
         self.keys = None
 
     def _open(self) -> TextIO:
+        if processes.index():
+            return io.StringIO()
         return open(self.filename, "a", newline="", encoding="utf-8")  # noqa: PTH123 - a path of any kind
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -66,7 +70,7 @@ class CSVLogger(Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Drop what was written after the checkpoint."""
-        if Path(self.filename).stat().st_size >= state["size"]:  # else it is another file
+        if processes.index() == 0 and Path(self.filename).stat().st_size >= state["size"]:  # else it is another file
             os.truncate(self.filename, state["size"])
             self.keys, self._size = state["keys"], state["size"]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lamella import processes
 from lamella.training.history import Callback, Logs
 
 _SECONDS = 10
@@ -39,6 +40,8 @@ class RemoteMonitor(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Post the epoch's number and logs."""
+        if processes.index():
+            return
         from http.client import HTTPException
         from urllib.error import HTTPError
         from urllib.parse import urlencode

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lamella import processes
 from lamella.training.history import Callback, Logs
 
 
@@ -80,7 +81,7 @@ class TensorBoard(Callback):
 
     def _writer(self, kind: str) -> Any:
         if kind not in self._writers:
-            self._writers[kind] = _writer_class()(str(Path(self.log_dir) / kind))
+            self._writers[kind] = _Silent() if processes.index() else _writer_class()(str(Path(self.log_dir) / kind))
         return self._writers[kind]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -162,6 +163,13 @@ class TensorBoard(Callback):
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on counting batches."""
         self._batches = state["batches"]
+
+
+class _Silent:
+    """The writer of every process but the first: it takes everything, and writes nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *values, **words: None
 
 
 def _writer_class() -> Any:

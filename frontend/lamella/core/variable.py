@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from lamella import host_random, ops
-from lamella.backend_api import load_backend, to_numpy
+from lamella.backend_api import distribution_in_force, load_backend, to_numpy
+from lamella.backend_api.placement import Index
 from lamella.core import context, freezing, serialization
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
@@ -49,6 +50,7 @@ class Variable:
         is_free: whether the user made it, not `add_weight`: the layer that keeps it in an attribute makes it a weight.
         place: the backend that the value is known to be an array of, as it wants it; None where that was not looked at.
         lent: whether the array may be referenced outside lamella, so that its memory must not be reused.
+        distribution: what says on which devices it lies, the one in force when it was made; None for one device.
 
     Raises:
         ArgumentError: the first value is to be drawn and there is no shape, or it has another shape than is given.
@@ -94,6 +96,7 @@ class Variable:
         self.is_free = True
         self.place: str | None = None
         self.lent = True
+        self.distribution = distribution_in_force()
         self._key: tuple[np.ndarray, str] | None = None
 
     @property
@@ -132,6 +135,8 @@ class Variable:
         self.path = path
         if getattr(self.initializer, "takes_key", False):
             self.initializer.check(self.shape)
+        if self.distribution is not None:
+            self.distribution.layout_of(self)  # refuses what does not divide
         if getattr(self.initializer, "deferred", False):
             self._key = (key, path)
         else:
@@ -152,7 +157,8 @@ class Variable:
             if self._key is None:  # no layer draws it, and no model has claimed it
                 self._key = (host_random.key_from_seed(host_random.next_seed()), self.path)
             with context.entered(None), eagerly():
-                self._held = self.draw(host_random.fold(*self._key))
+                key = host_random.fold(*self._key)
+                self._held = self.draw(key) if self.distribution is None else self.distribution.drawn(self, key)
         return self._held
 
     @_value.setter
@@ -178,6 +184,17 @@ class Variable:
         if value.shape != self.shape:
             raise ShapeError(f"the initializer of {self.name!r} returned shape {value.shape}, expected {self.shape}.")
         return _stored(value, self.dtype)
+
+    def parts(self, key: np.ndarray | None) -> Callable[[Index], np.ndarray]:
+        """What gives a part of the first value; of an initializer that needs the whole, a part of that.
+
+        Raises:
+            ShapeError: the initializer returned another shape.
+        """
+        if getattr(self.initializer, "by_entry", False):
+            return lambda index: _stored(self.initializer.part(self.shape, self.dtype, index, key=key), self.dtype)
+        whole = self.draw(key)
+        return lambda index: whole[index]
 
     @property
     def value(self) -> Any:

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from lamella import processes
+
 try:
     import fcntl
 except ImportError:  # Windows, where a file that is open cannot be removed
@@ -34,6 +36,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     hands on its permissions; a symbolic link stays a link, and what it points to is replaced. The file's `name` is the
     temporary path, for libraries that open a path of their own: close nothing, and what they wrote is flushed as well.
 
+    Of several processes that train together each must come here; process 0 writes, and the others wait until it has.
+
     Args:
         path: where the file goes; its folder must exist.
 
@@ -41,6 +45,19 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         OSError: the folder is missing or not writable, the disk is full, or `path` is a folder. The message names the path
             and the cause, and the error keeps its number (`errno.ENOSPC`) and class (`PermissionError`).
     """
+    with processes.written_once() as mine:
+        if mine:
+            with _replacing(path) as file:
+                yield file
+        else:
+            from tempfile import NamedTemporaryFile
+
+            with NamedTemporaryFile() as nowhere:
+                yield nowhere
+
+
+@contextmanager
+def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise _told(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), path, kept=False)
@@ -82,6 +99,8 @@ def remove_leftovers(pattern: str | os.PathLike[str]) -> None:
     Args:
         pattern: the path that they wrote to, or a pattern of `glob` for several.
     """
+    if processes.index():
+        return
     folder, name = os.path.split(os.path.realpath(pattern))
     for left in glob.iglob(os.path.join(folder, f".{name}.*.tmp")):  # noqa: PTH118, PTH207 - a pattern, not a path
         if _TEMPORARY.search(left):

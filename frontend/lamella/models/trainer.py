@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella.backend_api import current_backend, load_backend, to_numpy
+from lamella.backend_api import current_backend, distribution_in_force, load_backend, to_numpy
 from lamella.compat import training
 from lamella.compiling import Recent
 from lamella.core import freezing
@@ -206,7 +206,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         from lamella.training.loop import Loop
 
         compiled = self._require_compiled()
-        key = (training, data.structure, tuple(free_specs(self, data).items()))
+        key = (training, data.structure, tuple(free_specs(self, data).items()), distribution_in_force())
         loop = self._loops.get(key)
         if loop is None:
             loop = self._loops[key] = Loop(self, compiled, data, training=training)

@@ -17,6 +17,7 @@ from lamella.training import gradients, inference
 from lamella.training.callback_list import CallbackList
 from lamella.training.columns import kept_on_success
 from lamella.training.data import Data, check_targets, prepare
+from lamella.training.distributed import agree_on_run
 from lamella.training.fit import evaluate as evaluated
 from lamella.training.fit import fit as trained
 from lamella.training.history import History
@@ -61,6 +62,17 @@ def fit(
         refuse_used_up(
             validation, "validation_data", "validations", validations, "validation_steps", options.validation_steps
         )
+    agree_on_run(
+        model,
+        x=data,
+        validation_data=validation,
+        batch_size=batch,
+        validation_batch_size=validation_batch,
+        epochs=options.epochs,
+        initial_epoch=options.initial_epoch,
+        steps_per_epoch=options.steps_per_epoch,
+        validation_steps=options.validation_steps,
+    )
     return trained(model, data, validation, batch, validation_batch, options)
 
 
@@ -78,6 +90,7 @@ def evaluate(
     with model.built_on_success():
         data = take(model, config, x, y, sample_weight, batch_size=options.batch_size)
         batch = _batch_of(model, options.batch_size, data)
+    agree_on_run(model, x=data, batch_size=batch, steps=options.steps)
     hooks = CallbackList(options.callbacks, model=model, drawn=True)
     verbose = level(options.verbose)
     loop = model.loop_for(data.sample, training=False)
@@ -111,6 +124,7 @@ def predict(model: TrainingModel, x: Any, options: PassOptions) -> Any:
     with model.built_on_success():
         data = take(model, None, x, batch_size=batch_size)
         batch = _batch_of(model, batch_size, data)
+    agree_on_run(model, x=data, batch_size=batch, steps=steps)
     known = steps or (-(-data.rows // batch) if isinstance(data, Data) else data.steps)
     verbose = level(options.verbose)
     hooks = CallbackList(options.callbacks, model=model, drawn=True, epochs=1, steps=known, verbose=verbose)

@@ -12,7 +12,7 @@ from lamella.ir.program import Program
 from lamella.ir.spec import Spec
 from lamella.lowering.forward import KEY, call_model
 from lamella.passes import differentiate, pool_first
-from lamella.training.inference import values_on
+from lamella.training.inference import argument_for, values_on
 from lamella.training.train_step import loss_of_batch
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def value_and_grad(
         with compiling.because("value_and_grad", f"first batch, {what}"), backend.scope(differentiated):
             run = model.functions[cached] = backend.compile(differentiated)
     with backend.scope(program):
+        argument = argument_for(model, backend)
         operands = [
             *values_on([v for _, v in named], backend),
-            *[backend.asarray(a, a.dtype.name) for a in data.arrays],
+            *[argument(a, a.dtype.name) for a in data.arrays],
         ]
         if training:
             operands.append(backend.asarray(host_random.key_from_seed(seed), "uint32"))

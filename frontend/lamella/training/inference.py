@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from lamella import compiling, console, host_random, tree
-from lamella.backend_api import Backend, backend_of, load_backend, to_numpy
+from lamella.backend_api import Backend, backend_of, distribution_in_force, load_backend, to_numpy
 from lamella.core.context import tracing
 from lamella.core.variable import Variable
 from lamella.errors import ShapeError
@@ -19,6 +20,7 @@ from lamella.passes import find_cross_batch_op
 from lamella.training.arrays import as_array
 from lamella.training.batches import ReadBatches, in_order
 from lamella.training.data import Data, prepare
+from lamella.training.distributed import distribution_of, rows_placed
 from lamella.training.eager_runner import computed_outputs
 
 if TYPE_CHECKING:
@@ -201,6 +203,7 @@ class Call:
         size = sum(a.nbytes for a in leaves) + sum(4 * int(np.prod(y.shape)) for y in predictions)
         self.ahead = max(_AHEAD // max(size, 1), 1)
         self._model, self.rows = model, len(leaves[0])
+        self._argument = argument_for(model, backend)
         self.steady = not self._forward.assigned and not self._forward.keyed and model.stateful_path is None
         self._simple = isinstance(specs, Spec) and self._forward.structure == "leaf"
 
@@ -214,9 +217,9 @@ class Call:
         forward, backend = self._forward, self._backend
         key = [_next_key(self._model, backend)] if forward.keyed else []
         if self._simple:
-            results = self._run(*self._values(), backend.argument(x, forward.dtypes[0]), *key)
+            results = self._run(*self._values(), self._argument(x, forward.dtypes[0]), *key)
         else:
-            results = self._run(*self._values(), *arguments(backend, x, forward), *key)
+            results = self._run(*self._values(), *arguments(self._argument, x, forward), *key)
         if forward.assigned:
             keep_assigned(forward, results)
         return results[0] if self._simple else forward.prediction(results)
@@ -225,13 +228,13 @@ class Call:
         """The predictions of whole batches of consecutive rows of `x`, by the weights as they are now."""
         run, values, rows, forward = self._run, self._values(), self.rows, self._forward
         if self._simple:
-            argument, dtype = self._backend.argument, forward.dtypes[0]
+            argument, dtype = self._argument, forward.dtypes[0]
             for at in range(0, len(x) // rows * rows, rows):
                 yield run(*values, argument(x[at : at + rows], dtype))[0]
             return
         for at in range(0, _rows(x) // rows * rows, rows):
             batch = tree.map_leaves(lambda a, at=at: a[at : at + rows], x)
-            yield forward.prediction(run(*values, *arguments(self._backend, batch, forward)))
+            yield forward.prediction(run(*values, *arguments(self._argument, batch, forward)))
 
     def _values(self) -> list[Any]:
         place, variables = self._backend.name, self._forward.variables
@@ -257,9 +260,22 @@ class FilledCall(Call):
         return tree.map_leaves(lambda y: y[:count], super().numpy(_filled(x, self.rows)))
 
 
-def arguments(backend: Backend, x: Any, forward: Forward) -> list[Any]:
+def argument_for(model: TrainingModel, backend: Backend) -> Callable[[Any, str], Any]:
+    """What brings an array of a batch, in a dtype, to where the model's calls run."""
+    key = ("argument", backend.name, distribution_in_force())
+    found = model.functions.get(key)
+    if found is None:
+        distribution = distribution_of(model)
+        found = backend.argument
+        if distribution is not None and distribution.backend_name == backend.name:
+            found = partial(rows_placed, distribution, backend)
+        model.functions[key] = found
+    return found
+
+
+def arguments(argument: Callable[[Any, str], Any], x: Any, forward: Forward) -> list[Any]:
     """The arrays of a batch as a compiled call takes them."""
-    return [backend.argument(a, dtype) for a, dtype in zip(tree.leaves(x), forward.dtypes, strict=True)]
+    return [argument(a, dtype) for a, dtype in zip(tree.leaves(x), forward.dtypes, strict=True)]
 
 
 def _call_for(model: TrainingModel, backend: Backend, x: Any) -> tuple[Call, Any]:
@@ -318,6 +334,11 @@ def values_on(variables: Iterable[Variable], backend: Backend) -> list[Any]:
     """The values of variables as arrays of `backend`, moved there once."""
     variables, name = list(variables), backend.name
     away = [v for v in variables if v.place != name]
+    for variable in away:
+        if variable.distribution is not None and variable.distribution.backend_name == name:
+            variable._held = variable.distribution.placed(variable, variable._value)
+            variable.place = name
+    away = [v for v in away if v.place != name]
     if away:
         values = [v._value if backend.owns(v._value) else to_numpy(v._value) for v in away]
         for variable, moved in zip(away, backend.asarrays(values, [v.dtype for v in away]), strict=True):
@@ -364,7 +385,8 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool | None) -> 
     forward, run = function_for(model, backend, specs, training=training)
     with backend.scope(forward.program):
         key = [_next_key(model, backend)] if forward.keyed else []
-        results = run(*values_on(forward.variables, backend), *arguments(backend, inputs, forward), *key)
+        argument = argument_for(model, backend)
+        results = run(*values_on(forward.variables, backend), *arguments(argument, inputs, forward), *key)
     keep_assigned(forward, results)
     return forward.prediction(results)
 
@@ -400,6 +422,7 @@ def layer_outputs(model: TrainingModel, data: Data) -> dict[str, Any]:
         outputs = {name: found if len(found) > 1 else found[0] for name, found in calls.items()}
         program = traced.program((str(i), value) for i, value in enumerate(tree.leaves(outputs)))
     with compiling.because("layer_outputs", "compiled at each call"), backend.scope(program):
-        arrays = [backend.asarray(a, a.dtype.name) for a in data.arrays]
+        argument = argument_for(model, backend)
+        arrays = [argument(a, a.dtype.name) for a in data.arrays]
         results = backend.compile(program)(*values_on([v for _, v in named], backend), *arrays)
     return tree.unflatten(tree.structure(outputs), [np.array(backend.numpy(y)) for y in results])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import compiling, host_random
+from lamella import compiling, host_random, processes
 from lamella.backend_api import Runner, State, to_numpy
 from lamella.compiling import Recent
 from lamella.errors import BackendError
@@ -19,6 +19,14 @@ from lamella.ir.spec import Spec
 from lamella.lowering.forward import traced_for_any_batch
 from lamella.passes import find_cross_batch_op
 from lamella.training.data import FIRST_BATCH, Data, free_specs
+from lamella.training.distributed import (
+    check_own_rows,
+    distribution_of,
+    parts_given,
+    placement_for,
+    require_compiled_steps,
+    steps_by_shape,
+)
 from lamella.training.donation import deferred_signals, lose
 from lamella.training.eager_runner import EagerRunner
 from lamella.training.layout import BatchSpecs, Layout, filled_slots, layout_of
@@ -58,6 +66,11 @@ class Loop:
     def __init__(self, model: TrainingModel, compiled: Compiled, data: Data, *, training: bool) -> None:
         self.model, self.compiled, self.training = model, compiled, training
         config = compiled.configuration
+        self.distribution = distribution_of(model)
+        if self.distribution is not None:
+            require_compiled_steps(config)
+            self.distribution.begins(model.variables)
+        self._given_parts = parts_given(self.distribution)
         self._specs, self._structure = free_specs(model, data), data.structure
         self.row_dtype = self._batch().row_dtype
         own_logs = None
@@ -97,15 +110,19 @@ class Loop:
         """What runs steps on batches of `rows` rows with these specs."""
         if rows == self._last[0] and row_specs is self._last[1]:
             return self._last[2]
-        batch = self._batch_of(rows, row_specs)
+        batch = self._batch_of(rows * self._given_parts, row_specs)
         specs = tuple(batch.named.values())
         runner = self._runners.get(specs)
         if runner is None:
+            if self.distribution is not None:
+                check_own_rows(self.distribution, rows)
             config = self.compiled.configuration
             build = partial(build_step, self.model, config, self.layout, batch, training=self.training)
             with compiling.because("train_step" if self.training else "test_step", self._why(batch)):
                 with compiling.timed("program"):
                     step = build()
+                if self.distribution is not None:
+                    step = step._replace(placement=placement_for(self.distribution, self.layout))
                 runner = config.backend.runner(step)
             if config.run_eagerly:
                 runner = EagerRunner(runner, lambda arrays: build(concrete_inputs=arrays))
@@ -253,11 +270,9 @@ class Loop:
 
     def replace(self, leaves: dict[str, Any]) -> None:
         """Set some leaves."""
-        backend, layout, position = self.compiled.configuration.backend, self.layout, self._at
         state = list(self.state)
-        with backend.scope(self._template.step.program):
-            for name, value in leaves.items():
-                state[position[name]] = backend.asarray(np.asarray(value), layout.specs[name].dtype)
+        for name, value in leaves.items():
+            state[self._at[name]] = self._template.leaf(self._at[name], value)
         self.state = tuple(state)
 
     def take_weights(self, other: Loop) -> None:
@@ -476,8 +491,11 @@ class Loop:
     def chunk_size(self, first: int | None = None) -> int:
         """How many steps a chunk should have, a power of two, from the time of the last ones; `first` while there were none.
 
-        A chunk in which something was compiled does not count.
+        A chunk in which something was compiled does not count. Several processes must run the same number: theirs follows
+        from shapes.
         """
+        if processes.count() > 1:
+            return steps_by_shape([v for _, v in self.layout.variables], self._last[0])
         if self._seconds is None:
             return first or _FIRST_CHUNK
         steps = int(CHUNK_SECONDS / max(self._seconds, 1e-7))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lamella import processes
 from lamella.errors import ArgumentError
 
 
@@ -85,7 +86,7 @@ def _frequency(given: Any) -> int | frozenset[int]:
 
 
 def level(verbose: int | str) -> int:
-    """How much is shown, as a number.
+    """How much is shown, as a number; nothing by any process but the first.
 
     Raises:
         ArgumentError: `verbose` is neither a number nor "auto": a validation set, perhaps, in the fifth place of `fit`.
@@ -97,7 +98,7 @@ def level(verbose: int | str) -> int:
             "" if isinstance(verbose, str) else "; in `fit` a validation set is given by name, validation_data=(x, y)"
         )
         raise ArgumentError(f"verbose must be 0, 1, 2 or 'auto', got {type(verbose).__name__}{mend}.")
-    return int(verbose)
+    return 0 if processes.index() else int(verbose)
 
 
 def optional_count(name: str, value: Any) -> int | None:

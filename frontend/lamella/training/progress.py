@@ -6,6 +6,7 @@ from typing import Any
 
 from lamella.console import Progress
 from lamella.training.history import Callback, Logs
+from lamella.training.options import level
 
 
 class ProgbarLogger(Callback):
@@ -24,7 +25,7 @@ class ProgbarLogger(Callback):
     def _begin(self, epoch: int, epochs: int) -> None:
         verbose = self.params.get("verbose", 1)
         steps = self.params.get("steps")
-        self._progress = Progress(epochs, steps, 1 if verbose == "auto" else int(verbose))
+        self._progress = Progress(epochs, steps, level(verbose))
         self._progress.begin_epoch(epoch)
 
     def _end(self, logs: Logs | None) -> None:

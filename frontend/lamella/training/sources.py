@@ -318,5 +318,7 @@ def fits(loop: Loop, data: Data) -> bool:
     """Whether the rows may be placed at once."""
     if data.stored:
         return False
+    if loop.distribution is not None:
+        return True  # rows stay on the host, and each device gets its part of a batch
     room = loop.compiled.configuration.backend.room()
     return room is None or data.nbytes <= room
