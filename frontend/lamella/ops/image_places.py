@@ -239,7 +239,7 @@ def _key(seed: Any) -> tuple[Any, Any]:
     key: Any = seed.next() if hasattr(seed, "next") else seed
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
         key = np.array([int(key) >> 32 & 0xFFFFFFFF, int(key) & 0xFFFFFFFF], np.uint32)
-    if not hasattr(key, "shape") or tuple(key.shape) != (2,) or spec_of(key).dtype != "uint32":
+    if tuple(getattr(key, "shape", ())) != (2,) or spec_of(key).dtype != "uint32":
         raise ArgumentError(f"seed must be an integer, a random.SeedGenerator, one of its keys, or None; got {seed!r}.")
     return key, np.zeros((), np.uint32)
 
