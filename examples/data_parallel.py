@@ -29,7 +29,7 @@ keras.utils.set_random_seed(1)
 # bars, upright or lying, in noise
 rng = np.random.default_rng(0)
 labels = rng.integers(0, 2, size=1000)
-images = rng.normal(0.0, 0.5, size=(1000, 12, 12, 1)).astype("float32")
+images = rng.normal(0.0, 0.3, size=(1000, 12, 12, 1)).astype("float32")
 for image, label, place in zip(images, labels, rng.integers(0, 12, size=1000), strict=True):
     (image[place] if label else image[:, place])[...] += 1.0
 
