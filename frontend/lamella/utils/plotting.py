@@ -155,7 +155,7 @@ def model_to_dot(
 
     >>> from lamella import Sequential, utils
     >>> from lamella.layers import Dense, Input
-    >>> dot = utils.model_to_dot(Sequential([Input((3,)), Dense(2)], name="small"))
+    >>> dot = utils.model_to_dot(Sequential([Input((3,)), Dense(4), Dense(2)], name="small"))
     >>> dot.to_string().splitlines()[-2], dot.create(prog="dot", format="svg")[:4]
     ('  n0 -> n1;', b'<svg')
 
