@@ -20,6 +20,7 @@ from lamella.export import to_numpy
 from lamella.export.kernel_source import KernelSource
 from lamella.export.symbolic import ExportError, answer_of, inference_of
 from lamella.ops import primitives as p
+from lamella_numpy.blas import one_thread
 from layer_replay import difference
 
 
@@ -82,7 +83,9 @@ def test_without_sums_of_rows_the_numbers_are_those_of_the_compiled_program_bit_
     model = export_models.of_example(name)
     model.export(tmp_path / "net.py")
     for x in export_models.batches(model):
-        np.testing.assert_array_equal(loaded(tmp_path / "net.py").predict(x), answer_of(model, x), strict=True)
+        with one_thread():  # as the compiled program has it: BLAS may add in another order on several
+            found = loaded(tmp_path / "net.py").predict(x)
+        np.testing.assert_array_equal(found, answer_of(model, x), strict=True)
 
 
 def test_a_softmax_is_bit_equal_to_the_plain_kernels(tmp_path):

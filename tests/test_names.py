@@ -102,6 +102,7 @@ LABELLED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:lamella.optimizers.legacy:DeprecationWarning")
 def test_every_public_object_with_a_name_has_a_checked_one():
     classes = {lamella.Sequential, lamella.Layer, layers.InputLayer, Variable, MetricVariable}
     modules = (
