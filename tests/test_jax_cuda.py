@@ -196,6 +196,17 @@ def test_a_model_that_has_run_follows_the_setting():
     assert seen.count("highest") == seen.count("high")  # the third round compiles nothing
 
 
+def test_a_program_in_two_forms_follows_the_setting():
+    model = Sequential([*MODELS["convolutions"](), layers.Dense(2)])
+    program = backend.prepare(model.program())
+    outputs = kernels.function_of(program, alone=True)
+    arrays = [jnp.zeros([d if isinstance(d, int) else 2 for d in s.shape], s.dtype) for s in program.input_specs]
+    for name, times in (("highest", 2), ("default", 0)):
+        config.set_matmul_precision(name)
+        lines = products(cuda(lambda *xs: outputs(*xs), *arrays))
+        assert len(lines) >= 3 and all(line.count("HIGHEST") == times for line in lines)
+
+
 @pytest.mark.parametrize("name", ["double", "", None, 1])
 def test_other_precisions_are_refused(name):
     with pytest.raises(ArgumentError, match="'highest', 'float32', 'high'"):

@@ -30,8 +30,10 @@ def choose(special: Form, plain: Form, *arrays: Array, platform: str = "cpu") ->
 
     @jax.custom_jvp
     def value(*arrays: Array) -> Any:
-        jaxpr, shape = jax.make_jaxpr(plain, return_shape=True)(*arrays)
-        results = _choices[platform].bind(*arrays, special=jax.make_jaxpr(special)(*arrays), plain=jaxpr)
+        # `make_jaxpr` remembers by function: a new one is traced with the precision that is set now
+        jaxpr, shape = jax.make_jaxpr(lambda *xs: plain(*xs), return_shape=True)(*arrays)
+        other = jax.make_jaxpr(lambda *xs: special(*xs))(*arrays)
+        results = _choices[platform].bind(*arrays, special=other, plain=jaxpr)
         return tuple(results) if isinstance(shape, tuple) else results[0]
 
     def derivative(primals: Sequence[Array], tangents: Sequence[Any]) -> Any:
