@@ -225,7 +225,7 @@ def test_numpy_takes_the_setting_too():
 
 
 @pytest.fixture
-def cudnn(monkeypatch):
+def libraries(monkeypatch):
     """JAX believes that cuDNN is installed, which is enough to lower for it."""
     fused = pytest.importorskip("jax._src.cudnn.fused_attention_stablehlo")
 
@@ -239,6 +239,12 @@ def cudnn(monkeypatch):
     yield
     monkeypatch.undo()
     attention.is_there.cache_clear()
+
+
+@pytest.fixture
+def cudnn(libraries, monkeypatch):
+    """And the kernel may be asked for, as on a GPU."""
+    monkeypatch.setattr(attention, "on_gpu", lambda: True)
 
 
 def attending(**words):
@@ -302,6 +308,16 @@ def test_the_setting_turns_it_off(cudnn):
 def test_sizes_that_the_kernel_does_not_take_are_told(cudnn):
     with pytest.raises(BackendError, match=r"flash_attention=True asks for one kernel for attention, but .*head dim"):
         attending(flash_attention=True, size=12).predict(X, verbose=0)
+
+
+@pytest.mark.skipif(jax.default_backend() == "gpu", reason="the kernel is there")
+def test_libraries_without_a_gpu_are_not_enough_where_the_kernel_is_asked_for(libraries):
+    q = jnp.ones((2, 8, 2, 8), "float16")
+    assert ops.dot_product_attention(q, q, q).shape == q.shape
+    with pytest.raises(BackendError, match="but JAX computes on no GPU; write None instead"):
+        ops.dot_product_attention(q, q, q, flash_attention=True)
+    with pytest.raises(BackendError, match="computes on no GPU"):
+        attending(flash_attention=True).predict(X, verbose=0)
 
 
 @pytest.mark.parametrize("name", ["numpy", "jax"])

@@ -53,6 +53,11 @@ def is_there() -> bool:
     return all(float(getattr(device, "compute_capability", "0")) >= _OLDEST for device in gpus)
 
 
+def on_gpu() -> bool:
+    """Whether JAX computes on GPUs; its libraries for them may be there without one."""
+    return jax.default_backend() == "gpu"
+
+
 def _usable(fused: bool, *operands: Array, **attrs: Any) -> bool:
     """Whether one kernel computes attention of these operands.
 
@@ -60,6 +65,8 @@ def _usable(fused: bool, *operands: Array, **attrs: Any) -> bool:
         BackendError: none does, and `fused` asks for one.
     """
     found = "no GPU with cuDNN is here" if not is_there() else ""
+    if not found and fused and not on_gpu():
+        found = "JAX computes on no GPU"
     if not found and operands[0].dtype.name not in _DTYPES:
         found = f"it takes float16 and bfloat16, not {operands[0].dtype.name}"
     if not found:
@@ -117,4 +124,4 @@ def _gradient_in_one_kernel(attrs: dict[str, Any], g: Array, *operands: Array) -
     return choose(cudnn, partial(_defined, p.attention_gradient, **attrs), g, *operands, platform="cuda")
 
 
-__all__ = ["KERNELS", "is_there"]
+__all__ = ["KERNELS", "is_there", "on_gpu"]
