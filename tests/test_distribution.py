@@ -264,6 +264,12 @@ def test_processes_that_differ_are_refused(second):
     processes.agree({"rows": 5})
     with pytest.raises(DataError, match="rows is 5 in process 0 and 6 in process 1; give every process the same"):
         processes.agree({"rows": 6})
+    second["says"] = {"rows": 5, "steps": 2}
+    with pytest.raises(DataError, match="steps is 2 in process 0 and None in process 1"):
+        processes.agree({"rows": 5})
+    second["says"] = {"rows": 5}
+    with pytest.raises(DataError, match="epochs is None in process 0 and 3 in process 1"):
+        processes.agree({"rows": 5, "epochs": 3})
 
 
 def test_the_second_process_writes_nothing(second, tmp_path, capsys):

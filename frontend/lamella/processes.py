@@ -53,11 +53,12 @@ def agree(facts: Mapping[str, Any], fix: str = "") -> None:
     if _Group.count == 1:
         return
     everyone = told(dict(facts))
-    for name in facts:
+    for name in dict.fromkeys(name for each in everyone for name in each):  # a process may have other facts
+        first = everyone[0].get(name)
         for other, theirs in enumerate(everyone):
-            if theirs[name] != everyone[0][name]:
+            if theirs.get(name) != first:
                 raise DataError(
-                    f"the processes of this run differ: {name} is {everyone[0][name]} in process 0 and {theirs[name]} in "
+                    f"the processes of this run differ: {name} is {first} in process 0 and {theirs.get(name)} in "
                     f"process {other}; give every process the same{fix}."
                 )
 
