@@ -272,6 +272,15 @@ def test_processes_that_differ_are_refused(second):
         processes.agree({"rows": 5, "epochs": 3})
 
 
+def test_processes_are_compared_before_any_prediction(second):
+    with registry.backend_scope("numpy"):
+        model = small()
+        second["says"] = {"the model's seed": model.seed + 1}
+        for rows in (1, 32, 33):
+            with pytest.raises(DataError, match="the model's seed is"):
+                model.predict(np.ones((rows, 4), "float32"), verbose=0)
+
+
 def test_the_second_process_writes_nothing(second, tmp_path, capsys):
     lamella.callbacks.CSVLogger(tmp_path / "log.csv").on_epoch_end(0, {"loss": 1.0})
     with registry.backend_scope("numpy"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamella import console
+from lamella import console, processes
 from lamella.backend_api import load_backend
 from lamella.errors import ArgumentError, ShapeError
 from lamella.training import gradients, inference
@@ -118,6 +118,7 @@ def predict(model: TrainingModel, x: Any, options: PassOptions) -> Any:
     options = options.checked()
     batch_size, steps = options.batch_size, options.steps
     silent = options.verbose == 0 and options.callbacks is None and steps is None and model.stateful_path is None
+    silent = silent and processes.count() == 1  # several are compared
     if silent and type(x) is np.ndarray and x.ndim and 0 < len(x) <= _batch_size(batch_size):
         model.stop_predicting = False
         return inference.predict_rows(model, x, batch_size)  # one batch, without a callback or a progress bar
