@@ -281,6 +281,22 @@ def test_processes_are_compared_before_any_prediction(second):
                 model.predict(np.ones((rows, 4), "float32"), verbose=0)
 
 
+@pytest.mark.parametrize("process_0", ["none", "another"])
+def test_processes_go_on_from_one_checkpoint(process_0, tmp_path, request):
+    x = np.ones((4, 4), "float32")
+    with registry.backend_scope("numpy"):
+        backup = lamella.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+        model = small()
+        model.fit(x, x[:, :3], verbose=0, callbacks=[backup])
+        request.getfixturevalue("second")["says"] = {
+            "the SHA-256 of the checkpoint in backup_dir": None if process_0 == "none" else "0" * 64
+        }
+        with pytest.raises(
+            DataError, match=r"is (None|0+) in process 0 and [0-9a-f]{64} .* backup_dir that all of them"
+        ):
+            backup.on_train_begin()
+
+
 def test_the_second_process_writes_nothing(second, tmp_path, capsys):
     lamella.callbacks.CSVLogger(tmp_path / "log.csv").on_epoch_end(0, {"loss": 1.0})
     with registry.backend_scope("numpy"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import warnings
 from contextlib import suppress
@@ -35,7 +36,7 @@ class BackupAndRestore(SavesSometimes):
 
     Raises:
         ValueError: no folder, or another `save_freq`; `FormatError` (in `fit`): the checkpoint is damaged or of another
-            model.
+            model; `DataError` (in `fit`): the processes of the run have different checkpoints.
         OSError: in `fit`, where the folder cannot be written to.
     """
 
@@ -67,6 +68,11 @@ class BackupAndRestore(SavesSometimes):
         Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
         remove_leftovers(glob.escape(os.fspath(self._latest)))
         found = self._read()
+        if processes.count() > 1:
+            processes.agree(
+                {"the SHA-256 of the checkpoint in backup_dir": None if found is None else _digest(found.path)},
+                ", by a backup_dir that all of them see",
+            )
         if found is not None:
             self.model._run.resume(found)
 
@@ -123,3 +129,8 @@ class BackupAndRestore(SavesSometimes):
                 path.unlink(missing_ok=True)
             with suppress(OSError):
                 Path(self.backup_dir).rmdir()
+
+
+def _digest(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
