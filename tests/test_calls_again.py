@@ -116,6 +116,7 @@ def test_a_batch_like_an_earlier_one_meets_what_changed_in_between(backend, pred
 def test_a_wrong_batch_size_is_refused_for_a_batch_like_an_earlier_one(backend, wrong):
     model = trained(backend)
     model.predict(X, verbose=0)
+    model.predict_on_batch(X)
     with pytest.raises(ValueError, match="batch_size"):
         model.predict(X, batch_size=wrong, verbose=0)
 

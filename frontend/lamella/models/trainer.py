@@ -346,7 +346,8 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         """
         try:
             if verbose == 0 and callbacks is None and steps is None:  # no callback and no progress bar
-                if (call := self.known_call(x, batch_size)) is not None:
+                # 0, which is refused below, is what `known_call` takes for no batch size
+                if batch_size != 0 and (call := self.known_call(x, batch_size)) is not None:
                     self.stop_predicting = False
                     return call.numpy(x)
             from lamella.training import entry
