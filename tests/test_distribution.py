@@ -151,6 +151,24 @@ def test_a_distribution_is_set_before_the_model_is_built(four):
         mixed.fit(x, x[:, :2], verbose=0)
 
 
+@pytest.mark.parametrize("base", [distribution.Distribution, distribution.FullySharded])
+def test_distributions_of_ones_own_are_equal_to_themselves_only(four, base):
+    class Along(base):
+        def __init__(self, axis):
+            super().__init__(four)
+            self.axis = axis
+
+        def axes_of(self, path, shape):
+            return tuple([self.rows if i == self.axis else None for i in range(len(shape))]) if len(shape) == 2 else ()
+
+    rows, columns = Along(0), Along(1)
+    assert rows == rows != columns
+    with rows.scope():
+        model = small()
+    with columns.scope(), pytest.raises(ArgumentError, match="was built before this distribution was set"):
+        model.predict(np.ones((4, 4), "float32"), verbose=0)
+
+
 def test_equations_are_not_looked_at_on_several_devices(four):
     with distribution.DataParallel().scope():
         model = small()
