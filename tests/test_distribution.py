@@ -169,6 +169,15 @@ def test_distributions_of_ones_own_are_equal_to_themselves_only(four, base):
         model.predict(np.ones((4, 4), "float32"), verbose=0)
 
 
+@pytest.mark.parametrize("call", ["predict", "predict_on_batch", "__call__"])
+def test_a_distribution_that_is_set_after_a_prediction_is_refused_as_well(four, call):
+    model, x = small(), np.ones((4, 4), "float32")
+    words = {"verbose": 0} if call == "predict" else {}
+    getattr(model, call)(x, **words)
+    with distribution.DataParallel().scope(), pytest.raises(ArgumentError, match="was built before this distribution"):
+        getattr(model, call)(x, **words)
+
+
 def test_equations_are_not_looked_at_on_several_devices(four):
     with distribution.DataParallel().scope():
         model = small()

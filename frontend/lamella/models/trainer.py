@@ -420,7 +420,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             return None
         if batch_size is not None and type(batch_size) is not int:
             return None
-        return self.functions.get(("batch", self.backend_name, x.shape, x.dtype, batch_size))
+        return self.functions.get(("batch", self.backend_name, x.shape, x.dtype, batch_size, distribution_in_force()))
 
     def layer_outputs(self, x: Any) -> dict[str, Any]:
         """The output of every layer for a batch, in inference mode: {layer name: array}.
