@@ -43,6 +43,13 @@ def test_no_sentence_is_told_of_a_name_that_is_there():
     assert [name for name in ABSENT if name in spaces and all(spaces[name])] == []
 
 
+def test_what_a_sentence_points_to_is_there():
+    named = {name for why in ABSENT.values() for name in re.findall(r"`((?:losses|layers|ops|K)\.\w+)", why)}
+    assert named >= {"losses.ctc", "ops.kaiser", "K.get_value"}
+    assert [name for name in named if not make_names.is_present(name.replace("K.", "backend."))] == []
+    assert "does not have" not in reason("ops.nn.ctc_loss")
+
+
 @pytest.mark.parametrize("name", ["ops.fft", "ops.linalg.cholesky", "layers.AugMix", "utils.FeatureSpace", "Function",
                                   "config.max_epochs", "saving.KerasFileEditor", "export.ExportArchive",
                                   "tree.traverse"])  # fmt: skip

@@ -103,7 +103,7 @@ ABSENT: Mapping[str, str] = {
     "layers.ReversibleEmbedding": "needs a second argument in its call, which a Sequential cannot give; write a `Layer`",
     "layers.ThresholdedReLU": "is gone from Keras; write ReLU(threshold=theta)",
     "layers.TimeDistributedDense": "is gone from Keras; Dense works on the last axis of any shape",
-    "layers.Merge": "is gone from Keras; join inputs inside the `call` of a `Layer` with `lamella.ops`",
+    "layers.Merge": "is gone from Keras; call a merging layer, such as `Concatenate` or `Add`, on the inputs",
     # ops
     **{
         f"ops.{name}": why
@@ -122,7 +122,7 @@ ABSENT: Mapping[str, str] = {
         for name in names.split()
     },
     "ops.ctc_decode": "decodes sequences, which is no part of training; decode predictions with NumPy",
-    "ops.ctc_loss": "is a loss of speech recognition, which lamella does not have; `optax.ctc_loss` works on JAX",
+    "ops.ctc_loss": "is `losses.ctc` here, with labels filled up by 0 and the blank first",
     "ops.i0": "is a Bessel function, which lamella does not have; the window made of it is `ops.kaiser`",
     "ops.jvp": "is a forward derivative, and lamella's are in reverse mode; apply `jax.jvp` to the lowered function",
     "ops.vectorize": "maps a function over axes; write the function in broadcasting ops, or use `ops.map`",
