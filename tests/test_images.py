@@ -13,7 +13,7 @@ import pytest
 
 import lamella
 from conftest import importable
-from lamella import utils
+from lamella import processes, utils
 from lamella.errors import ArgumentError, DataError, ShapeError, UnknownNameError
 from lamella.preprocessing import image
 from oracle.cases_image_files import X, answers
@@ -278,6 +278,20 @@ def test_images_are_saved_and_loaded(tmp_path):
     with pytest.raises((TypeError, ValueError)):
         utils.save_img(tmp_path / "a.png", whole, compress_level="much")
     assert (tmp_path / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_every_process_writes_its_own_images(ending, tmp_path, monkeypatch):
+    def exchange(payload):
+        raise AssertionError("a thread that reads data ahead told another process something")
+
+    monkeypatch.setattr(processes._Group, "index", 1)
+    monkeypatch.setattr(processes._Group, "count", 2)
+    monkeypatch.setattr(processes._Group, "exchange", staticmethod(exchange))
+    utils.save_img(tmp_path / f"one.{ending}", IMAGES[0])
+    data = image.ImageDataGenerator().flow(IMAGES, batch_size=5, save_to_dir=tmp_path, save_format=ending)
+    data[0]
+    assert len([*tmp_path.glob(f"*.{ending}")]) == len([*tmp_path.iterdir()]) == 6
 
 
 def test_a_broken_image_is_named(tmp_path):

@@ -84,9 +84,17 @@ def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         _sync_folder(target.parent)
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes | Callable[[IO[bytes]], object]) -> None:
-    """Write `content`, or what the function `content` writes to the file it is given; see `atomic_write`."""
-    with atomic_write(path) as file:
+def write_atomically(
+    path: str | os.PathLike[str], content: bytes | Callable[[IO[bytes]], object], *, together: bool = True
+) -> None:
+    """Write `content`, or what the function `content` writes to the file it is given; see `atomic_write`.
+
+    Args:
+        path: where the file goes.
+        content: the bytes, or what writes them.
+        together: of several processes process 0 writes for all, and each must come here; else every process for itself.
+    """
+    with atomic_write(path) if together else _replacing(path) as file:
         if callable(content):
             content(file)
         else:

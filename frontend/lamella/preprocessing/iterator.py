@@ -14,7 +14,7 @@ from lamella import host_random
 from lamella.training.pydataset import PyDataset
 from lamella.utils.datasets import checked_count
 from lamella.utils.image_dataset import default_workers
-from lamella.utils.images import array_to_img, save_img
+from lamella.utils.images import save_img
 
 if TYPE_CHECKING:
     from lamella.preprocessing.image_generator import ImageDataGenerator
@@ -202,8 +202,5 @@ class ImageIterator(Iterator):
             for number, x in zip(chosen, made, strict=True):
                 # the same file for the same image of a pass, however often its batch is computed
                 name = f"{self.save_prefix}_{number}_{words[number, -1] % 10_000_000}.{self.save_format}"
-                if self.save_format.lower() in ("jpg", "jpeg"):
-                    save_img(Path(self.save_to_dir) / name, x, self.data_format)
-                else:
-                    array_to_img(x, self.data_format).save(Path(self.save_to_dir) / name)
+                save_img(Path(self.save_to_dir) / name, x, self.data_format)
         return made

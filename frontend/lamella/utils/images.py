@@ -242,7 +242,7 @@ def save_img(
     scale: bool = True,
     **kwargs: Any,
 ) -> None:
-    """Write an array to an image file, whole or not at all.
+    """Write an array to an image file, whole or not at all; of several processes each writes its own.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -272,7 +272,7 @@ def save_img(
     content = io.BytesIO()
     image.save(content, kind, **kwargs)
     if isinstance(path, str | os.PathLike):
-        write_atomically(path, content.getvalue())
+        write_atomically(path, content.getvalue(), together=False)
     else:
         path.write(content.getvalue())
 
