@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
 import stat
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from lamella.errors import FormatError
-from lamella.files import archives
+from lamella.files import archives, atomic
 
 
 def tar(*members, mode="w:gz", **options):
@@ -117,6 +119,61 @@ def test_a_folder_that_was_there_stays_as_it_was(tmp_path):
     with pytest.raises(FormatError):
         archives.unpack(source, folder)
     assert (folder / "a").read_text() == "mine"
+
+
+@pytest.mark.parametrize("members", [[("a", "new"), ("b", "new")], [("a", "new"), ("b/c/d", "new")], "target"])
+def test_a_file_in_the_place_of_a_folder_is_refused_before_any_is_moved(members, tmp_path):
+    source, folder = tmp_path / "archive", tmp_path / "folder"
+    if members == "target":
+        folder.write_text("mine")
+        members = [("a", "new")]
+    else:
+        (folder / "b").mkdir(parents=True)
+        (folder / "a").write_text("mine")
+        (folder / "b" / "c").write_text("mine")
+    source.write_bytes(zipped(*members))
+    before = {path: path.is_dir() or path.read_bytes() for path in tmp_path.rglob("*")}
+    with pytest.raises(FormatError, match=r"archive has a (file|folder) where '.*' is a (file|folder)\.$"):
+        archives.unpack(source, folder)
+    assert {path: path.is_dir() or path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_move_that_fails_is_undone(links, tmp_path, monkeypatch):
+    source, folder = tmp_path / "archive", tmp_path / "folder"
+    source.write_bytes(zipped(("a", "new"), ("b/c", "new"), ("d", "new")))
+    folder.mkdir()
+    for name in "ad":
+        (folder / name).write_text("mine")
+    replace = Path.replace
+
+    def full(path, place):
+        if place == folder / "d" and path.parent.name == "new":
+            raise OSError(errno.ENOSPC, "no space left")
+        return replace(path, place)
+
+    monkeypatch.setattr(Path, "replace", full)
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (tmp_path / "absent").stat())
+    with pytest.raises(OSError, match="no space left"):
+        archives.unpack(source, folder)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "archive", "d", "folder"]
+    assert {(folder / name).read_text() for name in "ad"} == {"mine"}
+    monkeypatch.undo()
+    archives.unpack(source, folder)
+    assert {(folder / name).read_text() for name in ("a", "b/c", "d")} == {"new"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be opened there")
+def test_folders_of_killed_processes_are_removed(tmp_path):
+    source = tmp_path / "archive"
+    source.write_bytes(zipped(("a", "1")))
+    for name in (".f[1].12-ab.tmp", ".f[1].13-ab.tmp", ".f1.12-ab.tmp"):
+        (tmp_path / name / "new").mkdir(parents=True)
+    with atomic.locked(tmp_path / ".f[1].13-ab.tmp"):
+        archives.unpack(source, tmp_path / "f[1]")
+    left = [".f1.12-ab.tmp", ".f[1].13-ab.tmp", "archive", "f[1]"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
 
 
 @pytest.mark.parametrize("make", [tar, zipped])

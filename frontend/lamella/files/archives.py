@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from lamella.errors import FormatError
+from lamella.files import atomic
 
 FORMATS = ("tar", "zip")
 MOST_MEMBERS = 500_000
@@ -52,7 +54,8 @@ def unpack(
     """Unpack a zip or tar archive, whose compression may be gzip, bzip2 or xz.
 
     Everything is unpacked beside `folder` first, and gets its place when all of it is there. Files that `folder` holds
-    beside those of the archive stay. Only folders and regular files are made, with the permissions of new files.
+    beside those of the archive stay. What a killed process left beside it is removed. Only folders and regular files are
+    made, with the permissions of new files.
 
     Args:
         archive: the file.
@@ -63,24 +66,30 @@ def unpack(
 
     Raises:
         FormatError: the file is no such archive, damaged or encrypted; a member's path leaves the folder, or it is a link or
-            a device; or there are more than 500,000 members, or more bytes than 256 MiB and 250 times the archive's size.
+            a device, or a file where `folder` has a folder, or the other way round; or there are more than 500,000 members,
+            or more bytes than 256 MiB and 250 times the archive's size.
         OSError: the disk is full, or the folder is not writable. `folder` is as it was, as after a `FormatError`.
     """
-    source, target = Path(archive), Path(folder)
+    source, target = Path(archive), Path(os.path.realpath(folder))  # beside a link may be another disk
     if not again and target.is_dir():
         with _opened(source, formats) as members:
             if all(_is_there(target, member) for member in members):
                 return
     target.parent.mkdir(parents=True, exist_ok=True)
+    atomic.remove_leftovers(glob.escape(str(target)))
     temporary = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
-    try:
+    new, old = temporary / "new", temporary / "old"
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         temporary.mkdir()
+        with suppress(OSError):  # not every file system has locks
+            stack.enter_context(atomic.locked(temporary))
+        for made in (new, old):
+            made.mkdir()
         with _opened(source, formats) as members:
             for member in members:
-                _write(temporary, member, source)
-        _move(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+                _write(new, member, source)
+        _move(new, target, old, source)
 
 
 def _is_there(folder: Path, member: _Member) -> bool:
@@ -107,17 +116,42 @@ def _write(folder: Path, member: _Member, source: Path) -> None:
             )
 
 
-def _move(temporary: Path, target: Path) -> None:
-    """Give the unpacked files their places: all at once, or one by one where the folder exists."""
-    if not target.exists():
-        temporary.rename(target)
+def _move(new: Path, target: Path, old: Path, source: Path) -> None:
+    """Give the unpacked files their places: all at once, or one by one where the folder exists, or none.
+
+    Args:
+        new: the folder of the unpacked files.
+        target: where they go.
+        old: a folder for the files that they replace.
+        source: the archive.
+    """
+    if not os.path.lexists(target):
+        new.rename(target)
         return
-    for path in sorted(temporary.rglob("*")):
-        place = target / path.relative_to(temporary)
-        if path.is_dir():
-            place.mkdir(parents=True, exist_ok=True)
-        else:
+    paths = [new, *sorted(new.rglob("*"))]
+    places = [target / path.relative_to(new) for path in paths]
+    for path, place in zip(paths, places, strict=True):
+        if os.path.lexists(place) and path.is_dir() != place.is_dir():
+            kinds = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
+            raise FormatError(f"{source} has {kinds[0]} where {str(place)!r} is {kinds[1]}.")
+    with ExitStack() as undo:
+        for number, (path, place) in enumerate(zip(paths, places, strict=True)):
+            if path.is_dir():
+                if not place.exists():
+                    place.mkdir()
+                    undo.callback(place.rmdir)
+                continue
+            if os.path.lexists(place):
+                kept = old / str(number)
+                try:
+                    os.link(place, kept)
+                except OSError:  # not every file system has hard links
+                    place.rename(kept)
+                undo.callback(kept.replace, place)
+            else:
+                undo.callback(place.unlink, missing_ok=True)
             path.replace(place)
+        undo.pop_all()
 
 
 @contextmanager

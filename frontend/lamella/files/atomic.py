@@ -10,6 +10,7 @@ import errno
 import glob
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -102,7 +103,7 @@ def write_atomically(
 
 
 def remove_leftovers(pattern: str | os.PathLike[str]) -> None:
-    """Remove the temporary files of writers that were killed; one that is being written now stays.
+    """Remove the temporary files and folders of writers that were killed; one that is being written now stays.
 
     Args:
         pattern: the path that they wrote to, or a pattern of `glob` for several.
@@ -113,12 +114,26 @@ def remove_leftovers(pattern: str | os.PathLike[str]) -> None:
     for left in glob.iglob(os.path.join(folder, f".{name}.*.tmp")):  # noqa: PTH118, PTH207 - a pattern, not a path
         if _TEMPORARY.search(left):
             with suppress(OSError):
-                with Path(left).open("rb") as file:
-                    lock(file)
-                Path(left).unlink()
+                with locked(left):
+                    folder_left = stat.S_ISDIR(os.lstat(left).st_mode)
+                if folder_left:
+                    shutil.rmtree(left)
+                else:
+                    Path(left).unlink()
 
 
-def lock(file: IO[bytes]) -> None:
+@contextmanager
+def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Lock a file or folder; raise OSError where another has it locked, or the system opens no folders."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock(file: IO[bytes] | int) -> None:
     """Lock a file while it is open; raise OSError where another has it open and locked."""
     if fcntl is not None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
