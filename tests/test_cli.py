@@ -116,6 +116,30 @@ def test_verify_compares_every_layer_on_every_backend(folder, capsys):
     assert "allowed 1.0e-15" in out
 
 
+def graphs():
+    """Models of several and of named inputs, of a shared layer, and of a layer with several outputs."""
+    a, b, steps = lamella.Input((4,), name="a"), lamella.Input((4,), name="b"), lamella.Input((3, 4))
+    c, d = (lamella.Input(batch_shape=(5, 4)) for _ in "cd")
+    dense = layers.Dense(2)
+    return {
+        "several": (lamella.Model([a, b], layers.Add()([dense(a), dense(b)])), 8),
+        "named": (lamella.Model({"a": a, "b": b}, {"sum": layers.Add()([a, b]), "a": dense(a)}), 8),
+        "fixed": (lamella.Model([c, d], layers.Add()([c, d])), 5),
+        "states": (lamella.Model(steps, layers.LSTM(3, return_state=True)(steps)), 8),
+    }
+
+
+@pytest.mark.parametrize("name", ["several", "named", "fixed", "states"])
+def test_graphs_are_verified_and_exported(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model, rows = graphs()[name]
+    model.save("graph.keras")
+    status, out, err = answers(capsys, "verify", "graph.keras")
+    assert (status, err) == (0, "")
+    assert f"{rows} rows on numpy" in out
+    assert answers(capsys, "convert", "graph.keras", "graph.py")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

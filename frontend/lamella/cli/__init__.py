@@ -139,7 +139,7 @@ def _convert(options: argparse.Namespace) -> int:
         raise ValueError(f"{out!r} is the file to be converted.")
     model = _loaded(options.file)
     if out.endswith(_EXPORTS):
-        _check_run(model, model.input_shape[0] or 2, options.file)  # an export holds a sample and its answer
+        _check_run(model, model.fixed_batch_size or 2, options.file)  # an export holds a sample and its answer
         model.export(out, **({"weights": "beside"} if options.weights_beside else {}))
     elif out.endswith(".weights.h5"):
         model.save_weights(out)
@@ -150,28 +150,29 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from lamella import backend_api
+    from lamella import backend_api, tree
     from lamella.export.symbolic import sample_of
 
     if options.rows < 1:
         raise ValueError(f"--rows is at least 1, got {options.rows}.")
     model = _loaded(options.file)
-    rows = model.input_shape[0] or options.rows
+    rows = model.fixed_batch_size or options.rows
     _check_run(model, rows, options.file)
     x = sample_of(model, rows)
     names = sorted(_runnable(), key=lambda name: (name != "numpy", name))
     outputs = {}
     for name in names:
         with backend_api.backend_scope(name):
-            outputs[name] = model.layer_outputs(x)
+            # several of a layer that is called several times, or that returns several
+            outputs[name] = {layer: tree.leaves(found) for layer, found in model.layer_outputs(x).items()}
     first, others = names[0], names[1:]
     differences = {
-        layer: [_difference(outputs[name][layer], expected) for name in others]
+        layer: [max(map(_difference, outputs[name][layer], expected), default=0.0) for name in others]
         for layer, expected in outputs[first].items()
     }
     table = []
     for layer, found in differences.items():
-        size = float(np.abs(outputs[first][layer].astype("float64")).max(initial=0.0))
+        size = max((float(np.abs(a.astype("float64")).max(initial=0.0)) for a in outputs[first][layer]), default=0.0)
         table.append([layer, f"{size:.3g}", *[f"{d:.1e}" for d in found]])
     columns: list[Any] = [("Layer", "left"), (f"Largest on {first}", "right")]
     columns += [(f"Difference on {name}", "right") for name in others]
@@ -182,7 +183,7 @@ def _verify(options: argparse.Namespace) -> int:
         if others
         else "no other backend is installed"
     )
-    console.table(f"{len(x)} rows on {', '.join(names)}", columns, table, [told], file=sys.stdout)
+    console.table(f"{rows} rows on {', '.join(names)}", columns, table, [told], file=sys.stdout)
     return 0 if holds else 1
 
 
