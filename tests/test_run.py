@@ -311,6 +311,56 @@ def test_attributes_of_classes_and_of_instances_are_no_names_of_keras():
     assert [use.name for use in scripts.rewritten(source, "s.py")[1]] == ["layers.Dense", "Sequential"]
 
 
+KERAS = "import keras\nfrom keras import layers, losses, models\n"
+NOT_OF_KERAS = [
+    "def use(models):\n    return models.best.predict(1)",
+    "def f(*layers):\n    return layers.core",
+    "lambda layers: layers.core",
+    "[layers.core for layers in [1]]",
+    "{layers.core: 1 for layers in [1]}",
+    "losses = []\nlosses.append(1)",
+    "losses = 'mse'\nlosses.upper()",
+    "for losses in [1]:\n    losses.core",
+    "with open('a') as layers:\n    layers.core",
+    "try:\n    f()\nexcept ValueError as losses:\n    losses.args",
+    "match x:\n    case [*losses]:\n        losses.count",
+    "def losses():\n    pass\nlosses.best",
+    "from . import losses\nlosses.best",
+    "import losses\nlosses.best",
+    "def f():\n    losses = [1]\n    return losses.count, [losses.index for _ in losses]",
+    "def f():\n    global losses\n    losses = []\nlosses.count",
+    "class A:\n    losses = []\n    losses.count",
+]
+OF_KERAS = {
+    "def f(a=layers.core.Dense):\n    layers = 1": "def f(a=layers.Dense):\n    layers = 1",
+    "def f():\n    return layers.core.Dense": "def f():\n    return layers.Dense",
+    "def g(layers):\n    pass\nlayers.core.Dense": "def g(layers):\n    pass\nlayers.Dense",
+    "class A:\n    layers = 1\n\n    def f(self):\n        layers.core.Dense": (
+        "class A:\n    layers = 1\n\n    def f(self):\n        layers.Dense"
+    ),
+    "[layers for layers in layers.core.Dense]": "[layers for layers in layers.Dense]",
+    "def f():\n    k = keras.layers\n    k.core.Dense": "def f():\n    k = keras.layers\n    k.Dense",
+    "def f():\n    global k\n    k = keras.layers\nk.core.Dense": (
+        "def f():\n    global k\n    k = keras.layers\nk.Dense"
+    ),
+    "k = None\nk = keras.layers\nk.core.Dense": "k = None\nk = keras.layers\nk.Dense",
+}
+
+
+@pytest.mark.parametrize("source", NOT_OF_KERAS)
+def test_names_that_are_something_else_are_left_alone(source):
+    tree, uses = scripts.rewritten(KERAS + source, "s.py")
+    assert ast.unparse(tree).endswith(ast.unparse(ast.parse(source)))
+    assert not [use for use in uses if use.line > 2]
+
+
+@pytest.mark.parametrize("source, expected", OF_KERAS.items())
+def test_names_of_keras_are_found_where_they_are_seen(source, expected):
+    tree, uses = scripts.rewritten(KERAS + source, "s.py")
+    assert ast.unparse(tree).endswith(expected)
+    assert [use.name for use in uses if use.line > 2 and use.name != "layers"] == ["layers.core.Dense"]
+
+
 def test_lamella_itself_is_the_keras_of_a_script():
     names = {}
     exec(compile(scripts.rewritten("import keras", "s.py")[0], "s.py", "exec"), names)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lamella.compat.modules import look_up
 
@@ -183,29 +183,143 @@ def rewritten(source: bytes | str, filename: str) -> tuple[ast.Module, list[Use]
     return changed, [*uses.values()]
 
 
+_INNER: Mapping[type[ast.AST], tuple[str, ...]] = {
+    **dict.fromkeys((ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda), ("body",)),
+    **dict.fromkeys((ast.ListComp, ast.SetComp, ast.GeneratorExp), ("elt", "generators")),
+    ast.DictComp: ("key", "value", "generators"),
+}
+"""For each kind of node with names of its own the fields in which they are seen."""
+
+
+def _within(scope: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a scope in the order of the text, without those of the scopes within."""
+    for node in ast.iter_child_nodes(scope):
+        yield node
+        if type(node) not in _INNER:
+            yield from _within(node)
+
+
+def _names_given(node: ast.AST) -> list[str | None]:
+    """The names that a node, other than an import, gives something to."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.MatchMapping(rest=name):
+            return [name]
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return [node.name]
+        case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar():
+            return [node.name]
+    return []
+
+
+def _declared(scope: ast.AST) -> set[str]:
+    """The names of a scope that it says are those of one outside of it."""
+    return {name for node in _within(scope) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+
+
+class _Scope:
+    """What the names of a scope are in Keras, and whether it is that of a class, which functions within do not see."""
+
+    def __init__(self, node: ast.AST) -> None:
+        self.is_class = isinstance(node, ast.ClassDef)
+        self.names: dict[str, str | None] = {}
+        self._others: set[str] = set()
+
+    def bind(self, name: str, meaning: str | None) -> None:
+        """Give a name its dotted name in Keras, unless it is something else as well; None for one that may be either."""
+        if meaning is None:
+            self.names.setdefault(name, None)
+        elif name not in self._others:
+            self.names[name] = meaning
+
+    def spoil(self, name: str) -> None:
+        """Let a name be nothing of Keras."""
+        self._others.add(name)
+        self.names[name] = None
+
+
 class _Rewriter(ast.NodeTransformer):
     """Replaces imports of Keras and TensorFlow, and the modules that are gone in chains of attributes of these."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.uses: list[Use] = []
-        self.bound: dict[str, str] = {}
-        """For each name of the script that is imported from Keras or TensorFlow its dotted name there."""
-        for node in ast.walk(tree):
-            self._bind(node)
+        self._scopes = [_Scope(tree)]
+        """Those whose names are seen, from the module to the innermost."""
+        self._bind_all(tree)
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                self._bind_all(function, outside=True)
 
-    def _bind(self, node: ast.AST) -> None:
+    def _bind_all(self, scope: ast.AST, *, outside: bool = False) -> None:
+        """Note what the names of a scope are, in the innermost one that is seen; or those that it has from outside."""
+        declared, inner, aliases = _declared(scope), self._scopes[-1], set[int]()
+        if outside and not declared:
+            return
+
+        def seen(name: str) -> bool:
+            return (name in declared) == outside
+
+        for node in _within(scope):
+            for name, meaning in self._meanings(node):
+                if seen(name):
+                    inner.bind(name, meaning)
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                for alias in node.names:
+                    name = alias.asname or alias.name.partition(".")[0]
+                    if not _is_of_keras(node, alias) and seen(name):
+                        inner.spoil(name)
+            elif isinstance(node, ast.Assign) and [*self._meanings(node)]:
+                aliases |= set(map(id, node.targets))
+            for given in _names_given(node):
+                if given and id(node) not in aliases and seen(given):
+                    inner.spoil(given)
+
+    def _meanings(self, node: ast.AST) -> Iterator[tuple[str, str | None]]:
+        """The names that a statement gives something of Keras to, with what it is, or None."""
         if isinstance(node, ast.Import):
             for alias in node.names:
-                if place(alias.name):
+                if _is_of_keras(node, alias):
                     first = alias.name.partition(".")[0]
-                    self.bound[alias.asname or first] = alias.name if alias.asname else first
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module and place(node.module):
+                    yield alias.asname or first, alias.name if alias.asname else first
+        elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                self.bound[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            chain = self._chain(node.value)
-            if chain is not None and isinstance(node.value, ast.Attribute):  # keras = tf.keras
-                self.bound[node.targets[0].id] = chain
+                if _is_of_keras(node, alias):
+                    yield alias.asname or alias.name, f"{node.module}.{alias.name}"
+        elif isinstance(node, ast.Assign):
+            chain = self._chain(node.value) if isinstance(node.value, ast.Attribute) else None
+            nothing = isinstance(node.value, ast.Constant) and node.value.value is None
+            if chain is not None or nothing:  # keras = tf.keras, or keras = None
+                for target in node.targets:
+                    if isinstance(target, ast.Name):
+                        yield target.id, chain
+
+    def _meaning(self, name: str) -> str | None:
+        """The dotted name in Keras of a name, where it is seen; None where it is something else there."""
+        return next((scope.names[name] for scope in reversed(self._scopes) if name in scope.names), None)
+
+    def visit(self, node: ast.AST) -> Any:
+        """Visit a node with the names that it sees."""
+        if type(node) not in _INNER:
+            return super().visit(node)
+        inner = {name: getattr(node, name) for name in _INNER[type(node)]}
+        for name in inner:
+            setattr(node, name, [])
+        first = next(iter(inner.get("generators", ())), None)
+        if first is not None:  # what is gone through first is looked up outside
+            first.iter, iterated = ast.Constant(None), self.visit(first.iter)
+        self.generic_visit(node)
+        outside = self._scopes
+        self._scopes = [*(scope for scope in outside if not scope.is_class), _Scope(node)]
+        for name, value in inner.items():
+            setattr(node, name, value)
+        self._bind_all(node)
+        for name, value in inner.items():
+            holder = ast.Module(value if isinstance(value, list) else [value], [])
+            self.generic_visit(holder)
+            setattr(node, name, holder.body if isinstance(value, list) else holder.body[0])
+        if first is not None:
+            first.iter = iterated
+        self._scopes = outside
+        return node
 
     def _chain(self, node: ast.AST) -> str | None:
         """The dotted name in Keras of an expression that begins with an imported name."""
@@ -213,9 +327,8 @@ class _Rewriter(ast.NodeTransformer):
         while isinstance(node, ast.Attribute):
             parts.append(node.attr)
             node = node.value
-        if not isinstance(node, ast.Name) or node.id not in self.bound:
-            return None
-        return ".".join([self.bound[node.id], *reversed(parts)])
+        meaning = self._meaning(node.id) if isinstance(node, ast.Name) else None
+        return None if meaning is None else ".".join([meaning, *reversed(parts)])
 
     def _used(self, name: str, line: int, *, module: bool = False) -> str:
         """Note a name, without the attributes of a class or function, and return where it is."""
@@ -267,7 +380,8 @@ class _Rewriter(ast.NodeTransformer):
         while isinstance(root, ast.Attribute):
             root = root.value
         assert isinstance(root, ast.Name)  # noqa: S101 - `_chain` found it
-        start = place(self.bound[root.id], module=True)
+        meaning = self._meaning(root.id)
+        start = None if meaning is None else place(meaning, module=True)
         base = "" if start is None else start[1]
         if base == "tensorflow" and not where.startswith(base):
             base, root = "lamella", ast.Attribute(root, "keras", ast.Load())
@@ -279,6 +393,13 @@ class _Rewriter(ast.NodeTransformer):
         if isinstance(root, ast.Attribute):
             root.ctx = node.ctx
         return ast.copy_location(root, node)
+
+
+def _is_of_keras(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> bool:
+    """Whether a name is imported from Keras or TensorFlow."""
+    if isinstance(node, ast.Import):
+        return place(alias.name) is not None
+    return not node.level and bool(node.module) and place(node.module or "") is not None
 
 
 def _end_of_modules(where: str) -> int:
