@@ -110,6 +110,25 @@ def test_files_are_resampled(folder):
     assert x.shape == (2, 6, 1)
 
 
+@pytest.mark.parametrize("rate", [1, 62, 4_096_001, 2**30])
+def test_a_rate_that_would_take_hours_is_refused(folder, rate):
+    (folder / "high" / "a.wav").write_bytes(wav(np.zeros(200), rate=rate))
+    dataset = audio_dataset_from_directory(folder, sampling_rate=16000, shuffle=False, verbose=False)
+    with pytest.raises(DataError, match=rf"a\.wav' has {rate} samples per second, and sampling_rate=16000"):
+        dataset[0]
+
+
+@pytest.mark.parametrize(("rate", "samples"), [(63, 50794), (4_096_000, 1)])
+def test_the_greatest_ratios_are_resampled(folder, rate, samples):
+    (folder / "high" / "a.wav").write_bytes(wav(np.full(200, 0.5), rate=rate))
+    files = audio_dataset_from_directory(
+        folder / "high", labels=None, batch_size=None, sampling_rate=16000, verbose=False
+    )
+    sound = max(files, key=lambda x: x.mean())
+    assert sound.shape == (samples, 1)
+    np.testing.assert_allclose(sound, 0.5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [

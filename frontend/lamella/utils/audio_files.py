@@ -14,6 +14,9 @@ from lamella.errors import ArgumentError, DataError
 from lamella.utils.datasets import BatchedDataset, checked_batch_size, checked_count
 from lamella.utils.directories import Files, Options, encoded, labeled_files
 
+MOST_TIMES = 256
+"""How many times as many samples per second a resampled file may have, or as few."""
+
 
 class AudioFiles(BatchedDataset):
     """WAV files, read when their batch is needed.
@@ -64,7 +67,13 @@ class AudioFiles(BatchedDataset):
 
     def _sound(self, path: str) -> np.ndarray:
         sound, rate = read_wav(path)
-        return sound if self._sampling_rate is None else resampled(sound, rate, self._sampling_rate)
+        wanted = rate if self._sampling_rate is None else self._sampling_rate
+        if max(rate, wanted) > MOST_TIMES * min(rate, wanted):  # a header of a few bytes would ask for hours
+            raise DataError(
+                f"the WAV file {path!r} has {rate} samples per second, and sampling_rate={wanted}: one may be at most "
+                f"{MOST_TIMES} times the other."
+            )
+        return resampled(sound, rate, wanted)
 
 
 def audio_dataset_from_directory(
@@ -122,7 +131,7 @@ def audio_dataset_from_directory(
     Raises:
         ArgumentError: an option is unknown or contradicts another one, or `directory` is not a folder.
         DataError: the folder has no WAV files, labels do not fit, or (when it is read) a file is damaged or has other
-            channels than those before it in its batch.
+            channels than those before it in its batch, or `sampling_rate` is over 256 times that of a file, or under 1/256.
     """
     if ragged:
         raise ArgumentError(
@@ -178,6 +187,8 @@ def read_wav(path: str) -> tuple[np.ndarray, int]:
 
 _CROSSINGS = 16
 """Zeros of the filter on each side."""
+_AT_ONCE = 2**20
+"""Weights of the filter in memory."""
 
 
 def resampled(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
@@ -198,10 +209,10 @@ def resampled(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
         return sound
     cutoff = min(1.0, wanted / rate)
     half = math.ceil(_CROSSINGS / cutoff)
-    around = np.pad(sound, ((half, half), (0, 0)), mode="edge").astype(np.float64)
     result = np.empty((math.ceil(len(sound) * wanted / rate), sound.shape[1]), np.float32)
-    for start in range(0, len(result), 4096):
-        numbers = np.arange(start, min(start + 4096, len(result)), dtype=np.int64)
+    step = max(_AT_ONCE // (2 * half), 1)
+    for start in range(0, len(result), step):
+        numbers = np.arange(start, min(start + step, len(result)), dtype=np.int64)
         first = numbers * rate // wanted
         taps = np.arange(1 - half, half + 1)
         # how far each sample is from the time of the result, without rounding of large numbers
@@ -209,5 +220,7 @@ def resampled(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
         window = np.i0(8.6 * np.sqrt(np.maximum(1 - (away / half) ** 2, 0)))
         weights = np.sinc(cutoff * away) * window * (np.abs(away) < half)
         weights /= weights.sum(1, keepdims=True)
-        result[numbers] = np.einsum("nt,ntc->nc", weights, around[first[:, None] + taps + half])
+        at = np.clip(first[:, None] + taps, 0, len(sound) - 1)  # the ends go on as they are
+        for channel in range(sound.shape[1]):
+            result[numbers, channel] = np.einsum("nt,nt->n", weights, sound[at, channel].astype(np.float64))
     return result
