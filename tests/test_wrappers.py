@@ -295,6 +295,44 @@ def test_class_weights_and_sample_weights():
     assert balanced.model_.optimizer is not None
 
 
+def test_class_weights_of_fit_are_those_of_labels():
+    words, always = {"optimizer": Adam(0.1), "verbose": 0, "random_state": 1}, {"no": 1e-3, "yes": 1.0}
+    chances = KerasClassifier(sigmoid, class_weight=always, **words).fit(X, BINARY).predict_proba(X)
+    same = [
+        KerasClassifier(sigmoid, **words).fit(X, BINARY, class_weight=always),
+        KerasClassifier(sigmoid, **words).fit(X, BINARY, class_weight={0: 1e-3}),
+        KerasClassifier(sigmoid, **words).fit(X, BINARY, class_weight={**always, "perhaps": 2.0}),
+        KerasClassifier(sigmoid, **words).fit(X, BINARY, sample_weight=np.ones(60), class_weight=always),
+        KerasClassifier(sigmoid, **words).partial_fit(X, BINARY, class_weight=always),
+        KerasClassifier(sigmoid, fit__class_weight=always, **words).fit(X, BINARY),
+        KerasClassifier(sigmoid, **words).fit(X, np.where(BINARY == "no", 1, 2), class_weight={1: 1e-3}),
+    ]
+    for estimator in same:
+        np.testing.assert_allclose(estimator.predict_proba(X), chances, rtol=1e-5)
+    odd = np.where(BINARY == "no", 1, 3)
+    words = {"model_kwargs": {"loss": "mse"}, "fit_kwargs": {"verbose": 0, "shuffle": False}}
+    one, other = (SKLearnClassifier(any_model, **words) for _ in range(2))
+    one.fit(X, odd, class_weight={1: 1e-3}), other.fit(X, BINARY, class_weight={0: 1e-3})
+    np.testing.assert_allclose(one.model_.get_weights()[0], other.model_.get_weights()[0], rtol=1e-5)
+
+
+def test_class_weights_of_no_class():
+    words = {"verbose": 0, "random_state": 1}
+    with pytest.raises(ArgumentError, match="class_weight has the class 'maybe', which is not one of"):
+        KerasClassifier(sigmoid, **words).fit(X, BINARY, class_weight={"maybe": 1e-3})
+
+
+def test_weights_of_one_class():
+    """They are refused wherever a model is made for the classes of y, and only there."""
+    words, one = {"verbose": 0, "random_state": 1}, (BINARY == "no").astype(float)
+    few = KerasClassifier(sigmoid, **words).partial_fit(X, BINARY, classes=["no", "yes"], sample_weight=one)
+    assert few.partial_fit(X, BINARY, sample_weight=one).current_epoch == 2
+    estimator = KerasClassifier(sigmoid, **words).fit(X, BINARY)
+    with pytest.raises(ArgumentError, match="zero for all rows but"):
+        estimator.fit(X, BINARY, sample_weight=one)
+    estimator.set_params(warm_start=True).fit(X, BINARY, sample_weight=one)
+
+
 def test_rows_of_weight_zero_are_left_out():
     weights = (np.arange(60) % 3 != 0).astype(float)
     part = KerasRegressor(linear, verbose=0, random_state=1).fit(X, NUMBERS, sample_weight=weights)

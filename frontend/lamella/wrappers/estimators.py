@@ -18,10 +18,11 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from lamella import host_random, losses
 from lamella.errors import ArgumentError, did_you_mean
 from lamella.models import Model
+from lamella.training.data import class_weights
 from lamella.training.history import Record
 from lamella.wrappers import routing
 from lamella.wrappers.backends import KeepsBackend
-from lamella.wrappers.targets import ClassTargets, RegressorTargets, check_weighted_classes
+from lamella.wrappers.targets import ClassTargets, RegressorTargets, by_number, check_weighted_classes
 
 _FIT = frozenset(inspect.signature(Model.fit).parameters) - {"self", "x", "y", "legacy_words"} | {"nb_epoch"}
 _PREDICT = ("batch_size", "verbose", "steps")
@@ -41,7 +42,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
             parameters), and `optimizer`, `loss`, `epochs` and so on where they are given.
         build_fn: Keras 2's word for `model`.
         warm_start: whether `fit` continues with the model of the `fit` before.
-        random_state: an integer or a NumPy generator that decides weights, masks and orders; None: other ones each time.
+        random_state: an integer or a NumPy `RandomState` that decides weights, masks and orders; None: other ones each time.
         optimizer: a name, a class or an object, for a model that is not compiled yet. None is "rmsprop".
         loss: a name, a class or an object, likewise; of a compiled model it may be told once more.
         metrics: a list of names, classes or objects, or None.
@@ -288,8 +289,8 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
     def _inputs(self, X: Any) -> Any:  # noqa: N803
         return X if self.feature_encoder_ is None else self.feature_encoder_.transform(X)
 
-    def _weights(self, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
-        """One weight per row, or None."""
+    def _weights(self, y: np.ndarray, sample_weight: Any, *, whole: bool = False) -> np.ndarray | None:
+        """One weight per row, or None; `whole` where y has all that the model is made for."""
         if sample_weight is None:
             return None
         weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
@@ -316,7 +317,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         """
         continues = self.warm_start and hasattr(self, "model_")
         X, y = self._validated(X, y, reset=not continues)  # noqa: N806
-        weights = self._weights(y, sample_weight)
+        weights = self._weights(y, sample_weight, whole=not continues)
         if not continues:
             self._initialize(X, y)
         self.history_ = Record()
@@ -341,9 +342,10 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         told = next((name for name in ("epochs", "initial_epoch", "nb_epoch") if name in kwargs), None)
         if told is not None:
             raise ArgumentError(f"partial_fit trains one epoch, which follows the ones before: leave out {told}=.")
-        X, y = self._validated(X, y, reset=not hasattr(self, "model_"))  # noqa: N806
-        weights = self._weights(y, sample_weight)
-        if not hasattr(self, "model_"):
+        continues = hasattr(self, "model_")
+        X, y = self._validated(X, y, reset=not continues)  # noqa: N806
+        weights = self._weights(y, sample_weight, whole=not continues and classes is None)
+        if not continues:
             self._initialize(X, y, classes)
         done = self.current_epoch
         self._train(X, y, weights, {**kwargs, "initial_epoch": done, "epochs": done + 1})
@@ -367,6 +369,10 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
             x, labels, *more = options["validation_data"]
             x, labels = self._validated(x, labels, reset=False)
             options["validation_data"] = (self._inputs(x), self.target_encoder_.transform(labels), *more)
+        if options.get("class_weight") is not None and isinstance(self.target_encoder_, ClassTargets):
+            options["class_weight"] = by_number(options["class_weight"], self.target_encoder_.classes_)
+            if weights is not None:
+                weights, options["class_weight"] = weights * class_weights(y, options["class_weight"]), None
         history = self.model_.fit(X, y, sample_weight=weights, **options)
         for key, values in history.history.items():
             self.history_.setdefault(key, []).extend(values)
@@ -528,9 +534,9 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         """What makes targets for the model of labels, and of predictions labels; a subclass may give another one."""
         return ClassTargets()
 
-    def _weights(self, y: np.ndarray, sample_weight: Any) -> np.ndarray | None:
-        weights = super()._weights(y, sample_weight)
-        if weights is not None and not hasattr(self, "model_"):
+    def _weights(self, y: np.ndarray, sample_weight: Any, *, whole: bool = False) -> np.ndarray | None:
+        weights = super()._weights(y, sample_weight, whole=whole)
+        if weights is not None and whole:
             check_weighted_classes(y, weights)
         if self.class_weight is None:
             return weights

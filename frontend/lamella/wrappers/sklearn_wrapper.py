@@ -14,7 +14,7 @@ from lamella.errors import ArgumentError
 from lamella.models import Model
 from lamella.saving import copies
 from lamella.wrappers.backends import KeepsBackend
-from lamella.wrappers.targets import RegressorTargets, check_two_classes, check_weighted_classes
+from lamella.wrappers.targets import RegressorTargets, by_number, check_two_classes, check_weighted_classes
 
 
 class SKLBase(KeepsBackend, BaseEstimator):
@@ -100,7 +100,10 @@ class SKLBase(KeepsBackend, BaseEstimator):
             raise ArgumentError(
                 f"{type(self).__name__} needs a compiled model with a loss and an optimizer: call model.compile(...)."
             )
-        self.history_ = model.fit(X, y, **{**(self.fit_kwargs or {}), **kwargs})
+        options = {**(self.fit_kwargs or {}), **kwargs}
+        if options.get("class_weight") is not None and hasattr(self, "classes_"):
+            options["class_weight"] = by_number(options["class_weight"], self.classes_)
+        self.history_ = model.fit(X, y, **options)
         self.model_ = model
         return self
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -31,6 +32,23 @@ def check_weighted_classes(y: np.ndarray, weights: np.ndarray) -> None:
         raise ArgumentError(
             "a classifier needs at least two classes, and sample_weight is zero for all rows but those of one class."
         )
+
+
+def by_number(class_weight: Any, classes: np.ndarray) -> Any:
+    """{class number: weight} of {label: weight}; class numbers, where none of them is a label, stay.
+
+    Raises:
+        ArgumentError: a weight is for what is no label, and there is a label without one.
+    """
+    numbers = {label: number for number, label in enumerate(classes.tolist())}
+    if not isinstance(class_weight, Mapping):
+        return class_weight
+    if not numbers.keys() & class_weight and {*class_weight} <= {*numbers.values()}:
+        return class_weight
+    unknown = [label for label in class_weight if label not in numbers]
+    if unknown and numbers.keys() - class_weight:
+        raise ArgumentError(f"class_weight has the class {unknown[0]!r}, which is not one of the classes {classes}.")
+    return {numbers[label]: weight for label, weight in class_weight.items() if label in numbers}
 
 
 class RegressorTargets:
