@@ -136,6 +136,21 @@ def test_batches_are_the_same_whatever_reads_them():
     assert not np.array_equal(plain[0][0], flow(seed=plain.seed, shuffle=False)[0][0])
 
 
+@pytest.mark.parametrize("words", [{"epochs": 2}, {"epochs": 3, "steps_per_epoch": 1}])
+def test_own_loops_have_new_orders_after_those_of_a_model(words):
+    data = image.ImageDataGenerator().flow(np.arange(8.0).reshape(8, 1, 1, 1), np.arange(8.0), batch_size=4, seed=1)
+    model = lamella.Sequential([lamella.Input((1, 1, 1)), lamella.layers.Flatten(), lamella.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for use in (lambda: model.fit(data, verbose=0, **words), lambda: model.predict(data, verbose=0)):
+        use()
+        before, orders = data.passes_begun, [data.index_array.tolist()]
+        for _ in range(3):
+            data.on_epoch_end()
+            orders.append(data.index_array.tolist())
+        assert data.passes_begun == before + 3
+        assert len({*map(tuple, orders)}) == 4
+
+
 def test_fit_keeps_the_order_of_batches_that_are_not_shuffled():
     seen = []
 

@@ -105,6 +105,10 @@ class Iterator(PyDataset):
         self.passes_begun += 1
         self._passing = True
 
+    def on_passes_end(self) -> None:
+        """Let `on_epoch_end` begin passes again."""
+        self._passing = False
+
     def on_epoch_end(self) -> None:
         """Begin a pass, in a loop of one's own over the batches by number; `fit` begins its passes by `on_pass_begin`."""
         if not self._passing:

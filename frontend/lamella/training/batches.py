@@ -172,6 +172,7 @@ class GivenBatches:
         """Let the workers go."""
         if self._workers is not None:
             self._workers.close()
+            _tell(self._given, "on_passes_end")
 
 
 class ReadBatches:

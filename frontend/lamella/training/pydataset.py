@@ -66,6 +66,9 @@ class PyDataset:
         With `steps_per_epoch` one pass may serve several epochs, or one epoch may take several.
         """
 
+    def on_passes_end(self) -> None:
+        """Called when `fit`, `evaluate` or `predict` is done with the batches."""
+
 
 class Workers:
     """Threads or processes that compute the batches of a `PyDataset`; the processes serve every epoch.
