@@ -160,6 +160,9 @@ def test_copies_have_the_vocabulary():
         adapted(TEXTS, output_mode="tf_idf"),
         adapted([["b", "a"]], StringLookup),
         IntegerLookup(vocabulary=[3, 4], num_oov_indices=2),
+        StringLookup(vocabulary=["[UNK]", "a"], output_mode="tf_idf", idf_weights=[7.0, 1.0]),
+        IntegerLookup(vocabulary=[-1, -1, 3], num_oov_indices=2, output_mode="tf_idf", idf_weights=[5.0, 6.0, 1.0]),
+        TextVectorization(vocabulary=["[UNK]", "a"], output_mode="tf_idf", idf_weights=[7.0, 1.0]),
     ):
         config = json.loads(json.dumps(layer.get_config()))
         again = type(layer).from_config(config)

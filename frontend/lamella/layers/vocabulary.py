@@ -152,11 +152,13 @@ class Vocabulary(Layer):
         start = len(self._special)
         self._tokens = tokens
         self._indices = {token: i for i, token in enumerate(tokens, start)}
+        # as they were given: with the weights of unknown tokens the tokens in front have a place, too
+        front = self._special if weights is not None and len(weights) > len(tokens) else ()
+        self.vocabulary = [*front, *tokens]
+        self.idf_weights = None if weights is None else weights.tolist()
         if weights is not None and len(weights) == len(tokens):  # unknown tokens count as a mean one
             weights = np.concatenate([np.full(start, weights.mean()), weights])
         self._idf = weights
-        self.vocabulary = list(tokens)
-        self.idf_weights = None if weights is None else weights[start:].tolist()
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
         """Learn the vocabulary: the most frequent tokens first, of equally frequent ones the last in the alphabet first.
