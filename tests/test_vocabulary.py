@@ -102,6 +102,15 @@ def test_a_vocabulary_of_a_file(tmp_path):
     layer = TextVectorization(vocabulary=str(tmp_path / "words.txt"))
     assert layer.get_vocabulary() == ["", "[UNK]", "earth", "wind"]
     assert layer.get_config()["vocabulary"] == ["earth", "wind"]  # a copy needs no file
+    (tmp_path / "words.txt").write_bytes("a\u2028b\r\nc\x0bd\ne\x85\x1c".encode())
+    assert StringLookup(vocabulary=str(tmp_path / "words.txt")).get_vocabulary(False) == [
+        "a\u2028b",
+        "c\x0bd",
+        "e\x85\x1c",
+    ]
+    (tmp_path / "words.txt").write_bytes(b"")
+    with pytest.raises(ArgumentError, match="the vocabulary is empty"):
+        StringLookup(vocabulary=str(tmp_path / "words.txt"))
 
 
 def test_a_network_on_texts(backend):

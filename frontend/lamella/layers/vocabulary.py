@@ -123,7 +123,8 @@ class Vocabulary(Layer):
         if (self.output_mode == "tf_idf") != (idf_weights is not None):
             raise ArgumentError(f"{what}: idf_weights must be given in output_mode='tf_idf', and in no other.")
         if isinstance(vocabulary, str | Path):
-            lines = Path(vocabulary).read_text(encoding="utf-8").splitlines()
+            text = Path(vocabulary).read_text(encoding="utf-8")
+            lines = text.removesuffix("\n").split("\n") if text else []  # a token may have other line breaks in it
             vocabulary = [self.kind(line) for line in lines]
         given = [self.kind(token) for token in self._flat(vocabulary)]
         tokens = given[len(special) :] if special and given[: len(special)] == special else given
