@@ -144,6 +144,7 @@ CASES = {
                ((first(IMAGE), KERNEL, (1, 1), "valid", "channels_first"), first(conv(IMAGE, KERNEL)))],
     "conv2d_transpose": [
         ((IMAGE, draw(2, 3, 4, 3), (2, 6, 8, 4)), transposed(IMAGE, draw(2, 3, 4, 3), (6, 8), (1, 1), (0, 0))),
+        ((IMAGE, draw(2, 3, 4, 3), (None, 6, 8, 4)), transposed(IMAGE, draw(2, 3, 4, 3), (6, 8), (1, 1), (0, 0))),
         ((IMAGE, draw(3, 3, 4, 3), (2, 10, 12, 4), (2, 2), "same"),
          transposed(IMAGE, draw(3, 3, 4, 3), (10, 12), (2, 2), (0, 0))),
         ((IMAGE, draw(3, 3, 4, 3), (2, 9, 11, 4), (2, 2), "same"),
@@ -225,6 +226,8 @@ CASES = {
         ((HOT.argmax(1), P), -(HOT * np.log(P)).sum(-1)),
         ((HOT.argmax(1)[:, None], draw(5, 4, seed=1), True), -(HOT * np.log(P)).sum(-1)),
         ((HOT.argmax(1), P.T, False, 0), -(HOT * np.log(P)).sum(-1)),
+        ((HOT.argmax(1)[None], P.T, False, 0), -(HOT * np.log(P)).sum(-1)),
+        ((HOT.argmax(1)[None, None], P.T[None], False, -2), -(HOT * np.log(P)).sum(-1)[None]),
         ((HOT.argmax(1), P, False, -1, 1), -(HOT * np.log(P)).sum(-1) * (HOT.argmax(1) != 1)),
     ],
     "spatial_2d_padding": [((IMAGE,), np.pad(IMAGE, ((0, 0), (1, 1), (1, 1), (0, 0)))),
@@ -508,6 +511,8 @@ def test_folds_and_maps(backend):
     assert float(K.foldl(lambda total, y: total * 2 + y, x)) == ((1 * 2 + 2) * 2 + 3) * 2 + 4
     assert float(K.foldr(lambda total, y: total * 2 + y, x)) == ((4 * 2 + 3) * 2 + 2) * 2 + 1
     assert float(K.foldl(lambda total, y: total + y, x, np.float32(10.0))) == 20
+    for fold in (K.foldl, K.foldr):
+        assert fold(lambda total, y: total + y, x.astype("float64")).dtype == "float64"
     np.testing.assert_array_equal(K.map_fn(lambda y: y * y, x), x**2)
     assert K.map_fn(lambda y: y > 2, x, dtype="float32").dtype == "float32"
 
@@ -610,7 +615,10 @@ def test_the_most_probable_path_is_decoded():
         ("pool2d", (IMAGE, (2, 2), (1, 1), "valid", None, "sum"), ArgumentError, "'max' or 'avg', got 'sum'"),
         ("resize_images", (IMAGE, 2, 2, "channels_last", "area"), ArgumentError, "must be one of .*, got 'area'"),
         ("spatial_2d_padding", (IMAGE, (1, 1)), ArgumentError, "2 pairs of integers"),
-        ("conv2d_transpose", (IMAGE, draw(2, 3, 4, 3), (2, 8, 8, 4)), ShapeError, "does not belong to x of shape"),
+        *[
+            ("conv2d_transpose", (IMAGE, draw(2, 3, 4, 3), shape), ShapeError, "does not belong to x of shape")
+            for shape in ((2, 8, 8, 4), (3, 6, 8, 4), (2, 6, 8, 3), (2, None, None, 4), (2, 6, 8))
+        ],
     ],
 )
 def test_what_does_not_fit_is_refused(name, arguments, error, message):

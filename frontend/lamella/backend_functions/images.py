@@ -121,7 +121,7 @@ def conv2d_transpose(
     Args:
         x: `(batch, height, width, channels)`, or with channels first.
         kernel: `(height, width, filters, channels)`.
-        output_shape: the shape of the result, the batch first.
+        output_shape: the shape of the result, the batch first, which may be None.
         strides: the steps of the convolution.
         padding: "valid" or "same".
         data_format: "channels_last" or "channels_first"; None is that of the process.
@@ -132,18 +132,23 @@ def conv2d_transpose(
     """
     first = _is_first(data_format)
     x = ops.moveaxis(x, 1, -1) if first else ops.convert_to_tensor(x)
-    wanted = list(output_shape[2:4] if first else output_shape[1:3])
+    batch, *wanted = [output_shape[i] for i in (0, 2, 3, 1)] if first and len(output_shape) == 4 else output_shape
     steps, dilation = ([n, n] if isinstance(n, int) else [*n] for n in (strides, dilation_rate))
     y = ops.conv_transpose(x, kernel, steps, "valid", data_format="channels_last", dilation_rate=dilation)
+    misfit = ShapeError(
+        f"K.conv2d_transpose: output_shape {tuple(output_shape)} does not belong to x of shape {_shown(x)}, kernel "
+        f"{_shown(kernel)}, strides {tuple(steps)} and padding {padding!r}."
+    )
+    if len(wanted) != 3 or None in wanted or differ(wanted[2], ops.shape(y)[3]):
+        raise misfit
+    if batch is not None and differ(batch, ops.shape(y)[0]):
+        raise misfit
     for axis in (0, 1):
         whole, size = ops.shape(y)[axis + 1], wanted[axis]
         window = (ops.shape(kernel)[axis] - 1) * dilation[axis] + 1
         back = size if padding == "same" else size - window + 1
         if differ(ops.shape(x)[axis + 1], -(-back // steps[axis])):
-            raise ShapeError(
-                f"K.conv2d_transpose: output_shape {tuple(output_shape)} does not belong to x of shape {_shown(x)}, kernel "
-                f"{_shown(kernel)}, strides {tuple(steps)} and padding {padding!r}."
-            )
+            raise misfit
         before = max(whole - size, 0) // 2 if padding == "same" else 0
         kept = min(whole - before, size)
         y = ops.getitem(y, (*[slice(None)] * (axis + 1), slice(before, before + kept)))

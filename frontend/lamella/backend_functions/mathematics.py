@@ -357,7 +357,7 @@ def sparse_categorical_crossentropy(
         output = ops.moveaxis(output, axis, -1)
     target = ops.cast(target, "int32")
     if ops.ndim(target) == ndim:
-        target = ops.squeeze(target, -1)
+        target = ops.squeeze(target, axis if ops.shape(target)[axis] == 1 else -1)
     if not from_logits:
         output = ops.log(ops.clip(output, settings.epsilon(), 1.0 - settings.epsilon()))
     loss = ops.sparse_categorical_crossentropy(target, output, from_logits=True)

@@ -27,7 +27,9 @@ def _folded(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any, reverse
         first = -1 if reverse else 0
         rest = slice(None, -1) if reverse else slice(1, None)
         elems = tree.map_leaves(ops.convert_to_tensor, elems)
-        initializer, elems = (tree.map_leaves(lambda x, part=part: x[part], elems) for part in (first, rest))
+        # an entry of an array of NumPy's may be a number, which would lose its dtype
+        initializer = tree.map_leaves(lambda x: ops.convert_to_tensor(x[first], ops.dtype(x)), elems)
+        elems = tree.map_leaves(lambda x: x[rest], elems)
     return ops.scan(lambda total, x: (fn(total, x), None), initializer, elems, reverse=reverse)[0]
 
 
