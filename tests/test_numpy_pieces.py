@@ -9,9 +9,11 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import lamella
-from lamella import Input, Sequential, callbacks, config, layers
+from lamella import Input, Sequential, callbacks, config, layers, ops
 from lamella.ir.spec import Spec
 from lamella.ir.trace import trace
 from lamella.ops import primitives as p
@@ -98,6 +100,42 @@ def test_stacks_of_products_are_cut_along_the_stack():
     assert pieces.is_cut(x.shape, y.shape) and not pieces.is_cut((9, 64, 64), (9, 64, 64))
     pieces.product(x, y, out)
     np.testing.assert_allclose(out, x @ y, rtol=1e-4, atol=1e-4)
+
+
+STACKS = [
+    ((16, 256, 256), (1, 256, 256)),
+    ((1, 256, 256), (16, 256, 256)),
+    ((1, 512, 512), (1, 512, 512)),
+    ((1, 8, 256, 64), (1, 8, 64, 256)),
+    ((16, 2, 128, 256), (1, 2, 256, 256)),
+    ((16, 1, 128, 256), (1, 2, 256, 256)),
+    ((1, 9, 1, 128, 128), (2, 1, 1, 128, 128)),
+]
+
+
+@pytest.mark.parametrize(("left", "right"), STACKS)
+def test_stacks_that_repeat_are_cut(left, right):
+    program = trace(ops.matmul, Spec(left, "float32"), Spec(right, "float32"))
+    compiled = BACKEND.compile(program)
+    assert "product(" in compiled.source
+    x, y = RNG.normal(size=left).astype("float32"), RNG.normal(size=right).astype("float32")
+    np.testing.assert_allclose(compiled(x, y)[0], x @ y, rtol=1e-3, atol=1e-3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_stacks_of_any_shape(data):
+    size = st.integers(0, 5)
+    lead = data.draw(st.lists(size, max_size=3))
+    left, right = ([1 if data.draw(st.booleans()) else d for d in lead] for _ in "xy")
+    rows, inner, columns = (data.draw(size) for _ in range(3))
+    x, y = RNG.normal(size=(*left, rows, inner)), RNG.normal(size=(*right, inner, columns))
+    whole = np.full((*lead, rows, columns), np.nan)  # along some axes both may repeat
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "_cut_stack", pieces._cut_stack.__wrapped__)
+        patch.setattr(pieces, "LEAST", 2)
+        pieces.product(x, y, whole)
+    np.testing.assert_allclose(whole, np.broadcast_to(x @ y, whole.shape), atol=1e-12)
 
 
 SAME = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}

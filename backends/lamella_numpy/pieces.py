@@ -158,12 +158,25 @@ def cut(rows: int, inner: int, columns: int) -> tuple[int, Spans]:
     return axis, _spans(size, pieces, _ALIGNED)
 
 
+@lru_cache(maxsize=4096)
+def _cut_stack(lead: tuple[int, ...], work: int) -> tuple[int, Spans]:
+    """The axis along which a stack of products is cut, its longest, and where."""
+    axis = lead.index(max(lead))
+    return axis, _spans(lead[axis], work // (LEAST // 2))
+
+
+def _part(x: Array, axis: int, span: slice) -> Array:
+    """A span of a stack along `axis`; all of one that repeats along it."""
+    return x if x.shape[axis] == 1 else x[(slice(None),) * axis + (span,)]
+
+
 def product(x: Array, y: Array, out: Array) -> None:
-    """x @ y, written into `out`; of matrices, or of stacks of them"""
-    if x.ndim > 2:
-        work = x.size * y.shape[-1]
-        spans = _spans(len(x), work // (LEAST // 2))
-        _POOL.run(lambda i: np.matmul(x[spans[i]], y[spans[i]], out[spans[i]]), len(spans))
+    """x @ y, written into `out`; of matrices, or of stacks with as many axes, along which x and y may repeat"""
+    if math.prod(out.shape[:-2]) == 1:
+        x, y, out = (v.reshape(v.shape[-2:]) for v in (x, y, out))
+    if out.ndim > 2:
+        axis, spans = _cut_stack(out.shape[:-2], out.size * x.shape[-1])
+        _POOL.run(lambda i: np.matmul(*[_part(v, axis, spans[i]) for v in (x, y, out)]), len(spans))
         return
     axis, spans = cut(*x.shape, y.shape[1])
     if len(spans) == 1:
@@ -243,9 +256,10 @@ def is_cut(x: Sequence[int], y: Sequence[int]) -> bool:
     """Whether the product of matrices, or stacks of them, of these shapes is computed by `product`."""
     if blas.control() is None:
         return False
-    if len(x) > 2:
-        return len(_spans(x[0], size_of(x) * y[-1] // (LEAST // 2))) > 1
-    return len(cut(x[0], x[1], y[1])[1]) > 1
+    lead = tuple(max(pair) for pair in zip(x[:-2], y[:-2], strict=True))
+    if size_of(lead) == 1:
+        return len(cut(*x[-2:], y[-1])[1]) > 1
+    return len(_cut_stack(lead, size_of([*lead, *x[-2:], y[-1]]))[1]) > 1
 
 
 def is_large(program: Program) -> bool:
