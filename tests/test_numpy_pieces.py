@@ -251,6 +251,32 @@ def test_an_interrupt_waits_for_the_pieces_that_run(threads):
     assert len(begun) - len(ended) == 1 and len(ended) < 8
 
 
+def test_an_interrupt_while_the_work_is_given_out():
+    begun, ended = [], []
+    pool = pieces._Pool()
+    pool._helpers = 2
+    at_work = threading.Event()
+
+    class Queue(pieces.SimpleQueue):
+        def put(self, work):
+            super().put(work)
+            at_work.wait(5)
+            raise KeyboardInterrupt
+
+    pool._queue = Queue()
+    threading.Thread(target=pool._serve, daemon=True).start()
+
+    def compute(number):
+        begun.append(number)
+        at_work.set()
+        threading.Event().wait(0.2)
+        ended.append(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.run(compute, 8)
+    assert begun == ended and len(ended) < 8
+
+
 def test_an_error_in_a_piece_is_raised():
     pool = pieces._Pool()
 

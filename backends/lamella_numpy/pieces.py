@@ -65,10 +65,14 @@ class _Work:
                 self._active -= 1
                 self._changed.notify_all()
 
-    def finish(self) -> None:
-        """Compute what others have not begun, and return when they are done: they write into arrays that are used again."""
+    def finish(self, begin: Callable[[], object]) -> None:
+        """Call `begin`, which gives the work to others; compute what they have not begun, and return when they are done.
+
+        They write into arrays that are used again: so also after an error or an interrupt, which is raised then.
+        """
         error: BaseException | None = None
         try:
+            begin()
             for number in iter(self._next, None):
                 self._compute(number)
         except BaseException as caught:  # an interrupt, too, goes on when the memory is free
@@ -106,9 +110,7 @@ class _Pool:
                 compute(number)
             return
         work = _Work(compute, count)
-        for _ in range(min(helpers, count - 1)):
-            self._queue.put(work)
-        work.finish()
+        work.finish(lambda: [self._queue.put(work) for _ in range(min(helpers, count - 1))])
 
     def _begun(self) -> int:
         if self._helpers < 0:
