@@ -277,6 +277,24 @@ def test_an_interrupt_while_the_work_is_given_out():
     assert begun == ended and len(ended) < 8
 
 
+@pytest.mark.parametrize("possible", [0, 1])
+def test_threads_that_cannot_start_are_done_without(possible, monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def limited(thread):
+        if len(started) == possible:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    monkeypatch.setattr(blas, "cores", lambda: 4)
+    pool, done = pieces._Pool(), []
+    for _ in range(2):
+        pool.run(done.append, 8)
+    assert sorted(done) == sorted([*range(8)] * 2) and len(started) == pool._helpers == possible
+
+
 def test_an_error_in_a_piece_is_raised():
     pool = pieces._Pool()
 

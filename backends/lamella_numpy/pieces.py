@@ -118,7 +118,11 @@ class _Pool:
                 if self._helpers < 0:
                     count = blas.cores() - 1
                     for number in range(count):
-                        threading.Thread(target=self._serve, name=f"lamella-{number}", daemon=True).start()
+                        try:
+                            threading.Thread(target=self._serve, name=f"lamella-{number}", daemon=True).start()
+                        except RuntimeError:  # a limit of the system, or the interpreter ends: these are enough
+                            count = number
+                            break
                     self._helpers = count
         return self._helpers
 
