@@ -36,6 +36,59 @@ def test_keras_still_answers_what_was_recorded(run_python):
     run_python(str(Path(__file__).parent / "oracle" / "record_ops_image.py"), "--check")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"size": 2}, {"size": 2, "strides": 1}, {"size": 3, "padding": "same"}, {"size": (3, 2), "dilation_rate": (1, 2)},
+        {"size": 2, "strides": 1, "data_format": "channels_first"}, {"size": (1, 2, 2), "strides": 1, "padding": "same"},
+    ],
+)  # fmt: skip
+def test_patches_of_integers_are_integers(words, backend):
+    x = np.random.default_rng(7).integers(1, 2**8, (2, 5, 6, 3) if words["size"] != (1, 2, 2) else (2, 3, 5, 6, 3))
+    expected = np.asarray(ops.image.extract_patches(x.astype("float32"), **words)).astype("int64")
+    for dtype, more in (("uint8", 0), ("int32", 2**24), ("bool", 0)):
+        values = (x + more).astype(dtype)
+        found = ops.image.extract_patches(values, **words)
+        patches = layers.Lambda(lambda x: ops.image.extract_patches(x, **words))
+        inside = lamella.Sequential([lamella.Input(x.shape[1:], dtype=dtype), patches])
+        for y in (found, inside.predict(values, verbose=0)):
+            assert y.dtype == dtype
+            np.testing.assert_array_equal(y, np.where(expected == 0, 0, expected + more).astype(dtype))
+
+
+def test_patches_of_integers_of_any_size():
+    patches = layers.Lambda(lambda x: ops.image.extract_patches(x, 2, strides=1, padding="same"))
+    model = lamella.Sequential([lamella.Input((None, None, 1), dtype="int32"), patches])
+    for x in (np.arange(12).reshape(1, 3, 4, 1), np.arange(10).reshape(1, 5, 2, 1)):
+        np.testing.assert_array_equal(model.predict(x, verbose=0), ops.image.extract_patches(x, 2, 1, padding="same"))
+
+
+def test_patches_of_integers_are_refused_as_those_of_floats():
+    for words in (
+        {"padding": "sam"},
+        {"strides": -1},
+        {"strides": 1, "dilation_rate": (1, 2, 3)},
+        {"strides": 1, "size": 9},
+    ):
+        told = []
+        for dtype in ("float32", "uint8"):
+            with pytest.raises(ValueError) as caught:
+                ops.image.extract_patches(X.astype(dtype), **{"size": 2, **words})
+            told.append(str(caught.value))
+        assert told[0] == told[1]
+
+
+def test_integers_between_pixels_are_rounded():
+    x = np.random.default_rng(8).integers(0, 2**8, (2, 5, 6, 3)).astype("uint8")
+    for call in (
+        lambda x: ops.image.perspective_transform(x, CORNERS, MOVED),
+        lambda x: ops.image.affine_transform(x, np.array([1, 0.1, 0.3, 0.05, 1, 0.2, 0, 0], "float32")),
+        lambda x: ops.image.elastic_transform(x, 2.0, 1.0, seed=3),
+    ):
+        assert call(x).dtype == "uint8"
+        np.testing.assert_array_equal(call(x), np.floor(np.asarray(call(x.astype("float32"))) + 0.5))
+
+
 FUNCTIONS = {
     "extract_patches": lambda x: ops.image.extract_patches(x, 2, strides=1, padding="same"),
     "extract_patches-whole": lambda x: ops.image.extract_patches(x, (3, 2)),

@@ -7,10 +7,22 @@ from typing import Any
 
 from lamella.errors import ShapeError, unknown_name
 from lamella.ir import settings
-from lamella.ir.spec import spec_of
+from lamella.ir.spec import is_float, spec_of
 from lamella.ops.coerce import as_tensor
 from lamella.ops.comparison import greater, greater_equal, less, logical_and, where
-from lamella.ops.elementwise import abs_, add, cast, clip, floor, floor_divide, maximum, multiply, remainder, subtract
+from lamella.ops.elementwise import (
+    abs_,
+    add,
+    cast,
+    clip,
+    floor,
+    floor_divide,
+    maximum,
+    multiply,
+    remainder,
+    sign,
+    subtract,
+)
 from lamella.ops.indexing import take
 from lamella.ops.shapes import expand_dims, iota, reshape, squeeze, transpose
 from lamella.tracebacks import filter_functions
@@ -167,7 +179,14 @@ def gather_at(x: Any, rows: Any, columns: Any, interpolation: str, fill_mode: st
             if row_weight is not None:
                 part = multiply(expand_dims(multiply(row_weight, column_weight), -1), cast(part, wide))
             total = part if total is None else add(total, part)
-    return cast(total, dtype)
+    return cast(total, dtype) if interpolation == "nearest" else as_pixels(total, dtype)
+
+
+def as_pixels(values: Any, dtype: str) -> Any:
+    """Values between pixels in the dtype of pixels; integers are the nearest ones, halves away from zero."""
+    if not is_float(dtype):
+        values = multiply(sign(values), floor(add(abs_(values), 0.5)))
+    return cast(values, dtype)
 
 
 def _within(index: Any, size: int) -> Any:

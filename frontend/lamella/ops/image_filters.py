@@ -13,6 +13,8 @@ from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import settings
 from lamella.ir.dim import Dim, public_shape
 from lamella.ir.spec import is_float, spec_of
+from lamella.ops import spatial
+from lamella.ops import window as windows
 from lamella.tracebacks import filter_functions
 
 
@@ -124,22 +126,37 @@ def _patches(
     single, first = len(x.shape) == count + 1, settings.layout_of(data_format) == "channels_first"
     x = ops.expand_dims(x, 0) if single else x
     x = ops.moveaxis(x, 1, -1) if first else x
-    batch, *spatial, channels = x.shape
+    batch, *sizes, channels = x.shape
     dense = steps == window and padding == "valid" and dilation_rate in (1, (1,) * count, [1] * count)
-    if dense and not any(isinstance(n, Dim) for n in spatial):
+    if dense and not any(isinstance(n, Dim) for n in sizes):
         # whole patches beside each other: the values change places
-        counts = [n // w for n, w in zip(spatial, window, strict=True)]
+        counts = [n // w for n, w in zip(sizes, window, strict=True)]
         x = x[(slice(None), *(slice(n * w) for n, w in zip(counts, window, strict=True)))]
         x = ops.reshape(x, (batch, *(n for pair in zip(counts, window, strict=True) for n in pair), channels))
         order = (0, *range(1, 2 * count, 2), *range(2, 2 * count + 1, 2), 2 * count + 1)
         y = ops.reshape(ops.transpose(x, order), (batch, *counts, math.prod(window) * channels))
+    elif not is_float(spec_of(x).dtype):
+        steps, dilation = spatial._each("strides", steps, count), spatial._each("dilation_rate", dilation_rate, count)
+        y = _taken(x, window, steps, dilation, spatial._word(padding, "valid", "same"))
     else:
         values = math.prod(window) * channels
-        x = x if is_float(spec_of(x).dtype) else ops.cast(x, settings.floatx())
         kernel = ops.reshape(ops.eye(values, dtype=spec_of(x).dtype), (*window, channels, values))
         y = ops.conv(x, kernel, steps, padding, "channels_last", dilation_rate)
     y = ops.moveaxis(y, -1, 1) if first else y
     return ops.squeeze(y, 0) if single else y
+
+
+def _taken(x: Any, window: tuple[Any, ...], steps: tuple[Any, ...], dilation: tuple[Any, ...], padding: str) -> Any:
+    """The patches of channels-last integers, whose values no sum of floats shall change."""
+    batch, *size, channels = x.shape
+    around, count = spatial.window_padding(padding, size, window, steps, dilation), len(size)
+    places = windows._positions(tuple(size), window, steps, around, dilation)
+    x = ops.pad(x, ((0, 0), *around, (0, 0)))
+    for i, (n, w, s, d) in enumerate(zip(places, window, steps, dilation, strict=True)):
+        cells = ops.add(ops.expand_dims(ops.multiply(ops.arange(n), s), 1), np.arange(w, dtype=np.int32) * d)
+        x = ops.take(x, cells, 1 + 2 * i)
+    order = (0, *range(1, 2 * count, 2), *range(2, 2 * count + 1, 2), 2 * count + 1)
+    return ops.reshape(ops.transpose(x, order), (batch, *places, math.prod(window) * channels))
 
 
 def gaussian_kernel(size: int, sigma: Any, dtype: str) -> Any:

@@ -89,9 +89,7 @@ def map_coordinates(
         if weight is not None:
             part = ops.multiply(ops.cast(part, wide), weight)
         total = part if total is None else ops.add(total, part)
-    if order and not is_float(spec_of(x).dtype):
-        total = ops.multiply(ops.sign(total), ops.floor(ops.add(ops.abs(total), 0.5)))
-    return ops.cast(total, spec_of(x).dtype)
+    return affine.as_pixels(total, spec_of(x).dtype) if order else ops.cast(total, spec_of(x).dtype)
 
 
 def _both(first: Any, second: Any) -> Any:
@@ -153,7 +151,8 @@ def perspective_transform(
         ops.add(ops.add(ops.multiply(right, row[0]), ops.multiply(down, row[1])), row[2]) for row in entries
     )
     rows, columns = (ops.multiply(ops.divide(a, depth), unit) for a in (along, across))
-    return like(affine.gather_at(x, rows, columns, interpolation, "constant", fill_value), images, data_format)
+    y = affine.gather_at(x, rows, columns, interpolation, "constant", fill_value)
+    return like(affine.as_pixels(y, spec_of(image_axes(images, data_format)[0]).dtype), images, data_format)
 
 
 def _basis(points: Any) -> Any:
@@ -229,7 +228,7 @@ def elastic_transform(
     down, right = affine.grid(int(height), int(width), wide)
     rows, columns = ops.add(down, moved[..., 0]), ops.add(right, moved[..., 1])
     y = affine.gather_at(x, rows, columns, interpolation, fill_mode, fill_value)
-    return like(ops.cast(y, spec_of(image_axes(images, data_format)[0]).dtype), images, data_format)
+    return like(affine.as_pixels(y, spec_of(image_axes(images, data_format)[0]).dtype), images, data_format)
 
 
 def _key(seed: Any) -> tuple[Any, Any]:
