@@ -303,7 +303,7 @@ class _Rewriter(ast.NodeTransformer):
         inner = {name: getattr(node, name) for name in _INNER[type(node)]}
         for name in inner:
             setattr(node, name, [])
-        first = next(iter(inner.get("generators", ())), None)
+        first, iterated = next(iter(inner.get("generators", ())), None), None
         if first is not None:  # what is gone through first is looked up outside
             first.iter, iterated = ast.Constant(None), self.visit(first.iter)
         self.generic_visit(node)

@@ -101,8 +101,9 @@ class SKLBase(KeepsBackend, BaseEstimator):
                 f"{type(self).__name__} needs a compiled model with a loss and an optimizer: call model.compile(...)."
             )
         options = {**(self.fit_kwargs or {}), **kwargs}
-        if options.get("class_weight") is not None and hasattr(self, "classes_"):
-            options["class_weight"] = by_number(options["class_weight"], self.classes_)
+        classes = getattr(self, "classes_", None)
+        if options.get("class_weight") is not None and classes is not None:
+            options["class_weight"] = by_number(options["class_weight"], classes)
         self.history_ = model.fit(X, y, **options)
         self.model_ = model
         return self
