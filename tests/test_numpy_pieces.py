@@ -228,6 +228,37 @@ def test_exceptions_and_interrupts(threads):
             model_of().fit(DATA, DATA[:, :1], verbose=0, callbacks=[Looks(broken)])
 
 
+@pytest.mark.parametrize("function", [blas._enter, blas._leave])
+def test_an_interrupt_at_any_line_of_the_change(threads, function):
+    def interrupted(at):
+        """Whether there was a line number `at` to be interrupted at."""
+        lines = []
+
+        def line(frame, event, arg):
+            if event == "line" and frame.f_lineno not in lines:  # the end of `with` takes no interrupts
+                lines.append(frame.f_lineno)
+                if len(lines) == at:
+                    raise KeyboardInterrupt
+            return line
+
+        before = sys.gettrace()
+        sys.settrace(lambda frame, event, arg: line if frame.f_code is function.__code__ else None)
+        try:
+            with blas.one_thread():
+                pass
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    at = 1
+    while interrupted(at):
+        assert threads() == 2 and not blas._INSIDE and blas._BEFORE is None
+        at += 1
+    assert at > 4
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
 def test_an_interrupt_waits_for_the_pieces_that_run(threads):
     begun, ended = [], []

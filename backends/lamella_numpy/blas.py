@@ -55,31 +55,48 @@ def _found() -> Control | None:
 
 _LOCK = threading.RLock()
 _INSIDE: set[object] = set()
-_BEFORE = 1
+_BEFORE: int | None = None
+"""How many threads BLAS gets back; None when it has them."""
+
+
+def _enter(token: object, control: Control) -> None:
+    global _BEFORE
+    get, put = control
+    with _LOCK:
+        if _BEFORE is None:
+            _BEFORE = get()
+        _INSIDE.add(token)
+        if _BEFORE != 1:
+            put(1)
+
+
+def _leave(token: object, control: Control) -> None:
+    global _BEFORE
+    _, put = control
+    with _LOCK:
+        _INSIDE.discard(token)
+        if not _INSIDE and _BEFORE is not None:
+            if _BEFORE != 1:
+                put(_BEFORE)
+            _BEFORE = None
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Within it BLAS computes each product on the thread that asks for it; the last one to leave restores its threads."""
-    global _BEFORE
-    found = control()
+    found, token = control(), object()
     if found is None:
         yield
         return
-    (get, put), token = found, object()
     try:
-        with _LOCK:
-            if not _INSIDE:
-                _BEFORE = get()
-            _INSIDE.add(token)
-            if _BEFORE != 1:
-                put(1)
+        _enter(token, found)
         yield
-    finally:  # an interruption may have come at any line
-        with _LOCK:
-            _INSIDE.discard(token)
-            if not _INSIDE and _BEFORE != 1:
-                put(_BEFORE)
+    finally:  # an interrupt may come at any line, also here
+        try:
+            _leave(token, found)
+        except BaseException:
+            _leave(token, found)
+            raise
 
 
 def cores() -> int:
@@ -97,10 +114,10 @@ def _in_child() -> None:
     """A process forked while a program runs has no such program: its BLAS gets its threads back."""
     global _LOCK
     _LOCK = threading.RLock()
-    found = control() if _INSIDE else None
+    found = control() if _BEFORE is not None else None
     _INSIDE.clear()
-    if found is not None and _BEFORE != 1:
-        found[1](_BEFORE)
+    if found is not None:
+        _leave(None, found)
 
 
 if hasattr(os, "register_at_fork"):
