@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -98,3 +99,11 @@ def run_python():
         return done
 
     return run
+
+
+@pytest.fixture
+def interrupts_as_in_a_terminal():
+    """SIGINT raises KeyboardInterrupt, which a process that is started in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -30,6 +30,8 @@ Y = X[:, :1] * 2
 MODES = ["donated", "not donated"]
 WATCH = LambdaCallback(on_train_batch_end=lambda *_: None)
 
+pytestmark = pytest.mark.usefixtures("interrupts_as_in_a_terminal")
+
 
 def model_of(optimizer: Any = "adam", backend="jax", **words):
     lamella.utils.set_random_seed(3)
@@ -43,14 +45,6 @@ def every_state_is_large(monkeypatch, donate=True):
     monkeypatch.setattr(
         Loop, "undoes_steps", property(lambda loop: not donate, lambda loop, value: None), raising=False
     )
-
-
-@pytest.fixture(autouse=True)
-def interrupts_as_in_a_terminal():
-    """A process that is started in the background ignores SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(params=MODES)

@@ -260,6 +260,7 @@ def test_an_interrupt_at_any_line_of_the_change(threads, function):
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
+@pytest.mark.usefixtures("interrupts_as_in_a_terminal")
 def test_an_interrupt_waits_for_the_pieces_that_run(threads):
     begun, ended = [], []
     pool = pieces._Pool()
