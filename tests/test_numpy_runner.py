@@ -351,7 +351,8 @@ def test_a_steady_step_allocates_its_new_state_only(name):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     state = 3 * sum(w.nbytes for w in model.get_weights())  # weights and Adam's two moments
-    assert peak < state + 50_000  # the stack of a loop is eight times that
+    # pieces in two threads take twice the temporary memory; the stack of a loop would be 400,000
+    assert peak < state + 120_000
 
 
 def test_the_backend_imports_numpy_only():

@@ -257,7 +257,10 @@ def test_what_an_archive_may_not_hold_is_refused(tmp_path):
     stored = io.BytesIO()
     np.savez(stored, x=np.zeros(1000, np.uint8))
     size = struct.pack("<2I", 1128, 1128)
-    assert stored.getvalue().count(size) == 1  # in the directory
+    assert stored.getvalue().count(size) in (
+        1,
+        2,
+    )  # in the directory, and before the member with some releases of Python
     (tmp_path / "b.npz").write_bytes(stored.getvalue().replace(size, struct.pack("<2I", 2**29, 2**29)))
     with pytest.raises(FormatError, match="'x' claims 536,870,912 bytes"):
         npz.read_npz(tmp_path / "b.npz", "x")

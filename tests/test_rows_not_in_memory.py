@@ -35,7 +35,7 @@ def test_mapped_rows_train_as_those_in_memory(shuffle, mapped, backend):
         model.evaluate(*mapped, verbose=0, steps=1), model.evaluate(X[:32], Y[:32], verbose=0), rtol=1e-5
     )
     assert model.predict(mapped[0], batch_size=7, steps=2, verbose=0).shape == (14, 1)
-    assert not [t for t in threading.enumerate() if t.name.startswith("lamella")]
+    assert not [t for t in threading.enumerate() if t.name == "lamella-ahead"]
 
 
 def test_mapped_labels_are_checked_when_they_are_read(tmp_path, both):
