@@ -5,7 +5,7 @@
     python benchmarks/gpu.py --peers lamella     lamella alone
     python benchmarks/gpu.py --tiny              sizes for a CPU: whether everything runs
 
-Each line comes from a process of its own, on the first device that JAX finds. The first step holds making the model,
+Each line comes from a separate process, on the first device that JAX finds. The first step holds making the model,
 compiling and one step; a step is the least of three epochs' times, divided by their steps; the peak is what JAX has
 allocated on the device at most (on a CPU, what the process had). "highest", "high" and "bfloat16" are lamella's
 `config.set_matmul_precision` ("highest" are true float32 products, which Keras does not ask for) and the policy

@@ -1,4 +1,4 @@
-"""What compiled steps hold, and what lies on each device; a script for four virtual devices that prints JSON."""
+"""What compiled steps hold, and what each device holds; a script for four virtual devices that prints JSON."""
 
 from __future__ import annotations
 

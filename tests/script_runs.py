@@ -27,7 +27,7 @@ def write_data_sets(home):
     for name, content in small_files(rows=24).items():
         path = Path(home) / "datasets" / ("fashion-mnist" if name.endswith(".gz") else "") / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        # an archive lies beside the folder that it is unpacked to
+        # an archive is beside the folder that it is unpacked to
         (path.with_name(f"{name}_archive") if name.endswith("-target") else path).write_bytes(content)
 
 

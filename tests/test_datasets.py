@@ -103,7 +103,7 @@ def test_imdb(served):
         wanted = [[1, *(word + 3 if word + 3 < largest else 2 for word in text)] for text in told["x_train"][order]]
         np.testing.assert_array_equal(y, told["y_train"][order])
         order = np.arange(30)
-        generator.shuffle(order)  # which goes on where it was
+        generator.shuffle(order)  # which continues where it was
         np.testing.assert_array_equal(more_y, told["y_test"][order])
     assert x.tolist() == wanted
     assert all(type(text) is list and type(text[0]) is int for text in x)

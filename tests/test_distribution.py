@@ -79,7 +79,7 @@ def test_numpy_refuses_several_devices_in_one_sentence():
     ("make", "message"),
     [
         (lambda mesh: distribution.DeviceMesh((3,), ["batch"]), "has 3 different devices, got 4"),
-        (lambda mesh: distribution.DeviceMesh((2, 2), ["a", "a"]), "a name of its own for each axis"),
+        (lambda mesh: distribution.DeviceMesh((2, 2), ["a", "a"]), "a different name for each axis"),
         (lambda mesh: distribution.DeviceMesh((1,), ["a"], ["cpu:9"]), "no device 'cpu:9'"),
         (lambda mesh: distribution.TensorLayout(("model", "model")), "may split one axis"),
         (lambda mesh: distribution.DataParallel("gpu:0"), "takes a DeviceMesh"),
@@ -347,7 +347,7 @@ def test_addresses_and_numbers_are_checked(monkeypatch):
         distribution.initialize("127.0.0.1:1", process_id=0)
 
 
-# ---- runs on several devices, each in a process of its own ----
+# ---- runs on several devices, each in a separate process ----
 
 
 def started(script, *arguments, devices=1, **environment):
@@ -490,7 +490,7 @@ def test_a_killed_process_ends_the_other_and_the_run_goes_on(tmp_path):
     for folder in ("one", "devices"):
         shutil.copytree(killed, tmp_path / folder)
     again = two("run", killed)
-    assert json.loads(again[0][0].splitlines()[-1]) == wanted  # to the bit
+    assert json.loads(again[0][0].splitlines()[-1]) == wanted  # bitwise
     rows = [(tmp_path / folder / "log.csv").read_text() for folder in ("whole", "killed")]
     assert rows[0] == rows[1] and len(rows[0].splitlines()) == 6
     for folder, devices in (("one", 1), ("devices", 2)):

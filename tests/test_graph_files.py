@@ -307,7 +307,7 @@ def test_a_wrong_reference_is_named():
 
 
 class Keeper(layers.Layer):
-    """A layer with attributes that models have, too."""
+    """A layer with the names of attributes that models have."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -19,7 +19,7 @@ from lamella.ir.trace import trace
 from lamella.ops import primitives as p
 from lamella_numpy import BACKEND, blas, pieces, window
 
-pytestmark = pytest.mark.skipif(blas.control() is None, reason="a BLAS that nobody knows how to set")
+pytestmark = pytest.mark.skipif(blas.control() is None, reason="a BLAS whose threads cannot be set")
 RNG = np.random.default_rng(0)
 
 

@@ -70,7 +70,7 @@ def _usable(fused: bool, *operands: Array, **attrs: Any) -> bool:
     if not found and operands[0].dtype.name not in _DTYPES:
         found = f"it takes float16 and bfloat16, not {operands[0].dtype.name}"
     if not found:
-        try:  # the backward pass has conditions of its own
+        try:  # the backward pass has further conditions
             jax.eval_shape(jax.grad(lambda *xs: jnp.sum(_cudnn(attrs, *xs)), (0, 1, 2)), *operands)
         except Exception as error:
             found = str(error)

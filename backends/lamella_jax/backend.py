@@ -188,7 +188,7 @@ class JaxBackend(Backend):
     # ---- several devices ----
 
     def devices(self, kind: str | None = None) -> list[str]:
-        """Every device of JAX's, those of other processes, too."""
+        """Every device of JAX, including those of other processes."""
         from lamella_jax import mesh
 
         return mesh.names(kind)

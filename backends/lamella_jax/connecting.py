@@ -20,9 +20,9 @@ _LOCAL = "127.0.0.1:8476"
 
 
 def connect(address: str | None, count: int | None, index: int | None, *, seconds: int, heartbeat_seconds: int) -> None:
-    """Join by `jax.distributed.initialize`, and make this process end when it fails, so that the others end, too.
+    """Join by `jax.distributed.initialize`, and exit this process when it fails, so that the others exit as well.
 
-    The coordinator listens at the host of its address only: at 127.0.0.1 nobody else in the network reaches it.
+    The coordinator listens at the host of its address only: 127.0.0.1 cannot be reached from the network.
 
     Raises:
         BackendError: JAX has computed something already, or the others were not there in time.
@@ -40,7 +40,7 @@ def _join_jax(address: str | None, count: int | None, index: int | None, seconds
     address = address or os.environ.get("JAX_COORDINATOR_ADDRESS") or (_LOCAL if count is not None else None)
     if address is not None and index:
         _wait_for(address, seconds)
-    # it would catch SIGTERM, for a notice that nobody here waits for, and the process would go on
+    # it would catch SIGTERM for a preemption notice that is unused here, and the process would continue
     jax.config.update("jax_enable_preemption_service", False)
     # JAX ends the process itself, with a trace of C++, a little later
     given_up = threading.Timer(seconds, _give_up, [address, count, seconds])
@@ -111,7 +111,7 @@ def _exchange(payload: bytes) -> list[bytes]:
 
 
 def _end_with_the_others() -> None:
-    """End the process at once after an exception that nobody caught: the others wait for it in vain, and end as well."""
+    """Exit the process at once after an uncaught exception: the others would wait for it, and now exit as well."""
     before = sys.excepthook
 
     def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

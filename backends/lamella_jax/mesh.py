@@ -113,15 +113,15 @@ def _explained() -> Iterator[None]:
         if jax.process_count() == 1:
             raise
         raise BackendError(
-            "another process of this run has ended or cannot be reached, so this one ends, too: start all of them again; a "
-            f"training with `BackupAndRestore` goes on where it was ({' '.join(str(error).split())[:200]})."
+            "another process of this run has ended or cannot be reached, so this one exits as well: start all of them again; "
+            f"a training with `BackupAndRestore` continues where it was ({' '.join(str(error).split())[:200]})."
         ) from None
 
 
 class MeshRunner(JaxRunner):
     """Runs steps on the devices of a mesh, with each leaf in its layout and the rows of a batch split among the devices.
 
-    Rows stay on the host. For each dispatch every process gathers those of its own devices, step by step, so neither the
+    Rows stay on the host. For each dispatch every process gathers the rows of its own devices, step by step, so neither the
     number of rows nor the order is part of what is compiled.
     """
 
@@ -129,7 +129,7 @@ class MeshRunner(JaxRunner):
         super().__init__(backend, step)
         assert step.placement is not None  # noqa: S101 - what this runner is chosen by
         self._mesh, self._rows, layouts, self._own_rows = step.placement
-        # what an external optimizer keeps for a weight lies as the weight does
+        # an external optimizer's array for a weight has the layout of the weight
         kept = [self._layout_like(name, layouts) for name in self.external_names]
         self._layouts = (*layouts, *kept)
 
@@ -172,7 +172,7 @@ class MeshRunner(JaxRunner):
             return tuple(placed)
 
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
-        """Run one step for every line of `indices`; returns at once, the devices go on working."""
+        """Run one step for every line of `indices`; returns at once, while the devices compute."""
         with _explained():
             return super().run(state, data, indices, rows)
 

@@ -20,7 +20,7 @@ _NAMES = ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openbl
 
 @cache
 def control() -> Control | None:
-    """The BLAS that NumPy brought along, else what threadpoolctl finds; None for one that nobody knows how to set."""
+    """The BLAS that NumPy brought along, else what threadpoolctl finds; None where its threads cannot be set."""
     return _bundled() or _found()
 
 

@@ -29,7 +29,7 @@ LEAST = 1 << 24
 MOST = 8
 """Pieces at most."""
 THREADED = 1 << 18
-"""Multiply-adds from which on a BLAS uses threads of its own (OpenBLAS: 262,144)."""
+"""Multiply-adds from which on a BLAS uses its threads (OpenBLAS: 262,144)."""
 POOLED = 1 << 20
 """Numbers times cells of the window from which on a pooling is cut."""
 _ALIGNED = 16
@@ -75,7 +75,7 @@ class _Work:
             begin()
             for number in iter(self._next, None):
                 self._compute(number)
-        except BaseException as caught:  # an interrupt, too, goes on when the memory is free
+        except BaseException as caught:  # raised when no thread writes any more, also an interrupt
             error = caught
         while True:
             try:
@@ -86,8 +86,9 @@ class _Work:
                 break
             except BaseException as caught:
                 error = caught
-        if error is not None or self._error is not None:
-            raise error or self._error or RuntimeError
+        error = error or self._error
+        if error is not None:
+            raise error
 
     def _next(self) -> int | None:
         with self._changed:

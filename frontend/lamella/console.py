@@ -288,7 +288,7 @@ class Transfer(Progress):
         10.96 MB - 1.2s - 9.13 MB/s
 
     Args:
-        size: How many bytes there will be; `None` while nobody knows.
+        size: How many bytes there will be; `None` if unknown.
         verbose: As for `Progress`.
         file: As for `Progress`.
     """
@@ -297,7 +297,7 @@ class Transfer(Progress):
         super().__init__(0, size, verbose, file)
 
     def say(self, text: str) -> None:
-        """Write a line of its own."""
+        """Write a separate line."""
         self._write([(text, "")], end="\n")
 
     def _count(self, done: int) -> str:

@@ -294,7 +294,7 @@ def set_random_seed(seed: int) -> None:
 
 
 def start_seeds(seed: int) -> None:
-    """Start the sequence that models without a seed of their own draw from, and leave other generators alone.
+    """Start the sequence that models without a seed draw from, and leave other generators alone.
 
     Args:
         seed: any integer.

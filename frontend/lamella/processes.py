@@ -45,7 +45,7 @@ def told(value: Any) -> list[Any]:
 
 
 def agree(facts: Mapping[str, Any], fix: str = "") -> None:
-    """Refuse to go on where processes differ; every process raises, since every process hears it.
+    """Refuse to continue where processes differ; every process raises, since each is told of the difference.
 
     Raises:
         DataError: a fact differs: it is named, with what this and the first other process have.
@@ -65,7 +65,7 @@ def agree(facts: Mapping[str, Any], fix: str = "") -> None:
 
 @contextmanager
 def written_once() -> Iterator[bool]:
-    """Around the writing of a file: whether this process writes it, process 0 alone; all go on when it is written.
+    """Around the writing of a file: whether this process writes it, process 0 alone; all continue when it is written.
 
     Raises:
         OSError: process 0 could not write it; in every process.

@@ -81,7 +81,7 @@ def resnet_of_bottlenecks(lib: Library) -> Any:
 
 
 # Its last maps are of one pixel, so that batch normalization divides by the variance of two or four values: what a step
-# changes is amplified ten thousandfold in the next. In float64, where Keras is made to normalize in float64, too, both
+# changes is amplified ten thousandfold in the next. In float64, where Keras is also made to normalize in float64, both
 # libraries agree in the first step to 4e-13 in every layer, 2e-9 in the loss (of means that Keras takes in float32), 1e-7 in
 # the updated weights and 2e-15 in the moving statistics, and after two epochs to 3 % in the loss. In float32 a change of
 # 1e-7 in Keras's own inputs moves its own losses by 2 % and 9 %. `resnet_of_bottlenecks` has the same blocks over more

@@ -107,7 +107,7 @@ def answers(image) -> dict[str, np.ndarray]:
 
 
 def make_folder(folder: Path) -> list[str]:
-    """Three classes of two to four images, one in a folder of its own, and files that are none; the images' paths."""
+    """Three classes of two to four images, one in a folder within, and files that are none; the images' paths."""
     names = []
     for number, name in enumerate(("cats", "birds", "dogs")):
         for i in range(2 + number):

@@ -300,7 +300,7 @@ class Backend:
         return ["cpu:0"] if kind in (None, "cpu") else []
 
     def distributed(self, part: Callable[[Index], np.ndarray], spec: Spec, mesh: Mesh, layout: Layout) -> Any:
-        """An array of `spec` that lies on the devices of a mesh.
+        """An array of `spec`, placed on the devices of a mesh.
 
         Args:
             part: the numbers of a part of the array; it is asked for the parts of this process's devices alone.

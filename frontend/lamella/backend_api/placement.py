@@ -50,7 +50,7 @@ class Placement(NamedTuple):
         mesh: the devices.
         rows: the axis of the mesh along which the rows of a batch are split; where they do not divide, they are whole.
         leaves: the layout of every state leaf, before and after the step.
-        own_rows: whether each process gives the rows of its own devices only, which one behind the other make up a batch.
+        own_rows: whether each process gives the rows of its own devices only; concatenated they are the batch.
     """
 
     mesh: Mesh

@@ -54,7 +54,7 @@ def function(
     (5, 4)
 
     Args:
-        inputs: declared values, and where they stand among the arguments; an integer, as `learning_phase()` is, stands for
+        inputs: declared values, and where they are among the arguments; an integer, as `learning_phase()` is, stands for
             the flag that is 1 in training.
         outputs: a declared value, variable or array, or a list of them.
         updates: None: what layers assign is kept anyway.

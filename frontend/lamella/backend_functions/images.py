@@ -90,7 +90,7 @@ def depthwise_conv2d(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
 ) -> Any:
-    """Every channel convolved with windows of its own, of a kernel `(height, width, channels, multiplier)`."""
+    """Every channel convolved separately, with a kernel `(height, width, channels, multiplier)`."""
     return ops.depthwise_conv(x, depthwise_kernel, strides, padding, data_format, dilation_rate)
 
 

@@ -54,7 +54,7 @@ def _run(source: bytes, script: str, path: Path, arguments: Sequence[str]) -> in
         sys.path[0] = str(folder)  # in the place of the current folder
         before = [getattr(finder, "__name__", "") for finder in sys.meta_path].index("PathFinder")
         sys.meta_path.insert(before, ScriptFinder(folder))
-    if not sys.warnoptions:  # the script stays as it is: nobody asked for today's spelling
+    if not sys.warnoptions:  # the script stays as it is, so hints about newer names are of no use
         warnings.filterwarnings("ignore", r".* of an earlier Keras; write ", DeprecationWarning)
     sys.excepthook = _showing(vars(main), sys.excepthook)
     tree, _ = rewritten(source, str(path))

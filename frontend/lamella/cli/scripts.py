@@ -45,7 +45,7 @@ FLAT = frozenset(
 """Modules of which every module within has its public names in the module itself, today."""
 
 _KEPT = ("optimizers.schedules", "wrappers.scikit_learn")
-"""Modules within these that are still modules of their own."""
+"""Modules within these that still exist as separate modules."""
 
 PLACES: Mapping[str, tuple[str, ...]] = {
     "engine": ("lamella.layers", "lamella.models", "lamella.utils"),
@@ -188,7 +188,7 @@ _INNER: Mapping[type[ast.AST], tuple[str, ...]] = {
     **dict.fromkeys((ast.ListComp, ast.SetComp, ast.GeneratorExp), ("elt", "generators")),
     ast.DictComp: ("key", "value", "generators"),
 }
-"""For each kind of node with names of its own the fields in which they are seen."""
+"""For each kind of node that opens a scope the fields in which its names are visible."""
 
 
 def _within(scope: ast.AST) -> Iterator[ast.AST]:
@@ -385,7 +385,7 @@ class _Rewriter(ast.NodeTransformer):
         base = "" if start is None else start[1]
         if base == "tensorflow" and not where.startswith(base):
             base, root = "lamella", ast.Attribute(root, "keras", ast.Load())
-        elif not f"{where}.".startswith(f"{base}."):  # in another module than the rest of its own
+        elif not f"{where}.".startswith(f"{base}."):  # in another module than the name that the chain begins with
             base = where.rpartition(".")[0]
             root = ast.parse(f"__import__({base!r}, fromlist=['*'])", mode="eval").body
         for name in where.split(".")[len(base.split(".")) :]:

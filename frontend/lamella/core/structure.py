@@ -38,7 +38,7 @@ def output_names(model: Trainable, outputs: Any = None) -> Any:
 
 
 def keys_of(values: Any) -> dict[Any, str]:
-    """The keys of the values of a dict; none of nested ones, whose leaves go by their own names in Keras, too."""
+    """The keys of the values of a dict; none of nested ones, whose leaves go by their own names in Keras as well."""
     if not isinstance(values, dict) or any(isinstance(value, list | tuple | dict) for value in values.values()):
         return {}
     return {value: str(key) for key, value in values.items()}

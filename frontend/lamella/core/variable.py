@@ -50,7 +50,7 @@ class Variable:
         is_free: whether the user made it, not `add_weight`: the layer that keeps it in an attribute makes it a weight.
         place: the backend that the value is known to be an array of, as it wants it; None where that was not looked at.
         lent: whether the array may be referenced outside lamella, so that its memory must not be reused.
-        distribution: what says on which devices it lies, the one in force when it was made; None for one device.
+        distribution: what says on which devices it is placed, the one in force when it was made; None for one device.
 
     Raises:
         ArgumentError: the first value is to be drawn and there is no shape, or it has another shape than is given.

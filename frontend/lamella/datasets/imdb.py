@@ -47,7 +47,7 @@ def load_data(
         maxlen: reviews of as many words or more are left out.
         seed: of the order of the reviews.
         start_char: what begins each review; None begins it with its first word.
-        oov_char: what stands for the words that were left out; None leaves nothing in their place.
+        oov_char: what replaces the words that were left out; None removes them.
         index_from: what is added to the number of each word.
         **kwargs: `nb_words`, `num_words` in the words of Keras 1.
 

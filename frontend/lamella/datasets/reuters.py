@@ -54,7 +54,7 @@ def load_data(
         test_split: the part of the texts that are for tests, from 0 up to 1.
         seed: of the order of the texts.
         start_char: what begins each text; None begins it with its first word.
-        oov_char: what stands for the words that were left out; None leaves nothing in their place.
+        oov_char: what replaces the words that were left out; None removes them.
         index_from: what is added to the number of each word.
         **kwargs: `nb_words`, `num_words` in the words of Keras 1.
 

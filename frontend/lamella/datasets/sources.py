@@ -39,7 +39,7 @@ SOURCES = {
         f"{_TORONTO}cifar-100-python.tar.gz", "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"
     ),
     **{
-        name: Source(f"{_STORE}{name}")  # gzip has a checksum of its own
+        name: Source(f"{_STORE}{name}")  # gzip has a checksum
         for name in (
             "train-labels-idx1-ubyte.gz",
             "train-images-idx3-ubyte.gz",

@@ -1,4 +1,4 @@
-"""What the two data sets of house prices share: a table in an order of its own, cut into two."""
+"""What the two data sets of house prices share: a shuffled table, cut into two."""
 
 from __future__ import annotations
 

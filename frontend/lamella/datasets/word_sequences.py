@@ -11,7 +11,7 @@ from lamella.names import deprecated
 
 
 class Words(NamedTuple):
-    """Which words of a text are kept, and what stands for the others; the arguments of `load_data`."""
+    """Which words of a text are kept, and what replaces the others; the arguments of `load_data`."""
 
     num_words: int | None
     skip_top: int

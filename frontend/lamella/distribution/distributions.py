@@ -61,7 +61,7 @@ class Distribution:
 
     def axes_of(self, path: str, shape: tuple[int, ...]) -> Layout:
         """The layout of a weight; () where it is whole on every device."""
-        raise NotImplementedError(f"{type(self).__name__} does not say where weights lie: write `axes_of`.")
+        raise NotImplementedError(f"{type(self).__name__} does not say where weights are placed: write `axes_of`.")
 
     def slot_axes(self, path: str, shape: tuple[int, ...]) -> Layout:
         """The layout of what an optimizer keeps for a weight in an array of another shape."""
@@ -175,7 +175,7 @@ class Distribution:
         return type(self), self.mesh, self.rows, self.auto_shard_dataset
 
     def __eq__(self, other: object) -> bool:
-        """Whether everything lies where it does under the other; of a subclass of one's own, whether it is the other."""
+        """Whether both place everything alike; for a user's subclass, whether they are one object."""
         return isinstance(other, Distribution) and self._content() == other._content()
 
     def __hash__(self) -> int:

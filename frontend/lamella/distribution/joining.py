@@ -26,8 +26,8 @@ def initialize(
     `KERAS_DISTRIBUTION_PROCESS_ID` (also with `LAMELLA_` in the place of `KERAS_`), else from JAX's own, and from the
     environments of clusters that JAX knows.
 
-    Nobody is asked for a password: whoever reaches the address may join. Use it on one machine (127.0.0.1) or in a network
-    that you trust.
+    The coordinator is unauthenticated: every process that reaches the address may join. Use it on one machine
+    (127.0.0.1) or in a network that you trust.
 
     Args:
         job_addresses: the coordinator's address "host:port"; of several, separated by commas, the first.

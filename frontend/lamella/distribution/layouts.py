@@ -74,7 +74,7 @@ class DeviceMesh:
         sizes, names = tuple(int(n) for n in shape), tuple(axis_names)
         if not sizes or len(sizes) != len(names) or len(set(names)) != len(names) or min(sizes) < 1:
             raise ArgumentError(
-                f"DeviceMesh takes a size and a name of its own for each axis, got shape={sizes} and axis_names={names}."
+                f"DeviceMesh takes a size and a different name for each axis, got shape={sizes} and axis_names={names}."
             )
         backend = load_backend()
         present = backend.devices()

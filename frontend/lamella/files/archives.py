@@ -61,7 +61,7 @@ def unpack(
         archive: the file.
         folder: where its members go; it need not exist.
         formats: which of "tar" and "zip" the file may be.
-        again: whether files of the right size that are there already are replaced, too; if not, and none is missing,
+        again: whether files of the right size that are there already are also replaced; if not, and none is missing,
             nothing is written.
 
     Raises:
@@ -248,7 +248,7 @@ def _tar_members(file: IO[bytes], start: bytes) -> Iterator[tuple[str, int, str,
         for _ in range(_LONGEST_TAIL):  # at the end of the file its checksum is compared
             if not plain.read(_CHUNK):
                 return
-        raise ValueError("it goes on after its end")
+        raise ValueError("there is data after its end")
 
 
 class _Plain:

@@ -18,7 +18,7 @@ MOST_HEADER = 10_000
 _LARGEST = 2**30
 """Bytes of an array: images of MNIST have 47 million."""
 _BEST_COMPRESSION = 1040
-"""The most bytes that a byte of a deflated member stands for."""
+"""The most bytes that a byte of a deflated member may expand to."""
 _KINDS = "biuf"
 _CHUNK = 2**20
 
@@ -47,7 +47,7 @@ def read_npz(path: str | os.PathLike[str] | IO[bytes], *names: str) -> list[np.n
         names: which arrays to read; others are not looked at.
 
     Returns:
-        Arrays of their own memory, in the order of `names`.
+        Arrays that own their memory, in the order of `names`.
 
     Raises:
         FormatError: the file is not an archive or is damaged, an array is missing, larger than 2**30 bytes, or of

@@ -78,7 +78,7 @@ class HeldWeights:
 
     @property
     def trainable(self) -> bool:
-        """Whether the layer's weights may be trained; setting it sets it for the layers it holds, too.
+        """Whether the layer's weights may be trained; setting it also sets it for the layers it holds.
 
         A compiled model trains what is trainable when `fit` begins. Only where it was frozen as a whole after it was
         compiled, as the discriminator of a GAN is, it is trained as before until it is compiled again.

@@ -38,7 +38,7 @@ class Vocabulary(Layer):
         max_tokens: how many indices there may be; None for no limit.
         num_oov_indices: how many indices there are for unknown tokens.
         mask_token: the token of index 0, or None.
-        oov_token: what stands for an unknown token in the vocabulary.
+        oov_token: the entry of the vocabulary for unknown tokens.
         vocabulary: the tokens, in order, or the path of a text file with one per line.
         idf_weights: for mode "tf_idf" the weight of each token.
         output_mode: what a call returns.
@@ -153,7 +153,7 @@ class Vocabulary(Layer):
         start = len(self._special)
         self._tokens = tokens
         self._indices = {token: i for i, token in enumerate(tokens, start)}
-        # as they were given: with the weights of unknown tokens the tokens in front have a place, too
+        # as they were given: with weights of unknown tokens, the tokens in front are included
         front = self._special if weights is not None and len(weights) > len(tokens) else ()
         self.vocabulary = [*front, *tokens]
         self.idf_weights = None if weights is None else weights.tolist()
@@ -341,7 +341,7 @@ class StringLookup(Vocabulary):
         max_tokens: how many indices there may be, with those below; None for no limit.
         num_oov_indices: 1: all unknown strings have one index; 0: they are an error.
         mask_token: a string with index 0, or None.
-        oov_token: what stands for an unknown string in the vocabulary.
+        oov_token: the entry of the vocabulary for unknown strings.
         vocabulary: the strings, in order, or the path of a text file with one per line; else `adapt` learns it.
         idf_weights: with `vocabulary` and "tf_idf", the weight of each string.
         invert: whether it takes indices and returns strings.
@@ -408,7 +408,7 @@ class IntegerLookup(Vocabulary):
         num_oov_indices: how many indices there are for unknown integers, which take one by their remainder; with 0 they are
             an error.
         mask_token: an integer with index 0, or None.
-        oov_token: what stands for an unknown integer in the vocabulary.
+        oov_token: the entry of the vocabulary for unknown integers.
         vocabulary: the integers, in order, or the path of a text file with one per line; else `adapt` learns it.
         vocabulary_dtype: "int64" or "int32", the dtype of what an inverted layer returns.
         idf_weights: with `vocabulary` and "tf_idf", the weight of each integer.

@@ -40,8 +40,8 @@ def map_coordinates(
         inputs: an array of any number of dimensions.
         coordinates: `(dimensions of inputs, *shape)`: for each dimension where the places are.
         order: 1 interpolates linearly, 0 takes the nearest value.
-        fill_mode: what lies outside: "constant" (`fill_value`), "nearest", "wrap", "reflect" (the outermost values twice) or
-            "mirror" (once).
+        fill_mode: how points outside are filled: "constant" (`fill_value`), "nearest", "wrap", "reflect" (the outermost
+            values twice) or "mirror" (once).
         fill_value: for "constant".
 
     Returns:
@@ -120,7 +120,7 @@ def perspective_transform(
         start_points: `(4, 2)`, or `(batch, 4, 2)`: four places (x, y), no three of them on a line; x counts columns.
         end_points: where they move to, in the same shape.
         interpolation: "bilinear" or "nearest".
-        fill_value: for what lies outside the image.
+        fill_value: for points outside the image.
         data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
 
     Raises:
@@ -200,7 +200,7 @@ def elastic_transform(
         alpha: how far pixels move.
         sigma: over how many pixels the distances are blurred, a number.
         interpolation: "bilinear" or "nearest".
-        fill_mode: what lies outside: "reflect", "constant" (`fill_value`), "nearest", "wrap" or "mirror".
+        fill_mode: how points outside are filled: "reflect", "constant" (`fill_value`), "nearest", "wrap" or "mirror".
         fill_value: for "constant".
         seed: an integer or a `random.SeedGenerator`. None gives other numbers for each call: in the `call` of a layer a
             function of the model's seed, the layer's path and the step.
@@ -254,7 +254,7 @@ def scale_and_translate(
 ) -> Any:
     """An array scaled and shifted along some of its dimensions, as `jax.image.scale_and_translate`.
 
-    Cell j of the result is centered at (j + 1/2 - translation) / scale - 1/2; it is 0 where that lies outside. Differentiable
+    Cell j of the result is centered at (j + 1/2 - translation) / scale - 1/2; it is 0 where that is outside. Differentiable
     with respect to the images, the scale and the translation.
 
     >>> scale_and_translate(np.array([[1.0, 2.0, 3.0]]), (1, 3), [1.0], [1.0], [1], "linear").tolist()

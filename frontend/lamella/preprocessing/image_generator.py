@@ -35,9 +35,9 @@ class ImageDataGenerator:
     Args:
         featurewise_center: subtract the mean of each channel, which `fit` finds.
         samplewise_center: subtract the mean of each image.
-        featurewise_std_normalization: divide by the standard deviation of each channel, which `fit` finds; centers, too.
-        samplewise_std_normalization: divide each image by its standard deviation; centers, too.
-        zca_whitening: whiten with the matrix that `fit` finds; centers by feature, too, and divides by no deviation.
+        featurewise_std_normalization: divide by the standard deviation of each channel, which `fit` finds; implies centering.
+        samplewise_std_normalization: divide each image by its standard deviation; implies centering.
+        zca_whitening: whiten with the matrix that `fit` finds; also centers by feature, and divides by no deviation.
         zca_epsilon: added to the singular values.
         rotation_range: the largest angle in degrees.
         width_shift_range: the largest shift as a fraction of the width, or in pixels from 1 on; an integer n is a shift of
@@ -48,8 +48,8 @@ class ImageDataGenerator:
         shear_range: the largest angle of shear in degrees.
         zoom_range: bounds (lower, upper) of the zoom of each axis, or z for (1 - z, 1 + z).
         channel_shift_range: the largest amount that is added to all values.
-        fill_mode: what lies outside the image: "nearest" (the outermost pixels), "constant" (`cval`), "reflect" (the image
-            mirrored) or "wrap" (the image again).
+        fill_mode: how points outside the image are filled: "nearest" (the outermost pixels), "constant" (`cval`), "reflect"
+            (the image mirrored) or "wrap" (the image again).
         cval: for "constant".
         horizontal_flip: mirror every second image, left and right.
         vertical_flip: mirror every second image, top and bottom.

@@ -110,7 +110,7 @@ class Iterator(PyDataset):
         self._passing = False
 
     def on_epoch_end(self) -> None:
-        """Begin a pass, in a loop of one's own over the batches by number; `fit` begins its passes by `on_pass_begin`."""
+        """Begin a pass, in a hand-written loop over the batches by number; `fit` begins its passes by `on_pass_begin`."""
         if not self._passing:
             self.passes_begun = max(self.passes_begun, 1) + 1
 

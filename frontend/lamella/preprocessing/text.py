@@ -62,7 +62,7 @@ def one_hot(
 ) -> list[int]:
     """The words of a text as numbers from 1 to n - 1: Python's `hash` of each, which several words may share.
 
-    Python draws the hash of strings anew for each process, so the numbers are others in the next one, unless the environment
+    Python's hash of strings differs between processes, and so do the numbers, unless the environment
     sets PYTHONHASHSEED; `hashing_trick(text, n, "md5")` gives the same numbers always.
 
     >>> numbers = one_hot("the cat the mat", 50)
@@ -140,7 +140,7 @@ class Tokenizer:
     >>> tokenizer.texts_to_sequences(["the mat sat on the cat"])
     [[1, 4, 3, 1, 2]]
 
-    A text is a string, or a list of words. Number 0 stands for no word; `pad_sequences` fills up with it.
+    A text is a string, or a list of words. Number 0 is no word; `pad_sequences` fills up with it.
 
     Args:
         num_words: only numbers below it are given: the `num_words - 1` most frequent words. None gives all.

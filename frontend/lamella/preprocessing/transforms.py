@@ -79,7 +79,7 @@ def _resampled(
         place = FILL_MODES[fill_mode](place, size)
         low = np.floor(place if order else place + 0.5)
         index, rest = low.astype(np.intp), place - low
-        # a place of half a pixel outside, which reflection leaves there, lies between two cells of the same value
+        # a place of half a pixel outside, which reflection leaves there, is between two cells of the same value
         first = np.clip(index, 0, size - 1)
         cells.append([(first, 1.0 - rest), (np.clip(index + 1, 0, size - 1), rest)] if order else [(first, None)])
     pixels = image.reshape(-1, channels)
@@ -146,8 +146,8 @@ def apply_affine_transform(
         row_axis: the axis of the rows.
         col_axis: the axis of the columns.
         channel_axis: the axis of the channels, 0 or 2.
-        fill_mode: what lies outside: "nearest" (the outermost pixel), "constant" (`cval`), "reflect" (the image mirrored) or
-            "wrap" (the image again).
+        fill_mode: how points outside are filled: "nearest" (the outermost pixel), "constant" (`cval`), "reflect" (the image
+            mirrored) or "wrap" (the image again).
         cval: for "constant".
         order: 1 interpolates linearly, 0 takes the nearest pixel.
 
@@ -283,7 +283,7 @@ def random_rotation(
         row_axis: as for `apply_affine_transform`, like the other arguments.
         col_axis: the axis of the columns.
         channel_axis: the axis of the channels.
-        fill_mode: what lies outside.
+        fill_mode: how points outside are filled.
         cval: for "constant".
         interpolation_order: 0 or 1.
     """
@@ -309,7 +309,7 @@ def random_shift(
         row_axis: as for `apply_affine_transform`, like the other arguments.
         col_axis: the axis of the columns.
         channel_axis: the axis of the channels.
-        fill_mode: what lies outside.
+        fill_mode: how points outside are filled.
         cval: for "constant".
         interpolation_order: 0 or 1.
     """
@@ -336,7 +336,7 @@ def random_shear(
         row_axis: as for `apply_affine_transform`, like the other arguments.
         col_axis: the axis of the columns.
         channel_axis: the axis of the channels.
-        fill_mode: what lies outside.
+        fill_mode: how points outside are filled.
         cval: for "constant".
         interpolation_order: 0 or 1.
     """
@@ -361,7 +361,7 @@ def random_zoom(
         row_axis: as for `apply_affine_transform`, like the other arguments.
         col_axis: the axis of the columns.
         channel_axis: the axis of the channels.
-        fill_mode: what lies outside.
+        fill_mode: how points outside are filled.
         cval: for "constant".
         interpolation_order: 0 or 1.
     """

@@ -67,7 +67,7 @@ def require_compiled_steps(config: Configuration) -> None:
 
 
 def placement_for(distribution: Distributes, layout: StateLayout) -> Placement:
-    """Where every leaf of a training state lies: weights and slots as the distribution says, everything else whole."""
+    """The layout of every leaf of a training state: weights and slots as the distribution says, everything else whole."""
     layouts: dict[str, Layout] = {name: distribution.layout_of(variable) for name, variable in layout.variables}
     by_id = {id(variable): variable for _, variable in layout.variables}
     for group in layout.slots.values():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _AHEAD = 1 << 23
 """About so many bytes of batches and of predictions are on the device at a time before the oldest are read back.
 
-One batch is, however large: nobody waits for it before the next is on its way.
+At least one batch is, however large, so that the device computes while the next one is sent.
 """
 
 

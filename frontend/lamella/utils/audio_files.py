@@ -220,7 +220,7 @@ def resampled(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
         window = np.i0(8.6 * np.sqrt(np.maximum(1 - (away / half) ** 2, 0)))
         weights = np.sinc(cutoff * away) * window * (np.abs(away) < half)
         weights /= weights.sum(1, keepdims=True)
-        at = np.clip(first[:, None] + taps, 0, len(sound) - 1)  # the ends go on as they are
+        at = np.clip(first[:, None] + taps, 0, len(sound) - 1)  # edge values are repeated
         for channel in range(sound.shape[1]):
             result[numbers, channel] = np.einsum("nt,nt->n", weights, sound[at, channel].astype(np.float64))
     return result

@@ -1,4 +1,4 @@
-"""A dict whose entries are attributes, too."""
+"""A dict whose entries are also attributes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lamella.errors import ArgumentError, did_you_mean
 
 
 class Config(MutableMapping[str, Any]):
-    """A dict whose entries are attributes, too, and which can be frozen.
+    """A dict whose entries are also attributes, and which can be frozen.
 
     >>> config = Config(learning_rate=0.1)
     >>> config.seed = 3

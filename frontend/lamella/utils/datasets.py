@@ -86,7 +86,7 @@ class BatchedDataset(Dataset):
     """A `PyDataset` of a known number of examples: a subclass writes `gather`, which reads some of them as a batch.
 
     A pass over a shuffled data set (an epoch of `fit`, a `predict`, a loop `for batch in dataset`) takes the examples in an
-    order of its own. The orders follow from the seed and the number of the pass alone.
+    different order. The orders follow from the seed and the number of the pass alone.
 
     Args:
         examples: how many examples there are.

@@ -72,7 +72,7 @@ def get_file(
         md5_hash: `file_hash=`, in the words of Keras 2.
         file_hash: the SHA-256 or MD5 of the file, in hexadecimal digits. A file in the cache with another one is
             downloaded again.
-        cache_subdir: the folder within `cache_dir`; an absolute path stands alone.
+        cache_subdir: the folder within `cache_dir`; an absolute path is used as it is.
         hash_algorithm: "sha256", "md5" or "auto", which tells them apart by their length.
         extract: whether to unpack the file, a zip or tar archive (also `.tar.gz`, `.tar.bz2`, `.tar.xz`), into a folder.
             No member of the archive may be a link or have a path that leaves the folder.

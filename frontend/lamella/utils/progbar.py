@@ -1,4 +1,4 @@
-"""Keras's progress bar, for loops of one's own."""
+"""Keras's progress bar, for hand-written loops."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _rows_of(dataset: Any) -> tuple[Any, int | None]:
             "split_dataset takes arrays, tuples or lists of arrays, a PyDataset or an iterable of batches, got "
             f"{_kind(dataset, arrays)}."
         )
-    # a list of arrays is (x, y), too, as in Keras
+    # a list of arrays also is (x, y), as in Keras
     structure = tuple(dataset) if isinstance(dataset, list) else dataset
     found = tree.map_leaves(np.asarray, structure)
     _check_rows(found, "the data set")

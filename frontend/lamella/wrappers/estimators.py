@@ -120,7 +120,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         """Every parameter with its value, those of `**kwargs` among them.
 
         Args:
-            deep: as for every estimator; a model has no parameters of its own.
+            deep: as for every estimator; a model has no parameters.
         """
         names = [*self._get_param_names(), *(n for n in vars(self) if not n.startswith("_") and not n.endswith("_"))]
         return {name: vars(self)[name] for name in dict.fromkeys(names)}
@@ -258,7 +258,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
             if not same:
                 raise ArgumentError(
                     f"{name}={value!r} would have no effect, because the model comes compiled with "
-                    f"{'the loss ' + repr(model.loss) if name == 'loss' else 'arguments of its own'}: return it uncompiled, "
+                    f"{'the loss ' + repr(model.loss) if name == 'loss' else 'other arguments'}: return it uncompiled, "
                     f"or let the function that makes it take {told if told != 'compile' else 'compile_kwargs'!r}."
                 )
 
@@ -583,7 +583,7 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
             sample_weight: one weight per row.
             **kwargs: arguments of `model.predict`.
         """
-        return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # the mixin has one of its own
+        return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # not that of the mixin
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:
@@ -645,7 +645,7 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
             sample_weight: one weight per row.
             **kwargs: arguments of `model.predict`.
         """
-        return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # the mixin has one of its own
+        return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # not that of the mixin
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:

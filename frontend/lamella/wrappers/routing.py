@@ -45,7 +45,7 @@ def made(kind: str, given: Any, params: Mapping[str, Any], known: Callable[[str]
         given: a name, a class, an object, or a list or dict of these.
         params: the parameters without the prefix. `name` is for every entry of a list or dict, `0__name` or `key__name` for
             one of them.
-        known: gives the class that a name stands for; None where names are not understood.
+        known: gives the class of a name; None where names are not understood.
 
     Raises:
         ArgumentError: parameters for what is neither a name nor a class, or for an entry that is not there.

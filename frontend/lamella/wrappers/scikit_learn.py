@@ -34,7 +34,7 @@ class _Keras2:
 
 
 class KerasClassifier(_Keras2, estimators.KerasClassifier):
-    """Keras 2's classifier: the predictions for one-hot targets are class numbers, too.
+    """Keras 2's classifier: the predictions for one-hot targets are also class numbers.
 
     >>> from lamella import Sequential
     >>> from lamella.layers import Dense, Input
