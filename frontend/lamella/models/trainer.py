@@ -345,9 +345,9 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             ValueError: the rows do not fit the model.
         """
         try:
-            if verbose == 0 and callbacks is None and steps is None:  # no callback and no progress bar
-                # 0, which is refused below, is what `known_call` takes for no batch size
-                if batch_size != 0 and (call := self.known_call(x, batch_size)) is not None:
+            quick = batch_size is None or type(batch_size) is int
+            if quick and verbose == 0 and callbacks is None and steps is None:  # no callback and no progress bar
+                if (call := self.known_call(x, ("rows", batch_size))) is not None:
                     self.stop_predicting = False
                     return call.numpy(x)
             from lamella.training import entry
@@ -409,18 +409,16 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             shorten(error)
             raise
 
-    def known_call(self, x: Any, batch_size: int | None = 0) -> Call | None:
+    def known_call(self, x: Any, kind: tuple[Any, ...] = ("batch",)) -> Call | None:
         """How rows like `x` were predicted before; None where something is to be looked at first.
 
         Args:
             x: the rows.
-            batch_size: that of `predict`, which they do not exceed; 0 where they are a batch of just so many rows.
+            kind: ("batch",) where they are a batch; ("rows", batch_size) where `predict` takes them as part of one.
         """
         if type(x) is not np.ndarray or self.runs_eagerly or settings.checks_nan():
             return None
-        if batch_size is not None and type(batch_size) is not int:
-            return None
-        return self.functions.get(("batch", self.backend_name, x.shape, x.dtype, batch_size, distribution_in_force()))
+        return self.functions.get((kind, self.backend_name, x.shape, x.dtype, distribution_in_force()))
 
     def layer_outputs(self, x: Any) -> dict[str, Any]:
         """The output of every layer for a batch, in inference mode: {layer name: array}.

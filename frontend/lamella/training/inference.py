@@ -287,7 +287,7 @@ def _call_for(model: TrainingModel, backend: Backend, x: Any) -> tuple[Call, Any
         batch = prepare(model, x).x
     call = Call(model, backend, batch)
     if batch is x and not model.runs_eagerly:
-        model.functions["batch", backend.name, x.shape, x.dtype, 0, distribution_in_force()] = call
+        model.functions[("batch",), backend.name, x.shape, x.dtype, distribution_in_force()] = call
     return call, batch
 
 
@@ -301,7 +301,7 @@ def predict_rows(model: TrainingModel, x: np.ndarray, batch_size: int | None) ->
     rows = _rows_for(model, backend, given, 32 if batch_size is None else batch_size)
     call = (FilledCall if rows > len(x) else Call)(model, backend, _filled(given, rows))
     if given is x and call.steady:
-        model.functions["batch", backend.name, x.shape, x.dtype, batch_size, distribution_in_force()] = call
+        model.functions[("rows", batch_size), backend.name, x.shape, x.dtype, distribution_in_force()] = call
     return call.numpy(given)
 
 

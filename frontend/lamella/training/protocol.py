@@ -48,7 +48,7 @@ class TrainingModel(Trainable, Protocol):
         """The step programs for data of these shapes, made once."""
         ...
 
-    def known_call(self, x: Any, batch_size: int | None = 0) -> Call | None:
+    def known_call(self, x: Any, kind: tuple[Any, ...] = ("batch",)) -> Call | None:
         """The compiled call for a batch like `x`, where there was one before."""
         ...
 
