@@ -480,6 +480,8 @@ def test_keras_2_reads_history_and_model():
     regressor = scikit_learn.KerasRegressor(build_fn=linear, epochs=2, verbose=0).fit(X, NUMBERS)
     loss = regressor.model.evaluate(X, NUMBERS, verbose=0)
     assert regressor.score(X, NUMBERS) == pytest.approx(-loss)
+    whole = scikit_learn.KerasRegressor(build_fn=linear, batch_size=-1, verbose=0).fit(X, NUMBERS)
+    assert whole.score(X, NUMBERS) == pytest.approx(-whole.model.evaluate(X, NUMBERS, batch_size=len(X), verbose=0))
     assert cross_val_score(regressor, X, NUMBERS, cv=2).max() < 0
 
 

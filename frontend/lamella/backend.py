@@ -26,3 +26,7 @@ def __getattr__(name: str) -> _Any:
             return getattr(functions, name)
         known += functions.__all__
     raise _no_attribute(__name__, name, known)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_importlib.import_module("lamella.backend_functions").__all__})

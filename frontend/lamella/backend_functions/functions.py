@@ -20,24 +20,7 @@ from lamella.models import Model
 from lamella.passes import differentiate
 from lamella.tracebacks import filtered
 from lamella.training.train_step import value_and_grad
-
-
-def _origins(outputs: Sequence[Declared], stops: Sequence[Declared]) -> list[Declared]:
-    """What declared values are made of: those of `stops` and the inputs of models that they depend on, in order."""
-    found: dict[Declared, None] = {}
-    seen: set[Declared] = set()
-    ends = {*stops}  # values are told apart by identity: `==` makes another
-    waiting = list(outputs)
-    while waiting:
-        value = waiting.pop()
-        if value in seen:
-            continue
-        seen.add(value)
-        if value in ends or (not value.maker.inputs and "layer" in value.maker.attrs):
-            found[value] = None
-        else:
-            waiting += value.maker.inputs  # type: ignore[arg-type]
-    return sorted(found, key=lambda value: value.number)
+from lamella.utils.graphs import origins as origins_of
 
 
 @filtered
@@ -91,7 +74,7 @@ class Function:
         self._listed = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
         declared = [y for y in self._listed if isinstance(y, Declared)]
         fed = [x for x in self.inputs if isinstance(x, Declared)]
-        used = _origins(declared, fed)
+        used = origins_of(declared, fed)
         given = {id(x): i for i, x in enumerate(self.inputs)}
         for x in used:
             if id(x) not in given:
@@ -158,7 +141,7 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
         if not isinstance(x, Declared) and not (what == "variables" and isinstance(x, Variable)):
             raise TypeError(f"K.gradients: {what} must be declared values, got {x!r}.")
     inner = [x for x in chosen if isinstance(x, Declared)]
-    origins = _origins(targets, inner)
+    origins = origins_of(targets, inner)
     model = Model(origins, targets)
     known = {id(v) for v in model.variables}
     number = {id(x): i for i, x in enumerate(origins)}

@@ -14,10 +14,10 @@ from lamella.config import set_floatx as set_floatx
 from lamella.config import set_image_data_format as set_image_data_format
 from lamella.core import context
 from lamella.errors import ArgumentError
-from lamella.ir.declared import Declared
 from lamella.ir.spec import DTYPES, is_float, promote
 from lamella.names import deprecated
 from lamella.utils.arrays import standardize_dtype as standardize_dtype
+from lamella.utils.graphs import is_keras_tensor as is_keras_tensor
 
 _ORDERINGS = {"tf": "channels_last", "th": "channels_first"}
 _UIDS: Counter[str] = Counter()
@@ -122,15 +122,6 @@ def is_int_dtype(dtype: Any) -> bool:
         dtype: a dtype or its name.
     """
     return DTYPES[standardize_dtype(dtype)][0] in "iu"
-
-
-def is_keras_tensor(x: Any) -> bool:
-    """Whether `x` is a declared value: what `Input` returns, and what layers and functions make of it.
-
-    Args:
-        x: anything.
-    """
-    return isinstance(x, Declared)
 
 
 def is_sparse(tensor: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lamella.errors import DTypeError
@@ -38,14 +39,27 @@ def get_source_inputs(tensor: Any) -> list[Any]:
     """
     if not isinstance(tensor, Declared):
         raise DTypeError(f"get_source_inputs takes what Input or a layer returned, got {type(tensor).__name__}.")
+    return origins([tensor])
+
+
+def origins(outputs: Sequence[Any], stops: Sequence[Any] = ()) -> list[Any]:
+    """What declared values are computed from, each once: those of `stops`, and the values of `Input` that they depend on.
+
+    Args:
+        outputs: the declared values.
+        stops: declared values that are not followed further.
+    """
     found: dict[Declared, None] = {}
-    seen: set[int] = set()
-    waiting: list[Any] = [tensor]
+    seen: set[Declared] = set()
+    ends = {*stops}  # values are told apart by identity: `==` makes another
+    waiting: list[Any] = [*reversed(outputs)]
     while waiting:
         value = waiting.pop()
-        if value.maker.op is CALL and not value.maker.inputs:
+        if value in seen:
+            continue
+        seen.add(value)
+        if value in ends or (value.maker.op is CALL and not value.maker.inputs):
             found[value] = None
-        elif id(value.maker) not in seen:
-            seen.add(id(value.maker))
+        else:
             waiting += reversed(value.maker.inputs)
     return list(found)

@@ -28,7 +28,6 @@ _FIT = frozenset(inspect.signature(Model.fit).parameters) - {"self", "x", "y", "
 _PREDICT = ("batch_size", "verbose", "steps")
 _COMPILE = ("optimizer", "loss", "metrics", "run_eagerly")
 _IN_FIT = ("batch_size", "validation_batch_size", "verbose", "validation_split", "shuffle", "epochs")
-_ASKED_FOR = ("meta", "compile_kwargs", "params")
 
 
 class BaseWrapper(KeepsBackend, BaseEstimator):
@@ -356,15 +355,18 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         """How many epochs the model has been trained."""
         return len(getattr(self, "history_", {}).get("loss", ()))
 
+    @staticmethod
+    def _counted(options: Mapping[str, Any], X: Any) -> dict[str, Any]:  # noqa: N803
+        """The options, with the number of rows of X for a batch size of -1."""
+        sizes = ("batch_size", "validation_batch_size")
+        return {name: X.shape[0] if name in sizes and value == -1 else value for name, value in options.items()}
+
     def _train(self, X: Any, y: Any, weights: np.ndarray | None, kwargs: dict[str, Any]) -> None:  # noqa: N803
         if weights is not None and not weights.all():
             kept = np.flatnonzero(weights)
             X, y, weights = X[kept], y[kept], weights[kept]  # noqa: N806
         y, X = self.target_encoder_.transform(y), self._inputs(X)  # noqa: N806
-        options = self._fit_options() | kwargs
-        for name in ("batch_size", "validation_batch_size"):
-            if options[name] == -1:
-                options[name] = X.shape[0]
+        options = self._counted(self._fit_options() | kwargs, X)
         if isinstance(options.get("validation_data"), tuple | list):
             x, labels, *more = options["validation_data"]
             x, labels = self._validated(x, labels, reset=False)
@@ -403,9 +405,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         params = self.get_params()
         options = {name: params[name] for name in _PREDICT if name in params}
         options |= {n: v for n, v in routing.routed(params, "predict").items() if not n.startswith("callbacks")}
-        options |= kwargs
-        if options.get("batch_size") == -1:
-            options["batch_size"] = X.shape[0]
+        options = self._counted(options | kwargs, X)
         return self.model_.predict(X, **{"callbacks": self._callbacks("predict") or None, **options})
 
     def predict(self, X: Any, **kwargs: Any) -> Any:  # noqa: N803
@@ -574,16 +574,7 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         raw = self._raw(X, kwargs)
         return self.target_encoder_.probabilities(raw)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:  # noqa: N803
-        """The accuracy of the predictions for X.
-
-        Args:
-            X: the inputs.
-            y: the labels.
-            sample_weight: one weight per row.
-            **kwargs: arguments of `model.predict`.
-        """
-        return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # not that of the mixin
+    score = BaseWrapper.score  # not that of the mixin
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:
@@ -636,16 +627,7 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
             return found[0], found[1].astype(np.float64)
         return found
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:  # noqa: N803
-        """R² of the predictions for X.
-
-        Args:
-            X: the inputs.
-            y: the targets.
-            sample_weight: one weight per row.
-            **kwargs: arguments of `model.predict`.
-        """
-        return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # not that of the mixin
+    score = BaseWrapper.score  # not that of the mixin
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:

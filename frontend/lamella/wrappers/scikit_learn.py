@@ -118,7 +118,7 @@ class KerasRegressor(_Keras2, estimators.KerasRegressor):
             ArgumentError: X and y do not fit.
         """
         X, y = self._validated(X, y, reset=False)  # noqa: N806
-        options = {"batch_size": self.batch_size, "verbose": 0, **kwargs, "return_dict": True}
+        options = self._counted({"batch_size": self.batch_size, "verbose": 0, **kwargs, "return_dict": True}, X)
         weights = self._weights(y, sample_weight)
         y = self.target_encoder_.transform(y)
         return -float(self.model_.evaluate(self._inputs(X), y, sample_weight=weights, **options)["loss"])
