@@ -369,6 +369,15 @@ def test_one_op_and_separate_ones_give_the_same_bits(name, make):
     np.testing.assert_array_equal(found[0][1], found[1][1])
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_a_query_without_keys_gets_nothing_in_every_precision_where_there_is_dropout(policy):
+    with lamella.backend_scope("numpy"):
+        layer = layers.MultiHeadAttention(2, 4, dropout=0.1, use_bias=False, dtype=policy)
+        x = np.random.default_rng(0).normal(size=(1, 3, 8)).astype("float32")
+        found = layer(x, x, attention_mask=np.zeros((1, 3, 3), bool))
+    assert not np.any(found)
+
+
 def test_models_with_flash_attention_are_saved_and_exported(tmp_path):
     layer = layers.MultiHeadAttention(2, 8, flash_attention=True, dtype="mixed_bfloat16")
     again = layers.MultiHeadAttention.from_config(layer.get_config())

@@ -137,7 +137,7 @@ class Heads(Layer):
             result = ops.logical_and(result, m)
         return result
 
-    def _runs_fused(self, query: Any, value: Any, training: bool, asked: bool) -> bool:
+    def _runs_fused(self, query: Any, value: Any, asked: bool) -> bool:
         """Whether attention is one op, for which a backend may have one kernel: of four axes, in 16 bits, without dropout.
 
         Raises:
@@ -157,7 +157,7 @@ class Heads(Layer):
             found = f"takes values as large as the keys, got {value.shape[-1]} and {query.shape[-1]}"
         if found and chosen:
             raise ArgumentError(f"flash_attention=True {found}.")
-        return not found and not (training and self.dropout > 0)
+        return not found and self.dropout == 0
 
     def _fused(
         self, query: Any, key: Any, value: Any, masks: Sequence[Any], attention_mask: Any, causal: bool, scale: float

@@ -100,7 +100,7 @@ class GroupQueryAttention(Heads):
         group = self.num_query_heads // self.num_key_value_heads
         q, scale, weights = self.query_dense(query), self.head_dim**-0.5, None
         k, v = ops.repeat(self.key_dense(key), group, 2), ops.repeat(self.value_dense(value), group, 2)
-        if self._runs_fused(q, v, training, return_attention_scores):
+        if self._runs_fused(q, v, return_attention_scores):
             outputs = self._fused(q, k, v, masks, attention_mask, use_causal_mask, scale)
         else:
             seen = self._seen((query.shape[1], value.shape[1]), masks, attention_mask, use_causal_mask)

@@ -121,7 +121,7 @@ class MultiHeadAttention(Heads):
         gate = self.gate_dense(query) if self.use_gate else None
         q, k, v = self.query_dense(query), self.key_dense(key), self.value_dense(value)
         weights = None
-        if self._runs_fused(q, v, training, return_attention_scores):
+        if self._runs_fused(q, v, return_attention_scores):
             outputs = self._fused(q, k, v, masks, attention_mask, use_causal_mask, self.key_dim**-0.5)
         else:
             seen = self._seen((query.shape[1], value.shape[1]), masks, attention_mask, use_causal_mask)
