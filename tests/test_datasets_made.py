@@ -111,6 +111,14 @@ def test_the_first_batches_and_the_others():
     assert flat(one) == flat(timeseries_dataset_from_array(SERIES, None, 1, batch_size=8, shuffle=True, seed=1).take(1))
 
 
+def test_batches_that_are_skipped_are_not_computed(monkeypatch):
+    dataset = utils.timeseries_dataset_from_array(np.arange(80), None, 1, batch_size=8)
+    computed = []
+    gather = type(dataset).gather
+    monkeypatch.setattr(type(dataset), "gather", lambda self, numbers: computed.append(numbers) or gather(self, numbers))
+    assert flat(dataset.map(lambda x: x).skip(8)) == list(range(64, 80)) and len(computed) == 2
+
+
 def test_methods_of_tensorflow_s_data_sets_are_told_apart():
     dataset = timeseries_dataset_from_array(SERIES, None, 1)
     for name, hint in (("prefetch", "leave it out"), ("cardinality", r"len\(dataset\)"), ("shuffle", "shuffle=True")):

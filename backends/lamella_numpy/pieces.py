@@ -199,9 +199,10 @@ def _by_images(kernel: Callable[..., Array], images: int, work: Callable[..., in
 
     def compute(*operands: Array, out: Array, scratch: dict[str, Any], **attrs: Any) -> Array:
         count = len(operands[0])
-        spans = _spans(count, min(work(*operands, **attrs, out=out), count))
-        if len(spans) == 1 or blas.control() is None:
+        wanted = min(work(*operands, **attrs, out=out), count)
+        if wanted < 2 or blas.control() is None:
             return kernel(*operands, out=out, scratch=scratch, **attrs)
+        spans = _spans(count, wanted)
 
         def piece(i: int) -> None:
             part = [x[spans[i]] if n < images else x for n, x in enumerate(operands)]
@@ -223,14 +224,15 @@ def _convolving_back(g: Array, kernel: Array, **_: Any) -> int:
 
 
 def _pooling(x: Array, *others: Array, window: tuple[int, ...], out: Array, **_: Any) -> int:
-    return max(x.size, out.size) * int(np.prod(window)) // (POOLED // 2)
+    return max(x.size, out.size) * math.prod(window) // (POOLED // 2)
 
 
 def convolve_kernel_gradient(x: Array, g: Array, *, out: Array, scratch: dict[str, Any], **attrs: Any) -> Array:
     """The sum over pieces of the images, added in their order"""
-    spans = _spans(len(x), min(g.size * out[..., 0].size // (LEAST // 2), len(x)))
-    if len(spans) == 1 or blas.control() is None:
+    wanted = min(g.size * out[..., 0].size // (LEAST // 2), len(x))
+    if wanted < 2 or blas.control() is None:
         return window.convolve_kernel_gradient(x, g, out=out, scratch=scratch, **attrs)
+    spans = _spans(len(x), wanted)
     parts = [out, *[window.kept(scratch, f"part {i}", out.shape, out.dtype) for i in range(1, len(spans))]]
 
     def piece(i: int) -> None:
@@ -285,7 +287,7 @@ def _is_large(equation: Equation) -> bool:
         places = equation.outputs[0].spec.shape if op is p.convolve else shapes[0]
         places = shapes[1] if op is p.convolve_kernel_gradient else places
         return size_of(map(int, places)) * size_of(map(int, kernel[:-1])) >= THREADED
-    return op.name in KERNELS and max(map(size_of, shapes)) * int(np.prod(equation.attrs["window"])) >= POOLED
+    return op.name in KERNELS and max(map(size_of, shapes)) * math.prod(equation.attrs["window"]) >= POOLED
 
 
 __all__ = ["KERNELS", "is_cut", "is_large"]

@@ -159,10 +159,11 @@ class Iterator(PyDataset):
 
     def _words_of(self, passing: int) -> np.ndarray:
         """The random words of a pass, one for each of `DRAWN` and one for the name of a file, in a row for each image."""
-        last, words = self._words
-        if last != passing:
-            words = host_random.bits(host_random.fold(self._key, passing), (self.n, len(DRAWN) + 1))
-            self._words = (passing, words)
+        with self._lock:  # of several threads one draws
+            last, words = self._words
+            if last != passing:
+                words = host_random.bits(host_random.fold(self._key, passing), (self.n, len(DRAWN) + 1))
+                self._words = (passing, words)
         return words
 
 
@@ -190,12 +191,13 @@ class ImageIterator(Iterator):
     def _changed(self, images: Sequence[np.ndarray] | Any, passing: int, chosen: np.ndarray) -> np.ndarray:
         """A batch of the images, changed and normalized."""
         generator = self.image_data_generator
-        words = self._words_of(passing) if self.save_to_dir or (generator is not None and generator.draws) else None
+        drawing = generator is not None and generator.draws
+        words = self._words_of(passing) if self.save_to_dir or drawing else None
         made: np.ndarray | None = None
         for at, (number, image) in enumerate(zip(chosen, images, strict=True)):
             x = np.array(image, self.dtype)
             if generator is not None:
-                if words is not None and generator.draws:
+                if words is not None and drawing:
                     x = generator.apply_transform(x, generator.transform_from(words[number, :-1], x.shape))
                 x = generator.standardize(x)
             if made is None:

@@ -107,7 +107,7 @@ def restored(cls: type, state: State) -> Any:
 def started_again(model: Any) -> Any:
     """A model of the same layers, compiled alike, whose weights are drawn again and whose training has not begun."""
     state = state_of(model)
-    state |= {"built": False, "seed": host_random.next_seed(), "calls": 0}
+    state |= {"built": False, "weights": [], "seed": host_random.next_seed(), "calls": 0}
     if "compiled" in state:
         state["compiled"] |= {"steps": 0, "epochs": 0, "slots": None, "foreign_state": None}
     return restored(type(model), copy.deepcopy(state))

@@ -82,7 +82,7 @@ def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, ve
             count = _rows(x)
             batch = max(batch, count)
             if not done and not model.runs_eagerly:
-                x = _filled(x, _rows_for(model, backend, x, most))
+                call, x = _call_filled(model, backend, x, most)
             elif count < batch and done and is_per_example(model, x):
                 x = _filled(x, batch)
             if lent:
@@ -165,13 +165,16 @@ def is_per_example(model: TrainingModel, x: Any) -> bool:
     return model.functions[cached]
 
 
-def _rows_for(model: TrainingModel, backend: Backend, x: Any, batch: int) -> int:
-    """How many rows a prediction of `x`, at most a batch of rows, is computed with."""
+def _call_filled(model: TrainingModel, backend: Backend, x: Any, batch: int) -> tuple[Call, Any]:
+    """How `x`, at most a batch of rows, is predicted, and the rows that it is computed with."""
     rows = _rows(x)
     size = backend.rows_to_predict(rows, batch) if rows < batch else rows
-    if size == rows or model.fixed_batch_size is not None or not is_per_example(model, x):
-        return rows
-    return size if Call(model, backend, _filled(x, size)).steady else rows
+    if size != rows and model.fixed_batch_size is None and is_per_example(model, x):
+        filled = _filled(x, size)
+        call = FilledCall(model, backend, filled)
+        if call.steady:
+            return call, filled
+    return Call(model, backend, x), x
 
 
 def _filled(x: Any, rows: int) -> Any:
@@ -298,8 +301,7 @@ def predict_rows(model: TrainingModel, x: np.ndarray, batch_size: int | None) ->
     backend = load_backend(model.backend_name)
     with model.built_on_success():
         given = prepare(model, x).x
-    rows = _rows_for(model, backend, given, 32 if batch_size is None else batch_size)
-    call = (FilledCall if rows > len(x) else Call)(model, backend, _filled(given, rows))
+    call, _ = _call_filled(model, backend, given, 32 if batch_size is None else batch_size)
     if given is x and call.steady:
         model.functions[("rows", batch_size), backend.name, x.shape, x.dtype, distribution_in_force()] = call
     return call.numpy(given)

@@ -76,6 +76,14 @@ class Dataset(PyDataset):
         """
         return PartialDataset(self, checked_count("count", count, 0), len(self))
 
+    def __iter__(self) -> Iterator[Any]:
+        """The batches of one pass."""
+        return self.loop(range(len(self)))
+
+    def loop(self, numbers: range) -> Iterator[Any]:
+        """The batches with these numbers of one pass; no other batch is computed."""
+        raise NotImplementedError
+
     def __getattr__(self, name: str) -> Any:
         hint = _HINTS.get(name)
         told = f", which is a method of TensorFlow's data sets: {hint}." if hint else "."
@@ -149,11 +157,11 @@ class BatchedDataset(Dataset):
             self._order = self._orders[self.passes_begun]
             self.passes_begun += 1
 
-    def __iter__(self) -> Iterator[Any]:
-        """The batches of one pass."""
+    def loop(self, numbers: range) -> Iterator[Any]:
+        """The batches with these numbers of one pass."""
         self.on_pass_begin()
         order = self._order  # another loop may begin meanwhile
-        for index in range(len(self)):
+        for index in numbers:
             yield self._batch(index, order)
 
 
@@ -207,9 +215,9 @@ class MappedDataset(_Derived):
     def _changed(self, batch: Any) -> Any:
         return self._function(*batch) if isinstance(batch, tuple) else self._function(batch)
 
-    def __iter__(self) -> Iterator[Any]:
-        """The batches of one pass."""
-        return map(self._changed, self._dataset)
+    def loop(self, numbers: range) -> Iterator[Any]:
+        """The batches with these numbers of one pass."""
+        return map(self._changed, self._dataset.loop(numbers))
 
 
 class PartialDataset(_Derived):
@@ -237,12 +245,9 @@ class PartialDataset(_Derived):
         """
         return self._dataset[self._numbers[index]]
 
-    def __iter__(self) -> Iterator[Any]:
-        """The batches of one pass."""
-        import itertools
-
-        numbers = self._numbers
-        return itertools.islice(self._dataset, numbers.start, numbers.stop)
+    def loop(self, numbers: range) -> Iterator[Any]:
+        """The batches with these numbers of one pass."""
+        return self._dataset.loop(self._numbers[numbers.start : numbers.stop])
 
 
 class ArrayDataset(BatchedDataset):
