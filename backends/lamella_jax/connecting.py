@@ -7,7 +7,6 @@ import socket
 import sys
 import threading
 import time
-from importlib import metadata
 from types import TracebackType
 
 import jax
@@ -32,7 +31,8 @@ def connect(address: str | None, count: int | None, index: int | None, *, second
         _join_jax(address, count, index, seconds, heartbeat_seconds)
     processes.join(jax.process_index(), jax.process_count(), _exchange)
     _end_with_the_others()
-    processes.agree({"the version of lamella": _version("lamella"), "the version of JAX": jax.__version__})
+    version = str(sys.modules["lamella"].__version__)  # backends do not import the package as a whole
+    processes.agree({"the version of lamella": version, "the version of JAX": jax.__version__})
     host_random.begin_with(processes.told(host_random.next_seed())[0])
 
 
@@ -71,13 +71,6 @@ def _give_up(address: str | None, count: int | None, seconds: int) -> None:
     )
     sys.stderr.flush()
     os._exit(1)
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # run from a checkout
-        return "unknown"
 
 
 def _wait_for(address: str, seconds: int) -> None:

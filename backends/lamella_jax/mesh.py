@@ -176,6 +176,16 @@ class MeshRunner(JaxRunner):
         with _explained():
             return super().run(state, data, indices, rows)
 
+    def donating(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> Callable[[], State]:
+        """A function that does what `run` does and reuses the memory of the leaves `donated`."""
+        launch = super().donating(state, data, indices, rows)
+
+        def explained() -> State:
+            with _explained():
+                return launch()
+
+        return explained
+
     def wait(self, state: State) -> None:
         """Return when the devices have computed `state`."""
         with _explained():

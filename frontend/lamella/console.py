@@ -110,7 +110,9 @@ def say(text: str) -> None:
     >>> say("Found 3 files belonging to 2 classes.")
     Found 3 files belonging to 2 classes.
     """
-    _standard().write(text + "\n")
+    file = _standard()
+    _write_line(file, [(text, "")], "\n", None)
+    file.flush()
 
 
 class Progress:
@@ -295,10 +297,6 @@ class Transfer(Progress):
 
     def __init__(self, size: int | None, verbose: int = 1, file: TextIO | None = None) -> None:
         super().__init__(0, size, verbose, file)
-
-    def say(self, text: str) -> None:
-        """Write a separate line."""
-        self._write([(text, "")], end="\n")
 
     def _count(self, done: int) -> str:
         whole = "" if self.steps is None or done == self.steps else f"/{human_bytes(self.steps)}"

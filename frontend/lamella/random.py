@@ -49,7 +49,7 @@ __all__ = [
     "uniform",
 ]
 
-_STEP = np.zeros((), np.uint32)
+_STEP = context.STEP
 _CANDIDATES = 12
 """Candidates that `gamma` draws for each number: all are rejected with a probability below 1e-15."""
 
@@ -110,13 +110,10 @@ class SeedGenerator:
 
 def _source(seed: Any) -> tuple[Any, Any]:
     """The key and the step of a draw."""
-    running = context.current()
     if isinstance(seed, SeedGenerator):
         return seed._next()
     if seed is None:
-        return (
-            running.random_key() if running is not None else (host_random.key_from_seed(host_random.next_seed()), _STEP)
-        )
+        return context.new_key()
     if type(seed) is not bool and isinstance(seed, int | np.integer):
         return host_random.key_from_seed(int(seed)), _STEP
     if (

@@ -323,6 +323,13 @@ class Backend:
         self._require_one(mesh)
         return array
 
+    def laid(self, value: Any, dtype: str, mesh: Mesh, layout: Layout) -> Any:
+        """An array with the numbers of `value`, NumPy's or of any backend's, in a layout."""
+        if self.owns(value):
+            return self.redistributed(self.asarray(value, dtype), mesh, layout)
+        host = interpret.to_numpy(value)
+        return self.distributed(lambda index: host[index], Spec(host.shape, dtype), mesh, layout)
+
     def _require_one(self, mesh: Mesh) -> None:
         if len(mesh.devices) > 1:
             raise BackendError(

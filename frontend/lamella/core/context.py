@@ -205,15 +205,19 @@ def current() -> TraceContext | None:
     return _CONTEXTS.items[-1] if _CONTEXTS.items else None
 
 
-def _new_key() -> tuple[Any, Any]:
+STEP = np.zeros((), np.uint32)
+"""The step of a draw outside of layers."""
+
+
+def new_key() -> tuple[Any, Any]:
     """The key and the step of a draw without a seed: those of the layer being called, else the next seed of the process."""
     running = current()
     if running is not None:
         return running.random_key()
-    return host_random.key_from_seed(host_random.next_seed()), np.zeros((), np.uint32)
+    return host_random.key_from_seed(host_random.next_seed()), STEP
 
 
-NEW_KEYS.append(_new_key)
+NEW_KEYS.append(new_key)
 
 
 @contextmanager

@@ -6,10 +6,9 @@ says where its data come from, what their license is, and what they are not fit 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lamella.absent import no_attribute
+from lamella.names import lazily
 
 if TYPE_CHECKING:
     from lamella.datasets import boston_housing as boston_housing
@@ -34,12 +33,5 @@ __all__ = [
     "reuters",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return importlib.import_module(f"lamella.datasets.{name}")
-    raise no_attribute(__name__, name, __all__)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:
+    _, __getattr__, __dir__ = lazily(__name__, {}, __all__)

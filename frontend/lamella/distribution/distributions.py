@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +25,6 @@ from lamella.distribution.report import Report
 from lamella.errors import ArgumentError, unknown_name
 from lamella.ir.spec import Spec, spec_of
 from lamella.tracebacks import user_level
-
-if TYPE_CHECKING:
-    from lamella.backend_api import Distributes
 
 _BATCH = "batch"
 
@@ -110,7 +107,7 @@ class Distribution:
 
     def placed(self, variable: Variable, value: Any) -> Any:
         """An array with the numbers of `value`, in the layout of a weight."""
-        return _laid(value, variable.spec, self, self.layout_of(variable))
+        return load_backend(self.backend_name).laid(value, variable.dtype, self.mesh, self.layout_of(variable))
 
     def drawn(self, variable: Variable, key: Any) -> Any:
         """The first value of a weight in its layout, each part drawn for itself where the initializer can."""
@@ -323,14 +320,6 @@ def _line(device_mesh: DeviceMesh | None, devices: Any) -> DeviceMesh:
     return DeviceMesh((len(found),), [_BATCH], found)
 
 
-def _laid(value: Any, spec: Spec, distribution: Distributes, axes: Layout) -> Any:
-    backend = load_backend(distribution.backend_name)
-    if backend.owns(value):
-        return backend.redistributed(backend.asarray(value, spec.dtype), distribution.mesh, axes)
-    host = to_numpy(value)
-    return backend.distributed(lambda index: host[index], spec, distribution.mesh, axes)
-
-
 def distribution() -> Any:
     """The distribution of the innermost scope, else the one that was set; None where there is none.
 
@@ -391,6 +380,4 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
         n % mesh.parts(a) for n, a in zip(spec.shape, layout.axes, strict=False)
     ):
         raise ArgumentError(f"distribute_tensor: an array of shape {spec.shape} does not divide as {layout!r} says.")
-    if backend.owns(value):
-        return backend.redistributed(value, mesh, layout.axes)
-    return backend.distributed(lambda index: value[index], spec, mesh, layout.axes)
+    return backend.laid(value, spec.dtype, mesh, layout.axes)

@@ -77,7 +77,7 @@ def unpack(
                 return
     target.parent.mkdir(parents=True, exist_ok=True)
     atomic.remove_leftovers(glob.escape(str(target)))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    temporary = atomic.temporary_beside(target)
     new, old = temporary / "new", temporary / "old"
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, temporary, ignore_errors=True)

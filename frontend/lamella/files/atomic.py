@@ -29,6 +29,11 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno
 """What file systems answer that cannot flush a folder, or a folder that may be written to but not read."""
 
 
+def temporary_beside(target: Path) -> Path:
+    """A new name beside `target` for what is being written, which `remove_leftovers` knows."""
+    return target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+
+
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A binary file, open for writing and reading, which becomes the file at `path` when the block ends.
@@ -62,7 +67,7 @@ def _replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise _told(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), path, kept=False)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    temporary = temporary_beside(target)
     with _explained(path, target, temporary):
         file = temporary.open("x+b")
     try:

@@ -38,9 +38,8 @@ def batch_of(images: Any, data_format: str | None) -> Any:
 
 def like(y: Any, images: Any, data_format: str | None) -> Any:
     """The result of images that `batch_of` arranged, in the arrangement of `images`."""
-    _, _, channel = image_axes(images, data_format)
-    single = len(np.shape(images) if not hasattr(images, "shape") else images.shape) == 3
-    y = ops.squeeze(y, 0) if single else y
+    x, _, channel = image_axes(images, data_format)
+    y = ops.squeeze(y, 0) if len(x.shape) == 3 else y
     return ops.moveaxis(y, -1, channel)
 
 

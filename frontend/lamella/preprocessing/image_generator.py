@@ -103,7 +103,9 @@ class ImageDataGenerator:
         self.rotation_range, self.shear_range = rotation_range, shear_range
         self.width_shift_range, self.height_shift_range = width_shift_range, height_shift_range
         self.zoom_range = _zoom(zoom_range)
-        self.brightness_range = None if brightness_range is None else _pair("brightness_range", brightness_range)
+        self.brightness_range = (
+            None if brightness_range is None else transforms.pair("brightness_range", brightness_range)
+        )
         self.channel_shift_range = channel_shift_range
         self.fill_mode, self.cval, self.interpolation_order = fill_mode, cval, interpolation_order
         self.horizontal_flip, self.vertical_flip = horizontal_flip, vertical_flip
@@ -504,17 +506,10 @@ class ImageDataGenerator:
             self.zca_whitening_matrix = (vectors * (np.sqrt(len(x)) / (values + self.zca_epsilon))) @ vectors.T
 
 
-def _pair(name: str, value: Any) -> list[float]:
-    numbers = isinstance(value, list | tuple | np.ndarray) and len(value) == 2
-    if not numbers or not all(isinstance(v, int | float | np.number) for v in value):
-        raise ArgumentError(f"{name} must be a pair of numbers (lower, upper), got {value!r}.")
-    return [value[0], value[1]]
-
-
 def _zoom(value: Any) -> list[float]:
     if isinstance(value, int | float):
         return [1 - value, 1 + value]
-    return _pair("zoom_range", value)
+    return transforms.pair("zoom_range", value)
 
 
 def _shift(bounds: Any, unit: float, sign: float, size: int) -> float:

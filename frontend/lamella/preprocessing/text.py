@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamella.absent import refusing
-from lamella.errors import ArgumentError, DataError, FormatError, UnknownNameError, did_you_mean
+from lamella.errors import ArgumentError, DataError, FormatError, did_you_mean, unknown_name
 from lamella.files.text import parsed
 from lamella.names import deprecated, shown
 from lamella.tracebacks import user_level
@@ -116,9 +116,7 @@ def hashing_trick(
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 2:
         raise ArgumentError(f"n must be an integer from 2, one more than the largest number, got {n!r}.")
     if isinstance(hash_function, str) and hash_function not in ("md5", "hash"):
-        raise UnknownNameError(
-            f"Unknown hash_function {hash_function!r}: {did_you_mean(hash_function, ['md5', 'hash'])}"
-        )
+        raise unknown_name("hash_function", hash_function, ("md5", "hash"))
     hashed: Any = _md5 if hash_function == "md5" else hash if hash_function in (None, "hash") else hash_function
     words = text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
     return [int(hashed(word)) % (int(n) - 1) + 1 for word in words]

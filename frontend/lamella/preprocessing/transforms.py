@@ -261,11 +261,22 @@ def _draws(count: int) -> np.ndarray:
     return host_random.uniform(key, (count,), -1.0, 1.0, "float64")
 
 
+def pair(name: str, value: Any) -> list[float]:
+    """The two numbers that `value` has.
+
+    Raises:
+        ArgumentError: it is not a pair of numbers.
+    """
+    numbers = isinstance(value, list | tuple | np.ndarray) and len(value) == 2
+    if not numbers or not all(isinstance(v, int | float | np.number) for v in value):
+        raise ArgumentError(f"{name} must be a pair of numbers (lower, upper), got {value!r}.")
+    return [value[0], value[1]]
+
+
 def _between(bounds: Sequence[float], name: str, count: int) -> np.ndarray:
     """Uniform numbers between two bounds."""
-    if not isinstance(bounds, list | tuple) or len(bounds) != 2:
-        raise ArgumentError(f"{name} must be a pair of numbers (lower, upper), got {bounds!r}.")
-    return bounds[0] + (bounds[1] - bounds[0]) * (_draws(count) + 1.0) / 2.0
+    lower, upper = pair(name, bounds)
+    return lower + (upper - lower) * (_draws(count) + 1.0) / 2.0
 
 
 def random_rotation(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from lamella import processes
 from lamella.backend_api import Backend, Distributes, Layout, Placement, distribution_in_force
 from lamella.errors import ArgumentError, BackendError, DataError
-from lamella.ir.spec import Spec
 
 if TYPE_CHECKING:
     from lamella.core.variable import Variable
@@ -129,12 +128,10 @@ def steps_by_shape(variables: Sequence[Variable], rows: int) -> int:
 
 def rows_placed(distribution: Distributes, backend: Backend, array: Any, dtype: str) -> Any:
     """A batch with its rows split among the devices; whole on each where they do not divide."""
-    mesh, spec = distribution.mesh, Spec(array.shape, dtype)
+    mesh = distribution.mesh
     divides = bool(array.shape) and array.shape[0] % mesh.parts(distribution.rows) == 0
     layout: Layout = (distribution.rows,) if divides else ()
-    if backend.owns(array):
-        return backend.redistributed(backend.asarray(array, dtype), mesh, layout)
-    return backend.distributed(lambda index: array[index], spec, mesh, layout)
+    return backend.laid(array, dtype, mesh, layout)
 
 
 __all__ = [

@@ -84,6 +84,10 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"lamella.utils.{_LATER[name]}"), name)
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 __all__ = [
     "Config",
     "CustomObjectScope",

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import ArgumentError, DataError
-from lamella.utils.datasets import BatchedDataset, checked_batch_size, checked_count
-from lamella.utils.directories import Files, Options, encoded, labeled_files
+from lamella.utils.datasets import checked_batch_size, checked_count
+from lamella.utils.directories import Files, LabeledFiles, Options, datasets_of
 
 MOST_TIMES = 256
 """How many times as many samples per second a resampled file may have, or as few."""
 
 
-class AudioFiles(BatchedDataset):
+class AudioFiles(LabeledFiles):
     """WAV files, read when their batch is needed.
 
     Args:
@@ -45,14 +45,11 @@ class AudioFiles(BatchedDataset):
         shuffle: bool,
         seed: int,
     ) -> None:
-        super().__init__(len(files.paths), batch_size, shuffle, seed)
-        self.file_paths, self.class_names = files.paths, files.class_names
-        self._labels = encoded(files.labels, label_mode, len(files.class_names or ()))
+        super().__init__(files, label_mode, batch_size, shuffle, seed)
         self._sampling_rate, self._length = sampling_rate, length
 
-    def gather(self, numbers: np.ndarray) -> Any:
-        """These files, float32 `(batch, samples, channels)`, zeros behind shorter ones, and labels where there are any."""
-        paths = [self.file_paths[i] for i in numbers]
+    def read(self, paths: list[str]) -> np.ndarray:
+        """These files, float32 `(batch, samples, channels)`, zeros behind shorter ones."""
         sounds = [self._sound(path) for path in paths]
         channels = sounds[0].shape[1]
         x = np.zeros((len(sounds), self._length or max(map(len, sounds)), channels), np.float32)
@@ -63,7 +60,7 @@ class AudioFiles(BatchedDataset):
                     "they must be alike."
                 )
             row[: len(sound)] = sound[: len(row)]
-        return x if self._labels is None else (x, self._labels[numbers])
+        return x
 
     def _sound(self, path: str) -> np.ndarray:
         sound, rate = read_wav(path)
@@ -142,13 +139,11 @@ def audio_dataset_from_directory(
     rate = None if sampling_rate is None else checked_count("sampling_rate", sampling_rate)
     length = None if output_sequence_length is None else checked_count("output_sequence_length", output_sequence_length)
     options = Options(labels, label_mode, class_names, shuffle, seed, validation_split, subset, follow_links, verbose)
-    parts, seed = labeled_files(directory, (".wav",), options, "WAV files")
-    made = [
-        # of two parts only that for training changes its order
-        AudioFiles(part, label_mode, size, rate, length, shuffle and number == 0, seed)
-        for number, part in enumerate(parts)
-    ]
-    return made if len(made) > 1 else made[0]
+
+    def made(part: Files, shuffled: bool, seed: int) -> AudioFiles:
+        return AudioFiles(part, label_mode, size, rate, length, shuffled, seed)
+
+    return datasets_of(directory, (".wav",), options, "WAV files", made)
 
 
 def read_wav(path: str) -> tuple[np.ndarray, int]:

@@ -94,11 +94,5 @@ class Config(MutableMapping[str, Any]):
         if self._frozen:
             raise ArgumentError(f"the entry {name!r} cannot be changed: the Config is frozen; call unfreeze() first.")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return dict(self.__dict__)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
     def __repr__(self) -> str:
         return f"<Config {self._entries!r}>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from lamella import host_random
 from lamella.console import say
 from lamella.errors import ArgumentError, DataError, did_you_mean
 from lamella.utils.arrays import to_categorical
+from lamella.utils.datasets import BatchedDataset
 
 LABEL_MODES = ("int", "categorical", "binary", None)
 _SUBSETS = ("training", "validation", "both")
@@ -44,6 +45,58 @@ class Options(NamedTuple):
     subset: str | None
     follow_links: bool
     verbose: bool
+
+
+class LabeledFiles(BatchedDataset):
+    """Files that are read when their batch is needed: a subclass writes `read`.
+
+    Args:
+        files: the files.
+        label_mode: how labels are encoded.
+        batch_size: files per batch, or None.
+        shuffle: whether each pass takes the files in another order.
+        seed: of the orders.
+
+    Attributes:
+        file_paths: the paths, in the order before shuffling.
+        class_names: the names of the classes, or None.
+    """
+
+    def __init__(self, files: Files, label_mode: str | None, batch_size: int | None, shuffle: bool, seed: int) -> None:
+        super().__init__(len(files.paths), batch_size, shuffle, seed)
+        self.file_paths, self.class_names = files.paths, files.class_names
+        self._labels = encoded(files.labels, label_mode, len(files.class_names or ()))
+
+    def gather(self, numbers: np.ndarray) -> Any:
+        """What these files hold, and their labels where there are any."""
+        x = self.read([self.file_paths[i] for i in numbers])
+        return x if self._labels is None else (x, self._labels[numbers])
+
+    def read(self, paths: list[str]) -> np.ndarray:
+        """What these files hold, as a batch."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its files hold: write `read`.")
+
+
+def datasets_of(
+    directory: str | os.PathLike[str],
+    endings: tuple[str, ...],
+    options: Options,
+    what: str,
+    made: Callable[[Files, bool, int], LabeledFiles],
+) -> Any:
+    """The data set of the files of a folder, or a list of two where `subset` is "both"; see `labeled_files`.
+
+    Args:
+        directory: the folder.
+        endings: of the names of files that count.
+        options: the arguments of the caller.
+        what: what the files are, for messages.
+        made: makes a data set of files, of whether they are shuffled, and of the seed.
+    """
+    parts, seed = labeled_files(directory, endings, options, what)
+    # of two parts only that for training changes its order
+    found = [made(part, options.shuffle and number == 0, seed) for number, part in enumerate(parts)]
+    return found if len(found) > 1 else found[0]
 
 
 def labeled_files(

@@ -17,10 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from lamella.console import Transfer
+from lamella.console import Transfer, say
 from lamella.errors import ArgumentError, DownloadError, FormatError, did_you_mean
 from lamella.files import archives
-from lamella.files.atomic import lock, remove_leftovers
+from lamella.files.atomic import lock, remove_leftovers, temporary_beside
 
 _SCHEMES = ("https", "http", "ftp", "file")
 _DIGITS = {"sha256": 64, "md5": 32}
@@ -185,7 +185,7 @@ def _is_sound(target: Path, expected: _Hash | None) -> bool:
         return False
     if expected is None or expected.of(target) == expected.value:
         return True
-    Transfer(None).say(f"{target} has another {expected.algorithm} than {expected.value}: it is downloaded again.")
+    say(f"{target} has another {expected.algorithm} than {expected.value}: it is downloaded again.")
     return False
 
 
@@ -198,7 +198,7 @@ class _Download:
 
     def __init__(self, origin: str, target: Path, expected: _Hash | None) -> None:
         self.origin, self.target, self.expected = origin, target, expected
-        self.own = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+        self.own = temporary_beside(target)
         self.part: Path | None = None
         self.version = ""  # of the file on the server, in its words
         self.continued = False  # from what another call has left
@@ -241,7 +241,7 @@ class _Download:
 
     def _transfer(self) -> None:
         """Download in as many attempts as it takes, where each brings something."""
-        Transfer(None).say(f"Downloading data from {self.origin}")
+        say(f"Downloading data from {self.origin}")
         for attempt in range(1, _ATTEMPTS + 1):
             before = self._size()
             try:

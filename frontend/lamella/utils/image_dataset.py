@@ -11,8 +11,8 @@ import numpy as np
 from lamella.errors import ArgumentError, unknown_name
 from lamella.ir import settings
 from lamella.utils import images
-from lamella.utils.datasets import BatchedDataset, checked_batch_size, refuse_format
-from lamella.utils.directories import Files, Options, encoded, labeled_files
+from lamella.utils.datasets import checked_batch_size, refuse_format
+from lamella.utils.directories import Files, LabeledFiles, Options, datasets_of
 from lamella.utils.resampling import INTERPOLATIONS, resample
 
 ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -23,7 +23,7 @@ def default_workers() -> int:
     return min(4, os.cpu_count() or 1)
 
 
-class ImageFiles(BatchedDataset):
+class ImageFiles(LabeledFiles):
     """Image files, read when their batch is needed.
 
     Args:
@@ -49,16 +49,13 @@ class ImageFiles(BatchedDataset):
         seed: int,
         options: dict[str, Any],
     ) -> None:
-        super().__init__(len(files.paths), batch_size, shuffle, seed)
+        super().__init__(files, label_mode, batch_size, shuffle, seed)
         self.workers = default_workers()
-        self.file_paths, self.class_names = files.paths, files.class_names
-        self._labels = encoded(files.labels, label_mode, len(files.class_names or ()))
         self._options = options
 
-    def gather(self, numbers: np.ndarray) -> Any:
-        """These images, float32 `(batch, height, width, channels)`, and their labels where there are any."""
-        x = np.stack([_read(self.file_paths[i], **self._options) for i in numbers])
-        return x if self._labels is None else (x, self._labels[numbers])
+    def read(self, paths: list[str]) -> np.ndarray:
+        """These images, float32 `(batch, height, width, channels)`."""
+        return np.stack([_read(path, **self._options) for path in paths])
 
 
 def _read(
@@ -167,10 +164,8 @@ def image_dataset_from_directory(
     }
     size = checked_batch_size(batch_size)
     options = Options(labels, label_mode, class_names, shuffle, seed, validation_split, subset, follow_links, verbose)
-    parts, seed = labeled_files(directory, ENDINGS, options, "images")
-    made = [
-        # of two parts only that for training changes its order
-        ImageFiles(part, label_mode, size, shuffle and number == 0, seed, reading)
-        for number, part in enumerate(parts)
-    ]
-    return made if len(made) > 1 else made[0]
+
+    def made(part: Files, shuffled: bool, seed: int) -> ImageFiles:
+        return ImageFiles(part, label_mode, size, shuffled, seed, reading)
+
+    return datasets_of(directory, ENDINGS, options, "images", made)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import DataError
-from lamella.utils.datasets import BatchedDataset, checked_batch_size, checked_count, refuse_format
-from lamella.utils.directories import Files, Options, encoded, labeled_files
+from lamella.utils.datasets import checked_batch_size, checked_count, refuse_format
+from lamella.utils.directories import Files, LabeledFiles, Options, datasets_of
 
 
-class TextFiles(BatchedDataset):
+class TextFiles(LabeledFiles):
     """Text files, read when their batch is needed.
 
     Args:
@@ -39,16 +39,12 @@ class TextFiles(BatchedDataset):
         shuffle: bool,
         seed: int,
     ) -> None:
-        super().__init__(len(files.paths), batch_size, shuffle, seed)
-        self.file_paths, self.class_names = files.paths, files.class_names
-        self._labels = encoded(files.labels, label_mode, len(files.class_names or ()))
+        super().__init__(files, label_mode, batch_size, shuffle, seed)
         self._max_length = max_length
 
-    def gather(self, numbers: np.ndarray) -> Any:
-        """The texts of these files, an object array `(batch,)`, and their labels where there are any."""
-        texts = np.array([None] * len(numbers), object)
-        texts[:] = [_text(self.file_paths[i], self._max_length) for i in numbers]
-        return texts if self._labels is None else (texts, self._labels[numbers])
+    def read(self, paths: list[str]) -> np.ndarray:
+        """The texts of these files, an object array `(batch,)`."""
+        return np.fromiter((_text(path, self._max_length) for path in paths), object, len(paths))
 
 
 def text_dataset_from_directory(
@@ -116,13 +112,11 @@ def text_dataset_from_directory(
     size = checked_batch_size(batch_size)
     length = None if max_length is None else checked_count("max_length", max_length)
     options = Options(labels, label_mode, class_names, shuffle, seed, validation_split, subset, follow_links, verbose)
-    parts, seed = labeled_files(directory, (".txt",), options, "text files")
-    made = [
-        # of two parts only that for training changes its order
-        TextFiles(part, label_mode, size, length, shuffle and number == 0, seed)
-        for number, part in enumerate(parts)
-    ]
-    return made if len(made) > 1 else made[0]
+
+    def made(part: Files, shuffled: bool, seed: int) -> TextFiles:
+        return TextFiles(part, label_mode, size, length, shuffled, seed)
+
+    return datasets_of(directory, (".txt",), options, "text files", made)
 
 
 def _text(path: str, max_length: int | None) -> str:

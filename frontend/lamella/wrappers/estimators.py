@@ -574,7 +574,16 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         raw = self._raw(X, kwargs)
         return self.target_encoder_.probabilities(raw)
 
-    score = BaseWrapper.score  # not that of the mixin
+    def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:  # noqa: N803
+        """The accuracy of the predictions for X.
+
+        Args:
+            X: the inputs.
+            y: the labels.
+            sample_weight: one weight per row.
+            **kwargs: arguments of `model.predict`.
+        """
+        return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # not that of the mixin
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:
@@ -627,7 +636,16 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
             return found[0], found[1].astype(np.float64)
         return found
 
-    score = BaseWrapper.score  # not that of the mixin
+    def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:  # noqa: N803
+        """R² of the predictions for X.
+
+        Args:
+            X: the inputs.
+            y: the targets.
+            sample_weight: one weight per row.
+            **kwargs: arguments of `model.predict`.
+        """
+        return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # not that of the mixin
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:
