@@ -115,7 +115,9 @@ def test_batches_that_are_skipped_are_not_computed(monkeypatch):
     dataset = utils.timeseries_dataset_from_array(np.arange(80), None, 1, batch_size=8)
     computed = []
     gather = type(dataset).gather
-    monkeypatch.setattr(type(dataset), "gather", lambda self, numbers: computed.append(numbers) or gather(self, numbers))
+    monkeypatch.setattr(
+        type(dataset), "gather", lambda self, numbers: computed.append(numbers) or gather(self, numbers)
+    )
     assert flat(dataset.map(lambda x: x).skip(8)) == list(range(64, 80)) and len(computed) == 2
 
 
