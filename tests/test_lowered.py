@@ -176,7 +176,7 @@ def test_assign_puts_a_pair_back(backend):
     before = model.get_weights()
     for wrong, words in (
         ({**params, "dense/kernels": params["dense/kernel"]}, "did you mean 'dense/kernel'"),
-        ({"dense/bias": np.ones(4), "dense/kernel": np.ones((4, 3))}, r"has shape \(3, 4\), got \(4, 3\)"),
+        ({"dense/bias": np.ones(4), "dense/kernel": np.ones((4, 3))}, r"must have shape \(3, 4\), got \(4, 3\)"),
     ):
         with pytest.raises(ValueError, match=words):
             model.assign(wrong)
