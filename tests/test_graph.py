@@ -343,7 +343,7 @@ def test_graphs_that_are_none_are_refused_in_one_sentence():
         Model([x, x], y)
     with pytest.raises(TypeError, match=r"outputs must be symbolic values, got 3\."):
         Model(x, [y, 3])
-    with pytest.raises(TypeError, match="among the inputs is <InputLayer"):
+    with pytest.raises(TypeError, match="inputs must be symbolic values, got <InputLayer"):
         Model(layers.InputLayer((4,)), y)
     with pytest.raises(ArgumentError, match="outputs must not be empty"):
         Model(x, [])

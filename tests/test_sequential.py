@@ -125,7 +125,7 @@ def test_a_free_dimension_that_a_weight_depends_on_does_not_build():
 
 
 def test_a_model_without_a_shape_says_how_to_give_it_one():
-    with pytest.raises(ValueError, match=r"begin with `Input\(shape\)`"):
+    with pytest.raises(ValueError, match=r"start with `Input\(shape\)`"):
         lamella.Sequential([Dense(2)]).lower("numpy")
 
 
