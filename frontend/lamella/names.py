@@ -108,15 +108,19 @@ def deprecated(old: str, new: str, stacklevel: int | None = None) -> None:
 
 @contextmanager
 def custom_objects(names: Mapping[str, Any] | None) -> Iterator[None]:
-    """Inside, these names stand for these classes and functions, before those of lamella.
-
-    >>> from lamella import activations
-    >>> with custom_objects({"double": lambda x: 2 * x}):
-    ...     activations.get("double")(3)
-    6
+    """Context manager in which these names refer to these classes and functions, in preference to those of lamella.
 
     Args:
-        names: {name: class or function}.
+        names: dict from name to class or function.
+
+    Yields:
+        None.
+
+    Example:
+        >>> from lamella import activations
+        >>> with custom_objects({"double": lambda x: 2 * x}):
+        ...     activations.get("double")(3)
+        6
     """
     with _SCOPES.pushed(dict(names or {})):
         yield

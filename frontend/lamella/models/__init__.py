@@ -43,7 +43,7 @@ def load_model(
         >>> import os, tempfile
         >>> from lamella.layers import Dense, Input
         >>> folder = tempfile.TemporaryDirectory()
-        >>> path = os.path.join(folder.name, "small.keras")
+        >>> path = os.path.join(folder.name, "small.safetensors")
         >>> Sequential([Input((2,)), Dense(3)], name="small").save(path)
         >>> load_model(path).output_shape
         (None, 3)
@@ -81,9 +81,9 @@ def save_model(
         >>> from lamella.layers import Dense, Input
         >>> model = Sequential([Input((2,)), Dense(3)])
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save_model(model, os.path.join(folder, "small.keras"))
+        ...     save_model(model, os.path.join(folder, "small.safetensors"))
         ...     os.listdir(folder)
-        ['small.keras']
+        ['small.safetensors']
     """
     model.save(filepath, overwrite, include_optimizer, save_format)
 

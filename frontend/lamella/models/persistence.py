@@ -149,8 +149,8 @@ class Persistent(Layer):
             >>> from lamella.layers import Dense, Input
             >>> model = lamella.Sequential([Input((2,)), Dense(3)])
             >>> with tempfile.TemporaryDirectory() as folder:
-            ...     model.save(os.path.join(folder, "small.keras"))
-            ...     loaded = lamella.models.load_model(os.path.join(folder, "small.keras"))
+            ...     model.save(os.path.join(folder, "small.safetensors"))
+            ...     loaded = lamella.models.load_model(os.path.join(folder, "small.safetensors"))
             >>> bool((loaded.get_weights()[0] == model.get_weights()[0]).all())
             True
         """

@@ -1,4 +1,4 @@
-"""`get_file`: a file from the network in the folder where Keras keeps its downloads."""
+"""`get_file`: download a file to the folder in which Keras caches downloads."""
 
 from __future__ import annotations
 
@@ -58,48 +58,49 @@ def get_file(
     cache_dir: str | os.PathLike[str] | None = None,
     force_download: bool = False,
 ) -> str:
-    """Download a file unless it is in the cache already, and return the path to it.
+    """Download a file unless it is cached, and return its path.
 
-    The file is first written under another name, and gets its own when it is whole and has the right hash. A transfer that
-    breaks off is continued, by the next call as well, where the server can send a part of a file. A download is untrusted
-    data: give its hash where it is known.
+    The file is written under a temporary name and renamed when it is complete and has the expected hash. An interrupted
+    transfer is resumed, also by a later call, if the server can send a part of a file. Downloads are untrusted data:
+    pass their hash if you know it.
 
     Args:
-        fname: the file's name in the cache; by default the last part of the address. With `extract=True` a name without a
-            dot is that of the folder.
-        origin: the address, of `https`, `http`, `ftp` or `file`.
-        untar: `extract=True, archive_format="tar"`, in the words of Keras 2.
-        md5_hash: `file_hash=`, in the words of Keras 2.
-        file_hash: the SHA-256 or MD5 of the file, in hexadecimal digits. A file in the cache with another one is
+        fname: the name of the file in the cache; by default the last part of the address. With `extract=True` a name
+            without a dot is that of the folder.
+        origin: the address; the scheme is `https`, `http`, `ftp` or `file`.
+        untar: deprecated; True is `extract=True, archive_format="tar"`.
+        md5_hash: deprecated; the same as `file_hash`.
+        file_hash: the SHA-256 or MD5 hash of the file, in hexadecimal digits. A cached file with another hash is
             downloaded again.
         cache_subdir: the folder within `cache_dir`; an absolute path is used as it is.
-        hash_algorithm: "sha256", "md5" or "auto", which tells them apart by their length.
-        extract: whether to unpack the file, a zip or tar archive (also `.tar.gz`, `.tar.bz2`, `.tar.xz`), into a folder.
-            No member of the archive may be a link or have a path that leaves the folder.
+        hash_algorithm: "sha256", "md5" or "auto", which infers it from the number of digits.
+        extract: whether to unpack the file, a zip or tar archive (also `.tar.gz`, `.tar.bz2`, `.tar.xz`), into a
+            folder. No member of the archive may be a link or have a path outside of the folder.
         archive_format: "tar", "zip", a list of them, or "auto" for both.
-        cache_dir: by default the folder that the environment variable KERAS_HOME names, else `~/.keras`, or where that
-            cannot be written to, `.keras` in the folder for temporary files. It is made where it does not exist.
-        force_download: whether to download a file that is in the cache.
+        cache_dir: the cache; by default the folder in the environment variable KERAS_HOME, otherwise `~/.keras`, or
+            `.keras` in the folder for temporary files if that is not writable. It is created if it does not exist.
+        force_download: whether to download a file that is cached.
 
     Returns:
-        The path to the file, or with `extract=True` to the folder with its content.
+        The path of the file, or with `extract=True` of the folder with its content.
 
     Raises:
-        ArgumentError: an argument means nothing, before anything is downloaded.
-        DownloadError: there is no network, the server has no such file or does not answer.
-        FormatError: the file has another hash, or the archive is damaged, too large or not safe to unpack. Neither a file
-            nor a folder is left.
-        OSError: the cache cannot be written to, or the disk is full.
+        ArgumentError: an argument is invalid; raised before anything is downloaded.
+        DownloadError: there is no network, the server does not have the file, or it does not answer.
+        FormatError: the file has another hash, or the archive is damaged, too large or unsafe to unpack. No file or
+            folder is left behind.
+        OSError: the cache cannot be written, or the disk is full.
 
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     text = pathlib.Path(folder, "a.txt")
-    ...     _ = text.write_text("hello")
-    ...     path = get_file("b.txt", text.as_uri(), cache_dir=folder)  # doctest: +ELLIPSIS
-    ...     pathlib.Path(path).relative_to(folder).as_posix()
-    Downloading data from file://...
-    5.00 B - ...
-    'datasets/b.txt'
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     text = pathlib.Path(folder, "a.txt")
+        ...     _ = text.write_text("hello")
+        ...     path = get_file("b.txt", text.as_uri(), cache_dir=folder)  # doctest: +ELLIPSIS
+        ...     pathlib.Path(path).relative_to(folder).as_posix()
+        Downloading data from file://...
+        5.00 B - ...
+        'datasets/b.txt'
     """
     formats = _formats("tar" if untar else archive_format) if extract or untar else ()
     expected = _expected(file_hash, hash_algorithm) or _expected(md5_hash, "md5")
