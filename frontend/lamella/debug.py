@@ -142,7 +142,7 @@ class _Values:
                     self._arrays[value], self._makers[value] = np.asarray(array), equation
 
     def first(self) -> tuple[_Found, _Found | None] | None:
-        """The equation that computes the first NaN or infinity of the outputs, and the one that turns an infinity into NaN."""
+        """The equation with the first NaN or infinity of the outputs, and the one that turns an infinity into NaN."""
         bad = next((v for v in self._program.outputs if not np.isfinite(self._arrays[v]).all()), None)
         if bad is None:
             return None

@@ -50,7 +50,7 @@ class FormatError(LamellaError, ValueError):
 
 
 class DownloadError(LamellaError, OSError, ValueError):
-    """A file could not be downloaded; the message contains the address, the reason, and the path for a manual download."""
+    """A file could not be downloaded; the message contains the address, the reason, and where to put it manually."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
