@@ -1,4 +1,4 @@
-"""Flattening and unflattening of nested tuples, lists and dicts. None contains no leaf."""
+"""Nested tuples, lists and dicts of leaves, flattened and rebuilt. None holds no leaf."""
 
 from __future__ import annotations
 
@@ -12,17 +12,10 @@ _NODES = (tuple, list, dict)
 
 
 def leaves(tree: Any) -> Iterator[Any]:
-    """Return the leaves of a tree, in order.
+    """The leaves of `tree`, in order.
 
-    Args:
-        tree: nested tuples, lists and dicts of leaves.
-
-    Returns:
-        An iterator over the leaves.
-
-    Example:
-        >>> list(leaves({"a": [1, None], "b": (2, 3)}))
-        [1, 2, 3]
+    >>> list(leaves({"a": [1, None], "b": (2, 3)}))
+    [1, 2, 3]
     """
     found: list[Any] = []
     _gather(tree, found)
@@ -41,18 +34,7 @@ def _gather(tree: Any, found: list[Any]) -> None:
 
 
 def structure(tree: Any) -> Any:
-    """Return the structure of a tree, a hashable value for `unflatten`.
-
-    Args:
-        tree: nested tuples, lists and dicts of leaves.
-
-    Returns:
-        The structure; equal for trees that differ in their leaves only.
-
-    Example:
-        >>> structure({"a": [1, 2]}) == structure({"a": [3, 4]})
-        True
-    """
+    """What is left of `tree` without its leaves; two trees of equal structure unflatten alike."""
     if tree is None:
         return None
     if isinstance(tree, _SEQUENCE):
@@ -63,34 +45,15 @@ def structure(tree: Any) -> Any:
 
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
-    """Return the leaves of a tree and its structure.
-
-    Args:
-        tree: nested tuples, lists and dicts of leaves.
-
-    Returns:
-        `(leaves, structure)`; the leaves are a list.
-
-    Example:
-        >>> flatten([1, (2, None)])[0]
-        [1, 2]
-    """
+    """The leaves of `tree` and its structure."""
     return list(leaves(tree)), structure(tree)
 
 
 def paths(tree: Any, name: str) -> list[str]:
-    """Return one name per leaf: `name`, followed by the keys and indices that lead to the leaf.
+    """A name for each leaf of `tree`: `name`, followed by the keys and positions that lead to the leaf.
 
-    Args:
-        tree: nested tuples, lists and dicts of leaves.
-        name: the first part of the names.
-
-    Returns:
-        A list of names.
-
-    Example:
-        >>> paths({"a": [1, 2], "b": (3,)}, "x")
-        ['x/a/0', 'x/a/1', 'x/b/0']
+    >>> paths({"a": [1, 2], "b": (3,)}, "x")
+    ['x/a/0', 'x/a/1', 'x/b/0']
     """
     if isinstance(tree, _NODES):
         entries: Any = tree.items() if isinstance(tree, dict) else enumerate(tree)
@@ -99,18 +62,10 @@ def paths(tree: Any, name: str) -> list[str]:
 
 
 def leaves_up_to(structure: Any, tree: Any) -> list[Any]:
-    """Return the subtrees of `tree` at the leaves of `structure`.
+    """What `tree` holds where `structure` has leaves; it may be a tree itself.
 
-    Args:
-        structure: a structure as `structure` returns.
-        tree: a tree with that structure, whose leaves may be trees themselves.
-
-    Returns:
-        A list of subtrees.
-
-    Example:
-        >>> leaves_up_to(structure({"a": 0, "b": 0}), {"a": [1, 2], "b": 3})
-        [[1, 2], 3]
+    >>> leaves_up_to(structure({"a": 0, "b": 0}), {"a": [1, 2], "b": 3})
+    [[1, 2], 3]
     """
     if structure is None:
         return []
@@ -121,19 +76,11 @@ def leaves_up_to(structure: Any, tree: Any) -> list[Any]:
 
 
 def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
-    """Return a tree with a given structure and given leaves: the inverse of `flatten`.
+    """The tree of a structure with other leaves: the inverse of `flatten`.
 
-    Args:
-        structure: the structure.
-        leaves: the leaves, in order.
-
-    Returns:
-        The tree.
-
-    Example:
-        >>> found, structure = flatten([1, (2, None)])
-        >>> unflatten(structure, [10, 20])
-        [10, (20, None)]
+    >>> found, structure = flatten([1, (2, None)])
+    >>> unflatten(structure, [10, 20])
+    [10, (20, None)]
     """
     items = iter(leaves)
 
@@ -151,19 +98,7 @@ def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
-    """Return the tree in which every leaf is replaced by `function(leaf)`.
-
-    Args:
-        function: a function of a leaf.
-        tree: nested tuples, lists and dicts of leaves.
-
-    Returns:
-        A tree with the structure of `tree`.
-
-    Example:
-        >>> map_leaves(lambda leaf: 10 * leaf, {"a": [1, None], "b": 2})
-        {'a': [10, None], 'b': 20}
-    """
+    """`tree` with `function(leaf)` in the place of every leaf."""
     if not isinstance(tree, _NODES):
         return None if tree is None else function(tree)
     return unflatten(structure(tree), [function(leaf) for leaf in leaves(tree)])

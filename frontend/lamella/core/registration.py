@@ -158,12 +158,12 @@ def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | No
 def for_module(
     module: str, named: Callable[[Any], Any], described: Callable[[Any], Any] = serialize_keras_object
 ) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
-    """Return the functions `serialize` and `deserialize` of a module of Keras.
+    """`serialize` and `deserialize` of a module of Keras.
 
     Args:
-        module: the module, for example "keras.losses".
-        named: returns the object for a name, or for a description without a module.
-        described: returns the description of an object.
+        module: the module, "keras.losses".
+        named: what a name, or a description that names no module, stands for in it.
+        described: how its objects are described.
     """
     kind = module.rpartition(".")[2]
 
