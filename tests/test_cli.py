@@ -168,6 +168,10 @@ def test_what_is_wrong_is_one_sentence(words, told, folder, capsys):
     assert told in err
 
 
+def test_the_version(run_python):
+    assert run_python("-m", "lamella", "--version").stdout == f"lamella {lamella.__version__}\n"
+
+
 def test_the_command_line_itself(run_python):
     done = run_python("-m", "lamella", "--help")
     assert all(word in done.stdout for word in ("info", "summary", "convert", "verify"))

@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lamella", description=__doc__)
+    # the package is the table of contents, which no module imports
+    parser.add_argument("--version", action="version", version=f"lamella {sys.modules['lamella'].__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Any, told: str) -> argparse.ArgumentParser:
