@@ -343,7 +343,7 @@ BAD_DATA = {
     "weights": ((X, Y, {"prize": X["b"]}), "sample_weight has the unknown key 'prize'"),
     "rows of weights": (
         (X, Y, {"price": X["b"][:3, 0]}),
-        "sample_weight/price needs one number a row, shape (20,), got (3,)",
+        "sample_weight/price needs one number per row, shape (20,), got (3,)",
     ),
 }
 

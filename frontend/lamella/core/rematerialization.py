@@ -92,9 +92,7 @@ def remat(layer: L) -> L:
     """
     rematerialize = getattr(layer, "rematerialize", None)
     if rematerialize is None:
-        raise TypeError(
-            f"remat must be given a layer, got {type(layer).__name__}: make a function a layer of your own."
-        )
+        raise TypeError(f"remat needs a layer, got {type(layer).__name__}: wrap a function in a custom layer.")
     rematerialize(RematScope())
     return layer
 

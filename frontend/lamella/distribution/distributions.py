@@ -37,7 +37,7 @@ class Distribution:
     Args:
         device_mesh: the devices.
         batch_dim_name: the axis of the mesh along which examples are split; None for its first axis.
-        auto_shard_dataset: whether every process is given all examples, and reads those of its own devices. False means
+        auto_shard_dataset: whether every process is given all examples, and reads those of its devices. False means
             that every process is given different examples, equally many, for `fit` and `evaluate`: a batch then
             consists of one batch from each process, and `batch_size` is the size of one of them. `predict` takes the
             same examples in all processes.
@@ -76,7 +76,7 @@ class Distribution:
             path: the path of the weight, "dense/kernel".
             shape: its shape.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say where weights are placed: write `axes_of`.")
+        raise NotImplementedError(f"{type(self).__name__} does not define where weights are placed: define `axes_of`.")
 
     def slot_axes(self, path: str, shape: tuple[int, ...]) -> Layout:
         """Return the layout of an optimizer slot whose shape differs from that of its weight.
@@ -122,8 +122,8 @@ class Distribution:
         for i, name in enumerate(axes):
             if shape[i] % self.mesh.parts(name):
                 raise ArgumentError(
-                    f"{type(self).__name__}: axis {i} of the weight {variable.path!r}, of size {shape[i]}, does not divide "
-                    f"by the {self.mesh.parts(name)} devices of the mesh axis {name!r}; leave that axis whole, with None."
+                    f"{type(self).__name__}: axis {i} of the weight {variable.path!r}, of size {shape[i]}, is not divisible "
+                    f"by the {self.mesh.parts(name)} devices of the mesh axis {name!r}; do not split that axis (None)."
                 )
         return axes
 
@@ -228,7 +228,7 @@ class Distribution:
 
     def _content(self) -> tuple[Any, ...]:
         if type(self).__module__ != __name__:
-            return (id(self),)  # a subclass of a user's, whose `axes_of` may look at anything
+            return (id(self),)  # a user-defined subclass, whose `axes_of` may depend on anything
         return type(self), self.mesh, self.rows, self.auto_shard_dataset
 
     def __eq__(self, other: object) -> bool:
@@ -471,8 +471,8 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
     backend = load_backend(layout.device_mesh.backend_name)
     if not backend.owns(tensor) and hasattr(tensor, "spec") and not isinstance(tensor, Variable):
         raise ArgumentError(
-            "distribute_tensor takes arrays, and a model computes with values that have none yet; the layouts of weights and "
-            "rows decide there."
+            "distribute_tensor takes arrays, got a symbolic value; inside a model the layouts of weights and examples "
+            "determine the placement."
         )
     given = tensor.value if isinstance(tensor, Variable) else tensor
     value: Any = given if backend.owns(given) else to_numpy(given)
@@ -480,5 +480,5 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
     if len(layout.axes) > len(spec.shape) or any(
         n % mesh.parts(a) for n, a in zip(spec.shape, layout.axes, strict=False)
     ):
-        raise ArgumentError(f"distribute_tensor: an array of shape {spec.shape} does not divide as {layout!r} says.")
+        raise ArgumentError(f"distribute_tensor: an array of shape {spec.shape} is not divisible as in {layout!r}.")
     return backend.laid(value, spec.dtype, mesh, layout.axes)

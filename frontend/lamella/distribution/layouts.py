@@ -223,7 +223,7 @@ class LayoutMap(MutableMapping[str, TensorLayout]):
         try:
             re.compile(key)
         except re.error as error:
-            raise ArgumentError(f"LayoutMap: {key!r} is no regular expression: {error}.") from None
+            raise ArgumentError(f"LayoutMap: {key!r} is not a regular expression: {error}.") from None
         layout = layout if isinstance(layout, TensorLayout) else TensorLayout(layout)
         if layout.device_mesh is None and self.device_mesh is not None:
             layout.device_mesh = self.device_mesh

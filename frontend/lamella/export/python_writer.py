@@ -1,4 +1,4 @@
-"""A program as readable NumPy: one line an equation, under the names of the layers, for any number of rows."""
+"""A program as readable NumPy: one line per equation, with the names of the layers, for any batch size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lamella.passes import expand, simplify
 from lamella.passes.expressions import FORMS, INFIX, aligned_text, dtype_text, expression, literal, number
 
 _DEFINED = (p.clip, p.floor_divide, p.erf, p.erfc, p.erfinv)
-"""Elementwise ops that become functions of their own, written as their definitions."""
+"""Elementwise ops that become functions, written as their definitions."""
 _RESERVED = {
     "np",
     "base64",
@@ -42,13 +42,13 @@ _RESERVED = {
 
 
 class PythonWriter:
-    """Writes the function `forward(x)`; collects the arrays and the kernels it needs.
+    """Writes the function `forward(x)`, and collects the arrays and the kernels that it needs.
 
     Attributes:
-        arrays: by name what the function reads: weights, and tables of constants.
+        arrays: the arrays that the function reads, by name: weights, and tables of constants.
         kernels: the functions it calls.
         parameters: for each input the name of the function's argument.
-        functions: the lines of functions made of definitions.
+        functions: the lines of functions written from definitions.
     """
 
     def __init__(self, inference: Inference, kernels: Mapping[Op, Any]) -> None:
@@ -56,7 +56,7 @@ class PythonWriter:
         self.arrays: dict[str, np.ndarray] = {}
         self._table = kernels
         self._names: dict[Value, str] = {}
-        self._inline: dict[Value, str] = {}  # broadcasts that NumPy does by itself
+        self._inline: dict[Value, str] = {}  # broadcasts that NumPy does implicitly
         program = inference.program
         free = symbols_of(dim for value in inference.batches.values() for dim in value.shape)
         self._used = {*_RESERVED, *keyword.kwlist, *dir(builtins), *free}
@@ -79,7 +79,7 @@ class PythonWriter:
         return name
 
     def fresh(self, hint: str, style: Callable[[str], str] = str.lower) -> str:
-        """A name of its own that tells of `hint`."""
+        """A unique name derived from `hint`."""
         base = style(re.sub(r"\W+", "_", hint, flags=re.ASCII).strip("_")) or "value"
         base = f"_{base}" if base[0].isdigit() else base
         name, number = base, 1
@@ -230,14 +230,14 @@ class PythonWriter:
         return f"{called}({', '.join([*names, *given])})"
 
     def _defined(self, op: Op, dtypes: tuple[str, ...]) -> str:
-        """The name of the function that says for arrays of any shape what the definition of an elementwise op says."""
+        """The name of the function that computes the definition of an elementwise op for arrays of any shape."""
         key = (op.name, dtypes)
         if key in self.functions:
             return self.functions[key][0][4:].partition("(")[0]
         first = all(name != op.name for name, _ in self.functions)
         name = op.name if first else self.fresh(f"{op.name}_{dtypes[0]}")
         self.functions[key] = [f"def {name}("]
-        assert op.definition is not None  # noqa: S101 - what the tuple lists has one
+        assert op.definition is not None  # noqa: S101 - the listed ops have one
         made = trace(op.definition, *[Spec((7,), dtype) for dtype in dtypes])
         program = simplify(expand(made, lambda o: o is constant or is_written(o, self._table), None))
         inputs = ["x", "low", "high"] if len(dtypes) == 3 else ["x", "y"][: len(dtypes)]
@@ -264,7 +264,7 @@ def _is_elementwise(op: Op, table: Mapping[Op, Any]) -> bool:
 
 
 def is_written(op: Op, table: Mapping[Op, Any]) -> bool:
-    """Whether the writer has a line for `op`; others are written as their definitions."""
+    """Whether the writer has an expression for `op`; others are written as their definitions."""
     return op is not p.foreach and (op in table or op in FORMS or op in _DEFINED or op is p.stop_gradient)
 
 
@@ -278,7 +278,7 @@ def _ops(program: Program) -> list[Op]:
 
 
 def harmless(text: str) -> str:
-    """A name as it may stand in a comment or a docstring: it may come from a stranger's file, and must not become code."""
+    """A name for a comment or a docstring: it may come from an untrusted file, and must not become code."""
     return "".join(c if c.isalnum() or c in " _-./" else "?" for c in text)
 
 

@@ -147,7 +147,7 @@ _ARRAYS = '''
 
 
 def _array(dtype, shape, text):
-    """An array from its bytes, compressed and in base64; nobody can write to it."""
+    """A read-only array from its bytes, compressed and in base64."""
     data = zlib.decompress(base64.b64decode(text))
     array = np.ndarray(shape, np.dtype(dtype), data).astype(np.dtype(dtype).newbyteorder("="))
     array.setflags(write=False)

@@ -24,13 +24,13 @@ from lamella.testing.equivalence import run_on
 from lamella.testing.records import Sample
 
 STEP = 2e-3
-"""How far an entry is moved: kinks must be farther away."""
+"""The step of the differences; non-differentiable points must be farther away."""
 
 TOLERANCE = 1e-6
-"""How far a slope may be from the differences, in units of max(1, |slope|)."""
+"""The allowed difference, in units of max(1, |derivative|)."""
 
 _ENTRIES, _DIRECTIONS = 12, 8
-"""Up to so many entries each is moved alone; more are moved together, along so many random directions."""
+"""Entries that are varied one by one; larger arrays are varied along this many random directions."""
 
 
 def _weighed(values: Sequence[Value], generator: np.random.Generator, *, squared: bool = False) -> Value:
@@ -60,7 +60,7 @@ def derivative_of(program: Program, wrt: Sequence[int], order: int) -> Program:
     """Return a weighted sum of the outputs of a program (for order 2, of its gradients), and its gradient."""
     if order == 1:
         return differentiate(number_of(program), wrt)
-    # the squares make the first gradient depend on every output
+    # squares make the first gradient depend on every output
     gradients = differentiate(number_of(program, squared=True), wrt)
     only = Program(gradients.inputs, gradients.equations, gradients.outputs[1:])
     return differentiate(number_of(only, seed=1), wrt)

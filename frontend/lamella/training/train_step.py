@@ -74,8 +74,8 @@ def value_and_grad(
     running, outer = context.current(), current_trace()
     if running is None or outer is None:
         raise TraceError(
-            "value_and_grad works inside a model's `train_step`. For a loop of your own there are "
-            "`model.value_and_grad(x, y)`, and `jax.value_and_grad` of `model.lower('jax')`."
+            "value_and_grad works inside a model's `train_step`. For a custom training loop use "
+            "`model.value_and_grad(x, y)`, or `jax.value_and_grad` of `model.lower('jax')`."
         )
     chosen = list(variables)
     bindings, initial, losses = dict(running.bindings), dict(running.initial), len(running.losses)

@@ -35,7 +35,7 @@ def to_categorical(y: Any, num_classes: int | None = None) -> np.ndarray:
     labels = labels.astype(np.int64)
     count = int(labels.max(initial=-1)) + 1 if num_classes is None else int(num_classes)
     if labels.size and (labels.min() < 0 or labels.max() >= count):
-        raise DataError(f"labels must lie in 0..{count - 1}, got {labels.min()}..{labels.max()}.")
+        raise DataError(f"labels must be in 0..{count - 1}, got {labels.min()}..{labels.max()}.")
     return np.eye(count, dtype=numpy_dtype(settings.floatx()))[labels]
 
 

@@ -59,7 +59,7 @@ def origins(outputs: Sequence[Any], stops: Sequence[Any] = ()) -> list[Any]:
     """
     found: dict[Declared, None] = {}
     seen: set[Declared] = set()
-    ends = {*stops}  # values are told apart by identity: `==` makes another
+    ends = {*stops}  # by identity: `==` of two symbolic values is a third one
     waiting: list[Any] = [*reversed(outputs)]
     while waiting:
         value = waiting.pop()

@@ -256,7 +256,8 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
             if name not in names and name not in _FIT:
                 known = [*names, *_FIT, *self._get_param_names()]
                 raise ArgumentError(
-                    f"{name!r} is no argument of the function that makes the model, nor of `fit`: {did_you_mean(name, known)}"
+                    f"{name!r} is neither an argument of the function that makes the model nor of `fit`: "
+                    f"{did_you_mean(name, known)}"
                 )
         if not isinstance(model, Model):
             raise ArgumentError(f"the function that makes the model must return one, got {type(model).__name__}.")
