@@ -82,7 +82,7 @@ def _loaded(file: str) -> Any:
     from lamella import models
 
     if file.endswith(_EXPORTS):
-        raise FormatError(f"{Path(file).name}: lamella does not load exports; they run without it.")
+        raise FormatError(f"{Path(file).name}: an export runs without lamella, and lamella does not load it.")
     return models.load_model(file, compile=False)
 
 
