@@ -1,4 +1,4 @@
-"""Rows for `fit`, `evaluate` and `predict`: made into arrays, and checked before any work."""
+"""Rows for `fit`, `evaluate` and `predict`: converted to arrays, and checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Data:
 
     Attributes:
         arrays: all arrays, those of x first.
-        names: what they are called: "x", or "x/a" and "x/0" for the entries of a dict and of a list.
+        names: their names: "x", or "x/a" and "x/0" for the entries of a dict and of a list.
         structure: that of `(x, y, sample_weight)`.
         columns: the names of the columns, where rows were taken from frames, by the array's name.
     """
@@ -111,7 +111,7 @@ def prepare(
         y: targets, an array or a structure of arrays.
         sample_weight: one weight per row, or one per step of it; for several outputs a structure of them.
         class_weight: {class: weight}.
-        what: what messages call x.
+        what: the name of x in error messages.
         stored: whether rows may stay where they are stored, to be read later.
 
     Raises:
@@ -237,7 +237,7 @@ def is_finite(array: np.ndarray) -> bool:
         return True
     with np.errstate(all="ignore"):
         flat = array.reshape(-1)
-        # a product without a copy, which only what is not finite, or very large, takes out of the range
+        # the product needs no copy, and is not finite only if an entry is not finite or very large
         return bool(np.isfinite(np.dot(flat, flat))) or bool(np.isfinite(array).all())
 
 
@@ -317,14 +317,14 @@ def _fitting(weights: np.ndarray, name: str, prediction: Spec | None, rows: int)
 
 _BLOCK = 65_536
 FIRST_BATCH = 32
-"""At most so many rows are the batch that a model is built for whose layers need its size: as many as `fit` takes."""
+"""The largest batch that a model is built for if its layers need the size: the default batch size of `fit`."""
 
 
 def class_weights(y: Array, class_weight: Any) -> np.ndarray:
     """The weight of each row's class, float32 (rows,): the largest entry of a one-hot row, or its number rounded.
 
     Raises:
-        ShapeError: there are several labels a row.
+        ShapeError: there are several labels per row.
         TypeError: `class_weight` is not a dict.
     """
     if not isinstance(class_weight, dict):
@@ -352,13 +352,13 @@ def _sizes(model: TrainingModel, x: Any, rows: int) -> dict[str, Any]:
 
 
 def check_targets(model: TrainingModel, config: Configuration, data: Data) -> None:
-    """Raise where the targets do not fit the losses and the model's predictions; before anything is computed.
+    """Check that the targets fit the losses and the model's predictions, before anything is computed.
 
     Raises:
-        ValueError: what came, what was expected, and how to mend it.
+        ValueError: they do not.
     """
     if has_any_own_step(model):
-        return  # what the targets are for is the step's to say
+        return  # a user-defined step determines how targets are used
     names = output_names(model)
     labels = list(tree.leaves(names))
     terms = config.objective.terms(names)

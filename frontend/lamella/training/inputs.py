@@ -38,11 +38,11 @@ def take(
         sample_weight: for rows.
         class_weight: for both.
         batch_size: refused for batches, which have a size already.
-        what: what messages call x.
+        what: the name of x in error messages.
 
     Raises:
-        ValueError: what came does not fit, or an argument does not go with batches.
-        DTypeError: no numbers.
+        ValueError: the data do not fit, or an argument cannot be combined with batches.
+        DTypeError: the data are not numbers.
     """
     if not is_stream(x) or _is_inputs(model, x):
         data = prepare(model, x, y, sample_weight, class_weight, what=what, stored=True)
@@ -107,7 +107,7 @@ def split_validation(data: Given, fraction: float) -> tuple[Data, Data]:
 
 
 def refuse_used_up(data: Given | None, what: str, passes: str, count: int, word: str, steps: int | None) -> None:
-    """Raise where a generator would be used up by the first of several passes.
+    """Reject a generator if several passes are needed.
 
     Raises:
         ArgumentError: what to give instead.

@@ -1,4 +1,4 @@
-"""What a batch holds, and what a training state consists of."""
+"""The layout of batches and of training states."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class BatchSpecs(NamedTuple):
-    """What a batch of `rows` rows holds.
+    """The layout of a batch of `rows` rows.
 
     Attributes:
         rows: how many rows.
@@ -53,14 +53,14 @@ class BatchSpecs(NamedTuple):
 
     @property
     def row_dtype(self) -> str:
-        """The dtype of the vector that tells real rows from padding."""
+        """The dtype of the vector that marks real rows, as opposed to padding."""
         x = tree.leaves(self.parts(self.named)[0])
         return "float64" if any(spec.dtype == "float64" for spec in x) else "float32"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The leaves of a training state, in order: what each is called, and its spec.
+    """The leaves of a training state in order, with their names and specs.
 
     Attributes:
         specs: the spec of every leaf: the variables, the slots, the learning rates, the step, the key, the accumulators.
