@@ -188,6 +188,12 @@ class History(Callback):
 
         Raises:
             ImportError: pandas is not installed.
+
+        Example:
+            >>> history = History()
+            >>> history.on_epoch_end(0, {"loss": 0.5})
+            >>> history.to_frame().loc[0, "loss"]  # doctest: +SKIP
+            0.5
         """
         try:
             import pandas
@@ -206,6 +212,11 @@ class History(Callback):
 
         Raises:
             ImportError: matplotlib is not installed.
+
+        Example:
+            >>> history = History()
+            >>> history.on_epoch_end(0, {"loss": 0.5, "val_loss": 0.6})
+            >>> history.plot().savefig("history.png")  # doctest: +SKIP
         """
         try:
             from matplotlib.figure import Figure
