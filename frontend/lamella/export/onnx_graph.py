@@ -27,7 +27,7 @@ ELEMENTS = {
     "uint32": 12,
     "uint64": 13,
 }
-"""ONNX's numbers of the element types."""
+"""ONNX's codes of the element types."""
 
 
 Names = Sequence[str]
@@ -94,7 +94,7 @@ class Graph:
     # ---- nodes and constants ----
 
     def fresh(self, hint: str) -> str:
-        """A name that nothing has yet."""
+        """A unique name."""
         self._count += 1
         return f"{self.where}/{hint}_{self._count}" if self.where else f"{hint}_{self._count}"
 
@@ -147,7 +147,7 @@ class Graph:
         return self._tensors[key]
 
     def reshape(self, x: str, dims: Sequence[Any]) -> str:
-        """`x` under another shape; one free dimension is worked out at run time."""
+        """`x` with another shape; one free dimension is computed at run time."""
         if x in self.known and all(isinstance(d, int) for d in dims):
             return self.constant(self.known[x].reshape(tuple(dims)))
         free = [d for d in dims if isinstance(d, Dim)]

@@ -33,7 +33,7 @@ OLDEST_NUMPY = (1, 17)
 SMALL = 24
 """Elements up to which an array is written as numbers."""
 TOLERANCE = {"float16": 1e-2, "bfloat16": 2e-2, "float32": 1e-5, "float64": 1e-9}
-"""By the dtype of the prediction, in units of its largest entry: what `check` allows."""
+"""The tolerance of `check` by dtype of the prediction, in units of its largest entry."""
 
 _HEAD = '''"""{title}
 
@@ -192,7 +192,7 @@ def export_numpy(model: Any, path: str, *, weights: str = "inside", sample: Any 
     if beside is None:
         write_atomically(target, text.encode())
     else:
-        # the name tells the content, so that a file and weights of different exports never meet
+        # the name contains a hash, so that a file never loads the weights of another export
         write_atomically(target.with_name(beside[0]), beside[1])
         write_atomically(target, text.encode())
         for old in target.parent.glob(f"{target.stem}-????????.npz"):
@@ -222,7 +222,7 @@ def _differ(array: np.ndarray, spec: Spec) -> bool:
 
 
 class _Text:
-    """Puts the parts of the file together."""
+    """Assembles the parts of the file."""
 
     def __init__(
         self,
@@ -259,7 +259,7 @@ class _Text:
 
     @property
     def single(self) -> bool:
-        """Whether there are one input and one output."""
+        """Whether there is one input and one output."""
         return len(self.inference.batches) == len(self.inference.predictions) == 1
 
     def _sizes(self) -> dict[str, Any]:
@@ -398,7 +398,7 @@ def _try(text: str, beside: tuple[str, bytes] | None, target: Path) -> None:
     """Run the finished file once, before anything is written, on the recorded example.
 
     Raises:
-        ExportError: it does not give what the model gives.
+        ExportError: its output differs from that of the model.
     """
     import tempfile
 

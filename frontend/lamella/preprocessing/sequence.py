@@ -1,4 +1,4 @@
-"""Sequences as arrays, and as batches: Keras's `preprocessing.sequence`."""
+"""Preprocessing of sequences: Keras's `preprocessing.sequence`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A configuration from a file, checked against closed tables before anything is made of it.
+"""Checks of a configuration from a file against closed tables, before any object is created.
 
-Only names in lamella's tables, and those the caller gives in `custom_objects`, become classes; a field that is not in the
-table of its class is refused. What comes out holds no key that the tables do not know, and every value in its range.
+Only names in lamella's tables and in `custom_objects` become classes; a field that is not in the table of its class is
+rejected. The result contains known keys only, and every value is within its range.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def described(node: Any, place: str) -> tuple[str, Any]:
 
 
 def host(node: Mapping[str, Any]) -> str | None:
-    """The package that a description's class comes from, as the file says; it is compared, never imported."""
+    """The package of a described class according to the file; it is compared, never imported."""
     module = node.get("module")
     return module.partition(".")[0] if isinstance(module, str) else None
 
@@ -79,7 +79,7 @@ def model(node: Any, place: str) -> Config:
 
 
 def _of_model(config: Config, place: str) -> Config:
-    """What the configurations of all models say."""
+    """The common fields of the configurations of models."""
     known = {"name": fields.FIELDS["name"], "trainable": fields.flag}
     return {
         word: check(config[word], f"{place}: {word}") for word, check in known.items() if config.get(word) is not None
@@ -296,7 +296,7 @@ def _lambda(config: Config, place: str) -> Config:
 
 
 def _custom(node: Config, config: Any, place: str) -> Config:
-    """A class of the caller's: its fields are its own affair, the objects in them are checked as anywhere."""
+    """A user-defined class: its fields are not checked, but the objects in them are."""
     if not isinstance(config, dict):
         raise FormatError(f"{place}: config is not an object.")
     registered = node.get("registered_name")
@@ -388,7 +388,7 @@ def _object(kind: str, node: Any, place: str) -> Any:
         elif kind == "losses" and key == "reduction" and value == "auto":
             checked[key] = "sum_over_batch_size"
         elif key == "ema_overwrite_frequency" and not config.get("use_ema"):
-            continue  # tf.keras's RMSprop has one that it does not look at
+            continue  # tf.keras's RMSprop has one that it ignores
         elif kind == "optimizers" and key in ("inner_optimizer", "default_optimizer", "optimizer_map"):
             checked[key] = _inner_optimizers(name, value, where)
         elif key == "value":
@@ -399,7 +399,7 @@ def _object(kind: str, node: Any, place: str) -> Any:
 
 
 _OLD_OF_LOSS_SCALE = {**dict.fromkeys(COMMON, None), "use_ema": False, "ema_momentum": 0.99, "dynamic": True}
-"""Fields that a LossScaleOptimizer had in earlier releases of Keras, with the values at which they do nothing."""
+"""Former fields of Keras's LossScaleOptimizer, with the values at which they have no effect."""
 
 _PATHS = re.compile(r"[\w/ .|-]*([\w/ .-]\*[\w/ .|-]*){0,3}")
 

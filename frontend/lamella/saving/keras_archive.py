@@ -1,4 +1,4 @@
-"""`.keras` archives: written as Keras 3 writes them, and read without trusting a byte."""
+"""`.keras` archives: written like Keras 3, and read as untrusted data."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _in_todays_groups(found: dict[str, hdf5.Dataset], node: Mapping[str, Any]) -
 def _compiled(
     model: Any, node: Mapping[str, Any], tree: hdf5.Group, version: str, where: str
 ) -> list[hdf5.Dataset] | None:
-    """Compile the model as the file says, and give the checked arrays of the optimizer's state, if there are any."""
+    """Compile the model as configured in the file, and return the checked optimizer state, if there is any."""
     config = checking.compilation(node.get("compile_config"), f"{where}: {CONFIG}: compile_config")
     if config is None:
         return None

@@ -26,10 +26,10 @@ from lamella.saving import (
 from lamella.saving.keras_archive import KERAS_VERSION
 
 _BACKEND = "jax"
-"""What stands for the backend in a file: Keras reads it and does nothing with it."""
+"""The name of the backend in a file, which Keras ignores."""
 
 _LAMELLA = "lamella"
-"""The attribute with what only lamella reads."""
+"""The attribute that only lamella reads."""
 
 
 def file_of(model: Any) -> bytes:
@@ -59,7 +59,7 @@ def weights_file(model: Any) -> bytes:
 
 
 def _loss(identifier: Any) -> Any:
-    """A loss by its full name: Keras 3.15 does not load its own files with "mse" and other short names."""
+    """The full name of a loss: Keras 3.15 cannot load its own files with "mse" and other short names."""
     if not isinstance(identifier, str) or hasattr(losses, identifier):
         return identifier
     found = losses.TABLE.get(identifier)
@@ -173,7 +173,7 @@ def _compiled(model: Any, node: Any, tree: hdf5.Group, version: str, where: str)
 
 
 def _optimizer(node: Any, place: str) -> Any:
-    """The description of an optimizer, words of Keras 2 translated."""
+    """The description of an optimizer, with the arguments of Keras 2 translated."""
     name, config = checking.described(node, f"{place}: optimizer_config")
     if not isinstance(config, dict):
         raise FormatError(f"{place}: optimizer_config is damaged.")

@@ -123,7 +123,7 @@ def by_place(model: Any, group: hdf5.Group, version: str, where: str) -> Pairs:
 
 
 def refusal(variable: Variable, item: Item) -> str | None:
-    """Why an array is none for a variable."""
+    """Return why an array does not fit a variable."""
     dtype = arrays.dtype_of(item) if isinstance(item, Dataset) else item.dtype.name
     return arrays.refusal(variable, item.shape, dtype)
 
@@ -132,9 +132,9 @@ def refusal(variable: Variable, item: Item) -> str | None:
 
 
 def converted(layer: Any, held: Sequence[tuple[str, Dataset]], version: str) -> list[Item]:
-    """A layer's arrays in today's number and order.
+    """Return a layer's arrays in their current number and order.
 
-    Those of Keras 1 were one for every gate, and lay differently; those of CuDNNLSTM and CuDNNGRU had transposed kernels.
+    Keras 1 had one array per gate, with other axes; CuDNNLSTM and CuDNNGRU had transposed kernels.
     Only arrays of the size the layer has are read here.
     """
     items: list[Item] = [dataset for _, dataset in held]
@@ -206,7 +206,7 @@ def _conv2d(layer: Layer, items: list[Item]) -> list[Item]:
 
 
 def _of_cudnn(gates: int, merged: Callable[[np.ndarray], np.ndarray]) -> Callable[[Layer, list[Item]], list[Item]]:
-    """What makes today's arrays of those of a CuDNN layer, told by a bias for the inputs and one for the state, in a row."""
+    """The conversion of a CuDNN layer's arrays, recognized by concatenated biases of the inputs and of the state."""
 
     def convert(layer: Layer, items: list[Item]) -> list[Item]:
         shapes = [tuple(variable.shape) for variable in of(layer)]
@@ -229,7 +229,7 @@ _KERAS_1: dict[str, Callable[[Layer, list[Item]], list[Item]]] = {
     "Conv1D": _conv1d,
     "Conv2D": _conv2d,
 }
-"""For the layers whose arrays Keras 1 wrote otherwise, how they become today's."""
+"""The conversions of the arrays of Keras 1, by layer."""
 
 _CUDNN = {"LSTM": _of_cudnn(4, lambda biases: biases.sum(0)), "GRU": _of_cudnn(3, lambda biases: biases)}
 """The same for CuDNNLSTM and CuDNNGRU."""

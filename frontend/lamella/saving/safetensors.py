@@ -1,7 +1,7 @@
 """`.safetensors`: a header in JSON, then the arrays one after another; here named "layer/variable", with the architecture.
 
-The format is eight bytes of length, a header and plain bytes, and is written and read here in a few lines with every number
-checked: the library would bring nothing but a dependency, and does not bound what a header may ask for.
+The format is eight bytes of length, a header and plain bytes. It is implemented here with every number checked, because the
+library does not bound the sizes in a header.
 
 References:
     Hugging Face, safetensors, https://github.com/huggingface/safetensors
