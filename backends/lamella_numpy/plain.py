@@ -1,4 +1,4 @@
-"""Programs as Python for people who read to learn: one line an equation, nothing folded, nothing planned.
+"""Programs as Python for people who read to learn: one line per equation, nothing folded, nothing planned.
 
 Every line calls the op's plain kernel, or its definition where it has none; loops interpret their bodies.
 """

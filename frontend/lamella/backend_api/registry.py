@@ -99,7 +99,7 @@ def load_backend(name: str | Backend | None = None) -> Backend:
         raise BackendError(f"Unknown backend {name!r}: {did_you_mean(name, available_backends())}")
     try:
         found = point.load()
-    except Exception as error:  # whatever a stranger's package raises while it is imported
+    except Exception as error:  # whatever a third party's package raises while it is imported
         raise BackendError(f"Backend {name!r} ({point.value}) failed to import: {error!r}.") from error
     return register_backend(found)
 

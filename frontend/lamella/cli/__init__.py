@@ -116,7 +116,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _printable(text: str) -> str:
-    """A file's own words, without what a terminal would obey."""
+    """Text from a file, without what a terminal would obey."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 

@@ -1,4 +1,4 @@
-"""The words of Keras 1 (and 2) that old tutorials use, translated with a `DeprecationWarning` naming today's word."""
+"""The words of Keras 1 (and 2) that old tutorials use, translated with a `DeprecationWarning` naming today's name."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ REFUSED = {
 
 
 def translate(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments in today's words.
+    """The arguments in today's names.
 
     Raises:
         ValueError: `Conv2D(f, k, k)`, which means a kernel size in Keras 1 and strides today; both spellings are given.
@@ -156,7 +156,7 @@ def _special(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
         if not any(word in kwargs for word in ("input_shape", "batch_input_shape", "batch_shape")):
             kwargs["input_shape"] = tuple(length) if isinstance(length, list | tuple) else (length,)
     if "Embedding" in names and "dropout" in kwargs:
-        raise ValueError("Embedding: `dropout` of Keras 1 is a layer of its own today: add SpatialDropout1D after it.")
+        raise ValueError("Embedding: `dropout` of Keras 1 is a separate layer today: add SpatialDropout1D after it.")
     return args
 
 
@@ -211,7 +211,7 @@ def _kernel_sides(
         return args, kwargs
     filters, kernel = args[0], tuple(args[1 : n + 1])
     given = f"{cls.__name__}({', '.join(map(str, args[: n + 1]))})"
-    # today's fourth argument, the padding, is no number
+    # today's fourth argument, the padding, is not a number
     if old_words or n == 3 or cls.__name__ in _OLD_NAMES:
         deprecated(given, f"{name}({filters}, {kernel})")
         rest = args[n + 1 :]

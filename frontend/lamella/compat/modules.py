@@ -118,7 +118,7 @@ def look_up(name: str) -> Any:
     package, *parts = name.split(".")
     found: Any = importlib.import_module(package)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a look is no use of an old name
+        warnings.simplefilter("ignore", DeprecationWarning)  # looking does not use an old name
         for end, part in enumerate(parts, 1):
             try:
                 found = getattr(found, part)
@@ -182,7 +182,7 @@ class _Finder:
                 deprecated(name, today, stacklevel=3)
             return found
 
-        module.__doc__ = f"What an earlier Keras called a module of its own; its names are in `{today}`."
+        module.__doc__ = f"What an earlier Keras called a separate module; its names are in `{today}`."
         module.__getattr__ = find  # type: ignore[method-assign]
         if not package:
             deprecated(name, today, stacklevel=3)

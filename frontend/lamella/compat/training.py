@@ -1,4 +1,4 @@
-"""Old words of `compile` and `fit`, and a hint for words that never existed."""
+"""Old arguments of `compile` and `fit`, and a hint for words that never existed."""
 
 from __future__ import annotations
 

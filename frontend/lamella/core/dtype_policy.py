@@ -58,7 +58,7 @@ class DTypePolicy:
         """The policy a user named: None for the one in force, a dtype, a mixed policy's name, or a policy.
 
         Raises:
-            UnknownNameError: it is no policy; the nearest known name is given.
+            UnknownNameError: it is not a policy; the nearest known name is given.
         """
         return dtype if isinstance(dtype, DTypePolicy) else DTypePolicy(dtype)
 

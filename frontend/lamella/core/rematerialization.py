@@ -17,7 +17,7 @@ class RematScope:
     """Layers that are made inside a `with` block keep less memory in training, and compute more.
 
     The values inside such a layer are not kept for the backward pass, which computes them again from the layer's inputs.
-    Within a layer that is rematerialized as a whole, the layers it holds are no borders. No number changes on NumPy.
+    Within a layer that is rematerialized as a whole, the layers it holds are not borders. No number changes on NumPy.
 
     Args:
         mode: "full", every layer; "larger_than", those with an output of more than `output_size_threshold` numbers for each

@@ -125,7 +125,7 @@ class Variable:
         return len(self.spec.shape)
 
     def initialize(self, key: np.ndarray, path: str) -> None:
-        """Give the variable its first value: now, or, where nobody can tell the difference, when it is first read.
+        """Give the variable its first value: now, or, where the difference is not visible, when it is first read.
 
         The draws are a function of `key`, uint32[2], with `path` folded in.
 
@@ -289,7 +289,7 @@ def _first_value(value: Any, dtype: Any) -> np.ndarray:
 
 
 def _stored(value: np.ndarray, dtype: str) -> np.ndarray:
-    """`value` as the array that holds `dtype`; an own copy, so that nobody else's array becomes a weight."""
+    """`value` as the array that holds `dtype`; a copy, so that no caller's array becomes a weight."""
     if dtype == "bfloat16" and is_float(spec_of(value).dtype):
         return np.array(ops.cast(ops.cast(value.astype(np.float32), "bfloat16"), "float32"))
     return np.array(value, numpy_dtype(dtype))
