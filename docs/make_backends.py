@@ -90,7 +90,8 @@ python -m lamella.testing --backend counting
 ```
 
 runs every op on {samples} rows of operands and {kinks} exact rows at non-differentiable points, in float32 and float64,
-against the reference; compares every derivative of the first and second order with central differences; checks that operands stay as they were and
+against the reference; compares every derivative of the first and second order with central differences; checks that
+operands stay as they were and
 that results share no memory with them or with each other's, that dtypes are those the program says, that four threads may
 call one compiled function, that training steps through the runner give the reference's numbers, and that a missing op is
 one readable error. It prints a table and exits with 0, 1 (does not conform) or 2 (cannot be loaded). `--only add,tanh` looks

@@ -185,7 +185,7 @@ class _Scan:
             self.finals.append((final, last if self.length else start))
 
     def _lay_in_rows(self) -> None:
-        """Make row-major what every iteration multiplies by: BLAS takes up to twice the time for a small product otherwise."""
+        """Make row-major what every iteration multiplies by: BLAS takes up to twice the time otherwise."""
         low = self.low
         products = [e for e in self.program.equations if e.op is p.contract and e.attrs["contracting"][1] == (1,)]
         matrices = [e.inputs[1] for e in products if e.inputs[1].spec.ndim == 2 and not e.attrs["batch"][1]]
