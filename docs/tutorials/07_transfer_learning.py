@@ -110,7 +110,7 @@ for name, history in (("from scratch", from_scratch), ("frozen", frozen), ("fine
     print(f"{name:13} {history[-1]:.3f}")
 
 # %%
-# Ten labels are too few for fine tuning to gain anything here. With hundreds it usually does.
+# Ten labels are too few for fine tuning to gain much here. With hundreds it usually does.
 
 # %%
 # Features for other tools
@@ -130,5 +130,5 @@ print(f"nearest neighbor: accuracy {np.mean(y_few[nearest] == y_loop):.3f}")
 # Limits
 # ------
 # lamella has no pretrained networks of its own. It reads ``.keras`` and ``.h5`` files of Keras 2 and 3. And transfer helps where the first task
-# needs what the second needs: a body trained on the digits 0 to 4 alone turned out no better than random weights for telling 5
+# needs what the second needs: a body trained on the digits 0 to 4 alone turned out worse than training from scratch for telling 5
 # to 9 apart.
