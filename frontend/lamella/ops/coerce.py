@@ -27,7 +27,23 @@ def is_weak(x: Any) -> bool:
 def as_tensor(x: Any, dtype: Any = None) -> Any:
     """`x` as an operand: values, variables and arrays stay, lists and scalars become NumPy arrays.
 
-    A NumPy float64 array that meets a trace becomes `floatx`, as a Python float does.
+    A Python float, and a NumPy float64 array that meets a trace, become `floatx`; Python integers become int32.
+
+    Args:
+        x: a value, a variable, an array, a number, or a nested list of numbers.
+        dtype: the dtype of the result; None keeps that of `x`.
+
+    Returns:
+        A value or array of the shape of `x`.
+
+    Raises:
+        DTypeError: `x` has entries that are not numbers, or its dtype is not supported.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.convert_to_tensor([[1, 2], [3, 4]], "float32")
+        array([[1., 2.],
+               [3., 4.]], dtype=float32)
     """
     x = operand(x)
     if dtype is not None and not isinstance(dtype, str):

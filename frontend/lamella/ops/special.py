@@ -33,10 +33,22 @@ def _like(x: Any, value: float) -> Any:
 
 @op(prepare=floating)
 def erf(x: Spec) -> Spec:
-    """The error function, to 1e-15 in float64.
+    """The error function 2 / sqrt(pi) * integral of exp(-t**2) from 0 to x, to 1e-15 in float64.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
 
     References:
-        W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23, 1969.
+        W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23, 1969,
+        https://doi.org/10.1090/S0025-5718-1969-0247736-4.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.erf([-1.0, 0.0, 3.0]).round(4)
+        array([-0.8427,  0.    ,  1.    ], dtype=float32)
     """
     if not is_float(x.dtype):
         raise DTypeError(f"needs a float operand, got {x.dtype}.")
@@ -149,8 +161,20 @@ def _(g: Any, y: Any, x: Any) -> Any:
 def erfc(x: Spec) -> Spec:
     """1 - erf(x), exact where that is small.
 
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
     References:
-        W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23, 1969.
+        W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23, 1969,
+        https://doi.org/10.1090/S0025-5718-1969-0247736-4.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.erfc([0.0, 1.0]).round(4), float(ops.erfc(5.0)) > 0
+        (array([1.    , 0.1573], dtype=float32), True)
     """
     if not is_float(x.dtype):
         raise DTypeError(f"needs a float operand, got {x.dtype}.")
@@ -176,10 +200,21 @@ def _(g: Any, y: Any, x: Any) -> Any:
 def erfinv(x: Spec) -> Spec:
     """The number whose error function is x: infinite at -1 and 1, NaN outside.
 
-    Giles's approximation, good to float32, and two of Newton's steps.
+    Giles's approximation, accurate to float32, followed by two Newton steps.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
 
     References:
         M. Giles, "Approximating the erfinv function", GPU Computing Gems Jade Edition, 2011.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.erfinv([-0.5, 0.0, 1.0]).round(4)
+        array([-0.4769,  0.    ,     inf], dtype=float32)
     """
     if not is_float(x.dtype):
         raise DTypeError(f"needs a float operand, got {x.dtype}.")
