@@ -74,7 +74,7 @@ def log10(x: Any) -> Any:
 
 
 def cbrt(x: Any) -> Any:
-    """The cube root, of either sign; the derivative at 0 is infinite
+    """The cube root, of either sign; the derivative at 0 is NaN
 
     Args:
         x: array; integers and booleans are converted to `floatx`.

@@ -104,9 +104,27 @@ def _product_dtype(*xs: Any) -> str:
 
 
 def matmul(x1: Any, x2: Any) -> Any:
-    """x1 @ x2 by NumPy's rule: the last axis of x1 with the last but one of x2, the leading axes broadcast.
+    """x1 @ x2 by NumPy's rule: the last axis of x1 with the last but one of x2, the leading axes broadcast
 
-    Integers of less than 32 bits become 32 bits wide first, for sums of their products would wrap around.
+    Integers of less than 32 bits become 32 bits wide first, because sums of their products would wrap around.
+
+    Args:
+        x1: array `(..., n, k)`, or a vector `(k,)`.
+        x2: array `(..., k, m)`, or a vector `(k,)`.
+
+    Returns:
+        An array `(..., n, m)` in the promoted dtype; the axis of a vector is left out.
+
+    Raises:
+        ShapeError: an operand is a scalar, the inner sizes differ, or the leading axes do not broadcast.
+        DTypeError: both operands are bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = [[1, 2], [3, 4]]
+        >>> ops.matmul(x, [[0, 1], [1, 0]]), ops.matmul(x, [1, 1])
+        (array([[2, 1],
+               [4, 3]], dtype=int32), array([3, 7], dtype=int32))
     """
     x1, x2 = operand(x1), operand(x2)
     dtype = _product_dtype(x1, x2)
@@ -129,7 +147,28 @@ def matmul(x1: Any, x2: Any) -> Any:
 
 
 def dot(x1: Any, x2: Any) -> Any:
-    """Sums of products over the last axis of x1 and the last but one of x2 (of a vector its own); a number multiplies."""
+    """Sums of products over the last axis of x1 and the last but one of x2 (the only one of a vector)
+
+    Unlike in `matmul` the leading axes do not broadcast: those of x1 come first in the result, then those of x2. A
+    scalar multiplies every entry.
+
+    Args:
+        x1: array `(..., k)`, or a scalar.
+        x2: array `(..., k, m)`, a vector `(k,)`, or a scalar.
+
+    Returns:
+        An array in the promoted dtype with the axes of `x1` and then those of `x2`, without the two that are summed
+        over.
+
+    Raises:
+        ShapeError: the sizes of the two axes differ.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.dot([1, 2], [3, 4]), ops.dot([[1, 2], [3, 4]], [[0, 1], [1, 0]])
+        (array(11, dtype=int32), array([[2, 1],
+               [4, 3]], dtype=int32))
+    """
     from lamella.ops.elementwise import multiply
 
     x1, x2 = as_tensor(x1), as_tensor(x2)
@@ -139,7 +178,25 @@ def dot(x1: Any, x2: Any) -> Any:
 
 
 def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
-    """Products summed over the last `axes` axes of x1 and the first of x2, or over a pair of axis lists."""
+    """Products summed over the last `axes` axes of x1 and the first of x2, or over a pair of axis lists
+
+    Args:
+        x1: array of numbers.
+        x2: array of numbers.
+        axes: the number of axes, or a pair: the axes of `x1`, and those of `x2`, an integer or a list each.
+
+    Returns:
+        An array in the promoted dtype with the remaining axes of `x1`, then those of `x2`.
+
+    Raises:
+        ShapeError: sizes of paired axes differ, or an axis is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> x, y = ops.ones((2, 3, 4)), ops.ones((4, 3, 5))
+        >>> ops.tensordot(x, y, ((1, 2), (1, 0))).shape, ops.tensordot([1, 2], [3, 4], axes=1)
+        ((2, 5), array(11, dtype=int32))
+    """
     x1, x2 = operand(x1), operand(x2)
     dtype = common_dtype(x1, x2) if axes == 0 else _product_dtype(x1, x2)
     x1, x2 = as_tensor(x1, dtype), as_tensor(x2, dtype)
@@ -154,12 +211,30 @@ def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
-    """Einstein summation of one or more operands, for example `einsum("bij,bjk->bik", x, y)`.
+    """Einstein summation of one or more operands, for example `einsum("bij,bjk->bik", x, y)`
 
-    "..." stands for shared leading axes. Pairs are contracted from left to right.
+    An index that is missing on the right of "->" is summed over. Without "->" the result has the indices that occur
+    once, in alphabetical order. "..." stands for shared leading axes. Pairs are contracted from left to right.
+
+    Args:
+        subscripts: one letter per axis, operands separated by commas, then "->" and the indices of the result.
+        *operands: one array per comma-separated term.
+
+    Returns:
+        An array in the promoted dtype with the axes that the right side names.
 
     Raises:
-        ShapeError: the subscripts do not fit the operands.
+        ShapeError: a term does not have as many indices as its operand has axes, or sizes of one index differ.
+        ArgumentError: the number of terms and operands differs, an index occurs twice in one term, or the right side
+            names an
+            index that no operand has.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.einsum("ij,j->i", [[1, 2], [3, 4]], [10, 1])
+        array([12, 34], dtype=int32)
+        >>> ops.einsum("bij,bkj->bik", ops.ones((2, 3, 4)), ops.ones((2, 5, 4))).shape
+        (2, 3, 5)
     """
     dtype = _product_dtype(*operands)
     items = [as_tensor(x, dtype) for x in operands]
@@ -211,7 +286,22 @@ def _sum_out(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
 
 
 def outer(x1: Any, x2: Any) -> Any:
-    """All products of the entries of two vectors."""
+    """All products of an entry of x1 and an entry of x2
+
+    Args:
+        x1: array of numbers, which is flattened.
+        x2: array of numbers, which is flattened.
+
+    Returns:
+        An array `(size of x1, size of x2)` in the promoted dtype.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.outer([1, 2, 3], [10, 1])
+        array([[10,  1],
+               [20,  2],
+               [30,  3]], dtype=int32)
+    """
     return tensordot(reshape(x1, (-1,)), reshape(x2, (-1,)), 0)
 
 

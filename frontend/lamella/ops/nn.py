@@ -136,12 +136,47 @@ def _(
 
 
 def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
-    """exp(x) / sum(exp(x)) along `axis`, or over several axes."""
+    """exp(x) / sum(exp(x)) along `axis`, or over several axes, shifted by the maximum
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis of the classes, or several axes.
+
+    Returns:
+        An array of the shape of `x`; its entries along `axis` sum to 1.
+
+    Raises:
+        ShapeError: `axis` is out of range, or has no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.softmax([[1.0, 1.0], [0.0, 1000.0]])
+        array([[0.5, 0.5],
+               [0. , 1. ]], dtype=float32)
+    """
     return _along(softmax_, x, axis)
 
 
 def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
-    """The logarithm of softmax along `axis`, or over several axes, without ever leaving log space."""
+    """The logarithm of softmax along `axis`, or over several axes: x - log(sum(exp(x)))
+
+    It stays finite where the softmax itself rounds to 0.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis of the classes, or several axes.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Raises:
+        ShapeError: `axis` is out of range, or has no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.log_softmax([1.0, 1.0, 1000.0])
+        array([-999., -999.,    0.], dtype=float32)
+    """
     return _along(log_softmax_, x, axis)
 
 
