@@ -157,15 +157,33 @@ def conv(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """The convolution of `(batch, *spatial, channels)` with a kernel `(*window, channels / groups, filters)`.
+    """The convolution (cross-correlation) of `inputs` with a kernel
 
     Args:
-        inputs: floats; with data_format "channels_first" `(batch, channels, *spatial)`.
-        kernel: how many groups of channels are kept apart follows from its shape.
-        strides: the steps of the window, a number or one for each spatial dimension.
-        padding: "valid", "same" or "causal" (of one spatial dimension).
-        data_format: "channels_last" (default) or "channels_first".
-        dilation_rate: the distance between the kernel's taps.
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        kernel: `(*window, channels / groups, filters)`; the number of groups of channels follows from its shape.
+        strides: the steps of the window, one number or one per spatial dimension.
+        padding: "valid" (none), "same" (zeros on both sides, for ceil(size / stride) outputs) or, for one spatial
+            dimension,
+            "causal" (zeros before the first entry).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries, one number or one per spatial dimension.
+
+    Returns:
+        An array of floats `(batch, *new spatial, filters)`, or with channels first.
+
+    Raises:
+        ShapeError: the kernel does not fit the inputs, or the window is larger than the padded inputs.
+        ArgumentError: strides or dilation are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 2.0, 4.0, 8.0], "float32").reshape(1, 4, 1)
+        >>> difference = np.array([-1.0, 1.0], "float32").reshape(2, 1, 1)
+        >>> ops.conv(x, difference).ravel(), ops.conv(x, difference, padding="causal").ravel()
+        (array([1., 2., 4.], dtype=float32), array([1., 1., 2., 4.], dtype=float32))
     """
     x, kernel = _operands(inputs, kernel)
     x, first = _channels_last(x, data_format)
@@ -198,7 +216,32 @@ def depthwise_conv(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """Every channel convolved with windows of its own: kernel `(*window, channels, multiplier)`; see `conv`."""
+    """Every channel convolved with separate kernels
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        kernel: `(*window, channels, multiplier)`: `multiplier` kernels per channel.
+        strides: the steps of the window, one number or one per spatial dimension.
+        padding: "valid", "same" or, for one spatial dimension, "causal", as in `conv`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries, one number or one per spatial dimension.
+
+    Returns:
+        An array of floats `(batch, *new spatial, channels * multiplier)`, or with channels first.
+
+    Raises:
+        ShapeError: the kernel does not fit the inputs, or the window is larger than the padded inputs.
+        ArgumentError: strides or dilation are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]], "float32").reshape(1, 3, 2)
+        >>> ops.depthwise_conv(x, ops.ones((2, 2, 1)))[0]
+        array([[ 3., 30.],
+               [ 5., 50.]], dtype=float32)
+    """
     kernel = ops.convert_to_tensor(kernel)
     *window, channels, multiplier = (int(d) for d in spec_of(kernel).shape)
     return conv(
@@ -215,7 +258,35 @@ def separable_conv(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """`depthwise_conv`, then `conv` with a `pointwise_kernel` over windows of one cell."""
+    """`depthwise_conv`, then `conv` with a `pointwise_kernel` over windows of one entry
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        depthwise_kernel: `(*window, channels, multiplier)`.
+        pointwise_kernel: `(*ones, channels * multiplier, filters)`.
+        strides: the steps of the window, one number or one per spatial dimension.
+        padding: "valid", "same" or, for one spatial dimension, "causal", as in `conv`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the entries of the first kernel, one number or one per spatial dimension.
+
+    Returns:
+        An array of floats `(batch, *new spatial, filters)`, or with channels first.
+
+    Raises:
+        ShapeError: a kernel does not fit, or the window is larger than the padded inputs.
+        ArgumentError: strides or dilation are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    References:
+        F. Chollet, "Xception: deep learning with depthwise separable convolutions", CVPR 2017,
+        https://arxiv.org/abs/1610.02357.
+
+    Example:
+        >>> from lamella import ops
+        >>> y = ops.separable_conv(ops.ones((1, 4, 4, 3)), ops.ones((2, 2, 3, 1)), ops.ones((1, 1, 3, 5)))
+        >>> y.shape, float(y[0, 0, 0, 0])
+        ((1, 3, 3, 5), 12.0)
+    """
     y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
     return conv(y, pointwise_kernel, data_format=data_format)
 
@@ -229,9 +300,37 @@ def conv_transpose(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """The transpose of a convolution: each input scales the kernel `(*window, filters, channels)`, and copies add up.
+    """The transpose of a convolution: each input scales the kernel, and the scaled kernels are added up `strides` apart
 
-    `output_padding` cells are added on the high side, as in the layers; the other arguments as in `conv`.
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        kernel: `(*window, filters, channels)`.
+        strides: the distance of two inputs in the output, one number or one per spatial dimension.
+        padding: "valid" keeps everything; "same" gives `size * stride` outputs.
+        output_padding: the number of entries that are added at the end, one number or one per spatial dimension; None
+            chooses it by the padding.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries, one number or one per spatial dimension.
+
+    Returns:
+        An array of floats `(batch, *new spatial, filters)`, or with channels first.
+
+    Raises:
+        ShapeError: the kernel does not fit the inputs.
+        ArgumentError: strides or dilation are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    References:
+        V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016,
+        https://arxiv.org/abs/1603.07285.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 10.0], "float32").reshape(1, 2, 1)
+        >>> kernel = np.array([1.0, 2.0, 3.0], "float32").reshape(3, 1, 1)
+        >>> ops.conv_transpose(x, kernel, strides=2).ravel()
+        array([ 1.,  2., 13., 20., 30.], dtype=float32)
     """
     x, kernel = _operands(inputs, kernel)
     x, first = _channels_last(x, data_format)
@@ -258,14 +357,64 @@ def _pool(op: Any, inputs: Any, pool_size: Ints, strides: Ints | None, padding: 
 def max_pool(
     inputs: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
 ) -> Any:
-    """The maximum of every window, `strides` (by default `pool_size`) apart; the first one takes the gradient."""
+    """The maximum of every window; among equal entries the first one takes the gradient
+
+    Padding counts as minus infinity.
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        pool_size: the size of the window, one number or one per spatial dimension.
+        strides: the steps of the window; None is `pool_size`.
+        padding: "valid" (none) or "same" (for ceil(size / stride) outputs).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of floats `(batch, *new spatial, channels)`, or with channels first.
+
+    Raises:
+        ShapeError: `inputs` have less than three dimensions, or the window is larger than the padded inputs.
+        ArgumentError: the window or the strides are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 5.0, 2.0, 3.0, 4.0], "float32").reshape(1, 5, 1)
+        >>> ops.max_pool(x, 2).ravel(), ops.max_pool(x, 2, strides=1).ravel()
+        (array([5., 3.], dtype=float32), array([5., 5., 3., 4.], dtype=float32))
+        >>> ops.max_pool(x, 2, padding="same").ravel()
+        array([5., 3., 4.], dtype=float32)
+    """
     return _pool(p.max_pool, inputs, pool_size, strides, padding, data_format)
 
 
 def average_pool(
     inputs: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
 ) -> Any:
-    """The mean of every window over its real cells, `strides` (by default `pool_size`) apart."""
+    """The mean of every window; padding does not count
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        pool_size: the size of the window, one number or one per spatial dimension.
+        strides: the steps of the window; None is `pool_size`.
+        padding: "valid" (none) or "same" (for ceil(size / stride) outputs).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of floats `(batch, *new spatial, channels)`, or with channels first.
+
+    Raises:
+        ShapeError: `inputs` have less than three dimensions, or the window is larger than the padded inputs.
+        ArgumentError: the window or the strides are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 5.0, 2.0, 3.0, 4.0], "float32").reshape(1, 5, 1)
+        >>> ops.average_pool(x, 2).ravel(), ops.average_pool(x, 2, padding="same").ravel()
+        (array([3. , 2.5], dtype=float32), array([3. , 2.5, 4. ], dtype=float32))
+    """
     return _pool(p.average_pool, inputs, pool_size, strides, padding, data_format)
 
 
@@ -277,12 +426,56 @@ def _adaptive(reduce: Any, inputs: Any, output_size: Ints, data_format: str | No
 
 
 def adaptive_max_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
-    """The maxima of `output_size` windows, which share cells where the size does not divide."""
+    """The maxima of `output_size` windows, which overlap where the size does not divide
+
+    Window i covers the entries from floor(i * size / count) to below ceil((i + 1) * size / count).
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        output_size: the number of windows, one number or one per spatial dimension.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of floats `(batch, *output_size, channels)`, or with channels first.
+
+    Raises:
+        ShapeError: `inputs` have less than three dimensions.
+        ArgumentError: `output_size` is not positive, or not one per spatial dimension.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 5.0, 2.0, 3.0, 4.0], "float32").reshape(1, 5, 1)
+        >>> ops.adaptive_max_pool(x, 2).ravel()
+        array([5., 4.], dtype=float32)
+    """
     return _adaptive(adaptive_maximum, inputs, output_size, data_format)
 
 
 def adaptive_average_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
-    """The means of `output_size` windows, which share cells where the size does not divide."""
+    """The means of `output_size` windows, which overlap where the size does not divide
+
+    Window i covers the entries from floor(i * size / count) to below ceil((i + 1) * size / count).
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        output_size: the number of windows, one number or one per spatial dimension.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of floats `(batch, *output_size, channels)`, or with channels first.
+
+    Raises:
+        ShapeError: `inputs` have less than three dimensions.
+        ArgumentError: `output_size` is not positive, or not one per spatial dimension.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 5.0, 3.0, 3.0, 6.0], "float32").reshape(1, 5, 1)
+        >>> ops.adaptive_average_pool(x, 2).ravel().round(4)
+        array([3., 4.], dtype=float32)
+    """
     return _adaptive(adaptive_mean, inputs, output_size, data_format)
 
 

@@ -40,7 +40,22 @@ def window_positions(size: Any, window: int, stride: int, padding: tuple[Any, An
 
 
 def same_padding(size: Any, window: int, stride: int, dilation: int = 1) -> tuple[Any, Any]:
-    """The padding for ceil(size / stride) outputs; an odd cell goes to the high side, as in Keras."""
+    """The padding (low, high) for ceil(size / stride) outputs; an odd entry goes to the high side, as in Keras
+
+    Args:
+        size: the size of the dimension.
+        window: the size of the window.
+        stride: the steps of the window.
+        dilation: the distance between the entries of the window.
+
+    Returns:
+        A pair of integers, or of dimensions where the size is left free.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.same_padding(5, 2, 1), ops.same_padding(5, 3, 2)
+        ((0, 1), (1, 1))
+    """
     total = larger((ceil_div(size, stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
 
@@ -67,7 +82,32 @@ def _positions(size: Ints, window: Ints, strides: Ints, padding: Padding, dilati
 
 @op
 def convolve(x: Spec, kernel: Spec, *, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Spec:
-    """Cross-correlation of x with a kernel: y[o] = sum over taps of x[o * stride - low + tap * dilation] @ kernel[tap]"""
+    """Cross-correlation of x with a kernel: y[o] = sum over k of x[o * stride - low + k * dilation] @ kernel[k]
+
+    It is what `conv` computes for one layout, with the padding in numbers.
+
+    Args:
+        x: array of floats `(batch, *spatial, channels)`.
+        kernel: array of floats `(*window, channels / groups, filters)`.
+        strides: one step per spatial dimension.
+        padding: one pair (low, high) per spatial dimension.
+        dilation: the distance between the kernel's entries, one per spatial dimension.
+        groups: the number of groups of channels that are convolved separately.
+
+    Returns:
+        An array `(batch, *new spatial, filters)`.
+
+    Raises:
+        ShapeError: the kernel does not fit `x`, or the window is larger than the padded `x`.
+        DTypeError: the operands are not floats of one dtype.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x, kernel = np.array([1.0, 2.0, 4.0]).reshape(1, 3, 1), np.array([-1.0, 1.0]).reshape(2, 1, 1)
+        >>> ops.convolve(x, kernel, strides=(1,), padding=((1, 0),), dilation=(1,), groups=1).ravel()
+        array([1., 1., 2.])
+    """
     n = len(strides)
     size = _spatial(x, n)
     if kernel.ndim != n + 2:
@@ -85,7 +125,32 @@ def convolve(x: Spec, kernel: Spec, *, strides: Ints, padding: Padding, dilation
 def convolve_input_gradient(
     g: Spec, kernel: Spec, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
 ) -> Spec:
-    """The gradient of convolve in x, whose spatial dimensions are `size`; the definition of a transposed convolution"""
+    """The gradient of convolve with respect to x, whose spatial dimensions are `size`; a transposed convolution
+
+    Args:
+        g: the cotangent of the convolution, `(batch, *new spatial, filters)`.
+        kernel: array of floats `(*window, channels / groups, filters)`.
+        size: the spatial dimensions of x.
+        strides: one step per spatial dimension.
+        padding: one pair (low, high) per spatial dimension.
+        dilation: the distance between the kernel's entries, one per spatial dimension.
+        groups: the number of groups of channels that are convolved separately.
+
+    Returns:
+        An array `(batch, *size, channels)`.
+
+    Raises:
+        ShapeError: `g` does not have the shape of the result of such a convolution.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> g, kernel = np.array([1.0, 10.0]).reshape(1, 2, 1), np.array([-1.0, 1.0]).reshape(2, 1, 1)
+        >>> ops.convolve_input_gradient(
+        ...     g, kernel, size=(3,), strides=(1,), padding=((0, 0),), dilation=(1,), groups=1
+        ... ).ravel()
+        array([-1., -9., 10.])
+    """
     n = len(strides)
     if shapes_differ(_spatial(g, n), _positions(size, kernel.shape[:n], strides, padding, dilation)):
         raise ShapeError(f"{g} is no result of a convolution of spatial size {size} with {kernel}.")
