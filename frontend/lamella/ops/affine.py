@@ -94,17 +94,31 @@ def affine_transform(
     Differentiable with respect to the images. The projective entries c0 and c1 are not applied.
 
     Args:
-        images: `(batch, height, width, channels)`, or one image `(height, width, channels)`; floats.
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height.
         transform: (a0, a1, a2, b0, b1, b2, c0, c1) for each image, `(batch, 8)`, or once, `(8,)`; x counts columns.
         interpolation: "bilinear" or "nearest".
-        fill_mode: what lies outside: "constant" (`fill_value`), "nearest" (the outermost pixel), "wrap" (the image again),
-            "reflect" (the image mirrored, its outermost pixels twice) or "mirror" (once).
-        fill_value: for "constant".
-        data_format: "channels_last" (default) or "channels_first".
+        fill_mode: how pixels outside are filled: "constant" (`fill_value`), "nearest" (the outermost pixel), "wrap"
+            (the
+            image again), "reflect" (the image mirrored, its outermost pixels twice) or "mirror" (once).
+        fill_value: the value of pixels outside for the mode "constant".
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of the shape and dtype of `images`; integers are rounded.
 
     Raises:
         ShapeError: images or transform have another rank, or another number of entries.
         UnknownNameError: the interpolation or the fill mode is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.arange(9.0, dtype="float32").reshape(3, 3, 1)
+        >>> ops.image.affine_transform(x, [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0], fill_value=-1.0)[:, :, 0]
+        array([[ 1.,  2., -1.],
+               [ 4.,  5., -1.],
+               [ 7.,  8., -1.]], dtype=float32)
     """
     if interpolation not in INTERPOLATIONS:
         raise unknown_name("interpolation", interpolation, INTERPOLATIONS)

@@ -59,20 +59,27 @@ def _(index: Any, *operands: Any, branches: tuple[Program, ...]) -> Any:
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """`branches[index](*operands)`; only that branch is computed, and it is differentiable.
 
-    The branches are traced once each, written in `lamella.ops`, and return values of the same shapes and dtypes; values of
-    the surrounding code may be used inside. A branch must change nothing outside (no `assign`, no `add_loss`).
+    The branches are traced once each, are written in `lamella.ops`, and return values of the same shapes and dtypes;
+    values of the surrounding code may be used inside. A branch must not change anything outside (no `assign`, no
+    `add_loss`).
 
     Args:
         index: an integer scalar; one outside is moved to the nearest branch.
         branches: functions of the operands.
-        operands: values or nested tuples, lists or dicts of them.
+        *operands: values or nested tuples, lists or dicts of them.
 
     Returns:
-        What the branch returns.
+        The result of the branch.
 
     Raises:
-        ShapeError: the branches return different structures, shapes or dtypes, or there are none.
-        DTypeError: the index is no integer.
+        ShapeError: the branches return different structures, shapes or dtypes.
+        DTypeError: the index is not an integer scalar.
+        ArgumentError: there are no branches.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.switch(1, [lambda x: x + 1.0, lambda x: x * 10.0], 5.0)
+        array(50., dtype=float32)
     """
     index = as_tensor(index)
     if not is_integer(spec_of(index).dtype) or spec_of(index).shape != ():
@@ -83,21 +90,28 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 
 
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    """`true_fn()` where the scalar `pred` holds, else `false_fn()`; only the one is computed, and it is differentiable.
+    """`true_fn()` if the scalar `pred` holds, else `false_fn()`; only that function is computed.
 
-    Both functions are traced, written in `lamella.ops`, and return values of the same shapes and dtypes; values of the
-    surrounding code may be used inside. Neither may change anything outside (no `assign`, no `add_loss`).
+    The result is differentiable. Both functions are traced, are written in `lamella.ops`, and return values of the
+    same shapes and dtypes; values of the surrounding code may be used inside. Neither must change anything outside
+    (no `assign`, no `add_loss`).
 
     Args:
-        pred: a scalar; a number holds where it is not 0.
+        pred: a scalar; a number holds if it is not 0.
         true_fn: a function without arguments.
-        false_fn: another.
+        false_fn: a function without arguments.
 
     Returns:
-        What the function returns: a value, or a nested tuple, list or dict of values.
+        The result of the function: a value, or a nested tuple, list or dict of values.
 
     Raises:
-        ShapeError: `pred` is no scalar, or the functions return different structures, shapes or dtypes.
+        ShapeError: `pred` is not a scalar, or the functions return different structures, shapes or dtypes.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = ops.array([1.0, -3.0])
+        >>> ops.cond(ops.sum(x) > 0, lambda: ops.sqrt(x), lambda: ops.abs(x))
+        array([1., 3.], dtype=float32)
     """
     pred = logical(pred)
     if spec_of(pred).shape != ():

@@ -35,10 +35,33 @@ def _key(key: Spec) -> None:
 
 @op(differentiable=False)
 def random_bits(key: Spec, step: Spec, *, shape: tuple[int, ...], bits: int) -> Spec:
-    """Uniform random bits: uint32 (bits=32) or uint16 (bits=16) of `shape`.
+    """Uniform random bits: uint32 (bits=32) or uint16 (bits=16) of `shape`
 
     The 64-bit block with index j is threefry(key, (step, j)); element i is word i % 2 of block i // 2, or for bits=16
     the 16-bit lane i % 4 of block i // 4, low lane first. So an element depends on its index only, not on the shape.
+
+    Args:
+        key: a uint32 array `(2,)`.
+        step: a uint32 scalar.
+        shape: the shape of the result.
+        bits: 32 or 16.
+
+    Returns:
+        An array of `shape`.
+
+    Raises:
+        DTypeError: the key or the step has another shape or dtype.
+        ArgumentError: `bits` is neither 16 nor 32.
+
+    References:
+        J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011,
+        https://doi.org/10.1145/2063384.2063405.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.random_bits(np.array([0, 1], "uint32"), np.array(0, "uint32"), shape=(4,), bits=16)
+        array([ 6197,  7743,  8322, 28277], dtype=uint16)
     """
     _key(key)
     if step != Spec((), "uint32"):
@@ -50,7 +73,25 @@ def random_bits(key: Spec, step: Spec, *, shape: tuple[int, ...], bits: int) -> 
 
 @op(differentiable=False)
 def fold_in(key: Spec, *, data: int) -> Spec:
-    """A new key from a key and a number below 2**32: threefry(key, (2**32 - 1, data))"""
+    """A new key from a key and a number below 2**32: threefry(key, (2**32 - 1, data))
+
+    Args:
+        key: a uint32 array `(2,)`.
+        data: a Python integer from 0 to 2**32 - 1.
+
+    Returns:
+        A uint32 array `(2,)`, whose numbers are independent of those of `key`.
+
+    Raises:
+        DTypeError: the key has another shape or dtype.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> key = np.array([0, 1], "uint32")
+        >>> ops.fold_in(key, data=1), ops.fold_in(key, data=2)
+        (array([2951458035, 1344942095], dtype=uint32), array([1794465123, 1911866576], dtype=uint32))
+    """
     _key(key)
     return key
 

@@ -104,24 +104,40 @@ def resize(
     fill_value: float = 0.0,
     data_format: str | None = None,
 ) -> Any:
-    """Images at another size, as `keras.ops.image.resize`.
+    """Images resized to another height and width, as `keras.ops.image.resize`.
 
     Args:
-        images: `(batch, height, width, channels)` or one image `(height, width, channels)`; integers become float32
-            unless the interpolation is "nearest".
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the
+            channels come before the height. Integers become float32 unless the interpolation is "nearest".
         size: the new (height, width).
         interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
-        antialias: widen the kernel where the image shrinks.
-        crop_to_aspect_ratio: crop the image, in its middle, to the aspect ratio of `size` first.
-        pad_to_aspect_ratio: pad it, on both sides, to that aspect ratio first.
+        antialias: whether the kernel is widened where the image shrinks, so that every pixel counts.
+        crop_to_aspect_ratio: whether the image is cropped at its center to the aspect ratio of `size` first.
+        pad_to_aspect_ratio: whether the image is padded on both sides to that aspect ratio first.
         fill_mode: "constant", the only one.
-        fill_value: what to pad with.
-        data_format: "channels_last" (default) or "channels_first".
+        fill_value: the value to pad with.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        The images with the new height and width.
 
     Raises:
         ShapeError: `images` has neither three nor four dimensions.
         UnknownNameError: the interpolation or the fill mode is not known.
         ValueError: both cropping and padding are asked for.
+
+    References:
+        R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on Acoustics,
+        Speech,
+        and Signal Processing 29, 1981, https://doi.org/10.1109/TASSP.1981.1163711.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([[0.0, 4.0]], "float32").reshape(1, 2, 1)
+        >>> ops.image.resize(x, (1, 4))[:, :, 0], ops.image.resize(x, (1, 4), "nearest")[:, :, 0]
+        (array([[0., 1., 3., 4.]], dtype=float32), array([[0., 0., 4., 4.]], dtype=float32))
     """
     if interpolation not in INTERPOLATIONS:
         raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
