@@ -1,6 +1,6 @@
 """Activation functions, by name and as functions, written in `lamella.ops`.
 
-Formulas, defaults and the derivative at every kink are those of Keras on JAX.
+Formulas, defaults and the derivatives at non-differentiable points are those of Keras on JAX.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     Args:
         x: array; integers and booleans are converted to `floatx`.
         negative_slope: the factor of entries below the threshold.
-        max_value: the upper limit of the result; None is no limit.
+        max_value: the upper limit of the result; None sets none.
         threshold: entries above it pass.
 
     Returns:
@@ -232,7 +232,7 @@ TABLE: dict[str, Activation] = {
         sparse_plus, sparse_sigmoid, sparsemax, squareplus, tanh, tanh_shrink, threshold,
     )
 } | {"hard_swish": hard_silu, "swish": silu}  # fmt: skip
-"""Every name an activation argument takes."""
+"""The function for every name that an `activation` argument accepts."""
 
 serialization.register_functions(TABLE)
 
@@ -261,11 +261,11 @@ def get(identifier: Any) -> Activation:
     if isinstance(identifier, str):
         return by_name("activation", identifier, TABLE)
     if isinstance(identifier, dict) and isinstance(identifier.get("config"), str):
-        return by_name("activation", identifier["config"], TABLE)  # how .keras files write a function
+        return by_name("activation", identifier["config"], TABLE)  # the form of a function in a .keras file
     if callable(identifier):
         _refuse_foreign(identifier)
         return identifier
-    raise ValueError(f"an activation is a name or a function; got {type(identifier).__name__}: {identifier!r}.")
+    raise ValueError(f"an activation must be a name or a function, got {type(identifier).__name__}: {identifier!r}.")
 
 
 _ELSEWHERE = ("tensorflow", "keras", "tf_keras", "torch", "jax")
@@ -273,10 +273,10 @@ _ELSEWHERE = ("tensorflow", "keras", "tf_keras", "torch", "jax")
 
 
 def _refuse_foreign(function: Any) -> None:
-    """Refuse a function of another framework, if lamella has one of its name.
+    """Raise for a function of another framework that lamella has under the same name.
 
     Raises:
-        ArgumentError: with the name to write.
+        ArgumentError: the function is another framework's; the message has the name to use.
     """
     module = getattr(function, "__module__", None) or type(function).__module__
     package, name = module.partition(".")[0], getattr(function, "__name__", "")

@@ -1,11 +1,11 @@
-"""Keras's random numbers: `random.normal(shape, seed=...)` and its kin, in the `call` of a layer and on arrays.
+"""Random numbers with the functions of Keras, `random.normal(shape, seed=...)`, in the `call` of a layer and on arrays.
 
-Without a `seed` the numbers are new ones each time: in the call of a layer they follow from the model's seed, the layer's
-path and the step, elsewhere `set_random_seed` decides them. An integer gives the same numbers each time. A `SeedGenerator`
-gives new ones each time, which it alone decides: in the call of a layer with the model's seed and the step, elsewhere in
+Without a `seed` each call gives new numbers: in the call of a layer they follow from the model's seed, the layer's path and
+the step, elsewhere from `set_random_seed`. An integer gives the same numbers each time. A `SeedGenerator` gives new numbers
+each time, which depend on its seed only: in the call of a layer together with the model's seed and the step, elsewhere in
 order.
 
-The numbers are those of `ops.random_bits`, the same on every backend to rounding; they are not Keras's.
+The numbers are computed from `ops.random_bits` and equal on every backend up to rounding; they are not those of Keras.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ __all__ = [
 
 _STEP = context.STEP
 _CANDIDATES = 12
-"""Candidates that `gamma` draws for each number: all are rejected with a probability below 1e-15."""
+"""Candidates that `gamma` draws per number: all of them are rejected with a probability below 1e-15."""
 
 
 class SeedGenerator:
@@ -169,7 +169,8 @@ def _floats(dtype: Any, what: str) -> tuple[str, str]:
     name = settings.floatx() if dtype is None else dtype_name(dtype)
     if not is_float(name):
         raise DTypeError(
-            f"random.{what} draws floats, got dtype={name!r}." + (" Use randint." if what == "uniform" else "")
+            f"random.{what}: dtype must be a float dtype, got {name!r}."
+            + (" Use randint." if what == "uniform" else "")
         )
     return name, "float64" if name == "float64" else "float32"
 
@@ -267,7 +268,7 @@ def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtyp
     unit = ops.multiply(ops.cast(ops.right_shift(_bits(shape, seed), np.uint32(9)), wide), 2.0**-23)
     drawn = ops.cast(ops.add(ops.multiply(unit, ops.subtract(maxval, minval)), minval), name)
     low, high = ops.cast(minval, name), ops.cast(maxval, name)
-    return ops.where(ops.greater_equal(drawn, high), low, drawn)  # what was rounded up to it
+    return ops.where(ops.greater_equal(drawn, high), low, drawn)  # Rounding may have reached the upper bound.
 
 
 def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
@@ -298,11 +299,11 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32"
     """
     name = dtype_name(dtype)
     if is_float(name) or name == "bool":
-        raise DTypeError(f"random.randint draws integers, got dtype={name!r}. Use uniform.")
+        raise DTypeError(f"random.randint: dtype must be an integer dtype, got {name!r}. Use uniform.")
     low, high = int(minval), int(maxval)
     if not 0 < high - low < 2**32:
         raise ArgumentError(
-            f"random.randint: maxval must be above minval, by less than 2**32; got {minval} and {maxval}."
+            f"random.randint: maxval must be above minval, by less than 2**32, got {minval} and {maxval}."
         )
     drawn = ops.mod(_bits(shape, seed), np.uint32(high - low))
     return ops.add(ops.cast(drawn, name), np.asarray(low).astype(name))
@@ -333,7 +334,7 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
     """
     logits = ops.convert_to_tensor(logits)
     if len(logits.shape) != 2:
-        raise ArgumentError(f"random.categorical takes logits (batch, classes), got shape {tuple(logits.shape)}.")
+        raise ArgumentError(f"random.categorical: logits must be (batch, classes), got shape {tuple(logits.shape)}.")
     wide = "float64" if spec_of(logits).dtype == "float64" else "float32"
     batch, classes = logits.shape
     gumbel = ops.negative(ops.log(ops.negative(ops.log(_unit(_bits((batch, num_samples, classes), seed), wide)))))
@@ -508,7 +509,7 @@ def binomial(shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any =
 
     Args:
         shape: the shape of the result.
-        counts: the numbers of trials: integers from 0, a number or an array that broadcasts to `shape`.
+        counts: the numbers of trials, integers that are not negative: a number or an array that broadcasts to `shape`.
         probabilities: the probability of success, a number or an array that broadcasts to `shape`.
         dtype: a float dtype; None is `floatx`.
         seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence

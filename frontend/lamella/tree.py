@@ -1,4 +1,4 @@
-"""Nested tuples, lists and dicts of leaves, flattened and rebuilt. None holds no leaf."""
+"""Nested tuples, lists and dicts of leaves, flattened and rebuilt. None is an empty tree."""
 
 from __future__ import annotations
 

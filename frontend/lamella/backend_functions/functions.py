@@ -1,4 +1,4 @@
-"""`K.function` and `K.gradients`: parts of a graph computed with numbers, and derivatives of one part in another."""
+"""`K.function` and `K.gradients`: evaluation and differentiation of parts of a graph."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Function:
         self.inputs, self.outputs = list(inputs), outputs
         for x in self.inputs:
             if not isinstance(x, Declared | int | np.integer):
-                raise TypeError(f"K.function: among the inputs is {x!r}, which is no declared value.")
+                raise TypeError(f"K.function: inputs must be declared values or flags, got {x!r}.")
         self._listed = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
         declared = [y for y in self._listed if isinstance(y, Declared)]
         fed = [x for x in self.inputs if isinstance(x, Declared)]
@@ -103,7 +103,7 @@ class Function:
         if not isinstance(inputs, list | tuple):
             inputs = [inputs]
         if len(inputs) != len(self.inputs):
-            raise ArgumentError(f"this function takes a list of {len(self.inputs)} inputs, got {len(inputs)}.")
+            raise ArgumentError(f"K.function: expected a list of {len(self.inputs)} inputs, got {len(inputs)}.")
         phases = [value for x, value in zip(self.inputs, inputs, strict=True) if not isinstance(x, Declared)]
         computed = iter(())
         if self._model is not None:

@@ -52,9 +52,6 @@ def _shown(x: Any) -> str:
     return str(public_shape(ops.shape(x)))
 
 
-# ---- convolution ----
-
-
 def conv1d(
     x: Any,
     kernel: Any,
@@ -261,9 +258,6 @@ def conv2d_transpose(
         y = ops.getitem(y, (*[slice(None)] * (axis + 1), slice(before, before + kept)))
         y = ops.pad(y, [(0, size - kept if i == axis + 1 else 0) for i in range(4)]) if kept < size else y
     return ops.moveaxis(y, -1, 1) if first else y
-
-
-# ---- pooling, padding, resizing ----
 
 
 def _pool(

@@ -86,8 +86,8 @@ def clip(x: Any, min_value: Any, max_value: Any) -> Any:
 
     Args:
         x: array of numbers.
-        min_value: the lower bound, a number or array; None is no bound.
-        max_value: the upper bound, a number or array; None is no bound.
+        min_value: the lower bound, a number or array; None sets none.
+        max_value: the upper bound, a number or array; None sets none.
 
     Returns:
         An array of the broadcast shape in the promoted dtype.
@@ -120,9 +120,6 @@ def stop_gradient(variables: Any) -> Any:
     if isinstance(variables, list | tuple):
         return [ops.stop_gradient(v) for v in variables]
     return ops.stop_gradient(variables)
-
-
-# ---- reductions ----
 
 
 def all(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
@@ -389,9 +386,6 @@ def cumprod(x: Any, axis: int = 0) -> Any:
     return _cumprod(x, axis)
 
 
-# ---- products ----
-
-
 def dot(x: Any, y: Any) -> Any:
     """The product over the last axis of `x` and the last but one of `y`, as `np.dot`
 
@@ -467,16 +461,13 @@ def _shown(shape: Sequence[Any]) -> str:
     return str(public_shape(shape))
 
 
-# ---- activations and normalizations ----
-
-
 def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
     """x above `threshold`, at most `max_value`; below it alpha * (x - threshold)
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
         alpha: the factor below the threshold.
-        max_value: the upper limit; None is no limit.
+        max_value: the upper limit; None sets none.
         threshold: entries above it pass.
 
     Returns:
@@ -650,9 +641,6 @@ def in_top_k(predictions: Any, targets: Any, k: int) -> Any:
     return ops.in_top_k(targets, predictions, k)
 
 
-# ---- choice ----
-
-
 def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
     """`then_expression` where the condition holds, else `else_expression`.
 
@@ -687,9 +675,6 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
             f"{ops.ndim(yes)}."
         )
     return ops.where(ops.reshape(condition, (*ops.shape(condition), *[1] * more)), yes, no)
-
-
-# ---- crossentropies ----
 
 
 def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
@@ -728,7 +713,7 @@ def binary_focal_crossentropy(
     """(1 - p_t) ** gamma times `binary_crossentropy`, with p_t the probability of the true class
 
     Args:
-        target: 0 or 1, an array of the shape of `output`.
+        target: array of zeros and ones, of the shape of `output`.
         output: probabilities, or logits.
         apply_class_balancing: whether the loss of ones is multiplied by `alpha`, and that of zeros by 1 - alpha.
         alpha: the weight of the ones.

@@ -42,7 +42,7 @@ def _folded(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any, reverse
         first = -1 if reverse else 0
         rest = slice(None, -1) if reverse else slice(1, None)
         elems = tree.map_leaves(ops.convert_to_tensor, elems)
-        # an entry of an array of NumPy's may be a number, which would lose its dtype
+        # An entry of a NumPy array may be a scalar, which would lose its dtype.
         initializer = tree.map_leaves(lambda x: ops.convert_to_tensor(x[first], ops.dtype(x)), elems)
         elems = tree.map_leaves(lambda x: x[rest], elems)
     return ops.scan(lambda total, x: (fn(total, x), None), initializer, elems, reverse=reverse)[0]
@@ -184,9 +184,6 @@ def rnn(
     return last, swapped(outputs), list(states)
 
 
-# ---- connectionist temporal classification ----
-
-
 def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Any:
     """-log of the probability that a path through the steps spells the labels, one number per sequence
 
@@ -200,9 +197,8 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
         An array of floats `(batch, 1)`.
 
     References:
-        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber, "Connectionist temporal classification: labelling
-        unsegmented
-        sequence data with recurrent neural networks", ICML 2006, https://doi.org/10.1145/1143844.1143891.
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber, "Connectionist temporal classification", ICML 2006,
+        https://doi.org/10.1145/1143844.1143891.
 
     Example:
         >>> import numpy as np

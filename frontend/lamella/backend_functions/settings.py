@@ -113,7 +113,7 @@ def set_image_dim_ordering(dim_ordering: str) -> None:
 
 
 def learning_phase() -> int:
-    """1 where a layer is being called in training, else 0.
+    """1 inside the `call` of a layer in training, else 0.
 
     Among the inputs of `function` it stands for the flag of training.
 

@@ -1,4 +1,4 @@
-"""Functions that move entries and make arrays of others."""
+"""Functions that rearrange arrays and make arrays like others."""
 
 from __future__ import annotations
 
@@ -369,7 +369,7 @@ def tile(x: Any, n: int | Sequence[int]) -> Any:
     """
     n = [n] if isinstance(n, int) else list(n)
     if len(n) != ops.ndim(x):
-        raise ShapeError(f"K.tile: n must have one number per axis, got {n} for {ops.ndim(x)} dimensions.")
+        raise ShapeError(f"K.tile: n must have {ops.ndim(x)} numbers, one per dimension, got {n}.")
     return ops.tile(x, n)
 
 

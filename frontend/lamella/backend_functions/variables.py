@@ -74,7 +74,7 @@ def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, 
 
 
 def _made(make: Callable[..., Any], shape: Any, dtype: Any, name: str | None) -> Any:
-    """A variable; in a trace, where a model could not know it, and where a size is 0, an array."""
+    """A variable; an array in a trace, where a model cannot track variables, and where a size is 0."""
     made = make(shape, dtype=dtype or settings.floatx())
     if current_trace() is not None or 0 in public_shape(made.shape):
         return made
@@ -174,9 +174,6 @@ def placeholder(
     if shape is None and ndim is None:
         raise ArgumentError("K.placeholder: shape or ndim must be given.")
     return Input(batch_shape=tuple(shape if shape is not None else [None] * (ndim or 0)), dtype=dtype, name=name)
-
-
-# ---- what they hold ----
 
 
 def get_value(x: Any) -> Any:
@@ -442,9 +439,6 @@ def count_params(x: Any) -> int:
     if any(isinstance(size, Dim) for size in sizes):
         raise ShapeError(f"K.count_params: shape {public_shape(sizes)} has a size that is left free.")
     return math.prod(sizes)
-
-
-# ---- random numbers ----
 
 
 def random_normal(

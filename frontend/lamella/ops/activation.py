@@ -1,4 +1,4 @@
-"""Activation functions: formulas, and at every kink the derivative, of Keras on JAX."""
+"""Activation functions, with the formulas of Keras and, at non-differentiable points, its derivatives on JAX."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def relu6(x: Any) -> Any:
         array([0., 3., 6.], dtype=float32)
     """
     x = ops.convert_to_tensor(x)
-    # one kink in each select: at 6 the constant is chosen, so no gradient passes
+    # One non-differentiable point per select: at 6 the constant is chosen, so that no gradient passes.
     return ops.where(ops.less(x, 6.0), ops.relu(x), 6.0)
 
 
@@ -76,7 +76,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     """
     x = ops.convert_to_tensor(x)
     positive = ops.greater(x, 0.0)
-    # the exponential sees nothing positive, so that the branch not taken cannot overflow
+    # The exponential gets no positive entries, so that the branch that is not taken cannot overflow.
     return ops.where(positive, x, ops.multiply(ops.expm1(ops.where(positive, 0.0, x)), alpha))
 
 

@@ -138,7 +138,7 @@ def logaddexp(x1: Any, x2: Any) -> Any:
         array([  0.693, 100.693], dtype=float32)
     """
     x1, x2 = floating_pair(x1, x2)
-    # two equal infinities have no difference
+    # The difference of two equal infinities would be NaN.
     alike = ops.logical_and(ops.equal(x1, x2), ops.isinf(x1))
     apart = ops.subtract(ops.where(alike, 0.0, x1), ops.where(alike, 0.0, x2))
     high = ops.where(ops.greater_equal(x1, x2), x1, ops.where(ops.isnan(x1), x1, x2))
@@ -195,7 +195,7 @@ def heaviside(x1: Any, x2: Any) -> Any:
 
     Args:
         x1: array or number.
-        x2: the value at 0, an array or number that broadcasts against `x1`.
+        x2: the value at 0: array or number that broadcasts against `x1`.
 
     Returns:
         An array of the broadcast shape in the promoted float dtype.
@@ -378,8 +378,8 @@ def ldexp(x1: Any, x2: Any) -> Any:
     (x1,) = floating(x1)
     x2 = ops.convert_to_tensor(x2)
     if not is_integer(spec_of(x2).dtype):
-        raise DTypeError(f"the exponent of ldexp is an integer, got {spec_of(x2)}.")
-    # in two factors: 2**x2 alone may leave the range that the result is in
+        raise DTypeError(f"the exponent of ldexp must be an integer, got {spec_of(x2)}.")
+    # In two factors: 2**x2 alone may exceed the range of the dtype where the result does not.
     half = ops.floor_divide(x2, 2)
     two = full_of(spec_of(ops.zeros((), spec_of(x1).dtype)), 2.0)
     first = ops.power(two, ops.cast(half, spec_of(x1).dtype))
@@ -407,7 +407,7 @@ def gcd(x1: Any, x2: Any) -> Any:
         array([4, 2, 8], dtype=int32)
     """
     a, b = (ops.abs(x) for x in _integers(*promoted(x1, x2)))
-    # of numbers below 2**n it takes at most 1.45 n steps
+    # For numbers below 2**n it takes at most 1.45 n steps.
     bits = DTYPES[spec_of(a).dtype][1]
 
     def step(_: Any, pair: Any) -> Any:
@@ -445,7 +445,7 @@ def lcm(x1: Any, x2: Any) -> Any:
 def _integers(*xs: Any) -> tuple[Any, ...]:
     for x in xs:
         if not is_integer(spec_of(x).dtype):
-            raise DTypeError(f"needs integers, got {spec_of(x)}.")
+            raise DTypeError(f"operands must be integers, got {spec_of(x)}.")
     return xs
 
 
@@ -654,7 +654,7 @@ def saturate_cast(x: Any, dtype: Any) -> Any:
         return ops.cast(x, dtype)
     low, high = _range(dtype)
     least, most = _range(have)
-    # the ends as numbers of `have` inside the range
+    # The ends as numbers of `have` that are inside the range.
     low, high = max(low, least), min(high, most)
     if is_float(have) and is_integer(dtype):
         wide = np.dtype("float32" if have == "bfloat16" else have)

@@ -1,4 +1,4 @@
-"""Making, joining, cutting and rearranging arrays."""
+"""Functions that make, join, split and rearrange arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lamella.ir.trace import operand
 from lamella.ops.coerce import common_dtype, dtype_argument, floating, normalize_axis
 from lamella.tracebacks import filter_functions
 
-span = slice  # Python's own: the name is a function's below
+span = slice  # Python's `slice`, whose name a function below takes.
 
 
 def is_tensor(x: Any) -> bool:
@@ -312,7 +312,7 @@ def triu(x: Any, k: int = 0) -> Any:
 def _matrices(x: Any) -> Any:
     x = ops.convert_to_tensor(x)
     if spec_of(x).ndim < 2:
-        raise ShapeError(f"needs matrices, got {spec_of(x)}.")
+        raise ShapeError(f"expected matrices, with at least 2 dimensions, got {spec_of(x)}.")
     return x
 
 
@@ -339,7 +339,7 @@ def diag(x: Any, k: int = 0) -> Any:
     if spec_of(x).ndim == 2:
         return diagonal(x, k)
     if spec_of(x).ndim != 1:
-        raise ShapeError(f"diag takes a vector or a matrix, got {spec_of(x)}.")
+        raise ShapeError(f"diag: x must be a vector or a matrix, got {spec_of(x)}.")
     n, extra = spec_of(x).shape[0], abs(k)
     row = ops.pad(x, ((max(k, 0), max(-k, 0)),)) if extra else x
     hit = ops.eye(n + extra, k=k, dtype="bool")
@@ -392,7 +392,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     x = _matrices(x)
     a, b = normalize_axis(axis1, spec_of(x).ndim), normalize_axis(axis2, spec_of(x).ndim)
     if a == b:
-        raise ArgumentError(f"axis1 and axis2 are both {a}.")
+        raise ArgumentError(f"axis1 and axis2 must differ, both are {a}.")
     x = ops.moveaxis(x, (a, b), (-2, -1))
     *lead, rows, columns = spec_of(x).shape
     count = max(0, min(int(rows), int(columns) - offset) if offset >= 0 else min(int(rows) + offset, int(columns)))
@@ -787,7 +787,7 @@ def meshgrid(*x: Any, indexing: str = "xy") -> list[Any]:
                [20, 20, 20]], dtype=int32)]
     """
     if indexing not in ("xy", "ij"):
-        raise ValueError(f"indexing is 'xy' or 'ij', got {indexing!r}.")
+        raise ValueError(f"indexing must be 'xy' or 'ij', got {indexing!r}.")
     vectors = [ravel(v) for v in x]
     full = [spec_of(v).shape[0] for v in vectors]
     grids = [
@@ -831,7 +831,7 @@ def linspace(
     shape = spec_of(width).shape
     along = ops.reshape(ops.cast(ops.arange(num), kind), (num, *[1] * len(shape)))
     fraction = ops.divide(along, float(max(parts, 1)))
-    # from either end, so that both are exact
+    # Computed from either end, so that both are exact.
     near, far = ops.add(start, ops.multiply(fraction, width)), ops.subtract(stop, ops.multiply(1.0 - fraction, width))
     y = ops.where(ops.less(fraction, 0.5), near, far)
     want = dtype_argument(dtype, kind)
@@ -1032,14 +1032,14 @@ def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
 
 
 def _starts(start_indices: Any) -> list[Any]:
-    """The start along every axis: an integer where it is known."""
+    """The start along every axis, a Python integer where it is known."""
     if isinstance(start_indices, Value):
         return [start_indices[i] for i in range(len(start_indices))]
     found = []
     for start in start_indices:
         try:
             found.append(operator.index(start))
-        except Exception:  # a traced one refuses in the words of its framework
+        except Exception:  # A traced integer raises an exception of its framework.
             found.append(ops.cast(start, "int32"))
     return found
 
@@ -1066,7 +1066,9 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
         array([ 0,  0,  5, 10], dtype=int32)
     """
     if len(condlist) != len(choicelist) or not condlist:
-        raise ArgumentError(f"select needs one choice a condition, got {len(condlist)} and {len(choicelist)}.")
+        raise ArgumentError(
+            f"select needs one choice per condition, got {len(condlist)} conditions and {len(choicelist)} choices."
+        )
     dtype = common_dtype(*choicelist, default)
     y = ops.cast(default, dtype)
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
@@ -1179,7 +1181,7 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
     a, b = ops.moveaxis(x1, axisa, -1), ops.moveaxis(x2, axisb, -1)
     n, m = spec_of(a).shape[-1], spec_of(b).shape[-1]
     if n not in (2, 3) or m not in (2, 3):
-        raise ShapeError(f"cross takes vectors of 2 or 3 entries, got {n} and {m}.")
+        raise ShapeError(f"cross: vectors must have 2 or 3 entries, got {n} and {m}.")
     a0, a1, b0, b1 = a[..., 0], a[..., 1], b[..., 0], b[..., 1]
     third = ops.subtract(ops.multiply(a0, b1), ops.multiply(a1, b0))
     if n == m == 2:

@@ -1,6 +1,6 @@
 """Comparisons, selection and bits.
 
-A NaN compares unequal to everything, itself included; of all ops here only `select` has a derivative.
+A NaN is unequal to every number, itself included. Only `select` has a derivative.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _bits(x: Spec, y: Spec) -> Spec:
     if x != y:
         raise (DTypeError if x.dtype != y.dtype else ShapeError)(f"operands must have one spec, got {x} and {y}.")
     if is_float(x.dtype):
-        raise DTypeError(f"bits are for integers and bool, got {x.dtype}.")
+        raise DTypeError(f"bitwise ops need integers or bool, got {x.dtype}.")
     return x
 
 
@@ -187,7 +187,7 @@ def bitwise_not(x: Spec) -> Spec:
 
 def _shifted(x: Spec, y: Spec) -> Spec:
     if x.dtype == "bool":
-        raise DTypeError("a shift of bool: convert it to an integer first.")
+        raise DTypeError("operands of a shift must be integers, got bool: cast them first.")
     return _bits(x, y)
 
 
@@ -243,7 +243,9 @@ def select(condition: Spec, x: Spec, y: Spec) -> Spec:
     if condition.dtype != "bool":
         raise DTypeError(f"the condition must be bool, got {condition.dtype}.")
     if x != y or condition.shape != x.shape:
-        raise ShapeError(f"condition, x and y must fit, got {condition}, {x} and {y}.")
+        raise ShapeError(
+            f"condition, x and y must have one shape, and x and y one dtype, got {condition}, {x} and {y}."
+        )
     return x
 
 
@@ -278,7 +280,7 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     """
     if x1 is None or x2 is None:
         raise ArgumentError(
-            "where needs both x1 and x2: the positions where a condition holds are not known beforehand."
+            "where needs both x1 and x2: the number of positions where a condition holds is not known in advance."
         )
     items = [operand(x1), operand(x2)]
     dtype = common_dtype(*items)

@@ -1,4 +1,4 @@
-"""Sums of products: matrix multiplication and everything einsum-like with two operands."""
+"""Contractions of two operands: matrix multiplication, tensor products and einsum."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def contract(x: Spec, y: Spec, *, contracting: Pairs, batch: Pairs) -> Spec:
         if len(left) != len(right) or any(differ(x.shape[a], y.shape[b]) for a, b in zip(left, right, strict=True)):
             raise ShapeError(f"{what} axes {left} of {x} and {right} of {y} do not agree.")
     if len({*contracting[0], *batch[0]}) != len(contracting[0]) + len(batch[0]):
-        raise ShapeError(f"an axis of {x} is named twice in {contracting}, {batch}.")
+        raise ShapeError(f"axes of {x} must be distinct in contracting {contracting} and batch {batch}.")
     shape = (
         *[x.shape[a] for a in batch[0]],
         *[x.shape[a] for a in _free(x.ndim, contracting[0], batch[0])],
@@ -58,7 +58,7 @@ def _operand_gradient(
     """The gradient of one operand: `g` contracted with the other over the other's free axes, axes put back in order."""
     (mine, theirs), (my_batch, their_batch) = contracting, batch
     shared = dict(zip((*their_batch, *theirs), (*my_batch, *mine), strict=True))
-    # an axis has the number that it has in the operand, or, where it is the other's alone, one beyond
+    # Axes are named by their number in the operand; axes of the other operand alone get higher numbers.
     others = [shared.get(a, ndim + a) for a in range(other_ndim)]
     free, other_free = _free(ndim, mine, my_batch), [ndim + a for a in _free(other_ndim, theirs, their_batch)]
     if left:
@@ -67,11 +67,11 @@ def _operand_gradient(
 
 
 def _product(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], result: Sequence[Any]) -> Any:
-    """Products of x and y, whose axes are named, with the axes of `result`, summed over every other axis that both have.
+    """The contraction of x and y, whose axes are named, to the axes of `result`, summed over the other common axes.
 
-    Of the two orders of operands it is the one that gives the axes in the order of the result. Where neither does, the
-    larger operand stands where its rows are read as they lie: left if it is summed over its last axis, right if not. (XLA
-    on a CPU takes twice the time for a product of the other kind.)
+    The operands are ordered so that the result has its axes in order. If neither order does, the larger operand is placed
+    so that it is read in row-major order: left if it is summed over its last axis, right if not. (The other order takes
+    twice the time with XLA on a CPU.)
     """
     both = set(of_x) & set(of_y)
     kept, gone = [c for c in result if c in both], [c for c in of_x if c in both and c not in result]
@@ -89,12 +89,9 @@ def _product(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], result: S
 
 
 def _rows_as_they_lie(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], gone: Sequence[Any]) -> bool:
-    """Whether a product of x and y reads the rows of the larger one as they lie."""
+    """Whether the product of x and y reads the larger operand in row-major order."""
     x_is_larger = not exceeds(spec_of(y).size, spec_of(x).size)
     return of_x[-1] in gone if x_is_larger else of_y[-1] not in gone
-
-
-# ---- friendly functions ---------------------------------------------------------------------------------------------
 
 
 def _product_dtype(*xs: Any) -> str:
@@ -278,7 +275,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
 
 
 def _sum_out(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
-    """Sum the axes of `x` that nothing else names."""
+    """The term and `x`, summed over the axes that are not needed."""
     axes = tuple(i for i, c in enumerate(term) if c not in needed)
     if not axes:
         return term, x

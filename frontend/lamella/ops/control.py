@@ -112,7 +112,7 @@ def scan(
         body = inner.program(outputs)
     consts = [outer for outer, _ in inner.captures]
     n = len(consts)
-    # captured values come last in the trace's program; the op wants them first
+    # Captured values are the last inputs of the trace's program; the op expects them first.
     ordered = Program(
         (*body.inputs[len(body.inputs) - n :], *body.inputs[: len(body.inputs) - n]), body.equations, body.outputs
     )

@@ -23,21 +23,18 @@ def _equal_specs(x: Spec, y: Spec) -> Spec:
 
 def _number(x: Spec) -> Spec:
     if x.dtype == "bool":
-        raise DTypeError("arithmetic on bool: convert it to a number first.")
+        raise DTypeError("arithmetic needs numbers, got bool: cast it first.")
     return x
 
 
 def _float(x: Spec) -> Spec:
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     return x
 
 
 def _like(x: Any, value: float) -> Any:
     return full_of(spec_of(x), value)
-
-
-# ---- binary -------------------------------------------------------------------------------------------------------
 
 
 @op(mandatory=True, prepare=promoted)
@@ -254,7 +251,7 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
     from lamella.ops.comparison import equal, less_equal, where
 
     zero, one = _like(a, 0), _like(a, 1)
-    # x**0 is constant; the guard keeps 0 * inf (a NaN) out of the gradient at x = 0
+    # x**0 is constant; the guard keeps 0 * inf (a NaN) out of the gradient at x = 0.
     slope = where(equal(b, zero), zero, multiply(b, power(a, where(equal(b, zero), one, subtract(b, one)))))
     positive = less_equal(a, zero)
     logarithm = where(positive, zero, multiply(y, log(where(positive, one, a))))
@@ -321,9 +318,6 @@ def _extremum(g: Any, y: Any, a: Any, b: Any) -> Any:
     zero = _like(g, 0)
     shared = where(equal(a, b), multiply(g, _like(g, 0.5)), g)
     return where(equal(a, y), shared, zero), where(equal(b, y), shared, zero)
-
-
-# ---- unary --------------------------------------------------------------------------------------------------------
 
 
 @op(mandatory=True, prepare=same)
@@ -678,9 +672,6 @@ def cast(x: Any, dtype: Any) -> Any:
     return x if spec_of(x).dtype == dtype else convert_.bind(x, dtype=dtype)
 
 
-# ---- ops with a definition ------------------------------------------------------------------------------------------
-
-
 @op(prepare=same)
 def relu(x: Spec) -> Spec:
     """max(x, 0); the derivative at 0 is 0
@@ -709,7 +700,7 @@ def _(x: Any) -> Any:
 
 @relu.def_vjp
 def _(g: Any, y: Any, x: Any) -> Any:
-    # written on y, so that the backward pass need not keep x
+    # A function of y, so that the backward pass need not keep x.
     return relu_gradient.bind(g, y)
 
 
@@ -751,7 +742,7 @@ def sigmoid(x: Spec) -> Spec:
 
 @sigmoid.define
 def _(x: Any) -> Any:
-    # (1 + tanh(x / 2)) / 2 would lose every digit where x is far below 0, and take longer
+    # (1 + tanh(x / 2)) / 2 would lose all digits far below 0, and is slower.
     one = _like(x, 1)
     return divide(one, add(exp(negative(x)), one))
 
@@ -802,7 +793,7 @@ def _(g: Any, y: Any, x: Any, x_min: Any, x_max: Any) -> Any:
 
 @op
 def clip_gradient(g: Spec, x: Spec, x_min: Spec, x_max: Spec) -> Spec:
-    """g where x lies between its bounds, half of it on a bound, 0 outside"""
+    """g where x is between its bounds, half of it on a bound, 0 outside"""
     _equal_specs(g, x)
     _equal_specs(x, x_min)
     return _equal_specs(x, x_max)
@@ -842,9 +833,6 @@ def _(x: Any) -> Any:
 @softplus.def_vjp
 def _(g: Any, y: Any, x: Any) -> Any:
     return multiply(g, sigmoid(x))
-
-
-# ---- friendly functions ---------------------------------------------------------------------------------------------
 
 
 def square(x: Any) -> Any:

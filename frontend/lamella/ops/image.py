@@ -1,4 +1,4 @@
-"""Functions of images, `(batch, height, width, channels)` or one image without the batch: `ops.image.resize` and its kin."""
+"""Functions of images, `(batch, height, width, channels)` or a single image without the batch, as `keras.ops.image`."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def crop_images(
         stop: Any = size - after if after is not None else start + target
         if not any(isinstance(n, Dim) for n in (start, stop)) and not 0 <= start <= stop <= size:
             raise ArgumentError(
-                f"images of shape {public_shape(x.shape)} are smaller than what is to remain and to go."
+                f"images of shape {public_shape(x.shape)} are smaller than the rows and columns to keep and to remove."
             )
         kept[axis] = slice(start, stop)
     return x[tuple(kept)]
@@ -261,9 +261,9 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> Any:
 
 def _channels(x: Any, channel: int, what: str, *, floats: bool = False) -> list[Any]:
     if x.shape[channel] != 3:
-        raise ShapeError(f"{what} takes images of 3 channels, got shape {public_shape(x.shape)}.")
+        raise ShapeError(f"{what}: images must have 3 channels, got shape {public_shape(x.shape)}.")
     if floats and not is_float(spec_of(x).dtype):
-        raise DTypeError(f"{what} takes floats, got {spec_of(x).dtype}: divide by 255.")
+        raise DTypeError(f"{what}: images must be floats, got {spec_of(x).dtype}: divide by 255.")
     return [ops.take(x, np.int32(i), axis=channel) for i in range(3)]
 
 

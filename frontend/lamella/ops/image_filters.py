@@ -1,4 +1,4 @@
-"""Functions of images that look at the neighbors of each pixel: patches, blurring, edges and structural similarity."""
+"""Functions of images that combine neighboring pixels: patches, blurring, edges and structural similarity."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def batch_of(images: Any, data_format: str | None) -> Any:
 
 
 def like(y: Any, images: Any, data_format: str | None) -> Any:
-    """The result of images that `batch_of` arranged, in the arrangement of `images`."""
+    """The result `y` for images that `batch_of` transposed, in the layout of `images`."""
     x, _, channel = image_axes(images, data_format)
     y = ops.squeeze(y, 0) if len(x.shape) == 3 else y
     return ops.moveaxis(y, -1, channel)
@@ -135,7 +135,7 @@ def _patches(
     batch, *sizes, channels = x.shape
     dense = steps == window and padding == "valid" and dilation_rate in (1, (1,) * count, [1] * count)
     if dense and not any(isinstance(n, Dim) for n in sizes):
-        # whole patches beside each other: the values change places
+        # Adjacent whole patches are a reshape and a transposition.
         counts = [n // w for n, w in zip(sizes, window, strict=True)]
         x = x[(slice(None), *(slice(n * w) for n, w in zip(counts, window, strict=True)))]
         x = ops.reshape(x, (batch, *(n for pair in zip(counts, window, strict=True) for n in pair), channels))
@@ -153,7 +153,7 @@ def _patches(
 
 
 def _taken(x: Any, window: tuple[Any, ...], steps: tuple[Any, ...], dilation: tuple[Any, ...], padding: str) -> Any:
-    """The patches of channels-last integers, whose values no sum of floats shall change."""
+    """The patches of channels-last integers, gathered: a convolution would round them as floats."""
     batch, *size, channels = x.shape
     around, count = spatial.window_padding(padding, size, window, steps, dilation), len(size)
     places = windows._positions(tuple(size), window, steps, around, dilation)
@@ -166,7 +166,7 @@ def _taken(x: Any, window: tuple[Any, ...], steps: tuple[Any, ...], dilation: tu
 
 
 def gaussian_kernel(size: int, sigma: Any, dtype: str) -> Any:
-    """exp(-x**2 / (2 sigma**2)) at `size` places about 0, with the sum 1."""
+    """exp(-x**2 / (2 sigma**2)) at `size` points around 0, normalized to the sum 1."""
     places = np.arange(size) - (size - 1) / 2
     values = ops.exp(ops.multiply(ops.square(ops.divide(ops.cast(places, dtype), ops.cast(sigma, dtype))), -0.5))
     return ops.divide(values, ops.sum(values))

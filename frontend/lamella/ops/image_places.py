@@ -1,4 +1,4 @@
-"""Functions of images whose pixels are read at computed places: by coordinates, in perspective, distorted, or scaled."""
+"""Functions of images that interpolate at computed positions: coordinates, perspective, distortion and scaling."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _METHODS = {
     "lanczos3": "lanczos3",
     "lanczos5": "lanczos5",
 }
-"""The kernels of `scale_and_translate`, by their names."""
+"""The interpolation for every `method` of `scale_and_translate`."""
 
 
 def map_coordinates(
@@ -67,13 +67,13 @@ def map_coordinates(
     )
     if len(places.shape) < 2 or places.shape[0] != len(x.shape):
         raise ShapeError(
-            f"coordinates must be ({len(x.shape)}, ...), one entry for each dimension of the inputs of shape "
-            f"{public_shape(x.shape)}; got shape {public_shape(places.shape)}."
+            f"coordinates must be ({len(x.shape)}, ...), one entry per dimension of the inputs of shape "
+            f"{public_shape(x.shape)}, got shape {public_shape(places.shape)}."
         )
     wide = "float64" if "float64" in (spec_of(x).dtype, spec_of(places).dtype) else "float32"
     places = ops.cast(places, wide)
     cells = affine._linear if order else affine._nearest
-    # for each way to choose a cell along every axis: its place in the flat array, whether it is inside, and its weight
+    # For each combination of neighbors along the axes: the index in the flat array, whether it is inside, and the weight.
     corners: list[tuple[Any, Any, Any]] = [(0, None, None)]
     for axis, size in enumerate(x.shape):
         chosen = cells(places[axis], int(size))
@@ -148,12 +148,12 @@ def perspective_transform(
     for name, points in (("start_points", starts), ("end_points", ends)):
         if len(points.shape) not in (2, 3) or tuple(points.shape[-2:]) != (4, 2) or points.shape != starts.shape:
             raise ShapeError(
-                f"{name} must be (4, 2) or (batch, 4, 2), both alike, got shape {public_shape(points.shape)} beside "
+                f"{name} must be (4, 2) or (batch, 4, 2), with equal shapes, got shape {public_shape(points.shape)} beside "
                 f"{public_shape(starts.shape)}."
             )
     if len(starts.shape) == 2:
         starts, ends = ops.expand_dims(starts, 0), ops.expand_dims(ends, 0)
-    # sizes near 1 keep the digits of products of three coordinates
+    # Coordinates near 1 keep their precision in products of three.
     unit = float(max(height, width))
     to_start, to_end = (_basis(ops.divide(points, unit)) for points in (starts, ends))
     matrix = ops.matmul(to_start, _adjugate(to_end))
@@ -170,13 +170,13 @@ def perspective_transform(
 def _basis(points: Any) -> Any:
     """Matrices `(batch, 3, 3)` that map three unit vectors and their sum to four points, in homogeneous coordinates."""
     ones = ops.ones_like(points[:, :, :1])
-    corners = ops.transpose(ops.concatenate([points, ones], -1), (0, 2, 1))  # one point in each column
+    corners = ops.transpose(ops.concatenate([points, ones], -1), (0, 2, 1))  # one point per column
     shares = ops.matmul(_adjugate(corners[:, :, :3]), corners[:, :, 3:])
     return ops.multiply(corners[:, :, :3], ops.transpose(shares, (0, 2, 1)))
 
 
 def _adjugate(matrix: Any) -> Any:
-    """The inverse of matrices `(batch, 3, 3)` but for the factor 1 / determinant: products of rows in their order."""
+    """The adjugates of matrices `(batch, 3, 3)`: their inverses times their determinants."""
     rows = [[matrix[:, i, j] for j in range(3)] for i in range(3)]
 
     def minor(i: int, j: int) -> Any:
@@ -338,7 +338,7 @@ def scale_and_translate(
 
 
 def _weights(size: int, new_size: int, scale: Any, translation: Any, method: str, antialias: bool) -> Any:
-    """How much every input cell gives to every output cell, `(size, new_size)`."""
+    """The weight of every input entry in every output entry, `(size, new_size)`."""
     limits.reserve((size, new_size))
     wide = "float64" if "float64" in (spec_of(scale).dtype, spec_of(translation).dtype) else "float32"
     step = ops.divide(1.0, ops.cast(scale, wide))

@@ -1,4 +1,4 @@
-"""Reading and adding at integer positions."""
+"""Gathering and scattering at integer positions."""
 
 from __future__ import annotations
 
@@ -67,9 +67,6 @@ def _(g: Any, y: Any, updates: Any, indices: Any, *, axis: int, size: int) -> An
     return take_.bind(g, indices, axis=axis), None
 
 
-# ---- friendly functions ---------------------------------------------------------------------------------------------
-
-
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The entries of `x` at `indices` along `axis` (None: of the flattened array)
 
@@ -111,9 +108,11 @@ def from_the_end(indices: Any, size: int) -> Any:
     _indices(spec_of(indices))
     if spec_of(indices).dtype.startswith("uint"):
         return indices
-    if spec_of(indices).dtype in ("int8", "int16"):  # the sum may not fit into them
+    if spec_of(indices).dtype in ("int8", "int16"):  # The sum may exceed their range.
         indices = cast(indices, "int32")
-    if isinstance(indices, np.ndarray) and not (isinstance(size, Dim) and (indices < 0).any()):  # known now
+    if isinstance(indices, np.ndarray) and not (
+        isinstance(size, Dim) and (indices < 0).any()
+    ):  # The indices are known: no equation is needed.
         return np.where(indices < 0, indices + size, indices).astype(indices.dtype) if (indices < 0).any() else indices
     return where(less(indices, 0), add(indices, size), indices)
 

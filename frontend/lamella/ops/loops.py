@@ -46,7 +46,7 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_
         first, last = operator.index(lower), operator.index(upper)
     except (TypeError, TraceError):
         raise TraceError(
-            "the bounds of a fori_loop are Python integers; for a number of steps that is computed use "
+            "the bounds of a fori_loop must be Python integers; for a computed number of steps use "
             "`while_loop(..., maximum_iterations=n)`."
         ) from None
     start, structure = flatten(init_val)
@@ -108,14 +108,14 @@ def _decided(condition: Any) -> bool:
     try:
         if not isinstance(condition, Value):
             return bool(condition)
-    except Exception as error:  # a tracer of any framework refuses in its own words
+    except Exception as error:  # A tracer raises an exception of its framework.
         raise TraceError(f"{_UNBOUNDED} ({type(error).__name__})") from error
     raise TraceError(_UNBOUNDED)
 
 
 _UNBOUNDED = (
-    "A while_loop that is traced needs `maximum_iterations`: how often a traced condition will hold is not known, and the "
-    "loop is a `scan` of so many steps at most."
+    "A while_loop that is traced needs `maximum_iterations`: the number of steps of a traced condition is not known, and the "
+    "loop becomes a `scan` of at most that many steps."
 )
 
 
@@ -247,7 +247,7 @@ def _every(xs: list[Any], axis: int, start: int, stop: int) -> list[Any]:
 
 
 def _interleaved(even: Any, odd: Any, axis: int) -> Any:
-    """Entries of `even` and `odd` in turn; there may be one more of `even`."""
+    """The entries of `even` and `odd` alternately; `even` may have one more."""
     shape = list(spec_of(even).shape)
     extra = shape[axis] - spec_of(odd).shape[axis]
     short = _cut(even, axis, slice(0, -1)) if extra else even

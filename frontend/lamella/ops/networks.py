@@ -1,4 +1,4 @@
-"""What networks are made of beyond elementwise functions: normalization, attention, losses entry by entry, patches."""
+"""Functions of neural networks: normalization, attention, crossentropies, patches and custom gradients."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ def normalize(x: Any, axis: int | Sequence[int] = -1, order: Any = 2, epsilon: f
     """
     least = settings.epsilon() if epsilon is None else epsilon
     if order == 2:
-        # the larger of two squares: the root of 0 has no derivative
+        # The maximum is taken of the squares, because the square root has no finite derivative at 0.
         squares = ops.sum(ops.square(x), axis, keepdims=True)
         return ops.multiply(x, ops.rsqrt(ops.maximum(squares, least**2)))
     return ops.divide(x, ops.maximum(ops.norm(x, order, axis, keepdims=True), least))
 
 
 def _as_axis(x: Any, like: Any, axes: tuple[int, ...]) -> Any:
-    """A vector (or array over `axes`) shaped to stand along these axes of `like`; a number stays one."""
+    """A vector (or an array over `axes`) reshaped to broadcast along these axes of `like`; a scalar is unchanged."""
     x = ops.cast(x, spec_of(like).dtype)
     return ops.reshape(x, [d if i in axes else 1 for i, d in enumerate(spec_of(like).shape)]) if spec_of(x).shape else x
 
@@ -252,7 +252,7 @@ def dot_product_attention(
     query, key, value = (floating(x)[0] for x in (query, key, value))
     if any(spec_of(x).ndim != 4 for x in (query, key, value)):
         listed = ", ".join(str(spec_of(x)) for x in (query, key, value))
-        raise ShapeError(f"query, key and value are (batch, length, heads, size), got {listed}.")
+        raise ShapeError(f"query, key and value must be (batch, length, heads, size), got {listed}.")
     heads, sources = spec_of(query).shape[2], spec_of(key).shape[2]
     if heads % sources:
         raise ShapeError(f"{heads} heads of queries do not share {sources} heads of keys evenly.")
@@ -280,25 +280,25 @@ def dot_product_attention(
 
 
 def _runs_fused(chosen: bool | None, plain: bool, query: Spec, key: Spec, value: Spec) -> bool:
-    """Whether `dot_product_attention` is one op, for which a backend may have one kernel.
+    """Whether `dot_product_attention` becomes one op, for which a backend may have a fused kernel.
 
     Raises:
-        ArgumentError: it is not, and `flash_attention=True` asks for it.
+        ArgumentError: `flash_attention=True` asks for it, but the operands do not allow it.
     """
     if chosen is False or (chosen is None and settings.is_flash_attention_enabled() is False):
         return False
-    found = "" if plain else "takes no bias and no soft cap"
+    found = "" if plain else "does not support a bias or a soft cap"
     if not found and not query.dtype == key.dtype == value.dtype in ("float16", "bfloat16"):
-        found = f"takes float16 or bfloat16, got {query}, {key} and {value}"
+        found = f"needs float16 or bfloat16, got {query}, {key} and {value}"
     if not found and differ(query.shape[-1], value.shape[-1]):
-        found = f"takes values as large as the queries, got {value} and {query}"
+        found = f"needs values as large as the queries, got {value} and {query}"
     if found and chosen:
         raise ArgumentError(f"flash_attention=True {found}.")
     return not found
 
 
 def probabilities(output: Any, axis: int) -> Any:
-    """p / sum(p) clipped to [1e-7, 1 - 1e-7]; a row of zeros stays one, where dividing by its sum would make it NaN."""
+    """p / sum(p) clipped to [epsilon, 1 - epsilon]; rows of zeros are not divided by their sum, which would give NaN."""
     total = ops.sum(output, axis, keepdims=True)
     p = ops.divide(output, ops.where(ops.equal(total, 0.0), 1.0, total))
     return ops.clip(p, settings.epsilon(), 1.0 - settings.epsilon())
@@ -311,11 +311,11 @@ def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:
 
 
 def _check_shape(target: Any, shape: Sequence[int]) -> None:
-    """Refuse targets that would only meet the outputs by broadcasting; a single number may stand for all."""
+    """Raise for targets whose shape differs from that of the outputs; only a scalar may broadcast."""
     given = tuple(ops.shape(target))
     if given and shapes_differ(given, shape):
         raise ShapeError(
-            f"the target has shape {public_shape(given)}, expected {public_shape(shape)} as of the output."
+            f"the target must have the shape of the output, {public_shape(shape)}, got {public_shape(given)}."
         )
 
 
@@ -429,14 +429,14 @@ def psnr(x1: Any, x2: Any, max_val: float) -> Any:
         20.0
     """
     if ops.shape(x1) != ops.shape(x2):
-        raise ShapeError(f"psnr compares equal shapes, got {ops.shape(x1)} and {ops.shape(x2)}.")
+        raise ShapeError(f"psnr: x1 and x2 must have one shape, got {ops.shape(x1)} and {ops.shape(x2)}.")
     (apart,) = floating(ops.subtract(x1, x2))
     return ops.subtract(20.0 * math.log10(max_val), ops.multiply(10.0, ops.log10(ops.mean(ops.square(apart)))))
 
 
 def _last(x: Any, data_format: str) -> Any:
     if data_format not in ("channels_last", "channels_first"):
-        raise ValueError(f"data_format is 'channels_last' or 'channels_first', got {data_format!r}.")
+        raise ValueError(f"data_format must be 'channels_last' or 'channels_first', got {data_format!r}.")
     x = ops.convert_to_tensor(x)
     if spec_of(x).ndim != 4:
         raise ShapeError(f"expected images with 4 dimensions, got {spec_of(x)}.")
@@ -476,7 +476,7 @@ def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") 
     if differ(channels % block_size**2, 0):
         raise ShapeError(f"{channels} channels do not divide into blocks of {block_size} x {block_size}.")
     depth = channels // block_size**2
-    # channels first, the block is the inner index of a channel
+    # With channels first, the position in the block is the inner index of a channel.
     y = ops.reshape(y, (batch, height, width, block_size, block_size, depth))
     y = ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4, 5)), (batch, height * block_size, width * block_size, depth))
     return ops.moveaxis(y, -1, 1) if data_format == "channels_first" else y
@@ -522,7 +522,7 @@ def _pair(n: int | Sequence[int]) -> tuple[int, int]:
 def _patch_places(
     size: Sequence[int], kernel: tuple[int, int], dilation: Any, padding: Any, stride: Any
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """For every tap and patch the cell of the padded image it reads, `(taps, patches)`; and the padded size."""
+    """For every kernel offset and patch the pixel of the padded image, `(offsets, patches)`; and the padded size."""
     dilation, padding, stride = _pair(dilation), _pair(padding), _pair(stride)
     padded = tuple(int(s) + 2 * p for s, p in zip(size, padding, strict=True))
     rows, columns = (
@@ -657,7 +657,7 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
     tensor = ops.convert_to_tensor(tensor)
     left, arrow, right = pattern.partition("->")
     if not arrow:
-        raise ArgumentError(f"a pattern has '->' between its sides, got {pattern!r}.")
+        raise ArgumentError(f"a pattern must have '->' between its sides, got {pattern!r}.")
     before, after = _groups(left), _groups(right)
     dots = spec_of(tensor).ndim - sum(group != ["..."] for group in before)
     hidden = [f"...{i}" for i in range(max(dots, 0))] if ["..."] in before else []

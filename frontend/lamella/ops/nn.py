@@ -20,7 +20,7 @@ from lamella.tracebacks import filter_functions
 
 def _normalized(x: Spec, axis: int) -> Spec:
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     if not 0 <= axis < x.ndim:
         raise ShapeError(f"axis {axis} is out of range for {x}.")
     if x.shape[axis] == 0:
@@ -67,22 +67,24 @@ def _(g: Any, y: Any, x: Any, *, axis: int) -> Any:
 
 def _check_attention(query: Spec, key: Spec, value: Spec, mask: tuple[Spec, ...]) -> None:
     if any(s.ndim != 4 for s in (query, key, value)):
-        raise ShapeError(f"attention takes (batch, length, heads, size), got {query}, {key} and {value}.")
+        raise ShapeError(f"operands of attention must be (batch, length, heads, size), got {query}, {key} and {value}.")
     if not is_float(query.dtype) or not query.dtype == key.dtype == value.dtype:
-        raise DTypeError(f"attention takes floats of one dtype, got {query}, {key} and {value}.")
+        raise DTypeError(f"operands of attention must be floats of one dtype, got {query}, {key} and {value}.")
     (batch, _, heads, size), (b, sources, h, s) = query.shape, key.shape
     pairs = [(batch, b), (heads, h), (size, s), *zip(value.shape[:3], (b, sources, h), strict=True)]
     if any(differ(x, y) for x, y in pairs):
         raise ShapeError(f"attention of {query}, {key} and {value}: batch, heads and sizes must agree.")
     if any(m.dtype != "bool" or m.ndim != 4 for m in mask):
-        raise ShapeError(f"the mask is bool of (batch, heads, targets, sources) or ones in their place, got {mask[0]}.")
+        raise ShapeError(
+            f"the mask must be bool (batch, heads, targets, sources), each size possibly 1, got {mask[0]}."
+        )
 
 
 @op(mixed_axes=lambda spec, attrs: (1, 2))
 def attention(query: Spec, key: Spec, value: Spec, *mask: Spec, scale: float, causal: bool, fused: bool) -> Spec:
     """softmax(scale * query @ key^T) @ value head by head, without the keys that a mask or, if causal, their place hides
 
-    `fused` refuses a backend that has no one kernel for it.
+    With `fused` a backend without a fused kernel raises an error.
     """
     _check_attention(query, key, value, mask)
     return Spec((*query.shape[:3], value.shape[3]), query.dtype)

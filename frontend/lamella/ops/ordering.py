@@ -1,4 +1,4 @@
-"""Ops along one axis: order, running sums, entries at positions of their own; and maxima by index."""
+"""Ops along one axis: order, running sums, gathering and scattering along an axis; and maxima by index."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _(x: Any, *, axis: int) -> Any:
 def cumsum_(x: Spec, *, axis: int) -> Spec:
     """The sums of the entries up to each one along `axis`, in x's dtype"""
     if x.dtype == "bool":
-        raise DTypeError("a sum of bool: convert it to a number first.")
+        raise DTypeError("a sum needs numbers, got bool: cast it first.")
     return _along(x, axis)
 
 

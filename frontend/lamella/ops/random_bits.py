@@ -21,16 +21,16 @@ from lamella.ops.shapes import broadcast, concatenate_, iota, reshape_, slice_
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 FOLD = 0xFFFFFFFF
-"""The counter's high word of `fold_in`; steps stay below it, so a key folds and draws without meeting itself."""
+"""The upper 32 bits of the counter in `fold_in`; steps are smaller, so that keys and draws come from different blocks."""
 
 
 NEW_KEYS: list[Callable[[], tuple[Any, Any]]] = []
-"""What gives a draw without a seed its key and its step: `core.context` fills it in, which knows the layer being called."""
+"""The function that returns the key and the step of a draw without a seed; `core.context` sets it."""
 
 
 def _key(key: Spec) -> None:
     if key != Spec((2,), "uint32"):
-        raise DTypeError(f"a key is uint32[2], got {key}.")
+        raise DTypeError(f"a key must be uint32[2], got {key}.")
 
 
 @op(differentiable=False)
@@ -65,9 +65,9 @@ def random_bits(key: Spec, step: Spec, *, shape: tuple[int, ...], bits: int) -> 
     """
     _key(key)
     if step != Spec((), "uint32"):
-        raise DTypeError(f"step is uint32[], got {step}.")
+        raise DTypeError(f"step must be uint32[], got {step}.")
     if bits not in (16, 32):
-        raise ArgumentError(f"bits is 16 or 32, got {bits}.")
+        raise ArgumentError(f"bits must be 16 or 32, got {bits}.")
     return Spec(shape, f"uint{bits}")
 
 
@@ -109,7 +109,7 @@ def _entry(key: Any, i: int) -> Any:
 
 
 def threefry(key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
-    """One block a pair of counter words; all operands uint32 of one shape."""
+    """One block per pair of counter words; all operands are uint32 arrays of one shape."""
     keys = (key0, key1, bitwise_xor(bitwise_xor(key0, key1), _like(key0, PARITY)))
     x0, x1 = add(x0, keys[0]), add(x1, keys[1])
     for group in range(5):

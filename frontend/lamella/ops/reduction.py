@@ -1,4 +1,4 @@
-"""Reductions: axes go, and their dimensions with them."""
+"""Reductions over axes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _spread(g: Any, x: Any, axes: tuple[int, ...]) -> Any:
 def reduce_sum(x: Spec, *, axes: tuple[int, ...]) -> Spec:
     """The sum over `axes`, in x's dtype"""
     if x.dtype == "bool":
-        raise DTypeError("a sum of bool: convert it to a number first.")
+        raise DTypeError("a sum needs numbers, got bool: cast it first.")
     return _reduced(x, axes)
 
 
@@ -95,9 +95,6 @@ def argmax_(x: Spec, *, axis: int) -> Spec:
     """The int32 index of the first maximum along `axis`"""
     _nonempty(x, (axis,))
     return Spec(_reduced(x, (axis,)).shape, "int32")
-
-
-# ---- friendly functions ---------------------------------------------------------------------------------------------
 
 
 def _keep(y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -379,7 +376,7 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
         (array([1, 1], dtype=int32), array(1, dtype=int32))
     """
     x = _countable(x)
-    # -x of the least integer is itself, and of an unsigned one wraps around
+    # Negation overflows for the least integer, and wraps around for unsigned ones.
     return argmax(bitwise_not(x) if is_integer(spec_of(x).dtype) else negative(x), axis, keepdims)
 
 

@@ -1,4 +1,4 @@
-"""Resizing of images: a product with a constant matrix for each of the two spatial dimensions."""
+"""Resizing of images: a product with a constant matrix per spatial dimension."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ KERNELS: dict[str, Callable[[Any, Any], Any]] = {
     "lanczos3": _lanczos(3.0),
     "lanczos5": _lanczos(5.0),
 }
-"""For each interpolation but "nearest" the weight of an input cell by its distance in cells.
+"""For each interpolation but "nearest" the weight of an input pixel as a function of its distance in pixels.
 
-Each takes the module that computes it: NumPy, or `lamella.ops` where the size of the image is free."""
+The second argument is the module that computes it: NumPy, or `lamella.ops` where the size of the image is left free."""
 
 INTERPOLATIONS = ("nearest", *KERNELS)
 
 
 @functools.lru_cache(maxsize=256)
 def resize_matrix(size: int, new_size: int, interpolation: str, antialias: bool) -> np.ndarray:
-    """How much every input cell gives to every output cell, `(size, new_size)`; the columns sum to 1.
+    """The weight of every input pixel in every output pixel, `(size, new_size)`; the columns sum to 1.
 
-    Output cell j is centred at (j + 1/2) * size / new_size - 1/2 in the input. With `antialias` the kernel is widened
-    where the image shrinks, so that every input cell counts.
+    Output pixel j is centered at (j + 1/2) * size / new_size - 1/2 in the input. With `antialias` the kernel is widened
+    where the image shrinks, so that every input pixel counts.
 
     References:
         R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on Acoustics, Speech,
@@ -82,7 +82,7 @@ def _matrix_of_free_size(size: Any, new_size: Any, interpolation: str, antialias
 
 
 def nearest_cells(size: Any, new_size: Any) -> Any:
-    """For every output cell the input cell its centre lies in (int32), in the float32 arithmetic of `jax.image`."""
+    """The input pixel (int32) that contains the center of each output pixel, in the float32 arithmetic of `jax.image`."""
     if isinstance(size, Dim) or isinstance(new_size, Dim):
         from lamella import ops
 
@@ -144,11 +144,11 @@ def resize(
     if fill_mode != "constant":
         raise unknown_name("fill_mode", fill_mode, ["constant"])
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
-        raise ValueError("an image is either cropped or padded to the aspect ratio, not both.")
+        raise ValueError("crop_to_aspect_ratio and pad_to_aspect_ratio must not both be True.")
     x = as_tensor(images)
     ndim = spec_of(x).ndim
     if ndim not in (3, 4):
-        raise ShapeError(f"expected images of 4 dimensions, or one of 3, got {spec_of(x)}.")
+        raise ShapeError(f"images must have 4 dimensions, or 3 for a single one, got {spec_of(x)}.")
     rows = ndim - 3 if settings.layout_of(data_format) == "channels_last" else ndim - 2
     if crop_to_aspect_ratio:
         x = crop_to_ratio(x, rows, size)
@@ -170,7 +170,7 @@ def resize(
 
 
 def crop_to_ratio(x: Any, rows: int, size: tuple[int, int]) -> Any:
-    """The middle of the image whose height stands at axis `rows`, with the aspect ratio of `size`."""
+    """The center of the image, cropped to the aspect ratio of `size`; its height is axis `rows`."""
     height, width = spec_of(x).shape[rows : rows + 2]
     kept = (
         maximum(minimum(height, width * size[0] // size[1]), 1),
@@ -180,7 +180,7 @@ def crop_to_ratio(x: Any, rows: int, size: tuple[int, int]) -> Any:
 
 
 def crop(x: Any, rows: int, start: tuple[Any, Any], size: tuple[Any, Any]) -> Any:
-    """`size` rows and columns from `start` of the image whose height stands at axis `rows`."""
+    """`size` rows and columns of the image from `start`; its height is axis `rows`."""
     key = [slice(None)] * spec_of(x).ndim
     for axis, low, count in zip((rows, rows + 1), start, size, strict=True):
         key[axis] = slice(low, low + count)
@@ -188,7 +188,7 @@ def crop(x: Any, rows: int, start: tuple[Any, Any], size: tuple[Any, Any]) -> An
 
 
 def pad_to_ratio(x: Any, rows: int, size: tuple[int, int], fill_value: float) -> Any:
-    """The image whose height stands at axis `rows`, equally padded on both sides to the aspect ratio of `size`."""
+    """The image, padded equally on both sides to the aspect ratio of `size`; its height is axis `rows`."""
     height, width = spec_of(x).shape[rows : rows + 2]
     above = (maximum(height, width * size[0] // size[1]) - height) // 2
     beside = (maximum(width, height * size[1] // size[0]) - width) // 2

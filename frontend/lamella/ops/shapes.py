@@ -1,4 +1,4 @@
-"""Shapes: moving, repeating, cutting and joining, without arithmetic."""
+"""Functions of shapes: reshaping, transposing, repeating, slicing and joining, without arithmetic."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _(g: Any, y: Any, x: Any, *, shape: Ints) -> Any:
 def transpose_(x: Spec, *, permutation: Ints) -> Spec:
     """Axis i of the result is axis permutation[i] of x"""
     if sorted(permutation) != list(range(x.ndim)):
-        raise ShapeError(f"{permutation} is no permutation of the {x.ndim} axes of {x}.")
+        raise ShapeError(f"expected a permutation of the {x.ndim} axes of {x}, got {permutation}.")
     return Spec(tuple(x.shape[a] for a in permutation), x.dtype)
 
 
@@ -72,7 +72,7 @@ def slice_(x: Spec, *, start: Ints, stop: Ints, strides: Ints) -> Spec:
     shape = []
     for a, b, s, d in zip(start, stop, strides, x.shape, strict=True):
         if exceeds(0, a) or exceeds(a, b) or exceeds(b, d) or s < 1:
-            raise ShapeError(f"slice {a}:{b}:{s} does not lie within a dimension of {d} of {x}.")
+            raise ShapeError(f"slice {a}:{b}:{s} is not within a dimension of {d} of {x}.")
         shape.append(ceil_div(b - a, s))
     return Spec(tuple(shape), x.dtype)
 
@@ -87,7 +87,7 @@ def _(g: Any, y: Any, x: Any, *, start: Ints, stop: Ints, strides: Ints) -> Any:
 
 @op(mandatory=True)
 def pad_(x: Spec, *, low: Ints, high: Ints, interior: Ints, value: float) -> Spec:
-    """x with `low` entries of `value` before, `high` after and `interior` between neighbours of each axis"""
+    """x with `low` entries of `value` before, `high` after and `interior` between neighbors along each axis"""
     if not len(low) == len(high) == len(interior) == x.ndim or any(exceeds(0, n) for n in (*low, *high, *interior)):
         raise ShapeError(f"low {low}, high {high}, interior {interior} do not pad {x}.")
     shape = tuple(a + b + d + maximum(d - 1, 0) * i for d, a, b, i in zip(x.shape, low, high, interior, strict=True))
@@ -127,7 +127,7 @@ def _(g: Any, y: Any, *xs: Any, axis: int) -> Any:
 
 @op
 def split_(x: Spec, *, sizes: Ints, axis: int) -> tuple[Spec, ...]:
-    """Consecutive parts of `sizes` along `axis`: the opposite of concatenate"""
+    """Consecutive parts of `sizes` along `axis`: the inverse of concatenate"""
     if not 0 <= axis < x.ndim or differ(sum(sizes), x.shape[axis]):
         raise ShapeError(f"parts {sizes} do not make up axis {axis} of {x}.")
     return tuple(Spec((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
@@ -144,7 +144,7 @@ def _(x: Any, *, sizes: Ints, axis: int) -> Any:
 
 @split_.def_vjp
 def _(g: Any, y: Any, x: Any, *, sizes: Ints, axis: int) -> Any:
-    # a single part is no tuple of one
+    # A single part comes without a tuple.
     return concatenate_.bind(*g, axis=axis) if isinstance(g, tuple) else g
 
 
@@ -163,7 +163,7 @@ def _(g: Any, y: Any, x: Any, *, axes: Ints) -> Any:
 
 @op(differentiable=False)
 def dimension_value(*, dim: Any, dtype: str) -> Spec:
-    """The size of a dimension as a number; in programs with free dimensions, where others hold a constant"""
+    """The size of a free dimension as a scalar; programs with known sizes hold a constant instead"""
     return Spec((), dtype)
 
 
@@ -185,9 +185,6 @@ def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
     low = tuple(start if i == axis else 0 for i in range(len(shape)))
     high = tuple(stop if i == axis else d for i, d in enumerate(shape))
     return slice_.bind(x, start=low, stop=high, strides=(1,) * len(shape))
-
-
-# ---- friendly functions ---------------------------------------------------------------------------------------------
 
 
 def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
@@ -215,7 +212,7 @@ def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
     have = spec_of(x)
     if -1 in shape:
         if shape.count(-1) > 1 or any(exceeds(-1, d) for d in shape):
-            raise ShapeError(f"a shape may hold one -1, got {shape}.")
+            raise ShapeError(f"a shape must have at most one -1, and no other negative size, got {shape}.")
         rest = 1
         for d in shape:
             rest = rest * d if d != -1 else rest
@@ -283,7 +280,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     sources = [normalize_axis(a, ndim) for a in ([source] if isinstance(source, int) else source)]
     places = [normalize_axis(a, ndim) for a in ([destination] if isinstance(destination, int) else destination)]
     if len(set(sources)) != len(sources) or len(set(places)) != len(sources) or len(places) != len(sources):
-        raise ArgumentError(f"moveaxis needs as many distinct places as axes, got {sources} and {places}.")
+        raise ArgumentError(f"moveaxis needs as many distinct destinations as axes, got {sources} and {places}.")
     order = [i for i in range(ndim) if i not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
@@ -795,9 +792,9 @@ def getitem(x: Any, key: Any) -> Any:
 
 
 def _position(index: int, size: Any) -> Any:
-    """The place of an entry along a dimension, counted from its start."""
+    """The index of an entry along a dimension, counted from its start."""
     if exceeds(index + 1, size) or exceeds(-index, size):
-        raise ShapeError(f"index {index} is out of range for {size} dimensions.")
+        raise ShapeError(f"index {index} is out of range for a dimension of {size}.")
     return index + size if index < 0 else index
 
 

@@ -1,4 +1,4 @@
-"""Order: sorting, the largest entries, searching, sets."""
+"""Sorting, searching, segment reductions and scattering."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
     shape = spec_of(x).shape
     if not shape or not 0 <= k <= shape[-1]:
         raise ShapeError(f"top_k needs a last axis with at least {k} entries, got {spec_of(x)}.")
-    # ascending order of the reversed entries, read backwards: among equal ones the first comes first
+    # The reversed ascending order of the reversed entries: among equal entries the first comes first.
     last = len(shape) - 1
     backwards = argsort_.bind(ops.flip(x, last), axis=last)[..., shape[-1] - k :]
     places = ops.subtract(shape[-1] - 1, ops.flip(backwards, last))
@@ -173,7 +173,7 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
         (array([0, 1, 3], dtype=int32), array([0, 2, 3], dtype=int32))
     """
     if side not in ("left", "right"):
-        raise ValueError(f"side is 'left' or 'right', got {side!r}.")
+        raise ValueError(f"side must be 'left' or 'right', got {side!r}.")
     sequence, values = ops.convert_to_tensor(sorted_sequence), ops.convert_to_tensor(values)
     if spec_of(sequence).ndim != 1:
         raise ShapeError(f"searchsorted needs a vector, got {spec_of(sequence)}.")
@@ -185,7 +185,7 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
         return low
     high = ops.full_like(values, count, "int32")
     before = ops.less if side == "left" else ops.less_equal
-    # binary search, every value at once
+    # A binary search for all values together.
     for _ in range(count.bit_length()):
         middle = ops.right_shift(ops.add(low, high), 1)
         going = ops.logical_and(ops.less(low, high), before(ops.take(sequence, ops.minimum(middle, count - 1)), values))
@@ -219,7 +219,7 @@ def digitize(x: Any, bins: Any) -> Any:
     if spec_of(bins).ndim != 1:
         raise ShapeError(f"digitize needs a vector of bins, got {spec_of(bins)}.")
     if known is not None and np.any(known[1:] < known[:-1]) and np.any(known[1:] > known[:-1]):
-        raise ValueError("digitize: the bins must ascend or descend, these do both.")
+        raise ValueError("digitize: the bins must ascend or descend, got bins that do both.")
     count = spec_of(bins).shape[0]
     if count < 2 or (known is not None and known[0] <= known[-1]):
         return searchsorted(bins, x, side="right")
@@ -414,10 +414,10 @@ def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, s
 
 
 def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[Any, Any, int]:
-    """The rows, their segments with those outside in one more, and the number of segments."""
+    """The rows, their segments (one more for ids outside of the range), and the number of segments."""
     data, ids = ops.convert_to_tensor(data), ops.convert_to_tensor(segment_ids)
     if spec_of(ids).ndim != 1 or not spec_of(data).ndim or spec_of(data).shape[0] != spec_of(ids).shape[0]:
-        raise ShapeError(f"segment_ids must hold one integer a row of {spec_of(data)}, got {spec_of(ids)}.")
+        raise ShapeError(f"segment_ids must have one integer per row of {spec_of(data)}, got {spec_of(ids)}.")
     if not is_integer(spec_of(ids).dtype):
         raise DTypeError(f"segment_ids must be integers, got {spec_of(ids)}.")
     if num_segments is None:
@@ -481,9 +481,9 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     spec, given = spec_of(inputs), spec_of(indices)
     updates = ops.cast(updates, spec.dtype)
     if not is_integer(given.dtype) or not given.ndim or given.shape[-1] > spec.ndim:
-        raise ShapeError(f"indices of {spec} are integers (..., k), k up to {spec.ndim}; got {given}.")
+        raise ShapeError(f"indices of {spec} must be integers (..., k) with k up to {spec.ndim}, got {given}.")
     if reduction not in (None, "add", "mul", "max", "min"):
-        raise ValueError(f"reduction is None, 'add', 'mul', 'max' or 'min', got {reduction!r}.")
+        raise ValueError(f"reduction must be None, 'add', 'mul', 'max' or 'min', got {reduction!r}.")
     k = given.shape[-1]
     cells, inner = spec.shape[:k], spec.shape[k:]
     size, count = math.prod(map(int, cells)), int(given.size) // max(k, 1)

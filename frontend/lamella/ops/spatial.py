@@ -1,4 +1,4 @@
-"""Convolution and pooling in Keras's words: paddings by name, either layout, kernels as layers keep them."""
+"""Convolution and pooling with the arguments of Keras: paddings by name, either layout, and the kernels of layers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Ints = int | Sequence[int]
 def window_padding(
     padding: str, size: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
 ) -> tuple[tuple[int, int], ...]:
-    """The (low, high) padding of each spatial dimension for a word."""
+    """The (low, high) padding of each spatial dimension for "valid", "same" or "causal"."""
     if padding == "valid":
         return ((0, 0),) * len(window)
     if padding == "causal":
@@ -34,18 +34,18 @@ def window_padding(
 def output_padding_of(
     padding: str, window: int, stride: int, dilation: int, output_padding: int | None
 ) -> tuple[int, int]:
-    """How far the window reaches over the two ends of the spread-out input, as Keras on JAX counts it.
+    """How far the window exceeds the two ends of the dilated input, as in Keras on JAX.
 
     Args:
         padding: "valid" or "same".
-        window: the taps of the kernel along the dimension.
+        window: the size of the kernel along the dimension.
         stride: the distance of two inputs in the output.
-        dilation: the distance of two taps.
-        output_padding: cells added on the high side; None for as many as make `size * stride` outputs ("same") or let
-            every tap of the last input land ("valid").
+        dilation: the distance of two kernel offsets.
+        output_padding: entries added on the high side; None adds as many as give `size * stride` outputs ("same") or keep
+            every product of the last input ("valid").
 
     Returns:
-        (low, high): the output has `(size - 1) * stride + 1 + low + high - (window - 1) * dilation` cells.
+        (low, high): the output has `(size - 1) * stride + 1 + low + high - (window - 1) * dilation` entries.
     """
     reach = (window - 1) * dilation
     if padding == "valid":
@@ -57,7 +57,7 @@ def output_padding_of(
 
 
 def adaptive_windows(size: Any, count: int) -> list[tuple[Any, Any]]:
-    """The (start, stop) of `count` windows over `size` cells: floor(i * size / count) to ceil((i + 1) * size / count)."""
+    """The (start, stop) of `count` windows over `size` entries: floor(i * size / count), ceil((i + 1) * size / count)."""
     return [(i * size // count, ceil_div((i + 1) * size, count)) for i in range(count)]
 
 
@@ -69,14 +69,14 @@ def transposed_convolution(
     output_padding: Sequence[int | None],
     dilation: Sequence[int],
 ) -> Any:
-    """Channels last: each input scales the kernel `(*window, filters, channels)`, laid into the output `strides` apart."""
+    """`conv_transpose` of channels-last inputs with a kernel `(*window, filters, channels)`."""
     size, paddings = [], []
     window = [int(d) for d in spec_of(kernel).shape[:-2]]
     for d, w, s, t, o in zip(spec_of(x).shape[1:-1], window, strides, dilation, output_padding, strict=True):
         low, high = output_padding_of(padding, w, s, t, o)
         reach = (w - 1) * t
         size.append((d - 1) * s + 1 + low + high - reach)
-        # the padding of the convolution of this size whose output is x
+        # The padding of the convolution that maps this size to that of x.
         paddings.append((reach - low, max(0, reach - high)))
     return p.convolve_input_gradient.bind(
         x, kernel, size=tuple(size), strides=tuple(strides), padding=tuple(paddings), dilation=tuple(dilation), groups=1
@@ -84,14 +84,14 @@ def transposed_convolution(
 
 
 def _inside(size: Any, windows: list[tuple[Any, Any]]) -> Any:
-    """Which cells of a dimension of free size lie in which window, `(size, windows)`."""
+    """Whether each entry of a dimension of free size is in each window, `(size, windows)`."""
     cells = ops.expand_dims(ops.arange(size), 1)
     start, stop = (ops.stack([ops.cast(ends[i], "int32") for ends in windows]) for i in (0, 1))
     return ops.logical_and(ops.greater_equal(cells, start), ops.less(cells, stop))
 
 
 def adaptive_mean(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
-    """The mean of each window along `axis`: a product with a constant matrix that holds 1 / length in its cells."""
+    """The mean of each window along `axis`: a product with a constant matrix of 1 / length."""
     size = spec_of(x).shape[axis]
     if isinstance(size, Dim):
         hit = ops.cast(_inside(size, windows), x.dtype)
@@ -104,7 +104,7 @@ def adaptive_mean(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
 
 
 def adaptive_maximum(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
-    """The maximum of each window along `axis`: of the maxima of all windows of each length the ones asked for."""
+    """The maximum of each window along `axis`, gathered from a max pooling for each length of windows."""
     size = spec_of(x).shape[axis]
     if isinstance(size, Dim):
         x = ops.expand_dims(ops.moveaxis(x, axis, -1), -1)
@@ -120,9 +120,6 @@ def adaptive_maximum(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
     return ops.take(ops.concatenate(pooled, axis), chosen, axis)
 
 
-# ---- the functions ----------------------------------------------------------------------------------------------------
-
-
 def _each(name: str, value: Ints, n: int) -> tuple[int, ...]:
     found = (value,) * n if isinstance(value, int) else tuple(int(v) for v in value)
     if len(found) != n or min(found) < 1:
@@ -132,13 +129,13 @@ def _each(name: str, value: Ints, n: int) -> tuple[int, ...]:
 
 def _word(padding: str, *known: str) -> str:
     if padding.lower() not in known:
-        raise ValueError(f"padding must be one of {', '.join(map(repr, known))}; got {padding!r}.")
+        raise ValueError(f"padding must be one of {', '.join(map(repr, known))}, got {padding!r}.")
     return padding.lower()
 
 
 def _channels_last(x: Any, data_format: str | None) -> tuple[Any, bool]:
     if spec_of(x).ndim < 3:
-        raise ShapeError(f"expected (batch, spatial dimensions, channels), got {spec_of(x)}.")
+        raise ShapeError(f"inputs must be (batch, spatial dimensions, channels), got {spec_of(x)}.")
     first = settings.layout_of(data_format) == "channels_first"
     return (ops.moveaxis(x, 1, -1) if first else x), first
 
@@ -191,7 +188,7 @@ def conv(
     word = _word(padding, *(("valid", "same", "causal") if n == 1 else ("valid", "same")))
     strides, dilation = _each("strides", strides, n), _each("dilation_rate", dilation_rate, n)
     if spec_of(kernel).ndim != n + 2 or not spec_of(kernel).shape[-2]:
-        raise ShapeError(f"a kernel over {n} spatial dimensions has {n + 2} dimensions, got {spec_of(kernel)}.")
+        raise ShapeError(f"a kernel over {n} spatial dimensions must have {n + 2} dimensions, got {spec_of(kernel)}.")
     channels, group = spec_of(x).shape[-1], spec_of(kernel).shape[-2]
     if channels % group:
         raise ShapeError(

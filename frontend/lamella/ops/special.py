@@ -1,4 +1,4 @@
-"""Functions defined by approximations: rational functions of other elementwise ops."""
+"""The error function and related functions, approximated by rational functions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def erf(x: Spec) -> Spec:
         array([-0.8427,  0.    ,  1.    ], dtype=float32)
     """
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     return x
 
 
@@ -123,7 +123,7 @@ def _ratio(table: tuple[tuple[float, ...], tuple[float, ...]], x: Any) -> Any:
 def _parts(x: Any, end: float) -> tuple[Any, Any]:
     """erf(|x|) for |x| below 0.46875, and 1 - erf(|x|) above it and up to `end`.
 
-    Each range is computed on operands clipped into it, so that the branches not taken stay finite.
+    Each range is computed on operands clipped to it, so that the branches that are not taken stay finite.
     """
     size = abs_(x)
     small = minimum(size, _like(x, 0.5))
@@ -138,7 +138,7 @@ def _parts(x: Any, end: float) -> tuple[Any, Any]:
 
 
 def _bell(x: Any) -> Any:
-    """exp(-x**2), in two factors: the square of a number of few digits has no rounding to be magnified."""
+    """exp(-x**2) as two factors: the square of a number of few digits is exact, so that no rounding error is magnified."""
     short = multiply(floor(multiply(x, _like(x, 16.0))), _like(x, 1 / 16))
     rest = multiply(subtract(x, short), add(x, short))
     return multiply(exp(negative(multiply(short, short))), exp(negative(rest)))
@@ -177,7 +177,7 @@ def erfc(x: Spec) -> Spec:
         (array([1.    , 0.1573], dtype=float32), True)
     """
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     return x
 
 
@@ -217,7 +217,7 @@ def erfinv(x: Spec) -> Spec:
         array([-0.4769,  0.    ,     inf], dtype=float32)
     """
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     return x
 
 
@@ -241,7 +241,7 @@ def _(x: Any) -> Any:
     y = multiply(where(less(w, _like(x, 5.0)), near, far), inside)
     if DTYPES[spec_of(x).dtype][1] >= 32:
         for _ in range(2):
-            # erf(y) - x as (1 - x) - erfc(y), which keeps its digits near 1
+            # erf(y) - x as (1 - x) - erfc(y), which is precise near 1.
             short = subtract(subtract(one, inside), erfc(y))
             y = add(y, multiply(multiply(negative(short), exp(multiply(y, y))), _like(x, math.sqrt(math.pi) / 2)))
     edge = where(equal(size, one), _like(x, math.inf), _like(x, math.nan))

@@ -1,4 +1,4 @@
-"""Products, running products, means, quantiles, counts; and reductions that pass over NaN."""
+"""Products, cumulative sums, averages, quantiles and counts; and reductions that ignore NaN."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _countable(x: Any, dtype: Any = None) -> Any:
 
 
 def _one_axis(x: Any, axis: Axis) -> tuple[Any, int, tuple[int, ...]]:
-    """`x` with `axis` (None: all, or several) as its last one, that axis, and the axes that it stands for."""
+    """`x` with `axis` (None: all) merged into the last axis, its position, and the axes that it replaces."""
     spec = spec_of(x)
     axes = normalize_axes(axis, spec.ndim)
     rest = [i for i in range(spec.ndim) if i not in axes]
@@ -45,7 +45,7 @@ def _one_axis(x: Any, axis: Axis) -> tuple[Any, int, tuple[int, ...]]:
 
 
 def _kept(y: Any, x: Any, axes: tuple[int, ...], keepdims: bool, leading: int = 0) -> Any:
-    """A reduction of `x` over `axes`, with its dimensions kept as 1 where asked; `leading` new axes stand before."""
+    """A reduction of `x` over `axes`, with sizes of 1 for `keepdims`; it has `leading` new axes in front."""
     if not keepdims:
         return y
     shape = [1 if i in axes else d for i, d in enumerate(spec_of(x).shape)]
@@ -216,7 +216,7 @@ def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
     if spec_of(weights).shape != spec_of(x).shape:
         if not isinstance(axis, int) or spec_of(weights).ndim != 1:
             raise ShapeError(
-                f"weights {spec_of(weights)} are neither a vector for one axis nor shaped as {spec_of(x)}."
+                f"weights must be a vector along one axis or have the shape of {spec_of(x)}, got {spec_of(weights)}."
             )
         shape = [1] * spec_of(x).ndim
         shape[normalize_axis(axis, len(shape))] = spec_of(weights).shape[0]
@@ -259,7 +259,7 @@ def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
-        q: a number from 0 to 1, or an array of them.
+        q: numbers from 0 to 1: a scalar or an array.
         axis: the axis or axes to reduce; None reduces all of them.
         method: how to choose between two entries: "linear" interpolates, "lower" and "higher" take one of them,
             "midpoint" their
@@ -288,7 +288,7 @@ def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepd
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
-        q: a number from 0 to 1, or an array of them.
+        q: numbers from 0 to 1: a scalar or an array.
         axis: the axis or axes to reduce; None reduces all of them.
         method: how to choose between two entries: "linear", "lower", "higher", "midpoint" or "nearest", as in
             `quantile`.
@@ -313,7 +313,7 @@ def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepd
 def _quantile(x: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
     methods = ("linear", "lower", "higher", "midpoint", "nearest")
     if method not in methods:
-        raise ValueError(f"method is one of {', '.join(methods)}; got {method!r}.")
+        raise ValueError(f"method must be one of {', '.join(methods)}, got {method!r}.")
     y, _, axes = _one_axis(x, axis)
     if not spec_of(y).shape[-1]:
         raise ShapeError(f"a quantile over no entries: axes {axes} of {spec_of(x)}.")
@@ -321,7 +321,7 @@ def _quantile(x: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
     y = ops.sort(y, -1)
     q = ops.cast(q, dtype)
     shape = spec_of(q).shape
-    # NaN stand last: positions count up to the last number
+    # NaN are sorted last; positions refer to the numbers before them.
     last = ops.cast(ops.sum(ops.logical_not(ops.isnan(y)), -1, keepdims=True), dtype) - 1.0
     at = ops.multiply(ops.maximum(last, 0.0), ops.reshape(q, (-1,)))
     low, high = ops.floor(at), ops.ceil(at)
@@ -329,7 +329,7 @@ def _quantile(x: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
         low = high = ops.round(at)
     below, above = (ops.take_along_axis(y, ops.cast(i, "int32"), -1) for i in (low, high))
     part = {"linear": ops.subtract(at, low), "midpoint": 0.5, "lower": 0.0, "higher": 1.0, "nearest": 0.0}[method]
-    # two equal neighbours may be infinite
+    # Two equal neighbors may be infinite, with a difference of NaN.
     apart = ops.where(ops.equal(below, above), 0.0, ops.subtract(above, below))
     found = above if method == "higher" else ops.add(below, ops.multiply(apart, part))
     found = ops.reshape(ops.moveaxis(found, -1, 0), (*shape, *spec_of(y).shape[:-1]))
@@ -341,7 +341,7 @@ def percentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdi
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
-        q: a number from 0 to 100, or an array of them.
+        q: numbers from 0 to 100: a scalar or an array.
         axis: the axis or axes to reduce; None reduces all of them.
         method: how to choose between two entries: "linear", "lower", "higher", "midpoint" or "nearest", as in
             `quantile`.
@@ -367,7 +367,7 @@ def nanpercentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", kee
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
-        q: a number from 0 to 100, or an array of them.
+        q: numbers from 0 to 100: a scalar or an array.
         axis: the axis or axes to reduce; None reduces all of them.
         method: how to choose between two entries: "linear", "lower", "higher", "midpoint" or "nearest", as in
             `quantile`.
@@ -433,7 +433,7 @@ def nanmedian(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _without_nan(x: Any, value: float) -> tuple[Any, Any]:
-    """`x` with `value` for every NaN, and where there were none."""
+    """`x` with every NaN replaced by `value`, and where `x` is not NaN."""
     x = ops.convert_to_tensor(x)
     if not is_float(spec_of(x).dtype):
         return x, ops.ones_like(x, "bool")
@@ -745,7 +745,7 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
         (array([3.5], dtype=float32), array([2. , 3.5, 3. ], dtype=float32))
     """
     if mode not in ("valid", "same", "full"):
-        raise ValueError(f"mode is 'valid', 'same' or 'full', got {mode!r}.")
+        raise ValueError(f"mode must be 'valid', 'same' or 'full', got {mode!r}.")
     x1, x2 = (floating(x)[0] for x in (x1, x2))
     dtype = ops.convert_to_tensor(ops.multiply(x1[:1], x2[:1])).dtype
     x1, x2 = ops.cast(x1, dtype), ops.cast(x2, dtype)
@@ -826,7 +826,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
         raise DTypeError(f"bincount needs a vector or matrix of integers, got {spec}.")
     if isinstance(x, Value) or current_trace() is not None:
         if not minlength:
-            raise ArgumentError("bincount in a trace needs `minlength`: how large the integers are is not known.")
+            raise ArgumentError("bincount in a trace needs `minlength`: the largest integer is not known.")
         size = minlength
     else:
         size = max(minlength, int(ops.convert_to_numpy(x).max()) + 1 if x.size else 0)
@@ -868,7 +868,7 @@ def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) 
     low, high = ops.where(same, low - 0.5, low), ops.where(same, high + 0.5, high)
     edges = ops.cast(ops.linspace(low, high, bins + 1), dtype)
     places = ops.subtract(ops.searchsorted(edges, x, side="right"), 1)
-    # the last part holds its upper edge
+    # The last interval includes its upper edge.
     places = ops.where(ops.equal(x, edges[-1]), bins - 1, places)
     return ops.segment_sum(ops.ones_like(places), places, bins), edges
 

@@ -36,7 +36,7 @@ def _like(x: Any, value: float) -> Any:
 
 def _float(x: Spec) -> Spec:
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     return x
 
 
@@ -94,9 +94,9 @@ def sinh(x: Spec) -> Spec:
 
 @sinh.define
 def _(x: Any) -> Any:
-    # halved inside the exponential, which would overflow before the result does
+    # The half is taken inside the exponential, which would overflow before the result does.
     halved = expm1(subtract(abs_(x), _like(x, math.log(2.0))))
-    half_e = add(halved, _like(x, 0.5))  # (exp|x| - 1) / 2 is exact near 0 where this is not
+    half_e = add(halved, _like(x, 0.5))  # Near 0 this is not exact, and (exp|x| - 1) / 2 is.
     near = multiply(expm1(minimum(abs_(x), _like(x, 1))), _like(x, 0.5))
     rise = where(less(abs_(x), _like(x, 1)), near, half_e)
     scaled = divide(rise, add(add(rise, rise), _like(x, 1)))
@@ -187,7 +187,7 @@ def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
 @arctan.define
 def _(x: Any) -> Any:
     size, one = abs_(x), _like(x, 1)
-    # a rational function up to 0.66; pi/4 and pi/2 are taken away above it, on operands clipped into each range
+    # A rational function up to 0.66; above it pi/4 or pi/2 is subtracted, on operands clipped to each range.
     steep, middle = less(_like(x, math.tan(3 * math.pi / 8)), size), less(_like(x, 0.66), size)
     inverse = negative(divide(one, maximum(size, one)))
     bounded = minimum(size, _like(x, 4.0))
@@ -242,7 +242,7 @@ def _(x1: Any, x2: Any) -> Any:
     rise, run = abs_(x1), abs_(x2)
     low, high = minimum(rise, run), maximum(rise, run)
     zero, one = _like(x1, 0), _like(x1, 1)
-    # two zeros make no angle, two infinities the middle one
+    # Two zeros give the angle 0, two infinities pi/4.
     slope = where(
         equal(low, high), where(equal(high, zero), zero, one), divide(low, where(equal(high, zero), one, high))
     )

@@ -1,8 +1,8 @@
-"""Windows sliding over n spatial dimensions: convolution with its two gradients, and pooling.
+"""Sliding windows over n spatial dimensions: convolution with its two gradients, and pooling.
 
 Layouts are fixed: operands (batch, spatial ..., channels), kernels (spatial ..., channels in / groups, channels out).
-Layers with another `data_format` transpose around these ops. `padding` is a (low, high) pair for each spatial dimension;
-output position o reads input positions `o * stride - low + tap * dilation`.
+Layers with another `data_format` transpose around these ops. `padding` is one (low, high) pair per spatial dimension;
+output position o reads the input at `o * stride - low + k * dilation` for every kernel offset k.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Padding = tuple[tuple[Any, Any], ...]
 
 
 def window_positions(size: Any, window: int, stride: int, padding: tuple[Any, Any], dilation: int = 1) -> Any:
-    """How many places a window has along a dimension of `size`; ceil(size / stride) where the padding is `same_padding`."""
+    """The number of positions of a window along a dimension of `size`; ceil(size / stride) for `same_padding`."""
     total = sum(padding)
     if isinstance(total, Dim) and total == sum(same_padding(size, window, stride, dilation)):
         return ceil_div(size, stride)
@@ -111,7 +111,7 @@ def convolve(x: Spec, kernel: Spec, *, strides: Ints, padding: Padding, dilation
     n = len(strides)
     size = _spatial(x, n)
     if kernel.ndim != n + 2:
-        raise ShapeError(f"a kernel over {n} spatial dimensions has {n + 2} dimensions, got {kernel}.")
+        raise ShapeError(f"a kernel over {n} spatial dimensions must have {n + 2} dimensions, got {kernel}.")
     if x.dtype != kernel.dtype or not is_float(x.dtype):
         raise DTypeError(f"x and kernel must be floats of one dtype, got {x.dtype} and {kernel.dtype}.")
     if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
@@ -153,7 +153,7 @@ def convolve_input_gradient(
     """
     n = len(strides)
     if shapes_differ(_spatial(g, n), _positions(size, kernel.shape[:n], strides, padding, dilation)):
-        raise ShapeError(f"{g} is no result of a convolution of spatial size {size} with {kernel}.")
+        raise ShapeError(f"{g} is not the result of a convolution of spatial size {size} with {kernel}.")
     if g.shape[-1] != kernel.shape[-1]:
         raise ShapeError(f"{g} does not have the {kernel.shape[-1]} output channels of {kernel}.")
     return Spec((g.shape[0], *size, kernel.shape[-2] * groups), g.dtype)
@@ -163,16 +163,16 @@ def convolve_input_gradient(
 def convolve_kernel_gradient(
     x: Spec, g: Spec, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
 ) -> Spec:
-    """The gradient of convolve in the kernel, whose spatial dimensions are `size`"""
+    """The gradient of convolve with respect to the kernel, whose spatial dimensions are `size`"""
     n = len(strides)
     if shapes_differ(
         (g.shape[0], *_spatial(g, n)), (x.shape[0], *_positions(_spatial(x, n), size, strides, padding, dilation))
     ):
-        raise ShapeError(f"{g} is no result of a convolution of {x} with a kernel of spatial size {size}.")
+        raise ShapeError(f"{g} is not the result of a convolution of {x} with a kernel of spatial size {size}.")
     return Spec((*size, x.shape[-1] // groups, g.shape[-1]), x.dtype)
 
 
-def _taps(window: Ints) -> Iterator[Ints]:
+def _offsets(window: Ints) -> Iterator[Ints]:
     return itertools.product(*[range(int(k)) for k in window])
 
 
@@ -183,10 +183,10 @@ def _pad_spatial(x: Any, padding: Padding, value: float) -> Any:
     return pad_.bind(x, low=low, high=high, interior=(0,) * len(low), value=value)
 
 
-def _at_tap(x: Any, tap: Ints, out: Ints, strides: Ints, dilation: Ints) -> Any:
-    """The entries of the padded `x` that meet `tap`, one for each output position."""
+def _at_offset(x: Any, offset: Ints, out: Ints, strides: Ints, dilation: Ints) -> Any:
+    """The entries of the padded `x` at one kernel offset, one per output position."""
     shape = spec_of(x).shape
-    start = (0, *[t * d for t, d in zip(tap, dilation, strict=True)], 0)
+    start = (0, *[t * d for t, d in zip(offset, dilation, strict=True)], 0)
     stop = (
         shape[0],
         *[a + (o - 1) * s + 1 for a, o, s in zip(start[1:-1], out, strides, strict=True)],
@@ -195,10 +195,10 @@ def _at_tap(x: Any, tap: Ints, out: Ints, strides: Ints, dilation: Ints) -> Any:
     return slice_.bind(x, start=start, stop=stop, strides=(1, *strides, 1))
 
 
-def _kernel_at(kernel: Any, tap: Ints) -> Any:
+def _kernel_at(kernel: Any, offset: Ints) -> Any:
     shape = spec_of(kernel).shape
-    n = len(tap)
-    start, stop = (*tap, 0, 0), (*[t + 1 for t in tap], *shape[n:])
+    n = len(offset)
+    start, stop = (*offset, 0, 0), (*[t + 1 for t in offset], *shape[n:])
     return reshape(slice_.bind(kernel, start=start, stop=stop, strides=(1,) * (n + 2)), shape[n:])
 
 
@@ -207,10 +207,10 @@ def _grouped(x: Any, groups: int) -> Any:
     return reshape(x, (*shape[:-1], groups, shape[-1] // groups))
 
 
-def _back_to_place(x: Any, tap: Ints, padded: Ints, strides: Ints, dilation: Ints) -> Any:
-    """The transpose of `_at_tap`: entries put back among zeros of the padded spatial size."""
+def _back_to_place(x: Any, offset: Ints, padded: Ints, strides: Ints, dilation: Ints) -> Any:
+    """The transpose of `_at_offset`: entries placed among zeros of the padded spatial size."""
     out = spec_of(x).shape[1:-1]
-    low = tuple(t * d for t, d in zip(tap, dilation, strict=True))
+    low = tuple(t * d for t, d in zip(offset, dilation, strict=True))
     high = tuple(p - a - (o - 1) * s - 1 for p, a, o, s in zip(padded, low, out, strides, strict=True))
     return pad_.bind(x, low=(0, *low, 0), high=(0, *high, 0), interior=(0, *[s - 1 for s in strides], 0), value=0.0)
 
@@ -236,8 +236,8 @@ def _(x: Any, kernel: Any, *, strides: Ints, padding: Padding, dilation: Ints, g
     out = _positions(spec_of(x).shape[1:-1], window, strides, padding, dilation)
     padded = _pad_spatial(x, padding, 0.0)
 
-    def term(tap: Ints) -> Any:
-        part, weights = _at_tap(padded, tap, out, strides, dilation), _kernel_at(kernel, tap)
+    def term(offset: Ints) -> Any:
+        part, weights = _at_offset(padded, offset, out, strides, dilation), _kernel_at(kernel, offset)
         if groups == 1:
             return contract.bind(part, weights, contracting=((n + 1,), (0,)), batch=((), ()))
         product = contract.bind(
@@ -245,7 +245,7 @@ def _(x: Any, kernel: Any, *, strides: Ints, padding: Padding, dilation: Ints, g
         )
         return _channels_last(product, n)
 
-    return _total(term(tap) for tap in _taps(window))
+    return _total(term(offset) for offset in _offsets(window))
 
 
 def _channels_last(product: Any, n: int) -> Any:
@@ -261,8 +261,8 @@ def _(g: Any, kernel: Any, *, size: Ints, strides: Ints, padding: Padding, dilat
     window = spec_of(kernel).shape[:n]
     padded = tuple(s + sum(p) for s, p in zip(size, padding, strict=True))
 
-    def term(tap: Ints) -> Any:
-        weights = _kernel_at(kernel, tap)
+    def term(offset: Ints) -> Any:
+        weights = _kernel_at(kernel, offset)
         if groups == 1:
             part = contract.bind(g, weights, contracting=((n + 1,), (1,)), batch=((), ()))
         else:
@@ -272,9 +272,9 @@ def _(g: Any, kernel: Any, *, size: Ints, strides: Ints, padding: Padding, dilat
                 ),
                 n,
             )
-        return _back_to_place(part, tap, padded, strides, dilation)
+        return _back_to_place(part, offset, padded, strides, dilation)
 
-    return _crop(_total(term(tap) for tap in _taps(window)), padding, size)
+    return _crop(_total(term(offset) for offset in _offsets(window)), padding, size)
 
 
 @convolve_kernel_gradient.define
@@ -284,8 +284,8 @@ def _(x: Any, g: Any, *, size: Ints, strides: Ints, padding: Padding, dilation: 
     padded = _pad_spatial(x, padding, 0.0)
     axes = tuple(range(n + 1))
 
-    def term(tap: Ints) -> Any:
-        part = _at_tap(padded, tap, out, strides, dilation)
+    def term(offset: Ints) -> Any:
+        part = _at_offset(padded, offset, out, strides, dilation)
         if groups == 1:
             weights = contract.bind(part, g, contracting=(axes, axes), batch=((), ()))
         else:
@@ -297,7 +297,7 @@ def _(x: Any, g: Any, *, size: Ints, strides: Ints, padding: Padding, dilation: 
             weights = reshape(moved, (shape[0], shape[1] * shape[2]))
         return reshape_.bind(weights, shape=(1, *spec_of(weights).shape))
 
-    stacked = concatenate_.bind(*[term(tap) for tap in _taps(size)], axis=0)
+    stacked = concatenate_.bind(*[term(offset) for offset in _offsets(size)], axis=0)
     return reshape(stacked, (*size, *spec_of(stacked).shape[1:]))
 
 
@@ -309,7 +309,7 @@ def _spatial_size(x: Any) -> Ints:
     return spec_of(x).shape[1:-1]
 
 
-# a convolution is linear in either operand, so the three ops are each other's derivatives
+# A convolution is linear in either operand, so that the three ops are each other's derivatives.
 
 
 @convolve.def_vjp
@@ -336,12 +336,9 @@ def _(h: Any, y: Any, x: Any, g: Any, *, size: Ints, **attrs: Any) -> Any:
     )
 
 
-# ---- pooling --------------------------------------------------------------------------------------------------------
-
-
 def _pooled(x: Spec, window: Ints, strides: Ints, padding: Padding) -> Spec:
     if not is_float(x.dtype):
-        raise DTypeError(f"pooling needs floats, got {x.dtype}.")
+        raise DTypeError(f"operands of pooling must be floats, got {x.dtype}.")
     size = _spatial(x, len(window))
     return Spec((x.shape[0], *_positions(size, window, strides, padding, (1,) * len(window)), x.shape[-1]), x.dtype)
 
@@ -354,29 +351,29 @@ def max_pool(x: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
 
 @op
 def max_pool_gradient(g: Spec, x: Spec, y: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
-    """g moved back to the first maximum of every window of x, whose pooled value is y"""
+    """g at the first maximum of every window of x, whose pooled value is y"""
     if shapes_differ(_pooled(x, window, strides, padding).shape, y.shape) or g != y:
-        raise ShapeError(f"{g} and {y} are no pooling of {x}.")
+        raise ShapeError(f"{g} and {y} are not results of a pooling of {x}.")
     return x
 
 
 @op
 def average_pool(x: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
-    """The mean of every window over its real cells (padding does not count)"""
+    """The mean of every window over its entries without padding"""
     return _pooled(x, window, strides, padding)
 
 
 @op
 def average_pool_gradient(g: Spec, *, size: Ints, window: Ints, strides: Ints, padding: Padding) -> Spec:
-    """g shared equally among the real cells of every window of an operand of spatial `size`"""
+    """g shared equally among the entries without padding of every window over spatial `size`"""
     x = Spec((g.shape[0], *size, g.shape[-1]), g.dtype)
     if shapes_differ(_pooled(x, window, strides, padding).shape, g.shape):
-        raise ShapeError(f"{g} is no pooling of spatial size {size}.")
+        raise ShapeError(f"{g} is not the result of a pooling of spatial size {size}.")
     return x
 
 
 def window_counts(size: Ints, window: Ints, strides: Ints, padding: Padding) -> np.ndarray:
-    """How many real cells every window covers, shaped (1, positions ..., 1)."""
+    """The number of entries without padding in every window, of shape (1, positions ..., 1)."""
     counts = np.ones((), np.float64)
     for s, w, t, p in zip(size, window, strides, padding, strict=True):
         start = np.arange(window_positions(s, w, t, p)) * t - p[0]
@@ -396,13 +393,16 @@ def _windows(x: Any, window: Ints, strides: Ints, padding: Padding, value: float
     ones = (1,) * len(window)
     out = _positions(_spatial_size(x), window, strides, padding, ones)
     padded = _pad_spatial(x, padding, value)
-    return (_at_tap(padded, tap, out, strides, ones) for tap in _taps(window))
+    return (_at_offset(padded, offset, out, strides, ones) for offset in _offsets(window))
 
 
 def _spread_back(parts: Sequence[Any], size: Ints, window: Ints, strides: Ints, padding: Padding) -> Any:
     padded = tuple(s + sum(p) for s, p in zip(size, padding, strict=True))
     ones = (1,) * len(window)
-    placed = (_back_to_place(part, tap, padded, strides, ones) for part, tap in zip(parts, _taps(window), strict=True))
+    placed = (
+        _back_to_place(part, offset, padded, strides, ones)
+        for part, offset in zip(parts, _offsets(window), strict=True)
+    )
     return _crop(_total(placed), padding, size)
 
 
