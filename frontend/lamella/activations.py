@@ -6,7 +6,7 @@ Formulas, defaults and the derivatives at non-differentiable points are those of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lamella import ops
 from lamella.absent import refusing
@@ -37,7 +37,7 @@ from lamella.ops.activation import swish as swish
 from lamella.ops.activation import tanh_shrink as tanh_shrink
 from lamella.ops.activation import threshold as threshold
 
-Activation = Callable[..., Any]
+Activation: TypeAlias = Callable[..., Any]
 
 
 def linear(x: Any) -> Any:
@@ -156,8 +156,8 @@ def gelu(x: Any, approximate: bool = False) -> Any:
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
-        approximate: whether Phi is (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x**3))) / 2 instead of (1 + erf(x /
-            sqrt(2))) / 2.
+        approximate: whether Phi is (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x**3))) / 2; False computes the exact
+            (1 + erf(x / sqrt(2))) / 2.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.

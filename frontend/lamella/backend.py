@@ -1,7 +1,7 @@
 """The backend API, and the functions of the `backend` module of Keras 2.
 
-The names of `lamella.backend_api` define what a backend is and how one is found and chosen. `from lamella import backend as
-K` also has the functions of Keras 2 (`K.mean`, `K.function`, `K.clear_session`), which are loaded from
+The names of `lamella.backend_api` define what a backend is and how one is found and chosen. For `from lamella import
+backend as K` there are also the functions of Keras 2 (`K.mean`, `K.function`, `K.clear_session`), which are loaded from
 `lamella.backend_functions` when one is first used.
 """
 

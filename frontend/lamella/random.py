@@ -1,9 +1,9 @@
 """Random numbers with the functions of Keras, `random.normal(shape, seed=...)`, in the `call` of a layer and on arrays.
 
-Without a `seed` each call gives new numbers: in the call of a layer they follow from the model's seed, the layer's path and
-the step, elsewhere from `set_random_seed`. An integer gives the same numbers each time. A `SeedGenerator` gives new numbers
-each time, which depend on its seed only: in the call of a layer together with the model's seed and the step, elsewhere in
-order.
+Without a `seed` each call gives new numbers: in the call of a layer they follow from the model's seed, the layer's path
+and the step, elsewhere from `set_random_seed`. An integer gives the same numbers each time. A `SeedGenerator` gives new
+numbers each time, which depend on its seed only: in the call of a layer together with the model's seed and the step,
+elsewhere in order.
 
 The numbers are computed from `ops.random_bits` and equal on every backend up to rounding; they are not those of Keras.
 """
@@ -57,9 +57,9 @@ _CANDIDATES = 12
 class SeedGenerator:
     """A stream of random numbers, for the `seed` of the functions here.
 
-    In the call of a layer each draw follows from the seed of the model, that of the generator, the step, and the
-    number of earlier draws from the generator in the same call, so that a compiled step draws new numbers each time.
-    Outside of a layer the generator counts its draws.
+    In the call of a layer each draw follows from the seed of the model, that of the generator, the step, and the number
+    of earlier draws from the generator in the same call, so that a compiled step draws new numbers each time. Outside
+    of a layer the generator counts its draws.
 
     Args:
         seed: an integer. None takes a new one, and in the call of a layer the layer's path.
@@ -289,8 +289,8 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32"
 
     Raises:
         DTypeError: `dtype` is not an integer dtype.
-        ArgumentError: there is no integer between the bounds, they are more than 2**32 - 1 apart, or `seed` is none
-            of these.
+        ArgumentError: there is no integer between the bounds, they are more than 2**32 - 1 apart, or `seed` is none of
+            these.
 
     Example:
         >>> from lamella import random
@@ -358,13 +358,11 @@ def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None =
 
     Raises:
         ArgumentError: `rate` is outside of [0, 1], `noise_shape` has another number of dimensions than `inputs`, or
-            `seed`
-            is none of these.
+            `seed` is none of these.
 
     References:
         N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, "Dropout: a simple way to prevent
-        neural
-        networks from overfitting", Journal of Machine Learning Research 15, 2014,
+        neural networks from overfitting", Journal of Machine Learning Research 15, 2014,
         https://jmlr.org/papers/v15/srivastava14a.html.
 
     Example:

@@ -1,8 +1,8 @@
-"""The functions of Keras 2's `backend` module, for `from lamella import backend as K`; a module is loaded when one is used.
+"""The functions of Keras 2's `backend` module, for `from lamella import backend as K`, loaded when first used.
 
 They take symbolic values in the `call` of a layer, in losses and metrics, declared values, and arrays, as `lamella.ops`
-does; new code should use `lamella.ops`. Where Keras 2 and Keras 3 differ (`K.hard_sigmoid`, `K.sqrt` of negative numbers)
-they behave as in Keras 2.
+does; new code should use `lamella.ops`. Where Keras 2 and Keras 3 differ (`K.hard_sigmoid`, `K.sqrt` of negative
+numbers) they behave as in Keras 2.
 """
 
 from __future__ import annotations

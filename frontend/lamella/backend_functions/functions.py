@@ -31,8 +31,7 @@ def function(
 
     Args:
         inputs: declared values, in the order of the arrays; an integer, as `learning_phase()` returns, is a place for
-            the
-            flag that is 1 in training.
+            the flag that is 1 in training.
         outputs: a declared value, variable or array, or a list of them.
         updates: must be None or empty: what layers assign is kept anyway.
         name: has no effect.

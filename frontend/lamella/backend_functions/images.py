@@ -20,7 +20,7 @@ def _is_first(data_format: str | None) -> bool:
 
 
 def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
-    """`x` plus one bias per channel, or per entry of all axes but the batch
+    """`x` plus one bias per channel, or per entry of all axes but the batch.
 
     Args:
         x: `(batch, ..., channels)`, or `(batch, channels, ...)` with channels first.
@@ -60,7 +60,7 @@ def conv1d(
     data_format: str | None = None,
     dilation_rate: Pair = 1,
 ) -> Any:
-    """A convolution over time
+    """A convolution over time.
 
     Args:
         x: `(batch, time, channels)`, or with channels first.
@@ -89,7 +89,7 @@ def conv2d(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
 ) -> Any:
-    """A convolution over images
+    """A convolution over images.
 
     Args:
         x: `(batch, height, width, channels)`, or with channels first.
@@ -118,7 +118,7 @@ def conv3d(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1, 1),
 ) -> Any:
-    """A convolution over volumes
+    """A convolution over volumes.
 
     Args:
         x: `(batch, depth, height, width, channels)`, or with channels first.
@@ -147,7 +147,7 @@ def depthwise_conv2d(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
 ) -> Any:
-    """Every channel convolved with separate kernels
+    """Every channel convolved with separate kernels.
 
     Args:
         x: `(batch, height, width, channels)`, or with channels first.
@@ -177,7 +177,7 @@ def separable_conv2d(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
 ) -> Any:
-    """`depthwise_conv2d`, then a convolution over windows of one pixel
+    """`depthwise_conv2d`, then a convolution over windows of one pixel.
 
     Args:
         x: `(batch, height, width, channels)`, or with channels first.
@@ -208,7 +208,7 @@ def conv2d_transpose(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
 ) -> Any:
-    """The transpose of the convolution that maps images of a given size to `x`
+    """The transpose of the convolution that maps images of a given size to `x`.
 
     Args:
         x: `(batch, height, width, channels)`, or with channels first.
@@ -277,7 +277,7 @@ def pool2d(
     data_format: str | None = None,
     pool_mode: str = "max",
 ) -> Any:
-    """The largest entry ("max") or the mean ("avg") of every window of images
+    """The largest entry ("max") or the mean ("avg") of every window of images.
 
     Args:
         x: `(batch, height, width, channels)`, or with channels first.
@@ -315,7 +315,7 @@ def pool3d(
     data_format: str | None = None,
     pool_mode: str = "max",
 ) -> Any:
-    """The largest entry ("max") or the mean ("avg") of every window of volumes
+    """The largest entry ("max") or the mean ("avg") of every window of volumes.
 
     Args:
         x: `(batch, depth, height, width, channels)`, or with channels first.
@@ -340,7 +340,7 @@ def pool3d(
 
 
 def temporal_padding(x: Any, padding: Sequence[int] = (1, 1)) -> Any:
-    """`(batch, time, features)` with steps of zeros before and after
+    """`(batch, time, features)` with steps of zeros before and after.
 
     Args:
         x: array of three dimensions.
@@ -367,7 +367,7 @@ def _pad(x: Any, padding: Sequence[Sequence[int]], data_format: str | None, n: i
 def spatial_2d_padding(
     x: Any, padding: Sequence[Sequence[int]] = ((1, 1), (1, 1)), data_format: str | None = None
 ) -> Any:
-    """Images with rows and columns of zeros around them
+    """Images with rows and columns of zeros around them.
 
     Args:
         x: `(batch, height, width, channels)`, or with channels first.
@@ -392,7 +392,7 @@ def spatial_2d_padding(
 def spatial_3d_padding(
     x: Any, padding: Sequence[Sequence[int]] = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None
 ) -> Any:
-    """Volumes with zeros around them
+    """Volumes with zeros around them.
 
     Args:
         x: `(batch, depth, height, width, channels)`, or with channels first.
@@ -416,7 +416,7 @@ def spatial_3d_padding(
 def resize_images(
     x: Any, height_factor: int, width_factor: int, data_format: str, interpolation: str = "nearest"
 ) -> Any:
-    """Images enlarged by whole factors
+    """Images enlarged by whole factors.
 
     Args:
         x: `(batch, height, width, channels)`, or with channels first.
@@ -451,7 +451,7 @@ def resize_images(
 
 
 def resize_volumes(x: Any, depth_factor: int, height_factor: int, width_factor: int, data_format: str) -> Any:
-    """Volumes with every entry repeated by whole factors
+    """Volumes with every entry repeated by whole factors.
 
     Args:
         x: `(batch, depth, height, width, channels)`, or with channels first.

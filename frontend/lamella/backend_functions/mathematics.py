@@ -45,7 +45,7 @@ def _numbers(x: Any) -> Any:
 
 
 def sqrt(x: Any) -> Any:
-    """The square root; of negative numbers it is 0, as in Keras 2
+    """The square root; of negative numbers it is 0, as in Keras 2.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -104,7 +104,7 @@ def clip(x: Any, min_value: Any, max_value: Any) -> Any:
 
 
 def stop_gradient(variables: Any) -> Any:
-    """The same values, through which no gradient flows
+    """The same values, through which no gradient flows.
 
     Args:
         variables: an array, or a list of arrays.
@@ -123,7 +123,7 @@ def stop_gradient(variables: Any) -> Any:
 
 
 def all(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Whether all entries along `axis` are true, or not 0
+    """Whether all entries along `axis` are true, or not 0.
 
     Args:
         x: array of bool or numbers.
@@ -142,7 +142,7 @@ def all(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 
 def any(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Whether any entry along `axis` is true, or not 0
+    """Whether any entry along `axis` is true, or not 0.
 
     Args:
         x: array of bool or numbers.
@@ -161,7 +161,7 @@ def any(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 
 def argmax(x: Any, axis: int = -1) -> Any:
-    """The index (int32) of the first maximum along `axis`
+    """The index (int32) of the first maximum along `axis`.
 
     Args:
         x: array of numbers.
@@ -179,7 +179,7 @@ def argmax(x: Any, axis: int = -1) -> Any:
 
 
 def argmin(x: Any, axis: int = -1) -> Any:
-    """The index (int32) of the first minimum along `axis`
+    """The index (int32) of the first minimum along `axis`.
 
     Args:
         x: array of numbers.
@@ -197,7 +197,7 @@ def argmin(x: Any, axis: int = -1) -> Any:
 
 
 def sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The sum over `axis`
+    """The sum over `axis`.
 
     Args:
         x: array of numbers.
@@ -216,7 +216,7 @@ def sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 
 def prod(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The product over `axis`
+    """The product over `axis`.
 
     Args:
         x: array of numbers.
@@ -235,7 +235,7 @@ def prod(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 
 def mean(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The mean over `axis`; booleans count as 0 and 1
+    """The mean over `axis`; booleans count as 0 and 1.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -254,7 +254,7 @@ def mean(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 
 def max(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The maximum over `axis`
+    """The maximum over `axis`.
 
     Args:
         x: array of numbers.
@@ -273,7 +273,7 @@ def max(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 
 def min(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The minimum over `axis`
+    """The minimum over `axis`.
 
     Args:
         x: array of numbers.
@@ -292,7 +292,7 @@ def min(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 
 def std(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The population standard deviation over `axis`; booleans count as 0 and 1
+    """The population standard deviation over `axis`; booleans count as 0 and 1.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -311,7 +311,7 @@ def std(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 
 def var(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The population variance over `axis`; booleans count as 0 and 1
+    """The population variance over `axis`; booleans count as 0 and 1.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -349,7 +349,7 @@ def logsumexp(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 
 def cumsum(x: Any, axis: int = 0) -> Any:
-    """The sums of the entries up to each one along `axis`
+    """The sums of the entries up to each one along `axis`.
 
     Args:
         x: array of numbers.
@@ -368,7 +368,7 @@ def cumsum(x: Any, axis: int = 0) -> Any:
 
 
 def cumprod(x: Any, axis: int = 0) -> Any:
-    """The products of the entries up to each one along `axis`
+    """The products of the entries up to each one along `axis`.
 
     Args:
         x: array of numbers.
@@ -387,7 +387,7 @@ def cumprod(x: Any, axis: int = 0) -> Any:
 
 
 def dot(x: Any, y: Any) -> Any:
-    """The product over the last axis of `x` and the last but one of `y`, as `np.dot`
+    """The product over the last axis of `x` and the last but one of `y`, as `np.dot`.
 
     Args:
         x: array `(..., k)`.
@@ -409,22 +409,20 @@ def dot(x: Any, y: Any) -> Any:
 
 
 def batch_dot(x: Any, y: Any, axes: int | Sequence[int] | None = None) -> Any:
-    """The product over an axis of each operand, for each entry of the batch
+    """The product over an axis of each operand, for each entry of the batch.
 
     Args:
         x: array `(batch, ...)` of at least two dimensions.
         y: array `(batch, ...)` of at least two dimensions.
         axes: the axis of `x` and that of `y`, or one for both; None: the last of `x`, and of `y` the last but one, or
-            its
-            last where it has two dimensions.
+            its last where it has two dimensions.
 
     Returns:
         An array with the batch, then the other axes of `x`, then those of `y`; `(batch, 1)` where there are none.
 
     Raises:
-        ShapeError: an operand has less than two dimensions, the sizes of the axes or the batches differ, or an axis
-            is that of
-            the batch.
+        ShapeError: an operand has less than two dimensions, the sizes of the axes or the batches differ, or an axis is
+            that of the batch.
         ArgumentError: `axes` is neither an integer, nor two, nor None.
 
     Example:
@@ -623,7 +621,7 @@ def batch_normalization(
 
 
 def in_top_k(predictions: Any, targets: Any, k: int) -> Any:
-    """Whether class `targets[i]` is among the `k` largest of `predictions[i]`
+    """Whether class `targets[i]` is among the `k` largest of `predictions[i]`.
 
     Args:
         predictions: array `(batch, classes)`.
@@ -645,9 +643,8 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
     """`then_expression` where the condition holds, else `else_expression`.
 
     Args:
-        condition: a scalar, which chooses between the two; or an array, which chooses entry by entry and has the
-            shape of
-            their leading axes.
+        condition: a scalar, which chooses between the two; or an array, which chooses entry by entry and has the shape
+            of their leading axes.
         then_expression: an array, or a function without arguments that returns one.
         else_expression: an array, or a function without arguments that returns one.
 

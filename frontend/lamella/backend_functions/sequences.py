@@ -17,7 +17,7 @@ from lamella.tracebacks import filter_functions
 
 
 def map_fn(fn: Callable[[Any], Any], elems: Any, name: str | None = None, dtype: Any = None) -> Any:
-    """`fn` applied to every entry of the leading axis of `elems`, and the results stacked
+    """`fn` applied to every entry of the leading axis of `elems`, and the results stacked.
 
     Args:
         fn: takes a slice (nested as `elems` is) and returns an array, or a nested tuple, list or dict of arrays.
@@ -49,7 +49,7 @@ def _folded(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any, reverse
 
 
 def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
-    """The last total of `total = fn(total, x)` over the entries x of the leading axis
+    """The last total of `total = fn(total, x)` over the entries x of the leading axis.
 
     Args:
         fn: takes the total and an entry, and returns the new total of the same shape and dtype.
@@ -69,7 +69,7 @@ def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, na
 
 
 def foldr(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
-    """The last total of `total = fn(total, x)` over the entries x of the leading axis, from the last to the first
+    """The last total of `total = fn(total, x)` over the entries x of the leading axis, from the last to the first.
 
     Args:
         fn: takes the total and an entry, and returns the new total of the same shape and dtype.
@@ -108,8 +108,7 @@ def rnn(
         inputs: `(batch, time, ...)`, or a list, tuple or dict of such arrays.
         initial_states: the states before the first step.
         go_backwards: whether it begins with the last step; outputs are then in that order.
-        mask: `(batch, time)` or `(batch, time, 1)`: where it is 0 the states stay, and the output is the previous
-            one.
+        mask: `(batch, time)` or `(batch, time, 1)`: where it is 0 the states stay, and the output is the previous one.
         constants: arrays that every step is given after the states.
         unroll: whether every step is written into the program, without a loop.
         input_length: the expected number of steps; None does not check it.
@@ -121,9 +120,8 @@ def rnn(
         A tuple of the last output, the outputs `(batch, time, ...)`, and a list of the last states.
 
     Raises:
-        ArgumentError: `input_length` differs from the number of steps, or `unroll` is asked for with a number of
-            steps that
-            is left free.
+        ArgumentError: `input_length` differs from the number of steps, or `unroll` is asked for with a number of steps
+            that is left free.
 
     Example:
         >>> from lamella import backend as K, ops
@@ -235,8 +233,7 @@ def ctc_decode(
 
     Returns:
         A list of one int32 array `(batch, steps)`, its rows filled up with -1, and an array `(batch, 1)`: minus the
-        logarithm
-        of the probability of each path.
+        logarithm of the probability of each path.
 
     Raises:
         ArgumentError: `greedy` is False.

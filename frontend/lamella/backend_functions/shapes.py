@@ -38,7 +38,7 @@ def arange(start: int, stop: int | None = None, step: int = 1, dtype: Any = "int
 
 
 def batch_flatten(x: Any) -> Any:
-    """`x` as rows: `(batch, ...)` to `(batch, features)`
+    """`x` as rows: `(batch, ...)` to `(batch, features)`.
 
     Args:
         x: array of at least one dimension.
@@ -56,7 +56,7 @@ def batch_flatten(x: Any) -> Any:
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """`x` in another dtype
+    """`x` in another dtype.
 
     Args:
         x: array.
@@ -74,7 +74,7 @@ def cast(x: Any, dtype: Any) -> Any:
 
 
 def cast_to_floatx(x: Any) -> Any:
-    """`x` in `floatx`; NumPy arrays, lists and numbers become NumPy arrays
+    """`x` in `floatx`; NumPy arrays, lists and numbers become NumPy arrays.
 
     Args:
         x: array.
@@ -93,7 +93,7 @@ def cast_to_floatx(x: Any) -> Any:
 
 
 def concatenate(tensors: Sequence[Any], axis: int = -1) -> Any:
-    """The arrays, promoted, one after the other along `axis`
+    """The arrays, promoted, one after the other along `axis`.
 
     Args:
         tensors: a sequence of arrays whose shapes agree outside of `axis`.
@@ -114,7 +114,7 @@ def concatenate(tensors: Sequence[Any], axis: int = -1) -> Any:
 
 
 def expand_dims(x: Any, axis: int = -1) -> Any:
-    """`x` with a new axis of size 1
+    """`x` with a new axis of size 1.
 
     Args:
         x: array.
@@ -132,7 +132,7 @@ def expand_dims(x: Any, axis: int = -1) -> Any:
 
 
 def flatten(x: Any) -> Any:
-    """`x` as a vector
+    """`x` as a vector.
 
     Args:
         x: array.
@@ -149,7 +149,7 @@ def flatten(x: Any) -> Any:
 
 
 def gather(reference: Any, indices: Any) -> Any:
-    """The entries along the first axis of `reference` at `indices`
+    """The entries along the first axis of `reference` at `indices`.
 
     Args:
         reference: array.
@@ -168,7 +168,7 @@ def gather(reference: Any, indices: Any) -> Any:
 
 
 def identity(x: Any, name: str | None = None) -> Any:
-    """`x` itself
+    """`x` itself.
 
     Args:
         x: array.
@@ -186,7 +186,7 @@ def identity(x: Any, name: str | None = None) -> Any:
 
 
 def one_hot(indices: Any, num_classes: int) -> Any:
-    """Vectors with a 1 at the class index: `(...)` to `(..., num_classes)`
+    """Vectors with a 1 at the class index: `(...)` to `(..., num_classes)`.
 
     Args:
         indices: integer array.
@@ -205,7 +205,7 @@ def one_hot(indices: Any, num_classes: int) -> Any:
 
 
 def ones_like(x: Any, dtype: Any = None, name: str | None = None) -> Any:
-    """Ones of the shape of `x`
+    """Ones of the shape of `x`.
 
     Args:
         x: array.
@@ -224,7 +224,7 @@ def ones_like(x: Any, dtype: Any = None, name: str | None = None) -> Any:
 
 
 def permute_dimensions(x: Any, pattern: Sequence[int]) -> Any:
-    """`x` with its axes in the order `pattern`
+    """`x` with its axes in the order `pattern`.
 
     Args:
         x: array.
@@ -242,7 +242,7 @@ def permute_dimensions(x: Any, pattern: Sequence[int]) -> Any:
 
 
 def repeat(x: Any, n: int) -> Any:
-    """Every row of a matrix `n` times along a new axis: `(batch, features)` to `(batch, n, features)`
+    """Every row of a matrix `n` times along a new axis: `(batch, features)` to `(batch, n, features)`.
 
     Args:
         x: array `(batch, features)`.
@@ -267,7 +267,7 @@ def repeat(x: Any, n: int) -> Any:
 
 
 def repeat_elements(x: Any, rep: int, axis: int) -> Any:
-    """Every slice along an axis `rep` times in a row, as `np.repeat`
+    """Every slice along an axis `rep` times in a row, as `np.repeat`.
 
     Args:
         x: array.
@@ -287,7 +287,7 @@ def repeat_elements(x: Any, rep: int, axis: int) -> Any:
 
 
 def reverse(x: Any, axes: int | Sequence[int]) -> Any:
-    """`x` with the order along the axes reversed
+    """`x` with the order along the axes reversed.
 
     Args:
         x: array.
@@ -306,7 +306,7 @@ def reverse(x: Any, axes: int | Sequence[int]) -> Any:
 
 
 def squeeze(x: Any, axis: int) -> Any:
-    """`x` without an axis of size 1
+    """`x` without an axis of size 1.
 
     Args:
         x: array.
@@ -327,7 +327,7 @@ def squeeze(x: Any, axis: int) -> Any:
 
 
 def stack(x: Sequence[Any], axis: int = 0) -> Any:
-    """The arrays, promoted, along a new axis
+    """The arrays, promoted, along a new axis.
 
     Args:
         x: a sequence of arrays of one shape.
@@ -349,7 +349,7 @@ def stack(x: Sequence[Any], axis: int = 0) -> Any:
 
 
 def tile(x: Any, n: int | Sequence[int]) -> Any:
-    """`x` copied `n` times along its only axis, or `n[i]` times along axis i
+    """`x` copied `n` times along its only axis, or `n[i]` times along axis i.
 
     Args:
         x: array.
@@ -374,7 +374,7 @@ def tile(x: Any, n: int | Sequence[int]) -> Any:
 
 
 def to_dense(tensor: Any) -> Any:
-    """The tensor itself: lamella has no sparse tensors
+    """The tensor itself: lamella has no sparse tensors.
 
     Args:
         tensor: array.
@@ -391,7 +391,7 @@ def to_dense(tensor: Any) -> Any:
 
 
 def transpose(x: Any) -> Any:
-    """`x` with the order of its axes reversed
+    """`x` with the order of its axes reversed.
 
     Args:
         x: array.
@@ -409,7 +409,7 @@ def transpose(x: Any) -> Any:
 
 
 def zeros_like(x: Any, dtype: Any = None, name: str | None = None) -> Any:
-    """Zeros of the shape of `x`
+    """Zeros of the shape of `x`.
 
     Args:
         x: array.

@@ -444,7 +444,7 @@ def count_params(x: Any) -> int:
 def random_normal(
     shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
 ) -> Any:
-    """Numbers from the normal distribution, as `lamella.random.normal`
+    """Numbers from the normal distribution, as `lamella.random.normal`.
 
     Args:
         shape: the shape of the result.
@@ -467,7 +467,7 @@ def random_normal(
 def truncated_normal(
     shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
 ) -> Any:
-    """Numbers from the normal distribution restricted to two standard deviations around the mean
+    """Numbers from the normal distribution restricted to two standard deviations around the mean.
 
     Args:
         shape: the shape of the result.
@@ -490,7 +490,7 @@ def truncated_normal(
 def random_uniform(
     shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None
 ) -> Any:
-    """Uniform numbers from `minval` up to, not including, `maxval`
+    """Uniform numbers from `minval` up to, not including, `maxval`.
 
     Args:
         shape: the shape of the result.
@@ -511,7 +511,7 @@ def random_uniform(
 
 
 def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Any:
-    """Numbers that are 1 with probability `p`, else 0
+    """Numbers that are 1 with probability `p`, else 0.
 
     Args:
         shape: the shape of the result.
@@ -531,7 +531,7 @@ def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: Any = None, se
 
 
 def random_binomial(shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Any:
-    """`random_bernoulli` under the name that it has in Keras 2.0
+    """`random_bernoulli` under the name that it has in Keras 2.0.
 
     Args:
         shape: the shape of the result.
@@ -553,7 +553,7 @@ def random_binomial(shape: Sequence[int], p: float = 0.0, dtype: Any = None, see
 def random_normal_variable(
     shape: Sequence[int], mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: int | None = None
 ) -> Variable:
-    """A variable of numbers from the normal distribution
+    """A variable of numbers from the normal distribution.
 
     Args:
         shape: the shape of the result.
@@ -577,7 +577,7 @@ def random_normal_variable(
 def random_uniform_variable(
     shape: Sequence[int], low: float, high: float, dtype: Any = None, name: str | None = None, seed: int | None = None
 ) -> Variable:
-    """A variable of uniform numbers from `low` up to, not including, `high`
+    """A variable of uniform numbers from `low` up to, not including, `high`.
 
     Args:
         shape: the shape of the result.

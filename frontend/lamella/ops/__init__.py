@@ -1,8 +1,8 @@
 """The functions that layers, losses, metrics and optimizers are written in.
 
-They promote and broadcast their operands as `keras.ops` does. On symbolic values they add equations to the current trace;
-on arrays of NumPy or of a loaded backend (tracers as well) they compute immediately. docs/ops.md lists them beside
-`keras.ops`.
+They promote and broadcast their operands as `keras.ops` does. On symbolic values they add equations to the current
+trace; on arrays of NumPy or of a loaded backend (tracers as well) they compute immediately. docs/ops.md lists them
+beside `keras.ops`.
 """
 
 from typing import TYPE_CHECKING

@@ -21,8 +21,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
 
     References:
         A. L. Maas, A. Y. Hannun, A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML
-        workshop
-        on deep learning for audio, speech and language processing, 2013.
+        workshop on deep learning for audio, speech and language processing, 2013.
 
     Example:
         >>> from lamella import ops
@@ -313,8 +312,8 @@ def gelu(x: Any, approximate: bool = True) -> Any:
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
-        approximate: whether Phi is (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x**3))) / 2 instead of (1 + erf(x /
-            sqrt(2))) / 2.
+        approximate: whether Phi is (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x**3))) / 2; False computes the exact
+            (1 + erf(x / sqrt(2))) / 2.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -447,8 +446,7 @@ def mish(x: Any) -> Any:
         An array of the shape of `x`, and of its dtype if that is a float.
 
     References:
-        D. Misra, "Mish: a self regularized non-monotonic activation function", 2019,
-        https://arxiv.org/abs/1908.08681.
+        D. Misra, "Mish: a self regularized non-monotonic activation function", 2019, https://arxiv.org/abs/1908.08681.
 
     Example:
         >>> from lamella import ops
@@ -460,7 +458,7 @@ def mish(x: Any) -> Any:
 
 
 def sparsemax(x: Any, axis: int = -1) -> Any:
-    """The point of the probability simplex nearest to x along `axis`: max(x - tau, 0)
+    """The point of the probability simplex nearest to x along `axis`: max(x - tau, 0).
 
     Unlike `softmax` it gives exact zeros. An entry z is in the support where 1 + k z > s, with k the count and s the
     sum of the entries that are not below z. Counting by comparison needs no sorting, but n**2 memory along `axis`.

@@ -34,7 +34,7 @@ _ROUNDING = 2.0**-22
 
 
 def _mirrored(index: Any, size: int) -> Any:
-    """The index mirrored at the ends, the outermost pixels once: (d c b | a b c d | c b a)"""
+    """The index mirrored at the ends, the outermost pixels once: (d c b | a b c d | c b a)."""
     if size == 1:
         return multiply(index, 0)
     turn = size - 1
@@ -42,7 +42,7 @@ def _mirrored(index: Any, size: int) -> Any:
 
 
 def _reflected(index: Any, size: int) -> Any:
-    """The index mirrored at the ends, the outermost pixels twice: (b a | a b c d | d c)"""
+    """The index mirrored at the ends, the outermost pixels twice: (b a | a b c d | d c)."""
     doubled = _mirrored(add(multiply(index, 2), 1), 2 * size + 1)
     return floor_divide(subtract(doubled, 1), 2)
 
@@ -71,9 +71,9 @@ def _nearest(place: Any, size: int) -> Cells:
 def _linear(place: Any, size: int) -> Cells:
     """The pixels on both sides with their weights for linear interpolation.
 
-    A position that rounding left just below a pixel counts as on it. XLA recomputes a position wherever it is needed, and
-    not always to the same last bit: otherwise the index could be that of the pixel below, and the weight that of the pixel
-    itself.
+    A position that rounding left just below a pixel counts as on it. XLA recomputes a position wherever it is needed,
+    and not always to the same last bit: otherwise the index could be that of the pixel below, and the weight that of
+    the pixel itself.
     """
     low = floor(add(place, size * _ROUNDING))
     rest = maximum(subtract(place, low), 0.0)
@@ -99,8 +99,7 @@ def affine_transform(
         transform: (a0, a1, a2, b0, b1, b2, c0, c1) for each image, `(batch, 8)`, or once, `(8,)`; x counts columns.
         interpolation: "bilinear" or "nearest".
         fill_mode: how pixels outside are filled: "constant" (`fill_value`), "nearest" (the outermost pixel), "wrap"
-            (the
-            image again), "reflect" (the image mirrored, its outermost pixels twice) or "mirror" (once).
+            (the image again), "reflect" (the image mirrored, its outermost pixels twice) or "mirror" (once).
         fill_value: the value of pixels outside for the mode "constant".
         data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
 

@@ -38,7 +38,7 @@ def exp2(x: Any) -> Any:
 
 
 def log2(x: Any) -> Any:
-    """The logarithm to base 2; minus infinity at 0 and NaN below 0
+    """The logarithm to base 2; minus infinity at 0 and NaN below 0.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -56,7 +56,7 @@ def log2(x: Any) -> Any:
 
 
 def log10(x: Any) -> Any:
-    """The logarithm to base 10; minus infinity at 0 and NaN below 0
+    """The logarithm to base 10; minus infinity at 0 and NaN below 0.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -74,7 +74,7 @@ def log10(x: Any) -> Any:
 
 
 def cbrt(x: Any) -> Any:
-    """The cube root, of either sign; the derivative at 0 is NaN
+    """The cube root, of either sign; the derivative at 0 is NaN.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -214,7 +214,7 @@ def heaviside(x1: Any, x2: Any) -> Any:
 
 
 def fmax(x1: Any, x2: Any) -> Any:
-    """The maximum, ignoring NaN: NaN only where both operands are
+    """The maximum, ignoring NaN: NaN only where both operands are.
 
     Ties share the gradient equally.
 
@@ -238,7 +238,7 @@ def fmax(x1: Any, x2: Any) -> Any:
 
 
 def fmin(x1: Any, x2: Any) -> Any:
-    """The minimum, ignoring NaN: NaN only where both operands are
+    """The minimum, ignoring NaN: NaN only where both operands are.
 
     Ties share the gradient equally.
 
@@ -321,7 +321,7 @@ def fabs(x: Any) -> Any:
 
 
 def deg2rad(x: Any) -> Any:
-    """Degrees converted to radians
+    """Degrees converted to radians.
 
     Args:
         x: array of angles in degrees; integers and booleans are converted to `floatx`.
@@ -339,7 +339,7 @@ def deg2rad(x: Any) -> Any:
 
 
 def rad2deg(x: Any) -> Any:
-    """Radians converted to degrees
+    """Radians converted to degrees.
 
     Args:
         x: array of angles in radians; integers and booleans are converted to `floatx`.
@@ -388,7 +388,7 @@ def ldexp(x1: Any, x2: Any) -> Any:
 
 
 def gcd(x1: Any, x2: Any) -> Any:
-    """The greatest common divisor of integers, by Euclid's algorithm
+    """The greatest common divisor of integers, by Euclid's algorithm.
 
     Args:
         x1: array or number, of integers.
@@ -419,7 +419,7 @@ def gcd(x1: Any, x2: Any) -> Any:
 
 
 def lcm(x1: Any, x2: Any) -> Any:
-    """The least common multiple of integers; 0 where one is 0
+    """The least common multiple of integers; 0 where one is 0.
 
     Args:
         x1: array or number, of integers.
@@ -473,7 +473,7 @@ def divide_no_nan(x1: Any, x2: Any) -> Any:
 
 
 def isinf(x: Any) -> Any:
-    """Where `x` is plus or minus infinity
+    """Where `x` is plus or minus infinity.
 
     Args:
         x: array of numbers.
@@ -493,7 +493,7 @@ def isinf(x: Any) -> Any:
 
 
 def isposinf(x: Any) -> Any:
-    """Where `x` is plus infinity
+    """Where `x` is plus infinity.
 
     Args:
         x: array of numbers.
@@ -511,7 +511,7 @@ def isposinf(x: Any) -> Any:
 
 
 def isneginf(x: Any) -> Any:
-    """Where `x` is minus infinity
+    """Where `x` is minus infinity.
 
     Args:
         x: array of numbers.
@@ -529,7 +529,7 @@ def isneginf(x: Any) -> Any:
 
 
 def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """Where |x1 - x2| <= atol + rtol |x2|; infinities are close where they are equal
+    """Where |x1 - x2| <= atol + rtol |x2|; infinities are close where they are equal.
 
     Args:
         x1: array or number.
@@ -557,7 +557,7 @@ def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan:
 
 
 def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """Whether |x1 - x2| <= atol + rtol |x2| everywhere
+    """Whether |x1 - x2| <= atol + rtol |x2| everywhere.
 
     Args:
         x1: array or number.
@@ -581,7 +581,7 @@ def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan
 
 
 def signbit(x: Any) -> Any:
-    """Where the sign bit is set: below 0, and at -0.0; False for every NaN
+    """Where the sign bit is set: below 0, and at -0.0; False for every NaN.
 
     Args:
         x: array of numbers.
@@ -602,7 +602,7 @@ def signbit(x: Any) -> Any:
 
 
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
-    """`x` with NaN and infinities replaced by numbers
+    """`x` with NaN and infinities replaced by numbers.
 
     The derivative at replaced entries is 0.
 
@@ -631,7 +631,7 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 
 
 def saturate_cast(x: Any, dtype: Any) -> Any:
-    """`x` in `dtype`; a number outside its range becomes the nearest end
+    """`x` in `dtype`; a number outside its range becomes the nearest end.
 
     Args:
         x: array of numbers.
@@ -675,7 +675,7 @@ def _range(dtype: str) -> tuple[float, float]:
 
 
 def round(x: Any, decimals: int = 0) -> Any:
-    """`x` to `decimals` digits after the point, halves to even; its derivative is 0
+    """`x` to `decimals` digits after the point, halves to even; its derivative is 0.
 
     Args:
         x: array of numbers.

@@ -684,7 +684,7 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
         A list of arrays.
 
     Raises:
-        ShapeError: the indices do not ascend within the size, or `axis` is out of range.
+        ShapeError: `axis` is out of range.
 
     Example:
         >>> from lamella import ops
@@ -710,7 +710,7 @@ def hsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
         A list of arrays.
 
     Raises:
-        ShapeError: the size does not divide into so many parts, or the indices do not ascend within it.
+        ShapeError: the size does not divide into so many parts.
 
     Example:
         >>> from lamella import ops
@@ -733,7 +733,7 @@ def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
         A list of arrays.
 
     Raises:
-        ShapeError: the size does not divide into so many parts, or the indices do not ascend within it.
+        ShapeError: the size does not divide into so many parts.
 
     Example:
         >>> from lamella import ops
@@ -754,9 +754,7 @@ def dsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
         A list of arrays.
 
     Raises:
-        ShapeError: the size does not divide into so many parts, the indices do not ascend within it, or `x` has less
-            than
-            three dimensions.
+        ShapeError: the size does not divide into so many parts, or `x` has less than three dimensions.
 
     Example:
         >>> from lamella import ops
@@ -932,7 +930,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
 
 
 def get_item(x: Any, key: Any) -> Any:
-    """`x[key]` for integers, slices, None, Ellipsis, and one array of integers
+    """`x[key]` for integers, slices, None, Ellipsis, and one array of integers.
 
     A negative integer counts from the end. Indices of an array that are outside are moved to the nearest end, as in
     `take`.

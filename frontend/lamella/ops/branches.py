@@ -92,9 +92,9 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """`true_fn()` if the scalar `pred` holds, else `false_fn()`; only that function is computed.
 
-    The result is differentiable. Both functions are traced, are written in `lamella.ops`, and return values of the
-    same shapes and dtypes; values of the surrounding code may be used inside. Neither must change anything outside
-    (no `assign`, no `add_loss`).
+    The result is differentiable. Both functions are traced, are written in `lamella.ops`, and return values of the same
+    shapes and dtypes; values of the surrounding code may be used inside. Neither must change anything outside (no
+    `assign`, no `add_loss`).
 
     Args:
         pred: a scalar; a number holds if it is not 0.

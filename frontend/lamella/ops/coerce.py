@@ -1,4 +1,4 @@
-"""Promotion and broadcasting of operands before a strict op: dtypes by one table, broadcasting as an explicit equation."""
+"""Promotion and broadcasting of operands before a strict op; broadcasting is an explicit equation."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ def promoted(*xs: Any, dtype: str | None = None) -> list[Any]:
 def stretched(*tensors: Any) -> list[Any]:
     """The operands broadcast to their common shape.
 
-    Next to a symbolic operand an array becomes a constant first, so that an equation repeats it: a scalar stays a scalar
-    in the program, instead of a constant of the full shape.
+    Next to a symbolic operand an array becomes a constant first, so that an equation repeats it: a scalar stays a
+    scalar in the program, instead of a constant of the full shape.
     """
     trace = current_trace()
     if trace is not None and any(isinstance(t, Value) for t in tensors):
@@ -212,7 +212,7 @@ def broadcast_shape(*shapes: Shape) -> Shape:
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
-    """`x` broadcast to `shape` by NumPy's rule: one `broadcast` equation, after a `reshape` where a size of 1 is repeated."""
+    """`x` broadcast to `shape` by NumPy's rule: a `broadcast` equation, after a `reshape` where a 1 is repeated."""
     from lamella.ops.shapes import broadcast, reshape
 
     x = as_tensor(x)

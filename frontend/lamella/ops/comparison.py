@@ -97,7 +97,7 @@ def less_equal(x1: Spec, x2: Spec) -> Spec:
 
 @op(mandatory=True, prepare=promoted, differentiable=False)
 def bitwise_and(x: Spec, y: Spec) -> Spec:
-    """Bitwise and of integers, logical and of bool
+    """Bitwise and of integers, logical and of bool.
 
     Args:
         x: array or number, of integers or bool.
@@ -120,7 +120,7 @@ def bitwise_and(x: Spec, y: Spec) -> Spec:
 
 @op(mandatory=True, prepare=promoted, differentiable=False)
 def bitwise_or(x: Spec, y: Spec) -> Spec:
-    """Bitwise or of integers, logical or of bool
+    """Bitwise or of integers, logical or of bool.
 
     Args:
         x: array or number, of integers or bool.
@@ -143,7 +143,7 @@ def bitwise_or(x: Spec, y: Spec) -> Spec:
 
 @op(mandatory=True, prepare=promoted, differentiable=False)
 def bitwise_xor(x: Spec, y: Spec) -> Spec:
-    """Bitwise exclusive or of integers, inequality of bool
+    """Bitwise exclusive or of integers, inequality of bool.
 
     Args:
         x: array or number, of integers or bool.
@@ -166,7 +166,7 @@ def bitwise_xor(x: Spec, y: Spec) -> Spec:
 
 @op(mandatory=True, prepare=lambda x: [as_tensor(x)], differentiable=False)
 def bitwise_not(x: Spec) -> Spec:
-    """Bitwise complement of integers, logical not of bool
+    """Bitwise complement of integers, logical not of bool.
 
     Args:
         x: array of integers or bool.
@@ -357,7 +357,7 @@ def greater_equal(x1: Any, x2: Any) -> Any:
 
 
 def logical_and(x1: Any, x2: Any) -> Any:
-    """Where both x1 and x2 hold
+    """Where both x1 and x2 hold.
 
     Args:
         x1: bool array; numbers hold where they are not 0.
@@ -378,7 +378,7 @@ def logical_and(x1: Any, x2: Any) -> Any:
 
 
 def logical_or(x1: Any, x2: Any) -> Any:
-    """Where x1 or x2 holds, or both
+    """Where x1 or x2 holds, or both.
 
     Args:
         x1: bool array; numbers hold where they are not 0.
@@ -399,7 +399,7 @@ def logical_or(x1: Any, x2: Any) -> Any:
 
 
 def logical_xor(x1: Any, x2: Any) -> Any:
-    """Where exactly one of x1 and x2 holds
+    """Where exactly one of x1 and x2 holds.
 
     Args:
         x1: bool array; numbers hold where they are not 0.
@@ -420,7 +420,7 @@ def logical_xor(x1: Any, x2: Any) -> Any:
 
 
 def logical_not(x: Any) -> Any:
-    """Where x does not hold
+    """Where x does not hold.
 
     Args:
         x: bool array; numbers hold where they are not 0.
@@ -437,7 +437,7 @@ def logical_not(x: Any) -> Any:
 
 
 def isnan(x: Any) -> Any:
-    """Where `x` is NaN
+    """Where `x` is NaN.
 
     Args:
         x: array of numbers.

@@ -69,9 +69,9 @@ def _operand_gradient(
 def _product(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], result: Sequence[Any]) -> Any:
     """The contraction of x and y, whose axes are named, to the axes of `result`, summed over the other common axes.
 
-    The operands are ordered so that the result has its axes in order. If neither order does, the larger operand is placed
-    so that it is read in row-major order: left if it is summed over its last axis, right if not. (The other order takes
-    twice the time with XLA on a CPU.)
+    The operands are ordered so that the result has its axes in order. If neither order does, the larger operand is
+    placed so that it is read in row-major order: left if it is summed over its last axis, right if not. (The other
+    order takes twice the time with XLA on a CPU.)
     """
     both = set(of_x) & set(of_y)
     kept, gone = [c for c in result if c in both], [c for c in of_x if c in both and c not in result]
@@ -144,7 +144,7 @@ def matmul(x1: Any, x2: Any) -> Any:
 
 
 def dot(x1: Any, x2: Any) -> Any:
-    """Sums of products over the last axis of x1 and the last but one of x2 (the only one of a vector)
+    """Sums of products over the last axis of x1 and the last but one of x2 (the only one of a vector).
 
     Unlike in `matmul` the leading axes do not broadcast: those of x1 come first in the result, then those of x2. A
     scalar multiplies every entry.
@@ -175,7 +175,7 @@ def dot(x1: Any, x2: Any) -> Any:
 
 
 def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
-    """Products summed over the last `axes` axes of x1 and the first of x2, or over a pair of axis lists
+    """Products summed over the last `axes` axes of x1 and the first of x2, or over a pair of axis lists.
 
     Args:
         x1: array of numbers.
@@ -208,7 +208,7 @@ def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
 
 
 def einsum(subscripts: str, *operands: Any) -> Any:
-    """Einstein summation of one or more operands, for example `einsum("bij,bjk->bik", x, y)`
+    """Einstein summation of one or more operands, for example `einsum("bij,bjk->bik", x, y)`.
 
     An index that is missing on the right of "->" is summed over. Without "->" the result has the indices that occur
     once, in alphabetical order. "..." stands for shared leading axes. Pairs are contracted from left to right.
@@ -223,8 +223,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     Raises:
         ShapeError: a term does not have as many indices as its operand has axes, or sizes of one index differ.
         ArgumentError: the number of terms and operands differs, an index occurs twice in one term, or the right side
-            names an
-            index that no operand has.
+            names an index that no operand has.
 
     Example:
         >>> from lamella import ops
@@ -283,7 +282,7 @@ def _sum_out(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
 
 
 def outer(x1: Any, x2: Any) -> Any:
-    """All products of an entry of x1 and an entry of x2
+    """All products of an entry of x1 and an entry of x2.
 
     Args:
         x1: array of numbers, which is flattened.

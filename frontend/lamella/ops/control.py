@@ -19,11 +19,11 @@ from lamella.tree import flatten, unflatten
 
 @op
 def scan_(*operands: Spec, body: Program, consts: int, carries: int, length: int, reverse: bool) -> tuple[Spec, ...]:
-    """A loop: operands are `consts`, initial carries, and stacked inputs (time first); the body is applied once per step.
+    """A loop over `consts`, initial carries and stacked inputs (time first) that applies the body once per step.
 
     The body's inputs are the consts, the carries and one slice of each stacked input; its outputs the new carries and
-    one slice of each stacked output. Returns the last carries and the stacked outputs. With `reverse` time runs from the
-    last slice to the first; slice t of an output still belongs to slice t of the inputs.
+    one slice of each stacked output. Returns the last carries and the stacked outputs. With `reverse` time runs from
+    the last slice to the first; slice t of an output still belongs to slice t of the inputs.
     """
     fixed, stacked = operands[: consts + carries], operands[consts + carries :]
     slices = tuple(Spec(s.shape[1:], s.dtype) for s in stacked)
@@ -69,7 +69,7 @@ def scan(
     reverse: bool = False,
     unroll: int | bool = 1,
 ) -> tuple[Any, Any]:
-    """The last carry and the stacked ys of `carry, y = f(carry, x)` over the leading axis of `xs`, as `jax.lax.scan`
+    """The last carry and the stacked ys of `carry, y = f(carry, x)` over the leading axis of `xs`, as `jax.lax.scan`.
 
     Args:
         f: the step, written in `lamella.ops`; values of the surrounding code may be used inside.
@@ -126,9 +126,9 @@ def scan(
 def foreach_(*operands: Spec, body: Program, tensors: int, groups: int) -> tuple[Spec, ...]:
     """One elementwise rule over many tensors: the operands are `groups` lists of `tensors` operands each, then scalars.
 
-    The body is a program of scalars: one input per group, then the scalar operands; one output per result list. Element by
-    element, result list r of tensor i is output r of the body at the i-th operands of every group. A backend may run the
-    rule over the concatenation of all tensors.
+    The body is a program of scalars: one input per group, then the scalar operands; one output per result list. Element
+    by element, result list r of tensor i is output r of the body at the i-th operands of every group. A backend may run
+    the rule over the concatenation of all tensors.
     """
     shapes = [s.shape for s in operands[:tensors]]
     for group in range(groups):
@@ -151,7 +151,7 @@ def _(*operands: Any, body: Program, tensors: int, groups: int) -> Any:
 
 
 def elementwise_replay(body: Program, arguments: Sequence[Any]) -> list[Any]:
-    """A program of scalars applied element by element: operands broadcast where they meet, results take the full shape."""
+    """A program of scalars applied element by element; operands broadcast, and results have the full shape."""
     from lamella.ops.coerce import broadcast_shape, broadcast_to
     from lamella.ops.elementwise import convert
 
@@ -169,10 +169,10 @@ def elementwise_replay(body: Program, arguments: Sequence[Any]) -> list[Any]:
 def foreach(
     rule: Callable[..., Sequence[Any]], groups: Sequence[Sequence[Any]], scalars: Sequence[Any] = ()
 ) -> list[list[Any]]:
-    """Lists of the results of an elementwise `rule(*one of each group, *scalars)` for every tensor
+    """Lists of the results of an elementwise `rule(*one of each group, *scalars)` for every tensor.
 
-    A backend may run the rule once over the concatenation of all tensors (multi-tensor apply), which saves the
-    overhead of many small operations, for example in an optimizer.
+    A backend may run the rule once over the concatenation of all tensors (multi-tensor apply), which saves the overhead
+    of many small operations, for example in an optimizer.
 
     Args:
         rule: written in elementwise ops on scalars; returns a sequence of results.

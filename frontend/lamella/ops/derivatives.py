@@ -15,7 +15,7 @@ from lamella.tree import flatten, unflatten
 
 @op
 def custom_gradient_(*operands: Spec, body: Program, gradient: Program) -> tuple[Spec, ...]:
-    """The outputs of `body`; its derivative is the program `gradient`, from operands and cotangents to gradients"""
+    """The outputs of `body`; its derivative is the program `gradient`, from operands and cotangents to gradients."""
     if body.input_specs != operands or gradient.input_specs != (*operands, *body.output_specs):
         raise ShapeError("the inputs of the programs of a custom_gradient must match its operands.")
     return body.output_specs

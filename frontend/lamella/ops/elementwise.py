@@ -225,8 +225,8 @@ floor_divide.differentiable = False
 def power(x1: Spec, x2: Spec) -> Spec:
     """x1 ** x2, of floats
 
-    Integers are converted to `floatx` first. A negative base with a fractional exponent gives NaN. The derivative
-    with respect to x1 is 0 where x2 is 0; the derivative with respect to x2 is 0 where x1 is not positive.
+    Integers are converted to `floatx` first. A negative base with a fractional exponent gives NaN. The derivative with
+    respect to x1 is 0 where x2 is 0; the derivative with respect to x2 is 0 where x1 is not positive.
 
     Args:
         x1: the base, an array or number.
@@ -394,7 +394,7 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def log(x: Spec) -> Spec:
-    """The natural logarithm; minus infinity at 0 and NaN below 0
+    """The natural logarithm; minus infinity at 0 and NaN below 0.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -440,7 +440,7 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def sqrt(x: Spec) -> Spec:
-    """The square root; NaN below 0, and an infinite derivative at 0
+    """The square root; NaN below 0, and an infinite derivative at 0.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -463,7 +463,7 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def tanh(x: Spec) -> Spec:
-    """tanh(x)
+    """The hyperbolic tangent of x.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -486,7 +486,7 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def sin(x: Spec) -> Spec:
-    """sin(x)
+    """The sine of x.
 
     Args:
         x: array of angles in radians; integers and booleans are converted to `floatx`.
@@ -509,7 +509,7 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def cos(x: Spec) -> Spec:
-    """cos(x)
+    """The cosine of x.
 
     Args:
         x: array of angles in radians; integers and booleans are converted to `floatx`.
@@ -581,7 +581,7 @@ def sign(x: Spec) -> Spec:
 
 @op(mandatory=True, prepare=floating, differentiable=False)
 def floor(x: Spec) -> Spec:
-    """The largest integer not above x, as a float; its derivative is 0 everywhere
+    """The largest integer not above x, as a float; its derivative is 0 everywhere.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -599,7 +599,7 @@ def floor(x: Spec) -> Spec:
 
 @op(mandatory=True, prepare=floating, differentiable=False)
 def round_(x: Spec) -> Spec:
-    """The nearest integer, halves to even, as a float; its derivative is 0 everywhere"""
+    """The nearest integer, halves to even, as a float; its derivative is 0 everywhere."""
     return _float(x)
 
 
@@ -649,8 +649,8 @@ convert = convert_
 def cast(x: Any, dtype: Any) -> Any:
     """`x` in `dtype`; unchanged if it already has that dtype.
 
-    Floats become integers by truncation towards 0; a float outside the range of the integers becomes the nearest end
-    of that range, and NaN becomes 0. Numbers become bool by `x != 0`. Only casts between floats pass gradients.
+    Floats become integers by truncation towards 0; a float outside the range of the integers becomes the nearest end of
+    that range, and NaN becomes 0. Numbers become bool by `x != 0`. Only casts between floats pass gradients.
 
     Args:
         x: array of any dtype.
@@ -891,7 +891,7 @@ def reciprocal(x: Any) -> Any:
 
 
 def ceil(x: Any) -> Any:
-    """The smallest integer not below x, as a float; its derivative is 0 everywhere
+    """The smallest integer not below x, as a float; its derivative is 0 everywhere.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -972,7 +972,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 
 def isfinite(x: Any) -> Any:
-    """Where `x` is neither infinite nor NaN
+    """Where `x` is neither infinite nor NaN.
 
     Args:
         x: array of numbers.

@@ -1,7 +1,7 @@
 """A call of a function that is written in the framework of a backend.
 
-The op is not in the table of ops, and backends need not have it: a program with such a call runs only on a backend of the
-function's framework.
+The op is not in the table of ops, and backends need not have it: a program with such a call runs only on a backend of
+the function's framework.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def pad_images(
 ) -> Any:
     """Images with rows and columns of zeros around them.
 
-    Two of `top_padding`, `bottom_padding` and `target_height` must be given, and two of `left_padding`,
-    `right_padding` and `target_width`.
+    Two of `top_padding`, `bottom_padding` and `target_height` must be given, and two of `left_padding`, `right_padding`
+    and `target_width`.
 
     Args:
         images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
@@ -122,8 +122,7 @@ def crop_images(
 
     Raises:
         ArgumentError: not exactly two of three are given, or the images are smaller than the rows and columns to keep
-            and to
-            remove.
+            and to remove.
         ShapeError: `images` has another number of dimensions.
 
     Example:
@@ -225,8 +224,7 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> Any:
 
     Args:
         images: floats, `(batch, height, width, 3)`, or one image without the batch; with data_format "channels_first"
-            the
-            channels come before the height. Hues are taken modulo 1.
+            the channels come before the height. Hues are taken modulo 1.
         data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
 
     Returns:

@@ -264,8 +264,7 @@ def ssim(
 
     Args:
         image1: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
-            the
-            channels come before the height.
+            the channels come before the height.
         image2: images of the same shape.
         max_val: the largest value that a pixel can have: 1, or 255.
         filter_size: the size of the Gaussian window.
@@ -282,8 +281,7 @@ def ssim(
 
     References:
         Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from error visibility to
-        structural
-        similarity", IEEE Transactions on Image Processing 13, 2004, https://doi.org/10.1109/TIP.2003.819861.
+        structural similarity", IEEE Transactions on Image Processing 13, 2004, https://doi.org/10.1109/TIP.2003.819861.
 
     Example:
         >>> import numpy as np

@@ -37,8 +37,7 @@ def map_coordinates(
         inputs: array of any number of dimensions.
         coordinates: `(dimensions of inputs, *shape)`: the coordinates along each dimension.
         order: 1 interpolates linearly, 0 takes the nearest value.
-        fill_mode: how points outside are filled: "constant" (`fill_value`), "nearest", "wrap", "reflect" (the
-            outermost
+        fill_mode: how points outside are filled: "constant" (`fill_value`), "nearest", "wrap", "reflect" (the outermost
             values twice) or "mirror" (once).
         fill_value: the value of points outside for the mode "constant".
 
@@ -73,7 +72,7 @@ def map_coordinates(
     wide = "float64" if "float64" in (spec_of(x).dtype, spec_of(places).dtype) else "float32"
     places = ops.cast(places, wide)
     cells = affine._linear if order else affine._nearest
-    # For each combination of neighbors along the axes: the index in the flat array, whether it is inside, and the weight.
+    # For each combination of neighbors: the index in the flat array, whether it is inside, and the weight.
     corners: list[tuple[Any, Any, Any]] = [(0, None, None)]
     for axis, size in enumerate(x.shape):
         chosen = cells(places[axis], int(size))
@@ -211,8 +210,7 @@ def elastic_transform(
         interpolation: "bilinear" or "nearest".
         fill_mode: how points outside are filled: "reflect", "constant" (`fill_value`), "nearest", "wrap" or "mirror".
         fill_value: the value of points outside for the mode "constant".
-        seed: an integer or a `random.SeedGenerator`. None gives other numbers for each call: in the `call` of a layer
-            a
+        seed: an integer or a `random.SeedGenerator`. None gives other numbers for each call: in the `call` of a layer a
             function of the model's seed, the layer's path and the step.
         data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
 
@@ -226,8 +224,7 @@ def elastic_transform(
 
     References:
         P. Y. Simard, D. Steinkraus, J. C. Platt, "Best practices for convolutional neural networks applied to visual
-        document
-        analysis", ICDAR 2003, https://doi.org/10.1109/ICDAR.2003.1227801.
+        document analysis", ICDAR 2003, https://doi.org/10.1109/ICDAR.2003.1227801.
 
     Example:
         >>> import numpy as np
@@ -285,8 +282,7 @@ def scale_and_translate(
 
     Args:
         images: array of any number of dimensions.
-        output_shape: the shape of the result; it differs from that of `images` in `spatial_dims` only. Dimensions
-            that
+        output_shape: the shape of the result; it differs from that of `images` in `spatial_dims` only. Dimensions that
             are left free, such as the batch, stay as they are.
         scale: one factor per entry of `spatial_dims`.
         translation: one shift per entry of `spatial_dims`, in entries of the result.

@@ -21,7 +21,7 @@ def _indices(indices: Spec) -> None:
 
 @op(mandatory=True)
 def take_(x: Spec, indices: Spec, *, axis: int) -> Spec:
-    """Entries of x at `indices` along `axis`; an index outside is moved to the nearest end, on every backend"""
+    """Entries of x at `indices` along `axis`; an index outside is moved to the nearest end, on every backend."""
     _indices(indices)
     if not 0 <= axis < x.ndim or x.shape[axis] == 0:
         raise ShapeError(f"cannot take along axis {axis} of {x}.")
@@ -35,7 +35,7 @@ def _(g: Any, y: Any, x: Any, indices: Any, *, axis: int) -> Any:
 
 @op(mandatory=True)
 def scatter_add(updates: Spec, indices: Spec, *, axis: int, size: int) -> Spec:
-    """Zeros with `size` entries along `axis`, to which each update is added at its index (moved to the nearest end)
+    """Zeros with `size` entries along `axis`, to which each update is added at its index (moved to the nearest end).
 
     Args:
         updates: array of numbers, with the shape of `indices` from `axis` on.
@@ -68,7 +68,7 @@ def _(g: Any, y: Any, updates: Any, indices: Any, *, axis: int, size: int) -> An
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """The entries of `x` at `indices` along `axis` (None: of the flattened array)
+    """The entries of `x` at `indices` along `axis` (None: of the flattened array).
 
     A negative index counts from the end; one outside is moved to the nearest end, on every backend.
 
@@ -159,10 +159,10 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse:
 
 
 def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
-    """The entries of `x` at `indices`, which have the rank of `x`, along `axis` (None: both flattened)
+    """The entries of `x` at `indices`, which have the rank of `x`, along `axis` (None: both flattened).
 
-    For axis 0 of a matrix, result[i, j] is x[indices[i, j], j]. The other dimensions broadcast. A negative index
-    counts from the end; one outside is moved to the nearest end.
+    For axis 0 of a matrix, result[i, j] is x[indices[i, j], j]. The other dimensions broadcast. A negative index counts
+    from the end; one outside is moved to the nearest end.
 
     Args:
         x: array.
@@ -174,8 +174,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
 
     Raises:
         DTypeError: `indices` are not integers.
-        ShapeError: the numbers of dimensions differ, the other dimensions do not broadcast, or `axis` is out of
-            range.
+        ShapeError: the numbers of dimensions differ, the other dimensions do not broadcast, or `axis` is out of range.
 
     Example:
         >>> from lamella import ops

@@ -20,7 +20,7 @@ from lamella.tree import flatten, unflatten
 
 
 def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
-    """The last v of `v = init_val`, then `v = body_fun(i, v)` for i from `lower` to below `upper`
+    """The last v of `v = init_val`, then `v = body_fun(i, v)` for i from `lower` to below `upper`.
 
     It is a `scan`: differentiable, and executed one step at a time on every backend.
 
@@ -58,15 +58,15 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_
 def while_loop(
     cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
 ) -> Any:
-    """The last `loop_vars` of `loop_vars = body(*loop_vars)`, repeated as long as `cond(*loop_vars)` holds
+    """The last `loop_vars` of `loop_vars = body(*loop_vars)`, repeated as long as `cond(*loop_vars)` holds.
 
-    With `maximum_iterations` it is a `scan` of that many steps, of which those after the end do nothing: it can be
-    used in a layer, and it is differentiable. Without a maximum it is a Python loop over arrays and cannot be traced.
+    With `maximum_iterations` it is a `scan` of that many steps, of which those after the end do nothing: it can be used
+    in a layer, and it is differentiable. Without a maximum it is a Python loop over arrays and cannot be traced.
 
     Args:
         cond: returns a scalar.
-        body: returns new variables of the same structure, shapes and dtypes: a tuple or list, or one value for a
-            single one.
+        body: returns new variables of the same structure, shapes and dtypes: a tuple or list, or one value for a single
+            one.
         loop_vars: a tuple or list of values (or of nested ones), or a single value.
         maximum_iterations: the largest number of steps, a Python integer.
 
@@ -135,7 +135,7 @@ def _bounded(
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
-    """`f` applied to every entry of the leading axis of `xs`, one after the other, and the results stacked
+    """`f` applied to every entry of the leading axis of `xs`, one after the other, and the results stacked.
 
     Args:
         f: takes a slice (nested as `xs` is) and returns a value or a nested tuple, list or dict of values.
@@ -157,13 +157,12 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
 
 
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
-    """`function` applied to every entry of the leading axis of `elements`, and the results stacked
+    """`function` applied to every entry of the leading axis of `elements`, and the results stacked.
 
     It is `map`: one entry after the other. A function that takes a whole batch is faster.
 
     Args:
-        function: takes a slice (nested as `elements` is) and returns a value or a nested tuple, list or dict of
-            values.
+        function: takes a slice (nested as `elements` is) and returns a value or a nested tuple, list or dict of values.
         elements: a value, or a nested tuple, list or dict of values with equally long leading axes.
 
     Returns:
@@ -182,7 +181,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
 
 
 def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
-    """All partial results `x0`, `f(x0, x1)`, `f(f(x0, x1), x2)` ... of an associative `f`
+    """All partial results `x0`, `f(x0, x1)`, `f(f(x0, x1), x2)` ... of an associative `f`.
 
     It takes about 2 log2(n) calls of `f`.
 

@@ -112,8 +112,7 @@ def batch_normalization(
 
     References:
         S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
-        shift",
-        ICML 2015, https://arxiv.org/abs/1502.03167.
+        shift", ICML 2015, https://arxiv.org/abs/1502.03167.
 
     Example:
         >>> from lamella import ops
@@ -216,16 +215,14 @@ def dot_product_attention(
 
     Args:
         query: `(batch, targets, heads, size)`, floats.
-        key: `(batch, sources, key_heads, size)`; `heads` is a multiple of `key_heads`, and consecutive heads share
-            one.
+        key: `(batch, sources, key_heads, size)`; `heads` is a multiple of `key_heads`, and consecutive heads share one.
         value: `(batch, sources, key_heads, value_size)`.
         bias: is added to the logits; broadcasts to `(batch, heads, targets, sources)`.
         mask: bool, broadcasts to `(batch, heads, targets, sources)`: sources where it is False are not attended to.
         scale: the factor of the logits; None is 1 / sqrt(size).
         is_causal: whether target t attends to sources up to t only.
         flash_attention: whether it runs in one kernel (cuDNN's, with JAX on a GPU), which needs float16 or bfloat16,
-            values
-            as large as the queries, no bias and no soft cap. True refuses what cannot; None decides by
+            values as large as the queries, no bias and no soft cap. True refuses what cannot; None decides by
             `lamella.config.enable_flash_attention` and what is available.
         attn_logits_soft_cap: replaces the logits z by c tanh(z / c) for this c.
 
@@ -298,7 +295,7 @@ def _runs_fused(chosen: bool | None, plain: bool, query: Spec, key: Spec, value:
 
 
 def probabilities(output: Any, axis: int) -> Any:
-    """p / sum(p) clipped to [epsilon, 1 - epsilon]; rows of zeros are not divided by their sum, which would give NaN."""
+    """p / sum(p) clipped to [epsilon, 1 - epsilon]; rows of zeros are not divided, which would give NaN."""
     total = ops.sum(output, axis, keepdims=True)
     p = ops.divide(output, ops.where(ops.equal(total, 0.0), 1.0, total))
     return ops.clip(p, settings.epsilon(), 1.0 - settings.epsilon())
@@ -444,11 +441,10 @@ def _last(x: Any, data_format: str) -> Any:
 
 
 def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
-    """Groups of `block_size`**2 channels rearranged as blocks of pixels
+    """Groups of `block_size`**2 channels rearranged as blocks of pixels.
 
     Args:
-        x: `(batch, height, width, channels)`, or with data_format "channels_first" `(batch, channels, height,
-            width)`.
+        x: `(batch, height, width, channels)`, or with data_format "channels_first" `(batch, channels, height, width)`.
         block_size: the height and width of a block; its square divides the number of channels.
         data_format: "channels_last" or "channels_first".
 
@@ -461,8 +457,7 @@ def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") 
 
     References:
         W. Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional
-        neural
-        network", CVPR 2016, https://arxiv.org/abs/1609.05158.
+        neural network", CVPR 2016, https://arxiv.org/abs/1609.05158.
 
     Example:
         >>> import numpy as np
@@ -483,11 +478,10 @@ def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") 
 
 
 def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
-    """Blocks of `block_size` x `block_size` pixels rearranged as channels: the inverse of `depth_to_space`
+    """Blocks of `block_size` x `block_size` pixels rearranged as channels: the inverse of `depth_to_space`.
 
     Args:
-        x: `(batch, height, width, channels)`, or with data_format "channels_first" `(batch, channels, height,
-            width)`.
+        x: `(batch, height, width, channels)`, or with data_format "channels_first" `(batch, channels, height, width)`.
         block_size: the height and width of a block, which divides those of the images.
         data_format: "channels_last" or "channels_first".
 
@@ -534,7 +528,7 @@ def _patch_places(
 
 
 def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
-    """The patches of images as columns
+    """The patches of images as columns.
 
     Args:
         x: `(batch, channels, height, width)`.
@@ -564,7 +558,7 @@ def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride
 
 
 def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
-    """Images that are the sums of the patches in the columns of `x`: the transpose of `unfold`
+    """Images that are the sums of the patches in the columns of `x`: the transpose of `unfold`.
 
     Args:
         x: `(batch, channels * pixels of a patch, patches)`.
@@ -602,7 +596,7 @@ def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding:
 
 
 def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any:
-    """Windows of `sequence_length` entries of the last axis, `sequence_stride` apart, along a new axis before it
+    """Windows of `sequence_length` entries of the last axis, `sequence_stride` apart, along a new axis before it.
 
     Args:
         x: array `(..., n)`.
@@ -610,8 +604,7 @@ def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any
         sequence_stride: the distance between the starts of two windows.
 
     Returns:
-        An array `(..., windows, sequence_length)` in the dtype of `x`; entries that do not fill a window are left
-        out.
+        An array `(..., windows, sequence_length)` in the dtype of `x`; entries that do not fill a window are left out.
 
     Example:
         >>> from lamella import ops
@@ -630,9 +623,8 @@ def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
 
     Args:
         tensor: array of any dtype.
-        pattern: names of axes before and after "->"; parentheses hold the factors of one axis, "1" is an axis of
-            length 1
-            and "..." any number of axes.
+        pattern: names of axes before and after "->"; parentheses hold the factors of one axis, "1" is an axis of length
+            1 and "..." any number of axes.
         **axes_lengths: the lengths of factors by name; one in each parenthesis may be left out.
 
     Returns:

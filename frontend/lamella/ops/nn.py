@@ -1,4 +1,4 @@
-"""Ops that a layer names as one thing: softmax, its logarithm, and attention."""
+"""Composite ops for which a backend may have a fused kernel: softmax, its logarithm, and attention."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _check_attention(query: Spec, key: Spec, value: Spec, mask: tuple[Spec, ...]
     (batch, _, heads, size), (b, sources, h, s) = query.shape, key.shape
     pairs = [(batch, b), (heads, h), (size, s), *zip(value.shape[:3], (b, sources, h), strict=True)]
     if any(differ(x, y) for x, y in pairs):
-        raise ShapeError(f"attention of {query}, {key} and {value}: batch, heads and sizes must agree.")
+        raise ShapeError(f"batch, heads and sizes of attention must agree, got {query}, {key} and {value}.")
     if any(m.dtype != "bool" or m.ndim != 4 for m in mask):
         raise ShapeError(
             f"the mask must be bool (batch, heads, targets, sources), each size possibly 1, got {mask[0]}."
@@ -82,7 +82,7 @@ def _check_attention(query: Spec, key: Spec, value: Spec, mask: tuple[Spec, ...]
 
 @op(mixed_axes=lambda spec, attrs: (1, 2))
 def attention(query: Spec, key: Spec, value: Spec, *mask: Spec, scale: float, causal: bool, fused: bool) -> Spec:
-    """softmax(scale * query @ key^T) @ value head by head, without the keys that a mask or, if causal, their place hides
+    """softmax(scale * query @ key^T) @ value per head, without the keys that a mask or, if causal, their position hides
 
     With `fused` a backend without a fused kernel raises an error.
     """
@@ -91,7 +91,7 @@ def attention(query: Spec, key: Spec, value: Spec, *mask: Spec, scale: float, ca
 
 
 def _attention_weights(query: Any, key: Any, mask: tuple[Any, ...], scale: float, causal: bool) -> tuple[Any, Any]:
-    """The weights (batch, heads, targets, sources), and where keys are seen, or None."""
+    """The weights (batch, heads, targets, sources), and the mask of the visible keys, or None."""
     scores = ops.einsum("bsnh,btnh->bnts", key, ops.multiply(query, scale))
     seen = mask[0] if mask else None
     if causal:
@@ -118,7 +118,7 @@ def _(g: Any, y: Any, *operands: Any, **attrs: Any) -> Any:
 def attention_gradient(
     g: Spec, query: Spec, key: Spec, value: Spec, *mask: Spec, scale: float, causal: bool, fused: bool
 ) -> tuple[Spec, Spec, Spec]:
-    """The gradients of `attention` in query, key and value, whose weights are computed again"""
+    """The gradients of `attention` with respect to query, key and value; the weights are recomputed."""
     _check_attention(query, key, value, mask)
     return query, key, value
 
@@ -160,7 +160,7 @@ def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
 
 
 def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
-    """The logarithm of softmax along `axis`, or over several axes: x - log(sum(exp(x)))
+    """The logarithm of softmax along `axis`, or over several axes: x - log(sum(exp(x))).
 
     It stays finite where the softmax itself rounds to 0.
 

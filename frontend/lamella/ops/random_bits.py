@@ -21,7 +21,7 @@ from lamella.ops.shapes import broadcast, concatenate_, iota, reshape_, slice_
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 FOLD = 0xFFFFFFFF
-"""The upper 32 bits of the counter in `fold_in`; steps are smaller, so that keys and draws come from different blocks."""
+"""The upper 32 bits of the counter in `fold_in`; steps are smaller, so that keys differ from draws."""
 
 
 NEW_KEYS: list[Callable[[], tuple[Any, Any]]] = []
@@ -35,7 +35,7 @@ def _key(key: Spec) -> None:
 
 @op(differentiable=False)
 def random_bits(key: Spec, step: Spec, *, shape: tuple[int, ...], bits: int) -> Spec:
-    """Uniform random bits: uint32 (bits=32) or uint16 (bits=16) of `shape`
+    """Uniform random bits: uint32 (bits=32) or uint16 (bits=16) of `shape`.
 
     The 64-bit block with index j is threefry(key, (step, j)); element i is word i % 2 of block i // 2, or for bits=16
     the 16-bit lane i % 4 of block i // 4, low lane first. So an element depends on its index only, not on the shape.
@@ -73,7 +73,7 @@ def random_bits(key: Spec, step: Spec, *, shape: tuple[int, ...], bits: int) -> 
 
 @op(differentiable=False)
 def fold_in(key: Spec, *, data: int) -> Spec:
-    """A new key from a key and a number below 2**32: threefry(key, (2**32 - 1, data))
+    """A new key from a key and a number below 2**32: threefry(key, (2**32 - 1, data)).
 
     Args:
         key: a uint32 array `(2,)`.

@@ -49,7 +49,7 @@ def _spread(g: Any, x: Any, axes: tuple[int, ...]) -> Any:
 
 @op(mandatory=True)
 def reduce_sum(x: Spec, *, axes: tuple[int, ...]) -> Spec:
-    """The sum over `axes`, in x's dtype"""
+    """The sum over `axes`, in x's dtype."""
     if x.dtype == "bool":
         raise DTypeError("a sum needs numbers, got bool: cast it first.")
     return _reduced(x, axes)
@@ -62,14 +62,14 @@ def _(g: Any, y: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
 
 @op(mandatory=True)
 def reduce_max(x: Spec, *, axes: tuple[int, ...]) -> Spec:
-    """The maximum over `axes`; ties share the gradient equally; a NaN gives NaN"""
+    """The maximum over `axes`; ties share the gradient equally; a NaN gives NaN."""
     _nonempty(x, axes)
     return _reduced(x, axes)
 
 
 @op(mandatory=True)
 def reduce_min(x: Spec, *, axes: tuple[int, ...]) -> Spec:
-    """The minimum over `axes`; ties share the gradient equally; a NaN gives NaN"""
+    """The minimum over `axes`; ties share the gradient equally; a NaN gives NaN."""
     _nonempty(x, axes)
     return _reduced(x, axes)
 
@@ -92,7 +92,7 @@ reduce_min.def_vjp(_extremum_vjp)
 
 @op(mandatory=True, differentiable=False)
 def argmax_(x: Spec, *, axis: int) -> Spec:
-    """The int32 index of the first maximum along `axis`"""
+    """The int32 index of the first maximum along `axis`."""
     _nonempty(x, (axis,))
     return Spec(_reduced(x, (axis,)).shape, "int32")
 
@@ -109,7 +109,7 @@ def _countable(x: Any) -> Any:
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The sum over `axis` (None: all)
+    """The sum over `axis` (None: all).
 
     Booleans and integers of less than 32 bits are added up in 32 bits.
 
@@ -137,7 +137,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
-    """The maximum over `axis` (None: all), and of `initial`; a NaN gives NaN
+    """The maximum over `axis` (None: all), and of `initial`; a NaN gives NaN.
 
     Ties share the gradient equally.
 
@@ -173,7 +173,7 @@ def _extreme(reduce: Any, combine: Any, x: Any, axis: Axis, keepdims: bool, init
 
 
 def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
-    """The minimum over `axis` (None: all), and of `initial`; a NaN gives NaN
+    """The minimum over `axis` (None: all), and of `initial`; a NaN gives NaN.
 
     Ties share the gradient equally.
 
@@ -199,7 +199,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
 
 
 def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The maximum over `axis` (None: all); a NaN gives NaN
+    """The maximum over `axis` (None: all); a NaN gives NaN.
 
     Ties share the gradient equally. It is `max` without an `initial`.
 
@@ -223,7 +223,7 @@ def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The minimum over `axis` (None: all); a NaN gives NaN
+    """The minimum over `axis` (None: all); a NaN gives NaN.
 
     Ties share the gradient equally. It is `min` without an `initial`.
 
@@ -248,7 +248,7 @@ def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @in_float32
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The mean over `axis` (None: all)
+    """The mean over `axis` (None: all).
 
     16-bit floats are added up in float32.
 
@@ -280,7 +280,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @in_float32
 def variance(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The population variance over `axis`, in two passes: the mean of the squared distances from the mean
+    """The population variance over `axis`, in two passes: the mean of the squared distances from the mean.
 
     The sum of squares is divided by the number of entries, not by one less. 16-bit floats are computed in float32.
 
@@ -305,7 +305,7 @@ def variance(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @in_float32
 def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The population standard deviation over `axis`: the square root of `variance`
+    """The population standard deviation over `axis`: the square root of `variance`.
 
     The derivative is NaN where all entries are equal.
 
@@ -329,7 +329,7 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index (int32) of the first maximum along `axis` (None: of the flattened array)
+    """The index (int32) of the first maximum along `axis` (None: of the flattened array).
 
     Args:
         x: array of numbers.
@@ -356,7 +356,7 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index (int32) of the first minimum along `axis` (None: of the flattened array)
+    """The index (int32) of the first minimum along `axis` (None: of the flattened array).
 
     Args:
         x: array of numbers.
@@ -381,7 +381,7 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Whether an entry along `axis` holds (None: an entry of the whole array)
+    """Whether an entry along `axis` holds (None: an entry of the whole array).
 
     Args:
         x: bool array; numbers hold where they are not 0.
@@ -403,7 +403,7 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Whether every entry along `axis` holds (None: every entry of the whole array)
+    """Whether every entry along `axis` holds (None: every entry of the whole array).
 
     Args:
         x: bool array; numbers hold where they are not 0.
@@ -457,14 +457,13 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @in_float32
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The norm over `axis`: Euclidean, or of order `ord`
+    """The norm over `axis`: Euclidean, or of order `ord`.
 
     The derivative of the Euclidean norm at 0 is NaN; `normalize` has a finite one.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
-        ord: for vectors (one axis) any number, plus or minus infinity; for matrices (two axes) "fro", 1, -1 and plus
-            or
+        ord: for vectors (one axis) any number, plus or minus infinity; for matrices (two axes) "fro", 1, -1 and plus or
             minus infinity. None takes the root of the sum of squares over all of `axis`.
         axis: the axis or axes to reduce; None reduces all of them.
         keepdims: whether reduced axes are kept with size 1.
@@ -514,7 +513,7 @@ def _drop(y: Any, x: Any, axes: Sequence[int], keepdims: bool) -> Any:
 
 
 def count_nonzero(x: Any, axis: Axis = None) -> Any:
-    """The number of entries along `axis` (None: all) that are not zero
+    """The number of entries along `axis` (None: all) that are not zero.
 
     Args:
         x: array of numbers.

@@ -82,7 +82,7 @@ def _matrix_of_free_size(size: Any, new_size: Any, interpolation: str, antialias
 
 
 def nearest_cells(size: Any, new_size: Any) -> Any:
-    """The input pixel (int32) that contains the center of each output pixel, in the float32 arithmetic of `jax.image`."""
+    """The input pixel (int32) that contains the center of each output pixel, in float32 as in `jax.image`."""
     if isinstance(size, Dim) or isinstance(new_size, Dim):
         from lamella import ops
 
@@ -108,8 +108,7 @@ def resize(
 
     Args:
         images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
-            the
-            channels come before the height. Integers become float32 unless the interpolation is "nearest".
+            the channels come before the height. Integers become float32 unless the interpolation is "nearest".
         size: the new (height, width).
         interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
         antialias: whether the kernel is widened where the image shrinks, so that every pixel counts.
@@ -128,8 +127,7 @@ def resize(
         ValueError: both cropping and padding are asked for.
 
     References:
-        R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on Acoustics,
-        Speech,
+        R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on Acoustics, Speech,
         and Signal Processing 29, 1981, https://doi.org/10.1109/TASSP.1981.1163711.
 
     Example:

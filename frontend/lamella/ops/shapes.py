@@ -23,7 +23,7 @@ Ints = tuple[Any, ...]
 
 @op(mandatory=True)
 def reshape_(x: Spec, *, shape: Ints) -> Spec:
-    """The same elements in row-major order under another shape"""
+    """The same elements in row-major order under another shape."""
     if differ(size_of(shape), x.size):
         raise ShapeError(f"cannot reshape {x} ({x.size} elements) to {public_shape(shape)}.")
     return Spec(shape, x.dtype)
@@ -36,7 +36,7 @@ def _(g: Any, y: Any, x: Any, *, shape: Ints) -> Any:
 
 @op(mandatory=True)
 def transpose_(x: Spec, *, permutation: Ints) -> Spec:
-    """Axis i of the result is axis permutation[i] of x"""
+    """Axis i of the result is axis permutation[i] of x."""
     if sorted(permutation) != list(range(x.ndim)):
         raise ShapeError(f"expected a permutation of the {x.ndim} axes of {x}, got {permutation}.")
     return Spec(tuple(x.shape[a] for a in permutation), x.dtype)
@@ -49,7 +49,7 @@ def _(g: Any, y: Any, x: Any, *, permutation: Ints) -> Any:
 
 @op(mandatory=True)
 def broadcast(x: Spec, *, shape: Ints, axes: Ints) -> Spec:
-    """Axis i of x becomes axis axes[i] of the result; x repeats along the others. No dimension of 1 is stretched"""
+    """Axis i of x becomes axis axes[i] of the result; x repeats along the others. No dimension of 1 is stretched."""
     if list(axes) != sorted(set(axes)) or len(axes) != x.ndim or any(not 0 <= a < len(shape) for a in axes):
         raise ShapeError(f"axes {axes} do not place the {x.ndim} axes of {x} in {len(shape)} dimensions.")
     if any(differ(x.shape[i], shape[a]) for i, a in enumerate(axes)):
@@ -66,7 +66,7 @@ def _(g: Any, y: Any, x: Any, *, shape: Ints, axes: Ints) -> Any:
 
 @op(mandatory=True)
 def slice_(x: Spec, *, start: Ints, stop: Ints, strides: Ints) -> Spec:
-    """Entries start, start + stride, ... below stop of every axis (all positive)"""
+    """Entries start, start + stride, ... below stop of every axis (all positive)."""
     if not len(start) == len(stop) == len(strides) == x.ndim:
         raise ShapeError(f"start {start}, stop {stop} and strides {strides} must have {x.ndim} entries for {x}.")
     shape = []
@@ -105,7 +105,7 @@ def _(g: Any, y: Any, x: Any, *, low: Ints, high: Ints, interior: Ints, value: f
 
 @op(mandatory=True)
 def concatenate_(*xs: Spec, axis: int) -> Spec:
-    """The operands one after the other along `axis`"""
+    """The operands one after the other along `axis`."""
     first = xs[0]
     if not 0 <= axis < first.ndim:
         raise ShapeError(f"axis {axis} is out of range for {first}.")
@@ -127,7 +127,7 @@ def _(g: Any, y: Any, *xs: Any, axis: int) -> Any:
 
 @op
 def split_(x: Spec, *, sizes: Ints, axis: int) -> tuple[Spec, ...]:
-    """Consecutive parts of `sizes` along `axis`: the inverse of concatenate"""
+    """Consecutive parts of `sizes` along `axis`: the inverse of concatenate."""
     if not 0 <= axis < x.ndim or differ(sum(sizes), x.shape[axis]):
         raise ShapeError(f"parts {sizes} do not make up axis {axis} of {x}.")
     return tuple(Spec((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
@@ -163,7 +163,7 @@ def _(g: Any, y: Any, x: Any, *, axes: Ints) -> Any:
 
 @op(differentiable=False)
 def dimension_value(*, dim: Any, dtype: str) -> Spec:
-    """The size of a free dimension as a scalar; programs with known sizes hold a constant instead"""
+    """The size of a free dimension as a scalar; programs with known sizes hold a constant instead."""
     return Spec((), dtype)
 
 
@@ -174,7 +174,7 @@ def _(*, dim: Any, dtype: str) -> Any:
 
 @op(mandatory=True, differentiable=False)
 def iota(*, shape: Ints, dtype: str, axis: int) -> Spec:
-    """Every entry is its index along `axis`"""
+    """Every entry is its index along `axis`."""
     if not 0 <= axis < len(shape):
         raise ShapeError(f"axis {axis} is out of range for shape {shape}.")
     return Spec(shape, dtype)
@@ -188,7 +188,7 @@ def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
 
 
 def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
-    """`x` in another shape; one entry may be -1 and is computed
+    """`x` in another shape; one entry may be -1 and is computed.
 
     Args:
         x: array.
@@ -226,7 +226,7 @@ def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
-    """`x` with its axes in the order `axes` (None: reversed)
+    """`x` with its axes in the order `axes` (None: reversed).
 
     Args:
         x: array.
@@ -254,7 +254,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
-    """`x` with axis `source` at position `destination`, or several axes at as many positions
+    """`x` with axis `source` at position `destination`, or several axes at as many positions.
 
     The other axes keep their order.
 
@@ -288,7 +288,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
-    """`x` with two axes exchanged
+    """`x` with two axes exchanged.
 
     Args:
         x: array.
@@ -315,7 +315,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 
 def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
-    """`x` with a new dimension of 1 at `axis`, or at each of several axes of the result
+    """`x` with a new dimension of 1 at `axis`, or at each of several axes of the result.
 
     Args:
         x: array.
@@ -341,7 +341,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
 
 
 def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
-    """`x` without its dimensions of 1 (or those at `axis`)
+    """`x` without its dimensions of 1 (or those at `axis`).
 
     Args:
         x: array.
@@ -368,7 +368,7 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
-    """`x` broadcast to `shape` by NumPy's rule
+    """`x` broadcast to `shape` by NumPy's rule.
 
     Args:
         x: array.
@@ -391,15 +391,14 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Any:
-    """`x` padded: `pad_width` is a number, a pair, or a pair for every axis, as in NumPy
+    """`x` padded: `pad_width` is a number, a pair, or a pair for every axis, as in NumPy.
 
     Args:
         x: array.
         pad_width: the number of entries before and after: one number, one pair for all axes, or one pair per axis.
-        mode: "constant"; "edge", "reflect", "symmetric" and "wrap" (also "circular") repeat entries; "maximum",
-            "mean",
+        mode: "constant"; "edge", "reflect", "symmetric" and "wrap" (also "circular") repeat entries; "maximum", "mean",
             "median" and "minimum" pad with a statistic of each axis; "linear_ramp" goes down to 0; "empty" pads with
-                zeros.
+            zeros.
         constant_values: the value for mode "constant"; None is 0.
 
     Returns:
@@ -440,7 +439,7 @@ def _pad_widths(pad_width: Any, ndim: int) -> tuple[Ints, Ints]:
 
 
 def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
-    """The operands, promoted, one after the other along `axis`
+    """The operands, promoted, one after the other along `axis`.
 
     Args:
         xs: a sequence of arrays whose shapes agree outside of `axis`.
@@ -467,7 +466,7 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
 
 
 def stack(x: Sequence[Any], axis: int = 0) -> Any:
-    """The operands, promoted, along a new axis
+    """The operands, promoted, along a new axis.
 
     Args:
         x: a sequence of arrays of one shape.
@@ -491,7 +490,7 @@ def stack(x: Sequence[Any], axis: int = 0) -> Any:
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
-    """Equal parts (for a number) or parts between the given indices, along `axis`
+    """Equal parts (for a number) or parts between the given indices, along `axis`.
 
     Args:
         x: array.
@@ -502,9 +501,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
         A list of arrays.
 
     Raises:
-        ShapeError: the size does not divide into so many parts, the indices do not ascend within it, or `axis` is out
-            of
-            range.
+        ShapeError: the size does not divide into so many parts, or `axis` is out of range.
 
     Example:
         >>> from lamella import ops
@@ -528,7 +525,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 
 
 def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
-    """`x` with the order along `axis` (None: all axes) reversed
+    """`x` with the order along `axis` (None: all axes) reversed.
 
     Args:
         x: array.
@@ -551,7 +548,7 @@ def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
 
 
 def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
-    """Every entry along `axis` (None: of the flattened array) repeated `repeats` times in a row
+    """Every entry along `axis` (None: of the flattened array) repeated `repeats` times in a row.
 
     Args:
         x: array.
@@ -592,13 +589,12 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
 
 
 def tile(x: Any, repeats: int | Sequence[int]) -> Any:
-    """`x` repeated `repeats[i]` times along axis i, counted from the last one
+    """`x` repeated `repeats[i]` times along axis i, counted from the last one.
 
     Args:
         x: array.
-        repeats: a number for the last axis, or one per axis. Where there are more than axes, dimensions of 1 are
-            added in
-            front of `x`.
+        repeats: a number for the last axis, or one per axis. Where there are more than axes, dimensions of 1 are added
+            in front of `x`.
 
     Returns:
         An array in the dtype of `x`.
@@ -620,7 +616,7 @@ def tile(x: Any, repeats: int | Sequence[int]) -> Any:
 
 
 def zeros(shape: int | Sequence[int], dtype: Any = None) -> Any:
-    """Zeros of `shape`
+    """Zeros of `shape`.
 
     Args:
         shape: an integer or a sequence of integers.
@@ -639,7 +635,7 @@ def zeros(shape: int | Sequence[int], dtype: Any = None) -> Any:
 
 
 def ones(shape: int | Sequence[int], dtype: Any = None) -> Any:
-    """Ones of `shape`
+    """Ones of `shape`.
 
     Args:
         shape: an integer or a sequence of integers.
@@ -658,7 +654,7 @@ def ones(shape: int | Sequence[int], dtype: Any = None) -> Any:
 
 
 def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
-    """`fill_value` broadcast to `shape`
+    """`fill_value` broadcast to `shape`.
 
     Args:
         shape: an integer or a sequence of integers.
@@ -719,7 +715,7 @@ def arange(start: float | Dim, stop: float | Dim | None = None, step: float | No
 
 
 def getitem(x: Any, key: Any) -> Any:
-    """`x[key]` for integers, slices, None, Ellipsis, and one array of integers
+    """`x[key]` for integers, slices, None, Ellipsis, and one array of integers.
 
     A negative integer counts from the end. Indices of an array that are outside are moved to the nearest end, as in
     `take`.
@@ -814,7 +810,7 @@ def _bounds_of(key: slice, size: Any) -> tuple[Any, Any, int]:
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
-    """A matrix with ones on diagonal `k`, zeros elsewhere; the identity for `N` alone
+    """A matrix with ones on diagonal `k`, zeros elsewhere; the identity for `N` alone.
 
     Args:
         N: the number of rows.

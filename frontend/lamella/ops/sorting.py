@@ -16,7 +16,7 @@ from lamella.tracebacks import filter_functions
 
 
 def argsort(x: Any, axis: int | None = -1) -> Any:
-    """The int32 positions that sort `x` along `axis` (None: flattened) in ascending order
+    """The int32 positions that sort `x` along `axis` (None: flattened) in ascending order.
 
     Equal entries keep their order; NaN comes last.
 
@@ -229,7 +229,7 @@ def digitize(x: Any, bins: Any) -> Any:
 
 
 def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
-    """Where an entry of `x1` is among those of `x2`
+    """Where an entry of `x1` is among those of `x2`.
 
     Args:
         x1: array of numbers.
@@ -254,7 +254,7 @@ def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) ->
 
 
 def unravel_index(indices: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """The positions along every axis of entries that are counted in row-major order
+    """The positions along every axis of entries that are counted in row-major order.
 
     Args:
         indices: integer array; a negative index counts from the end, one outside is moved to the nearest end.
@@ -285,7 +285,7 @@ def unravel_index(indices: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """The sums of the rows of each segment; an empty one has 0
+    """The sums of the rows of each segment; an empty one has 0.
 
     Args:
         data: rows, `(n, ...)`.
@@ -313,7 +313,7 @@ def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, so
 
 
 def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """The maxima of the rows of each segment; an empty one has minus infinity, or the least integer
+    """The maxima of the rows of each segment; an empty one has minus infinity, or the least integer.
 
     Ties share the gradient equally.
 
@@ -343,7 +343,7 @@ def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, so
 
 
 def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """The minima of the rows of each segment; an empty one has infinity, or the largest integer
+    """The minima of the rows of each segment; an empty one has infinity, or the largest integer.
 
     Ties share the gradient equally.
 
@@ -372,7 +372,7 @@ def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, so
 
 
 def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """The products of the rows of each segment; an empty one has 1
+    """The products of the rows of each segment; an empty one has 1.
 
     Args:
         data: rows, `(n, ...)`.
@@ -427,12 +427,11 @@ def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[An
 
 
 def scatter(indices: Any, values: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape`, to which `values[i]` is added at the position `indices[i]`
+    """Zeros of `shape`, to which `values[i]` is added at the position `indices[i]`.
 
     Args:
         indices: integers `(..., k)`: positions along the first k axes; a negative one counts from the end, and a
-            position
-            outside is left out.
+            position outside is left out.
         values: array `(..., *shape[k:])`.
         shape: the shape of the result.
 
@@ -453,15 +452,14 @@ def scatter(indices: Any, values: Any, shape: tuple[int, ...]) -> Any:
 
 
 def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
-    """`inputs` with `updates[i]` at the position `indices[i]`; an index outside changes nothing
+    """`inputs` with `updates[i]` at the position `indices[i]`; an index outside changes nothing.
 
     Args:
         inputs: array.
         indices: integers `(..., k)`: positions along the first k axes; a negative one counts from the end.
         updates: array `(..., *inputs.shape[k:])`; it is converted to the dtype of `inputs`.
         reduction: None sets entries (of several updates of one entry the last wins); "add", "mul", "max" and "min"
-            combine
-            with the present entries.
+            combine with the present entries.
 
     Returns:
         An array of the shape and dtype of `inputs`.

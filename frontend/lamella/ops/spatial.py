@@ -41,8 +41,8 @@ def output_padding_of(
         window: the size of the kernel along the dimension.
         stride: the distance of two inputs in the output.
         dilation: the distance of two kernel offsets.
-        output_padding: entries added on the high side; None adds as many as give `size * stride` outputs ("same") or keep
-            every product of the last input ("valid").
+        output_padding: entries added on the high side; None adds as many as give `size * stride` outputs ("same") or
+            keep every product of the last input ("valid").
 
     Returns:
         (low, high): the output has `(size - 1) * stride + 1 + low + high - (window - 1) * dilation` entries.
@@ -57,7 +57,7 @@ def output_padding_of(
 
 
 def adaptive_windows(size: Any, count: int) -> list[tuple[Any, Any]]:
-    """The (start, stop) of `count` windows over `size` entries: floor(i * size / count), ceil((i + 1) * size / count)."""
+    """The (start, stop) of `count` windows: floor(i * size / count) and ceil((i + 1) * size / count)."""
     return [(i * size // count, ceil_div((i + 1) * size, count)) for i in range(count)]
 
 
@@ -154,15 +154,14 @@ def conv(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """The convolution (cross-correlation) of `inputs` with a kernel
+    """The convolution (cross-correlation) of `inputs` with a kernel.
 
     Args:
         inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
         kernel: `(*window, channels / groups, filters)`; the number of groups of channels follows from its shape.
         strides: the steps of the window, one number or one per spatial dimension.
         padding: "valid" (none), "same" (zeros on both sides, for ceil(size / stride) outputs) or, for one spatial
-            dimension,
-            "causal" (zeros before the first entry).
+            dimension, "causal" (zeros before the first entry).
         data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
         dilation_rate: the distance between the kernel's entries, one number or one per spatial dimension.
 
@@ -213,7 +212,7 @@ def depthwise_conv(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """Every channel convolved with separate kernels
+    """Every channel convolved with separate kernels.
 
     Args:
         inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
@@ -255,7 +254,7 @@ def separable_conv(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """`depthwise_conv`, then `conv` with a `pointwise_kernel` over windows of one entry
+    """`depthwise_conv`, then `conv` with a `pointwise_kernel` over windows of one entry.
 
     Args:
         inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
@@ -297,7 +296,7 @@ def conv_transpose(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """The transpose of a convolution: each input scales the kernel, and the scaled kernels are added up `strides` apart
+    """The transpose of a convolution: each input scales the kernel, and the results are added up `strides` apart.
 
     Args:
         inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
@@ -354,7 +353,7 @@ def _pool(op: Any, inputs: Any, pool_size: Ints, strides: Ints | None, padding: 
 def max_pool(
     inputs: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
 ) -> Any:
-    """The maximum of every window; among equal entries the first one takes the gradient
+    """The maximum of every window; among equal entries the first one takes the gradient.
 
     Padding counts as minus infinity.
 
@@ -388,7 +387,7 @@ def max_pool(
 def average_pool(
     inputs: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
 ) -> Any:
-    """The mean of every window; padding does not count
+    """The mean of every window; padding does not count.
 
     Args:
         inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
@@ -423,7 +422,7 @@ def _adaptive(reduce: Any, inputs: Any, output_size: Ints, data_format: str | No
 
 
 def adaptive_max_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
-    """The maxima of `output_size` windows, which overlap where the size does not divide
+    """The maxima of `output_size` windows, which overlap where the size does not divide.
 
     Window i covers the entries from floor(i * size / count) to below ceil((i + 1) * size / count).
 
@@ -450,7 +449,7 @@ def adaptive_max_pool(inputs: Any, output_size: Ints, data_format: str | None = 
 
 
 def adaptive_average_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
-    """The means of `output_size` windows, which overlap where the size does not divide
+    """The means of `output_size` windows, which overlap where the size does not divide.
 
     Window i covers the entries from floor(i * size / count) to below ceil((i + 1) * size / count).
 

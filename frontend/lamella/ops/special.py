@@ -138,7 +138,7 @@ def _parts(x: Any, end: float) -> tuple[Any, Any]:
 
 
 def _bell(x: Any) -> Any:
-    """exp(-x**2) as two factors: the square of a number of few digits is exact, so that no rounding error is magnified."""
+    """exp(-x**2) as two factors: the square of a number of few digits is exact, and no error is magnified."""
     short = multiply(floor(multiply(x, _like(x, 16.0))), _like(x, 1 / 16))
     rest = multiply(subtract(x, short), add(x, short))
     return multiply(exp(negative(multiply(short, short))), exp(negative(rest)))

@@ -53,7 +53,7 @@ def _kept(y: Any, x: Any, axes: tuple[int, ...], keepdims: bool, leading: int = 
 
 
 def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Any:
-    """The product over `axis` (None: all)
+    """The product over `axis` (None: all).
 
     It is computed as a tree of products, whose derivative is exact where entries are 0. Booleans and integers of less
     than 32 bits are multiplied in 32 bits where no `dtype` is given.
@@ -87,7 +87,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -
 
 
 def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
-    """The sums of the entries up to each one along `axis` (None: of the flattened array)
+    """The sums of the entries up to each one along `axis` (None: of the flattened array).
 
     Args:
         x: array of numbers.
@@ -113,7 +113,7 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 
 def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
-    """The products of the entries up to each one along `axis` (None: of the flattened array)
+    """The products of the entries up to each one along `axis` (None: of the flattened array).
 
     Args:
         x: array of numbers.
@@ -139,7 +139,7 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 
 def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The maximum minus the minimum over `axis` (None: all)
+    """The maximum minus the minimum over `axis` (None: all).
 
     Args:
         x: array of numbers.
@@ -161,7 +161,7 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
-    """The differences of neighbors along `axis`, `n` times
+    """The differences of neighbors along `axis`, `n` times.
 
     For bool it is whether neighbors differ.
 
@@ -191,7 +191,7 @@ def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
 
 
 def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
-    """The mean over `axis`, weighted by `weights`
+    """The mean over `axis`, weighted by `weights`.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -227,7 +227,7 @@ def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
 
 
 def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Any, Any]:
-    """The mean and the population variance over `axes`
+    """The mean and the population variance over `axes`.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -253,7 +253,7 @@ def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = Fal
 
 
 def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """The value that a fraction `q` of the entries over `axis` does not exceed; a NaN gives NaN
+    """The value that a fraction `q` of the entries over `axis` does not exceed; a NaN gives NaN.
 
     The sorted entries are at the positions 0 ... n - 1, and the quantile is at position q (n - 1).
 
@@ -262,8 +262,7 @@ def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims
         q: numbers from 0 to 1: a scalar or an array.
         axis: the axis or axes to reduce; None reduces all of them.
         method: how to choose between two entries: "linear" interpolates, "lower" and "higher" take one of them,
-            "midpoint" their
-            mean, "nearest" the nearer one.
+            "midpoint" their mean, "nearest" the nearer one.
         keepdims: whether reduced axes are kept with size 1.
 
     Returns:
@@ -284,7 +283,7 @@ def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims
 
 
 def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """`quantile` of the entries that are not NaN; NaN where there are none
+    """`quantile` of the entries that are not NaN; NaN where there are none.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -337,7 +336,7 @@ def _quantile(x: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
 
 
 def percentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """`quantile` with `q` in percent
+    """`quantile` with `q` in percent.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -363,7 +362,7 @@ def percentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdi
 
 
 def nanpercentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
-    """`nanquantile` with `q` in percent
+    """`nanquantile` with `q` in percent.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -389,7 +388,7 @@ def nanpercentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", kee
 
 
 def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The middle entry over `axis`, or the mean of the two middle ones; a NaN gives NaN
+    """The middle entry over `axis`, or the mean of the two middle ones; a NaN gives NaN.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -411,7 +410,7 @@ def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def nanmedian(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The median of the entries over `axis` that are not NaN; NaN where there are none
+    """The median of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -442,7 +441,7 @@ def _without_nan(x: Any, value: float) -> tuple[Any, Any]:
 
 
 def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The sum of the entries over `axis` that are not NaN; 0 where there are none
+    """The sum of the entries over `axis` that are not NaN; 0 where there are none.
 
     Args:
         x: array of numbers.
@@ -464,7 +463,7 @@ def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The product of the entries over `axis` that are not NaN; 1 where there are none
+    """The product of the entries over `axis` that are not NaN; 1 where there are none.
 
     Args:
         x: array of numbers.
@@ -486,7 +485,7 @@ def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
-    """`cumsum` with NaN counted as 0
+    """`cumsum` with NaN counted as 0.
 
     Args:
         x: array of numbers.
@@ -508,7 +507,7 @@ def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 
 def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
-    """`cumprod` with NaN counted as 1
+    """`cumprod` with NaN counted as 1.
 
     Args:
         x: array of numbers.
@@ -531,7 +530,7 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 @in_float32
 def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The mean of the entries over `axis` that are not NaN; NaN where there are none
+    """The mean of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -556,7 +555,7 @@ def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @in_float32
 def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The population variance of the entries over `axis` that are not NaN; NaN where there are none
+    """The population variance of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -579,7 +578,7 @@ def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @in_float32
 def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The population standard deviation of the entries over `axis` that are not NaN; NaN where there are none
+    """The population standard deviation of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
         x: array; integers and booleans are converted to `floatx`.
@@ -601,7 +600,7 @@ def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The maximum of the entries over `axis` that are not NaN; NaN where there are none
+    """The maximum of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
         x: array of numbers.
@@ -624,7 +623,7 @@ def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The minimum of the entries over `axis` that are not NaN; NaN where there are none
+    """The minimum of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
         x: array of numbers.
@@ -651,7 +650,7 @@ def _or_nan(y: Any, found: Any) -> Any:
 
 
 def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index (int32) of the first maximum among the entries that are not NaN; -1 where there are none
+    """The index (int32) of the first maximum among the entries that are not NaN; -1 where there are none.
 
     Args:
         x: array of numbers.
@@ -673,7 +672,7 @@ def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index (int32) of the first minimum among the entries that are not NaN; -1 where there are none
+    """The index (int32) of the first minimum among the entries that are not NaN; -1 where there are none.
 
     Args:
         x: array of numbers.
@@ -701,7 +700,7 @@ def _nanarg(find: Callable[..., Any], fill: float, x: Any, axis: int | None, kee
 
 @in_float32
 def corrcoef(x: Any) -> Any:
-    """The correlation of every two rows: their covariance divided by the product of their standard deviations
+    """The correlation of every two rows: their covariance divided by the product of their standard deviations.
 
     Args:
         x: array `(variables, observations)`, or a vector; integers are converted to `floatx`.
@@ -724,14 +723,13 @@ def corrcoef(x: Any) -> Any:
 
 
 def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
-    """The sums of x1[n + k] x2[n] of two vectors, for a range of shifts k
+    """The sums of x1[n + k] x2[n] of two vectors, for a range of shifts k.
 
     Args:
         x1: a vector; integers are converted to `floatx`.
         x2: a vector; integers are converted to `floatx`.
         mode: "full" gives every shift at which the vectors overlap, "same" as many as the longer vector has entries,
-            "valid"
-            those at which the shorter one is inside the longer one.
+            "valid" those at which the shorter one is inside the longer one.
 
     Returns:
         A vector of floats.
@@ -765,7 +763,7 @@ def correlate(x1: Any, x2: Any, mode: str = "valid") -> Any:
 
 
 def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
-    """The integral of `y` along `axis` by the trapezoidal rule: at the points `x`, or `dx` apart
+    """The integral of `y` along `axis` by the trapezoidal rule: at the points `x`, or `dx` apart.
 
     Args:
         y: array of the values; integers are converted to `floatx`.
@@ -795,13 +793,12 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
 
 
 def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
-    """The number of times that each integer occurs, or the sum of its weights, in a vector or in every row of a matrix
+    """The number of times that each integer occurs, or the sum of its weights, in a vector or in every row of a matrix.
 
     Args:
         x: integers that are not negative, a vector or a matrix.
         weights: an array of the shape of `x`; None counts 1 for each.
-        minlength: the least number of entries of the result. In a trace, where the largest integer is not known, it
-            is
+        minlength: the least number of entries of the result. In a trace, where the largest integer is not known, it is
             the number of entries, and larger integers are left out.
         sparse: must be False; lamella has no sparse tensors.
 
@@ -843,10 +840,9 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
 
 
 def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Any, Any]:
-    """The number of entries in each of `bins` equal intervals of `range`, and the edges of the intervals
+    """The number of entries in each of `bins` equal intervals of `range`, and the edges of the intervals.
 
-    An interval includes its lower edge, and the last one its upper edge, too. Entries outside of `range` are left
-    out.
+    An interval includes its lower edge, and the last one its upper edge, too. Entries outside of `range` are left out.
 
     Args:
         x: array of numbers, which is flattened; integers are converted to `floatx`.

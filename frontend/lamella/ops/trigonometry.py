@@ -48,7 +48,7 @@ def _square_rest(x: Any) -> Any:
 
 @op(prepare=floating)
 def tan(x: Spec) -> Spec:
-    """sin(x) / cos(x)
+    """The tangent of x: sin(x) / cos(x).
 
     Args:
         x: array of angles in radians; integers and booleans are converted to `floatx`.
@@ -207,7 +207,7 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=floating_pair)
 def arctan2(x1: Spec, x2: Spec) -> Spec:
-    """The angle in [-pi, pi] of the point with ordinate x1 and abscissa x2; the sign of a zero is significant
+    """The angle in [-pi, pi] of the point with ordinate x1 and abscissa x2; the sign of a zero is significant.
 
     The derivative at the origin is NaN.
 
@@ -261,7 +261,7 @@ def _(g: Any, y: Any, x1: Any, x2: Any) -> Any:
 
 @op(prepare=floating)
 def arcsin(x: Spec) -> Spec:
-    """The angle in [-pi/2, pi/2] whose sine is x; NaN outside [-1, 1]
+    """The angle in [-pi/2, pi/2] whose sine is x; NaN outside [-1, 1].
 
     The derivative at -1 and 1 is infinite.
 
@@ -291,7 +291,7 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=floating)
 def arccos(x: Spec) -> Spec:
-    """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1]
+    """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1].
 
     The derivative at -1 and 1 is infinite.
 

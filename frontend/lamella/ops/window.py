@@ -40,7 +40,7 @@ def window_positions(size: Any, window: int, stride: int, padding: tuple[Any, An
 
 
 def same_padding(size: Any, window: int, stride: int, dilation: int = 1) -> tuple[Any, Any]:
-    """The padding (low, high) for ceil(size / stride) outputs; an odd entry goes to the high side, as in Keras
+    """The padding (low, high) for ceil(size / stride) outputs; an odd entry goes to the high side, as in Keras.
 
     Args:
         size: the size of the dimension.
@@ -82,7 +82,7 @@ def _positions(size: Ints, window: Ints, strides: Ints, padding: Padding, dilati
 
 @op
 def convolve(x: Spec, kernel: Spec, *, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Spec:
-    """Cross-correlation of x with a kernel: y[o] = sum over k of x[o * stride - low + k * dilation] @ kernel[k]
+    """Cross-correlation of x with a kernel: y[o] = sum over k of x[o * stride - low + k * dilation] @ kernel[k].
 
     It is what `conv` computes for one layout, with the padding in numbers.
 
@@ -125,7 +125,7 @@ def convolve(x: Spec, kernel: Spec, *, strides: Ints, padding: Padding, dilation
 def convolve_input_gradient(
     g: Spec, kernel: Spec, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
 ) -> Spec:
-    """The gradient of convolve with respect to x, whose spatial dimensions are `size`; a transposed convolution
+    """The gradient of convolve with respect to x, whose spatial dimensions are `size`; a transposed convolution.
 
     Args:
         g: the cotangent of the convolution, `(batch, *new spatial, filters)`.
@@ -163,7 +163,7 @@ def convolve_input_gradient(
 def convolve_kernel_gradient(
     x: Spec, g: Spec, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
 ) -> Spec:
-    """The gradient of convolve with respect to the kernel, whose spatial dimensions are `size`"""
+    """The gradient of convolve with respect to the kernel, whose spatial dimensions are `size`."""
     n = len(strides)
     if shapes_differ(
         (g.shape[0], *_spatial(g, n)), (x.shape[0], *_positions(_spatial(x, n), size, strides, padding, dilation))
@@ -345,7 +345,7 @@ def _pooled(x: Spec, window: Ints, strides: Ints, padding: Padding) -> Spec:
 
 @op
 def max_pool(x: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
-    """The maximum of every window; padding counts as minus infinity; the first maximum takes the whole gradient"""
+    """The maximum of every window; padding counts as minus infinity; the first maximum takes the whole gradient."""
     return _pooled(x, window, strides, padding)
 
 
@@ -359,7 +359,7 @@ def max_pool_gradient(g: Spec, x: Spec, y: Spec, *, window: Ints, strides: Ints,
 
 @op
 def average_pool(x: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
-    """The mean of every window over its entries without padding"""
+    """The mean of every window over its entries without padding."""
     return _pooled(x, window, strides, padding)
 
 
