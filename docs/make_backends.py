@@ -180,14 +180,18 @@ def _signature(op: p.Op) -> str:
     return f"{op.name}({', '.join([*operands, *(['*', *attributes] if attributes else [])])})"
 
 
-def _text(docstring: str | None) -> str:
-    """A docstring as Markdown: its paragraphs, and its sections as bold words with a list."""
-    lines = []
-    for line in inspect.cleandoc(docstring or "").splitlines():
+def _text(docstring: str | None, without: tuple[str, ...] = ("Example",)) -> str:
+    """A docstring as Markdown: its paragraphs, and its sections but those of `without` as bold headings with a list."""
+    lines, title = [], ""
+    parts = re.split(r"\n(?=[A-Z][a-z]+:\n)", inspect.cleandoc(docstring or ""))
+    for line in "\n".join(part for part in parts if part.partition(":")[0] not in without).splitlines():
         section = re.fullmatch(r"([A-Z][a-z]+):", line)
         item = re.fullmatch(r" {4}(\S.*)", line)
         if section:
+            title = section[1]
             lines += [f"**{section[1]}**", ""]
+        elif item and title in ("References", "Returns") and lines[-1] and not lines[-1].endswith("."):
+            lines[-1] += f" {item[1]}"
         elif item:
             name = re.match(r"(\w+): (.*)", item[1])
             lines.append(f"- `{name[1]}`: {name[2]}" if name else f"- {item[1]}")
@@ -235,7 +239,8 @@ def _ops(mandatory: bool) -> str:
     for op in p.every_op().values():
         if op.mandatory is not mandatory:
             continue
-        paragraphs = [f"#### `{_signature(op)}`", _text(op.__doc__)]
+        # arguments and examples are for users of `lamella.ops`, who need not give operands of one dtype and shape
+        paragraphs = [f"#### `{_signature(op)}`", _text(op.__doc__, ("Args", "Returns", "Raises", "Example"))]
         if mandatory and (dtypes := _operand_dtypes(op)):
             paragraphs.append(dtypes)
         if not op.differentiable:
