@@ -275,13 +275,21 @@ _SEEDS = _Seeds()
 
 
 def set_random_seed(seed: int) -> None:
-    """Start the sequence that models without a seed of their own draw from; also seeds Python's and NumPy's generators.
+    """Seed the sequence that models draw their seeds from, and the generators of Python and NumPy.
 
     Args:
-        seed: an integer from 0 to 2**32 - 1 (what NumPy's generator takes).
+        seed: an integer from 0 to 2**32 - 1.
 
     Raises:
-        ValueError: it is no such integer.
+        ValueError: `seed` is not such an integer.
+
+    Example:
+        >>> import lamella
+        >>> lamella.utils.set_random_seed(0)
+        >>> first = lamella.random.uniform((2,))
+        >>> lamella.utils.set_random_seed(0)
+        >>> bool((lamella.random.uniform((2,)) == first).all())
+        True
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"set_random_seed takes an integer from 0 to 2**32 - 1, got {seed!r}.")

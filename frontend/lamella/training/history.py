@@ -1,4 +1,4 @@
-"""The hooks a user can hang into `fit`, `evaluate` and `predict`, and the record of a training run."""
+"""Callbacks, which `fit`, `evaluate` and `predict` call, and the record of a training run."""
 
 from __future__ import annotations
 
@@ -118,18 +118,25 @@ HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 class Record(dict[str, list[float]]):
-    """The values of every log key; an unknown key is answered with the nearest one."""
+    """The values per log key; the error for an unknown key suggests the nearest one."""
 
     def __missing__(self, key: object) -> list[float]:
         raise KeyError(f"no log is called {key!r}: {did_you_mean(key, self)}")
 
 
 class History(Callback):
-    """What `fit` returns.
+    """The record of a training run, which `fit` returns.
 
     Attributes:
-        history: for every log key the values, one an epoch.
-        epoch: the numbers of the epochs.
+        history: dict from log key to a list with one value per epoch.
+        epoch: the numbers of the epochs, from 0.
+
+    Example:
+        >>> history = History()
+        >>> history.on_epoch_end(0, {"loss": 0.5})
+        >>> history.on_epoch_end(1, {"loss": 0.25})
+        >>> history.history, history.epoch
+        ({'loss': [0.5, 0.25]}, [0, 1])
     """
 
     def __init__(self) -> None:
@@ -139,29 +146,45 @@ class History(Callback):
         self._rows: list[Logs] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Count the epochs of this run only."""
+        """Start a new list of epochs.
+
+        Args:
+            logs: ignored.
+        """
         self.epoch, self._rows = [], []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Append the epoch's logs."""
+        """Append the logs of an epoch.
+
+        Args:
+            epoch: the number of the epoch, from 0.
+            logs: the logs of the epoch.
+        """
         self.epoch.append(epoch)
         self._rows.append(dict(logs or {}))
         for key, value in (logs or {}).items():
             self.history.setdefault(key, []).append(value)
 
     def get_state(self) -> dict[str, Any]:
-        """The record so far."""
+        """Return the record for a checkpoint."""
         return {"epoch": self.epoch, "history": self.history, "rows": self._rows}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on after the epochs recorded before."""
+        """Continue from a record in a checkpoint.
+
+        Args:
+            state: what `get_state` returned.
+        """
         self.epoch, self._rows = list(state["epoch"]), [dict(row) for row in state["rows"]]
         self.history = Record({key: list(values) for key, values in state["history"].items()})
 
     def to_frame(self) -> Any:
-        """The history as a pandas frame: a row an epoch, numbered as in `epoch`, and a column a log key.
+        """Return the history as a pandas frame with one row per epoch and one column per log key.
 
-        A key that was not logged in every epoch (`validation_freq`) has NaN in the others.
+        A key that was not logged in every epoch (`validation_freq`) is NaN in the others.
+
+        Returns:
+            A `pandas.DataFrame` whose index is `epoch`.
 
         Raises:
             ImportError: pandas is not installed.
@@ -173,13 +196,13 @@ class History(Callback):
         return pandas.DataFrame(self._rows, pandas.Index(self.epoch, name="epoch"))
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the loss, and the metrics below it, over the epochs; validation dashed.
+        """Plot the loss and the metrics over the epochs, with dashed lines for validation.
 
         Args:
-            axes: matplotlib axes to draw everything into; by default a new figure with axes for each key.
+            axes: matplotlib axes for all curves; by default a new figure with one plot per metric.
 
         Returns:
-            The figure.
+            The `matplotlib.figure.Figure`.
 
         Raises:
             ImportError: matplotlib is not installed.
@@ -213,7 +236,7 @@ class History(Callback):
         return f"<History of {len(self.epoch)} epochs, last {last}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of the history: the curves of its numbers over the epochs, and a table."""
+        """Return what a notebook shows: the curves and a table."""
         from lamella.notebook import block, folded, html_table
 
         header = ["epoch", *self.history]
@@ -225,7 +248,7 @@ class History(Callback):
         return block("History", f"of {len(rows)} epochs", *parts)
 
     def _curves(self) -> str:
-        """The curves as SVG: one panel per key, with that of the validation."""
+        """The curves as SVG: one panel per metric, together with its validation."""
         from lamella.drawing import Curve, plotted
 
         def curve(key: str) -> Curve:
