@@ -99,7 +99,7 @@ class ReduceLROnPlateau(MonitorCallback):
         min_delta: smaller changes are no improvement.
         cooldown: epochs after a reduction that do not count.
         min_lr: the rate is not reduced below this.
-        **old_words: `epsilon`, an earlier name of `min_delta`, which warns.
+        **kwargs: `epsilon`, an earlier name of `min_delta`, which warns.
 
     Raises:
         ValueError: `factor` is 1 or more; in `fit`, where the rate cannot be set (before any work).
@@ -115,13 +115,13 @@ class ReduceLROnPlateau(MonitorCallback):
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
-        **old_words: Any,
+        **kwargs: Any,
     ) -> None:
-        if "epsilon" in old_words:
+        if "epsilon" in kwargs:
             deprecated("'epsilon'", "'min_delta'")
-            min_delta = old_words.pop("epsilon")
-        if old_words:
-            raise TypeError(f"ReduceLROnPlateau has no argument {next(iter(old_words))!r}.")
+            min_delta = kwargs.pop("epsilon")
+        if kwargs:
+            raise TypeError(f"ReduceLROnPlateau has no argument {next(iter(kwargs))!r}.")
         super().__init__(monitor, mode, min_delta=min_delta)
         if factor >= 1.0:
             raise ValueError(f"ReduceLROnPlateau: factor is below 1, got {factor}.")
