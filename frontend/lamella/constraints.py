@@ -148,7 +148,7 @@ def get(identifier: Any) -> Any:
     made = from_identifier("constraint", identifier, TABLE, OLD)
     if made is None or callable(made):
         return made
-    raise ValueError(f"a constraint is a name, a Constraint or a function; got {type(made).__name__}: {made!r}.")
+    raise ValueError(f"a constraint must be a name, a Constraint or a function, got {type(made).__name__}: {made!r}.")
 
 
 serialize, deserialize = registration.for_module("keras.constraints", get)

@@ -182,7 +182,7 @@ class RandomInitializer(Initializer):
 
     def __init__(self, seed: int | None = None) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
-            raise ValueError(f"{type(self).__name__} takes an integer seed or None, got {seed!r}.")
+            raise ValueError(f"{type(self).__name__}: seed must be an integer or None, got {seed!r}.")
         self.seed = None if seed is None else int(seed)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
@@ -297,12 +297,12 @@ class VarianceScaling(RandomInitializer):
         super().__init__(seed)
         distribution = {"normal": "truncated_normal"}.get(distribution.lower(), distribution.lower())
         if scale <= 0.0:
-            raise ValueError(f"VarianceScaling takes a positive scale, got {scale}.")
+            raise ValueError(f"VarianceScaling: scale must be positive, got {scale}.")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
-            raise ValueError(f"VarianceScaling takes mode 'fan_in', 'fan_out' or 'fan_avg', got {mode!r}.")
+            raise ValueError(f"VarianceScaling: mode must be 'fan_in', 'fan_out' or 'fan_avg', got {mode!r}.")
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
             raise ValueError(
-                "VarianceScaling takes distribution 'truncated_normal', 'untruncated_normal' or 'uniform', got "
+                "VarianceScaling: distribution must be 'truncated_normal', 'untruncated_normal' or 'uniform', got "
                 f"{distribution!r}."
             )
         self.scale = scale
@@ -464,11 +464,11 @@ class STFT(Initializer):
         self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
     ) -> None:
         if side not in ("real", "imag"):
-            raise ValueError(f"STFT takes side 'real' or 'imag', got {side!r}.")
+            raise ValueError(f"STFT: side must be 'real' or 'imag', got {side!r}.")
         if isinstance(window, str) and window not in _WINDOWS:
             raise unknown_name("window of STFT", window, list(_WINDOWS))
         if scaling not in (None, "density", "spectrum"):
-            raise ValueError(f"STFT takes scaling 'density', 'spectrum' or None, got {scaling!r}.")
+            raise ValueError(f"STFT: scaling must be 'density', 'spectrum' or None, got {scaling!r}.")
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, bool(periodic)
 
     def _window(self, length: int) -> np.ndarray:
@@ -581,7 +581,7 @@ def get(identifier: Any) -> Initializer | None:
     if callable(made):
         return FromFunction(made)
     raise ValueError(
-        f"an initializer is a name, an Initializer, or a function of (shape, dtype); got {type(made).__name__}: {made!r}."
+        f"an initializer must be a name, an Initializer, or a function of (shape, dtype), got {type(made).__name__}: {made!r}."
     )
 
 

@@ -15,7 +15,7 @@ from lamella.names import deprecated, from_identifier, name_table
 
 def _factor(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{name} is a number that is not negative, got {value!r}.")
+        raise ValueError(f"{name} must be a number that is not negative, got {value!r}.")
     return float(value)
 
 
@@ -94,7 +94,7 @@ class OrthogonalRegularizer(Regularizer):
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         self.factor = _factor("factor", factor)
         if mode not in ("rows", "columns"):
-            raise ValueError(f"OrthogonalRegularizer takes mode 'rows' or 'columns', got {mode!r}.")
+            raise ValueError(f"OrthogonalRegularizer: mode must be 'rows' or 'columns', got {mode!r}.")
         self.mode = mode
 
     def __call__(self, x: Any) -> Any:
@@ -197,7 +197,7 @@ def get(identifier: Any) -> Any:
     made = from_identifier("regularizer", identifier, TABLE, OLD)
     if made is None or callable(made):
         return made
-    raise ValueError(f"a regularizer is a name, a Regularizer or a function; got {type(made).__name__}: {made!r}.")
+    raise ValueError(f"a regularizer must be a name, a Regularizer or a function, got {type(made).__name__}: {made!r}.")
 
 
 serialize, deserialize = registration.for_module("keras.regularizers", get)

@@ -77,7 +77,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         kinds = saving.WEIGHTS if self.save_weights_only else (*saving.MODELS, ".npz")
         if not self.filepath.endswith(kinds) or (not self.save_weights_only and self.filepath.endswith(".weights.h5")):
             raise ValueError(
-                f"ModelCheckpoint: with save_weights_only={self.save_weights_only} filepath ends in "
+                f"ModelCheckpoint: with save_weights_only={self.save_weights_only} filepath must end in "
                 f"{' or '.join(kinds)}, got {self.filepath!r}."
             )
         if self.filepath.endswith((".keras", ".h5", ".hdf5")):
@@ -140,7 +140,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
             return self.filepath.format(**fields)
         except KeyError as error:
             raise KeyError(
-                f"ModelCheckpoint: filepath {self.filepath!r} names {error}, and the logs have {', '.join(logs)}."
+                f"ModelCheckpoint: filepath {self.filepath!r} contains {error}, which is not in the logs: {', '.join(logs)}."
             ) from None
 
     def _should_save(self, epoch: int, logs: Logs, path: str) -> bool:

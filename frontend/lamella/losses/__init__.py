@@ -160,7 +160,7 @@ def get(identifier: Any) -> Loss | None:
         known = _class_of(made)
         return LossFunctionWrapper(made) if known is None else known()
     raise ValueError(
-        f"a loss is a name, a Loss, or a function of (y_true, y_pred); got {type(made).__name__}: {made!r}."
+        f"a loss must be a name, a Loss, or a function of (y_true, y_pred), got {type(made).__name__}: {made!r}."
     )
 
 

@@ -48,7 +48,7 @@ def standardize_reduction(reduction: str | None) -> str:
     """
     reduction = "none" if reduction is None else reduction
     if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction is one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}.")
+        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}.")
     return reduction
 
 
@@ -88,7 +88,7 @@ def of_one_shape(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, A
         shapes = [public_shape(x.shape) for x in (y_true, y_pred)]
         raise ShapeError(
             f"y_true has shape {shapes[0]} and y_pred {shapes[1]}: they would only meet by broadcasting, which compares "
-            f"targets with predictions that they are not for. Give y_true the shape {shapes[1]}."
+            f"targets with predictions for other targets. Give y_true the shape {shapes[1]}."
         )
     return first, second
 
@@ -120,7 +120,7 @@ def align_weight(weight: Any, values: Any) -> tuple[Any, Any]:
     if len(shape) != len(target) or any(w not in (1, v) for w, v in zip(shape, target, strict=True)):
         raise ShapeError(
             f"a sample_weight (or mask) of shape {public_shape(weight.shape)} does not fit loss values of shape "
-            f"{public_shape(values.shape)}: give one weight a row, or one a value."
+            f"{public_shape(values.shape)}: give one weight per row, or one per value."
         )
     return _reshaped(weight, shape), _reshaped(values, target)
 
@@ -239,7 +239,7 @@ class Loss:
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The unreduced values, one a sample (or position): (batch, ...)."""
-        raise NotImplementedError(f"the loss {type(self).__name__} does not say how it is computed: write `call`.")
+        raise NotImplementedError(f"the loss {type(self).__name__} does not define `call`.")
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:
         """`call` on operands in the dtype of the loss."""

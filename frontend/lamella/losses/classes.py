@@ -66,7 +66,7 @@ class Huber(LossFunctionWrapper):
         self, delta: float = 1.0, reduction: str | None = MEAN, name: str = "huber_loss", dtype: Any = None
     ) -> None:
         if not delta > 0:
-            raise ValueError(f"Huber takes a positive delta, got {delta!r}.")
+            raise ValueError(f"Huber: delta must be positive, got {delta!r}.")
         super().__init__(functions.huber, reduction, name, dtype, delta=delta)
 
 

@@ -131,7 +131,7 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0
 
 def _gamma(gamma: float) -> None:
     if not gamma >= 0:
-        raise ValueError(f"gamma is a number from 0, got {gamma!r}.")
+        raise ValueError(f"gamma must not be negative, got {gamma!r}.")
 
 
 class BinaryFocalCrossentropy(LossFunctionWrapper):
@@ -213,5 +213,5 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         if not 0 < q < 1:
-            raise ValueError(f"q lies between 0 and 1, got {q!r}.")
+            raise ValueError(f"q must be between 0 and 1, got {q!r}.")
         super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)

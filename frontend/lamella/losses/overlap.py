@@ -85,5 +85,5 @@ class Tversky(LossFunctionWrapper):
     ) -> None:
         for label, value in (("alpha", alpha), ("beta", beta)):
             if not value >= 0:
-                raise ValueError(f"Tversky takes {label} from 0, got {value!r}.")
+                raise ValueError(f"Tversky: {label} must not be negative, got {value!r}.")
         super().__init__(tversky, reduction, name, dtype, alpha=alpha, beta=beta, axis=_axes(axis))

@@ -82,25 +82,25 @@ def spellings(t: Targets) -> None:
     if len(t.y.shape) != 2 or len(t.prediction.shape) != 3:
         raise ValueError(
             f"{t.loss}: y has shape {shown(t.y.shape)} and the model predicts {shown(t.prediction.shape)}; this loss takes "
-            "labels (batch, length), filled up with zeros, and logits (batch, steps, classes)."
+            "labels (batch, length), padded with zeros, and logits (batch, steps, classes)."
         )
     if t.array is None or t.array.size == 0:
         return
     labels, (steps, classes) = t.array, (int(d) for d in t.prediction.shape[1:])
     if labels.min() < 0 or labels.max() >= classes or (labels.dtype.kind == "f" and np.any(np.mod(labels, 1))):
         raise ValueError(
-            f"{t.loss}: labels are class numbers 1 to {classes - 1} ({classes} outputs, of which 0 is the blank) and zeros "
-            f"behind them; y goes from {labels.min():g} to {labels.max():g}."
+            f"{t.loss}: labels must be class numbers 1 to {classes - 1} ({classes} outputs, of which 0 is the blank), "
+            f"followed by zeros; y ranges from {labels.min():g} to {labels.max():g}."
         )
     real = labels != 0
     late = np.flatnonzero(np.any(real[:, 1:] & ~real[:, :-1], axis=1))
     if late.size:
-        raise ValueError(f"{t.loss}: row {late[0]} of y has a label behind a 0; zeros only fill the end of a row up.")
+        raise ValueError(f"{t.loss}: row {late[0]} of y has a label after a 0; zeros only pad the end of a row.")
     needed = real.sum(1) + np.sum(real[:, 1:] & (labels[:, 1:] == labels[:, :-1]), axis=1)
     if needed.max() > steps:
         row = int(needed.argmax())
         raise ValueError(
-            f"{t.loss}: row {row} of y needs {needed[row]} steps (one a label, and a blank between equal ones); the model "
+            f"{t.loss}: row {row} of y needs {needed[row]} steps (one per label, and a blank between equal ones); the model "
             f"predicts {steps}."
         )
 

@@ -46,7 +46,7 @@ def circle(
     other_labels = labels if ref_labels is None else _column(ref_labels)
     for given, rows in ((labels, y_pred), (other_labels, others)):
         if differ(given.shape[0], rows.shape[0]):
-            raise ShapeError(f"one label for each embedding, got {given.shape[0]} and {rows.shape[0]}.")
+            raise ShapeError(f"expected one label per embedding, got {given.shape[0]} and {rows.shape[0]}.")
     distance = ops.maximum(ops.subtract(1.0, ops.matmul(y_pred, ops.transpose(others))), 0.0)
     same = ops.equal(labels, ops.transpose(other_labels))
     different = ops.logical_not(same)
@@ -85,7 +85,7 @@ def embeddings(t: Targets) -> None:
     if len(t.prediction.shape) != 2 or tuple(t.y.shape[1:]) not in ((), (1,)):
         raise ValueError(
             f"{t.loss}: y has shape {shown(t.y.shape)} and the model predicts {shown(t.prediction.shape)}; this loss takes "
-            "one class number a row, (batch,), and one embedding a row, (batch, features)."
+            "one class number per row, (batch,), and one embedding per row, (batch, features)."
         )
 
 
@@ -105,7 +105,7 @@ class Circle(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         if not gamma > 0:
-            raise ValueError(f"Circle takes a positive gamma, got {gamma!r}.")
+            raise ValueError(f"Circle: gamma must be positive, got {gamma!r}.")
         super().__init__(circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
 
     def mask(self, y_true: Any, y_pred: Any, values: Any) -> Any:

@@ -186,7 +186,7 @@ def get(identifier: Any) -> Metric | None:
     if callable(made):
         return MeanMetricWrapper(made)
     raise ValueError(
-        f"a metric is a name, a Metric, or a function of (y_true, y_pred); got {type(made).__name__}: {made!r}."
+        f"a metric must be a name, a Metric, or a function of (y_true, y_pred), got {type(made).__name__}: {made!r}."
     )
 
 

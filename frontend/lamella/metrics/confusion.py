@@ -44,7 +44,7 @@ def threshold_list(thresholds: Thresholds, default: float = 0.5) -> list[float]:
     found = [thresholds] if isinstance(thresholds, int | float) else list(thresholds)
     wrong = [t for t in found if t is None or not 0 <= t <= 1]
     if wrong or not found:
-        raise ValueError(f"thresholds are numbers from 0 to 1, got {wrong or found}.")
+        raise ValueError(f"thresholds must be numbers from 0 to 1, got {wrong or found}.")
     return [float(t) for t in found]
 
 

@@ -37,11 +37,11 @@ class FBetaScore(Metric):
     ) -> None:
         super().__init__(name, dtype)
         if average not in AVERAGES:
-            raise ValueError(f"average is one of {', '.join(map(repr, AVERAGES))}, got {average!r}.")
+            raise ValueError(f"average must be one of {', '.join(map(repr, AVERAGES))}, got {average!r}.")
         if isinstance(beta, bool) or not beta > 0:
-            raise ValueError(f"beta is a positive number, got {beta!r}.")
+            raise ValueError(f"beta must be positive, got {beta!r}.")
         if threshold is not None and not 0 < threshold <= 1:
-            raise ValueError(f"threshold is above 0 and at most 1, got {threshold!r}.")
+            raise ValueError(f"threshold must be above 0 and at most 1, got {threshold!r}.")
         self.average, self.beta, self.threshold = average, float(beta), threshold
         self._classes = 1
 

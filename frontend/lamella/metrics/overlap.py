@@ -44,12 +44,12 @@ class IoU(Metric):
     ) -> None:
         super().__init__(name, dtype)
         if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
-            raise ValueError(f"num_classes is a positive whole number, got {num_classes!r}.")
+            raise ValueError(f"num_classes must be a positive integer, got {num_classes!r}.")
         limits.reserve((num_classes, num_classes))
         wrong = [i for i in target_class_ids if not 0 <= i < num_classes]
         if wrong or not target_class_ids:
             raise ValueError(
-                f"target_class_ids are class numbers 0 to {num_classes - 1}, got {list(target_class_ids)}."
+                f"target_class_ids must be class indices from 0 to {num_classes - 1}, got {list(target_class_ids)}."
             )
         self.num_classes, self.target_class_ids = num_classes, [int(i) for i in target_class_ids]
         self._weighted = False

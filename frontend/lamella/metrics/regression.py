@@ -45,10 +45,10 @@ class R2Score(Metric):
         super().__init__(name, dtype)
         if class_aggregation not in AGGREGATIONS:
             raise ValueError(
-                f"class_aggregation is one of {', '.join(map(repr, AGGREGATIONS))}, got {class_aggregation!r}."
+                f"class_aggregation must be one of {', '.join(map(repr, AGGREGATIONS))}, got {class_aggregation!r}."
             )
         if isinstance(num_regressors, bool) or num_regressors < 0:
-            raise ValueError(f"num_regressors is a number from 0, got {num_regressors!r}.")
+            raise ValueError(f"num_regressors must not be negative, got {num_regressors!r}.")
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
         self._outputs = 1
 
