@@ -36,7 +36,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         mode: "min", "max" or "auto".
         save_freq: "epoch", or a number of batches.
         initial_value_threshold: with `save_best_only`, only what is better than this is saved.
-        **kwargs: `period` (save after so many epochs), which warns.
+        period: save after this number of epochs; a deprecated argument of Keras 2, with a warning.
 
     Raises:
         ValueError: the path's end, or `save_freq`.
@@ -55,15 +55,13 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         mode: str = "auto",
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
-        **kwargs: Any,
+        *,
+        period: int | None = None,
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
-        self.period = 1
-        if "period" in kwargs:
+        if period is not None:
             deprecated("'period'", "'save_freq', in batches")
-            self.period = int(kwargs.pop("period"))
-        if kwargs:
-            raise TypeError(f"ModelCheckpoint has no argument {next(iter(kwargs))!r}.")
+        self.period = 1 if period is None else int(period)
         self.filepath = os.fspath(filepath)
         self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
         self._set_frequency(save_freq)

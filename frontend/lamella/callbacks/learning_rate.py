@@ -117,13 +117,13 @@ class ReduceLROnPlateau(MonitorCallback):
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
-        **kwargs: Any,
+        *,
+        epsilon: float | None = None,
     ) -> None:
-        if "epsilon" in kwargs:
+        if epsilon is not None:
             deprecated("'epsilon'", "'min_delta'")
-            min_delta = kwargs.pop("epsilon")
-        if kwargs:
-            raise TypeError(f"ReduceLROnPlateau has no argument {next(iter(kwargs))!r}.")
+            min_delta = epsilon
+
         super().__init__(monitor, mode, min_delta=min_delta)
         if factor >= 1.0:
             raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {factor}.")
