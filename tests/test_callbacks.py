@@ -132,8 +132,8 @@ def test_stop_training_ends_the_run_where_it_is(hook, epochs, steps, backend):
 @pytest.mark.parametrize(
     ("callbacks", "error", "words"),
     [
-        ([print], TypeError, "callbacks are instances of lamella.callbacks.Callback"),
-        ([Callback], TypeError, "callbacks are instances of lamella.callbacks.Callback"),
+        ([print], TypeError, "callbacks must be instances of lamella.callbacks.Callback"),
+        ([Callback], TypeError, "callbacks must be instances of lamella.callbacks.Callback"),
     ],
 )
 def test_what_is_no_callback_is_refused_before_training(callbacks, error, words):

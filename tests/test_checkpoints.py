@@ -404,15 +404,18 @@ def test_model_checkpoint_keeps_the_best_in_every_kind_of_file(on, name, words, 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"filepath": "a.pkl"}, r"filepath ends in \.keras or \.h5 or \.hdf5 or \.safetensors or \.npz, got 'a\.pkl'"),
+        (
+            {"filepath": "a.pkl"},
+            r"filepath must end in \.keras or \.h5 or \.hdf5 or \.safetensors or \.npz, got 'a\.pkl'",
+        ),
         ({"filepath": "a.weights.h5"}, "save_weights_only=False"),
         (
             {"filepath": "a.keras", "save_weights_only": True},
-            r"ends in \.weights\.h5 or \.h5 or \.hdf5 or \.safetensors, got",
+            r"must end in \.weights\.h5 or \.h5 or \.hdf5 or \.safetensors, got",
         ),
-        ({"filepath": "a.npz", "save_freq": 0}, "save_freq is 'epoch' or a positive integer, got 0"),
+        ({"filepath": "a.npz", "save_freq": 0}, "save_freq must be 'epoch' or a positive integer, got 0"),
         ({"filepath": "{epoch.npz"}, r"filepath must be a format string, got '\{epoch\.npz' \(.*'\{\{' for a brace"),
-        ({"filepath": "a.npz", "save_freq": True}, "save_freq is 'epoch' or a positive integer, got True"),
+        ({"filepath": "a.npz", "save_freq": True}, "save_freq must be 'epoch' or a positive integer, got True"),
     ],
 )
 def test_arguments_of_model_checkpoint_are_checked_when_it_is_made(arguments, words):
@@ -430,7 +433,7 @@ def test_a_file_that_needs_h5py_is_refused_when_the_callback_is_made(name, monke
 
 
 def test_a_path_that_names_what_the_logs_lack_is_told(tmp_path):
-    with pytest.raises(KeyError, match="names 'val_loss', and the logs have loss"):
+    with pytest.raises(KeyError, match="contains 'val_loss', which is not in the logs: loss"):
         model_of().fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "{val_loss}.npz")])
 
 

@@ -258,7 +258,7 @@ def test_r2_with_too_many_regressors():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("AUC", {"num_thresholds": 1}, "at least two thresholds"),
+        ("AUC", {"num_thresholds": 1}, "num_thresholds must be an integer of at least 2"),
         ("AUC", {"curve": "RCO"}, "did you mean 'ROC'"),
         ("AUC", {"summation_method": "minorin"}, "did you mean 'minoring'"),
         ("AUC", {"num_labels": 2}, "multi_label=True"),
@@ -302,7 +302,7 @@ def test_shapes_that_do_not_fit_are_told_before_any_work(metric, message):
 
 
 def test_metrics_that_need_arguments_are_told_by_compile():
-    with pytest.raises(ValueError, match=r"'num_classes'; give an instance, metrics.MeanIoU"):
+    with pytest.raises(ValueError, match=r"'num_classes'; pass an instance, metrics.MeanIoU"):
         small(["mean_io_u"])
     with pytest.raises(UnknownNameError, match="did you mean 'precision'"):
         small(["precison"])

@@ -58,7 +58,7 @@ class TensorBoard(Callback):
         whole = isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0
         if update_freq not in ("epoch", "batch") and not whole:
             raise ValueError(
-                f"TensorBoard: update_freq is 'epoch', 'batch' or a positive integer, got {update_freq!r}."
+                f"TensorBoard: update_freq must be 'epoch', 'batch' or a positive integer, got {update_freq!r}."
             )
         _writer_class()
         self.log_dir = os.fspath(log_dir)

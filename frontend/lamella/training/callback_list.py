@@ -133,5 +133,5 @@ def _flat(callbacks: Any) -> list[Callback]:
     if isinstance(callbacks, CallbackList):
         return callbacks.callbacks
     if not isinstance(callbacks, Callback):
-        raise TypeError(f"callbacks are instances of lamella.callbacks.Callback, got {callbacks!r}.")
+        raise TypeError(f"callbacks must be instances of lamella.callbacks.Callback, got {callbacks!r}.")
     return [callbacks]

@@ -286,15 +286,63 @@ class LambdaCallback(Callback):
     """Hooks given as functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
 
     Args:
-        **hooks: for any hook of `Callback` a function of what it gets, in order: `(epoch, logs)`, `(batch, logs)` or
-            `(logs)`. None is no function.
+        on_epoch_begin: function `(epoch, logs)`, called before an epoch; None: not called, as for all hooks.
+        on_epoch_end: function `(epoch, logs)`, called after an epoch and its validation.
+        on_train_begin: function `(logs)`, called before the first epoch.
+        on_train_end: function `(logs)`, called after the last epoch.
+        on_train_batch_begin: function `(batch, logs)`, called before a training step.
+        on_train_batch_end: function `(batch, logs)`, called after a training step.
+        on_batch_begin: earlier name of `on_train_batch_begin`.
+        on_batch_end: earlier name of `on_train_batch_end`.
+        on_test_begin: function `(logs)`, called before an evaluation or a validation.
+        on_test_end: function `(logs)`, called after an evaluation or a validation.
+        on_test_batch_begin: function `(batch, logs)`, called before a batch of an evaluation.
+        on_test_batch_end: function `(batch, logs)`, called after a batch of an evaluation.
+        on_predict_begin: function `(logs)`, called before a prediction.
+        on_predict_end: function `(logs)`, called after a prediction.
+        on_predict_batch_begin: function `(batch, logs)`, called before a batch of a prediction.
+        on_predict_batch_end: function `(batch, logs)`, called after a batch of a prediction.
+        **kwargs: none; an unknown hook raises an error that names the nearest one.
+
+    Raises:
+        UnknownNameError: `Callback` has no hook of this name.
+
+    Example:
+        >>> from lamella import layers, Sequential
+        >>> from lamella.callbacks import LambdaCallback
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> told = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, sorted(logs)))
+        >>> history = model.fit([[1.0]], [[2.0]], epochs=2, verbose=0, callbacks=[told])
+        0 ['loss']
+        1 ['loss']
     """
 
-    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        on_batch_begin: Callable[..., Any] | None = None,
+        on_batch_end: Callable[..., Any] | None = None,
+        on_test_begin: Callable[..., Any] | None = None,
+        on_test_end: Callable[..., Any] | None = None,
+        on_test_batch_begin: Callable[..., Any] | None = None,
+        on_test_batch_end: Callable[..., Any] | None = None,
+        on_predict_begin: Callable[..., Any] | None = None,
+        on_predict_end: Callable[..., Any] | None = None,
+        on_predict_batch_begin: Callable[..., Any] | None = None,
+        on_predict_batch_end: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        hooks = {name: hook for name, hook in locals().items() if name in HOOKS}
         super().__init__()
+        for name in kwargs:
+            raise unknown_name("callback hook", name, HOOKS)
         for name, hook in hooks.items():
-            if name not in HOOKS:
-                raise unknown_name("callback hook", name, HOOKS)
             if hook is not None:
                 setattr(self, name, _by_position(hook) if "batch" in name else hook)
 
