@@ -65,6 +65,14 @@ WITHOUT_EXAMPLE: dict[str, str] = {
 }
 """{"module.name": why it has no example}; a docstring and its parameters are required."""
 
+GIVEN_BY_CLASS: dict[str, set[str]] = {
+    "layers.ActivityRegularization": {"activity_regularizer"},
+    "layers.SpatialDropout1D": {"data_format", "noise_shape"},
+    "layers.SpatialDropout2D": {"noise_shape"},
+    "layers.SpatialDropout3D": {"noise_shape"},
+}
+"""{"module.class": parameters of a base class that the class itself gives, so that a call cannot}."""
+
 DOCSTRING_ONLY = "an exception, which lamella raises, or a primitive op, which only backends call"
 """What is required of exception classes and of callable instances: a docstring, but no parameters and no example."""
 
@@ -106,7 +114,8 @@ def parameters(made: Any) -> list[str]:
             if init is None or not base.__module__.startswith("lamella"):
                 continue
             taken = list(inspect.signature(init).parameters.values())[1:]
-            names += [p.name for p in taken if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+            # one without a default is an argument that the subclass gives
+            names += [p.name for p in taken if p.kind is p.KEYWORD_ONLY or p.default is not p.empty]
             rest = [p.name for p in taken if p.kind is p.VAR_KEYWORD]
             if not rest:
                 break
@@ -139,7 +148,7 @@ def missing(module_name: str) -> Iterator[str]:
         elif not _only_needs_docstring(made):
             is_record = isinstance(made, type) and (dataclasses.is_dataclass(made) or hasattr(made, "_fields"))
             known = described(docstring, ("Args", "Attributes") if is_record else ("Args",))
-            lacking = [parameter for parameter in parameters(made) if parameter not in known]
+            lacking = [p for p in parameters(made) if p not in known | GIVEN_BY_CLASS.get(full, set())]
             if lacking:
                 yield f"{full}: no entry in Args for {', '.join(lacking)}"
             if ">>>" not in docstring and full not in WITHOUT_EXAMPLE:
