@@ -1,4 +1,4 @@
-"""Checkpoints: what is in the file, what is checked before anything is set, and runs that go on from one."""
+"""Checkpoints: what is in the file, what is checked before anything is set, and runs that continue from one."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_checkpoint_without_a_part_changes_nothing(lost, tmp_path):
         model.load_checkpoint(tmp_path / "a.npz")
 
 
-# ---- runs that go on ----
+# ---- runs that continue ----
 
 
 class Stop(Exception):  # noqa: N818 - no error
@@ -305,7 +305,7 @@ def test_the_last_checkpoint_but_one_serves_where_the_last_is_lost(left, tmp_pat
         latest.unlink()  # killed between the two renames
     model = model_of(seed=99)
     if left == "damaged":
-        with pytest.warns(UserWarning, match=r"damaged or cut short .* Going on from .*previous\.npz"):
+        with pytest.warns(UserWarning, match=r"damaged or cut short .* Continuing from .*previous\.npz"):
             run(model, None)
     else:
         run(model, None)

@@ -82,7 +82,7 @@ def test_loops_branches_and_definitions(name, tmp_path):
     agrees(lamella.Sequential([lamella.Input(shape), layer()]), tmp_path)
 
 
-def test_neighbours_share_one_layout(tmp_path):
+def test_neighbors_share_one_layout(tmp_path):
     model = lamella.Sequential(
         [
             lamella.Input((12, 12, 2)),

@@ -287,7 +287,7 @@ def test_a_clone_has_weights_of_its_own():
     assert other.optimizer is None and np.any(other.get_weights()[0] != model.get_weights()[0])
 
 
-# ---- classes of one's own ----
+# ---- classes of your own ----
 
 
 class Scaled(layers.Layer):

@@ -59,9 +59,7 @@ def optimizer():
 
 
 model.compile(optimizer=optimizer(), loss="mse")
-history = model.fit(
-    x_train, y_train, validation_data=(x_test, y_test), batch_size=BATCH, epochs=EPOCHS, verbose=0
-)
+history = model.fit(x_train, y_train, validation_data=(x_test, y_test), batch_size=BATCH, epochs=EPOCHS, verbose=0)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
 left.plot(history.history["loss"], label="training")
@@ -80,7 +78,9 @@ plt.show()
 # ---------------
 # The error cannot fall below the variance of the noise, so compare with that, not with zero.
 
-print(f"test error {model.evaluate(x_test, y_test, verbose=0):.3f}, variance of the noise {np.mean(noise[1500:] ** 2):.3f}")
+print(
+    f"test error {model.evaluate(x_test, y_test, verbose=0):.3f}, variance of the noise {np.mean(noise[1500:] ** 2):.3f}"
+)
 
 # %%
 # Error bars

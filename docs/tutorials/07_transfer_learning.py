@@ -19,7 +19,7 @@ x_known, y_known = x[:1000], y[:1000]
 # %%
 # The first task
 # --------------
-# The body is a model of its own, so that it can get another head later. It ends in a normalization: features of one scale are
+# The body is a separate model, so that it can get another head later. It ends in a normalization: features of one scale are
 # easier to learn from.
 
 
@@ -129,6 +129,6 @@ print(f"nearest neighbor: accuracy {np.mean(y_few[nearest] == y_loop):.3f}")
 #
 # Limits
 # ------
-# lamella has no pretrained networks of its own. It reads ``.keras`` and ``.h5`` files of Keras 2 and 3. And transfer helps where the first task
+# lamella has no pretrained its own networks. It reads ``.keras`` and ``.h5`` files of Keras 2 and 3. And transfer helps where the first task
 # needs what the second needs: a body trained on the digits 0 to 4 alone turned out worse than training from scratch for telling 5
 # to 9 apart.

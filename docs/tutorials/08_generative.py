@@ -3,7 +3,7 @@ Generative models: a variational autoencoder
 ============================================
 
 An autoencoder squeezes an image through a few numbers and rebuilds it. A variational one also makes those numbers normally
-distributed, so that new images can be drawn. It is a model with a training step of its own.
+distributed, so that new images can be drawn. It is a model with its own training step.
 
 References:
     D. P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014, https://arxiv.org/abs/1312.6114

@@ -151,5 +151,5 @@ plt.show()
 # %%
 # Limits
 # ------
-# ``jax.jvp`` (forward mode) does not pass through lamella's convolutions, because they bring derivatives of their own for
+# ``jax.jvp`` (forward mode) does not pass through lamella's convolutions, because they bring their own derivatives for
 # CPUs; ``jax.grad`` and ``jax.vmap`` do.

@@ -14,7 +14,6 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-
 # %%
 # A process with four devices
 # ---------------------------
@@ -67,7 +66,7 @@ run("""
 # -------------
 # ``FullySharded()`` also splits the weights and what the optimizer keeps for them, for models that do not fit on one device.
 # ``ModelParallel`` splits chosen weights: a ``LayoutMap`` says by regular expressions which axis of which weight goes along which axis of
-# the mesh. ``report`` tells before any work where each weight will be and how many bytes a device holds.
+# the mesh. ``report`` tells before any work where each weight will be and how many bytes per device holds.
 
 run("""
     import lamella

@@ -171,5 +171,5 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         return {key: getattr(self, key) for key in ("best", "_batches_since", "_epochs_since")}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue to count."""
         vars(self).update(state)

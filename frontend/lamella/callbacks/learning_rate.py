@@ -98,7 +98,7 @@ class ReduceLROnPlateau(MonitorCallback):
         patience: epochs without improvement before the rate is reduced.
         verbose: 1 prints what is done.
         mode: "min", "max" or "auto".
-        min_delta: smaller changes are no improvement.
+        min_delta: smaller changes do not count as an improvement.
         cooldown: epochs after a reduction that do not count.
         min_lr: the rate is not reduced below this.
         **kwargs: `epsilon`, an earlier name of `min_delta`, which warns.
@@ -179,5 +179,5 @@ class ReduceLROnPlateau(MonitorCallback):
         return {key: getattr(self, key) for key in ("best", "wait", "cooldown_counter")}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on waiting."""
+        """Continue to wait."""
         vars(self).update(state)

@@ -161,7 +161,7 @@ class TensorBoard(Callback):
         return {"batches": self._batches}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on counting batches."""
+        """Continue to count batches."""
         self._batches = state["batches"]
 
 

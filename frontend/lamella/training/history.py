@@ -21,11 +21,11 @@ class Callback:
 
     The model's weights are up to date in every hook, and weights that a hook sets are trained on. With a batch hook
     overridden, steps run one at a time; its logs are read from the device when the hook first looks at a value, and a
-    hook that does not look makes nobody wait. What a hook puts into the logs of an epoch is seen by the callbacks after
+    hook that does not read it waits for nothing. What a hook puts into the logs of an epoch is seen by the callbacks after
     it and by the `History`, which comes last.
 
     A callback that remembers something from one epoch to the next says so in `get_state` and `set_state`: then it goes
-    into checkpoints, and a run that was broken off goes on as if it had not been.
+    into checkpoints, and a run that was interrupted continues as if it had not been.
     """
 
     def __init__(self) -> None:
@@ -51,9 +51,9 @@ class Callback:
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` returned.
+        """Continue from what `get_state` returned.
 
-        It is called after `on_train_begin`, and where a run goes on in the middle of an epoch after `on_epoch_begin`.
+        It is called after `on_train_begin`, and where a run continues in the middle of an epoch after `on_epoch_begin`.
         """
 
     # ---- fit ----
