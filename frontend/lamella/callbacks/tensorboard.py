@@ -14,7 +14,7 @@ from lamella.training.history import Callback, Logs
 
 
 class TensorBoard(Callback):
-    """Writes event files that TensorBoard shows (`pip install 'lamella[tensorboard]'`).
+    """Writes event files that TensorBoard shows (`pip install tensorboardX`).
 
     Under the names of Keras: `epoch_loss` and so on in `train` and `validation`, `epoch_learning_rate`, `batch_loss` and
     so on by step, `evaluation_loss_vs_iterations`, and `<weight>/histogram`.
@@ -177,7 +177,7 @@ def _writer_class() -> Any:
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise ImportError(
-            f"TensorBoard needs tensorboardX ({error}): install it with `pip install 'lamella[tensorboard]'`."
+            f"TensorBoard needs tensorboardX ({error}): install it with `pip install tensorboardX`."
         ) from None
     return SummaryWriter
 
