@@ -43,7 +43,7 @@ def make_decoder(codes):
 # error of the reconstruction plus the Kullback-Leibler divergence between the code's distribution and the standard
 # normal one:
 #
-# .. math:: L = -\log p(x | z) + \tfrac{1}{2} \sum (\mu^2 + \sigma^2 - \log \sigma^2 - 1)
+# ``L = -log p(x | z) + 0.5 sum(mean² + variance - log variance - 1)``
 #
 # ``train_step`` is traced once and runs on every backend. ``lamella.random`` draws from the model's seed.
 
