@@ -89,7 +89,7 @@ def test_numpy_refuses_several_devices_in_one_sentence():
         (lambda mesh: model_parallel(mesh, **{"(": (None,)}), "is not a regular expression"),
         (
             lambda mesh: distribution.distribute_tensor(np.ones(3), distribution.TensorLayout(("batch",), mesh)),
-            "divide",
+            "is not divisible",
         ),
         (
             lambda mesh: distribution.distribute_tensor(np.ones(3), distribution.TensorLayout(("batch",))),

@@ -113,9 +113,9 @@ def test_training_a_random_layer_without_a_seed_names_the_layer(backend):
 @pytest.mark.parametrize(
     ("training", "error", "words"),
     [
-        (1, TypeError, "`training` is a Python bool, got int"),
-        ("yes", TypeError, "`training` is a Python bool, got str"),
-        (np.array(True), TypeError, "`training` is a Python bool, got ndarray"),
+        (1, TypeError, "`training` must be a Python bool, got int"),
+        ("yes", TypeError, "`training` must be a Python bool, got str"),
+        (np.array(True), TypeError, "`training` must be a Python bool, got ndarray"),
     ],
 )
 def test_training_is_a_python_bool(training, error, words, backend):
@@ -150,7 +150,7 @@ def test_wrong_keys_are_named(change, words, backend):
 @pytest.mark.parametrize("seed", [1.5, "7", np.array([1, 2], "int32"), True])
 def test_what_is_no_seed_is_refused(seed, backend):
     fn = lamella.Sequential([Input((3,)), Dropout(0.5)]).lower(backend)
-    with pytest.raises(TypeError, match="a seed is an integer or a key"):
+    with pytest.raises(TypeError, match="a seed must be an integer or a key"):
         fn({}, {}, X, training=True, seed=seed)
 
 

@@ -105,7 +105,7 @@ def normal(key: Key, shape: Sequence[int], dtype: Any = None, *, mean: float = 0
 def truncated_normal(
     key: Key, shape: Sequence[int], dtype: Any = None, *, mean: float = 0.0, stddev: float = 1.0
 ) -> np.ndarray:
-    """A normal variate given that it lies within two `stddev` of `mean`, by its inverse distribution function."""
+    """A normal variate given that it is within two `stddev` of `mean`, by its inverse distribution function."""
     within = math.erf(math.sqrt(2.0))  # the probability of two standard deviations
 
     def values(unit: np.ndarray) -> np.ndarray:
@@ -152,7 +152,7 @@ def permutation(key: Key, n: int, step: int = 0) -> np.ndarray:
 
 
 class Orders:
-    """Random orders of 0 ... n - 1, one a step: the stable sort of n words.
+    """Random orders of 0 ... n - 1, one per step: the stable sort of n words.
 
     Orders of few rows are drawn many steps at a time: order `step` sorts row `step % k` of `bits(key, (k, n), step // k)`,
     where k orders make up about 16,384 words.

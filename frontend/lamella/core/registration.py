@@ -155,17 +155,61 @@ def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | No
         return serialization.deserialize(config)
 
 
+_EXAMPLES = {
+    "keras.layers": (
+        "layers.serialize(layers.Dense(2))['class_name']", "'Dense'",
+        "layers.deserialize({'class_name': 'Dense', 'config': {'units': 2}}).units", "2",
+    ),
+    "keras.losses": (
+        "losses.serialize(losses.Huber(delta=2.0))['class_name']", "'Huber'",
+        "losses.deserialize({'class_name': 'Huber', 'config': {'delta': 2.0}}).name", "'huber_loss'",
+    ),
+    "keras.metrics": (
+        "metrics.serialize(metrics.Precision(top_k=3))['class_name']", "'Precision'",
+        "metrics.deserialize({'class_name': 'Precision', 'config': {'top_k': 3}}).top_k", "3",
+    ),
+    "keras.optimizers": (
+        "optimizers.serialize(optimizers.SGD(0.5))['class_name']", "'SGD'",
+        "float(optimizers.deserialize({'class_name': 'SGD', 'config': {'learning_rate': 0.5}}).learning_rate)", "0.5",
+    ),
+    "keras.initializers": (
+        "initializers.serialize(initializers.Constant(2.0))['config']", "{'value': 2.0}",
+        "initializers.deserialize({'class_name': 'Constant', 'config': {'value': 2.0}})", "Constant(value=2.0)",
+    ),
+    "keras.regularizers": (
+        "regularizers.serialize(regularizers.L2(0.5))['config']", "{'l2': 0.5}",
+        "regularizers.deserialize({'class_name': 'L2', 'config': {'l2': 0.5}})", "L2(l2=0.5)",
+    ),
+    "keras.constraints": (
+        "constraints.serialize(constraints.MaxNorm(2.0))['config']", "{'max_value': 2.0, 'axis': 0}",
+        "constraints.deserialize({'class_name': 'MaxNorm', 'config': {'max_value': 2.0}})",
+        "MaxNorm(max_value=2.0, axis=0)",
+    ),
+    "keras.activations": (
+        "activations.serialize(activations.relu)", "'relu'",
+        "activations.deserialize('relu') is activations.relu", "True",
+    ),
+    "keras": (
+        "dtype_policies.serialize(dtype_policies.DTypePolicy('mixed_bfloat16'))['config']", "{'name': 'mixed_bfloat16'}",
+        "dtype_policies.deserialize('mixed_bfloat16').compute_dtype", "'bfloat16'",
+    ),
+}  # fmt: skip
+"""For each module what its `serialize` and its `deserialize` show in their docstrings: an expression and its value each."""
+
+
 def for_module(
     module: str, named: Callable[[Any], Any], described: Callable[[Any], Any] = serialize_keras_object
 ) -> tuple[Callable[[Any], Any], Callable[..., Any]]:
     """`serialize` and `deserialize` of a module of Keras.
 
     Args:
-        module: the module, "keras.losses".
-        named: what a name, or a description that names no module, stands for in it.
-        described: how its objects are described.
+        module: the module, "keras.losses"; which has an entry in `_EXAMPLES`.
+        named: returns the object for a name, or for a description that names no module.
+        described: returns the description of an object.
     """
-    kind = module.rpartition(".")[2]
+    described_example, described_value, revived_example, revived_value = _EXAMPLES[module]
+    package = described_example.partition(".")[0]
+    what = f"one of `lamella.{package}`"
 
     def serialize(obj: Any) -> Any:
         return described(obj)
@@ -178,22 +222,38 @@ def for_module(
                 return named({**config, "config": serialization.deserialize(config["config"])})
             return serialization.deserialize(config)
 
-    serialize.__doc__ = f"""One of the {kind} as plain data, which `deserialize` takes.
+    serialize.__doc__ = f"""Describe an object, {what}, as plain data that `deserialize` takes.
 
     Args:
         obj: the object or function.
 
+    Returns:
+        A dict that can be written as JSON, or a name.
+
     Raises:
-        ArgumentError: no plain data can describe it.
+        ArgumentError: the object cannot be described by plain data.
+
+    Example:
+        >>> from lamella import {package}
+        >>> {described_example}
+        {described_value}
     """
-    deserialize.__doc__ = f"""The one of the {kind} that a name or a description stands for.
+    deserialize.__doc__ = f"""Make an object, {what}, from its name or its description.
 
     Args:
-        config: the name, or what `serialize` gave.
-        custom_objects: classes and functions of your own that it names: {{name: class}}.
+        config: the name, or what `serialize` returned.
+        custom_objects: user-defined classes and functions that the description names: {{name: class}}.
+
+    Returns:
+        The object or function.
 
     Raises:
-        UnknownNameError: it names a class or function that lamella does not know.
+        UnknownNameError: the description names a class or function that lamella does not know.
+
+    Example:
+        >>> from lamella import {package}
+        >>> {revived_example}
+        {revived_value}
     """
     for function in (serialize, deserialize):
         function.__module__ = module.replace("keras", "lamella", 1)

@@ -98,7 +98,9 @@ def as_array(value: Any, what: str) -> np.ndarray:
         return value
     value = _only(value, what)
     if value is None or isinstance(value, dict | str) or callable(value):
-        raise DTypeError(f"{what} is an array of numbers, got {'None' if value is None else type(value).__name__}.")
+        raise DTypeError(
+            f"{what} must be an array of numbers, got {'None' if value is None else type(value).__name__}."
+        )
     array = _numbers(value, what)
     _known(array.dtype, what)
     if array.ndim == 0:

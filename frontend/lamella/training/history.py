@@ -21,11 +21,11 @@ class Callback:
 
     The model's weights are up to date in every hook, and weights that a hook sets are trained on. With a batch hook
     overridden, steps run one at a time; its logs are read from the device when the hook first looks at a value, and a
-    hook that does not look makes nobody wait. What a hook puts into the logs of an epoch is seen by the callbacks after
+    hook that does not read it waits for nothing. What a hook puts into the logs of an epoch is seen by the callbacks after
     it and by the `History`, which comes last.
 
     A callback that remembers something from one epoch to the next says so in `get_state` and `set_state`: then it goes
-    into checkpoints, and a run that was broken off goes on as if it had not been.
+    into checkpoints, and a run that was interrupted continues as if it had not been.
     """
 
     def __init__(self) -> None:
@@ -51,9 +51,9 @@ class Callback:
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` returned.
+        """Continue from what `get_state` returned.
 
-        It is called after `on_train_begin`, and where a run goes on in the middle of an epoch after `on_epoch_begin`.
+        It is called after `on_train_begin`, and where a run continues in the middle of an epoch after `on_epoch_begin`.
         """
 
     # ---- fit ----
@@ -198,7 +198,7 @@ class History(Callback):
         try:
             import pandas
         except ImportError:
-            raise ImportError("History.to_frame needs pandas: `pip install 'lamella[pandas]'`.") from None
+            raise ImportError("History.to_frame needs pandas: `pip install pandas`.") from None
         return pandas.DataFrame(self._rows, pandas.Index(self.epoch, name="epoch"))
 
     def plot(self, axes: Any = None) -> Any:
@@ -222,7 +222,7 @@ class History(Callback):
             from matplotlib.figure import Figure
             from matplotlib.ticker import MaxNLocator
         except ImportError:
-            raise ImportError("History.plot needs matplotlib: `pip install 'lamella[plot]'`.") from None
+            raise ImportError("History.plot needs matplotlib: `pip install matplotlib`.") from None
         keys = [k for k in self.history if not k.startswith("val_")]
         keys.sort(key=lambda k: k != "loss")
         if axes is None:
@@ -297,15 +297,63 @@ class LambdaCallback(Callback):
     """Hooks given as functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
 
     Args:
-        **hooks: for any hook of `Callback` a function of what it gets, in order: `(epoch, logs)`, `(batch, logs)` or
-            `(logs)`. None is no function.
+        on_epoch_begin: function `(epoch, logs)`, called before an epoch; None: not called, as for all hooks.
+        on_epoch_end: function `(epoch, logs)`, called after an epoch and its validation.
+        on_train_begin: function `(logs)`, called before the first epoch.
+        on_train_end: function `(logs)`, called after the last epoch.
+        on_train_batch_begin: function `(batch, logs)`, called before a training step.
+        on_train_batch_end: function `(batch, logs)`, called after a training step.
+        on_batch_begin: earlier name of `on_train_batch_begin`.
+        on_batch_end: earlier name of `on_train_batch_end`.
+        on_test_begin: function `(logs)`, called before an evaluation or a validation.
+        on_test_end: function `(logs)`, called after an evaluation or a validation.
+        on_test_batch_begin: function `(batch, logs)`, called before a batch of an evaluation.
+        on_test_batch_end: function `(batch, logs)`, called after a batch of an evaluation.
+        on_predict_begin: function `(logs)`, called before a prediction.
+        on_predict_end: function `(logs)`, called after a prediction.
+        on_predict_batch_begin: function `(batch, logs)`, called before a batch of a prediction.
+        on_predict_batch_end: function `(batch, logs)`, called after a batch of a prediction.
+        **kwargs: none; an unknown hook raises an error that names the nearest one.
+
+    Raises:
+        UnknownNameError: `Callback` has no hook of this name.
+
+    Example:
+        >>> from lamella import layers, Sequential
+        >>> from lamella.callbacks import LambdaCallback
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> told = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, sorted(logs)))
+        >>> history = model.fit([[1.0]], [[2.0]], epochs=2, verbose=0, callbacks=[told])
+        0 ['loss']
+        1 ['loss']
     """
 
-    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        on_batch_begin: Callable[..., Any] | None = None,
+        on_batch_end: Callable[..., Any] | None = None,
+        on_test_begin: Callable[..., Any] | None = None,
+        on_test_end: Callable[..., Any] | None = None,
+        on_test_batch_begin: Callable[..., Any] | None = None,
+        on_test_batch_end: Callable[..., Any] | None = None,
+        on_predict_begin: Callable[..., Any] | None = None,
+        on_predict_end: Callable[..., Any] | None = None,
+        on_predict_batch_begin: Callable[..., Any] | None = None,
+        on_predict_batch_end: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        hooks = {name: hook for name, hook in locals().items() if name in HOOKS}
         super().__init__()
+        for name in kwargs:
+            raise unknown_name("callback hook", name, HOOKS)
         for name, hook in hooks.items():
-            if name not in HOOKS:
-                raise unknown_name("callback hook", name, HOOKS)
             if hook is not None:
                 setattr(self, name, _by_position(hook) if "batch" in name else hook)
 
