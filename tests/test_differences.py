@@ -41,7 +41,7 @@ TESTS = {
     "sample weights of one number per row for an output with a mask over steps": (
         "test_graph_training::test_training_gives_the_logs_the_predictions_and_the_weights_of_keras"
     ),
-    "the losses of several outputs in the logs of a model with a `compute_loss` of its own": (
+    "the losses of several outputs in the logs of a model with its own `compute_loss`": (
         "test_graph_training::test_an_own_loss_sees_all_outputs"
     ),
     "a distribution set after a model is built": "test_distribution::test_a_distribution_is_set_before_the_model_is_built",

@@ -221,7 +221,7 @@ def test_an_affine_transform_fills_as_numpy_pads(mode, backend):
     [
         (lambda: L.RandomFlip("sideways"), UnknownNameError, "mode of RandomFlip"),
         (lambda: L.RandomRotation(1.5), ValueError, "RandomRotation: factor must be between -1 and 1, got 1.5"),
-        (lambda: L.RandomRotation((0.1, 0.2, 0.3)), ValueError, "factor is a number or a pair"),
+        (lambda: L.RandomRotation((0.1, 0.2, 0.3)), ValueError, "factor must be a number or a pair"),
         (lambda: L.RandomRotation("much"), ValueError, "factor must be a number, got 'much'"),
         (lambda: L.RandomRotation(0.1, fill_mode="mirrored"), UnknownNameError, "fill_mode of RandomRotation"),
         (lambda: L.RandomRotation(0.1, interpolation="bicubic"), UnknownNameError, "interpolation of RandomRotation"),

@@ -3,7 +3,7 @@ Several devices
 ===============
 
 One line distributes a training over several devices; the losses stay the same to rounding. This needs the JAX backend.
-Without several devices at hand, JAX makes virtual ones of a processor, which is enough to try everything out: nothing
+Without several devices, JAX makes virtual ones of a processor, which is enough to try everything out: nothing
 gets faster, but the numbers and the layouts are those of real devices.
 """
 
@@ -67,7 +67,7 @@ run("""
 # ``FullySharded()`` also splits the weights and what the optimizer keeps for them, for models that do not fit on one
 # device. ``ModelParallel`` splits chosen weights: a ``LayoutMap`` says by regular expressions which axis of which
 # weight goes along which axis of the mesh. ``report`` tells before any work where each weight will be and how many
-# bytes a device holds.
+# bytes per device holds.
 
 run("""
     import lamella
