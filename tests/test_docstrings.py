@@ -15,8 +15,6 @@ from lamella.backend import backend_scope
 from lamella.ir.program import Op
 
 UNFINISHED = {
-    "ops",
-    "ops.nn",
     "losses",
     "metrics",
     "optimizers",
@@ -25,7 +23,6 @@ UNFINISHED = {
     "regularizers",
     "constraints",
     "callbacks",
-    "activations",
     "models",
     "utils",
     "preprocessing",
@@ -34,8 +31,6 @@ UNFINISHED = {
     "saving",
     "export",
     "config",
-    "random",
-    "tree",
     "datasets",
     "datasets.boston_housing",
     "datasets.california_housing",
