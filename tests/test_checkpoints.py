@@ -305,7 +305,7 @@ def test_the_last_checkpoint_but_one_serves_where_the_last_is_lost(left, tmp_pat
         latest.unlink()  # killed between the two renames
     model = model_of(seed=99)
     if left == "damaged":
-        with pytest.warns(UserWarning, match=r"damaged or cut short .* Going on from .*previous\.npz"):
+        with pytest.warns(UserWarning, match=r"damaged or cut short .* Continuing from .*previous\.npz"):
             run(model, None)
     else:
         run(model, None)
@@ -486,7 +486,7 @@ def test_period_counts_epochs_and_warns(tmp_path):
 def test_arguments_of_backup_and_restore_are_checked_when_it_is_made(freq, tmp_path):
     with pytest.raises(ValueError, match="save_freq"):
         BackupAndRestore(tmp_path, freq)
-    with pytest.raises(ValueError, match="backup_dir is empty"):
+    with pytest.raises(ValueError, match="backup_dir must not be empty"):
         BackupAndRestore("")
 
 

@@ -201,7 +201,6 @@ OLD = {"maxnorm": "max_norm", "nonneg": "non_neg", "unitnorm": "unit_norm"}
 """Earlier spellings, and the current ones."""
 
 
-
 def get(identifier: Any) -> Any:
     """Return the constraint for a name, a config dict, a class, an instance or a function `w -> w`; None for None.
 
