@@ -282,7 +282,7 @@ def test_other_data_cannot_be_gone_on_with_in_the_middle_of_an_epoch(tmp_path):
     model = model_of()
     before = model.get_weights()
     with pytest.raises(
-        FormatError, match="broken off after 2 of 4 steps over 16 rows; this one has 8 steps over 16 rows"
+        FormatError, match="interrupted after 2 of 4 steps over 16 rows; this one has 8 steps over 16 rows"
     ):
         fit(model, tmp_path, batch_size=2)
     assert_same(model.get_weights(), before)

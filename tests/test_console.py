@@ -232,7 +232,7 @@ def test_a_terminal_keeps_one_line_per_epoch(rich_or_not: str, monkeypatch: pyte
     drawn = without_colours(terminal.getvalue()).replace("\n", "\r").split("\r")
     assert terminal.lines_on_screen() == [*PERMANENT_LINES, ""]
     assert drawn[0] == "Epoch 1/3 ────────────────────────────── 0/4"
-    assert re.fullmatch(r"Epoch 1/3 ━+─+ 2/4 - \w+/step - 0s left - accuracy: 0.5000 - loss: 1.0000e-04 *", drawn[2])
+    assert re.fullmatch(r"Epoch 1/3 ━+─+ 2/4 - \w+/step - accuracy: 0.5000 - loss: 1.0000e-04 *", drawn[2])
     assert len(drawn) == 3 * 6 + 1
     assert ("\x1b" in terminal.getvalue()) == (rich_or_not == "rich")
 
@@ -269,7 +269,7 @@ def test_a_live_line_never_wraps_and_is_redrawn_ten_times_a_second_at_most(
     drawn = without_colours(terminal.getvalue()).rstrip("\n").split("\r")
     assert 100 < len(drawn) <= 10 * 1000 / 64 + 1
     assert max(map(len, drawn)) <= 39
-    assert drawn[-1].rstrip() == "Epoch 1/1 994/1000 - 16ms/step"
+    assert drawn[-1].rstrip() == "Epoch 1/1 994/1000 - 16ms/step - ETA 0s"
 
 
 def test_an_interrupted_epoch_leaves_its_line(rich_or_not: str) -> None:
@@ -294,7 +294,26 @@ def test_the_first_step_does_not_spoil_the_pace(monkeypatch: pytest.MonkeyPatch)
     now = 31.0
     progress.update(2, {})
     progress.close()
-    assert "2/101 - 1.0s/step - 1m39s left" in terminal.lines_on_screen()[0]
+    assert "2/101 - 1.0s/step - ETA 1m39s" in terminal.lines_on_screen()[0]
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.2, ""), (1.0, " - ETA 15s")])
+def test_the_remaining_time_is_shown_for_epochs_over_ten_seconds(
+    seconds: float, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    now = 0.0
+    monkeypatch.setattr(console.time, "perf_counter", lambda: now)
+    terminal = Terminal()
+    progress = Progress(1, 20, 1, terminal)
+    progress.begin_epoch(0)
+    for step in range(1, 6):
+        now = step * seconds
+        progress.update(step, {"loss": 0.5})
+    progress.close()
+    pace = console.format_seconds(seconds)
+    assert terminal.lines_on_screen()[0].rstrip().endswith(f"5/20 - {pace}/step{shown} - loss: 0.5000")
 
 
 def test_steps_may_be_unknown_cut_short_or_never_reported() -> None:

@@ -392,7 +392,7 @@ def test_a_file_that_computes_something_else_is_not_written(tmp_path, monkeypatc
 
 
 def test_a_kernel_without_a_source_of_its_own_is_refused():
-    with pytest.raises(ValueError, match="no plain function"):
+    with pytest.raises(ValueError, match="is not a plain function"):
         KernelSource(set()).add(lambda x: x)
 
 

@@ -154,7 +154,7 @@ def test_initial_and_last_states(backend):
 
 
 def test_return_state_has_no_place_in_a_sequential():
-    with pytest.raises(ShapeError, match=r"Layer 'lstm' returned tuple; in a Sequential it returns one array\."):
+    with pytest.raises(ShapeError, match=r"Layer 'lstm' returned tuple; in a Sequential it must return one array\."):
         sequential(LSTM(2, return_state=True))
     with pytest.raises(ShapeError, match="returned tuple"):
         sequential(Bidirectional(LSTM(2), merge_mode=None))

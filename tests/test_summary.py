@@ -111,7 +111,7 @@ def test_a_range_of_layers():
     with pytest.raises(ValueError, match=r"layer 'tomer'.*'tower'"):
         model.summary(layer_range=("tomer", "dense"))
     for wrong in ("dense", ("dense",), ("left", 2)):
-        with pytest.raises(ArgumentError, match="layer_range must be the names of two layers"):
+        with pytest.raises(ArgumentError, match="layer_range must be a pair of layer names"):
             model.summary(layer_range=wrong)
 
 
@@ -233,7 +233,7 @@ def test_columns_end_where_positions_say():
     model.summary(line_length=60, positions=[0.4, 0.7, 1.0], print_fn=found.append)
     line = next(line for line in found[0].splitlines() if "dense (Dense)" in line)
     assert [i for i, c in enumerate(line) if c == "│"] == [0, 24, 42, 60]
-    with pytest.raises(ValueError, match="positions must hold the end of each of 3 columns"):
+    with pytest.raises(ValueError, match="positions must have one entry per column"):
         model.summary(positions=[0.5, 1.0])
     with pytest.raises(ValueError, match="increase by at least 4"):
         model.summary(line_length=60, positions=[0.5, 0.5, 1.0])

@@ -240,5 +240,5 @@ def test_it_is_no_part_of_a_model():
     with pytest.raises(TraceError, match="prepares data"):
         Sequential([lamella.Input((3,), dtype="int32"), layer]).predict(np.ones((1, 3), "int32"), verbose=0)
     text = Sequential([lamella.Input((3,)), layers.Dense(2)]).to_json().replace('"Dense"', '"StringLookup"')
-    with pytest.raises(FormatError, match="StringLookup prepares data, and is no part of a model"):
+    with pytest.raises(FormatError, match="StringLookup prepares data and cannot be part of a model"):
         lamella.models.model_from_json(text)

@@ -119,7 +119,7 @@ def _number(value: float) -> str:
 
 
 def _printable(text: str) -> str:
-    """A text with what is no character to see escaped: XML has no place for control characters."""
+    """A text with what is not a character to see escaped: XML has no place for control characters."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -18,7 +18,7 @@ from lamella.layers.einsum_dense import EinsumDense
 
 
 class Heads(Layer):
-    """What the two have in common: projections, masks, and the softmax in between."""
+    """The base of the attention layers with several heads: projections, masks, and the softmax between them."""
 
     supports_masking = True
     casts_integers = True

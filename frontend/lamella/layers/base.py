@@ -32,27 +32,52 @@ from lamella.tracebacks import Line, filter_methods, filtered
 
 
 class Layer(Draws, HeldWeights, metaclass=LayerMeta):
-    """A layer: variables and a function of one input.
+    """A layer: weights, and a function of its inputs.
+
+    A subclass makes its weights in `build` with `add_weight` and computes in `call` with `lamella.ops`. Called on a
+    symbolic value, a layer adds to the model being declared or traced; called on an array, it computes at once on the
+    current backend. `training` and `mask` may be given to every call: `call` receives them if it has a parameter of
+    that name.
 
     Args:
-        name: unique within a model; by default the class's name in snake case, numbered by the model.
-        trainable: whether the layer's weights may be trained.
-        dtype: a dtype, or a policy such as "mixed_bfloat16"; None for the default in force.
-        activity_regularizer: a penalty on the layer's output, divided by the batch size.
+        name: the layer's name, unique within a model; by default the class name in snake case, numbered within the
+            model.
+        trainable: whether an optimizer may update the layer's weights.
+        dtype: dtype of the weights and of the computation, or a policy such as "mixed_bfloat16"; None for the global
+            policy.
+        activity_regularizer: regularizer of the output; its value, divided by the batch size, is added to the loss.
+        input_shape: shape of one example, without the batch dimension; accepted by every layer, for the first one of a
+            `Sequential`. `input_dim=n` means `(n,)`; `batch_input_shape=` includes the batch dimension.
+        weights: list of arrays to initialize the weights from, in the order of `get_weights`; accepted by every layer.
 
     Attributes:
-        supports_masking: whether a mask passes through.
-        casts_integers: whether integer and boolean inputs, too, are cast to the compute dtype: true of layers that
-            compute, false of those that look integers up or only move values.
-        input_spec: what a layer of the user's own expects of its inputs: an `InputSpec`, or one per input.
+        supports_masking: whether the mask of the input is passed on as the mask of the output.
+        casts_integers: whether integer and boolean inputs are cast to the compute dtype as well: True for layers that
+            do arithmetic, False for those that look integers up or only move values.
+        input_spec: what the layer expects of its inputs: an `InputSpec`, or one per input; checked at every call.
         keras_module: the module of Keras that has the class, for configurations.
-        deserializes_config: `from_config` takes a configuration as it is written, with descriptions of objects in it.
+        deserializes_config: whether `from_config` takes a serialized configuration, with descriptions of objects in it.
         weight_fields: the weights whose initializers, regularizers and constraints are arguments of the layer.
-        config_attributes: the arguments that a configuration holds as what the layer made of them: {argument: attribute}.
-        config_without: the arguments that a configuration leaves out: values, or what Keras's class does not take.
-        prepares_data: whether the layer takes arrays alone, on the host, and is no part of models.
+        config_attributes: {argument: attribute} for arguments that a configuration reads from another attribute.
+        config_without: arguments that a configuration omits: arrays, or arguments that Keras's class does not have.
+        prepares_data: whether the layer takes only arrays, on the host, and cannot be part of a model.
 
-    A first layer may also be given `input_shape=`, `input_dim=` or `batch_input_shape=`, and any layer `weights=[...]`.
+    Raises:
+        TypeError: an argument is unknown; the message names the nearest one.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> from lamella.layers import Layer
+        >>> class Scale(Layer):
+        ...     def build(self, input_shape):
+        ...         self.factor = self.add_weight(input_shape[-1:], "ones", name="factor")
+        ...
+        ...     def call(self, inputs):
+        ...         return ops.multiply(inputs, self.factor)
+        >>> layer = Scale()
+        >>> layer(np.array([[1.0, 2.0]])).tolist(), layer.count_params()
+        ([[1.0, 2.0]], 2)
     """
 
     name: str = LayerName("a layer")  # type: ignore[assignment]

@@ -15,23 +15,33 @@ _MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
 
 class Bidirectional(Layer):
-    """The outputs of a recurrent layer that reads forwards and of one that reads backwards, merged.
+    """Run a recurrent layer forward and another one backward over the sequence, and merge their outputs.
+
+    Input shape `(batch, time, ...)`; output shape as that of the layer, with the last axis doubled for "concat".
+    Sequences are returned in the order of time, and the output of a masked step is 0. With `return_state` the states of
+    the forward layer come before those of the backward layer; `initial_state` takes them in that order.
 
     Args:
-        layer: a recurrent layer; both directions are new layers of its configuration, called `forward_` and `backward_`
-            and its name.
-        merge_mode: "concat" (along the last axis), "sum", "mul", "ave", or None for both outputs, which only a layer of
-            your own can take.
-        weights: weights to begin with, the forward layer's first.
-        backward_layer: another layer for the way back; it has `go_backwards=True`.
+        layer: a recurrent layer. Both directions are new layers made from its configuration, named `forward_...` and
+            `backward_...`.
+        merge_mode: "concat" (along the last axis), "sum", "mul", "ave" (mean), or None to return both outputs.
+        weights: list of arrays to initialize the weights from, those of the forward layer first.
+        backward_layer: the layer for the backward direction, with `go_backwards=True`; None to derive it from `layer`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, time, ...)`; outputs of sequences are in the order of time. Where sequences are returned the output
-    of a masked step is zero. With `return_state` the forward layer's states come before the backward layer's, and
-    `initial_state` takes them in that order.
+    Raises:
+        ValueError: `layer` is not recurrent, `merge_mode` is unknown, or the options of the two layers do not match.
 
     References:
-        M. Schuster, K. K. Paliwal, "Bidirectional Recurrent Neural Networks", IEEE Transactions on Signal Processing 45,
-        1997.
+        M. Schuster, K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing
+        45, 1997, https://doi.org/10.1109/78.650093
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Bidirectional, SimpleRNN
+        >>> layer = Bidirectional(SimpleRNN(4, return_sequences=True))
+        >>> layer(np.ones((1, 3, 5))).shape, list(layer.children)
+        ((1, 3, 8), ['forward_simple_rnn', 'backward_simple_rnn'])
     """
 
     supports_masking = True

@@ -20,7 +20,8 @@ from lamella.ops.window import window_positions
 class ConvLSTMCell(KernelCell):
     """i, f, o = sigmoid, g = tanh of conv(x, W) + conv(h, U) + b; c = f * c + i * g; h = o * tanh(c)
 
-    Channels come last here. The inputs' convolution has the strides, padding and dilation; the state's keeps its size.
+    The channels are last. The convolution of the inputs has the strides, padding and dilation; that of the state keeps
+    its size.
     """
 
     gates = 4
@@ -130,33 +131,9 @@ class ConvLSTMCell(KernelCell):
 
 
 class ConvLSTM(RNN):
-    """An LSTM over pictures: the base of the layers over `spatial` dimensions.
+    """An LSTM whose products are convolutions: the base of the layers over `spatial` dimensions.
 
-    Args:
-        filters: the number of channels of the state.
-        kernel_size: the window of both convolutions, a number or one for each spatial dimension.
-        strides: the steps of the window over the inputs.
-        padding: "valid" or "same", of the inputs' convolution; the state's is "same".
-        data_format: "channels_last" (default) or "channels_first".
-        dilation_rate: the distance between the taps of the inputs' kernel.
-        activation: the function of g and of the output (tanh).
-        recurrent_activation: the function of the gates (sigmoid).
-        unit_forget_bias: the forget gate's bias starts at 1.
-        dropout: in training, the fraction of the inputs dropped, with one mask a gate for all steps.
-        recurrent_dropout: in training, the fraction of the state dropped, with one mask a gate for all steps.
-        seed: makes the dropout masks a function of this number instead of the layer's path.
-        return_sequences: return the output of every step, not only the last.
-        return_state: return the last states h and c, too.
-        go_backwards: read the sequence from its end; the outputs come in the order of reading.
-        stateful: begin each batch with the states the last one ended with; the batch size must be declared.
-
-    Input shape `(batch, time, *spatial, channels)`, output `(batch, *spatial, filters)` or `(batch, time, *spatial,
-    filters)`; kernel `(*kernel_size, channels, 4 filters)`, recurrent_kernel `(*kernel_size, filters, 4 filters)`, bias
-    `(4 filters,)`, gates in the order i, f, g, o. A masked step keeps the state and repeats the last output.
-
-    References:
-        X. Shi and others, "Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting", 2015,
-        https://arxiv.org/abs/1506.04214
+    The arguments are those of `ConvLSTM2D`.
     """
 
     spatial = 2
@@ -245,18 +222,175 @@ class ConvLSTM(RNN):
 
 
 class ConvLSTM1D(ConvLSTM):
-    """A `ConvLSTM` over sequences of lines: inputs `(batch, time, length, channels)`; the arguments are those of the base."""
+    """An LSTM over sequences of lines, whose products with W and U are convolutions.
+
+    i, f, o = sigmoid, g = tanh of conv(x, W) + conv(h, U) + b; c = f * c + i * g; h = o * tanh(c). Input shape
+    `(batch, time, length, channels)`, output shape `(batch, new_length, filters)`, or
+    `(batch, time, new_length, filters)` with `return_sequences`; kernel W `(*kernel_size, channels, 4 * filters)`,
+    recurrent_kernel U `(*kernel_size, filters, 4 * filters)`, bias `(4 * filters,)`, with the gates in the order i, f,
+    g, o. `initial_state` may be given to the call. A masked step keeps the states and repeats the last output; with
+    `return_sequences` the mask is passed on. `training=True` applies the dropouts.
+
+    Args:
+        filters: number of channels of the states h and c, and of the output.
+        kernel_size: size of the window of both convolutions, an integer.
+        strides: step of the window over the inputs, an integer.
+        padding: "valid" or "same", of the convolution of the inputs; that of the state is "same".
+        data_format: "channels_last" for `(batch, time, length, channels)` or "channels_first" for
+            `(batch, time, channels, length)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the entries of the inputs' kernel, an integer.
+        activation: function of g and of c in the output, or its name.
+        recurrent_activation: function of the gates i, f and o, or its name.
+        use_bias: whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        unit_forget_bias: whether the bias of the forget gate is initialized to 1.
+        dropout: fraction of the inputs to drop in training, with one mask per gate for all steps.
+        recurrent_dropout: fraction of h to drop in training, with one mask per gate for all steps.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last states h and c as well: `(output, h, c)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    References:
+        X. Shi and others, "Convolutional LSTM network: a machine learning approach for precipitation nowcasting", 2015,
+        https://arxiv.org/abs/1506.04214
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ConvLSTM1D
+        >>> layer = ConvLSTM1D(2, 3, padding="same", return_sequences=True)
+        >>> layer(np.ones((1, 2, 4, 1))).shape
+        (1, 2, 4, 2)
+    """
 
     spatial = 1
 
 
 class ConvLSTM2D(ConvLSTM):
-    """A `ConvLSTM` over films: inputs `(batch, time, rows, columns, channels)`; the arguments are those of the base."""
+    """An LSTM over sequences of images, whose products with W and U are convolutions.
+
+    i, f, o = sigmoid, g = tanh of conv(x, W) + conv(h, U) + b; c = f * c + i * g; h = o * tanh(c). Input shape
+    `(batch, time, rows, columns, channels)`, output shape `(batch, new_rows, new_columns, filters)`, or
+    `(batch, time, new_rows, new_columns, filters)` with `return_sequences`; kernel W
+    `(*kernel_size, channels, 4 * filters)`, recurrent_kernel U `(*kernel_size, filters, 4 * filters)`, bias
+    `(4 * filters,)`, with the gates in the order i, f, g, o. `initial_state` may be given to the call. A masked step
+    keeps the states and repeats the last output; with `return_sequences` the mask is passed on. `training=True` applies
+    the dropouts.
+
+    Args:
+        filters: number of channels of the states h and c, and of the output.
+        kernel_size: size of the window of both convolutions, an integer, or two of them, one per spatial dimension.
+        strides: step of the window over the inputs, an integer, or two of them, one per spatial dimension.
+        padding: "valid" or "same", of the convolution of the inputs; that of the state is "same".
+        data_format: "channels_last" for `(batch, time, rows, columns, channels)` or "channels_first" for
+            `(batch, time, channels, rows, columns)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the entries of the inputs' kernel, an integer, or two of them, one per spatial
+            dimension.
+        activation: function of g and of c in the output, or its name.
+        recurrent_activation: function of the gates i, f and o, or its name.
+        use_bias: whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        unit_forget_bias: whether the bias of the forget gate is initialized to 1.
+        dropout: fraction of the inputs to drop in training, with one mask per gate for all steps.
+        recurrent_dropout: fraction of h to drop in training, with one mask per gate for all steps.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last states h and c as well: `(output, h, c)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    References:
+        X. Shi and others, "Convolutional LSTM network: a machine learning approach for precipitation nowcasting", 2015,
+        https://arxiv.org/abs/1506.04214
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ConvLSTM2D
+        >>> layer = ConvLSTM2D(2, 3, padding="same", return_sequences=True)
+        >>> layer(np.ones((1, 2, 4, 5, 1))).shape
+        (1, 2, 4, 5, 2)
+    """
 
     spatial = 2
 
 
 class ConvLSTM3D(ConvLSTM):
-    """A `ConvLSTM` over films of volumes: inputs `(batch, time, depth, rows, columns, channels)`; arguments of the base."""
+    """An LSTM over sequences of volumes, whose products with W and U are convolutions.
+
+    i, f, o = sigmoid, g = tanh of conv(x, W) + conv(h, U) + b; c = f * c + i * g; h = o * tanh(c). Input shape
+    `(batch, time, depth, rows, columns, channels)`, output shape `(batch, new_depth, new_rows, new_columns, filters)`,
+    or `(batch, time, new_depth, new_rows, new_columns, filters)` with `return_sequences`; kernel W
+    `(*kernel_size, channels, 4 * filters)`, recurrent_kernel U `(*kernel_size, filters, 4 * filters)`, bias
+    `(4 * filters,)`, with the gates in the order i, f, g, o. `initial_state` may be given to the call. A masked step
+    keeps the states and repeats the last output; with `return_sequences` the mask is passed on. `training=True` applies
+    the dropouts.
+
+    Args:
+        filters: number of channels of the states h and c, and of the output.
+        kernel_size: size of the window of both convolutions, an integer, or three of them, one per spatial dimension.
+        strides: step of the window over the inputs, an integer, or three of them, one per spatial dimension.
+        padding: "valid" or "same", of the convolution of the inputs; that of the state is "same".
+        data_format: "channels_last" for `(batch, time, depth, rows, columns, channels)` or "channels_first" for
+            `(batch, time, channels, depth, rows, columns)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the entries of the inputs' kernel, an integer, or three of them, one per spatial
+            dimension.
+        activation: function of g and of c in the output, or its name.
+        recurrent_activation: function of the gates i, f and o, or its name.
+        use_bias: whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        unit_forget_bias: whether the bias of the forget gate is initialized to 1.
+        dropout: fraction of the inputs to drop in training, with one mask per gate for all steps.
+        recurrent_dropout: fraction of h to drop in training, with one mask per gate for all steps.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last states h and c as well: `(output, h, c)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    References:
+        X. Shi and others, "Convolutional LSTM network: a machine learning approach for precipitation nowcasting", 2015,
+        https://arxiv.org/abs/1506.04214
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ConvLSTM3D
+        >>> layer = ConvLSTM3D(2, 2, padding="same", return_sequences=True)
+        >>> layer(np.ones((1, 2, 4, 5, 3, 1))).shape
+        (1, 2, 4, 5, 3, 2)
+    """
 
     spatial = 3

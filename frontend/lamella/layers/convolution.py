@@ -56,20 +56,9 @@ def known_channels(input_shape: Shape, data_format: str) -> int:
 
 
 class Conv(Layer):
-    """y = activation(convolution of x with kernel + bias): the base of the layers over `spatial` dimensions.
+    """y = activation(convolution(x, kernel) + bias) over `spatial` dimensions: the base of the layers below.
 
-    Args:
-        filters: the number of output channels.
-        kernel_size: the window, a number or one for each spatial dimension.
-        strides: the steps of the window.
-        padding: "valid" (no padding) or "same" (ceil(size / stride) outputs; an odd cell is added on the high side); over
-            one dimension also "causal" (as many cells before as the window reaches back, so that no output sees later
-            inputs).
-        data_format: "channels_last" (default) or "channels_first".
-        dilation_rate: the distance between the kernel's taps.
-        groups: input and output channels are split into so many groups that do not see each other.
-
-    Input shape `(batch, *spatial, channels)`, kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
+    Kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`. The arguments are those of `Conv2D`.
     """
 
     activation = ActivationAttribute()
@@ -156,30 +145,118 @@ class Conv(Layer):
 
 
 class Conv2D(Conv):
-    """A convolution over images: y = activation(convolution of x with kernel + bias).
+    """y = activation(convolution(x, kernel) + bias): a convolution over images.
 
-    Input shape `(batch, height, width, channels)`, or `(batch, channels, height, width)` with
-    `data_format="channels_first"`; kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
+    Input shape `(batch, height, width, channels)`, output shape `(batch, new_height, new_width, filters)`; kernel
+    `(*kernel_size, channels // groups, filters)`, bias `(filters,)`. The kernel is not flipped: it is a
+    cross-correlation.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window, an integer, or two of them, one per spatial dimension.
+        strides: step of the window, an integer, or two of them, one per spatial dimension.
+        padding: "valid" (no padding), "same" (zeros, for ceil(size / stride) outputs; an odd one is added at the end).
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the input, an integer, or two of them, one per spatial
+            dimension.
+        groups: number of groups that channels and filters are split into; each group sees only its own channels.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Conv2D
+        >>> layer = Conv2D(1, 2, strides=2, kernel_initializer="ones", use_bias=False)
+        >>> layer(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
+        array([[10., 18.],
+               [42., 50.]], dtype=float32)
     """
 
     spatial = 2
 
 
 class Conv1D(Conv):
-    """A convolution over sequences: y = activation(convolution of x with kernel + bias).
+    """y = activation(convolution(x, kernel) + bias): a convolution over sequences.
 
-    Input shape `(batch, steps, channels)`, or `(batch, channels, steps)` with `data_format="channels_first"`; kernel
-    `(kernel_size, channels // groups, filters)`, bias `(filters,)`. With `padding="causal"` output t sees inputs up to t.
+    Input shape `(batch, steps, channels)`, output shape `(batch, new_steps, filters)`; kernel
+    `(kernel_size, channels // groups, filters)`, bias `(filters,)`. The kernel is not flipped: it is a
+    cross-correlation.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window, an integer.
+        strides: step of the window, an integer.
+        padding: "valid" (no padding), "same" (zeros, for ceil(size / stride) outputs; an odd one is added at the end),
+            or "causal" (left padding only, so that output t sees inputs up to t).
+        data_format: "channels_last" for `(batch, steps, channels)` or "channels_first" for `(batch, channels, steps)`;
+            None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the input, an integer.
+        groups: number of groups that channels and filters are split into; each group sees only its own channels.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Conv1D
+        >>> layer = Conv1D(1, 2, kernel_initializer="ones", use_bias=False)
+        >>> layer(np.arange(4.0).reshape(1, 4, 1)).ravel()
+        array([1., 3., 5.], dtype=float32)
     """
 
     spatial = 1
 
 
 class Conv3D(Conv):
-    """A convolution over volumes: y = activation(convolution of x with kernel + bias).
+    """y = activation(convolution(x, kernel) + bias): a convolution over volumes.
 
-    Input shape `(batch, depth, height, width, channels)`, or `(batch, channels, depth, height, width)` with
-    `data_format="channels_first"`; kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
+    Input shape `(batch, depth, height, width, channels)`, output shape
+    `(batch, new_depth, new_height, new_width, filters)`; kernel `(*kernel_size, channels // groups, filters)`, bias
+    `(filters,)`. The kernel is not flipped: it is a cross-correlation.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window, an integer, or three of them, one per spatial dimension.
+        strides: step of the window, an integer, or three of them, one per spatial dimension.
+        padding: "valid" (no padding), "same" (zeros, for ceil(size / stride) outputs; an odd one is added at the end).
+        data_format: "channels_last" for `(batch, depth, height, width, channels)` or "channels_first" for
+            `(batch, channels, depth, height, width)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the input, an integer, or three of them, one per spatial
+            dimension.
+        groups: number of groups that channels and filters are split into; each group sees only its own channels.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Conv3D
+        >>> layer = Conv3D(2, (1, 2, 2), padding="same")
+        >>> layer(np.ones((1, 3, 4, 4, 1))).shape, layer.kernel.shape
+        ((1, 3, 4, 4, 2), (1, 2, 2, 1, 2))
     """
 
     spatial = 3

@@ -13,24 +13,33 @@ from lamella.names import Name
 
 
 class InputSpec:
-    """The rank, the shape and the dtype that a layer expects of an input.
+    """The rank, shape and dtype that a layer expects of an input.
 
-    >>> InputSpec(min_ndim=2, axes={-1: 3})
-    InputSpec(min_ndim=2, axes={-1: 3})
+    A layer that sets `self.input_spec = InputSpec(...)`, or a list of one per input, has its inputs checked at every
+    call.
 
     Args:
-        dtype: the dtype, or None for any.
-        shape: the shape, None in it for any size.
-        ndim: the number of dimensions; `shape` says it, too.
-        max_ndim: the largest number of dimensions.
-        min_ndim: the smallest number of dimensions.
-        axes: {axis: size} of single axes; a size of None is any.
-        allow_last_axis_squeeze: whether a last axis of size 1 may be missing or more.
-        name: the name of the input, for layers called with a dict.
+        dtype: the dtype; None for any.
+        shape: the shape with the batch dimension; None in it for any size.
+        ndim: number of dimensions; `shape` implies it.
+        max_ndim: largest number of dimensions.
+        min_ndim: smallest number of dimensions.
+        axes: {axis: size} for single axes; None for any size.
+        allow_last_axis_squeeze: whether a last axis of size 1 may be missing or added.
+        name: name of the input, for layers called with a dict.
         optional: whether the input may be None.
 
     Raises:
-        ArgumentError: `axes` names no integers, or an axis that inputs do not have.
+        ArgumentError: a key of `axes` is not an integer, or not below the number of dimensions.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import InputSpec
+        >>> spec = InputSpec(min_ndim=2, axes={-1: 3})
+        >>> spec.check(0, np.ones((4, 2)))
+        Traceback (most recent call last):
+        ...
+        lamella.errors.ShapeError: input 0: expected sizes along axes {-1: 3}, got shape (4, 2).
     """
 
     name: str = Name("an input", label=True)  # type: ignore[assignment]

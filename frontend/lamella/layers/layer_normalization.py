@@ -36,7 +36,7 @@ def wide(x: Any) -> Any:
 
 
 class Affine(Layer):
-    """The base of the normalizations with a trained scale (gamma) and shift (beta)."""
+    """The base of the normalizations with a trained scale (gamma) and offset (beta)."""
 
     supports_masking = True
     casts_integers = True
@@ -71,18 +71,36 @@ class Affine(Layer):
 
 
 class LayerNormalization(Affine):
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of each row over `axis`.
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of each example over `axis`.
+
+    Input and output shape `(batch, ..., features)`; gamma and beta have the shape of the normalized axes. A mask is
+    passed on.
 
     Args:
-        axis: the axis, or axes, over which each row is normalized; gamma and beta have their shape.
+        axis: the axis or axes to normalize over, not the batch axis.
         epsilon: added to the variance.
-        center: whether beta is added.
+        center: whether to add beta.
         scale: whether to multiply by gamma.
-        rms_scaling: y = gamma * x / sqrt(variance + epsilon), with the variance about the mean: a word that Keras keeps
-            for old models. It is not what RMSNormalization does.
+        beta_initializer, gamma_initializer: initializers of the weights, or their names.
+        beta_regularizer, gamma_regularizer: penalties on the weights, added to the loss.
+        beta_constraint, gamma_constraint: constraints applied to the weights after each optimizer step.
+        rms_scaling: deprecated argument of Keras: y = gamma * x / sqrt(variance + epsilon), with the variance about the
+            mean. `RMSNormalization` divides by the root of the mean square instead.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ArgumentError: in a call, if `axis` includes the batch axis.
+        ShapeError: in a call, if the sizes along `axis` are not those the layer was built for.
 
     References:
         J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016, https://arxiv.org/abs/1607.06450
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import LayerNormalization
+        >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0], [10.0, 30.0]]))
+        array([[-1.,  1.],
+               [-1.,  1.]], dtype=float32)
     """
 
     weight_fields = WeightFields(beta="zeros", gamma="ones")
@@ -136,17 +154,33 @@ class LayerNormalization(Affine):
 
 
 class GroupNormalization(Affine):
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of each row and group of channels.
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of each example and group of channels.
+
+    Input and output shape `(batch, ..., channels)`; gamma and beta `(channels,)`. A mask is passed on.
 
     Args:
-        groups: the channels are split into so many groups; -1 for as many as channels (instance normalization).
+        groups: number of groups of consecutive channels; -1 for one channel per group (instance normalization).
         axis: the channel axis.
         epsilon: added to the variance.
-        center: whether beta, one entry a channel, is added.
-        scale: whether to multiply by gamma, one entry a channel.
+        center: whether to add beta.
+        scale: whether to multiply by gamma.
+        beta_initializer, gamma_initializer: initializers of the weights, or their names.
+        beta_regularizer, gamma_regularizer: penalties on the weights, added to the loss.
+        beta_constraint, gamma_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `groups` is neither positive nor -1.
+        ShapeError: in a call, if the channels cannot be divided into the groups.
 
     References:
         Y. Wu, K. He, "Group normalization", 2018, https://arxiv.org/abs/1803.08494
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import GroupNormalization
+        >>> GroupNormalization(groups=2, epsilon=0.0)(np.array([[1.0, 3.0, 10.0, 30.0]]))
+        array([[-1.,  1., -1.,  1.]], dtype=float32)
     """
 
     weight_fields = WeightFields(beta="zeros", gamma="ones")
@@ -197,14 +231,27 @@ class GroupNormalization(Affine):
 
 
 class RMSNormalization(Layer):
-    """y = scale * x / sqrt(mean(x**2) + epsilon), the mean of each row over `axis`.
+    """y = scale * x / sqrt(mean(x**2) + epsilon), with the mean of each example over `axis`.
+
+    Input and output shape `(batch, ..., features)`; scale has the shape of the normalized axes.
 
     Args:
-        axis: the axis, or axes; scale has their shape.
+        axis: the axis or axes to normalize over, not the batch axis.
         epsilon: added to the mean square.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ArgumentError: in a call, if `axis` includes the batch axis.
+        ShapeError: in a call, if the sizes along `axis` are not those the layer was built for.
 
     References:
         B. Zhang, R. Sennrich, "Root mean square layer normalization", 2019, https://arxiv.org/abs/1910.07467
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RMSNormalization
+        >>> RMSNormalization(epsilon=0.0)(np.array([[1.0, 7.0]]))
+        array([[0.2, 1.4]], dtype=float32)
     """
 
     casts_integers = True
@@ -242,10 +289,22 @@ class RMSNormalization(Layer):
 
 
 class UnitNormalization(Layer):
-    """y = x / sqrt(sum(x**2)), the sum over `axis`; a row of zeros stays one.
+    """y = x / sqrt(sum(x**2)), with the sum over `axis`; zeros stay zeros.
+
+    Input and output shape `(batch, ..., features)`. A mask is passed on.
 
     Args:
-        axis: the axis, or axes, along which y has length 1.
+        axis: the axis or axes along which y has norm 1.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        TypeError: `axis` is neither an integer nor a list of integers.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import UnitNormalization
+        >>> UnitNormalization()(np.array([[3.0, 4.0]]))
+        array([[0.6, 0.8]], dtype=float32)
     """
 
     supports_masking = True

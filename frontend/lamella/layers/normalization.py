@@ -68,29 +68,51 @@ def check_clipping(clipping: Mapping[str, float]) -> None:
 
 
 class BatchNormalization(Layer):
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, each channel over the batch and all other axes.
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel, with moments over all other axes.
 
-    In training the moments are the batch's, and the moving averages move towards them:
-    `moving = momentum * moving + (1 - momentum) * batch` (with the population variance). Otherwise, and when the layer
-    is frozen (`trainable = False`), they are the moving averages.
+    Input and output shape `(batch, ..., channels)`; gamma, beta, moving_mean and moving_variance `(channels,)`. With
+    `training=True` the moments are those of the batch, without the entries that a mask excludes, and the moving
+    averages are updated: `moving = momentum * moving + (1 - momentum) * batch`, with the population variance.
+    Otherwise, and if the layer is frozen (`trainable = False`), the moments are the moving averages. A mask is passed
+    on.
 
     Args:
         axis: the channel axis.
-        momentum: how slowly the moving averages move.
+        momentum: weight of the old value in an update of the moving averages.
         epsilon: added to the variance.
-        center: whether beta is added.
+        center: whether to add beta.
         scale: whether to multiply by gamma.
-        renorm: batch renormalization: in training y is also multiplied by r = sqrt(variance + epsilon) / renorm_stddev
-            and shifted by d = (mean - renorm_mean) / renorm_stddev (before gamma), which count as constants, so that
-            training sees what inference will compute. The layer then keeps `moving_stddev`, `renorm_mean` and
-            `renorm_stddev` as well.
-        renorm_clipping: limits "rmin" and "rmax" of r, and "dmax" of |d|.
-        renorm_momentum: how slowly `renorm_mean` and `renorm_stddev` move.
-        synchronized: False, the only value there is without several devices.
+        beta_initializer, gamma_initializer: initializers of the weights, or their names.
+        beta_regularizer, gamma_regularizer: penalties on the weights, added to the loss.
+        beta_constraint, gamma_constraint: constraints applied to the weights after each optimizer step.
+        moving_mean_initializer, moving_variance_initializer: initializers of the moving averages, or their names.
+        renorm: batch renormalization: in training, y before gamma is also multiplied by r = sqrt(variance + epsilon) /
+            renorm_stddev and shifted by d = (mean - renorm_mean) / renorm_stddev, both without gradient, so that
+            training computes what inference will. Adds the weights moving_stddev, renorm_mean and renorm_stddev.
+        renorm_clipping: limits "rmin" and "rmax" of r, and "dmax" of |d|, as a dict.
+        renorm_momentum: weight of the old value in an update of renorm_mean and renorm_stddev.
+        synchronized: must be False: with a distribution the moments are those of the whole batch anyway.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `axis` is not one integer, `synchronized` is True, or the limits of `renorm_clipping` do not fit.
+        ShapeError: in a call, if the number of channels is not the one the layer was built for.
 
     References:
-        S. Ioffe, C. Szegedy, "Batch Normalization", 2015, https://arxiv.org/abs/1502.03167
-        S. Ioffe, "Batch Renormalization", 2017, https://arxiv.org/abs/1702.03275
+        S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
+        shift", 2015, https://arxiv.org/abs/1502.03167
+        S. Ioffe, "Batch renormalization: towards reducing minibatch dependence in batch-normalized models", 2017,
+        https://arxiv.org/abs/1702.03275
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import BatchNormalization
+        >>> layer = BatchNormalization(momentum=0.5, epsilon=0.0)
+        >>> layer(np.array([[1.0], [3.0]]), training=True)
+        array([[-1.],
+               [ 1.]], dtype=float32)
+        >>> layer.moving_mean.numpy(), layer.moving_variance.numpy()
+        (array([1.], dtype=float32), array([1.], dtype=float32))
     """
 
     supports_masking = True

@@ -25,9 +25,18 @@ _LEAST_DEVIATION = 1e-7
 class Rescaling(Layer):
     """y = x * scale + offset.
 
+    Input and output shape `(batch, ...)`, the output in the compute dtype. A mask is passed on.
+
     Args:
-        scale: a number, or an array that broadcasts against the inputs: 1 / 255 takes bytes to [0, 1].
-        offset: likewise.
+        scale: number, or array that broadcasts to the input; 1 / 255 maps bytes to [0, 1].
+        offset: number, or array that broadcasts to the input.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Rescaling
+        >>> Rescaling(1 / 127.5, offset=-1.0)(np.array([[0, 255]], "uint8"))
+        array([[-1.,  1.]], dtype=float32)
     """
 
     supports_masking = True
@@ -64,15 +73,31 @@ def batches_of(data: Any) -> Iterator[np.ndarray]:
 
 
 class Normalization(Layer):
-    """y = (x - mean) / max(sqrt(variance), 1e-7), with mean and variance given, or taken from data by `adapt`.
+    """y = (x - mean) / max(sqrt(variance), 1e-7), with mean and variance given or computed from data by `adapt`.
+
+    Input and output shape `(batch, ...)`, the output in the compute dtype. The weights mean and variance, with the
+    sizes of `axis`, and count are not trained. A mask is passed on.
 
     Args:
-        axis: the axis, or axes, that keep their own mean and variance; None for one mean and variance of everything.
-        mean: the mean(s), together with `variance`; else `adapt` sets both.
-        variance: the variance(s).
-        invert: y = x * max(sqrt(variance), 1e-7) + mean instead.
+        axis: the axis or axes with a separate mean and variance per index; None for one mean and variance of all
+            entries.
+        mean: the mean, a number or an array with the sizes of `axis`; needs `variance`. None to compute both by
+            `adapt`.
+        variance: the variance, of the same shape as `mean`.
+        invert: whether to compute y = x * max(sqrt(variance), 1e-7) + mean instead.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Weights, none of them trained: mean and variance, with the sizes of `axis`, and a count that Keras keeps for old files.
+    Raises:
+        ValueError: only one of `mean` and `variance` is given, or their shapes do not match.
+        ShapeError: in a call, if the sizes along `axis` are not those the layer was built for.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Normalization
+        >>> layer = Normalization()
+        >>> layer.adapt(np.array([[1.0], [3.0]]))
+        >>> layer(np.array([[5.0]]))
+        array([[3.]], dtype=float32)
     """
 
     supports_masking = True
@@ -223,14 +248,25 @@ def encode(indices: Any, depth: int, mode: str, dtype: str, weights: Any = None)
 
 
 class CategoryEncoding(Layer):
-    """Integers from 0 up to, not including, `num_tokens` as vectors.
+    """Encode integers from 0 to `num_tokens - 1` as vectors.
+
+    Input shape `(batch, length)`, output shape `(batch, num_tokens)`; with "one_hot" input shape `(batch, ...)` and
+    output shape `(batch, ..., num_tokens)`. With "count" the call takes `count_weights` of the shape of the input.
 
     Args:
-        num_tokens: how many integers there are; others give no entry.
-        output_mode: "multi_hot" (which of them occur in a row), "count" (how often) or "one_hot" (a vector an integer).
+        num_tokens: number of integers; integers outside the range are not encoded.
+        output_mode: "multi_hot" (1 for every integer that occurs in the example), "count" (how often it occurs) or
+            "one_hot" (one vector per integer).
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, length)`, output `(batch, num_tokens)`; with "one_hot" input shape `(batch, ...)`, output
-    `(batch, ..., num_tokens)`. With "count" the call takes `count_weights`, of the shape of the inputs.
+    Raises:
+        ValueError: `num_tokens` is not positive; or, in a call, `count_weights` is given and the mode is not "count".
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import CategoryEncoding
+        >>> CategoryEncoding(num_tokens=4, output_mode="count")(np.array([[0, 2, 2]]))
+        array([[1., 0., 2., 0.]], dtype=float32)
     """
 
     def __init__(self, num_tokens: int | None = None, output_mode: str = "multi_hot", **kwargs: Any) -> None:
@@ -251,13 +287,26 @@ class CategoryEncoding(Layer):
 
 
 class Discretization(Layer):
-    """The number of the bin each entry falls into: how many boundaries are not above it.
+    """Map numbers to the index of their bin: the number of boundaries that are not above the number.
+
+    Input shape `(batch, ...)`; output of the same shape for "int", otherwise as for `CategoryEncoding`.
 
     Args:
-        bin_boundaries: the boundaries between the bins, increasing; n boundaries make n + 1 bins.
-        num_bins: instead, how many bins `adapt` makes, about equally full.
-        epsilon: how exactly `adapt` looks: it keeps about 1 / epsilon points of the data.
-        output_mode: "int" (the numbers, int32), "one_hot", "multi_hot" or "count", as in `CategoryEncoding`.
+        bin_boundaries: the boundaries in increasing order; n boundaries separate n + 1 bins.
+        num_bins: number of bins that `adapt` makes, with about equally many entries; instead of `bin_boundaries`.
+        epsilon: accuracy of `adapt`, which keeps about 1 / epsilon points of the data.
+        output_mode: "int" (indices, int32), "one_hot", "multi_hot" or "count", as in `CategoryEncoding`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: neither or both of `bin_boundaries` and `num_bins` are given, or the boundaries do not increase.
+        TraceError: in a call, if there are no boundaries yet.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Discretization
+        >>> Discretization([0.0, 1.0])(np.array([[-0.5, 0.0, 3.0]]))
+        array([[0, 1, 2]], dtype=int32)
     """
 
     config_attributes: ClassVar[Mapping[str, str]] = {"bin_boundaries": "bin_boundaries"}

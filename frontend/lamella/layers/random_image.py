@@ -30,8 +30,8 @@ _FLIPS = {"horizontal": (1,), "vertical": (0,), "horizontal_and_vertical": (0, 1
 class RandomImageLayer(Layer):
     """The base: images `(batch, height, width, channels)`, or a single one `(height, width, channels)`.
 
-    The output is in the layer's compute dtype, in training and in inference. A call that is not told which it is trains, as
-    in Keras; `predict` and `evaluate` tell it.
+    The output is in the compute dtype, in training and in inference. A call without `training` counts as training, as
+    in Keras; `predict` and `evaluate` pass False.
     """
 
     def __init__(self, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
@@ -90,13 +90,30 @@ class RandomImageLayer(Layer):
 
 
 class RandomFlip(RandomImageLayer):
-    """In training, mirrors every second image.
+    """In training, mirror each image with probability 1/2.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        mode: "horizontal" (left and right change places), "vertical" (top and bottom), or "horizontal_and_vertical", where
-            the one draw of an image decides about both, as in Keras.
-        seed: makes the draws a function of this number instead of the layer's path.
-        data_format: "channels_last" (default) or "channels_first".
+        mode: "horizontal" (left and right), "vertical" (top and bottom), or "horizontal_and_vertical": both or neither,
+            by one draw per image, as in Keras.
+        seed: makes the draws depend on this integer instead of the layer's path.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        UnknownNameError: `mode` is none of these.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomFlip
+        >>> images = np.array([[0.0, 1.0]] * 100).reshape(100, 1, 2, 1)
+        >>> flipped = RandomFlip("horizontal", seed=1)(images, training=True)[:, 0, 0, 0]
+        >>> bool(30 < flipped.sum() < 70)
+        True
     """
 
     def __init__(
@@ -117,7 +134,7 @@ class RandomFlip(RandomImageLayer):
 
 
 class AffineLayer(RandomImageLayer):
-    """The base of the layers that move pixels: an affine transformation of the places, then interpolation."""
+    """The base of the layers that move pixels: an affine transformation of the coordinates, then interpolation."""
 
     def __init__(
         self,
@@ -149,17 +166,34 @@ class AffineLayer(RandomImageLayer):
 
 
 class RandomRotation(AffineLayer):
-    """In training, turns every image about its middle, by an angle of its own.
+    """In training, rotate each image about its center by a random angle.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        factor: the largest angle in full turns, both ways, or the bounds (lower, upper) of the angle; from -1 to 1. A
-            positive angle turns counter-clockwise.
-        fill_mode: what lies outside the image: "reflect" (the image mirrored), "wrap" (the image again), "constant"
-            (`fill_value`) or "nearest" (the outermost pixels).
+        factor: largest angle in either direction as a fraction of a full turn, or the bounds (lower, upper) of the
+            angle; from -1 to 1. Positive angles rotate counterclockwise.
+        fill_mode: values outside the image: "reflect" (mirrored), "wrap" (repeated), "constant" (`fill_value`) or
+            "nearest" (the pixel at the border).
         interpolation: "bilinear" or "nearest".
-        seed: makes the draws a function of this number instead of the layer's path.
-        fill_value: for "constant".
-        data_format: "channels_last" (default) or "channels_first".
+        seed: makes the draws depend on this integer instead of the layer's path.
+        fill_value: value outside the image for fill_mode="constant".
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `factor` is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomRotation
+        >>> layer = RandomRotation((0.25, 0.25), interpolation="nearest")  # always a quarter turn
+        >>> layer(np.array([[1.0, 2.0], [3.0, 4.0]])[:, :, None], training=True)[:, :, 0]
+        array([[2., 4.],
+               [1., 3.]], dtype=float32)
     """
 
     def __init__(
@@ -187,18 +221,35 @@ class RandomRotation(AffineLayer):
 
 
 class RandomTranslation(AffineLayer):
-    """In training, shifts every image, by amounts of its own.
+    """In training, shift each image by random amounts.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        height_factor: the largest shift as a fraction of the height, both ways, or the bounds (lower, upper); from -1 to 1.
-            A positive shift moves the image down.
-        width_factor: likewise of the width; a positive shift moves the image to the right.
-        fill_mode: what lies outside the image: "reflect" (the image mirrored), "wrap" (the image again), "constant"
-            (`fill_value`) or "nearest" (the outermost pixels).
+        height_factor: largest shift in either direction as a fraction of the height, or the bounds (lower, upper); from
+            -1 to 1. Positive shifts move the image down.
+        width_factor: the same for the width; positive shifts move the image to the right.
+        fill_mode: values outside the image: "reflect" (mirrored), "wrap" (repeated), "constant" (`fill_value`) or
+            "nearest" (the pixel at the border).
         interpolation: "bilinear" or "nearest".
-        seed: makes the draws a function of this number instead of the layer's path.
-        fill_value: for "constant".
-        data_format: "channels_last" (default) or "channels_first".
+        seed: makes the draws depend on this integer instead of the layer's path.
+        fill_value: value outside the image for fill_mode="constant".
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: a factor is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomTranslation
+        >>> layer = RandomTranslation((0.5, 0.5), 0.0, "constant", "nearest")  # always down by half the height
+        >>> layer(np.array([[1.0, 2.0], [3.0, 4.0]])[:, :, None], training=True)[:, :, 0]
+        array([[0., 0.],
+               [1., 2.]], dtype=float32)
     """
 
     def __init__(
@@ -224,18 +275,37 @@ class RandomTranslation(AffineLayer):
 
 
 class RandomZoom(AffineLayer):
-    """In training, makes every image larger or smaller about its middle, by amounts of its own.
+    """In training, scale each image about its center by random factors.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        height_factor: the largest change as a fraction of the height, both ways, or the bounds (lower, upper); above -1, at
-            most 1. Positive values zoom out, negative ones zoom in.
-        width_factor: likewise of the width; None for the draw of the height, which keeps the aspect ratio.
-        fill_mode: what lies outside the image: "reflect" (the image mirrored), "wrap" (the image again), "constant"
-            (`fill_value`) or "nearest" (the outermost pixels).
+        height_factor: largest change in either direction as a fraction of the height, or the bounds (lower, upper);
+            above -1, at most 1. Positive values zoom out, negative values zoom in.
+        width_factor: the same for the width; None to use the draw for the height, which keeps the aspect ratio.
+        fill_mode: values outside the image: "reflect" (mirrored), "wrap" (repeated), "constant" (`fill_value`) or
+            "nearest" (the pixel at the border).
         interpolation: "bilinear" or "nearest".
-        seed: makes the draws a function of this number instead of the layer's path.
-        fill_value: for "constant".
-        data_format: "channels_last" (default) or "channels_first".
+        seed: makes the draws depend on this integer instead of the layer's path.
+        fill_value: value outside the image for fill_mode="constant".
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: a factor is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomZoom
+        >>> layer = RandomZoom((-0.5, -0.5), interpolation="nearest")  # always zoom in by two
+        >>> layer(np.arange(16.0).reshape(4, 4, 1), training=True)[:, :, 0]
+        array([[ 5.,  5.,  6.,  6.],
+               [ 5.,  5.,  6.,  6.],
+               [ 9.,  9., 10., 10.],
+               [ 9.,  9., 10., 10.]], dtype=float32)
     """
 
     def __init__(
@@ -268,7 +338,7 @@ def _above_one(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 class ValueLayer(RandomImageLayer):
-    """The base of the layers that change values and keep them within `value_range`."""
+    """The base of the layers that change values and clip them to `value_range`."""
 
     def __init__(
         self,
@@ -288,14 +358,31 @@ class ValueLayer(RandomImageLayer):
 
 
 class RandomContrast(ValueLayer):
-    """In training, y = (x - mean) * contrast + mean for every image, its mean of each channel and a contrast of its own.
+    """In training, y = (x - mean) * contrast + mean, with a random contrast per image and its mean per channel.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        factor: the contrast lies between 1 - factor and 1 + factor, or, for a pair (lower, upper), between 1 - lower and
+        factor: the contrast is between 1 - factor and 1 + factor, or, for a pair (lower, upper), between 1 - lower and
             1 + upper; from 0 to 1.
-        value_range: the least and the largest value; the result is moved into this range.
-        seed: makes the draws a function of this number instead of the layer's path.
-        data_format: "channels_last" (default) or "channels_first".
+        value_range: the smallest and the largest value; the output is clipped to this range.
+        seed: makes the draws depend on this integer instead of the layer's path.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `factor` is out of range, or `value_range` is not a pair.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomContrast
+        >>> images = np.array([[100.0, 200.0]]).reshape(1, 1, 2, 1)
+        >>> y = RandomContrast(0.5, seed=1)(images, training=True)
+        >>> y.shape, y.mean().round().item()
+        ((1, 1, 2, 1), 150.0)
     """
 
     def __init__(
@@ -316,14 +403,30 @@ class RandomContrast(ValueLayer):
 
 
 class RandomBrightness(ValueLayer):
-    """In training, y = x + delta for every image, with a delta of its own.
+    """In training, y = x + delta, with a random delta per image.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        factor: delta lies between -factor and factor, as a fraction of the size of `value_range`, or between the bounds
+        factor: delta is between -factor and factor, as a fraction of the size of `value_range`, or between the bounds
             (lower, upper); from -1 to 1.
-        value_range: the least and the largest value; the result is moved into this range.
-        seed: makes the draws a function of this number instead of the layer's path.
-        data_format: "channels_last" (default) or "channels_first".
+        value_range: the smallest and the largest value; the output is clipped to this range.
+        seed: makes the draws depend on this integer instead of the layer's path.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `factor` is out of range, or `value_range` is not a pair.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomBrightness
+        >>> layer = RandomBrightness((0.5, 0.5), value_range=(0, 1))  # always brighter by a half
+        >>> layer(np.array([[0.25, 0.75]]).reshape(1, 1, 2, 1), training=True).ravel()
+        array([0.75, 1.  ], dtype=float32)
     """
 
     def __init__(
@@ -340,16 +443,29 @@ class RandomBrightness(ValueLayer):
 
 
 class RandomCrop(RandomImageLayer):
-    """In training, a window of `height` x `width` at a random place, the same for all images of a batch.
+    """In training, crop a `height` x `width` window at a random position, the same for all images of a batch.
 
-    An image that is not larger than the window on both sides is cut from its middle instead, and enlarged bilinearly where
-    something is missing. In inference: the largest window of the same aspect ratio, from the middle, resized.
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output the same
+    with the new height and width. An image that is not larger than the window in both dimensions is cropped at the
+    center instead, and enlarged bilinearly if needed. With `training=False` the largest centered window of the same
+    aspect ratio is resized.
 
     Args:
-        height: the rows of the window.
-        width: its columns.
-        seed: makes the draws a function of this number instead of the layer's path.
-        data_format: "channels_last" (default) or "channels_first".
+        height: height of the window.
+        width: width of the window.
+        seed: makes the draws depend on this integer instead of the layer's path.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomCrop
+        >>> RandomCrop(2, 3)(np.ones((4, 8, 8, 1)), training=True).shape
+        (4, 2, 3, 1)
     """
 
     def __init__(

@@ -21,21 +21,36 @@ from lamella.tree import flatten, unflatten
 
 
 class RNN(Layer):
-    """A cell applied step by step: output, states = cell(inputs[:, t], states).
+    """Apply a cell step by step: output, states = cell(inputs[:, t], states).
+
+    Input shape `(batch, time, ...)`; output shape `(batch, ...)`, or `(batch, time, ...)` with `return_sequences`.
+    `initial_state` may be given to the call. A masked step keeps the states and repeats the last output; with
+    `return_sequences` the mask is passed on. `training=True` applies the dropouts. Gradients do not flow into the
+    previous batch.
 
     Args:
-        cell: a cell, or a list of cells that run one on top of another (`StackedRNNCells`). A cell of your own has
-            `state_size` (a size, or a list of sizes), perhaps `output_size` and `get_initial_state(batch_size)`, and
-            `call(inputs, states)`, which returns the output of a step and the list of new states.
-        return_sequences: return the output of every step, not only the last.
-        return_state: return the last states, too: `(outputs, *states)`.
-        go_backwards: read the sequence from its end; the outputs come in the order of reading.
-        stateful: begin each batch with the states the last one ended with; the batch size must be declared.
-        unroll: write the steps out instead of looping over them: the same numbers, a longer program.
-        zero_output_for_mask: the output of a masked step is zero instead of the last output.
+        cell: a cell, or a list of cells to stack (`StackedRNNCells`). A user-defined cell has `state_size`, an integer
+            or a list of them, and `call(inputs, states)`, which returns the output of a step and the list of new
+            states; optionally `output_size` and `get_initial_state(batch_size)`.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last states as well: `(output, *states)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, time, ...)`; output `(batch, ...)`, or `(batch, time, ...)` with `return_sequences`. A masked step
-    keeps the states. `initial_state` may be given to the call. Gradients do not reach the batch before.
+    Raises:
+        ValueError: `cell` is not a cell; or, when the layer is built, `stateful` without a fixed batch size.
+        ShapeError: in a call, if the input does not have the shape the layer was built for.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RNN, SimpleRNNCell
+        >>> layer = RNN([SimpleRNNCell(4), SimpleRNNCell(2)], return_sequences=True)
+        >>> layer(np.ones((1, 3, 5))).shape
+        (1, 3, 2)
     """
 
     supports_masking = True

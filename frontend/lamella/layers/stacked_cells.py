@@ -11,13 +11,25 @@ from lamella.layers.cell_base import SequenceCell
 
 
 class StackedRNNCells(SequenceCell):
-    """Cells one on top of another: each has the output of the one before as its inputs.
+    """Stack cells: each cell receives the output of the one before as its input.
+
+    Called as `cell(inputs, states)` with inputs `(batch, features)` and a list of the states of every cell; returns the
+    output of the last cell and the list of new states of every cell.
 
     Args:
-        cells: the cells, the lowest first.
+        cells: list of cells, the first one receives the inputs.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Called with inputs `(batch, features)` and the list of the cells' lists of states, it returns the last cell's output and
-    the list of the cells' new states.
+    Raises:
+        ValueError: `cells` is not a list of cells, or is empty.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import SimpleRNNCell, StackedRNNCells
+        >>> cells = StackedRNNCells([SimpleRNNCell(4), SimpleRNNCell(2)])
+        >>> y, states = cells(np.ones((1, 3)), cells.get_initial_state(1))
+        >>> y.shape, cells.state_size
+        ((1, 2), [4, 2])
     """
 
     config_attributes: ClassVar[Mapping[str, str]] = {"cells": "cells"}
@@ -82,7 +94,7 @@ class StackedRNNCells(SequenceCell):
 
 
 class _OwnCell(SequenceCell):
-    """A user's cell as it is run by a layer: every step is a call."""
+    """A user-defined cell as a layer runs it: every step is a call."""
 
     repeats_state = False
 

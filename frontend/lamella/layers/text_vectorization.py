@@ -21,32 +21,44 @@ _WORDS = re.compile(r"[^ \t\n\r\f\v]+")
 
 
 class TextVectorization(Vocabulary):
-    """Texts as the indices of their words in a vocabulary, or as vectors.
+    """Map texts to the indices of their words in a vocabulary, or to vectors.
 
-    It prepares data, on the host: call it with texts, and give `fit` what it returns.
-
-    >>> layer = TextVectorization(output_sequence_length=4)
-    >>> layer.adapt(["foo bar", "bar baz!", "Baz bada boom"])
-    >>> layer.get_vocabulary()
-    ['', '[UNK]', 'baz', 'bar', 'foo', 'boom', 'bada']
-    >>> layer(["foo qux bar", "bar"]).tolist()
-    [[4, 1, 3, 0], [3, 0, 0, 0]]
+    Input: strings or bytes `(batch,)` or `(batch, 1)`, or one string; output: `(batch, length)` for "int", padded with
+    0, otherwise vectors `(batch, indices)`. It prepares data on the host and cannot be part of a model: call it with
+    data, and give `fit` what it returns.
 
     Args:
-        max_tokens: how many indices there may be, with that of unknown words and, in mode "int", 0; None for no limit.
-        standardize: "lower_and_strip_punctuation" or one of the two (of ASCII alone, as in Keras), None, or a function of an
-            array of strings.
-        split: "whitespace", "character", None (each text is a word), or a function of a vector of strings that returns one
-            list of words for each.
-        ngrams: also the sequences of 2 ... ngrams words, joined by spaces; of a tuple of lengths those of these lengths.
-        output_mode: "int" (indices, int32, filled up with 0), "multi_hot" (for each text a vector with a 1 for every word in
-            it), "count" (how often it is) or "tf_idf" (times the inverse document frequency).
-        output_sequence_length: in mode "int" the number of indices, to which texts are cut off or filled up; None for that
-            of the longest.
-        pad_to_max_tokens: whether vectors have `max_tokens` entries.
-        vocabulary: the words, in order, or the path of a text file with one per line; else `adapt` learns it.
+        max_tokens: largest number of indices, including those of padding ("int") and of unknown words; None for no
+            limit.
+        standardize: "lower_and_strip_punctuation", "lower", "strip_punctuation" (of ASCII characters, as in Keras),
+            None, or a function of an array of strings.
+        split: "whitespace", "character", None (each text is one word), or a function from a vector of strings to one
+            list of words per string.
+        ngrams: n to include all sequences of 2 to n words, joined by spaces; a tuple of lengths for sequences of these
+            lengths.
+        output_mode: "int" (indices, int32), "multi_hot" (one vector per text, with 1 for every word that occurs),
+            "count" (how often it occurs) or "tf_idf" (the count times the inverse document frequency).
+        output_sequence_length: for "int", the number of indices per text, which is truncated or padded; None for the
+            length of the longest text of the batch.
+        pad_to_max_tokens: whether vectors have `max_tokens` entries, however many words there are.
+        vocabulary: the words, in order, or the path of a text file with one per line; None to learn it by `adapt`.
         idf_weights: with `vocabulary` and "tf_idf", the weight of each word.
-        encoding: of bytes.
+        encoding: encoding of bytes.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: an argument is out of range, or the vocabulary is empty or has duplicates.
+        NotBuiltError: in a call, if there is no vocabulary yet.
+
+    Example:
+        >>> from lamella.layers import TextVectorization
+        >>> layer = TextVectorization(output_sequence_length=4)
+        >>> layer.adapt(["foo bar", "bar baz!", "Baz bada boom"])
+        >>> layer.get_vocabulary()
+        ['', '[UNK]', 'baz', 'bar', 'foo', 'boom', 'bada']
+        >>> layer(["foo qux bar", "bar"])
+        array([[4, 1, 3, 0],
+               [3, 0, 0, 0]], dtype=int32)
     """
 
     def __init__(

@@ -13,14 +13,25 @@ from lamella.layers.base import Layer
 
 
 class TimeDistributed(Layer):
-    """y[:, t] = layer(x[:, t]), with one set of weights for all steps.
+    """y[:, t] = layer(x[:, t]): apply a layer to every time step, with one set of weights.
+
+    Input shape `(batch, time, ...)`, output shape `(batch, time, ...)`. A layer that treats examples independently is
+    applied once, to `batch * time` examples; another one step by step, so that a `BatchNormalization` normalizes over
+    the batch at each step. A mask is passed on, and to the layer if its `call` takes one.
 
     Args:
         layer: the layer to apply.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, time, ...)`, output shape `(batch, time, ...)`. Where the layer keeps rows apart and has no state,
-    all steps are one batch of `batch * time` rows; elsewhere it is applied step by step, so that a `BatchNormalization`
-    takes its moments over the batch at each step.
+    Raises:
+        ValueError: `layer` is not a layer.
+        ShapeError: in a call, if the input has fewer than three axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Dense, TimeDistributed
+        >>> TimeDistributed(Dense(4))(np.ones((2, 3, 5))).shape
+        (2, 3, 4)
     """
 
     supports_masking = True

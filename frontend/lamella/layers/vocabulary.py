@@ -29,14 +29,14 @@ Tokens = Sequence[Any]
 
 
 class Vocabulary(Layer):
-    """What the layers here share: a list of tokens, how it is learned, and how tokens are looked up.
+    """The base of the layers with a vocabulary: how it is learned, and how tokens are looked up.
 
-    The indices begin with 0 for the mask token, in mode "int" and where there is one, then come those of unknown tokens,
-    then the vocabulary.
+    The first index is that of the mask token, in mode "int" and if there is one; then come the indices of unknown
+    tokens, then those of the vocabulary.
 
     Args:
-        max_tokens: how many indices there may be; None for no limit.
-        num_oov_indices: how many indices there are for unknown tokens.
+        max_tokens: largest number of indices; None for no limit.
+        num_oov_indices: number of indices for unknown tokens.
         mask_token: the token of index 0, or None.
         oov_token: the entry of the vocabulary for unknown tokens.
         vocabulary: the tokens, in order, or the path of a text file with one per line.
@@ -331,25 +331,36 @@ def decoded(values: Any, encoding: str = "utf-8") -> np.ndarray:
 
 
 class StringLookup(Vocabulary):
-    """Strings as their indices in a vocabulary, or as vectors.
+    """Map strings to their indices in a vocabulary, or to vectors; inverted, map indices to strings.
 
-    >>> layer = StringLookup(vocabulary=["a", "b"])
-    >>> layer([["a", "c"], ["b", "b"]]).tolist(), layer.get_vocabulary()
-    ([[1, 0], [2, 2]], ['[UNK]', 'a', 'b'])
+    Input: strings or bytes of any shape; output: an array of the same shape for "int", otherwise of vectors. It
+    prepares data on the host and cannot be part of a model: call it with data, and give `fit` what it returns.
 
     Args:
-        max_tokens: how many indices there may be, with those below; None for no limit.
-        num_oov_indices: 1: all unknown strings have one index; 0: they are an error.
-        mask_token: a string with index 0, or None.
-        oov_token: the entry of the vocabulary for unknown strings.
-        vocabulary: the strings, in order, or the path of a text file with one per line; else `adapt` learns it.
+        max_tokens: largest number of indices, including those of the mask and of unknown strings; None for no limit.
+        num_oov_indices: 1 for one index for all unknown strings; 0 to raise an error for them.
+        mask_token: string with index 0, or None.
+        oov_token: entry of the vocabulary for unknown strings.
+        vocabulary: the strings, in order, or the path of a text file with one per line; None to learn it by `adapt`.
         idf_weights: with `vocabulary` and "tf_idf", the weight of each string.
-        invert: whether it takes indices and returns strings.
-        output_mode: "int" (indices, int32), "one_hot" (a vector for each string; a last axis of 1 goes), "multi_hot" (one for
-            each row, with a 1 for every string in it), "count" (how often it is) or "tf_idf" (times the inverse document
-            frequency).
-        pad_to_max_tokens: whether vectors have `max_tokens` entries.
-        encoding: of bytes.
+        invert: whether to map indices to strings.
+        output_mode: "int" (indices, int32), "one_hot" (one vector per string), "multi_hot" (one vector per example,
+            with 1 for every string that occurs), "count" (how often it occurs) or "tf_idf" (the count times the inverse
+            document frequency).
+        pad_to_max_tokens: whether vectors have `max_tokens` entries, however many strings there are.
+        encoding: encoding of bytes.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: an argument is out of range, or the vocabulary is empty or has duplicates.
+        NotBuiltError: in a call, if there is no vocabulary yet.
+        DataError: in a call, if a string is unknown and `num_oov_indices` is 0.
+
+    Example:
+        >>> from lamella.layers import StringLookup
+        >>> layer = StringLookup(vocabulary=["a", "b"])
+        >>> layer([["a", "c"], ["b", "b"]]).tolist(), layer.get_vocabulary()
+        ([[1, 0], [2, 2]], ['[UNK]', 'a', 'b'])
     """
 
     def __init__(
@@ -397,24 +408,37 @@ class StringLookup(Vocabulary):
 
 
 class IntegerLookup(Vocabulary):
-    """Integers as their indices in a vocabulary, or as vectors.
+    """Map integers to their indices in a vocabulary, or to vectors; inverted, map indices to integers.
 
-    >>> layer = IntegerLookup(vocabulary=[12, 36])
-    >>> layer([[12, 7], [36, 36]]).tolist(), layer.get_vocabulary()
-    ([[1, 0], [2, 2]], [-1, 12, 36])
+    Input: integers of any shape; output: an array of the same shape for "int", otherwise of vectors. It prepares data
+    on the host and cannot be part of a model: call it with data, and give `fit` what it returns.
 
     Args:
-        max_tokens: how many indices there may be, with those below; None for no limit.
-        num_oov_indices: how many indices there are for unknown integers, which take one by their remainder; with 0 they are
-            an error.
-        mask_token: an integer with index 0, or None.
-        oov_token: the entry of the vocabulary for unknown integers.
-        vocabulary: the integers, in order, or the path of a text file with one per line; else `adapt` learns it.
-        vocabulary_dtype: "int64" or "int32", the dtype of what an inverted layer returns.
+        max_tokens: largest number of indices, including those of the mask and of unknown integers; None for no limit.
+        num_oov_indices: number of indices for unknown integers, which are distributed by their remainder; 0 to raise an
+            error for them.
+        mask_token: integer with index 0, or None.
+        oov_token: entry of the vocabulary for unknown integers.
+        vocabulary: the integers, in order, or the path of a text file with one per line; None to learn it by `adapt`.
+        vocabulary_dtype: "int64" or "int32", dtype of the output of an inverted layer.
         idf_weights: with `vocabulary` and "tf_idf", the weight of each integer.
-        invert: whether it takes indices and returns integers of the vocabulary.
-        output_mode: as of `StringLookup`.
-        pad_to_max_tokens: whether vectors have `max_tokens` entries.
+        invert: whether to map indices to integers of the vocabulary.
+        output_mode: "int" (indices, int32), "one_hot" (one vector per integer), "multi_hot" (one vector per example,
+            with 1 for every integer that occurs), "count" (how often it occurs) or "tf_idf" (the count times the
+            inverse document frequency).
+        pad_to_max_tokens: whether vectors have `max_tokens` entries, however many integers there are.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: an argument is out of range, or the vocabulary is empty or has duplicates.
+        NotBuiltError: in a call, if there is no vocabulary yet.
+        DataError: in a call, if an integer is unknown and `num_oov_indices` is 0.
+
+    Example:
+        >>> from lamella.layers import IntegerLookup
+        >>> layer = IntegerLookup(vocabulary=[12, 36])
+        >>> layer([[12, 7], [36, 36]]).tolist(), layer.get_vocabulary()
+        ([[1, 0], [2, 2]], [-1, 12, 36])
     """
 
     kind = int

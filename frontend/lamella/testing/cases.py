@@ -60,7 +60,7 @@ def case_of_sample(sample: Sample, dtype: str) -> Case:
 
 
 def cases_of_kink(kink: Kink, dtype: str) -> list[Case]:
-    """That a row at a kink has the exact value, and the exact derivative where one is given."""
+    """The cases that check the exact value at a non-differentiable point, and the exact derivative if there is one."""
     program, arguments = kink.program(dtype), kink.arguments(dtype)
     wanted = [i for i, g in enumerate(kink.gradients) if g is not None]
 

@@ -57,7 +57,7 @@ Array = np.ndarray | StoredRows
 
 
 def is_array(value: Any) -> bool:
-    """Whether `value` is an array of somebody's, with at least one dimension; a list is none."""
+    """Whether `value` is an array of any library, with at least one dimension; a list is not."""
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     shape = getattr(value, "shape", None)
@@ -102,7 +102,7 @@ def as_array(value: Any, what: str) -> np.ndarray:
     array = _numbers(value, what)
     _known(array.dtype, what)
     if array.ndim == 0:
-        raise ShapeError(f"{what} needs one entry a row, got a single number.")
+        raise ShapeError(f"{what} needs one entry per row, got a single number.")
     return canonical(array, what)
 
 
@@ -194,7 +194,7 @@ def _numbers(value: Any, what: str) -> np.ndarray:
     try:
         return to_numpy(value) if hasattr(value, "dtype") else np.asarray(value)
     except (ValueError, TypeError):
-        raise ShapeError(f"{what} is no rectangular array of numbers: its rows differ in length.") from None
+        raise ShapeError(f"{what} is not a rectangular array of numbers: its rows differ in length.") from None
 
 
 def _of_frame(frame: Any, what: str) -> np.ndarray:

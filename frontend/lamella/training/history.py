@@ -1,4 +1,4 @@
-"""Hooks into `fit`, `evaluate` and `predict`, and the record of a training run."""
+"""Callbacks, which `fit`, `evaluate` and `predict` call, and the record of a training run."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 class Record(dict[str, list[float]]):
-    """The values of every log key; the error for an unknown key names the nearest one."""
+    """The values per log key; the error for an unknown key suggests the nearest one."""
 
     def __missing__(self, key: object) -> list[float]:
         raise KeyError(f"there is no log {key!r}: {did_you_mean(key, self)}")
@@ -141,16 +141,15 @@ class History(Callback):
     """The record of a training run, which `fit` returns.
 
     Attributes:
-        history: per log key the list of values, one per epoch.
-        epoch: the numbers of the epochs.
+        history: dict from log key to a list with one value per epoch.
+        epoch: the numbers of the epochs, from 0.
 
     Example:
-        >>> from lamella import Sequential, layers
-        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
-        >>> model.compile("sgd", "mse")
-        >>> history = model.fit([[0.0]], [[1.0]], epochs=2, batch_size=1, verbose=0)
-        >>> [round(value, 4) for value in history.history["loss"]], history.epoch
-        ([1.0, 0.9604], [0, 1])
+        >>> history = History()
+        >>> history.on_epoch_end(0, {"loss": 0.5})
+        >>> history.on_epoch_end(1, {"loss": 0.25})
+        >>> history.history, history.epoch
+        ({'loss': [0.5, 0.25]}, [0, 1])
     """
 
     def __init__(self) -> None:
@@ -160,29 +159,45 @@ class History(Callback):
         self._rows: list[Logs] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Start with the epochs of this run."""
+        """Start a new list of epochs.
+
+        Args:
+            logs: ignored.
+        """
         self.epoch, self._rows = [], []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Append the epoch's logs."""
+        """Append the logs of an epoch.
+
+        Args:
+            epoch: the number of the epoch, from 0.
+            logs: the logs of the epoch.
+        """
         self.epoch.append(epoch)
         self._rows.append(dict(logs or {}))
         for key, value in (logs or {}).items():
             self.history.setdefault(key, []).append(value)
 
     def get_state(self) -> dict[str, Any]:
-        """The record so far."""
+        """Return the record for a checkpoint."""
         return {"epoch": self.epoch, "history": self.history, "rows": self._rows}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue after the epochs recorded before."""
+        """Continue from a record in a checkpoint.
+
+        Args:
+            state: what `get_state` returned.
+        """
         self.epoch, self._rows = list(state["epoch"]), [dict(row) for row in state["rows"]]
         self.history = Record({key: list(values) for key, values in state["history"].items()})
 
     def to_frame(self) -> Any:
-        """The history as a pandas DataFrame: one row per epoch, numbered as in `epoch`, and one column per log key.
+        """Return the history as a pandas frame with one row per epoch and one column per log key.
 
         A key that was not logged in every epoch (`validation_freq`) is NaN in the others.
+
+        Returns:
+            A `pandas.DataFrame` whose index is `epoch`.
 
         Raises:
             ImportError: pandas is not installed.
@@ -194,13 +209,13 @@ class History(Callback):
         return pandas.DataFrame(self._rows, pandas.Index(self.epoch, name="epoch"))
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the loss and the metrics over the epochs, with dashed lines for the validation.
+        """Plot the loss and the metrics over the epochs, with dashed lines for validation.
 
         Args:
-            axes: matplotlib axes for all curves; None creates a figure with axes for each key.
+            axes: matplotlib axes for all curves; by default a new figure with one plot per metric.
 
         Returns:
-            The figure.
+            The `matplotlib.figure.Figure`.
 
         Raises:
             ImportError: matplotlib is not installed.
@@ -234,7 +249,7 @@ class History(Callback):
         return f"<History of {len(self.epoch)} epochs, last {last}>"
 
     def _repr_html_(self) -> str:
-        """The display in a notebook: the curves over the epochs, and a table."""
+        """Return what a notebook shows: the curves and a table."""
         from lamella.notebook import block, folded, html_table
 
         header = ["epoch", *self.history]
@@ -246,7 +261,7 @@ class History(Callback):
         return block("History", f"of {len(rows)} epochs", *parts)
 
     def _curves(self) -> str:
-        """The curves as SVG: one panel per key, with that of the validation."""
+        """The curves as SVG: one panel per metric, together with its validation."""
         from lamella.drawing import Curve, plotted
 
         def curve(key: str) -> Curve:

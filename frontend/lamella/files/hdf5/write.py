@@ -87,7 +87,7 @@ def _write_attributes(where: Any, attrs: Mapping[str, Any], path: str) -> None:
 
 
 def _size(value: Any) -> int:
-    """What an attribute takes of its object's header: strings lie elsewhere, and 16 bytes stand for each."""
+    """What an attribute takes of its object's header: strings are elsewhere, and 16 bytes stand for each."""
     if isinstance(value, str):
         return 16
     return 16 * len(value) if isinstance(value, list | tuple) else np.asarray(value).nbytes
