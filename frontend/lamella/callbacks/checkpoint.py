@@ -51,7 +51,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     checkpoint = ModelCheckpoint(folder + "/{epoch:02d}.npz", save_weights_only=False)
+        ...     checkpoint = ModelCheckpoint(folder + "/{epoch:02d}.npz")
         ...     history = model.fit([[1.0]], [[2.0]], epochs=2, verbose=0, callbacks=[checkpoint])
         ...     sorted(os.listdir(folder))
         ['01.npz', '02.npz']
