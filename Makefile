@@ -45,9 +45,10 @@ test-all: .venv/.test .venv/.oracle  ## Run every test, the slow sweeps and the 
 fuzz: .venv/.test  ## Read 100,000 mutated files and configurations, of every kind: each loads or is refused
 	$(BIN)/python tests/fuzz_files.py $(ARGS)
 
-lint: .venv/.dev  ## Check style, formatting and types, as CI does
+lint: .venv/.dev  ## Check style, formatting, wording and types, as CI does
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python docs/check_prose.py
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 
 format: .venv/.dev  ## Repair style and formatting

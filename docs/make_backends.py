@@ -80,7 +80,7 @@ without importing it. A backend that fails to import affects no other. Within on
 
 For a framework with its own arrays and dtypes, `tests/torch_backend.py` is a PyTorch backend in one file, written from
 this page: {torch_lines} lines, {torch_statements} statements. It has a kernel for every mandatory op, computes the others by
-their definitions and trains with the default runner. Where PyTorch is installed (`pip install 'lamella[bench]'`), `make
+their definitions and trains with the default runner. Where PyTorch is installed (`pip install '.[bench]'`), `make
 test-all` requires that it conforms and that a small CNN trains on it as on NumPy.
 
 ## Does it conform?

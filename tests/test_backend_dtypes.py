@@ -1,4 +1,4 @@
-"""A backend whose arrays have dtypes of their own and can be written into: what it declares is all that lamella asks."""
+"""A backend whose arrays have their own dtypes and can be written into: what it declares is all that lamella asks."""
 
 from __future__ import annotations
 

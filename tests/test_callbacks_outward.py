@@ -410,5 +410,5 @@ def test_what_tensorboard_here_cannot_do_is_refused(arguments, words, tmp_path):
 
 def test_without_tensorboardx_the_callback_says_so_when_it_is_made(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ImportError, match=r"pip install 'lamella\[tensorboard\]'"):
+    with pytest.raises(ImportError, match=r"pip install tensorboardX"):
         TensorBoard(tmp_path)

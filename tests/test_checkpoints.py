@@ -1,4 +1,4 @@
-"""Checkpoints: what is in the file, what is checked before anything is set, and runs that go on from one."""
+"""Checkpoints: what is in the file, what is checked before anything is set, and runs that continue from one."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_checkpoint_without_a_part_changes_nothing(lost, tmp_path):
         model.load_checkpoint(tmp_path / "a.npz")
 
 
-# ---- runs that go on ----
+# ---- runs that continue ----
 
 
 class Stop(Exception):  # noqa: N818 - no error
@@ -426,7 +426,7 @@ def test_arguments_of_model_checkpoint_are_checked_when_it_is_made(arguments, wo
 @pytest.mark.parametrize("name", ["a.keras", "a.h5", "a.hdf5", "a.weights.h5"])
 def test_a_file_that_needs_h5py_is_refused_when_the_callback_is_made(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"pip install 'lamella\[files\]'"):
+    with pytest.raises(ImportError, match=r"pip install h5py"):
         ModelCheckpoint(name, save_weights_only=".weights" in name)
     for needless in ("a.npz", "a.safetensors"):
         assert ModelCheckpoint(needless).filepath == needless

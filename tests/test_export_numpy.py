@@ -354,7 +354,7 @@ class FirstRow(lamella.Layer):
 
 
 def test_a_number_of_rows_that_is_computed_with_is_that_of_the_batch(tmp_path):
-    agrees(lamella.Sequential([lamella.Input((3,)), OfTheRows(name="centre")]), tmp_path)
+    agrees(lamella.Sequential([lamella.Input((3,)), OfTheRows(name="center")]), tmp_path)
 
 
 def test_code_that_needs_the_number_of_rows_is_refused_before_anything_is_written(tmp_path):

@@ -1,4 +1,4 @@
-"""Words of Keras 1: each still works, and its DeprecationWarning names today's word. (The tutorials: test_examples.py.)"""
+"""Words of Keras 1: each still works, and its DeprecationWarning names today's name. (The tutorials: test_examples.py.)"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lamella.layers import (
 
 L2 = lamella.regularizers.L2(0.01)
 
-# (layer with old words, the old word, today's word, the same layer in today's words)
+# (layer with old arguments, the old word, today's name, the same layer in today's names)
 LAYERS = [
     (lambda: Dense(output_dim=4), "output_dim", "units", lambda: Dense(4)),
     (lambda: Dense(4, init="uniform"), "init", "kernel_initializer", lambda: Dense(4, kernel_initializer="uniform")),

@@ -1,4 +1,4 @@
-"""Every loss: a row for each, slopes by differences, one number on both backends, and what refuses to start."""
+"""Every loss: a row for each, gradients by differences, one number on both backends, and what refuses to start."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_every_name_resolves():
 
 
 OF_EACH = {case.name: case for case in reversed(cases.LOSSES) if case.y_true_values is None and not case.sample_weight}
-# circle-diagonal compares rows with themselves: their distance of 0 is a kink
+# circle-diagonal compares rows with themselves: their distance of 0 is a non-differentiable point
 SMOOTH = [
     case
     for case in cases.LOSSES
@@ -252,7 +252,7 @@ def test_functions_and_classes_of_ones_own_train(backend):
     def worst(y_true, y_pred):
         return ops.max(ops.abs(y_true - y_pred), -1)
 
-    def spread(y_true, y_pred):  # one number a batch
+    def spread(y_true, y_pred):  # one number per batch
         return ops.mean(ops.square(y_true - y_pred)) + ops.var(y_pred)
 
     class Twice(losses.Loss):

@@ -1,4 +1,4 @@
-"""Every metric: a row for each, one state on both backends, metrics of one's own, and what logs and errors say."""
+"""Every metric: a row for each, one state on both backends, metrics of your own, and what logs and errors say."""
 
 import warnings
 
@@ -122,7 +122,7 @@ def small(watched, units=1, weighted=None, loss="mse", activation="sigmoid"):
 
 
 class Errors(metrics.Metric):
-    """The mean distance, in Keras's words."""
+    """The mean distance, in Keras's API."""
 
     def __init__(self, name="errors", **words):
         super().__init__(name=name, **words)
@@ -190,7 +190,7 @@ def test_what_a_metric_must_say():
 
 
 def test_a_function_of_the_whole_batch(backend):
-    """One number a batch counts once a batch, as in Keras, and a short batch is not filled up for it."""
+    """One number per batch counts once per batch, as in Keras, and a short batch is not filled up for it."""
 
     def mean_pred(y_true, y_pred):
         return ops.mean(y_pred)

@@ -121,7 +121,7 @@ def test_one_of_each_family_compiled_by_jax():
     on("jax", [next(row for row in ROWS if row.name == name) for name in names])
 
 
-SMOOTH = [row for row in ROWS if row.slopes]
+SMOOTH = [row for row in ROWS if row.gradients]
 
 
 def check_slopes(row):

@@ -1,4 +1,4 @@
-"""Metrics that a model keeps, used in a step of its own in the words of Keras's guides."""
+"""Metrics that a model keeps, used in a separate step in the words of Keras's guides."""
 
 import numpy as np
 import pytest

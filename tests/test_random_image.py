@@ -13,7 +13,7 @@ from lamella.errors import ShapeError, UnknownNameError
 
 X = np.random.default_rng(0).uniform(0, 255, (6, 5, 7, 2)).astype("float32")
 
-# every layer with draws of its own, and how close two backends are: 0 where values are only moved or chosen
+# every layer with its own draws, and how close two backends are: 0 where values are only moved or chosen
 LAYERS = {
     "flip": (lambda **w: L.RandomFlip(**w), 0.0),
     "flip-horizontal": (lambda **w: L.RandomFlip("horizontal", **w), 0.0),
@@ -220,18 +220,18 @@ def test_an_affine_transform_fills_as_numpy_pads(mode, backend):
     "make, error, words",
     [
         (lambda: L.RandomFlip("sideways"), UnknownNameError, "mode of RandomFlip"),
-        (lambda: L.RandomRotation(1.5), ValueError, "RandomRotation: factor must lie between -1 and 1, got 1.5"),
+        (lambda: L.RandomRotation(1.5), ValueError, "RandomRotation: factor must be between -1 and 1, got 1.5"),
         (lambda: L.RandomRotation((0.1, 0.2, 0.3)), ValueError, "factor is a number or a pair"),
         (lambda: L.RandomRotation("much"), ValueError, "factor must be a number, got 'much'"),
         (lambda: L.RandomRotation(0.1, fill_mode="mirrored"), UnknownNameError, "fill_mode of RandomRotation"),
         (lambda: L.RandomRotation(0.1, interpolation="bicubic"), UnknownNameError, "interpolation of RandomRotation"),
         (lambda: L.RandomRotation(0.1, fill_value="0"), ValueError, "fill_value must be a number"),
-        (lambda: L.RandomTranslation(0.1, 2.0), ValueError, "width_factor must lie between -1 and 1"),
-        (lambda: L.RandomZoom(-1.0), ValueError, "height_factor must lie between -1 and 1"),
-        (lambda: L.RandomContrast(-0.1), ValueError, "RandomContrast: factor must lie between 0 and 1"),
-        (lambda: L.RandomContrast(0.1, value_range=1), ValueError, "value_range is a pair of numbers, got 1"),
-        (lambda: L.RandomBrightness(0.1, value_range=(0, 1, 2)), ValueError, "value_range is a pair"),
-        (lambda: L.RandomBrightness((0.1, 3)), ValueError, "factor must lie between -1 and 1"),
+        (lambda: L.RandomTranslation(0.1, 2.0), ValueError, "width_factor must be between -1 and 1"),
+        (lambda: L.RandomZoom(-1.0), ValueError, "height_factor must be between -1 and 1"),
+        (lambda: L.RandomContrast(-0.1), ValueError, "RandomContrast: factor must be between 0 and 1"),
+        (lambda: L.RandomContrast(0.1, value_range=1), ValueError, "value_range must be a pair of numbers, got 1"),
+        (lambda: L.RandomBrightness(0.1, value_range=(0, 1, 2)), ValueError, "value_range must be a pair"),
+        (lambda: L.RandomBrightness((0.1, 3)), ValueError, "factor must be between -1 and 1"),
         (lambda: L.RandomCrop(0, 2), ValueError, "RandomCrop: height must be a positive integer"),
         (lambda: L.RandomCrop(2, 2, data_format="rows"), UnknownNameError, "data_format of RandomCrop"),
         (lambda: L.RandomFlip(bounding_box_format="xyxy"), ValueError, "take images alone"),

@@ -69,7 +69,7 @@ class Parts(PyDataset):
 
 
 class Loader:
-    """Iterated anew for every epoch, as torch's and Grain's loaders are; it does not know its length."""
+    """Iterated again for every epoch, as torch's and Grain's loaders are; it does not know its length."""
 
     def __init__(self, given):
         self.given, self.begun = given, 0
@@ -83,7 +83,7 @@ class Loader:
 
 
 class Holder:
-    """Something of a stranger's with `__array__`."""
+    """Something of a third party's with `__array__`."""
 
     def __init__(self, values):
         self.values, self.shape = values, values.shape

@@ -7,7 +7,7 @@ import pytest
 
 from lamella import Input, Model, Sequential, layers, ops
 from lamella.errors import ArgumentError
-from test_console import Terminal, without_colours
+from test_console import Terminal, without_colors
 
 
 def rows_of(model, **options):
@@ -130,10 +130,10 @@ def test_a_terminal_gets_its_width_and_colors(rich, monkeypatch):
     siamese().summary()
     shown = terminal.getvalue()
     assert ("\x1b" in shown) == rich
-    lines = without_colours(shown).splitlines()
+    lines = without_colors(shown).splitlines()
     assert {len(line) for line in lines if line[0] in "┏┃┡│└"} == {60}
     siamese().summary(line_length=48)
-    last = without_colours(terminal.getvalue()[len(shown) :]).splitlines()
+    last = without_colors(terminal.getvalue()[len(shown) :]).splitlines()
     assert {len(line) for line in last if line[0] in "┏┃┡│└"} == {48}
 
 

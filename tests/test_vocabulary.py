@@ -235,7 +235,7 @@ def test_what_does_not_fit_is_refused(make, error, message):
 
 def test_it_is_no_part_of_a_model():
     layer = IntegerLookup(vocabulary=[1, 2])
-    with pytest.raises(TraceError, match="prepares data, and is no part of a model"):
+    with pytest.raises(TraceError, match="prepares data, and is not part of a model"):
         layer(lamella.Input((1,), dtype="int32"))
     with pytest.raises(TraceError, match="prepares data"):
         Sequential([lamella.Input((3,), dtype="int32"), layer]).predict(np.ones((1, 3), "int32"), verbose=0)

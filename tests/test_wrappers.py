@@ -609,5 +609,5 @@ def test_without_scikit_learn(run_python):
         "except ImportError as error: print(error)"
     )
     assert run_python(code=code).stdout.strip() == (
-        "wrappers.KerasClassifier needs scikit-learn: `pip install 'lamella[sklearn]'`."
+        "wrappers.KerasClassifier needs scikit-learn: `pip install scikit-learn`."
     )

@@ -5,8 +5,8 @@ Regression: a curve with error bars
 A first model. We fit a curve through noisy points, look at what ``fit`` does, and then let the model predict its own
 uncertainty.
 
-Every tutorial runs on both backends: ``LAMELLA_BACKEND=numpy python 01_regression.py`` needs NumPy alone (and matplotlib for
-the pictures), ``LAMELLA_BACKEND=jax`` computes the same with JAX.
+Every tutorial runs on both backends: ``LAMELLA_BACKEND=numpy python 01_regression.py`` needs NumPy alone (and
+matplotlib for the pictures), ``LAMELLA_BACKEND=jax`` computes the same with JAX.
 """
 
 import matplotlib.pyplot as plt
@@ -30,8 +30,8 @@ x_train, x_test, y_train, y_test = x[:1500], x[1500:], y[:1500], y[1500:]
 # %%
 # The model
 # ---------
-# Layers in a row, from the shape of one input to one output. ``set_random_seed`` fixes the initial weights and the order of
-# the rows, on every backend.
+# Layers in a row, from the shape of one input to one output. ``set_random_seed`` fixes the initial weights and the
+# order of the rows, on every backend.
 
 lamella.utils.set_random_seed(1)
 model = lamella.Sequential(
@@ -47,8 +47,8 @@ model.summary()
 # %%
 # Training
 # --------
-# ``compile`` says what is minimized and how. ``fit`` runs over all rows ``epochs`` times, in batches, and returns the history
-# of the losses. The learning rate falls to 0 along a cosine: large steps first, then ever finer ones.
+# ``compile`` says what is minimized and how. ``fit`` runs over all rows ``epochs`` times, in batches, and returns the
+# history of the losses. The learning rate falls to 0 along a cosine: large steps first, then ever finer ones.
 
 EPOCHS, BATCH = 40, 32
 steps = EPOCHS * -(-len(x_train) // BATCH)
@@ -59,9 +59,7 @@ def optimizer():
 
 
 model.compile(optimizer=optimizer(), loss="mse")
-history = model.fit(
-    x_train, y_train, validation_data=(x_test, y_test), batch_size=BATCH, epochs=EPOCHS, verbose=0
-)
+history = model.fit(x_train, y_train, validation_data=(x_test, y_test), batch_size=BATCH, epochs=EPOCHS, verbose=0)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
 left.plot(history.history["loss"], label="training")
@@ -80,7 +78,9 @@ plt.show()
 # ---------------
 # The error cannot fall below the variance of the noise, so compare with that, not with zero.
 
-print(f"test error {model.evaluate(x_test, y_test, verbose=0):.3f}, variance of the noise {np.mean(noise[1500:] ** 2):.3f}")
+print(
+    f"test error {model.evaluate(x_test, y_test, verbose=0):.3f}, variance of the noise {np.mean(noise[1500:] ** 2):.3f}"
+)
 
 # %%
 # Error bars
@@ -119,5 +119,5 @@ print(f"{inside.mean():.0%} of the test points are inside")
 # %%
 # What it does not know
 # ---------------------
-# The bars measure the noise of the data, not the ignorance of the model: outside [-3, 3] there was no data, and the bars mean
-# nothing there. Train a few models from different seeds and compare them if you need that.
+# The bars measure the noise of the data, not the ignorance of the model: outside [-3, 3] there was no data, and the
+# bars mean nothing there. Train a few models from different seeds and compare them if you need that.

@@ -15,8 +15,8 @@ from lamella.layers import Conv2D, Dense, Dropout, Flatten, Input, MaxPooling2D,
 # %%
 # The data
 # --------
-# 1,797 images of 8 x 8 pixels come with lamella. Images have the shape ``(rows, height, width, channels)``, here with one
-# channel; the values are scaled to [0, 1].
+# 1,797 images of 8 x 8 pixels come with lamella. Images have the shape ``(rows, height, width, channels)``, here with
+# one channel; the values are scaled to [0, 1].
 
 (x_train, y_train), (x_test, y_test) = lamella.datasets.digits.load_data()
 x_train, x_test = (x[..., None].astype("float32") / 16 for x in (x_train, x_test))
@@ -32,8 +32,8 @@ plt.show()
 # %%
 # The model
 # ---------
-# Convolutions find local patterns, pooling halves the resolution, and a dense layer decides. ``padding="same"`` keeps height
-# and width. Dropout is active in training only.
+# Convolutions find local patterns, pooling halves the resolution, and a dense layer decides. ``padding="same"`` keeps
+# height and width. Dropout is active in training only.
 
 
 def make(changes=()):
@@ -67,8 +67,8 @@ history = model.fit(x_train, y_train, validation_data=(x_test, y_test), batch_si
 # %%
 # The mistakes
 # ------------
-# ``predict`` returns one probability per class. The confusion matrix counts labels against predictions; everything off the
-# diagonal is a mistake.
+# ``predict`` returns one probability per class. The confusion matrix counts labels against predictions; everything off
+# the diagonal is a mistake.
 
 probabilities = model.predict(x_test, verbose=0)
 predicted = probabilities.argmax(-1)
@@ -93,7 +93,8 @@ plt.show()
 # %%
 # What the layers see
 # -------------------
-# ``layer_outputs`` returns what each layer gives for a batch. Here are the 16 channels of the first convolution for one digit.
+# ``layer_outputs`` returns what each layer gives for a batch. Here are the 16 channels of the first convolution for one
+# digit.
 
 outputs = model.layer_outputs(x_test[:1])
 print({name: output.shape for name, output in outputs.items()})
@@ -109,8 +110,8 @@ plt.show()
 # %%
 # Random changes
 # --------------
-# A digit that is moved a little is the same digit. Layers such as ``RandomTranslation`` change each image in training, and
-# pass it through unchanged otherwise. Compare both models on test images that are moved by one pixel:
+# A digit that is moved a little is the same digit. Layers such as ``RandomTranslation`` change each image in training,
+# and pass it through unchanged otherwise. Compare both models on test images that are moved by one pixel:
 
 augmented = make([RandomTranslation(0.15, 0.15, fill_mode="constant")])
 augmented.fit(x_train[:1408], y_train[:1408], batch_size=64, epochs=10, verbose=0)
@@ -127,4 +128,5 @@ for name, one in (("plain", model), ("augmented", augmented)):
 # Limits
 # ------
 # There are no pretrained networks in lamella. For your own files use ``lamella.utils.image_dataset_from_directory``. A
-# network for images of any size is declared with ``Input((None, None, 3))`` and ends in ``GlobalAveragePooling2D`` in place of ``Flatten``.
+# network for images of any size is declared with ``Input((None, None, 3))`` and ends in ``GlobalAveragePooling2D`` in
+# place of ``Flatten``.

@@ -2,8 +2,8 @@
 Sequences of any length
 =======================
 
-A recurrent network reads sequences of different lengths. We see what a free dimension is, how padding and masks work, and
-how one trained model predicts lengths that it has never seen.
+A recurrent network reads sequences of different lengths. We see what a free dimension is, how padding and masks work,
+and how one trained model predicts lengths that it has never seen.
 """
 
 import matplotlib.pyplot as plt
@@ -15,8 +15,8 @@ from lamella.layers import GRU, Dense, Input, Masking
 # %%
 # The data
 # --------
-# Each sequence is a noisy wave; the label is 1 where the wave is fast (6 to 9 steps per period) and 0 where it is slow (11 to
-# 16 steps per period).
+# Each sequence is a noisy wave; the label is 1 where the wave is fast (6 to 9 steps per period) and 0 where it is slow
+# (11 to 16 steps per period).
 
 rng = np.random.default_rng(0)
 
@@ -36,8 +36,8 @@ print([len(sequence) for sequence in sequences[:6]])
 # %%
 # A free dimension
 # ----------------
-# ``None`` in the input shape leaves the number of time steps free: one model takes any of them. Recurrent layers want the shape
-# ``(batch, time, features)``.
+# ``None`` in the input shape leaves the number of time steps free: one model takes any of them. Recurrent layers want
+# the shape ``(batch, time, features)``.
 
 lamella.utils.set_random_seed(0)
 model = lamella.Sequential(
@@ -53,8 +53,9 @@ model.summary()
 # %%
 # Padding and masks
 # -----------------
-# A batch is one array, so its sequences must have one length. ``pad_sequences`` fills the short ones up with a value that
-# the data does not have, and ``Masking`` tells the layers behind it to skip those steps: padding does not change the result.
+# A batch is one array, so its sequences must have one length. ``pad_sequences`` fills the short ones up with a value
+# that the data does not have, and ``Masking`` tells the layers behind it to skip those steps: padding does not change
+# the result.
 
 padded = lamella.utils.pad_sequences(sequences, dtype="float32", padding="post", value=-9.0)
 print(padded.shape)
@@ -74,8 +75,8 @@ print(f"test accuracy {model.evaluate(padded[512:], labels[512:], verbose=0)[1]:
 # %%
 # Other lengths
 # -------------
-# The same model reads sequences that are shorter or longer than those it was trained on. Whether it is good at that depends on
-# the task and must be measured:
+# The same model reads sequences that are shorter or longer than those it was trained on. Whether it is good at that
+# depends on the task and must be measured:
 
 for length in (5, 10, 30, 100):
     found, expected = waves(128, length, length)
@@ -86,8 +87,8 @@ for length in (5, 10, 30, 100):
 # One prediction per step
 # -----------------------
 # ``return_sequences=True`` gives an output for each step. A second model with the weights of the first shows how the
-# prediction changes while the sequence is read. ``judge`` is one layer in two models; the weights of the recurrent layer are
-# copied.
+# prediction changes while the sequence is read. ``judge`` is one layer in two models; the weights of the recurrent
+# layer are copied.
 
 x = Input((None, 1))
 reader, judge = model.layers[1], model.layers[2]
@@ -108,8 +109,8 @@ plt.show()
 # %%
 # How many programs?
 # ------------------
-# Each new length is traced and compiled once. For texts of a hundred lengths that is a hundred programs, which costs time
-# on JAX. ``pad_to_buckets`` pads a batch to the next of a few lengths instead:
+# Each new length is traced and compiled once. For texts of a hundred lengths that is a hundred programs, which costs
+# time on JAX. ``pad_to_buckets`` pads a batch to the next of a few lengths instead:
 
 tokens, mask = lamella.utils.pad_to_buckets([[1, 2, 3], [4, 5, 6, 7, 8]], buckets=[4, 8, 16])
 print(tokens)

@@ -2,8 +2,8 @@
 Text: from strings to a classifier, and a model that writes
 ===========================================================
 
-Text becomes numbers before it enters a model. We build a vocabulary, train a classifier with embeddings, look at what it has
-learned, and then let a small transformer write letter by letter.
+Text becomes numbers before it enters a model. We build a vocabulary, train a classifier with embeddings, look at what
+it has learned, and then let a small transformer write letter by letter.
 """
 
 import matplotlib.pyplot as plt
@@ -51,8 +51,8 @@ print(tokens[0])
 # %%
 # A classifier
 # ------------
-# An embedding is a table with one vector per word. ``mask_zero=True`` marks the padding, and the mean over the words leaves
-# it out.
+# An embedding is a table with one vector per word. ``mask_zero=True`` marks the padding, and the mean over the words
+# leaves it out.
 
 lamella.utils.set_random_seed(0)
 model = lamella.Sequential(
@@ -85,8 +85,9 @@ plt.show()
 # %%
 # A model that writes
 # -------------------
-# A transformer predicts the next letter from all letters before it. ``use_causal_mask=True`` keeps it from looking ahead. Each block adds
-# to its input (a residual connection), with a normalization before attention and before the dense layers.
+# A transformer predicts the next letter from all letters before it. ``use_causal_mask=True`` keeps it from looking
+# ahead. Each block adds to its input (a residual connection), with a normalization before attention and before the
+# dense layers.
 
 RHYME = """
 twinkle twinkle little star, how i wonder what you are.
@@ -136,5 +137,6 @@ print("".join(letters[code] for code in written))
 # %%
 # Limits
 # ------
-# With 113 letters of training text the model has learned them by heart. That is all this example shows; a model that generalizes needs far more text.
-# Layers that take strings are not parts of models here: keep the vocabulary beside the model file.
+# With 113 letters of training text the model has learned them by heart. That is all this example shows; a model that
+# generalizes needs far more text. Layers that take strings are not parts of models here: keep the vocabulary beside the
+# model file.

@@ -2,8 +2,8 @@
 Tables, with scikit-learn
 =========================
 
-Columns of numbers and categories become one model with several inputs. Then a model becomes an estimator of scikit-learn, for
-pipelines, cross-validation and a search over parameters.
+Columns of numbers and categories become one model with several inputs. Then a model becomes an estimator of
+scikit-learn, for pipelines, cross-validation and a search over parameters.
 """
 
 import matplotlib.pyplot as plt
@@ -42,8 +42,8 @@ print(frame.head(3).round(2))
 # %%
 # One input per kind of column
 # ----------------------------
-# ``Normalization`` learns mean and variance from the data with ``adapt`` and belongs to the model, so that nothing has to be
-# scaled by hand later. A category is a number that selects a vector of an ``Embedding``.
+# ``Normalization`` learns mean and variance from the data with ``adapt`` and belongs to the model, so that nothing has
+# to be scaled by hand later. A category is a number that selects a vector of an ``Embedding``.
 
 numbers = frame[["area", "rooms"]].to_numpy("float32")
 city = pd.Categorical(frame["city"], CITIES).codes.astype("int32")[:, None]
@@ -75,7 +75,8 @@ forest = RandomForestRegressor(random_state=0).fit(columns[:1200], price[:1200, 
 print(f"forest:  mean absolute error {np.abs(forest.predict(columns[1200:]) - price[1200:, 0]).mean():.3f}")
 
 # %%
-# What the network has that the forest has not: a vector for each city, which a person can look at and another model can use.
+# What the network has that the forest has not: a vector for each city, which a person can look at and another model can
+# use.
 
 vectors = embedding.get_weights()[0]
 plt.figure(figsize=(5, 3.5), layout="constrained")
@@ -88,8 +89,8 @@ plt.show()
 # %%
 # A model as an estimator
 # -----------------------
-# ``SKLearnClassifier`` takes a function of ``X`` and ``y`` that returns a compiled model. Everything that scikit-learn does with
-# estimators works: here a pipeline that scales the columns within each fold of a cross-validation.
+# ``SKLearnClassifier`` takes a function of ``X`` and ``y`` that returns a compiled model. Everything that scikit-learn
+# does with estimators works: here a pipeline that scales the columns within each fold of a cross-validation.
 
 X, y = load_breast_cancer(return_X_y=True)
 

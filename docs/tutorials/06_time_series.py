@@ -2,8 +2,8 @@
 Time series: forecasts, baselines and intervals
 ===============================================
 
-We forecast the next 24 hours of a series from the last week, compare with baselines that cost nothing, and predict quantiles
-to say how uncertain the forecast is.
+We forecast the next 24 hours of a series from the last week, compare with baselines that cost nothing, and predict
+quantiles to say how uncertain the forecast is.
 """
 
 import matplotlib.pyplot as plt
@@ -35,8 +35,8 @@ plt.show()
 # %%
 # Windows
 # -------
-# Split by time, never at random: a window from the past must not know the future. ``PAST`` hours are the input and the next
-# ``NEXT`` hours the target.
+# Split by time, never at random: a window from the past must not know the future. ``PAST`` hours are the input and the
+# next ``NEXT`` hours the target.
 
 PAST, NEXT = 24 * 7, 24
 split = 24 * 7 * 8
@@ -52,13 +52,14 @@ x_test, y_test = windows(series[split - PAST :])
 print(x_train.shape, y_train.shape, x_test.shape)
 
 # %%
-# For a series that does not fit into memory there is ``lamella.utils.timeseries_dataset_from_array``, which cuts the windows
-# batch by batch.
+# For a series that does not fit into memory there is ``lamella.utils.timeseries_dataset_from_array``, which cuts the
+# windows batch by batch.
 
 # %%
 # Baselines
 # ---------
-# A forecast that repeats the last day, and one that repeats the same day of the last week. A model that does not beat them is of no use.
+# A forecast that repeats the last day, and one that repeats the same day of the last week. A model that does not beat
+# them is of no use.
 
 
 def error(forecast):
@@ -71,8 +72,9 @@ print(f"last week: {error(x_test[:, :NEXT, 0]):.3f}")
 # %%
 # A model for quantiles
 # ---------------------
-# Convolutions with a stride shorten the week, and a dense layer gives three numbers for each of the next 24 hours: the quantiles 0.1,
-# 0.5 and 0.9. The pinball loss of a quantile q is max(q e, (q - 1) e) for the error e; its minimum is the quantile.
+# Convolutions with a stride shorten the week, and a dense layer gives three numbers for each of the next 24 hours: the
+# quantiles 0.1, 0.5 and 0.9. The pinball loss of a quantile q is max(q e, (q - 1) e) for the error e; its minimum is
+# the quantile.
 
 QUANTILES = np.array([0.1, 0.5, 0.9], "float32")
 
@@ -120,5 +122,5 @@ plt.show()
 # %%
 # Limits
 # ------
-# The intervals hold for a future that is like the past: a trend or a new rhythm breaks them, and nothing in the model warns. For many
-# short series, or few data, classical methods are hard to beat.
+# The intervals hold for a future that is like the past: a trend or a new rhythm breaks them, and nothing in the model
+# warns. For many short series, or few data, classical methods are hard to beat.

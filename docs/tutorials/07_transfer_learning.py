@@ -2,8 +2,8 @@
 Transfer learning: a new task from ten labels
 =============================================
 
-A network that was trained on one task has features that serve another. We train on the names of the digits, and then learn from ten
-labels which digits have a closed loop.
+A network that was trained on one task has features that serve another. We train on the names of the digits, and then
+learn from ten labels which digits have a closed loop.
 """
 
 import matplotlib.pyplot as plt
@@ -19,8 +19,8 @@ x_known, y_known = x[:1000], y[:1000]
 # %%
 # The first task
 # --------------
-# The body is a model of its own, so that it can get another head later. It ends in a normalization: features of one scale are
-# easier to learn from.
+# The body is a separate model, so that it can get another head later. It ends in a normalization: features of one scale
+# are easier to learn from.
 
 
 def make_body():
@@ -79,7 +79,8 @@ from_scratch = curve(with_new_head(make_body(), 0.003), 80)
 # %%
 # With a frozen body
 # ------------------
-# ``trainable = False`` keeps the weights of the body as they are; only the new head is trained. Set it before ``compile``.
+# ``trainable = False`` keeps the weights of the body as they are; only the new head is trained. Set it before
+# ``compile``.
 
 body.trainable = False
 lamella.utils.set_random_seed(0)
@@ -90,8 +91,8 @@ frozen = curve(model, 50)
 # %%
 # Fine tuning
 # -----------
-# Then train everything with a small learning rate, so that the features move without being lost. A new ``compile`` starts a
-# new optimizer.
+# Then train everything with a small learning rate, so that the features move without being lost. A new ``compile``
+# starts a new optimizer.
 
 body.trainable = True
 model.compile(lamella.optimizers.Adam(3e-4), "binary_crossentropy", metrics=["accuracy"])
@@ -124,11 +125,11 @@ print(f"nearest neighbor: accuracy {np.mean(y_few[nearest] == y_loop):.3f}")
 # %%
 # Weights from a file
 # -------------------
-# ``save_weights`` and ``load_weights`` carry the body to another process; ``by_name=True`` and ``skip_mismatch=True`` take
-# what fits and report the rest.
+# ``save_weights`` and ``load_weights`` carry the body to another process; ``by_name=True`` and ``skip_mismatch=True``
+# take what fits and report the rest.
 #
 # Limits
 # ------
-# lamella has no pretrained networks of its own. It reads ``.keras`` and ``.h5`` files of Keras 2 and 3. And transfer helps where the first task
-# needs what the second needs: a body trained on the digits 0 to 4 alone turned out worse than training from scratch for telling 5
-# to 9 apart.
+# lamella has no pretrained networks. It reads ``.keras`` and ``.h5`` files of Keras 2 and 3. And transfer helps where
+# the first task needs what the second needs: a body trained on the digits 0 to 4 alone turned out worse than training
+# from scratch for telling 5 to 9 apart.

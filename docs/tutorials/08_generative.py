@@ -2,8 +2,8 @@
 Generative models: a variational autoencoder
 ============================================
 
-An autoencoder squeezes an image through a few numbers and rebuilds it. A variational one also makes those numbers normally
-distributed, so that new images can be drawn. It is a model with a training step of its own.
+An autoencoder squeezes an image through a few numbers and rebuilds it. A variational one also makes those numbers
+normally distributed, so that new images can be drawn. It is a model with a custom training step.
 
 References:
     D. P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014, https://arxiv.org/abs/1312.6114
@@ -22,7 +22,8 @@ images = images.reshape(len(images), 64).astype("float32") / 16
 # %%
 # Encoder and decoder
 # -------------------
-# The encoder gives a mean and a log-variance for each of two code numbers; the decoder turns a code into the probability of each pixel.
+# The encoder gives a mean and a log-variance for each of two code numbers; the decoder turns a code into the
+# probability of each pixel.
 
 
 def make_encoder(codes):
@@ -38,10 +39,11 @@ def make_decoder(codes):
 # %%
 # The loss, and the step
 # ----------------------
-# A code is drawn as mean + deviation * noise, so that the gradient passes through mean and deviation. The loss is the error of the
-# reconstruction plus the Kullback-Leibler divergence between the code's distribution and the standard normal one:
+# A code is drawn as mean + deviation * noise, so that the gradient passes through mean and deviation. The loss is the
+# error of the reconstruction plus the Kullback-Leibler divergence between the code's distribution and the standard
+# normal one:
 #
-# .. math:: L = -\log p(x | z) + \tfrac{1}{2} \sum (\mu^2 + \sigma^2 - \log \sigma^2 - 1)
+# ``L = -log p(x | z) + 0.5 sum(mean² + variance - log variance - 1)``
 #
 # ``train_step`` is traced once and runs on every backend. ``lamella.random`` draws from the model's seed.
 
@@ -83,7 +85,8 @@ for name, values in history.items():
 # %%
 # The code plane
 # --------------
-# Each digit has two code numbers. The labels were not used in training; the colors show that similar digits came to be neighbors.
+# Each digit has two code numbers. The labels were not used in training; the colors show that similar digits came to be
+# neighbors.
 
 mean, _ = model.encoder.predict(images, verbose=0)
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
@@ -120,5 +123,5 @@ plt.show()
 # %%
 # Limits
 # ------
-# Two code numbers are good for drawing and too few for sharp images; try 16. For a pair of networks that compete, see "Two
-# networks, two optimizers: a GAN" in the page on training steps of your own.
+# Two code numbers are good for drawing and too few for sharp images; try 16. For a pair of networks that compete, see
+# "Two networks, two optimizers: a GAN" in the page on custom training steps.

@@ -2,8 +2,8 @@
 A training loop in JAX
 ======================
 
-``fit`` is one way to train. This tutorial takes the model out of lamella as a pure function and trains it with ``jax.grad``,
-``optax`` and ``jax.lax.scan``. It needs JAX; everything else in these tutorials runs on NumPy as well.
+``fit`` is one way to train. This tutorial takes the model out of lamella as a pure function and trains it with
+``jax.grad``, ``optax`` and ``jax.lax.scan``. It needs JAX; everything else in these tutorials runs on NumPy as well.
 """
 
 import jax
@@ -22,9 +22,9 @@ y_train, y_test = y_train.astype("int32"), y_test.astype("int32")
 # %%
 # The pure function
 # -----------------
-# ``lower`` returns ``fn(params, state, x, training=False, seed=None) -> (y, new_state)``. ``params`` and ``state`` are flat
-# dicts of arrays: trained weights in one, moving averages and the like in the other. Nothing of lamella is left in the function that JAX
-# could see.
+# ``lower`` returns ``fn(params, state, x, training=False, seed=None) -> (y, new_state)``. ``params`` and ``state`` are
+# flat dicts of arrays: trained weights in one, moving averages and the like in the other. Nothing of lamella is left in
+# the function that JAX could see.
 
 lamella.utils.set_random_seed(0)
 model = lamella.Sequential(
@@ -43,8 +43,8 @@ print({path: array.shape for path, array in fn.state.items()})
 # %%
 # One step
 # --------
-# The loss is a function of ``params`` first, so that ``jax.grad`` differentiates in them. The new state comes out as an auxiliary
-# value. ``seed`` decides the dropout mask.
+# The loss is a function of ``params`` first, so that ``jax.grad`` differentiates in them. The new state comes out as an
+# auxiliary value. ``seed`` decides the dropout mask.
 
 optimizer = optax.adamw(3e-3)
 
@@ -107,7 +107,8 @@ print(f"test accuracy {accuracy:.3f}")
 # %%
 # An ensemble in one line
 # -----------------------
-# ``fn.init(seed)`` draws new weights. Under ``jax.vmap`` it draws many sets, and the epoch above trains them all at once.
+# ``fn.init(seed)`` draws new weights. Under ``jax.vmap`` it draws many sets, and the epoch above trains them all at
+# once.
 
 SEEDS = 4
 
@@ -151,5 +152,5 @@ plt.show()
 # %%
 # Limits
 # ------
-# ``jax.jvp`` (forward mode) does not pass through lamella's convolutions, because they bring derivatives of their own for
+# ``jax.jvp`` (forward mode) does not pass through lamella's convolutions, because they define their own derivatives for
 # CPUs; ``jax.grad`` and ``jax.vmap`` do.

@@ -2,9 +2,9 @@
 Several devices
 ===============
 
-One line distributes a training over several devices; the losses stay the same to rounding. This needs the JAX backend. Without several devices at
-hand, JAX makes virtual ones of a processor, which is enough to try everything out: nothing gets faster, but the numbers and the
-layouts are those of real devices.
+One line distributes a training over several devices; the losses stay the same to rounding. This needs the JAX backend.
+Without several devices at hand, JAX makes virtual ones of a processor, which is enough to try everything out: nothing
+gets faster, but the numbers and the layouts are those of real devices.
 """
 
 import os
@@ -14,12 +14,11 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-
 # %%
 # A process with four devices
 # ---------------------------
-# The number of virtual devices must be set before JAX is imported. This tutorial therefore runs each script in a process of
-# its own; in your own script, set the environment variable in the shell:
+# The number of virtual devices must be set before JAX is imported. This tutorial therefore runs each script in a new
+# process; in your own script, set the environment variable in the shell:
 #
 # .. code-block:: bash
 #
@@ -39,8 +38,8 @@ def run(script, devices=4):
 # %%
 # Data parallel
 # -------------
-# Every device has all weights and computes its part of each batch; the gradients are summed. Set the distribution before the
-# model is built. The rest of the script stays as it is, and the batch size is that of all devices together.
+# Every device has all weights and computes its part of each batch; the gradients are summed. Set the distribution
+# before the model is built. The rest of the script stays as it is, and the batch size is that of all devices together.
 
 run("""
     import lamella
@@ -65,9 +64,10 @@ run("""
 # %%
 # Split weights
 # -------------
-# ``FullySharded()`` also splits the weights and what the optimizer keeps for them, for models that do not fit on one device.
-# ``ModelParallel`` splits chosen weights: a ``LayoutMap`` says by regular expressions which axis of which weight goes along which axis of
-# the mesh. ``report`` tells before any work where each weight will be and how many bytes a device holds.
+# ``FullySharded()`` also splits the weights and what the optimizer keeps for them, for models that do not fit on one
+# device. ``ModelParallel`` splits chosen weights: a ``LayoutMap`` says by regular expressions which axis of which
+# weight goes along which axis of the mesh. ``report`` tells before any work where each weight will be and how many
+# bytes a device holds.
 
 run("""
     import lamella
@@ -88,8 +88,8 @@ run("""
 """)
 
 # %%
-# The first layer is split by columns and the second by rows, so that between them nothing has to be moved; the sum after the second is
-# added by XLA.
+# The first layer is split by columns and the second by rows, so that between them nothing has to be moved; the sum
+# after the second is added by XLA.
 
 # %%
 # Several processes
@@ -100,11 +100,12 @@ run("""
 #
 #    lamella.distribution.initialize("10.0.0.1:8476", num_processes=2, process_id=0)
 #
-# or with ``initialize()`` and environment variables. See the page on distribution for batches, files, and what is
-# not tested.
+# or with ``initialize()`` and environment variables. See the page on distribution for batches, files, and what is not
+# tested.
 #
 # Limits
 # ------
 # - The NumPy backend computes on one device and says so.
-# - Choose a batch size that divides by the number of devices. Where it does not, every device computes all of the batch.
+# - Choose a batch size that divides by the number of devices. Where it does not, every device computes all of the
+#   batch.
 # - lamella is tested on virtual devices and on two processes of one machine, not on clusters, GPUs or TPUs.

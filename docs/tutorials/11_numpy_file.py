@@ -2,8 +2,8 @@
 Ship a model as one NumPy file
 ==============================
 
-Where a model is used there is often no room for a framework: a small server, a laboratory computer, a web page with Python in it.
-``model.export("net.py")`` writes one readable Python file that needs NumPy alone.
+Where a model is used there is often no room for a framework: a small server, a laboratory computer, a web page with
+Python in it. ``model.export("net.py")`` writes one readable Python file that needs NumPy alone.
 """
 
 import subprocess
@@ -69,7 +69,8 @@ print(np.abs(probabilities - model.predict(x_test, verbose=0)).max())
 # %%
 # Check
 # -----
-# The file remembers one batch and the output that lamella gave for it. Run the check on the computer where it will be used:
+# The file remembers one batch and the output that lamella gave for it. Run the check on the computer where it will be
+# used:
 
 done = subprocess.run([sys.executable, str(path), "--check"], capture_output=True, text=True, check=True)
 print(done.stdout)
@@ -84,8 +85,8 @@ print(done.stdout)
 # %%
 # Larger weights, other formats
 # -----------------------------
-# ``weights="beside"`` puts the weights into an ``.npz`` file beside the source. ``model.export("net.onnx")`` writes ONNX,
-# ``model.export("net.stablehlo")`` an artifact of ``jax.export`` for CPU, GPU and TPU.
+# ``weights="beside"`` puts the weights into an ``.npz`` file beside the source. ``model.export("net.onnx")`` writes
+# ONNX, ``model.export("net.stablehlo")`` an artifact of ``jax.export`` for CPU, GPU and TPU.
 
 model.export(folder / "large.py", weights="beside")
 print(sorted(file.suffix for file in folder.iterdir() if file.is_file()))
@@ -93,5 +94,5 @@ print(sorted(file.suffix for file in folder.iterdir() if file.is_file()))
 # %%
 # Limits
 # ------
-# The file predicts and does not train. It runs on one processor at NumPy's speed: right for models up to a few million weights.
-# A layer whose Python code needs the number of a free dimension cannot be exported; the error names the layer.
+# The file predicts and does not train. It runs on one processor at NumPy's speed: right for models up to a few million
+# weights. A layer whose Python code needs the number of a free dimension cannot be exported; the error names the layer.

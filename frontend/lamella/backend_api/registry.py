@@ -100,7 +100,7 @@ def load_backend(name: str | Backend | None = None) -> Backend:
         try:
             found = importlib.import_module(_IN_TREE[name]).BACKEND
         except ImportError as error:
-            extra = " Install it with `pip install 'lamella[jax]'`, or choose `numpy`." if name == "jax" else ""
+            extra = " Install it with `pip install jax optax`, or choose `numpy`." if name == "jax" else ""
             raise BackendError(f"Backend {name!r} is not installed: {error}.{extra}") from None
         return register_backend(found)
     point = _entry_points().get(name) if isinstance(name, str) else None

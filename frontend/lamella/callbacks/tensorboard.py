@@ -186,7 +186,7 @@ def _writer_class() -> Any:
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise ImportError(
-            f"TensorBoard needs tensorboardX ({error}): install it with `pip install 'lamella[tensorboard]'`."
+            f"TensorBoard needs tensorboardX ({error}): install it with `pip install tensorboardX`."
         ) from None
     return SummaryWriter
 

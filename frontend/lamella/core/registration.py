@@ -203,7 +203,7 @@ def for_module(
     """`serialize` and `deserialize` of a module of Keras.
 
     Args:
-        module: the module, "keras.losses"; one with an entry in `_EXAMPLES`.
+        module: the module, "keras.losses"; which has an entry in `_EXAMPLES`.
         named: returns the object for a name, or for a description that names no module.
         described: returns the description of an object.
     """

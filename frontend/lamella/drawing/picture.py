@@ -187,7 +187,7 @@ def _png_of(picture: Picture, dpi: float) -> bytes:
         from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
         from matplotlib.path import Path
     except ImportError:
-        raise ImportError("PNG needs matplotlib: `pip install 'lamella[plot]'`. An SVG needs nothing.") from None
+        raise ImportError("PNG needs matplotlib: `pip install matplotlib`. An SVG needs nothing.") from None
     figure: Any = Figure(figsize=(picture.width / _UNITS_PER_INCH, picture.height / _UNITS_PER_INCH), facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, picture.width)

@@ -42,7 +42,7 @@ def need_onnx() -> Any:
     try:
         import onnx
     except ImportError:
-        raise MissingOnnxError("ONNX files need the package onnx: pip install 'lamella[onnx]'.") from None
+        raise MissingOnnxError("ONNX files need the package onnx: pip install onnx.") from None
     return onnx
 
 

@@ -259,14 +259,14 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         return [v for v in self._variables if v.is_free]
 
     def _shape_for_build(self, inputs: Any) -> Any:
-        """What `build` is told of the inputs of the first call: the shape of the first."""
+        """What `build` receives of the inputs of the first call: the shape of the first."""
         return public_shape(spec_of(next(x for x in tree.leaves(inputs) if hasattr(x, "shape"))).shape)
 
     def _build_again(self, input_shape: Any) -> None:
         """Asked to build when built already: nothing happens; a model refuses another shape."""
 
     def _own_key(self) -> tuple[np.ndarray, str]:
-        """Where weights come from when nobody builds the layer but its user: a seed of its own."""
+        """Where weights come from when the user builds the layer: a separate seed."""
         return host_random.key_from_seed(host_random.next_seed()), self.name
 
     def _unbuild(self) -> None:
@@ -414,7 +414,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         return_losses: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """The outputs for given values of the variables, which stay as they are; a pure function, in Keras's words.
+        """The outputs for given values of the variables, which stay as they are; a pure function, in Keras's API.
 
         >>> import numpy as np
         >>> from lamella.layers import Dense

@@ -66,7 +66,7 @@ _BUILDING = _Building()
 
 @contextmanager
 def specs_only() -> Iterator[None]:
-    """Layers built inside record the specs of their weights and draw no values: whoever builds them assigns all of them.
+    """Layers built inside record the specs of their weights and draw no values: the caller assigns all of them.
 
     Nothing is allocated, so a model of any size can be compared with what a file holds.
     """

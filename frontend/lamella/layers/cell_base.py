@@ -16,7 +16,7 @@ class SequenceCell(Layer):
     """A cell in three parts, of which a recurrent layer runs only the last inside its loop.
 
     `prepare` gives what is the same for all steps (dropout masks, kernels cut into gates), `project` the part of a step
-    that depends on the inputs alone, for one step or for all at once, and `step` the rest. `call` is the three in a row.
+    that depends on the inputs alone, for one step or for all at once, and `step` the rest. `call` applies the three in order.
 
     Attributes:
         state_size: the size of the state, or a list of sizes.
@@ -143,11 +143,11 @@ class KernelCell(SequenceCell):
             self.bias = self.add_field("bias", self.bias_shape, initializer=self.initial_bias())
 
     def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
-        """The dropout masks, and the recurrent kernel: whole, and cut into gates where each has a mask of its own."""
+        """The dropout masks, and the recurrent kernel: whole, and cut into gates where each has its own mask."""
         kernel = ops.convert_to_tensor(self.recurrent_kernel)
         prepared: dict[str, Any] = {"kernel": kernel, "inputs": None, "state": None}
         if training and self.dropout > 0:
-            # as Keras: recurrent dropout brings a mask of its own for every gate, for the inputs too
+            # as Keras: recurrent dropout has a separate mask for every gate, for the inputs too
             count = self.gates if self.recurrent_dropout > 0 else 1
             prepared["inputs"] = self.dropout_masks(count, shape, self.dropout, dtype, self.seed)
         if training and self.recurrent_dropout > 0:

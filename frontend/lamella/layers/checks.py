@@ -15,7 +15,7 @@ def positive_integer(name: str, value: Any, layer: Any) -> int:
     """`value` as an int above 0.
 
     Raises:
-        ValueError: it is no positive integer.
+        ValueError: it is not a positive integer.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{type(layer).__name__}: {name} must be a positive integer, got {value!r}.")

@@ -17,7 +17,7 @@ _PLAIN = (bool, int, float, str)
 
 
 def arguments_of(layer: Layer) -> Config:
-    """The arguments a layer was made with, as plain data, in Keras's words.
+    """The arguments a layer was made with, as plain data, in Keras's API.
 
     Objects and plain values are read from the attribute of the argument's name, where there is one, so that what was
     changed after the layer was made counts.
@@ -73,7 +73,7 @@ def layer_from(cls: type[Layer], config: Mapping[str, Any]) -> Layer:
     layer = cls(**given)
     if later.get("name") is not None:
         layer.name = later["name"]
-    # a name of the pattern that unnamed layers get may be numbered anew by who holds the layer
+    # a name of the pattern that unnamed layers get may be numbered again by who holds the layer
     layer._named = not re.fullmatch(rf"{snake_case(cls.__name__)}(_\d+)?", layer.name)
     if "trainable" in later:
         layer._trainable = bool(later["trainable"])

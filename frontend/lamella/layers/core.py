@@ -77,7 +77,7 @@ class InputLayer(Layer):
         self.built = True
 
     def get_config(self) -> dict[str, Any]:
-        """Shape, dtype and name, in Keras's words."""
+        """Shape, dtype and name, in Keras's API."""
         return {
             "batch_shape": list(self.batch_shape),
             "dtype": self.input_dtype,

@@ -27,7 +27,7 @@ def call(layer: Layer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         ShapeError: the layer does not take such inputs; it stays as it was.
         FreeDimensionError: it needs the number of a dimension that is left free.
     """
-    # lists and dicts of the caller's, who may go on filling them, are copied
+    # lists and dicts of the caller's, who may continue filling them, are copied
     arguments: Any = map_leaves(lambda leaf: leaf, (tuple(args), dict(kwargs)))
     given: list[Declared] = [leaf for leaf in leaves(arguments) if isinstance(leaf, Declared)]
     distinct = list(dict.fromkeys(given))

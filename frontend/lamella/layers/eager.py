@@ -30,7 +30,7 @@ def call(
 
     Raises:
         TraceError: an input is a value of a trace that no layer runs.
-        DTypeError: an input is no array.
+        DTypeError: an input is not an array.
         DataError: it holds integers beyond 32 bits.
     """
     traced = _Call(layer, (inputs, *args), {**kwargs, "mask": mask}, training)

@@ -98,7 +98,7 @@ class EinsumDense(Layer):
         extra = len(input_shape) - len(self._x)
         named = input_shape[extra:] if self._dots == "left" else input_shape[: len(self._x)]
         sizes: dict[str, Any] = dict(zip(self._x, named, strict=True))
-        # behind leading dots the first letter is no batch: it is one of the axes that output_shape describes
+        # behind leading dots the first letter is not a batch: it is one of the axes that output_shape describes
         batch = () if self._dots == "left" and extra > 0 else (input_shape[0],)
         outputs = (*batch, *self.output_shape)
         if len(outputs) != len(self._y):

@@ -147,8 +147,8 @@ class LayerNormalization(Affine):
         x = wide(inputs)
         places = self.places(len(x.shape))
         d, r, _, variance = centred_moments(x, tuple(sorted(places)))
-        centred = x if self.rms_scaling else ops.subtract(d, r)
-        y = ops.multiply(centred, ops.rsqrt(ops.add(variance, self.epsilon)))
+        centered = x if self.rms_scaling else ops.subtract(d, r)
+        y = ops.multiply(centered, ops.rsqrt(ops.add(variance, self.epsilon)))
         shape = tuple(d if i in places else 1 for i, d in enumerate(x.shape))
         return ops.cast(self.scaled(y, shape), inputs.dtype)
 
@@ -212,7 +212,7 @@ class GroupNormalization(Affine):
             raise ShapeError(f"expected {weight.shape[0]} channels in axis {self.axis}, got {channels}.")
 
     def build(self, input_shape: Shape) -> None:
-        """Make gamma and beta, one entry a channel."""
+        """Make gamma and beta, one entry per channel."""
         self.add_gamma_and_beta((input_shape[self.axis],), gamma=self.scale, beta=self.center)
 
     def call(self, inputs: Any) -> Any:

@@ -30,7 +30,7 @@ _INPUT_WORDS = (
 )
 
 KINDS: Mapping[str, Any] = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
-"""What a layer may be told of a weight, with the module whose `get` resolves it."""
+"""The options of a weight that a layer takes, with the module whose `get` resolves it."""
 
 
 def kind_of(argument: str) -> str | None:
@@ -62,8 +62,8 @@ class WeightFields:
 
     Args:
         state: weights that are not trained, and so have an initializer alone.
-        activity_regularizer: `activity_regularizer` stands between the regularizers and the constraints.
-        before_regularizers: an argument behind the `*` that stands between the initializers and the regularizers.
+        activity_regularizer: `activity_regularizer` is between the regularizers and the constraints.
+        before_regularizers: an argument behind the `*` that is between the initializers and the regularizers.
         given_to_cell: the layer keeps none of them: it hands them to its cell.
         **initializers: for each trained weight the name of its default initializer.
     """

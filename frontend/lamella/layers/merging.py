@@ -342,7 +342,7 @@ class Dot(SeveralInputs):
         given = (self.axes, self.axes) if isinstance(self.axes, int) else tuple(self.axes)
         ranks = len(x.shape), len(y.shape)
         if any(not -rank <= axis < rank or axis % rank == 0 for axis, rank in zip(given, ranks, strict=True)):
-            raise ShapeError(f"axes {self.axes} are no axes behind the batch of inputs of shapes {_shapes(inputs)}.")
+            raise ShapeError(f"axes {self.axes} are not axes behind the batch of inputs of shapes {_shapes(inputs)}.")
         a, b = given[0] % ranks[0], given[1] % ranks[1]
         if differ(x.shape[a], y.shape[b]):
             raise ShapeError(

@@ -76,7 +76,7 @@ def unique_name(layer: Layer, taken: Container[str]) -> str:
 def first_free(base: str, taken: Container[str]) -> str:
     """`base`, numbered where it is taken: with the first free number, in far fewer steps than there are numbers.
 
-    Beyond 16 the number is found by doubling, then by halving; one that lies before others of the user's may be missed.
+    Beyond 16 the number is found by doubling, then by halving; one that is before others of the user's may be missed.
     """
     low, high = -1, 0
     while (f"{base}_{high}" if high else base) in taken:

@@ -169,7 +169,7 @@ class BatchNormalization(Layer):
             )
 
     def build(self, input_shape: Shape) -> None:
-        """Make gamma, beta and the moving averages, one entry a channel."""
+        """Make gamma, beta and the moving averages, one entry per channel."""
         shape = (input_shape[self.axis],)
         if self.scale:
             self.gamma = self.add_field("gamma", shape)

@@ -123,7 +123,7 @@ class Normalization(Layer):
         self.invert = bool(invert)
 
     def kept(self, ndim: int) -> tuple[int, ...]:
-        """The axes with a mean of their own, counted from the front."""
+        """The axes that have separate means, counted from the front."""
         return tuple(sorted(normalize_axis(a, ndim) for a in self.axis))
 
     def check_input(self, spec: Spec) -> None:

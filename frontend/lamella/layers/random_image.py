@@ -1,6 +1,6 @@
 """Image layers that change their images at random in training, and hand them on as they are in inference.
 
-Every image of a batch has draws of its own. The draws are those of `Layer.random_uniform`, so the same seed gives the same
+Every image of a batch has its own draws. The draws are those of `Layer.random_uniform`, so the same seed gives the same
 picture on every backend, up to the rounding of the interpolation.
 """
 
@@ -77,14 +77,14 @@ class RandomImageLayer(Layer):
         """(lower, upper) of a factor given as a pair, or as a number for both directions.
 
         Raises:
-            ValueError: a number lies outside `low`..`high`, or there are not two.
+            ValueError: a number is outside `low`..`high`, or there are not two.
         """
         pair = isinstance(factor, list | tuple)
         if pair and len(factor) != 2:
-            raise ValueError(f"{type(self).__name__}: {name} is a number or a pair of them, got {factor!r}.")
+            raise ValueError(f"{type(self).__name__}: {name} must be a number or a pair of numbers, got {factor!r}.")
         values = [number(name, f, self) for f in (factor if pair else (factor,))]
         if any(not low <= f <= high for f in values):
-            raise ValueError(f"{type(self).__name__}: {name} must lie between {low:g} and {high:g}, got {factor!r}.")
+            raise ValueError(f"{type(self).__name__}: {name} must be between {low:g} and {high:g}, got {factor!r}.")
         least, most = (min(values), max(values)) if pair else (-abs(values[0]), abs(values[0]))
         return max(least, low), most
 
@@ -349,7 +349,7 @@ class ValueLayer(RandomImageLayer):
     ) -> None:
         super().__init__(seed, data_format, **kwargs)
         if not isinstance(value_range, list | tuple) or len(value_range) != 2:
-            raise ValueError(f"{type(self).__name__}: value_range is a pair of numbers, got {value_range!r}.")
+            raise ValueError(f"{type(self).__name__}: value_range must be a pair of numbers, got {value_range!r}.")
         self.value_range = tuple(sorted(number("value_range", v, self) for v in value_range))
 
     def within(self, y: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Recurrent layers over a cell of their own: `SimpleRNN`, `LSTM` and `GRU`."""
+"""Recurrent layers with a built-in cell: `SimpleRNN`, `LSTM` and `GRU`."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class SpatialDropout(Dropout):
         check_rank(spec, self.spatial)
 
     def mask_shape(self, inputs: Any) -> tuple[int, ...]:
-        """One entry a row and channel."""
+        """One entry per row and channel."""
         ones = (1,) * self.spatial
         if self.data_format == "channels_first":
             return (*inputs.shape[:2], *ones)

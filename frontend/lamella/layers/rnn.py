@@ -229,7 +229,7 @@ class RNN(Layer):
         previous = first_of(before)
         if shapes_differ(previous.shape, output.shape):
             raise ShapeError(
-                f"a masked step repeats the first state, of shape {public_shape(previous.shape)}, which is no output of "
+                f"a masked step repeats the first state, of shape {public_shape(previous.shape)}, which is not an output of "
                 f"shape {public_shape(output.shape)}; give zero_output_for_mask=True."
             )
         return choose(keep, output, previous)

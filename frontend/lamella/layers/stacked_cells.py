@@ -134,7 +134,7 @@ def engine_of(cell: Any) -> SequenceCell:
 
 
 def check_cell(cell: Any, layer: Layer) -> None:
-    """Raise a `ValueError` where `cell` is no cell."""
+    """Raise a `ValueError` where `cell` is not a cell."""
     missing = [word for word in ("call", "state_size") if not hasattr(cell, word)]
     if missing:
         given = type(cell).__name__ if not isinstance(cell, type) else f"the class {cell.__name__}"

@@ -1,4 +1,4 @@
-"""Transposed convolutions: what a strided convolution's gradient does, learned as a layer of its own."""
+"""Transposed convolutions: what a strided convolution's gradient does, learned as a separate layer."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Words and numbers as indices into a vocabulary, given or learned from data by `adapt`.
 
-These layers prepare data: they take arrays and lists, on the host. No program holds strings, so they are no parts of models.
+These layers prepare data: they take arrays and lists, on the host. No program holds strings, so they are not parts of models.
 """
 
 from __future__ import annotations
@@ -227,8 +227,8 @@ class Vocabulary(Layer):
         """
         if context.current() is not None or is_declared((inputs, args, kwargs)):
             raise TraceError(
-                f"{type(self).__name__} prepares data, and is no part of a model: no program holds strings. Call it with the "
-                "data, and give `fit` what it returns."
+                f"{type(self).__name__} prepares data, and is not part of a model: no program holds strings. Call it "
+                "with the data, and give `fit` what it returns."
             )
         if not self._tokens:
             raise NotBuiltError(f"{type(self).__name__} has no vocabulary yet: call `adapt` with data first.")

@@ -161,8 +161,8 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
 
 
 def _standard(x: Any, axis: int) -> Any:
-    centred = ops.subtract(x, ops.mean(x, axis, keepdims=True))
-    return divide_no_nan(centred, ops.std(centred, axis, keepdims=True))
+    centered = ops.subtract(x, ops.mean(x, axis, keepdims=True))
+    return divide_no_nan(centered, ops.std(centered, axis, keepdims=True))
 
 
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
@@ -192,10 +192,10 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     """
     y_true, y_pred = operands(y_true, y_pred)
     means = [ops.mean(x, axis, keepdims=True) for x in (y_true, y_pred)]
-    centred = [ops.subtract(x, mean) for x, mean in zip((y_true, y_pred), means, strict=True)]
-    variances = ops.add(*(ops.var(x, axis, keepdims=True) for x in centred))
+    centered = [ops.subtract(x, mean) for x, mean in zip((y_true, y_pred), means, strict=True)]
+    variances = ops.add(*(ops.var(x, axis, keepdims=True) for x in centered))
     scale = ops.add(variances, ops.square(ops.subtract(*means)))
-    return ops.mean(ops.divide(ops.multiply(2.0, ops.multiply(*centred)), ops.add(scale, settings.epsilon())), axis)
+    return ops.mean(ops.divide(ops.multiply(2.0, ops.multiply(*centered)), ops.add(scale, settings.epsilon())), axis)
 
 
 class PearsonCorrelation(MeanMetricWrapper):

@@ -60,8 +60,8 @@ def resize_matrix(size: int, new_size: int, interpolation: str, antialias: bool)
     """
     limits.reserve((size, new_size))
     step = size / new_size
-    centre = (np.arange(new_size) + 0.5) * step - 0.5
-    distance = np.abs(centre[None, :] - np.arange(size)[:, None]) / (max(step, 1.0) if antialias else 1.0)
+    center = (np.arange(new_size) + 0.5) * step - 0.5
+    distance = np.abs(center[None, :] - np.arange(size)[:, None]) / (max(step, 1.0) if antialias else 1.0)
     weights = KERNELS[interpolation](distance, np)
     matrix = weights / weights.sum(0, keepdims=True)
     matrix.flags.writeable = False
@@ -73,9 +73,9 @@ def _matrix_of_free_size(size: Any, new_size: Any, interpolation: str, antialias
     from lamella import ops
 
     step = ops.divide(ops.cast(size, "float32"), as_number(new_size))
-    centre = (ops.arange(new_size, dtype="float32") + 0.5) * step - 0.5
+    center = (ops.arange(new_size, dtype="float32") + 0.5) * step - 0.5
     cells = ops.arange(size, dtype="float32")
-    distance = ops.abs(ops.expand_dims(centre, 0) - ops.expand_dims(cells, 1))
+    distance = ops.abs(ops.expand_dims(center, 0) - ops.expand_dims(cells, 1))
     distance = distance / ops.maximum(step, 1.0) if antialias else distance
     weights = KERNELS[interpolation](distance, ops)
     return weights / ops.sum(weights, 0, keepdims=True)
@@ -86,11 +86,11 @@ def nearest_cells(size: Any, new_size: Any) -> Any:
     if isinstance(size, Dim) or isinstance(new_size, Dim):
         from lamella import ops
 
-        centre = (ops.arange(new_size, dtype="float32") + 0.5) * ops.cast(size, "float32") / as_number(new_size)
-        return ops.minimum(ops.cast(ops.floor(centre), "int32"), size - 1)
+        center = (ops.arange(new_size, dtype="float32") + 0.5) * ops.cast(size, "float32") / as_number(new_size)
+        return ops.minimum(ops.cast(ops.floor(center), "int32"), size - 1)
     limits.reserve((new_size,))
-    centre = (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) * np.float32(size) / np.float32(new_size)
-    return np.minimum(np.floor(centre), size - 1).astype(np.int32)
+    center = (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) * np.float32(size) / np.float32(new_size)
+    return np.minimum(np.floor(center), size - 1).astype(np.int32)
 
 
 def resize(

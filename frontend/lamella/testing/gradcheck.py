@@ -104,7 +104,7 @@ def central_differences(
 def compare_slopes(
     gradients: Sequence[np.ndarray],
     wrt: Sequence[int],
-    slopes: Iterable[tuple[int, np.ndarray, float]],
+    differences: Iterable[tuple[int, np.ndarray, float]],
     tolerance: float = TOLERANCE,
 ) -> None:
     """Assert that gradients have the given directional derivatives.
@@ -113,7 +113,7 @@ def compare_slopes(
         AssertionError: they differ; the message contains the input, the direction and both values.
     """
     by_place = dict(zip(wrt, gradients, strict=True))
-    for place, direction, expected in slopes:
+    for place, direction, expected in differences:
         gradient = by_place[place]
         if gradient.shape != direction.shape or gradient.dtype != np.float64:
             raise AssertionError(f"the gradient of operand {place} is {gradient.dtype}{list(gradient.shape)}.")

@@ -74,7 +74,7 @@ def as_rows(value: Any, what: str) -> Array:
 
     Raises:
         DTypeError: it holds no numbers.
-        ShapeError: it is no array, or none with rows.
+        ShapeError: it is not an array, or none with rows.
     """
     value = _only(value, what)
     if is_sparse(value):
@@ -92,13 +92,15 @@ def as_array(value: Any, what: str) -> np.ndarray:
 
     Raises:
         DTypeError: it holds no numbers.
-        ShapeError: it is no array, or none with rows.
+        ShapeError: it is not an array, or none with rows.
     """
     if type(value) is np.ndarray and value.ndim and value.dtype == settings.floatx():
         return value
     value = _only(value, what)
     if value is None or isinstance(value, dict | str) or callable(value):
-        raise DTypeError(f"{what} is an array of numbers, got {'None' if value is None else type(value).__name__}.")
+        raise DTypeError(
+            f"{what} must be an array of numbers, got {'None' if value is None else type(value).__name__}."
+        )
     array = _numbers(value, what)
     _known(array.dtype, what)
     if array.ndim == 0:

@@ -207,10 +207,10 @@ class ReadBatches:
             yield batch
 
     def epoch_begins(self) -> None:
-        """Nobody wants to know."""
+        """Do nothing."""
 
     def epoch_ends(self) -> None:
-        """Nobody wants to know."""
+        """Do nothing."""
 
     def position(self) -> dict[str, int]:
         """Nothing but how many batches are read."""

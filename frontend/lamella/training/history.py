@@ -205,7 +205,7 @@ class History(Callback):
         try:
             import pandas
         except ImportError:
-            raise ImportError("History.to_frame needs pandas: `pip install 'lamella[pandas]'`.") from None
+            raise ImportError("History.to_frame needs pandas: `pip install pandas`.") from None
         return pandas.DataFrame(self._rows, pandas.Index(self.epoch, name="epoch"))
 
     def plot(self, axes: Any = None) -> Any:
@@ -224,7 +224,7 @@ class History(Callback):
             from matplotlib.figure import Figure
             from matplotlib.ticker import MaxNLocator
         except ImportError:
-            raise ImportError("History.plot needs matplotlib: `pip install 'lamella[plot]'`.") from None
+            raise ImportError("History.plot needs matplotlib: `pip install matplotlib`.") from None
         keys = [k for k in self.history if not k.startswith("val_")]
         keys.sort(key=lambda k: k != "loss")
         if axes is None:

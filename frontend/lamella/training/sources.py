@@ -49,7 +49,7 @@ class Chunk(NamedTuple):
 class Placed:
     """Rows in the memory of the device that runs the steps; an epoch is a matrix of row numbers.
 
-    With `steps` an epoch has that many, and goes on where the last one stopped; a new pass over the rows, in a new order,
+    With `steps` an epoch has that many, and continues where the last one stopped; a new pass over the rows, in a new order,
     begins when all have been used.
     """
 

@@ -343,5 +343,7 @@ def run_step(model: TrainingModel, running: context.TraceContext, data: tuple[An
         raise TypeError(f"{type(model).__name__}.{name} returns a dict of logs, {{name: scalar}}; got {logs!r}.")
     for key, value in logs.items():
         if tuple(as_value(value).shape) != ():
-            raise ShapeError(f"{type(model).__name__}.{name}: the log {key!r} is a scalar, got {as_value(value).spec}.")
+            raise ShapeError(
+                f"{type(model).__name__}.{name}: the log {key!r} must be a scalar, got {as_value(value).spec}."
+            )
     return logs

@@ -36,7 +36,7 @@ def pillow(purpose: str) -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError(f"{purpose} needs Pillow: pip install 'lamella[images]'.", name=error.name) from error
+        raise ImportError(f"{purpose} needs Pillow: pip install pillow.", name=error.name) from error
     return Image
 
 

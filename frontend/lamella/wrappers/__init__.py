@@ -50,7 +50,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise
-        raise ImportError(f"wrappers.{name} needs scikit-learn: `pip install 'lamella[sklearn]'`.") from None
+        raise ImportError(f"wrappers.{name} needs scikit-learn: `pip install scikit-learn`.") from None
     return module if _MODULES[name] == name else getattr(module, name)
 
 

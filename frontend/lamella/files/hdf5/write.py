@@ -53,7 +53,7 @@ def to_bytes(tree: Tree) -> bytes:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError("Writing HDF5 needs h5py: pip install 'lamella[files]'.") from error
+        raise ImportError("Writing HDF5 needs h5py: pip install h5py.") from error
     # in memory whatever the target: libhdf5 lays a file on disk out in another way
     buffer = BytesIO()
     with h5py.File(buffer, "w", libver="earliest") as file:
