@@ -1,4 +1,4 @@
-"""Recurrent layers over a cell of their own: `SimpleRNN`, `LSTM` and `GRU`."""
+"""The recurrent layers `SimpleRNN`, `LSTM` and `GRU`, which make their cells."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def layer(node: Any, place: str) -> Config:
     if cls is None:
         told = absent.sentence("lamella.layers", name)
         if name in ("IntegerLookup", "StringLookup", "TextVectorization"):
-            told = f"{name} prepares data, and is no part of a model: save the model without it."
+            told = f"{name} prepares data and cannot be part of a model: save the model without it."
         if told is not None:
             raise FormatError(f"{place}: {told}")
         raise FormatError(
