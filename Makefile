@@ -18,7 +18,8 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DELETE_ON_ERROR:
 # One environment, so one installation at a time.
 .NOTPARALLEL:
-.PHONY: help demo parallel parallel-processes test test-all fuzz lint format bench bench-large wheel-test hooks clean
+.PHONY: help demo parallel parallel-processes test test-all fuzz lint format bench bench-large wheel-test release-check matrix \
+	hooks clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,9 +45,10 @@ test-all: .venv/.test .venv/.oracle  ## Run every test, the slow sweeps and the 
 fuzz: .venv/.test  ## Read 100,000 mutated files and configurations, of every kind: each loads or is refused
 	$(BIN)/python tests/fuzz_files.py $(ARGS)
 
-lint: .venv/.dev  ## Check style, formatting and types, as CI does
+lint: .venv/.dev  ## Check style, formatting, wording and types, as CI does
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python docs/check_prose.py
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 
 format: .venv/.dev  ## Repair style and formatting
@@ -61,6 +63,12 @@ bench-large: .venv/.bench  ## Measure memory, first step and step of large model
 
 wheel-test: .venv/.test  ## Build the wheel and train from it where only NumPy is installed
 	$(PYTEST) tests/test_wheel.py -v $(ARGS)
+
+release-check: .venv/.release  ## Build a release, check its metadata, and train from it with NumPy alone
+	$(BIN)/python tests/release_check.py $(ARGS)
+
+matrix: .venv/.matrix  ## Run the tests with other Pythons and with the oldest and newest NumPy and JAX
+	$(BIN)/nox $(if $(ARGS),-- $(ARGS))
 
 hooks: .venv/.dev  ## Install the git hooks that run what `make lint` runs
 	$(BIN)/pre-commit install
@@ -90,6 +98,14 @@ clean:  ## Remove the environment, the caches and everything built
 # PyTorch without CUDA where its own index can be reached.
 .venv/.bench: pyproject.toml | .venv/.created
 	$(PIP) --extra-index-url https://download.pytorch.org/whl/cpu --editable '.[bench]'
+	@touch $@
+
+.venv/.release: pyproject.toml | .venv/.created
+	$(PIP) --editable '.[release]'
+	@touch $@
+
+.venv/.matrix: pyproject.toml | .venv/.created
+	$(PIP) --editable '.[matrix]'
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/.created

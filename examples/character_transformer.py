@@ -1,7 +1,7 @@
-"""A transformer that writes: residual blocks of one's own in a Sequential learn the letters of a rhyme one after another.
+"""A transformer that writes: residual blocks of your own in a Sequential learn the letters of a rhyme one after another.
 
 References:
-    A. Vaswani et al., "Attention is all you need", NeurIPS 2017, https://arxiv.org/abs/1706.03762; the normalization stands
+    A. Vaswani et al., "Attention is all you need", NeurIPS 2017, https://arxiv.org/abs/1706.03762; the normalization is
     before each sublayer, as in R. Xiong et al., ICML 2020, https://arxiv.org/abs/2002.04745.
 """
 

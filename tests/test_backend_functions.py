@@ -477,9 +477,9 @@ def test_gradients_of_a_graph(backend):
     w, v = (layer.kernel.numpy() for layer in model.layers)
     g = 2 * x @ w @ v
     hidden, unused = model.layers[0].output, Input((2,))
-    slopes = K.gradients(loss, [model.input, unused, model.layers[1].kernel])
-    assert slopes[1] is None and K.int_shape(slopes[0]) == (None, 3)
-    of_x, of_v, value = K.function([model.input], [slopes[0], slopes[2], loss])([x])
+    gradients = K.gradients(loss, [model.input, unused, model.layers[1].kernel])
+    assert gradients[1] is None and K.int_shape(gradients[0]) == (None, 3)
+    of_x, of_v, value = K.function([model.input], [gradients[0], gradients[2], loss])([x])
     np.testing.assert_allclose(of_x, g @ v.T @ w.T, rtol=2e-5, atol=1e-5)
     np.testing.assert_allclose(of_v, (x @ w).T @ g, rtol=2e-5, atol=1e-5)
     np.testing.assert_allclose(value, ((x @ w @ v) ** 2).sum(), rtol=1e-5)

@@ -198,7 +198,7 @@ REASONS = {
     "InputLayer": "begins every row",
     "Layer": "the base class",
     "Wrapper": "the base class of layers around a layer",
-    "InputSpec": "is no layer",
+    "InputSpec": "is not a layer",
     **dict.fromkeys(
         ("IntegerLookup", "StringLookup", "TextVectorization"), "prepares data and cannot be part of a model"
     ),

@@ -150,7 +150,7 @@ def test_config_round_trip(name):
         (lambda: initializers.VarianceScaling(scale=0), "positive scale"),
         (lambda: initializers.VarianceScaling(mode="fan"), "fan_in"),
         (lambda: initializers.VarianceScaling(distribution="cauchy"), "truncated_normal"),
-        (lambda: initializers.RandomNormal(seed=1.5), "integer seed"),
+        (lambda: initializers.RandomNormal(seed=1.5), "seed must be an integer"),
         (lambda: initializers.Identity()((2, 2, 2)), "2 dimensions"),
         (lambda: initializers.Orthogonal()((2,)), "two dimensions"),
     ],

@@ -1,4 +1,4 @@
-"""Every metric: a row for each, one state on both backends, metrics of one's own, and what logs and errors say."""
+"""Every metric: a row for each, one state on both backends, metrics of your own, and what logs and errors say."""
 
 import warnings
 
@@ -122,7 +122,7 @@ def small(watched, units=1, weighted=None, loss="mse", activation="sigmoid"):
 
 
 class Errors(metrics.Metric):
-    """The mean distance, in Keras's words."""
+    """The mean distance, in Keras's API."""
 
     def __init__(self, name="errors", **words):
         super().__init__(name=name, **words)
@@ -190,7 +190,7 @@ def test_what_a_metric_must_say():
 
 
 def test_a_function_of_the_whole_batch(backend):
-    """One number a batch counts once a batch, as in Keras, and a short batch is not filled up for it."""
+    """One number per batch counts once per batch, as in Keras, and a short batch is not filled up for it."""
 
     def mean_pred(y_true, y_pred):
         return ops.mean(y_pred)
@@ -258,7 +258,7 @@ def test_r2_with_too_many_regressors():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("AUC", {"num_thresholds": 1}, "at least two thresholds"),
+        ("AUC", {"num_thresholds": 1}, "num_thresholds must be an integer of at least 2"),
         ("AUC", {"curve": "RCO"}, "did you mean 'ROC'"),
         ("AUC", {"summation_method": "minorin"}, "did you mean 'minoring'"),
         ("AUC", {"num_labels": 2}, "multi_label=True"),
@@ -302,7 +302,7 @@ def test_shapes_that_do_not_fit_are_told_before_any_work(metric, message):
 
 
 def test_metrics_that_need_arguments_are_told_by_compile():
-    with pytest.raises(ValueError, match=r"'num_classes'; give an instance, metrics.MeanIoU"):
+    with pytest.raises(ValueError, match=r"'num_classes'; pass an instance, metrics.MeanIoU"):
         small(["mean_io_u"])
     with pytest.raises(UnknownNameError, match="did you mean 'precision'"):
         small(["precison"])

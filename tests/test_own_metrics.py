@@ -1,4 +1,4 @@
-"""Metrics that a model keeps, used in a step of its own in the words of Keras's guides."""
+"""Metrics that a model keeps, used in a separate step in the words of Keras's guides."""
 
 import numpy as np
 import pytest
@@ -134,7 +134,7 @@ def test_a_metric_that_the_model_does_not_keep_is_refused():
             elsewhere.update_state(logs["loss"])
             return logs
 
-    with pytest.raises(TraceError, match="'elsewhere' is used in a model's step, and the model does not keep it"):
+    with pytest.raises(TraceError, match="'elsewhere' is used in a model's step, but is not an attribute of the model"):
         made("numpy", Careless).fit(X, X, verbose=0)
 
 

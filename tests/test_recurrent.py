@@ -1,4 +1,4 @@
-"""What recurrent layers promise beside Keras's numbers: states, dropout, loops, cells of one's own, and refusals."""
+"""What recurrent layers promise beside Keras's numbers: states, dropout, loops, cells of your own, and refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_weight_gradients_leave_the_loop(name):
     assert len(found) == 2  # forward and backward
     for loop in found:
         n, m = loop.attrs["consts"], loop.attrs["carries"]
-        assert {v.shape for v in loop.inputs[n : n + m]} == {(3, 3)}, "a carry that is no state"
+        assert {v.shape for v in loop.inputs[n : n + m]} == {(3, 3)}, "a carry that is not a state"
         assert loop.inputs[n].shape not in weights or name == "simple-rnn"
         assert m == (2 if name == "lstm" else 1), "a weight's gradient is added up in the loop"
 
@@ -154,7 +154,7 @@ def test_initial_and_last_states(backend):
 
 
 def test_return_state_has_no_place_in_a_sequential():
-    with pytest.raises(ShapeError, match=r"Layer 'lstm' returned tuple; in a Sequential it returns one array\."):
+    with pytest.raises(ShapeError, match=r"Layer 'lstm' returned tuple; in a Sequential it must return one array\."):
         sequential(LSTM(2, return_state=True))
     with pytest.raises(ShapeError, match="returned tuple"):
         sequential(Bidirectional(LSTM(2), merge_mode=None))
@@ -290,7 +290,7 @@ def test_inputs_that_do_not_fit(layer, inputs, words):
         layer(inputs)
 
 
-# ---- inside a layer of one's own ----
+# ---- inside a layer of your own ----
 
 
 class Encoder(Layer):

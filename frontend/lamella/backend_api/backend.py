@@ -154,7 +154,7 @@ class Backend:
     def argument(self, array: Any, dtype: str) -> Any:
         """What stands for `array` in one call of a compiled program: by default `asarray(array, dtype)`.
 
-        A backend whose calls take NumPy arrays faster than it can make arrays of its own may return `array` as it is; the
+        A backend whose calls take NumPy arrays faster than it can make its own arrays may return `array` as it is; the
         call must not keep it.
         """
         return self.asarray(array, dtype)
@@ -266,15 +266,15 @@ class Backend:
         """An update rule as an optimizer of the framework's own kind (JAX: an optax transformation).
 
         Args:
-            initial: `(weights, paths) -> slots`, on lists; a slot is a list, one entry a weight (None where it has none), or
-                one array of shape ().
+            initial: `(weights, paths) -> slots`, on lists; a slot is a list, one entry per weight (None where it has none),
+                or one array of shape ().
             step: `(weights, gradients, slots, count, paths) -> (changes, slots)`.
             name: the optimizer's name, for messages.
 
         Raises:
             BackendError: the framework has no such thing.
         """
-        raise BackendError(f"backend {self.name!r} has no optimizers of its own.")
+        raise BackendError(f"backend {self.name!r} has no optimizers.")
 
     def serialized(self, program: Program, weights: Sequence[np.ndarray]) -> bytes:
         """A prediction as a file's bytes in the framework's own portable format (JAX: StableHLO by `jax.export`).
@@ -287,7 +287,7 @@ class Backend:
         Raises:
             BackendError: the framework has no such format.
         """
-        raise BackendError(f"backend {self.name!r} has no portable format of its own.")
+        raise BackendError(f"backend {self.name!r} has no portable format.")
 
     # ---- several devices ----
 
@@ -377,7 +377,7 @@ class StepProgram(NamedTuple):
         data_names: "x", "y", "sample_weight": what a batch consists of.
         gradient_names: for every gradient output the leaf it belongs to; empty unless `external_optimizer` is set.
         external_optimizer: an optimizer of the backend's own framework that turns gradients into updates, or None.
-        placement: on which devices the leaves and the rows of a batch lie; None for the one that the backend chooses. Only a
+        placement: on which devices the leaves and the rows of a batch are; None for the one that the backend chooses. Only a
             backend that has a method `distributed` of its own gets another.
     """
 
@@ -437,7 +437,7 @@ class Runner:
             return self.backend.asarray(np.asarray(value), self.step.program.input_specs[position].dtype)
 
     def wait(self, state: State) -> None:
-        """Return when `state` has been computed, on a backend that computes while Python goes on."""
+        """Return when `state` has been computed, on a backend that computes while Python continues."""
 
     def donating(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> Callable[[], State]:
         """A function that does what `run` does and may reuse the memory of the leaves `donated`.
@@ -486,7 +486,7 @@ class Runner:
                 stacklevel=2,
             )
             return former(self, after, gradients, leaves)
-        raise BackendError(f"backend {self.backend.name!r} has no optimizers of its own.")
+        raise BackendError(f"backend {self.backend.name!r} has no optimizers.")
 
     def place(self, arrays: Sequence[np.ndarray]) -> Any:
         """Bring the data arrays (rows first) to where the steps run; once for many chunks."""

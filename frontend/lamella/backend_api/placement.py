@@ -1,4 +1,4 @@
-"""Where arrays lie: a mesh of devices, a layout for each array, and the distribution that is in force."""
+"""Where arrays are: a mesh of devices, a layout for each array, and the distribution that is in force."""
 
 from __future__ import annotations
 

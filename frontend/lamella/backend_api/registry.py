@@ -37,7 +37,16 @@ def _entry_points() -> dict[str, Any]:
 
 
 def available_backends() -> list[str]:
-    """The names that can be chosen: the in-tree backends whose packages are installed, and those announced by others."""
+    """Return the names of the backends that can be selected.
+
+    Returns:
+        A sorted list of names: the backends of lamella whose packages are installed, and those that other packages
+            register.
+
+    Example:
+        >>> "numpy" in available_backends()
+        True
+    """
     names = [name for name in _IN_TREE if _installed(name)]
     return sorted({*names, *[n for n in _entry_points() if n not in _IN_TREE], *_LOADED})
 
@@ -91,7 +100,7 @@ def load_backend(name: str | Backend | None = None) -> Backend:
         try:
             found = importlib.import_module(_IN_TREE[name]).BACKEND
         except ImportError as error:
-            extra = " Install it with `pip install 'lamella[jax]'`, or choose `numpy`." if name == "jax" else ""
+            extra = " Install it with `pip install jax optax`, or choose `numpy`." if name == "jax" else ""
             raise BackendError(f"Backend {name!r} is not installed: {error}.{extra}") from None
         return register_backend(found)
     point = _entry_points().get(name) if isinstance(name, str) else None
@@ -99,7 +108,7 @@ def load_backend(name: str | Backend | None = None) -> Backend:
         raise BackendError(f"Unknown backend {name!r}: {did_you_mean(name, available_backends())}")
     try:
         found = point.load()
-    except Exception as error:  # whatever a stranger's package raises while it is imported
+    except Exception as error:  # whatever a third party's package raises while it is imported
         raise BackendError(f"Backend {name!r} ({point.value}) failed to import: {error!r}.") from error
     return register_backend(found)
 
@@ -110,7 +119,17 @@ def default_backend() -> str:
 
 
 def current_backend() -> str:
-    """The name of the backend in force: the innermost `backend_scope`, `set_backend`, `LAMELLA_BACKEND`, the default."""
+    """Return the name of the current backend.
+
+    Returns:
+        The backend of the innermost `backend_scope`, otherwise the one that `set_backend` or the environment variable
+        LAMELLA_BACKEND selected, otherwise the default.
+
+    Example:
+        >>> with backend_scope("numpy"):
+        ...     current_backend()
+        'numpy'
+    """
     if _SCOPES.items:
         return _SCOPES.items[-1]
     if "name" in _CHOSEN:
@@ -119,10 +138,19 @@ def current_backend() -> str:
 
 
 def set_backend(name: str) -> None:
-    """Use the backend `name` from now on, in every thread.
+    """Select the backend that is used from now on, in every thread.
+
+    Args:
+        name: the name of the backend, "numpy", "jax" or that of another installed backend.
 
     Raises:
-        BackendError: it is unknown or not installed; the choice stays as it was.
+        BackendError: the backend is unknown or not installed; the selection is unchanged then.
+
+    Example:
+        >>> set_backend("tensorflow")
+        Traceback (most recent call last):
+        ...
+        lamella.errors.BackendError: Unknown backend 'tensorflow': ...
     """
     load_backend(name)
     _CHOSEN["name"] = name
@@ -130,7 +158,23 @@ def set_backend(name: str) -> None:
 
 @contextmanager
 def backend_scope(name: str) -> Iterator[Backend]:
-    """Use the backend `name` inside a `with` block, in this thread."""
+    """Context manager in which a backend is used, in this thread.
+
+    Args:
+        name: the name of the backend.
+
+    Yields:
+        The backend.
+
+    Raises:
+        BackendError: the backend is unknown or not installed.
+
+    Example:
+        >>> import lamella
+        >>> with lamella.backend_scope("numpy"):
+        ...     lamella.ops.add([1.0, 2.0], 1.0)
+        array([2., 3.], dtype=float32)
+    """
     backend = load_backend(name)
     with _SCOPES.pushed(name):
         yield backend

@@ -1,4 +1,4 @@
-"""A run that was killed goes on where it was."""
+"""A run that was killed continues where it was."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from lamella.training.history import Logs
 
 
 class BackupAndRestore(SavesSometimes):
-    """Keeps a checkpoint of the run in a folder, and goes on from it when `fit` is called again.
+    """Keeps a checkpoint of the run in a folder, and continues from it when `fit` is called again.
 
     The file, `latest.npz`, needs NumPy alone. It holds weights, optimizer, learning rate, step and seed, where in which
     epoch the run is, its history, the running metrics, and what every callback remembers. It is written when all
-    callbacks have had their turn, and atomically: a process may be killed at any moment, and the run that goes on ends
-    with the same weights, to the bit, as one that was never broken off.
+    callbacks have had their turn, and atomically: a process may be killed at any moment, and the run that continues ends
+    with weights bitwise identical to those of one that was never interrupted.
 
     What a generator yields next is the generator's: after a restart in the middle of an epoch, the steps that are left
     take what it yields from its beginning, unless it knows how far it had come.
@@ -63,7 +63,7 @@ class BackupAndRestore(SavesSometimes):
         return Path(self.backup_dir) / "previous.npz"
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Continue from the checkpoint, if there is one."""
         self._batches_since = 0
         Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
         remove_leftovers(glob.escape(os.fspath(self._latest)))
@@ -90,7 +90,7 @@ class BackupAndRestore(SavesSometimes):
             if not self._previous.exists():
                 raise
             found = Checkpoint(self.model, self._previous)
-            warnings.warn(f"{error} Going on from {os.fspath(self._previous)!r}.", stacklevel=2)
+            warnings.warn(f"{error} Continuing from {os.fspath(self._previous)!r}.", stacklevel=2)
             return found
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:

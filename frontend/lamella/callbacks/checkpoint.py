@@ -36,7 +36,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         mode: "min", "max" or "auto".
         save_freq: "epoch", or a number of batches.
         initial_value_threshold: with `save_best_only`, only what is better than this is saved.
-        **old_words: `period` (save after so many epochs), which warns.
+        period: save after this number of epochs; a deprecated argument of Keras 2, with a warning.
 
     Raises:
         ValueError: the path's end, or `save_freq`.
@@ -55,15 +55,13 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         mode: str = "auto",
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
-        **old_words: Any,
+        *,
+        period: int | None = None,
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
-        self.period = 1
-        if "period" in old_words:
+        if period is not None:
             deprecated("'period'", "'save_freq', in batches")
-            self.period = int(old_words.pop("period"))
-        if old_words:
-            raise TypeError(f"ModelCheckpoint has no argument {next(iter(old_words))!r}.")
+        self.period = 1 if period is None else int(period)
         self.filepath = os.fspath(filepath)
         self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
         self._set_frequency(save_freq)
@@ -77,7 +75,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         kinds = saving.WEIGHTS if self.save_weights_only else (*saving.MODELS, ".npz")
         if not self.filepath.endswith(kinds) or (not self.save_weights_only and self.filepath.endswith(".weights.h5")):
             raise ValueError(
-                f"ModelCheckpoint: with save_weights_only={self.save_weights_only} filepath ends in "
+                f"ModelCheckpoint: with save_weights_only={self.save_weights_only} filepath must end in "
                 f"{' or '.join(kinds)}, got {self.filepath!r}."
             )
         if self.filepath.endswith((".keras", ".h5", ".hdf5")):
@@ -140,7 +138,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
             return self.filepath.format(**fields)
         except KeyError as error:
             raise KeyError(
-                f"ModelCheckpoint: filepath {self.filepath!r} names {error}, and the logs have {', '.join(logs)}."
+                f"ModelCheckpoint: filepath {self.filepath!r} contains {error}, which is not in the logs: {', '.join(logs)}."
             ) from None
 
     def _should_save(self, epoch: int, logs: Logs, path: str) -> bool:
@@ -173,5 +171,5 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         return {key: getattr(self, key) for key in ("best", "_batches_since", "_epochs_since")}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue to count."""
         vars(self).update(state)

@@ -18,12 +18,12 @@ from lamella.training.history import Callback, Logs
 class CSVLogger(Callback):
     """Writes the logs of every epoch as a line of a CSV file.
 
-    A run that goes on from a checkpoint goes on in its file, after the epochs the checkpoint knows of.
+    A run that continues from a checkpoint continues in its file, after the epochs the checkpoint knows of.
 
     Args:
         filename: the file.
-        separator: what stands between two columns.
-        append: keep what is in the file, and go on after it.
+        separator: what is between two columns.
+        append: keep what is in the file, and continue after it.
 
     Raises:
         OSError: in `fit`, where the file cannot be written.
@@ -55,7 +55,7 @@ class CSVLogger(Callback):
             if not any(key.startswith("val_") for key in self.keys):
                 self.keys += [f"val_{key}" for key in self.keys]
         with self._open() as file:
-            if header:  # not before it is known whether this run goes on from a checkpoint
+            if header:  # not before it is known whether this run continues from a checkpoint
                 file.truncate(0)
             writer = csv.writer(file, delimiter=self.sep)
             if header:

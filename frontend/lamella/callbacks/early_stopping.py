@@ -14,11 +14,11 @@ class EarlyStopping(MonitorCallback):
 
     Args:
         monitor: the key in the logs.
-        min_delta: smaller changes are no improvement.
+        min_delta: smaller changes do not count as an improvement.
         patience: how many epochs without improvement end the run; with 0 the first one does.
         verbose: 1 prints what is done.
         mode: "min", "max" or "auto".
-        baseline: an improvement that does not reach this value does not start the patience anew.
+        baseline: an improvement that does not reach this value does not start the patience again.
         restore_best_weights: at the end, set the weights of the best epoch.
         start_from_epoch: epochs before this one are not looked at.
     """
@@ -91,5 +91,5 @@ class EarlyStopping(MonitorCallback):
         return {key: getattr(self, key) for key in ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on waiting."""
+        """Continue to wait."""
         vars(self).update(state)

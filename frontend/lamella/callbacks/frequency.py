@@ -21,7 +21,9 @@ class SavesSometimes(Callback):
     def _set_frequency(self, save_freq: Any) -> None:
         whole = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
         if save_freq != "epoch" and not whole:
-            raise ValueError(f"{type(self).__name__}: save_freq is 'epoch' or a positive integer, got {save_freq!r}.")
+            raise ValueError(
+                f"{type(self).__name__}: save_freq must be 'epoch' or a positive integer, got {save_freq!r}."
+            )
         self.save_freq = save_freq
 
     def watches(self, hook: str) -> bool:

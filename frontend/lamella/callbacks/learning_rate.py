@@ -23,18 +23,18 @@ def _optimizer_of(callback: Callback) -> Any:
     optimizer = callback.model.optimizer
     if isinstance(optimizer, MultiOptimizer):
         raise ValueError(
-            f"{type(callback).__name__}: a MultiOptimizer has as many learning rates as optimizers. Set them one by one in "
-            "an `on_epoch_begin` of your own: `model.optimizer.optimizers[0].learning_rate = ...`."
+            f"{type(callback).__name__}: a MultiOptimizer has one learning rate per optimizer. Set them one by one in "
+            "a custom `on_epoch_begin`: `model.optimizer.optimizers[0].learning_rate = ...`."
         )
     if not hasattr(optimizer, "learning_rate"):
         raise ValueError(
-            f"{type(callback).__name__}: the optimizer has no learning rate that can be set; of optax's transformations "
-            "the rate is fixed. Use one of lamella.optimizers."
+            f"{type(callback).__name__}: the learning rate of this optimizer cannot be set; that of an optax "
+            "transformation is fixed. Use one of lamella.optimizers."
         )
     if optimizer.schedule is not None:
         raise ValueError(
-            f"{type(callback).__name__}: the learning rate is a {type(optimizer.schedule).__name__}, which decides it by "
-            "the step. Compile with a number to set it by epoch."
+            f"{type(callback).__name__}: the learning rate is a {type(optimizer.schedule).__name__}, a function of "
+            "the step. Compile with a number to set the rate per epoch."
         )
     return optimizer
 
@@ -63,7 +63,9 @@ class LearningRateScheduler(Callback):
         optimizer = _optimizer_of(self)
         rate = self.schedule(epoch, optimizer.learning_rate) if _takes_two(self.schedule) else self.schedule(epoch)
         if not isinstance(rate, float | np.floating):
-            raise ValueError(f"LearningRateScheduler: the schedule returns a float, got {rate!r} for epoch {epoch}.")
+            raise ValueError(
+                f"LearningRateScheduler: the schedule must return a float, got {rate!r} for epoch {epoch}."
+            )
         optimizer.learning_rate = float(rate)
         if self.verbose > 0:
             print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
@@ -96,10 +98,10 @@ class ReduceLROnPlateau(MonitorCallback):
         patience: epochs without improvement before the rate is reduced.
         verbose: 1 prints what is done.
         mode: "min", "max" or "auto".
-        min_delta: smaller changes are no improvement.
+        min_delta: smaller changes do not count as an improvement.
         cooldown: epochs after a reduction that do not count.
         min_lr: the rate is not reduced below this.
-        **old_words: `epsilon`, an earlier name of `min_delta`, which warns.
+        **kwargs: `epsilon`, an earlier name of `min_delta`, which warns.
 
     Raises:
         ValueError: `factor` is 1 or more; in `fit`, where the rate cannot be set (before any work).
@@ -115,16 +117,16 @@ class ReduceLROnPlateau(MonitorCallback):
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
-        **old_words: Any,
+        *,
+        epsilon: float | None = None,
     ) -> None:
-        if "epsilon" in old_words:
+        if epsilon is not None:
             deprecated("'epsilon'", "'min_delta'")
-            min_delta = old_words.pop("epsilon")
-        if old_words:
-            raise TypeError(f"ReduceLROnPlateau has no argument {next(iter(old_words))!r}.")
+            min_delta = epsilon
+
         super().__init__(monitor, mode, min_delta=min_delta)
         if factor >= 1.0:
-            raise ValueError(f"ReduceLROnPlateau: factor is below 1, got {factor}.")
+            raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {factor}.")
         self.factor, self.min_lr, self.patience = factor, min_lr, patience
         self.verbose, self.cooldown = verbose, cooldown
         self.cooldown_counter = self.wait = 0
@@ -177,5 +179,5 @@ class ReduceLROnPlateau(MonitorCallback):
         return {key: getattr(self, key) for key in ("best", "wait", "cooldown_counter")}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on waiting."""
+        """Continue to wait."""
         vars(self).update(state)

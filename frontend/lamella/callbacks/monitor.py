@@ -21,9 +21,9 @@ _DOWN = frozenset(
 
 
 def direction_of(metric: Any) -> int:
-    """1 where a greater value of the metric is better, -1 where a smaller one is, 0 where nobody can say.
+    """1 where a greater value of the metric is better, -1 where a smaller one is, 0 where that is unknown.
 
-    A metric of one's own says so in an attribute `direction`, "up" or "down".
+    A metric of your own says so in an attribute `direction`, "up" or "down".
     """
     own = getattr(metric, "direction", None)
     if own in ("up", "down"):
@@ -43,7 +43,7 @@ class MonitorCallback(Callback):
         mode: "min" (smaller is better), "max", or "auto": as the name says ("loss" gets smaller), or the metric of that
             name.
         baseline: the best value so far, or None.
-        min_delta: smaller changes are no improvement.
+        min_delta: smaller changes do not count as an improvement.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ _SECONDS = 10
 
 
 class RemoteMonitor(Callback):
-    """Posts the logs of every epoch to `root + path`; where that fails, it warns and training goes on.
+    """Posts the logs of every epoch to `root + path`; where that fails, it warns and training continues.
 
     Args:
         root: the server.

@@ -14,7 +14,7 @@ from lamella.training.history import Callback, Logs
 
 
 class TensorBoard(Callback):
-    """Writes event files that TensorBoard shows (`pip install 'lamella[tensorboard]'`).
+    """Writes event files that TensorBoard shows (`pip install tensorboardX`).
 
     Under the names of Keras: `epoch_loss` and so on in `train` and `validation`, `epoch_learning_rate`, `batch_loss` and
     so on by step, `evaluation_loss_vs_iterations`, and `<weight>/histogram`.
@@ -58,7 +58,7 @@ class TensorBoard(Callback):
         whole = isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0
         if update_freq not in ("epoch", "batch") and not whole:
             raise ValueError(
-                f"TensorBoard: update_freq is 'epoch', 'batch' or a positive integer, got {update_freq!r}."
+                f"TensorBoard: update_freq must be 'epoch', 'batch' or a positive integer, got {update_freq!r}."
             )
         _writer_class()
         self.log_dir = os.fspath(log_dir)
@@ -161,7 +161,7 @@ class TensorBoard(Callback):
         return {"batches": self._batches}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on counting batches."""
+        """Continue to count batches."""
         self._batches = state["batches"]
 
 
@@ -177,7 +177,7 @@ def _writer_class() -> Any:
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise ImportError(
-            f"TensorBoard needs tensorboardX ({error}): install it with `pip install 'lamella[tensorboard]'`."
+            f"TensorBoard needs tensorboardX ({error}): install it with `pip install tensorboardX`."
         ) from None
     return SummaryWriter
 

@@ -1,4 +1,4 @@
-"""Stop when the loss is no number any more."""
+"""Stop when the loss is not a number any more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class TerminateOnNaN(Callback):
     """Ends `fit` at the first batch whose loss is NaN or infinite; the model keeps the weights it had before that batch.
 
     Args:
-        raise_error: raise instead of ending; then nobody's `on_train_end` is called.
+        raise_error: raise instead of ending; then no `on_train_end` is called.
 
     Raises:
         RuntimeError: in `fit`, with `raise_error`.

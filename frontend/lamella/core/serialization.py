@@ -142,7 +142,7 @@ _SHARING: ThreadStack[_Sharing] = ThreadStack()
 
 @contextmanager
 def sharing() -> Iterator[None]:
-    """Inside, a layer that stands in several places is described as one, and descriptions of one make one layer."""
+    """Context manager in which a shared layer has one description, and its descriptions make one layer."""
     with nullcontext() if _SHARING.items else _SHARING.pushed(_Sharing()):
         yield
 

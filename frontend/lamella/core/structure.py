@@ -78,7 +78,7 @@ def specs_of_shapes(shapes: Any, like: Any) -> Any:
             return {key: visit(item) for key, item in part.items()}
         if isinstance(part, Sequence) and not isinstance(part, str):
             return [visit(item) for item in part]
-        raise ArgumentError(f"a shape is a tuple of sizes and None, got {part!r}.")
+        raise ArgumentError(f"a shape must be a tuple of sizes and None, got {part!r}.")
 
     return visit(shapes)
 

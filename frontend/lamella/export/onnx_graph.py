@@ -76,7 +76,7 @@ class Graph:
     """Collects nodes; bodies of loops are graphs inside it, which may read what is outside.
 
     ONNX's windows want channels in front. A value may therefore exist in two layouts: as the program has it (`name_of`)
-    and with channels first (`first_of`); either is made from the other when somebody asks, and only then.
+    and with channels first (`first_of`); each is made from the other on demand.
     """
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class Graph:
 
     @contextmanager
     def body(self) -> Iterator[list[Any]]:
-        """Nodes added inside belong to a body of their own: the list that is yielded."""
+        """Context manager in which added nodes belong to a separate body: the list that is yielded."""
         outside, self.nodes = self.nodes, []
         scopes = self._names, self._first, self._tensors
         self._names, self._first, self._tensors = scopes[0].new_child(), scopes[1].new_child(), scopes[2].new_child()

@@ -33,7 +33,7 @@ def _cropped(g: Graph, x: str, padding: Padding, size: Sequence[Any]) -> tuple[s
 
 
 def _padded(g: Graph, x: str, padding: Padding, *value: str) -> tuple[str, list[int]]:
-    """`x`, padded by a node of its own where the padding depends on a free dimension; and the padding that is left."""
+    """`x`, padded by a separate node if the padding depends on a free dimension; and the remaining padding."""
     if not symbols_of(itertools.chain(*padding)):
         return x, _pads(padding)
     return g.node("Pad", x, g.dims(_pads([(0, 0), (0, 0), *padding])), *value), [0] * (2 * len(padding))

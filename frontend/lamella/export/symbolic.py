@@ -62,7 +62,7 @@ class Inference:
 def inference_of(model: Any, has: Callable[[Op], bool] = lambda op: op is not p.foreach) -> Inference:
     """The prediction of a built `model`; layers that keep a state start every call from the one they have now.
 
-    A model with a batch size of its own that its layers do not depend on is written for any.
+    A model with a fixed batch size that its layers do not depend on is written for any batch size.
 
     Args:
         model: a built model.
@@ -180,5 +180,5 @@ def _traced(model: Any, spec: Any, has: Callable[[Op], bool]) -> Program:
 
 
 def version() -> str:
-    """lamella's version; the package is loaded by whoever has a model."""
+    """The version of lamella, whose package is loaded if there is a model."""
     return str(sys.modules["lamella"].__version__)

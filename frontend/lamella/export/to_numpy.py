@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamella import tree
-from lamella.export.python_writer import PythonWriter, harmless, is_written, number
+from lamella.export.python_writer import PythonWriter, harmless, is_written
 from lamella.export.symbolic import (
     ExportError,
     Inference,
@@ -26,6 +26,7 @@ from lamella.export.symbolic import (
 from lamella.files.atomic import write_atomically
 from lamella.ir.dim import BATCH, Dim, at, public_shape, shapes_differ, symbol, symbols_of
 from lamella.ir.spec import Shape, Spec
+from lamella.passes.expressions import literal, number
 
 OLDEST_PYTHON = (3, 8)
 OLDEST_NUMPY = (1, 17)
@@ -146,7 +147,7 @@ _ARRAYS = '''
 
 
 def _array(dtype, shape, text):
-    """An array from its bytes, compressed and in base64; nobody can write to it."""
+    """A read-only array from its bytes, compressed and in base64."""
     data = zlib.decompress(base64.b64decode(text))
     array = np.ndarray(shape, np.dtype(dtype), data).astype(np.dtype(dtype).newbyteorder("="))
     array.setflags(write=False)
@@ -273,16 +274,16 @@ class _Text:
     def _of_one(self) -> dict[str, Any]:
         (batch,), (prediction,) = self.inference.batches.values(), self.inference.predictions.values()
         (x,), (answer,) = self.example
-        taken = self.writer.shape(batch.shape)
+        taken = literal(batch.shape)
         return {
             "usage": f"y = predict(x)              # x: {taken} of {x.dtype.name}",
             "taken": f"{taken} of {x.dtype.name}",
             "taken_shape": taken,
-            "given": self.writer.shape(prediction.shape),
+            "given": literal(prediction.shape),
             "misfits": _misfits(batch.shape),
             "dtype": x.dtype.name,
             "result": answer.dtype.name,
-            "empty": self.writer.shape([at(d, self._sizes()) for d in prediction.shape]),
+            "empty": literal(tuple(at(d, self._sizes()) for d in prediction.shape)),
             "found": "return _compared(predict(_array(*EXAMPLE_INPUT)), _array(*EXAMPLE_OUTPUT))",
         }
 
@@ -294,14 +295,14 @@ class _Text:
             for (name, value), x in zip(batches.items(), self.example[0], strict=True)
         ]
         taken = [
-            f"{name}: {self.writer.shape(value.shape)} of {x.dtype.name}"
+            f"{name}: {literal(value.shape)} of {x.dtype.name}"
             for name, value, x in zip(names, batches.values(), self.example[0], strict=True)
         ]
         empty = [
-            f'np.zeros({self.writer.shape([at(d, self._sizes()) for d in value.shape])}, "{y.dtype.name}")'
+            f'np.zeros({literal(tuple(at(d, self._sizes()) for d in value.shape))}, "{y.dtype.name}")'
             for value, y in zip(predictions.values(), self.example[1], strict=True)
         ]
-        given = [f"{harmless(name)} of shape {self.writer.shape(value.shape)}" for name, value in predictions.items()]
+        given = [f"{harmless(name)} of shape {literal(value.shape)}" for name, value in predictions.items()]
         return {
             "usage": f"found = predict({', '.join(names)})    # {'; '.join(taken)}",
             "parameters": ", ".join(names),

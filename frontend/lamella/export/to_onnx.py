@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import LamellaError
-from lamella.export.broadcasts import aligned, implied
+from lamella.export.broadcasts import implied
 from lamella.export.onnx_graph import ELEMENTS, Graph, Size
 from lamella.export.onnx_ops import ELEMENTWISE, TRANSLATIONS
 from lamella.export.symbolic import ExportError, Inference, inference_of, version
@@ -20,6 +20,7 @@ from lamella.ir.spec import numpy_dtype
 from lamella.ir.trace import constant
 from lamella.layers.naming import first_free
 from lamella.ops import primitives as p
+from lamella.passes.expressions import aligned
 
 OPSET = 18
 """Of 2022: onnxruntime 1.14 and newer run it, and so do the converters of the phones and of the browsers."""
@@ -41,7 +42,7 @@ def need_onnx() -> Any:
     try:
         import onnx
     except ImportError:
-        raise MissingOnnxError("ONNX files need the package onnx: pip install 'lamella[onnx]'.") from None
+        raise MissingOnnxError("ONNX files need the package onnx: pip install onnx.") from None
     return onnx
 
 

@@ -14,7 +14,7 @@ def in_keras_order(graph: Graph, declarations: Sequence[Any], outputs: Any) -> l
     """The declarations of the inputs, the layers, and the equations that call none, each once.
 
     What is farther from the outputs comes first; what is as far, in the order in which it is met on the way back from them.
-    Numbers, and operands that broadcasting alone makes larger, are no operations of their own in Keras.
+    Numbers, and operands that broadcasting alone makes larger, are not separate operations in Keras.
 
     Args:
         graph: the graph.

@@ -47,8 +47,8 @@ Monomial = tuple[Atom, ...]
 class Dim:
     """An integer expression over free dimensions, with `+ - * // %`.
 
-    It is no number: `int(dim)`, `range(dim)` and a comparison that depends on the size raise a `FreeDimensionError`. `==` and
-    `hash` compare expressions. `str(dim)` is a Python expression over the symbols.
+    It is not a number: `int(dim)`, `range(dim)` and a comparison that depends on the size raise a `FreeDimensionError`. `==`
+    and `hash` compare expressions. `str(dim)` is a Python expression over the symbols.
     """
 
     __slots__ = ("_terms",)
@@ -184,7 +184,7 @@ class Dim:
 
         Args:
             sizes: for each symbol a number, or anything with the arithmetic of one.
-            largest: the larger of two sizes, for sizes that are no dimensions.
+            largest: the larger of two sizes, for sizes that are not dimensions.
             least: the smaller of two sizes.
         """
         functions: dict[str, Callable[..., Any]] = {
@@ -374,7 +374,7 @@ def _operation(name: str, *operands: Dimension) -> Dim:
 
 
 def _quotient_at(a: Any, b: Any) -> Any:
-    """a // b, of sizes that are no dimensions (those of `jax.export`) written as the length that a window gives."""
+    """a // b, of sizes that are not dimensions (those of `jax.export`) written as the length that a window gives."""
     return a // b if isinstance(a, int | Dim) else (a - b) // b + 1
 
 
@@ -384,7 +384,7 @@ def _is_one_quotient(dim: Dim) -> bool:
 
 
 def _within(operand: Dimension) -> str:
-    """An operand as it stands in a quotient."""
+    """An operand as it is in a quotient."""
     text = str(operand)
     return f"({text})" if isinstance(operand, Dim) and (" " in text or "-" in text) else text
 

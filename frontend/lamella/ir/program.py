@@ -159,7 +159,7 @@ def op(function: ShapeRule | None = None, /, **options: Any) -> Op | Callable[[S
 
 
 class ForeignCallError(LamellaError, ValueError):
-    """A JAX function was called on a symbolic value. No TypeError: JAX puts its own words in the place of those."""
+    """A JAX function was called on a symbolic value. Not a TypeError: JAX replaces the message of those."""
 
 
 class Value:
@@ -409,7 +409,7 @@ class Program:
 
     Attributes:
         inputs: the values to be given.
-        equations: in an order in which every operand stands before its use.
+        equations: in an order in which every operand comes before its use.
         outputs: the values returned; one may appear twice, and an input may be an output.
         input_names: a name an input, for the printer and for errors (`"dense/kernel"`).
         output_names: the same for the outputs.

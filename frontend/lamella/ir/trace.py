@@ -1,6 +1,6 @@
 """Tracing: run Python code once with symbolic values and write down what it does.
 
-A `Trace` collects equations. Traces nest: the body of a `scan` is a trace of its own, and a value of the enclosing trace
+A `Trace` collects equations. Traces nest: the body of a `scan` is a separate trace, and a value of the enclosing trace
 used inside it becomes an extra input of the body by itself (`captures`).
 """
 
@@ -173,7 +173,7 @@ def constant(*, value: np.ndarray, dtype: str) -> Spec:
 
 
 def constant_value(trace: Trace, array: Any, dtype: str) -> Value:
-    """An equation that holds `array` (a NumPy array that nobody changes afterwards)."""
+    """An equation that holds `array` (a NumPy array that is never changed afterwards)."""
     return trace.emit(constant, (), {"value": array, "dtype": dtype})[0]
 
 

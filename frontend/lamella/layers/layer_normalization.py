@@ -12,7 +12,7 @@ from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import number
 from lamella.layers.making import WeightFields
-from lamella.layers.normalization import centred_moments
+from lamella.layers.normalization import centered_moments
 from lamella.names import deprecated
 from lamella.ops.coerce import normalize_axis
 
@@ -146,9 +146,9 @@ class LayerNormalization(Affine):
         """The normalized inputs."""
         x = wide(inputs)
         places = self.places(len(x.shape))
-        d, r, _, variance = centred_moments(x, tuple(sorted(places)))
-        centred = x if self.rms_scaling else ops.subtract(d, r)
-        y = ops.multiply(centred, ops.rsqrt(ops.add(variance, self.epsilon)))
+        d, r, _, variance = centered_moments(x, tuple(sorted(places)))
+        centered = x if self.rms_scaling else ops.subtract(d, r)
+        y = ops.multiply(centered, ops.rsqrt(ops.add(variance, self.epsilon)))
         shape = tuple(d if i in places else 1 for i, d in enumerate(x.shape))
         return ops.cast(self.scaled(y, shape), inputs.dtype)
 
@@ -224,7 +224,7 @@ class GroupNormalization(Affine):
         parts = (groups, channels // groups)
         grouped = ops.reshape(x, (*x.shape[:axis], *parts, *x.shape[axis + 1 :]))
         ndim = len(x.shape) + 1
-        d, r, _, variance = centred_moments(grouped, tuple(a for a in range(1, ndim) if a != axis))
+        d, r, _, variance = centered_moments(grouped, tuple(a for a in range(1, ndim) if a != axis))
         y = ops.multiply(ops.subtract(d, r), ops.rsqrt(ops.add(variance, self.epsilon)))
         y = self.scaled(y, (*[1] * axis, *parts, *[1] * (ndim - axis - 2)))
         return ops.cast(ops.reshape(y, x.shape), inputs.dtype)

@@ -18,7 +18,7 @@ from lamella.layers.making import WeightFields
 from lamella.ops.coerce import normalize_axis
 
 
-def centred_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tuple[Any, Any, Any, Any]:
+def centered_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tuple[Any, Any, Any, Any]:
     """Mean and variance of `x` over `axes`, accurate far from zero.
 
     The mean of float32 numbers around 10,000 has an error of about 0.001; subtracting it and taking the mean of the
@@ -230,7 +230,7 @@ class BatchNormalization(Layer):
             if mask is not None:
                 full = ops.reshape(ops.cast(mask, x.dtype), (*mask.shape, *[1] * (ndim - len(mask.shape))))
                 weights = full
-            d, r, mean, variance = centred_moments(x, axes, weights)
+            d, r, mean, variance = centered_moments(x, axes, weights)
             of_channel = [ops.reshape(v, (shape[axis],)) for v in (mean, variance)]
             if self.renorm:
                 correction = self._renormalized(*of_channel)

@@ -21,7 +21,7 @@ _WORDS = re.compile(r"[^ \t\n\r\f\v]+")
 
 
 class TextVectorization(Vocabulary):
-    """Map texts to the indices of their words in a vocabulary, or to vectors.
+    """Map texts to the indices of words in a vocabulary, or to vectors.
 
     Input: strings or bytes `(batch,)` or `(batch, 1)`, or one string; output: `(batch, length)` for "int", padded with
     0, otherwise vectors `(batch, indices)`. It prepares data on the host and cannot be part of a model: call it with

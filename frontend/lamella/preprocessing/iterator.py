@@ -40,7 +40,7 @@ class Iterator(PyDataset):
         seed: of the order and of all draws; None takes the next seed of the process.
         workers: how many threads compute batches ahead in `fit`, `evaluate` and `predict`.
         use_multiprocessing: processes instead of threads.
-        max_queue_size: how many batches may lie ready.
+        max_queue_size: the largest number of batches that are computed in advance.
 
     Attributes:
         batch_index: the batch that `next` gives, of the running pass.

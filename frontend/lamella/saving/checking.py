@@ -35,7 +35,7 @@ def described(node: Any, place: str) -> tuple[str, Any]:
         FormatError: it is none.
     """
     if not isinstance(node, dict) or not isinstance(node.get("class_name"), str):
-        raise FormatError(f"{place} is no description of an object.")
+        raise FormatError(f"{place} is not a description of an object.")
     return node["class_name"], node.get("config") if node.get("config") is not None else {}
 
 
@@ -67,7 +67,7 @@ def model(node: Any, place: str) -> Config:
     if isinstance(config, list):  # Keras before 2.2.3
         config = {"layers": config}
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config is not an object.")
     found = {"module": node.get("module"), "class_name": name, "registered_name": None, **_shared(node, place)}
     if graphs.is_graph(config):
         return {**found, "config": _of_model(config, place) | _graph(config, place)}
@@ -89,7 +89,7 @@ def _of_model(config: Config, place: str) -> Config:
 def _layers_of(config: Config, place: str) -> list[Any]:
     layers = config.get("layers")
     if not isinstance(layers, list) or len(layers) > _MOST_LAYERS:
-        raise FormatError(f"{place}: `layers` is no list of at most {_MOST_LAYERS:,} layers.")
+        raise FormatError(f"{place}: `layers` is not a list of at most {_MOST_LAYERS:,} layers.")
     return layers
 
 
@@ -117,13 +117,13 @@ def _chain(node: Config, config: Config, place: str) -> Config:
 
 
 def _shared(node: Config, place: str) -> Config:
-    """The number of a layer that stands in several places."""
+    """The number of a layer that occurs in several places."""
     number = node.get("shared_object_id")
     return {} if number is None else {"shared_object_id": fields.seed(number, f"{place}: shared_object_id")}
 
 
 def _first(entry: Any, place: str) -> list[Config]:
-    """The declaration of the input that the first layer of Keras 2 carries, as a layer of its own."""
+    """The input that the first layer of Keras 2 declares, as a separate `InputLayer`."""
     name, config = described(entry, place)
     if name == "InputLayer" or not isinstance(config, dict) or config.get("batch_input_shape") is None:
         return []
@@ -160,10 +160,10 @@ def layer(node: Any, place: str) -> Config:
             raise FormatError(f"{place}: {told}")
         raise FormatError(
             f"{place}: there is no layer {name[:100]!r}: {did_you_mean(name[:100], configuration.layer_table())} "
-            f"A class of your own is given to the call: custom_objects={{{name[:100]!r}: your_class}}."
+            f"Pass a user-defined class to the call: custom_objects={{{name[:100]!r}: your_class}}."
         )
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config is not an object.")
     return {**about, "module": "keras.layers", "class_name": name, "config": _fields(name, config, place)}
 
 
@@ -197,7 +197,7 @@ def _fields(name: str, config: Config, place: str) -> Config:
             continue
         elif key not in fields.MEANINGLESS:
             raise FormatError(
-                f"{where} = {str(value)[:60]!r} is no field that lamella's {name} has: {did_you_mean(key[:100], known)}"
+                f"{where} = {str(value)[:60]!r} is not a field of lamella's {name}: {did_you_mean(key[:100], known)}"
             )
     return checked
 
@@ -244,7 +244,7 @@ def _activation(value: Any, place: str) -> Any:
         return serialization.custom_object(name)
     if name is not None and (not isinstance(name, str) or name not in activations.TABLE):
         raise fields.wrong(
-            value, place, "the name of an activation, or a layer (a function of your own comes in `custom_objects`)"
+            value, place, "the name of an activation, or a layer (pass a user-defined function in `custom_objects`)"
         )
     return name
 
@@ -298,7 +298,7 @@ def _lambda(config: Config, place: str) -> Config:
 def _custom(node: Config, config: Any, place: str) -> Config:
     """A class of the caller's: its fields are its own affair, the objects in them are checked as anywhere."""
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config is not an object.")
     registered = node.get("registered_name")
     return {"config": _data(config, place), "registered_name": registered if isinstance(registered, str) else None}
 
@@ -369,10 +369,10 @@ def _object(kind: str, node: Any, place: str) -> Any:
     if host(node) not in _HOSTS or name not in table:
         raise FormatError(
             f"{place}: there is no {kind.rpartition('.')[2].rstrip('s')} {name[:100]!r}: {did_you_mean(name[:100], table)} "
-            "One of your own is given in `custom_objects`."
+            "Pass a user-defined one in `custom_objects`."
         )
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config is not an object.")
     checked: Config = {}
     for key, value in config.items():
         where = f"{place}: {key[:100]}"
@@ -412,7 +412,7 @@ def _inner_optimizers(name: str, value: Any, place: str) -> Any:
     if name != "OptimizerMap" or _is_description(value):
         return _object("optimizers", value, place)
     if not isinstance(value, dict) or len(value) > _MOST_LAYERS:
-        raise FormatError(f"{place} is no table of optimizers.")
+        raise FormatError(f"{place} is not a table of optimizers.")
     for key in value:
         if len(key) > 200 or not _PATHS.fullmatch(key):
             raise FormatError(f"{place}: the expression {key[:100]!r} is none that is taken from a file.")
@@ -449,7 +449,7 @@ def compilation(config: Any, place: str) -> Config | None:
     if config is None or config == {}:
         return None
     if not isinstance(config, dict) or "optimizer" not in config:
-        raise FormatError(f"{place} is no compile configuration.")
+        raise FormatError(f"{place} is not a compile configuration.")
     try:
         return {
             "optimizer": _object("optimizers", config["optimizer"], f"{place}: optimizer"),

@@ -21,7 +21,7 @@ _MOST_STEPS = 2 * 10**8
 
 
 def compile_config(model: Any) -> dict[str, Any]:
-    """{"compile_config": {...}} in Keras's words; nothing without an optimizer, or with one that no file holds."""
+    """{"compile_config": {...}} in Keras's schema; empty without an optimizer, or with one that no file can describe."""
     compiled: Compiled | None = model._compiled
     if compiled is None or not optimizer_state.is_written(compiled):
         return {}

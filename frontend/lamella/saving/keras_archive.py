@@ -52,7 +52,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
             raise FormatError(f"{where}: no {name} in the archive, so it is no .keras file.")
     about = text.parsed(bytes(members[METADATA]), f"{where}: {METADATA}")
     if not isinstance(about, dict):
-        raise FormatError(f"{where}: {METADATA} is no object.")
+        raise FormatError(f"{where}: {METADATA} is not an object.")
     version = str(about.get("keras_version"))
     if WEIGHTS not in members:
         held = "weights as .npz, which lamella does not read" if "model.weights.npz" in members else "no weights"
@@ -120,13 +120,13 @@ def state_of_optimizer(model: Any, tree: hdf5.Group, where: str) -> list[hdf5.Da
         return None
     group = tree["optimizer/vars"]
     if not isinstance(group, hdf5.Group):
-        raise FormatError(f"{where}: optimizer/vars is no group.")
+        raise FormatError(f"{where}: optimizer/vars is not a group.")
     found = []
     for i in range(len(group.members)):
         dataset = group.members.get(str(i))
         if not isinstance(dataset, hdf5.Dataset):
             raise FormatError(
-                f"{where}: optimizer/vars has {len(group.members)} members, and {i} is no array among them."
+                f"{where}: optimizer/vars has {len(group.members)} members, and {i} is not an array among them."
             )
         found.append(dataset)
     shapes = [(d.shape, arrays.dtype_of(d)) for d in found]

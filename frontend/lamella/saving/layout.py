@@ -18,7 +18,7 @@ from lamella.names import snake_case
 
 
 def kept(layer: Layer) -> list[Variable]:
-    """The states that a stateful recurrent layer carries from batch to batch; they are no weights in Keras's files."""
+    """The states that a stateful recurrent layer carries from batch to batch; Keras's files do not contain them."""
     states = set(map(id, getattr(layer, "states", None) or []))
     return [v for v in layer._variables if id(v) in states]
 
@@ -38,7 +38,7 @@ class Place:
         group: the path of the group, "" for the model.
         layer: the layer.
         variables: its own variables, in the order of their numbers.
-        states: the variables among its own that are no weights to Keras.
+        states: the variables that Keras does not count as weights.
     """
 
     group: str

@@ -96,7 +96,7 @@ def _put_weights(group: h5_writing.Folder, model: Any) -> None:
     own, top = layout.own(model), legacy_weights.TOP
     if own and top in model.children:
         raise ValueError(
-            f"model {model.name!r} has weights of its own, for which .h5 needs the name of its layer {top!r}."
+            f"model {model.name!r} has weights outside of its layers, for which .h5 needs the name of its layer {top!r}."
         )
     # the model's own come first: those of a layer called TOP replace an empty list
     for name, weights in ((top, own), *((name, legacy_weights.of(layer)) for name, layer in model.children.items())):
@@ -154,7 +154,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
 def _compiled(model: Any, node: Any, tree: hdf5.Group, version: str, where: str) -> list[hdf5.Dataset] | None:
     place = f"{where}: training_config"
     if not isinstance(node, dict):
-        raise FormatError(f"{place} is no object.")
+        raise FormatError(f"{place} is not an object.")
     config = checking.compilation({**node, "optimizer": _optimizer(node.get("optimizer_config"), place)}, place)
     if config is None:
         return None

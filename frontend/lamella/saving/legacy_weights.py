@@ -36,7 +36,7 @@ def group_of(tree: hdf5.Group, where: str) -> hdf5.Group:
     """
     group = tree.members.get("model_weights", tree)
     if not isinstance(group, hdf5.Group):
-        raise FormatError(f"{where}: model_weights is no group.")
+        raise FormatError(f"{where}: model_weights is not a group.")
     if "layer_names" not in group.attrs and "layer_names0" not in group.attrs:
         raise FormatError(f"{where}: an HDF5 file that Keras did not write: it names no layers.")
     return group
@@ -46,7 +46,7 @@ def names_in(group: hdf5.Group, word: str, where: str) -> list[str]:
     """A list of names in an attribute, or in several where it was too long for one.
 
     Raises:
-        FormatError: it is no list of names.
+        FormatError: it is not a list of names.
     """
     values = [group.attrs[word]] if word in group.attrs else []
     while f"{word}{len(values)}" in group.attrs:
@@ -58,7 +58,7 @@ def names_in(group: hdf5.Group, word: str, where: str) -> list[str]:
         if isinstance(value, np.ndarray) and value.dtype.kind == "S":
             value = [item.decode("utf-8", "replace") for item in value.reshape(-1).tolist()]
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise FormatError(f"{where}: {group.path}: {word} is no list of names.")
+            raise FormatError(f"{where}: {group.path}: {word} is not a list of names.")
         found += value
     return found
 
@@ -71,7 +71,7 @@ def dataset_in(group: hdf5.Group, name: str, where: str) -> Dataset:
     """
     found = group[name] if name in group else None
     if not isinstance(found, Dataset):
-        raise FormatError(f"{where}: {group.path}/{name[:200]} is no array.")
+        raise FormatError(f"{where}: {group.path}/{name[:200]} is not an array.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""An optimizer's state as Keras numbers it: what stands in which place, and the way there and back."""
+"""Conversion of an optimizer's state to and from Keras's numbered arrays."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _of(optimizer: Optimizer, weights: list[Weight], trained: list[Any], *, wrap
     specs = optimizer.slot_specs(weights)
     kind = kind_of(optimizer)
     for slot, i, spec in places(optimizer, specs, len(weights)):
-        if i is None:  # of an optimizer in Keras's words
+        if i is None:  # of an optimizer written for Keras's API
             yield Entry(f"{name}/{slot}", tuple(spec.shape), spec.dtype, slot=slot)
             continue
         weight, label = weights[i], f"{name}/{weights[i].path.replace('/', '_')}"

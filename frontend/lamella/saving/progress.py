@@ -1,4 +1,4 @@
-"""What lamella needs beyond Keras's files to go on exactly where it was: it stands where Keras does not look."""
+"""State beyond Keras's files that exact resumption needs; it is stored where Keras ignores it."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def restore(model: Any, given: Any, where: str) -> None:
         raise FormatError(f"{where}: written by a later lamella, or damaged: version {str(given)[:60]!r}.")
     seed = given.get("seed")
     if not isinstance(seed, int) or isinstance(seed, bool):
-        raise FormatError(f"{where}: the seed is no integer.")
+        raise FormatError(f"{where}: the seed is not an integer.")
     counts = {word: fields.integer(given.get(word, 0), f"{where}: {word}") for word in ("calls", "steps", "epochs")}
     columns = _columns(given.get("columns", {}), where)
     history = _history(given, where)

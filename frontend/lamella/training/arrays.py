@@ -57,7 +57,7 @@ Array = np.ndarray | StoredRows
 
 
 def is_array(value: Any) -> bool:
-    """Whether `value` is an array of somebody's, with at least one dimension; a list is none."""
+    """Whether `value` is an array of any library, with at least one dimension; a list is not."""
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     shape = getattr(value, "shape", None)
@@ -74,7 +74,7 @@ def as_rows(value: Any, what: str) -> Array:
 
     Raises:
         DTypeError: it holds no numbers.
-        ShapeError: it is no array, or none with rows.
+        ShapeError: it is not an array, or none with rows.
     """
     value = _only(value, what)
     if is_sparse(value):
@@ -92,17 +92,19 @@ def as_array(value: Any, what: str) -> np.ndarray:
 
     Raises:
         DTypeError: it holds no numbers.
-        ShapeError: it is no array, or none with rows.
+        ShapeError: it is not an array, or none with rows.
     """
     if type(value) is np.ndarray and value.ndim and value.dtype == settings.floatx():
         return value
     value = _only(value, what)
     if value is None or isinstance(value, dict | str) or callable(value):
-        raise DTypeError(f"{what} is an array of numbers, got {'None' if value is None else type(value).__name__}.")
+        raise DTypeError(
+            f"{what} must be an array of numbers, got {'None' if value is None else type(value).__name__}."
+        )
     array = _numbers(value, what)
     _known(array.dtype, what)
     if array.ndim == 0:
-        raise ShapeError(f"{what} needs one entry a row, got a single number.")
+        raise ShapeError(f"{what} needs one entry per row, got a single number.")
     return canonical(array, what)
 
 
@@ -194,7 +196,7 @@ def _numbers(value: Any, what: str) -> np.ndarray:
     try:
         return to_numpy(value) if hasattr(value, "dtype") else np.asarray(value)
     except (ValueError, TypeError):
-        raise ShapeError(f"{what} is no rectangular array of numbers: its rows differ in length.") from None
+        raise ShapeError(f"{what} is not a rectangular array of numbers: its rows differ in length.") from None
 
 
 def _of_frame(frame: Any, what: str) -> np.ndarray:

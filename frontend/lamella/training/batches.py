@@ -36,14 +36,14 @@ def in_order() -> None:
 
 
 _NUMBERS = (dict, str, bytes, tuple, range, array, memoryview, np.ndarray, np.generic)
-"""What can be iterated and is no stream of batches."""
+"""Iterables that are not streams of batches."""
 
 _AHEAD = 16
 _AHEAD_BYTES = 32 << 20
 
 
 def is_stream(x: Any) -> bool:
-    """Whether `x` gives batches one after another, and is no array itself.
+    """Whether `x` is an iterable of batches, and not itself an array.
 
     A list counts where it consists of tuples with arrays in them: `[(x, y), (x, y)]`.
     """
@@ -82,7 +82,7 @@ class GivenBatches:
         self._indexed = isinstance(x, PyDataset) or not hasattr(x, "__iter__")
         self.steps = _length(x)
         self._workers = Workers(x) if self._indexed else None
-        # whatever else returns itself from `iter` may begin anew there
+        # other objects that return themselves from `iter` may start again there
         self.again = not isinstance(x, types.GeneratorType)
         self._first: Iterator[Any] | None = None
         if self._indexed:
@@ -164,7 +164,7 @@ class GivenBatches:
         return {} if begun is None else {"passes": begun}
 
     def resume(self, position: dict[str, int]) -> None:
-        """Go on from the `position` of another process; the pass that was interrupted is begun again by `read`."""
+        """Continue from the `position` of another process; `read` starts the interrupted pass again."""
         if "passes" in position and hasattr(self._given, "passes_begun"):
             self._given.passes_begun = position["passes"] - bool(position["at"])
 
@@ -207,10 +207,10 @@ class ReadBatches:
             yield batch
 
     def epoch_begins(self) -> None:
-        """Nobody wants to know."""
+        """Do nothing."""
 
     def epoch_ends(self) -> None:
-        """Nobody wants to know."""
+        """Do nothing."""
 
     def position(self) -> dict[str, int]:
         """Nothing but how many batches are read."""
@@ -265,7 +265,7 @@ def ahead(items: Iterator[Any], depth: int) -> Generator[Any, None, None]:
             yield item
     finally:
         stopped.set()
-        thread.join(timeout=1.0)  # it may hang in somebody's generator
+        thread.join(timeout=1.0)  # it may hang in the user's generator
 
 
 def room_for(data: Data, capacity: int) -> list[np.ndarray]:

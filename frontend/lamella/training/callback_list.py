@@ -10,15 +10,15 @@ from lamella.training.progress import ProgbarLogger
 
 
 class CallbackList(Callback):
-    """Several callbacks as one, for `fit` and for loops of one's own.
+    """Several callbacks as one, for `fit` and for loops of your own.
 
     Args:
         callbacks: a callback, or lists of them.
         add_history: append a `History` where there is none.
         add_progbar: append a `ProgbarLogger` where there is none.
-        model: the model they are told of.
+        model: the model they receive.
         drawn: the caller shows the progress itself, so a `ProgbarLogger` is left out.
-        **params: what they are told of the run.
+        **params: what they receive about the run.
 
     Raises:
         TypeError: one of them is no `Callback`.
@@ -133,5 +133,5 @@ def _flat(callbacks: Any) -> list[Callback]:
     if isinstance(callbacks, CallbackList):
         return callbacks.callbacks
     if not isinstance(callbacks, Callback):
-        raise TypeError(f"callbacks are instances of lamella.callbacks.Callback, got {callbacks!r}.")
+        raise TypeError(f"callbacks must be instances of lamella.callbacks.Callback, got {callbacks!r}.")
     return [callbacks]

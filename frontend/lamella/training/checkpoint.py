@@ -1,4 +1,4 @@
-"""Checkpoints: everything that decides how a training goes on, in one file that needs NumPy alone."""
+"""Checkpoints: everything that determines how training continues, in one file that NumPy reads."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Columns = Mapping[str, tuple[str, ...]]
 
 
 def names_of(value: Any) -> tuple[str, ...] | None:
-    """The names of a frame's columns; None for what is no frame, or has columns without names of their own.
+    """The names of a frame's columns; None if it is not a frame, or its columns are not named.
 
     >>> names_of(np.ones((2, 2))) is None
     True

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Data:
     """Rows of inputs, of targets and of weights, on the host: in memory, or to be read from where they are stored.
 
-    Each of the three is an array, or a structure (`lamella.tree`) of arrays with one row per example.
+    Each of them is an array, or a structure (`lamella.tree`) of arrays, with one row per example.
 
     Attributes:
         arrays: all arrays, those of x first.
@@ -109,7 +109,7 @@ def prepare(
         model: the model.
         x: inputs, in their structure, or by name.
         y: targets, an array or a structure of arrays.
-        sample_weight: one weight a row, or one for each of its steps; the same for each output in a structure.
+        sample_weight: one weight per row, or one per step of it; for several outputs a structure of them.
         class_weight: {class: weight}.
         what: what messages call x.
         stored: whether rows may stay where they are stored, to be read later.
@@ -307,11 +307,11 @@ def _fitting(weights: np.ndarray, name: str, prediction: Spec | None, rows: int)
     if weights.shape == (rows, 1):
         weights = weights[:, 0]
     steps = weights.shape[1:] if prediction is None else prediction.shape[1:]
-    # predictions of rank 2 have one value a row: its weight is one number, too
+    # predictions of rank 2 have one value per row, so its weight is one number as well
     fits = not shapes_differ(weights.shape[1:], steps[: weights.ndim - 1])
     if len(weights) != rows or not fits or (weights.ndim > 1 and len(steps) < 2):
-        also = f" (or {public_shape((rows, steps[0]))}, one a step)" if len(steps) > 1 else ""
-        raise ShapeError(f"{name} needs one number a row, shape ({rows},){also}, got {weights.shape}.")
+        also = f" (or {public_shape((rows, steps[0]))}, one per step)" if len(steps) > 1 else ""
+        raise ShapeError(f"{name} needs one number per row, shape ({rows},){also}, got {weights.shape}.")
     return weights
 
 
@@ -325,13 +325,13 @@ def class_weights(y: Array, class_weight: Any) -> np.ndarray:
 
     Raises:
         ShapeError: there are several labels a row.
-        TypeError: `class_weight` is no dict.
+        TypeError: `class_weight` is not a dict.
     """
     if not isinstance(class_weight, dict):
         raise TypeError(f"class_weight is a dict {{class: weight}}, got {type(class_weight).__name__}.")
     if len(y.shape) > 2:
         raise ShapeError(
-            f"class_weight is for one label a row, and y has shape {y.shape}; give sample_weight for sequences."
+            f"class_weight is for one label per row, and y has shape {y.shape}; give sample_weight for sequences."
         )
     found = np.empty(len(y), np.float32)
     for at in range(0, len(y), _BLOCK):

@@ -165,18 +165,18 @@ class Run:
         }
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint that holds the `state` of a run; called in `on_train_begin`.
+        """Continue from a checkpoint that contains the `state` of a run; called in `on_train_begin`.
 
         Raises:
-            FormatError: it lies in the middle of an epoch of another length.
+            FormatError: it is in the middle of an epoch of another length.
         """
         state = checkpoint.extra
         steps, rows = self.source.steps, self.rows
         if state["done"] and (state["steps"], state["rows"]) != (steps, rows):
             raise FormatError(
-                f"{checkpoint.path}: the run was broken off after {state['done']} of {state['steps']} steps over "
-                f"{state['rows']} rows; this one has {steps} steps over {rows} rows, so it cannot go on in the middle of "
-                "the epoch. Give it the same data and batch size, or remove the file to begin anew."
+                f"{checkpoint.path}: the run was interrupted after {state['done']} of {state['steps']} steps over "
+                f"{state['rows']} rows; this one has {steps} steps over {rows} rows, so it cannot continue in the middle of "
+                "the epoch. Give it the same data and batch size, or remove the file to start again."
             )
         self._checkpoint = checkpoint
 

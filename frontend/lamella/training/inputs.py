@@ -1,4 +1,4 @@
-"""What `fit`, `evaluate` and `predict` were given: rows or batches, told apart and checked before anything is computed."""
+"""The data given to `fit`, `evaluate` and `predict`: rows or batches, checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def take(
     batch_size: int | None = None,
     what: str = "x",
 ) -> Given:
-    """The rows or the batches that `x` is, checked as far as they are at hand.
+    """The rows or the batches that `x` is, checked as far as they are available.
 
     Args:
         model: the model; it is built where it has no input shape.
@@ -80,7 +80,7 @@ def take_validation(model: TrainingModel, config: Configuration, given: Any, bat
     """The rows or batches of `validation_data`.
 
     Raises:
-        ValueError: it is no pair or triple and gives no batches, or its arrays do not fit.
+        ValueError: it is neither a pair or triple nor an iterable of batches, or its arrays do not fit.
     """
     if is_stream(given):
         return take(model, config, given, batch_size=batch_size, what="validation_data")

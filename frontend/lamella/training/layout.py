@@ -75,7 +75,7 @@ class Layout:
         metric_rules: the metrics.
         own: whether the step ends with one of lamella's optimizers.
         own_logs: whether the logs are those of the model's own step, averaged over the rows.
-        own_metrics: the metrics that a model with a step of its own keeps, each with the leaves of its state.
+        own_metrics: the metrics of a model with a user-defined step, each with the leaves of its state.
     """
 
     specs: dict[str, Spec]
@@ -118,7 +118,7 @@ def layout_of(
         y: the specs of the targets, in their structure, which the metrics are chosen for.
         training: whether steps train or evaluate.
         own_logs: the names of the logs of the model's own step, each with the metric that it is the result of, if it is;
-            None where the model has no step of its own, and the logs are loss and metrics.
+            None if the model has no user-defined step, so that the logs are loss and metrics.
     """
     trained = {id(v) for v in config.trained(model)}
     named = model.named_weights()

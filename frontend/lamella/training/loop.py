@@ -77,7 +77,7 @@ class Loop:
         if has_own_step(model, training=training):
             if training and config.external:
                 raise TypeError(
-                    "a train_step of one's own needs one of lamella.optimizers; optax's are for `fit`'s step."
+                    "a user-defined train_step needs one of lamella.optimizers; optax's are for `fit`'s step."
                 )
             first = self._batch_of(min(data.rows, FIRST_BATCH), data.row_specs)
             own_logs = own_labels(model, config, self._batch(), first, training=training)
@@ -408,7 +408,7 @@ class Loop:
                 finally:
                     self._wait(runner, state)
                     self._sound, self.state = () if self._donated else last, state
-                if compiling.total() == compiled:  # steps are no slower for what was compiled before the first
+                if compiling.total() == compiled:  # compilation before the first step does not slow the steps down
                     self._seconds = (time.perf_counter() - start) / steps
             done += steps
             if after is not None and not after(done):
@@ -466,7 +466,7 @@ class Loop:
         """Run one step on one batch from the model's weights, filled up to a size that many sizes share.
 
         The size follows from the number of rows alone, so the numbers do not depend on what was run before. A model with
-        a batch size of its own (a stateful one) has that one size.
+        a fixed batch size (a stateful one) has that one size.
         """
         count, arrays = batch.rows, batch.arrays
         size = compiling.rounded_up(count)

@@ -222,7 +222,7 @@ class Objective:
         """The loss of each output of a batch, not yet multiplied with its weight, inside a trace.
 
         Raises:
-            ValueError: one of them is no scalar.
+            ValueError: one of them is not a scalar.
         """
         targets, weights = self.targets(y, names), self.weights(sample_weight, names)
         predictions, found = list(tree.leaves(y_pred)), list[tuple[Term, Any]]()

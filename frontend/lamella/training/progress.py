@@ -1,4 +1,4 @@
-"""The progress bar, for loops of one's own."""
+"""The progress bar, for custom training loops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lamella.training.options import level
 
 
 class ProgbarLogger(Callback):
-    """Shows the progress of a loop of one's own, where a `CallbackList` calls the hooks.
+    """Shows the progress of a custom training loop in which a `CallbackList` calls the hooks.
 
     `fit`, `evaluate` and `predict` draw their own, as `verbose` says, and leave this one out.
     """

@@ -47,9 +47,9 @@ class Chunk(NamedTuple):
 
 
 class Placed:
-    """Rows that lie where the steps run; an epoch is a matrix of row numbers.
+    """Rows in the memory of the device that runs the steps; an epoch is a matrix of row numbers.
 
-    With `steps` an epoch has that many, and goes on where the last one stopped; a new pass over the rows, in a new order,
+    With `steps` an epoch has that many, and continues where the last one stopped; a new pass over the rows, in a new order,
     begins when all have been used.
     """
 
@@ -81,7 +81,7 @@ class Placed:
         return {"at": self._at, "batch": self._index.shape[1]}
 
     def resume(self, position: dict[str, int]) -> None:
-        """Go on from the `position` of another process's source of the same rows."""
+        """Continue from the `position` of another process's source of the same rows."""
         if position["at"] < self._pass:
             self._begin(again=True)
             self._at = position["at"]
@@ -130,7 +130,7 @@ class Placed:
 class Streamed:
     """Batches that come one after another, gathered into chunks.
 
-    With `steps` an epoch takes that many and the next one goes on behind them; what can be iterated again begins again when
+    With `steps` an epoch takes that many and the next one continues after them; what can be iterated again starts again when
     it is used up. Without, an epoch is one pass.
     """
 
@@ -153,7 +153,7 @@ class Streamed:
         return {"at": self._at, "batch": self._batch, **self._batches.position()}
 
     def resume(self, position: dict[str, int]) -> None:
-        """Go on from the `position` of another process's source, where the batches can be found again by number."""
+        """Continue from the `position` of another process's source, if the batches can be accessed by number."""
         self._at, self._batch = position["at"], position["batch"]
         self._batches.resume(position)
         if self._at:
@@ -220,7 +220,7 @@ class Streamed:
 
 
 class _Gathered:
-    """Batches of one shape, copied end to end into arrays of a fixed height: whoever made them may use theirs again."""
+    """Batches of one shape, copied end to end into arrays of a fixed height, so that the caller may reuse its arrays."""
 
     def __init__(self, like: Data, size: int, wanted: int, stride: int | None, row_dtype: str) -> None:
         row = max(sum(int(np.prod(a.shape[1:])) * a.dtype.itemsize for a in like.arrays), 1)
@@ -283,7 +283,7 @@ class Shuffle:
         """The next order; or `again` the last one drawn, which an interrupted run continues with."""
         if not self._count:
             return None
-        state, wanted = self._compiled.state, (self._model.seed, self._count)  # a checkpoint brings a seed of its own
+        state, wanted = self._compiled.state, (self._model.seed, self._count)  # a checkpoint contains a seed
         orders, epochs = state.orders, state.epochs + (not again)
         if orders[0] != wanted:
             key = host_random.fold(host_random.key_from_seed(self._model.seed), "shuffle")

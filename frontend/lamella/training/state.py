@@ -58,7 +58,7 @@ class TrainingState(NamedTuple):
 class Compiled:
     """What `compile` makes of a model: a configuration, and the state that training replaces.
 
-    The optimizer is told of every new state, so that it always says where its training stands.
+    The optimizer is updated with every new state, so that its `iterations` are current.
 
     Args:
         model: the model.

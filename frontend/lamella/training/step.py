@@ -259,7 +259,7 @@ def _apply_gradients(
     if optimizer is not config.optimizer:
         raise TraceError(
             "a train_step applies gradients with the optimizer of `compile`; `optimizers.OptimizerMap` gives variables "
-            "optimizers of their own."
+            "their own optimizers."
         )
     trained = layout.trained_variables
     gradients = {id(v): g for g, v in pairs}

@@ -212,7 +212,7 @@ def _check_mode(mode: str | None, labels: Sequence[Any], names: list[str]) -> No
     if mode is None:
         return
     if mode == "binary" and len(names) != 2:
-        raise ArgumentError(f"label_mode='binary' is for two classes, got {len(names)}: {', '.join(names)!r:.200}.")
+        raise ArgumentError(f"label_mode='binary' needs two classes, got {len(names)}: {', '.join(names)!r:.200}.")
     for label in labels:
         if isinstance(label, bool) or not isinstance(label, int | np.integer):
             raise DataError(f"labels must be integers, got {label!r}.")

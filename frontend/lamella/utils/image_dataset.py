@@ -98,7 +98,7 @@ def image_dataset_from_directory(
     format: None = None,
     verbose: bool = True,
 ) -> Any:
-    """The images of a folder as a `PyDataset` of batches, labelled by the subfolders that they are in.
+    """Return the images of a folder as a `PyDataset` of batches, labeled by their subfolders.
 
     Files that end with .bmp, .gif, .jpeg, .jpg or .png count; of an animation the first picture. They are read when they are
     needed, by several threads; a seed gives the same batches whatever their number.

@@ -36,7 +36,7 @@ def pillow(purpose: str) -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError(f"{purpose} needs Pillow: pip install 'lamella[images]'.", name=error.name) from error
+        raise ImportError(f"{purpose} needs Pillow: pip install pillow.", name=error.name) from error
     return Image
 
 
@@ -49,31 +49,32 @@ def load_img(
     *,
     grayscale: bool | None = None,
 ) -> Any:
-    """An image file as an object of Pillow.
-
-    >>> import os, tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "small.png")
-    >>> save_img(path, np.zeros((4, 6, 3)))
-    >>> load_img(path, target_size=(2, 3)).size
-    (3, 2)
+    """Load an image file as a Pillow image.
 
     Args:
-        path: the file, or a `BytesIO` that holds one.
+        path: the path of the file, or a `BytesIO` with its content.
         color_mode: "rgb", "rgba" or "grayscale". Grayscale images of 16 and 32 bits keep their depth.
-        target_size: (height, width) to resize the image to; None keeps its size.
-        interpolation: "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming", Pillow's filters.
-        keep_aspect_ratio: whether the image is cropped, in its middle, to the aspect ratio of `target_size` first.
-        grayscale: an argument of earlier Keras versions; True is `color_mode="grayscale"`.
+        target_size: `(height, width)` of the result; None keeps the size.
+        interpolation: a filter of Pillow: "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming".
+        keep_aspect_ratio: whether the image is first cropped around its center to the aspect ratio of `target_size`.
+        grayscale: deprecated; True is `color_mode="grayscale"`.
 
     Returns:
         A `PIL.Image.Image`.
 
     Raises:
-        DataError: the file is not an image or is damaged, or it has more pixels than `PIL.Image.MAX_IMAGE_PIXELS`, which may
-            be set to a larger number for files that are trusted. The message names the path.
-        UnknownNameError: the color mode or the interpolation is not known.
+        DataError: the file is not an image or is damaged, or it has more pixels than `PIL.Image.MAX_IMAGE_PIXELS`,
+            which can be increased for trusted files. The message contains the path.
+        UnknownNameError: the color mode or the interpolation is unknown.
         ImportError: Pillow is not installed.
         OSError: the file cannot be read.
+
+    Example:
+        >>> import os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "small.png")
+        >>> save_img(path, np.zeros((4, 6, 3)))
+        >>> load_img(path, target_size=(2, 3)).size
+        (3, 2)
     """
     if grayscale is not None:
         deprecated("grayscale", "color_mode='grayscale'")
