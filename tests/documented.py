@@ -1,6 +1,6 @@
 """Find what the docstrings of lamella's public names lack; `python tests/documented.py layers losses` prints it.
 
-A public class or function has a docstring of its own, every parameter that it takes in the section `Args`, and an example
+A public class or function has a docstring, with every parameter that it takes in the section `Args`, and an example
 that the tests run. A class that hands `**kwargs` to its base documents the base's parameters as well; several parameters
 may share one entry (`name, trainable, dtype: as in `Layer`.`).
 """

@@ -125,7 +125,7 @@ def test_arguments_about_learning_rates():
         ReduceLROnPlateau(factor=1.0)
     with pytest.warns(DeprecationWarning, match="epsilon"):
         assert ReduceLROnPlateau(epsilon=0.5).min_delta == 0.5
-    with pytest.raises(TypeError, match="no argument 'epsilom'"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'epsilom'"):
         ReduceLROnPlateau(epsilom=0.5)
     with pytest.raises(ValueError, match="the schedule must return a float, got None for epoch 0"):
         model_of().fit(X, Y, verbose=0, callbacks=[LearningRateScheduler(lambda e, r: None)])
@@ -139,7 +139,7 @@ def test_a_metric_without_a_direction_asks_for_the_mode():
 
     model = model_of()
     model.compile("sgd", "mse", metrics=[own])
-    with pytest.raises(ValueError, match=r"nothing says whether .* 'own' is better. Pass mode='max' or mode='min'"):
+    with pytest.raises(ValueError, match=r"'own' is better is unknown. Pass mode='max' or mode='min'"):
         model.fit(X, Y, verbose=0, callbacks=[EarlyStopping("own")])
     metric = lamella.metrics.MeanMetricWrapper(own, "own")
     metric.direction = "up"
@@ -206,7 +206,7 @@ def test_averages_are_evaluated_and_weights_are_trained(swap_on_epoch, backend):
 
 
 def test_averages_need_an_optimizer_that_keeps_them():
-    with pytest.raises(ValueError, match="give it use_ema=True"):
+    with pytest.raises(ValueError, match="requires an optimizer with use_ema=True"):
         model_of().fit(X, Y, verbose=0, validation_data=(X, Y), callbacks=[SwapEMAWeights()])
 
 
@@ -396,9 +396,9 @@ def test_by_epoch_nothing_is_called_around_batches(tensorboard, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"profile_batch": 2}, "runs no profiler"),
-        ({"embeddings_freq": 1}, "writes no embeddings"),
-        ({"embeddings_metadata": "a.tsv"}, "writes no embeddings"),
+        ({"profile_batch": 2}, "profile_batch=2 is not supported"),
+        ({"embeddings_freq": 1}, "embeddings for the projector are not supported"),
+        ({"embeddings_metadata": "a.tsv"}, "embeddings for the projector are not supported"),
         ({"update_freq": "step"}, "update_freq must be 'epoch', 'batch' or a positive integer, got 'step'"),
         ({"update_freq": 0}, "update_freq must be 'epoch', 'batch' or a positive integer, got 0"),
     ],

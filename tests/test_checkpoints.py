@@ -486,7 +486,7 @@ def test_period_counts_epochs_and_warns(tmp_path):
 def test_arguments_of_backup_and_restore_are_checked_when_it_is_made(freq, tmp_path):
     with pytest.raises(ValueError, match="save_freq"):
         BackupAndRestore(tmp_path, freq)
-    with pytest.raises(ValueError, match="backup_dir is empty"):
+    with pytest.raises(ValueError, match="backup_dir must not be empty"):
         BackupAndRestore("")
 
 

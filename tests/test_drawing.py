@@ -225,7 +225,7 @@ def test_png_needs_matplotlib_and_the_ending_says_what_is_written(tmp_path, monk
     with pytest.raises(ArgumentError, match="'empty' has no layers"):
         utils.plot_model(Sequential(name="empty"), tmp_path / "n.svg")
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"lamella\[plot\]"):
+    with pytest.raises(ImportError, match=r"pip install matplotlib"):
         utils.plot_model(siamese(), tmp_path / "n.png")
     assert [path.name for path in tmp_path.iterdir()] == ["m.png"]
 

@@ -239,7 +239,7 @@ def test_the_nearest_name_in_the_spelling_of_the_user(name, nearest):
 def test_a_log_that_is_not_there_names_the_nearest_one():
     model, y = trained(classifier, "numpy")
     history = model.fit(X, y, validation_data=(X, y), verbose=0).history
-    with pytest.raises(KeyError, match="no log is called 'val_los': did you mean 'val_loss'"):
+    with pytest.raises(KeyError, match="there is no log 'val_los': did you mean 'val_loss'"):
         history["val_los"]
     assert history.get("acc") is None and "acc" not in history
 

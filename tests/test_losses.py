@@ -189,7 +189,7 @@ def test_a_loss_called_directly_does_not_broadcast(name, y, p):
 
 @pytest.mark.parametrize("name", ["binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"])
 def test_the_op_of_a_crossentropy_does_not_broadcast(name):
-    with pytest.raises(ShapeError, match=r"\(1, 3\).*expected \(2"):
+    with pytest.raises(ShapeError, match=r"shape of the output, \(2.*got \(1, 3\)"):
         getattr(ops, name)(np.ones((1, 3), "int32"), np.full((2, 3), 0.5, "float32"))
 
 

@@ -151,3 +151,23 @@ def test_reset_within_a_step_begins_anew():
     last = plain.train_on_batch(X[20:40], X[20:40], return_dict=True)["loss"]
     assert first != last
     np.testing.assert_allclose(history["loss"][0], last, rtol=1e-6)
+
+
+class Largest(metrics.Metric):
+    """The largest error; `result` returns the variable itself."""
+
+    def __init__(self):
+        super().__init__(name="largest")
+        self.value = self.add_variable((), name="value")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.value.assign(ops.maximum(self.value, ops.max(ops.abs(ops.subtract(y_true, y_pred)))))
+
+    def result(self):
+        return self.value
+
+
+def test_a_result_that_is_a_variable_is_a_number():
+    metric = Largest()
+    metric.update_state([[1.0], [4.0]], [[2.0], [1.0]])
+    assert float(metric.result()) == 3.0 and int(metric.result()) == 3

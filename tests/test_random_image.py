@@ -13,7 +13,7 @@ from lamella.errors import ShapeError, UnknownNameError
 
 X = np.random.default_rng(0).uniform(0, 255, (6, 5, 7, 2)).astype("float32")
 
-# every layer with its own draws, and how close two backends are: 0 where values are only moved or chosen
+# every layer with draws of its own, and how close two backends are: 0 where values are only moved or chosen
 LAYERS = {
     "flip": (lambda **w: L.RandomFlip(**w), 0.0),
     "flip-horizontal": (lambda **w: L.RandomFlip("horizontal", **w), 0.0),

@@ -253,7 +253,7 @@ def test_names_of_weights():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: RNN(Dense(3)), "a cell has `call.*` and `state_size`; Dense has no `state_size`"),
+        (lambda: RNN(Dense(3)), "a cell needs `call.*` and `state_size`; Dense has no `state_size`"),
         (lambda: layers.StackedRNNCells([]), "cells must be a list of cells"),
         (lambda: Bidirectional(Dense(3)), "layer must be a recurrent layer, got Dense"),
         (lambda: Bidirectional(LSTM(3), merge_mode="max"), "merge_mode must be one of"),
@@ -262,7 +262,7 @@ def test_names_of_weights():
         (lambda: LSTM(0), "LSTM: units must be a positive integer"),
         (lambda: GRU(3, dropout=2), "GRU: dropout must be a number from 0 to 1"),
         (lambda: GRU(3, use_cudnn="yes"), "use_cudnn"),
-        (lambda: layers.TimeDistributed(3), "wraps a layer"),
+        (lambda: layers.TimeDistributed(3), "layer must be a layer"),
         (lambda: layers.MultiHeadAttention(2, 3, dropout=0.5, flash_attention=True), "flash_attention"),
         (lambda: layers.GroupQueryAttention(2, 3, 2), "do not divide"),
         (lambda: layers.Attention(score_mode="sum"), "score_mode"),
@@ -281,8 +281,8 @@ def test_refusals(make, words):
         (layers.Subtract(), [X], "takes 2 inputs, got 1"),
         (layers.Add(), X, "called with a list of inputs"),
         (layers.Concatenate(), [X, X[:, :2]], "differ in more than axis 2"),
-        (layers.Dot(axes=0), [X, X], "behind the batch"),
-        (layers.Attention(), [X], r"takes \[query, value\]"),
+        (layers.Dot(axes=0), [X, X], "after the batch"),
+        (layers.Attention(), [X], r"expected \[query, value\]"),
     ],
 )
 def test_inputs_that_do_not_fit(layer, inputs, words):

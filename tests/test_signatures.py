@@ -16,8 +16,6 @@ from lamella import optimizers
 VARIADIC = {
     "backend_functions.result_type": "*dtypes",
     "callbacks.CallbackList": "**params",
-    "layers.CuDNNGRU": "*args",  # its one layout of arguments is checked in lamella.layers.aliases
-    "layers.CuDNNLSTM": "*args",
     "notebook.block": "*parts",
     "ops.einsum": "*operands",
     "ops.meshgrid": "*x",

@@ -60,16 +60,17 @@ def linear(x: Any) -> Any:
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
     """x where x > threshold, else negative_slope * (x - threshold); at most max_value
 
-    The derivative is 0 at the threshold; at max_value it is 1/2, and 0 for max_value=6 (`relu6`), as in Keras.
+    The derivative is 0 at the threshold, but 1 at 0 if only `negative_slope` is given (`leaky_relu`). At `max_value` it is
+    1/2, and 0 for `max_value=6` and `threshold=0` (`relu6`). All of these are as in Keras on JAX.
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array of numbers.
         negative_slope: the factor of entries below the threshold.
         max_value: the upper limit of the result; None sets none.
         threshold: entries above it pass.
 
     Returns:
-        An array of the shape of `x`, and of its dtype if that is a float.
+        An array of the shape of `x`; integers become `floatx` unless all arguments have their defaults.
 
     Example:
         >>> from lamella import activations
@@ -95,7 +96,7 @@ def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
     """exp(x) / sum(exp(x)) along `axis`, or over several axes, shifted by the maximum
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         axis: the axis of the classes, or several axes.
 
     Returns:
@@ -117,7 +118,7 @@ def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
     """x - log(sum(exp(x))) along `axis`, or over several axes, shifted by the maximum
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         axis: the axis of the classes, or several axes.
 
     Returns:
@@ -138,7 +139,7 @@ def softplus(x: Any) -> Any:
     """log(1 + exp(x)), without overflow
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -155,7 +156,7 @@ def gelu(x: Any, approximate: bool = False) -> Any:
     """x * Phi(x), Phi the standard normal distribution function; `approximate` takes a tanh for it
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         approximate: whether Phi is (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x**3))) / 2; False computes the exact
             (1 + erf(x / sqrt(2))) / 2.
 
@@ -177,7 +178,7 @@ def tanh(x: Any) -> Any:
     """tanh(x)
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -194,7 +195,7 @@ def sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x))
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -211,7 +212,7 @@ def exponential(x: Any) -> Any:
     """exp(x)
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.

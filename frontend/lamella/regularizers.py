@@ -15,7 +15,7 @@ from lamella.names import deprecated, from_identifier, name_table
 
 def _factor(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{name} must be a number that is not negative, got {value!r}.")
+        raise ValueError(f"{name} must be a non-negative number, got {value!r}.")
     return float(value)
 
 

@@ -463,13 +463,13 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
     """x above `threshold`, at most `max_value`; below it alpha * (x - threshold)
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array of numbers.
         alpha: the factor below the threshold.
         max_value: the upper limit; None sets none.
         threshold: entries above it pass.
 
     Returns:
-        An array of the shape of `x`, and of its dtype if that is a float.
+        An array of the shape of `x`; integers become `floatx` unless all arguments have their defaults.
 
     Example:
         >>> from lamella import backend as K
@@ -545,7 +545,7 @@ def l2_normalize(x: Any, axis: Axes = None) -> Any:
     """x / sqrt(max(sum(x ** 2), 1e-12)), with the sum over `axis`
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         axis: the axis or axes of the sum; None is all.
 
     Returns:

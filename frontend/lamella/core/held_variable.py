@@ -61,6 +61,12 @@ class HeldVariable:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(to_numpy(self.value), dtype)
 
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.dtype}{list(self.shape)}>"
 

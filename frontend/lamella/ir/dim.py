@@ -336,8 +336,8 @@ def minimum(a: Any, b: Any) -> Any:
 
 
 def ceil_div(a: Any, b: Any) -> Any:
-    """The quotient of two dimensions, rounded up."""
-    return (a + b - 1) // b
+    """The quotient of two dimensions, rounded up; `b` may be a negative number."""
+    return (a + b - 1) // b if isinstance(b, Dim) or b > 0 else (-a - b - 1) // -b
 
 
 # ---- the normal form -------------------------------------------------------------------------------------------------

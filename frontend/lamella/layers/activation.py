@@ -136,7 +136,7 @@ class PReLU(Layer):
         self.shared_axes = integers("shared_axes", axes, len(axes), self) if axes else ()
 
     def check_input(self, spec: Spec) -> None:
-        """The shape alpha was made for, but along shared axes."""
+        """Check that the input has the shape that alpha was made for, except along shared axes."""
         if any(a >= spec.ndim for a in self.shared_axes):
             raise ShapeError(f"shared_axes {self.shared_axes} do not exist in shape {public_shape(spec.shape)}.")
         if self.built:
@@ -149,7 +149,7 @@ class PReLU(Layer):
                 raise ShapeError(f"alpha has shape {expected}, inputs have {public_shape(spec.shape)}.")
 
     def build(self, input_shape: Shape) -> None:
-        """Make alpha, of the shape of a row with size 1 along shared axes."""
+        """Make alpha, with the shape of an example and size 1 along shared axes."""
         self.alpha = self.add_field(
             "alpha", tuple(1 if i in self.shared_axes else d for i, d in enumerate(input_shape[1:], start=1))
         )

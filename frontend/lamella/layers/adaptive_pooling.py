@@ -1,4 +1,4 @@
-"""Adaptive pooling: as many windows as asked for, which share the input as evenly as they can."""
+"""Adaptive pooling: a given number of windows that divide the input as evenly as possible."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class AdaptivePooling(Layer):
         self.data_format = layout(data_format, self)
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank."""
+        """Check the rank."""
         check_rank(spec, self.spatial)
 
     def reduce(self, x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
-        """`x`, channels last, with every window along `axis` reduced to one entry."""
+        """Reduce every window of `x`, channels last, along `axis` to one entry."""
         raise NotImplementedError
 
     def call(self, inputs: Any) -> Any:
-        """One entry a window and channel."""
+        """One entry per window and channel."""
         first = self.data_format == "channels_first"
         y = channels_first_to_last(inputs) if first else inputs
         for axis, count in enumerate(self.output_size, start=1):
@@ -55,7 +55,7 @@ class AdaptiveAveragePooling(AdaptivePooling):
 
 
 class AdaptiveMaxPooling(AdaptivePooling):
-    """The maximum of each window; the first maximum receives the whole gradient."""
+    """The maximum of each window; of equal maxima the first receives the whole gradient."""
 
     def reduce(self, x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
         """The maximum of each window along `axis`."""

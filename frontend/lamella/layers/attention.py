@@ -89,9 +89,17 @@ class Attention(SeveralInputs):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        """The weighted values; with `return_attention_scores` also the weights."""
+        """The weighted values; with `return_attention_scores` also the weights.
+
+        Args:
+            inputs: `[query, value]` or `[query, value, key]`.
+            mask: list of one mask per input, `(batch, Tq)` and `(batch, Tv)`; None entries for no mask.
+            training: whether to apply the dropout.
+            return_attention_scores: whether to return the weights as well.
+            use_causal_mask: whether query t attends only to keys up to t.
+        """
         if len(inputs) not in (2, 3):
-            raise ArgumentError(f"takes [query, value] or [query, value, key], got {len(inputs)} inputs.")
+            raise ArgumentError(f"expected [query, value] or [query, value, key], got {len(inputs)} inputs.")
         query, value = inputs[:2]
         key = inputs[2] if len(inputs) == 3 else value
         query_mask, value_mask = mask[:2] if mask is not None else (None, None)
@@ -167,14 +175,14 @@ class AdditiveAttention(Attention):
 
 
 def causal_mask(queries: Any, keys: Any) -> Any:
-    """True where a query may see a key: at its own place and before, `(1, queries, keys)`."""
+    """True where a query may attend to a key: at the same position or before; `(1, queries, keys)`."""
     if isinstance(queries, Dim) or isinstance(keys, Dim):
         return ops.expand_dims(ops.tri(queries, keys, dtype="bool"), 0)
     return np.tri(queries, keys, dtype=bool)[None]
 
 
 def window_mask(queries: Any, keys: Any, width: int) -> Any:
-    """True where query and key are less than `width` places apart, `(1, queries, keys)`."""
+    """True where query and key are less than `width` positions apart; `(1, queries, keys)`."""
     if isinstance(queries, Dim) or isinstance(keys, Dim):
         apart = ops.subtract(ops.expand_dims(ops.arange(queries), 1), ops.expand_dims(ops.arange(keys), 0))
         return ops.expand_dims(ops.less(ops.abs(apart), width), 0)

@@ -143,7 +143,7 @@ class LSTMCell(KernelCell):
         self.state_size = [self.units, self.units]
 
     def initial_bias(self) -> Any:
-        """`bias_initializer`, with ones for the forget gate where `unit_forget_bias` says so."""
+        """`bias_initializer`, with ones for the forget gate if `unit_forget_bias` is True."""
         return forget_bias(self.units, self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
 
     def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -239,11 +239,11 @@ class GRUCell(KernelCell):
 
     @property
     def bias_shape(self) -> Shape:
-        """A row for the inputs and one for the state with `reset_after`, else one for both."""
+        """With `reset_after` one row for the inputs and one for the state, otherwise one for both."""
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
     def input_bias(self) -> Any:
-        """What is added to the projected inputs: the inputs' bias, and the state's where r does not multiply it."""
+        """The bias added to the projected inputs: that of the inputs, and that of the state where r does not multiply it."""
         if not self.reset_after:
             return self.bias
         n = 2 * self.units
@@ -251,7 +251,7 @@ class GRUCell(KernelCell):
         return ops.add(inputs, ops.concatenate([state[:n], ops.zeros_like(state[n:])]))
 
     def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
-        """Also the state's bias of n, or without `reset_after` the kernel's columns for n apart from those for z and r."""
+        """Also the bias of n for the state; without `reset_after` the kernel, split into the columns of z and r, and of n."""
         prepared, n = super().prepare(shape, dtype, training), 2 * self.units
         if self.reset_after:
             prepared["bias"] = ops.getitem(self.bias, (1, slice(n, None))) if self.use_bias else None
@@ -275,12 +275,12 @@ class GRUCell(KernelCell):
             candidate = ops.matmul(ops.multiply(r, dropped), prepared["candidate"])
         z = self.recurrent_activation(ops.add(x_z, h_z))
         n = self.activation(ops.add(x_n, candidate))
-        # n + z * (h - n) has fewer products, but where z is 1 it would round h to the last place of n
+        # n + z * (h - n) has fewer products, but where z is 1 it would round h to the precision of n
         h = ops.add(ops.multiply(z, h), ops.multiply(ops.subtract(1.0, z), n))
         return h, [h]
 
     def _gates_before(self, h: Any, prepared: dict[str, Any]) -> Sequence[Any]:
-        """The state's part of z and of r, and the state that r will multiply."""
+        """The contributions of the state to z and r, and the state that r multiplies."""
         masks = prepared["state"]
         if masks is None:
             return *ops.split(ops.matmul(h, prepared["gates"]), 2, 1), h

@@ -49,7 +49,7 @@ class ConvLSTMCell(KernelCell):
             self._held = self._state_of(input_shape)
 
     def _state_of(self, shape: Shape) -> Shape:
-        """The shape of a row of h and of c for inputs `(batch, *spatial, channels)` of a step."""
+        """The shape of h and of c for one example of a step's inputs, `(batch, *spatial, channels)`."""
         size, window, strides, dilation = shape[1:-1], self.kernel_size, self.strides, self.dilation_rate
         padding = window_padding(self.padding, size, window, strides, dilation)
         sizes = tuple(map(window_positions, size, window, strides, padding, dilation))
@@ -63,7 +63,7 @@ class ConvLSTMCell(KernelCell):
         return (*self.kernel_size, input_shape[-1], width), (*self.kernel_size, self.filters, width)
 
     def initial_bias(self) -> Any:
-        """`bias_initializer`, with ones for the forget gate where `unit_forget_bias` says so."""
+        """`bias_initializer`, with ones for the forget gate if `unit_forget_bias` is True."""
         return forget_bias(self.filters, self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
 
     def state_shapes(self, batch: int, step: Shape) -> list[Spec]:
@@ -79,7 +79,7 @@ class ConvLSTMCell(KernelCell):
         return [ops.zeros((shape[0], *self._state_of(shape)), dtype)] * 2
 
     def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
-        """The dropout masks, of a gate each, and the recurrent kernel."""
+        """The dropout masks, one per gate, and the recurrent kernel."""
         prepared: dict[str, Any] = {
             "kernel": ops.convert_to_tensor(self.recurrent_kernel),
             "inputs": None,
@@ -94,7 +94,7 @@ class ConvLSTMCell(KernelCell):
         return prepared
 
     def project(self, inputs: Any, prepared: dict[str, Any]) -> Any:
-        """conv(inputs, W) + b, of one step or of all as one batch"""
+        """conv(inputs, W) + b, of one step, or of all steps as one batch."""
         masks = prepared["inputs"]
         if masks is None:
             z = self._convolved(inputs, self.kernel)
@@ -111,14 +111,14 @@ class ConvLSTMCell(KernelCell):
         return y if len(front) == 1 else ops.reshape(y, (*front, *y.shape[1:]))
 
     def recur(self, h: Any, prepared: dict[str, Any]) -> Any:
-        """conv(h, U); with recurrent dropout every gate sees its own part of h"""
+        """conv(h, U); with recurrent dropout h is masked separately for every gate."""
         ones = (1,) * len(self.kernel_size)
         padding = window_padding("same", h.shape[1:-1], self.kernel_size, ones, ones)
-        words: dict[str, Any] = {"strides": ones, "padding": padding, "dilation": ones, "groups": 1}
+        options: dict[str, Any] = {"strides": ones, "padding": padding, "dilation": ones, "groups": 1}
         if prepared["state"] is None:
-            return ops.convolve(h, prepared["kernel"], **words)
+            return ops.convolve(h, prepared["kernel"], **options)
         parts = zip(prepared["state"], prepared["kernels"], strict=True)
-        return ops.concatenate([ops.convolve(ops.multiply(h, m), part, **words) for m, part in parts], -1)
+        return ops.concatenate([ops.convolve(ops.multiply(h, m), part, **options) for m, part in parts], -1)
 
     def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
         """One step from `inputs`, already convolved."""
@@ -197,7 +197,7 @@ class ConvLSTM(RNN):
         self.filters, self.step_ndim = filters, n + 2
 
     def check_input(self, spec: Spec) -> None:
-        """(batch, time, *spatial, channels), with the channels and the size the layer was built for."""
+        """Check for `(batch, time, *spatial, channels)` with the channels and sizes that the layer was built for."""
         super().check_input(spec)
         built_for: Any = self.build_shape or ()
         known = zip(spec.shape[2:], built_for[2:], strict=False)
@@ -205,13 +205,13 @@ class ConvLSTM(RNN):
             raise ShapeError(f"expected steps of shape {tuple(built_for[2:])}, got {public_shape(spec.shape[2:])}.")
 
     def build(self, input_shape: Shape) -> None:
-        """Build the cell, for channels last."""
+        """Build the cell for the channels-last layout."""
         if self.data_format == "channels_first":
             input_shape = (*input_shape[:2], *input_shape[3:], input_shape[2])
         super().build(input_shape)
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        """The last output, or the outputs of all steps; then the last states where they are asked for."""
+        """The last output, or the outputs of all steps; with `return_state` followed by the last states."""
         if self.data_format == "channels_last":
             return super().call(sequences, initial_state, mask, training)
         given = None if initial_state is None else [ops.moveaxis(s, 1, -1) for s in initial_state]

@@ -30,12 +30,12 @@ def channels_of(spec: Spec, spatial: int, data_format: str) -> Any:
     """The number of channels of inputs of `spec`.
 
     Raises:
-        ShapeError: they do not have a batch, a channel and `spatial` spatial dimensions.
+        ShapeError: the rank is not `spatial` + 2.
     """
     if spec.ndim != spatial + 2:
-        words = "(batch, *spatial, channels)" if data_format == "channels_last" else "(batch, channels, *spatial)"
+        axes = "(batch, *spatial, channels)" if data_format == "channels_last" else "(batch, channels, *spatial)"
         raise ShapeError(
-            f"expected inputs with {spatial + 2} dimensions, {words}, got shape {public_shape(spec.shape)}."
+            f"expected inputs with {spatial + 2} dimensions, {axes}, got shape {public_shape(spec.shape)}."
         )
     return spec.shape[-1 if data_format == "channels_last" else 1]
 
@@ -44,13 +44,13 @@ def known_channels(input_shape: Shape, data_format: str) -> int:
     """The number of channels that a kernel is made for.
 
     Raises:
-        ShapeError: it is left free.
+        ShapeError: it is None.
     """
     axis = len(input_shape) - 1 if data_format == "channels_last" else 1
     if input_shape[axis] is None:
         raise ShapeError(
-            f"the kernel needs the number of channels, axis {axis} of inputs of shape {tuple(input_shape)}, which is left "
-            "free (None): give it in `Input(...)`."
+            f"the kernel needs the number of channels, axis {axis} of inputs of shape {tuple(input_shape)}, which is "
+            "None: give it in `Input(...)`."
         )
     return input_shape[axis]
 
@@ -98,7 +98,7 @@ class Conv(Layer):
         self.use_bias = bool(use_bias)
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank and channels, and spatial dimensions the window fits into."""
+        """Check the rank and the number of channels."""
         channels = channels_of(spec, self.spatial, self.data_format)
         if channels % self.groups:
             raise ShapeError(f"{channels} input channels do not divide into {self.groups} groups.")
@@ -116,11 +116,11 @@ class Conv(Layer):
             self.bias = self.add_field("bias", (self.filters,))
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """The convolution of the inputs with the kernel, both and the result in the layer's `data_format`.
+        """The convolution of the inputs with a kernel; inputs and result are in the layer's `data_format`.
 
         Args:
             inputs: the inputs.
-            kernel: the kernel, (*window, channels / groups, filters).
+            kernel: the kernel, `(*kernel_size, channels // groups, filters)`.
         """
         first = self.data_format == "channels_first"
         x = channels_first_to_last(inputs) if first else inputs
@@ -138,7 +138,7 @@ class Conv(Layer):
         """activation(convolution_op(inputs, kernel) + bias)"""
         first = self.data_format == "channels_first"
         y = self.convolution_op(inputs, self.kernel)
-        if self.use_bias:  # with the channels last, so that `simplify` removes both transpositions
+        if self.use_bias:  # added with the channels last, so that `simplify` removes both transpositions
             y = ops.add(channels_first_to_last(y) if first else y, self.bias)
             y = channels_last_to_first(y) if first else y
         return self.activation(y)

@@ -66,7 +66,7 @@ class InputLayer(Layer):
             deprecated("'batch_input_shape'", "'batch_shape'")
             batch_shape = batch_input_shape
         if (shape is None) == (batch_shape is None):
-            raise ValueError("Input needs one of `shape` (of a row) and `batch_shape` (with the batch dimension).")
+            raise ValueError("Input needs exactly one of `shape` (of one example) and `batch_shape` (with the batch).")
         if batch_shape is not None:
             dims = tuple(batch_shape)
         else:
@@ -77,7 +77,7 @@ class InputLayer(Layer):
         self.built = True
 
     def get_config(self) -> dict[str, Any]:
-        """Shape, dtype and name, in Keras's API."""
+        """Shape, dtype and name, under the names of Keras."""
         return {
             "batch_shape": list(self.batch_shape),
             "dtype": self.input_dtype,
@@ -89,7 +89,7 @@ class InputLayer(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        """The declaration that `get_config` describes."""
+        """Make the declaration that `get_config` describes."""
         return cls(**{word: value for word, value in config.items() if word not in ("optional", "trainable")})
 
     def _further_config(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class InputLayer(Layer):
         return inputs
 
     def value(self) -> Declared:
-        """A new declared value of this shape and dtype; its free dimensions, but for the batch, are its own."""
+        """A new declared value of this shape and dtype; unknown sizes, except that of the batch, are new symbols."""
         dims = [
             d if d == symbol(BATCH) or not isinstance(d, Dim) else symbol(f"{d}_{next(_INPUTS)}")
             for d in named_shape(self.batch_shape)
@@ -188,7 +188,7 @@ class Dense(Layer):
         self.use_bias = bool(use_bias)
 
     def check_input(self, spec: Spec) -> None:
-        """At least one axis beside the batch, of the size the kernel was built for."""
+        """Check that there is an axis besides the batch, of the size that the kernel was built for."""
         if spec.ndim < 2:
             raise ShapeError(f"expected inputs of shape (batch, ..., features), got {public_shape(spec.shape)}.")
         if self.built and differ(spec.shape[-1], self.kernel.shape[0]):
@@ -297,7 +297,7 @@ class Reshape(Layer):
         super().__init__(**kwargs)
         self.target_shape = tuple(int(d) for d in target_shape)
         if self.target_shape.count(-1) > 1:
-            raise ValueError(f"Reshape: one entry of target_shape may be -1, got {self.target_shape}.")
+            raise ValueError(f"Reshape: at most one entry of target_shape may be -1, got {self.target_shape}.")
 
     def call(self, inputs: Any) -> Any:
         """The inputs as (batch, *target_shape)."""
@@ -351,16 +351,16 @@ class Dropout(Layer):
         self.seed = seed
 
     def mask_shape(self, inputs: Any) -> tuple[int, ...]:
-        """The shape the mask is drawn in."""
+        """The shape of the dropout mask for these inputs."""
         shape = tuple(inputs.shape)
         if self.noise_shape is None:
             return shape
         if len(self.noise_shape) != len(shape):
-            raise ShapeError(f"noise_shape {self.noise_shape} does not have the {len(shape)} axes of the input.")
+            raise ShapeError(f"noise_shape must have the {len(shape)} axes of the input, got {self.noise_shape}.")
         return tuple(d if n is None else n for n, d in zip(self.noise_shape, shape, strict=True))
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """The inputs, thinned out in training."""
+        """The inputs; in training with a fraction of the entries dropped."""
         if not training or self.rate == 0.0:
             return inputs
         if self.rate == 1.0:

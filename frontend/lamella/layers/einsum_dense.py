@@ -1,4 +1,4 @@
-"""A dense layer whose sums are written in Einstein's notation."""
+"""A dense layer whose product is an einsum equation."""
 
 from __future__ import annotations
 
@@ -81,10 +81,12 @@ class EinsumDense(Layer):
         self.bias_axes = bias_axes
         for letter in bias_axes or "":
             if letter not in self._y:
-                raise ValueError(f"EinsumDense: bias axis {letter!r} is none of the outputs' axes {self._y!r}.")
+                raise ValueError(
+                    f"EinsumDense: bias axis must be one of the axes {self._y!r} of the output, got {letter!r}."
+                )
 
     def check_input(self, spec: Spec) -> None:
-        """As many axes as the equation names."""
+        """Check that there are as many axes as the equation names."""
         extra = spec.ndim - len(self._x)
         if extra < 0 or (extra > 0 and not self._dots):
             raise ShapeError(f"{self.equation!r} does not describe inputs of shape {public_shape(spec.shape)}.")
@@ -93,12 +95,12 @@ class EinsumDense(Layer):
         """The size of every letter, and how many axes "..." stands for.
 
         Raises:
-            ShapeError: a letter has two sizes, or none.
+            ShapeError: a letter has two sizes, or no known size.
         """
         extra = len(input_shape) - len(self._x)
         named = input_shape[extra:] if self._dots == "left" else input_shape[: len(self._x)]
         sizes: dict[str, Any] = dict(zip(self._x, named, strict=True))
-        # behind leading dots the first letter is not a batch: it is one of the axes that output_shape describes
+        # after leading dots the first letter is not the batch, but an axis that output_shape describes
         batch = () if self._dots == "left" and extra > 0 else (input_shape[0],)
         outputs = (*batch, *self.output_shape)
         if len(outputs) != len(self._y):
@@ -114,7 +116,7 @@ class EinsumDense(Layer):
         if missing:
             at = f" (axis {self._x.index(missing[0]) + max(extra, 0)} of the inputs)" if missing[0] in self._x else ""
             raise ShapeError(
-                f"{self.equation!r}: the kernel needs the size of {missing[0]!r}{at}, which is left free (None): "
+                f"{self.equation!r}: the kernel needs the size of {missing[0]!r}{at}, which is None: "
                 f"inputs of shape {tuple(input_shape)}."
             )
         return sizes, extra

@@ -1,4 +1,4 @@
-"""Vectors for integers."""
+"""Trained vectors for integers."""
 
 from __future__ import annotations
 
@@ -62,17 +62,21 @@ class Embedding(Layer):
         self.embeddings = self.add_field("embeddings", (self.input_dim, self.output_dim))
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Apply the layer; integers are not rounded to a 16-bit float on the way, as other layers' inputs are."""
+        """Apply the layer; unlike in other layers, integers are not cast to the compute dtype."""
         if context.current() is not None and hasattr(inputs, "shape"):
             if spec_of(inputs).dtype not in ("int32", "int64", "uint32", "uint64"):
                 inputs = ops.cast(inputs, "int32")
         return super().__call__(inputs, *args, **kwargs)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """With `mask_zero`, true where the input is not 0."""
+        """With `mask_zero`, True where the input is not 0."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def call(self, inputs: Any) -> Any:
-        """The vectors of the inputs."""
-        # the strict op: here a negative index is outside, not counted from the end
+        """The vectors of the inputs.
+
+        Args:
+            inputs: integers of any shape.
+        """
+        # the primitive op, which clips a negative index instead of counting from the end
         return ops.primitives.take.bind(ops.convert_to_tensor(self.embeddings), inputs, axis=0)

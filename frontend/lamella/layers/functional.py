@@ -1,4 +1,4 @@
-"""Layers called as functions: `add([x, y])` makes an `Add` and calls it. And the descriptions of layers."""
+"""Merging layers as functions, and `serialize` and `deserialize` for layers."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
 
 
 def _made(described: Any) -> Any:
-    """The layer of a class name, or of a description that names no module."""
+    """The layer for a class name, or for a description that names no module."""
     return serialization.deserialize(
         {"class_name": described, "config": {}} if isinstance(described, str) else described
     )

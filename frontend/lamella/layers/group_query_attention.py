@@ -1,4 +1,4 @@
-"""Attention of several heads in groups that share keys and values."""
+"""Attention with several heads, in groups that share keys and values."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class GroupQueryAttention(Heads):
         return self.num_query_heads, self.head_dim
 
     def build(self, input_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None) -> None:
-        """Make and build the projections; without the other shapes, those of the inputs of the first call."""
+        """Make and build the projections; missing shapes are those of the first call."""
         query_shape, value_shape, key_shape = self._input_shapes(input_shape, value_shape, key_shape)
         if not len(query_shape) == len(value_shape) == len(key_shape) == 3:
             raise ShapeError(f"expected inputs of shape (batch, time, features), got {query_shape} and {value_shape}.")

@@ -1,4 +1,4 @@
-"""Image layers that draw nothing at random: resizing and cropping."""
+"""Deterministic image layers: resizing and cropping."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ImageLayer(Layer):
         self.data_format = layout(data_format, self)
 
     def check_input(self, spec: Spec) -> None:
-        """Four dimensions, or three."""
+        """Check for four dimensions, or three."""
         if spec.ndim not in (3, 4):
             raise ShapeError(f"expected images (batch, height, width, channels), got shape {public_shape(spec.shape)}.")
 
@@ -84,7 +84,7 @@ class Resizing(ImageLayer):
         self.antialias = bool(antialias)
         self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = bool(crop_to_aspect_ratio), bool(pad_to_aspect_ratio)
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
-            raise ValueError("Resizing: images are either cropped or padded to the aspect ratio, not both.")
+            raise ValueError("Resizing: images can be either cropped or padded to the aspect ratio, not both.")
 
     def call(self, inputs: Any) -> Any:
         """The resized images."""
@@ -134,7 +134,7 @@ class CenterCrop(ImageLayer):
     """
 
     def call(self, inputs: Any) -> Any:
-        """The middle of the images, in the layer's compute dtype."""
+        """The center of the images, in the compute dtype."""
         x = ops.cast(inputs, self.compute_dtype)
         rows, size = self.rows(x), (self.height, self.width)
         left = [d - n for d, n in zip(x.shape[rows : rows + 2], size, strict=True)]

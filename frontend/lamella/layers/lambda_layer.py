@@ -1,4 +1,4 @@
-"""Layers that hand their inputs on, or hand them to a function."""
+"""Layers that return their inputs, or a function of them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Lambda(Layer):
         self._takes = frozenset(inspect.signature(function).parameters)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """What `mask` says."""
+        """`mask`, or its result if it is a function."""
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
@@ -101,4 +101,4 @@ class Lambda(Layer):
         if len(found) != len(expected) or any(
             e is not None and differ(f, e) for f, e in zip(found, expected, strict=True)
         ):
-            raise ShapeError(f"output_shape says {expected}, the function returned shape {public_shape(found)}.")
+            raise ShapeError(f"the function must return output_shape {expected}, got shape {public_shape(found)}.")

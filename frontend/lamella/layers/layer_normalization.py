@@ -1,4 +1,4 @@
-"""Normalizations of each row by itself: over axes, over groups of channels, and to unit length."""
+"""Normalizations of each example separately: over axes, over groups of channels, and to unit norm."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import number
 from lamella.layers.making import WeightFields
-from lamella.layers.normalization import centred_moments
+from lamella.layers.normalization import centered_moments
 from lamella.names import deprecated
 from lamella.ops.coerce import normalize_axis
 
 
 def axes_of(axis: Any, layer: Layer) -> int | tuple[int, ...]:
-    """An axis argument: an int, or several.
+    """An axis argument: an int, or a sorted tuple of ints.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: it is neither an integer nor a list of integers.
     """
     if isinstance(axis, int) and not isinstance(axis, bool):
         return axis
@@ -31,7 +31,7 @@ def axes_of(axis: Any, layer: Layer) -> int | tuple[int, ...]:
 
 
 def wide(x: Any) -> Any:
-    """`x` in float32 where it is narrower: 16-bit floats have too few digits for sums."""
+    """`x`, cast to float32 if it has 16-bit floats, which are too imprecise for sums."""
     return ops.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x
 
 
@@ -55,7 +55,7 @@ class Affine(Layer):
         self.beta: Any = None
 
     def add_gamma_and_beta(self, shape: Sequence[Any], *, gamma: bool, beta: bool) -> None:
-        """Make the weights that are wanted."""
+        """Make gamma, beta, or both."""
         if gamma:
             self.gamma = self.add_field("gamma", shape)
         if beta:
@@ -122,15 +122,15 @@ class LayerNormalization(Affine):
             deprecated("rms_scaling=True", "RMSNormalization (which divides by the root of the mean square)")
 
     def places(self, ndim: int) -> tuple[int, ...]:
-        """The normalized axes, counted from the front, in the order of gamma's own."""
+        """The normalized axes, counted from the front, in the order of the axes of gamma."""
         axes = (self.axis,) if isinstance(self.axis, int) else self.axis
         return tuple(normalize_axis(a, ndim) for a in axes)
 
     def check_input(self, spec: Spec) -> None:
-        """The axes exist, are not the batch's, and have the sizes of gamma and beta."""
+        """Check that the axes exist, do not include the batch, and have the sizes of gamma and beta."""
         places = self.places(spec.ndim)
         if 0 in places:
-            raise ArgumentError(f"axis {self.axis} is the batch: rows are normalized one by one.")
+            raise ArgumentError(f"axis {self.axis} is the batch axis, but each example is normalized separately.")
         weight = self.gamma if self.gamma is not None else self.beta
         if weight is not None and shapes_differ([spec.shape[a] for a in places], weight.shape):
             raise ShapeError(
@@ -146,7 +146,7 @@ class LayerNormalization(Affine):
         """The normalized inputs."""
         x = wide(inputs)
         places = self.places(len(x.shape))
-        d, r, _, variance = centred_moments(x, tuple(sorted(places)))
+        d, r, _, variance = centered_moments(x, tuple(sorted(places)))
         centered = x if self.rms_scaling else ops.subtract(d, r)
         y = ops.multiply(centered, ops.rsqrt(ops.add(variance, self.epsilon)))
         shape = tuple(d if i in places else 1 for i, d in enumerate(x.shape))
@@ -200,7 +200,7 @@ class GroupNormalization(Affine):
         self.groups, self.axis = groups, int(axis)
 
     def check_input(self, spec: Spec) -> None:
-        """The channel axis exists, divides into groups, and has the size of gamma and beta."""
+        """Check that the channel axis exists, can be divided into the groups, and has the size of gamma and beta."""
         axis = normalize_axis(self.axis, spec.ndim)
         channels = spec.shape[axis]
         if axis == 0:
@@ -224,7 +224,7 @@ class GroupNormalization(Affine):
         parts = (groups, channels // groups)
         grouped = ops.reshape(x, (*x.shape[:axis], *parts, *x.shape[axis + 1 :]))
         ndim = len(x.shape) + 1
-        d, r, _, variance = centred_moments(grouped, tuple(a for a in range(1, ndim) if a != axis))
+        d, r, _, variance = centered_moments(grouped, tuple(a for a in range(1, ndim) if a != axis))
         y = ops.multiply(ops.subtract(d, r), ops.rsqrt(ops.add(variance, self.epsilon)))
         y = self.scaled(y, (*[1] * axis, *parts, *[1] * (ndim - axis - 2)))
         return ops.cast(ops.reshape(y, x.shape), inputs.dtype)
@@ -267,10 +267,10 @@ class RMSNormalization(Layer):
         return tuple(normalize_axis(a, ndim) for a in axes)
 
     def check_input(self, spec: Spec) -> None:
-        """The axes exist, are not the batch's, and have the sizes of the scale."""
+        """Check that the axes exist, do not include the batch, and have the sizes of the scale."""
         sizes = tuple(spec.shape[a] for a in self.places(spec.ndim))
         if 0 in self.places(spec.ndim):
-            raise ArgumentError(f"axis {self.axis} is the batch: rows are normalized one by one.")
+            raise ArgumentError(f"axis {self.axis} is the batch axis, but each example is normalized separately.")
         if self.built and shapes_differ(sizes, self.scale.shape):
             raise ShapeError(f"expected sizes {self.scale.shape} along axis {self.axis}, got {sizes}.")
 
@@ -318,5 +318,5 @@ class UnitNormalization(Layer):
         """The scaled inputs."""
         x = wide(inputs)
         total = ops.sum(ops.square(x), self.axis, keepdims=True)
-        # as Keras: at most 1e12 times x; the maximum keeps the root of 0 out of the gradient
+        # as in Keras, at most 1e12 * x; the maximum avoids the infinite derivative of the root at 0
         return ops.cast(ops.multiply(x, ops.rsqrt(ops.maximum(total, 1e-24))), inputs.dtype)

@@ -1,4 +1,4 @@
-"""Masks made from the data."""
+"""Masks computed from the data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Masking(Layer):
         self.mask_value = float(mask_value)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """True for the steps in which one entry differs from `mask_value`."""
+        """True for the steps in which an entry differs from `mask_value`."""
         return ops.any(ops.not_equal(inputs, self.mask_value), -1)
 
     def call(self, inputs: Any) -> Any:

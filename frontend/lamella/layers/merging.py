@@ -1,4 +1,4 @@
-"""Layers over several inputs, for the `call` of a layer of your own: sums, products, and the like."""
+"""Layers of several inputs: sums, products, maxima, concatenation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SeveralInputs(Layer):
     def __call__(self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         """Apply the layer to a list of symbolic values or arrays."""
         if not isinstance(inputs, list | tuple) or not inputs or not all(hasattr(x, "shape") for x in inputs):
-            raise ArgumentError(f"Layer {self.name!r} ({type(self).__name__}) is called with a list of inputs.")
+            raise ArgumentError(f"Layer {self.name!r} ({type(self).__name__}) must be called with a list of inputs.")
         if self.exactly is not None and len(inputs) != self.exactly:
             raise ArgumentError(
                 f"Layer {self.name!r} ({type(self).__name__}) takes {self.exactly} inputs, got {len(inputs)}."
@@ -37,7 +37,7 @@ class SeveralInputs(Layer):
         if mask is not None and all(m is None for m in mask):
             mask = None
         if mask is not None and len(mask) != len(inputs):
-            raise ArgumentError(f"Layer {self.name!r}: {len(mask)} masks for {len(inputs)} inputs.")
+            raise ArgumentError(f"Layer {self.name!r}: expected {len(inputs)} masks, one per input, got {len(mask)}.")
         return super().__call__(inputs, *args, mask=mask, **kwargs)
 
 
@@ -62,11 +62,11 @@ class Merge(SeveralInputs):
         return self.merge(spread, wide or [None] * len(spread))
 
     def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
-        """The function of inputs of one rank; `masks` have a last axis of size one."""
+        """Merge inputs of equal rank; `masks` have a last axis of size 1."""
         raise NotImplementedError
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """True where one of the masks is; none where an input has none."""
+        """True where one of the masks is; None if an input has no mask."""
         if mask is None or any(m is None for m in mask):
             return None
         result = mask[0]
@@ -187,11 +187,11 @@ class _Extreme(Merge):
 
     @staticmethod
     def pick(x: Any, y: Any) -> Any:
-        """The one of two that is kept."""
+        """The entries of two inputs that are kept."""
         raise NotImplementedError
 
     def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
-        """The extreme of all inputs."""
+        """The maximum or minimum of all inputs."""
         output, known = inputs[0], masks[0]
         for x, mask in zip(inputs[1:], masks[1:], strict=True):
             other = x if mask is None else ops.where(mask, x, output)
@@ -275,7 +275,7 @@ class Concatenate(SeveralInputs):
         self.axis = axis
 
     def call(self, inputs: Sequence[Any]) -> Any:
-        """The inputs side by side."""
+        """The concatenated inputs."""
         rank = len(inputs[0].shape)
         if any(len(x.shape) != rank for x in inputs) or not -rank <= self.axis < rank:
             raise ShapeError(f"inputs of shapes {_shapes(inputs)} cannot be joined along axis {self.axis}.")
@@ -288,7 +288,7 @@ class Concatenate(SeveralInputs):
         return ops.concatenate(inputs, axis)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The masks side by side."""
+        """The concatenated masks."""
         if mask is None:
             return None
         wide = []
@@ -342,7 +342,9 @@ class Dot(SeveralInputs):
         given = (self.axes, self.axes) if isinstance(self.axes, int) else tuple(self.axes)
         ranks = len(x.shape), len(y.shape)
         if any(not -rank <= axis < rank or axis % rank == 0 for axis, rank in zip(given, ranks, strict=True)):
-            raise ShapeError(f"axes {self.axes} are not axes behind the batch of inputs of shapes {_shapes(inputs)}.")
+            raise ShapeError(
+                f"axes must be axes after the batch of inputs of shapes {_shapes(inputs)}, got {self.axes}."
+            )
         a, b = given[0] % ranks[0], given[1] % ranks[1]
         if differ(x.shape[a], y.shape[b]):
             raise ShapeError(

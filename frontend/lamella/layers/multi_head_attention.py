@@ -1,4 +1,4 @@
-"""Attention of several heads."""
+"""Attention with several heads."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class MultiHeadAttention(Heads):
         return self.num_heads, self.value_dim
 
     def build(self, input_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None) -> None:
-        """Make and build the projections; without the other shapes, those of the inputs of the first call."""
+        """Make and build the projections; missing shapes are those of the first call."""
         query_shape, value_shape, key_shape = self._input_shapes(input_shape, value_shape, key_shape)
         rank = len(query_shape)
         if not rank == len(value_shape) == len(key_shape) or value_shape[1:-1] != key_shape[1:-1]:

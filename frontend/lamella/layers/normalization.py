@@ -18,19 +18,19 @@ from lamella.layers.making import WeightFields
 from lamella.ops.coerce import normalize_axis
 
 
-def centred_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tuple[Any, Any, Any, Any]:
-    """Mean and variance of `x` over `axes`, exact far from zero.
+def centered_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tuple[Any, Any, Any, Any]:
+    """Mean and variance of `x` over `axes`, accurate far from zero.
 
-    A mean of float32 numbers around 10,000 is itself wrong by a thousandth; subtracting it and taking the mean of what is
-    left corrects that, and the variance is the mean of squares of small numbers.
+    The mean of float32 numbers around 10,000 has an error of about 0.001; subtracting it and taking the mean of the
+    differences corrects that, and the variance is the mean of squares of small numbers.
 
     Args:
         x: the operand.
-        axes: the axes reduced; they are kept with size 1.
-        weights: of the shape of `x` with the last axis 1, or None: entries counted with 0 or 1.
+        axes: the axes to reduce; they are kept with size 1.
+        weights: 0 or 1 per entry, of the shape of `x` with a last axis of size 1; None to include all entries.
 
     Returns:
-        (d, r, mean, variance) with d = x - a first mean and r the mean of d, so that x - mean = d - r.
+        (d, r, mean, variance) where d = x - a first mean and r is the mean of d, so that x - mean = d - r.
     """
 
     def average(v: Any) -> Any:
@@ -47,7 +47,7 @@ def centred_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tuple
 
 
 def move(average: Any, batch: Any, momentum: float) -> Any:
-    """Move a moving average: momentum * average + (1 - momentum) * batch, which is also returned."""
+    """Update a moving average to momentum * average + (1 - momentum) * batch, and return it."""
     moved = ops.add(ops.multiply(average, momentum), ops.multiply(batch, 1.0 - momentum))
     average.assign(moved)
     return moved
@@ -57,14 +57,14 @@ def check_clipping(clipping: Mapping[str, float]) -> None:
     """Check the limits of batch renormalization.
 
     Raises:
-        ValueError: one is not known, or they contradict each other.
+        ValueError: a limit is unknown, or the limits contradict each other.
     """
     known = ("rmax", "rmin", "dmax")
     for name in clipping:
         if name not in known:
             raise unknown_name("limit in renorm_clipping", name, known)
     if clipping.get("rmax", 1.0) < clipping.get("rmin", 0.0) or clipping.get("dmax", 0.0) < 0:
-        raise ValueError(f"renorm_clipping needs rmin <= rmax and dmax >= 0, got {dict(clipping)}.")
+        raise ValueError(f"renorm_clipping must have rmin <= rmax and dmax >= 0, got {dict(clipping)}.")
 
 
 class BatchNormalization(Layer):
@@ -139,10 +139,12 @@ class BatchNormalization(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if synchronized:
-            raise ValueError("BatchNormalization: synchronized=True needs several devices, which lamella does not use.")
+            raise ValueError(
+                "BatchNormalization: synchronized must be False: the moments across several devices are those of the batch."
+            )
         if isinstance(axis, list | tuple):
             if len(axis) != 1:
-                raise ValueError(f"BatchNormalization: one axis, got {axis}.")
+                raise ValueError(f"BatchNormalization: axis must be one integer, got {axis}.")
             axis = axis[0]
         if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
             raise ValueError(f"BatchNormalization: axis must be an integer, got {axis!r}.")
@@ -153,10 +155,10 @@ class BatchNormalization(Layer):
         self.renorm_clipping = dict(renorm_clipping or {})
         check_clipping(self.renorm_clipping)
         if self.renorm_clipping and not renorm:
-            raise ValueError(f"{type(self).__name__}: renorm_clipping without renorm=True would do nothing.")
+            raise ValueError(f"{type(self).__name__}: renorm_clipping needs renorm=True.")
 
     def check_input(self, spec: Spec) -> None:
-        """The channel axis must exist, beside the batch, and have the size the layer was built for."""
+        """Check that the channel axis exists, is not the batch axis, and has the size that the layer was built for."""
         if spec.ndim < 2:
             raise ShapeError(f"expected at least 2 dimensions, got shape {public_shape(spec.shape)}.")
         axis = normalize_axis(self.axis, spec.ndim)
@@ -178,7 +180,7 @@ class BatchNormalization(Layer):
         self.moving_mean = self.add_field("moving_mean", shape)
         self.moving_variance = self.add_field("moving_variance", shape)
         if self.renorm:
-            # a standard deviation starts as the root of what the variance starts as
+            # a standard deviation starts as the root of the initial variance
             def deviation(shape: Shape, dtype: str) -> np.ndarray:
                 return np.sqrt(self.moving_variance.numpy())
 
@@ -190,7 +192,7 @@ class BatchNormalization(Layer):
                 setattr(self, name, self.add_weight(shape, start, name=name, trainable=False))
 
     def _renormalized(self, mean: Any, variance: Any) -> tuple[Any, Any]:
-        """(r, d) of batch renormalization for the batch's moments, per channel; and the averages moved towards them."""
+        """(r, d) of batch renormalization for the moments of the batch, per channel; updates the moving averages."""
         stddev = ops.sqrt(ops.add(variance, self.epsilon))
         floor = ops.maximum(self.renorm_stddev, self.epsilon**0.5)
         r = ops.divide(stddev, floor)
@@ -216,7 +218,7 @@ class BatchNormalization(Layer):
         shape = tuple(d if i == axis else 1 for i, d in enumerate(inputs.shape))
         dtype = inputs.dtype
         correction = None
-        # 16-bit floats have too few digits for sums over a batch
+        # 16-bit floats are too imprecise for sums over a batch
         x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
 
         def spread(v: Any) -> Any:
@@ -228,7 +230,7 @@ class BatchNormalization(Layer):
             if mask is not None:
                 full = ops.reshape(ops.cast(mask, x.dtype), (*mask.shape, *[1] * (ndim - len(mask.shape))))
                 weights = full
-            d, r, mean, variance = centred_moments(x, axes, weights)
+            d, r, mean, variance = centered_moments(x, axes, weights)
             of_channel = [ops.reshape(v, (shape[axis],)) for v in (mean, variance)]
             if self.renorm:
                 correction = self._renormalized(*of_channel)

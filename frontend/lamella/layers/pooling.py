@@ -40,7 +40,7 @@ class Pooling(Layer):
         self.data_format = layout(data_format, self)
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank."""
+        """Check the rank."""
         check_rank(spec, self.spatial)
 
     def pool(self, x: Any, **window: Any) -> Any:
@@ -48,7 +48,7 @@ class Pooling(Layer):
         raise NotImplementedError
 
     def call(self, inputs: Any) -> Any:
-        """One entry a window and channel."""
+        """One entry per window and channel."""
         first = self.data_format == "channels_first"
         x = channels_first_to_last(inputs) if first else inputs
         ones = (1,) * self.spatial
@@ -58,7 +58,7 @@ class Pooling(Layer):
 
 
 def check_rank(spec: Spec, spatial: int) -> None:
-    """Raise a `ShapeError` unless `spec` has a batch, `spatial` and a channel dimension."""
+    """Raise a `ShapeError` if the rank is not that of batch, channels and `spatial` dimensions."""
     if spec.ndim != spatial + 2:
         raise ShapeError(
             f"expected inputs with {spatial + 2} dimensions (batch, {spatial} spatial, channels), got shape "
@@ -275,7 +275,7 @@ class GlobalPooling(Layer):
         self.keepdims = bool(keepdims)
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank."""
+        """Check the rank."""
         check_rank(spec, self.spatial)
 
     @property
@@ -339,7 +339,9 @@ class GlobalAveragePooling1D(GlobalPooling):
         if mask is None:
             return ops.mean(inputs, axis, keepdims=self.keepdims)
         counted = ops.expand_dims(mask, 3 - axis)
-        x = ops.cast(inputs, promote(inputs.dtype, "float32"))  # a sum of float16 numbers overflows before their mean
+        x = ops.cast(
+            inputs, promote(inputs.dtype, "float32")
+        )  # in float16 the sum would overflow where the mean does not
         total = ops.sum(ops.where(counted, x, 0.0), axis, keepdims=self.keepdims)
         mean = ops.divide(total, ops.sum(ops.cast(counted, x.dtype), axis, keepdims=self.keepdims))
         return ops.cast(mean, inputs.dtype)

@@ -1,7 +1,7 @@
-"""Image layers that change their images at random in training, and hand them on as they are in inference.
+"""Image layers that augment images at random in training, and return them unchanged in inference.
 
-Every image of a batch has its own draws. The draws are those of `Layer.random_uniform`, so the same seed gives the same
-picture on every backend, up to the rounding of the interpolation.
+The draws are independent for every image of a batch. They are those of `Layer.random_uniform`, so that the same seed gives
+the same image on every backend, up to the rounding of the interpolation.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ class RandomImageLayer(Layer):
         self.data_format = layout(data_format, self)
 
     def check_input(self, spec: Spec) -> None:
-        """Four dimensions, or three."""
+        """Check for four dimensions, or three."""
         if spec.ndim not in (3, 4):
             raise ShapeError(f"expected images (batch, height, width, channels), got shape {public_shape(spec.shape)}.")
 
     def call(self, inputs: Any, training: bool = True) -> Any:
-        """The images, changed in training."""
+        """The images, augmented in training."""
         x = ops.cast(inputs, self.compute_dtype)
         return self.changed(x) if training else x
 
     def changed(self, x: Any) -> Any:
-        """The images after the draws of this step."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what it does to images: write `changed`.")
+        """The images, augmented by the draws of this step."""
+        raise NotImplementedError(f"{type(self).__name__} must define `changed`.")
 
     def height_axis(self, x: Any) -> int:
         """The axis of the height; the width comes next."""
@@ -63,21 +63,21 @@ class RandomImageLayer(Layer):
         return x.shape[at], x.shape[at + 1]
 
     def one_each(self, x: Any) -> tuple[int, ...]:
-        """The shape of one number an image that broadcasts against the images."""
+        """The shape of one number per image that broadcasts to the images."""
         return (1, 1, 1) if len(x.shape) == 3 else (x.shape[0], 1, 1, 1)
 
     def drawn(self, shape: Sequence[int], bounds: tuple[float, float]) -> Any:
-        """Uniform numbers between the bounds, at least float32; where both are one number, that, and nothing is drawn."""
+        """Uniform numbers between the bounds, at least float32; equal bounds give that number, without a draw."""
         wide = "float64" if self.compute_dtype == "float64" else "float32"
         if bounds[0] == bounds[1]:
             return ops.full(shape, bounds[0], wide)
         return ops.cast(self.random_uniform(shape, *bounds, seed=self.seed), wide)
 
     def bounds(self, name: str, factor: Any, low: float = -1.0, high: float = 1.0) -> tuple[float, float]:
-        """(lower, upper) of a factor given as a pair, or as a number for both directions.
+        """The bounds (lower, upper) of a factor, a pair or a number for both directions.
 
         Raises:
-            ValueError: a number is outside `low`..`high`, or there are not two.
+            ValueError: a number is not between `low` and `high`, or there are not two.
         """
         pair = isinstance(factor, list | tuple)
         if pair and len(factor) != 2:
@@ -127,7 +127,7 @@ class RandomFlip(RandomImageLayer):
         self.mode = choice("mode", mode, list(_FLIPS), self)
 
     def changed(self, x: Any) -> Any:
-        """Every image or its mirror image."""
+        """Each image, or its mirror image."""
         at = self.height_axis(x)
         flipped = ops.flip(x, tuple(at + offset for offset in _FLIPS[self.mode]))
         return ops.where(self.keep_mask(self.one_each(x), 0.5, seed=self.seed), flipped, x)
@@ -151,8 +151,8 @@ class AffineLayer(RandomImageLayer):
         self.fill_value = number("fill_value", fill_value, self)
 
     def transform(self, count: int, height: int, width: int) -> list[Any]:
-        """(a0, a1, a2, b0, b1, b2): for output pixel (x, y) the place in the input; arrays `(count,)` or numbers."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it moves pixels: write `transform`.")
+        """(a0, a1, a2, b0, b1, b2): the coordinates in the input of output pixel (x, y); arrays `(count,)` or numbers."""
+        raise NotImplementedError(f"{type(self).__name__} must define `transform`.")
 
     def changed(self, x: Any) -> Any:
         """The images with their pixels moved."""
@@ -210,7 +210,7 @@ class RandomRotation(AffineLayer):
         self.factor = self.bounds("factor", factor)
 
     def transform(self, count: int, height: int, width: int) -> list[Any]:
-        """cos, -sin; sin, cos, about the middle."""
+        """cos, -sin; sin, cos, about the center."""
         low, high = self.factor
         angle = ops.multiply(self.drawn((count,), (low * 360.0, high * 360.0)), math.pi / 180.0)
         cos, sin = ops.cos(angle), ops.sin(angle)
@@ -325,7 +325,7 @@ class RandomZoom(AffineLayer):
         self.width_factor = None if width_factor is None else self.bounds("width_factor", width_factor, above)
 
     def transform(self, count: int, height: int, width: int) -> list[Any]:
-        """zoom, 0, x; 0, zoom, y, about the middle."""
+        """zoom, 0, x; 0, zoom, y, about the center."""
         tall = self.drawn((count,), _above_one(self.height_factor))
         wide = tall if self.width_factor is None else self.drawn((count,), _above_one(self.width_factor))
         across = ops.multiply(ops.subtract(1.0, wide), 0.5 * (width - 1))
@@ -353,7 +353,7 @@ class ValueLayer(RandomImageLayer):
         self.value_range = tuple(sorted(number("value_range", v, self) for v in value_range))
 
     def within(self, y: Any) -> Any:
-        """The values in the compute dtype, moved into the range."""
+        """The values in the compute dtype, clipped to the range."""
         return ops.clip(ops.cast(y, self.compute_dtype), *self.value_range)
 
 
@@ -393,7 +393,7 @@ class RandomContrast(ValueLayer):
         self.factor = self.bounds("factor", both, 0.0)
 
     def changed(self, x: Any) -> Any:
-        """The images with another contrast."""
+        """The images with a random contrast."""
         at = self.height_axis(x)
         contrast = self.drawn(self.one_each(x), (1.0 - self.factor[0], 1.0 + self.factor[1]))
         if len(x.shape) == 3:
@@ -493,7 +493,7 @@ class RandomCrop(RandomImageLayer):
         return resize(crop(x, at, start, window), size, data_format=self.data_format)
 
     def changed(self, x: Any) -> Any:
-        """The window at the place drawn."""
+        """The window at a random position."""
         for axis, have, want in zip((0, 1), self.size(x), (self.height, self.width), strict=True):
             start = ops.cast(self.random_uniform((), 0.0, float(have - want + 1), seed=self.seed), "int32")
             x = ops.take(x, ops.add(ops.arange(want, dtype="int32"), start), self.height_axis(x) + axis)

@@ -1,4 +1,4 @@
-"""Recurrent layers with a built-in cell: `SimpleRNN`, `LSTM` and `GRU`."""
+"""The recurrent layers `SimpleRNN`, `LSTM` and `GRU`, which make their cells."""
 
 from __future__ import annotations
 

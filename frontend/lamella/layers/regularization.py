@@ -1,4 +1,4 @@
-"""Layers that disturb their inputs in training, and a penalty as a layer."""
+"""Noise and dropout layers, and a penalty as a layer."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class SpatialDropout(Dropout):
         self.data_format = layout(data_format, self)
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank."""
+        """Check the rank."""
         check_rank(spec, self.spatial)
 
     def mask_shape(self, inputs: Any) -> tuple[int, ...]:
-        """One entry per row and channel."""
+        """One entry per example and channel."""
         ones = (1,) * self.spatial
         if self.data_format == "channels_first":
             return (*inputs.shape[:2], *ones)
@@ -135,14 +135,14 @@ class SpatialDropout3D(SpatialDropout):
 
 
 def below_one(rate: Any, layer: Layer) -> float:
-    """A rate at which something is left.
+    """`rate` as a float from 0 up to, not including, 1.
 
     Raises:
-        ValueError: it is not from 0 up to, not including, 1.
+        ValueError: it is out of range.
     """
     rate = fraction("rate", rate, layer)
     if rate == 1.0:
-        raise ValueError(f"{type(layer).__name__}: rate must be below 1: at 1 the scale of what is left is infinite.")
+        raise ValueError(f"{type(layer).__name__}: rate must be below 1, where the scale would be infinite.")
     return rate
 
 
@@ -182,7 +182,7 @@ class AlphaDropout(Dropout):
         self.rate = below_one(rate, self)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """The inputs, disturbed in training."""
+        """The inputs, with noise in training."""
         if not training or self.rate == 0.0:
             return inputs
         low = -SELU_ALPHA * SELU_SCALE
@@ -201,7 +201,7 @@ class Noise(Layer):
         self.seed = seed
 
     def normal(self, inputs: Any) -> Any:
-        """Standard normal numbers of the shape and dtype of `inputs`: the same on every backend, to rounding."""
+        """Standard normal numbers of the shape and dtype of `inputs`: the same on every backend up to rounding."""
         bits = self.random_bits(tuple(inputs.shape), 32, self.seed)
         wide = "float64" if inputs.dtype == "float64" else "float32"
         return ops.cast(ops.normal_from_bits(bits, wide), inputs.dtype)
@@ -234,7 +234,7 @@ class GaussianNoise(Noise):
         self.stddev = number("stddev", stddev, self, minimum=0.0)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """The inputs, disturbed in training."""
+        """The inputs, with noise in training."""
         if not training or self.stddev == 0.0:
             return inputs
         return ops.add(inputs, ops.multiply(self.normal(inputs), self.stddev))
@@ -271,7 +271,7 @@ class GaussianDropout(Noise):
         self.rate = below_one(rate, self)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """The inputs, disturbed in training."""
+        """The inputs, with noise in training."""
         if not training or self.rate == 0.0:
             return inputs
         stddev = math.sqrt(self.rate / (1.0 - self.rate))

@@ -1,4 +1,4 @@
-"""Layers that move, repeat, cut or pad entries and compute nothing."""
+"""Layers that permute, repeat, crop and pad entries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Permute(Layer):
             raise ValueError(f"Permute: dims must be the numbers from 1 to {len(self.dims)} in some order, got {dims}.")
 
     def check_input(self, spec: Spec) -> None:
-        """As many axes as `dims` names."""
+        """Check that there are as many axes as `dims` has entries."""
         if spec.ndim != len(self.dims) + 1:
             raise ShapeError(f"expected {len(self.dims) + 1} dimensions, got shape {public_shape(spec.shape)}.")
 
@@ -79,12 +79,12 @@ class RepeatVector(Layer):
         self.n = positive_integer("n", n, self)
 
     def check_input(self, spec: Spec) -> None:
-        """Two dimensions."""
+        """Check for two dimensions."""
         if spec.ndim != 2:
             raise ShapeError(f"expected inputs of shape (batch, features), got {public_shape(spec.shape)}.")
 
     def call(self, inputs: Any) -> Any:
-        """The repeated rows."""
+        """The repeated vectors."""
         return ops.repeat(ops.expand_dims(inputs, 1), self.n, axis=1)
 
 
@@ -100,7 +100,7 @@ class Spatial(Layer):
         return 1 if self.data_format == "channels_last" else 2
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank."""
+        """Check the rank."""
         check_rank(spec, self.spatial)
 
 
@@ -110,7 +110,7 @@ class Cropping(Spatial):
     cropping: tuple[tuple[int, int], ...]
 
     def call(self, inputs: Any) -> Any:
-        """The cells that are left."""
+        """The entries that remain."""
         key = [slice(None)] * (self.spatial + 2)
         for axis, (low, high) in enumerate(self.cropping, start=self.first_axis):
             size = inputs.shape[axis]
@@ -356,7 +356,7 @@ class UpSampling1D(Layer):
         self.size = positive_integer("size", size, self)
 
     def check_input(self, spec: Spec) -> None:
-        """Three dimensions."""
+        """Check for three dimensions."""
         check_rank(spec, 1)
 
     def call(self, inputs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Convolutions that treat each channel by itself: depthwise, and separable (depthwise, then mixing the channels)."""
+"""Depthwise convolutions, and separable ones (depthwise, then a product over the channels)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Depthwise(Layer):
         raise NotImplementedError
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank and channels."""
+        """Check the rank and the number of channels."""
         channels = channels_of(spec, self.spatial, self.data_format)
         if self.built and differ(channels, self.depthwise_weight().shape[-2]):
             raise ShapeError(
@@ -72,12 +72,12 @@ class Depthwise(Layer):
             )
 
     def add_depthwise(self, input_shape: Shape, name: str) -> Any:
-        """A new kernel for inputs of `input_shape`."""
+        """Make the depthwise kernel for inputs of `input_shape`."""
         channels = known_channels(input_shape, self.data_format)
         return self.add_field("depthwise", (*self.kernel_size, channels, self.depth_multiplier), name=name)
 
     def depthwise(self, x: Any) -> Any:
-        """Each channel of x, channels last, convolved with its own windows."""
+        """Each channel of x, channels last, convolved with its windows."""
         kernel = ops.convert_to_tensor(self.depthwise_weight())
         *window, channels, multiplier = (int(d) for d in kernel.shape)
         return ops.convolve(
@@ -90,7 +90,7 @@ class Depthwise(Layer):
         )
 
     def mixed(self, x: Any) -> Any:
-        """What happens between the depthwise step and the bias."""
+        """The step between the depthwise convolution and the bias."""
         return x
 
     def call(self, inputs: Any) -> Any:
@@ -167,7 +167,7 @@ class SeparableConv(Depthwise):
         self.filters = positive_integer("filters", filters, self)
 
     def depthwise_weight(self) -> Any:
-        """The kernel of the first step."""
+        """The kernel of the depthwise step."""
         return self.depthwise_kernel
 
     def build(self, input_shape: Shape) -> None:
@@ -182,7 +182,7 @@ class SeparableConv(Depthwise):
             self.bias = self.add_field("bias", (self.filters,))
 
     def mixed(self, x: Any) -> Any:
-        """The channels mixed at every place: x @ pointwise_kernel."""
+        """x @ pointwise_kernel, over the channels."""
         kernel = ops.convert_to_tensor(self.pointwise_kernel)
         return ops.matmul(x, ops.reshape(kernel, kernel.shape[-2:]))
 

@@ -1,4 +1,4 @@
-"""A layer whose kernel is kept at spectral norm 1."""
+"""A wrapper that keeps the kernel of a layer at spectral norm 1."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SpectralNormalization(Layer):
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(layer, Layer):
-            raise TypeError(f"SpectralNormalization wraps a layer, got {type(layer).__name__}.")
+            raise TypeError(f"SpectralNormalization: layer must be a layer, got {type(layer).__name__}.")
         self.layer = layer
         self.power_iterations = positive_integer("power_iterations", power_iterations, self)
 
@@ -54,7 +54,9 @@ class SpectralNormalization(Layer):
         kernel = getattr(self.layer, "kernel", None)
         kernel = getattr(self.layer, "embeddings", None) if kernel is None else kernel
         if kernel is None:
-            raise ValueError(f"SpectralNormalization: {type(self.layer).__name__} has neither kernel nor embeddings.")
+            raise ValueError(
+                f"SpectralNormalization: layer must have kernel or embeddings, got {type(self.layer).__name__}."
+            )
         self.kernel: Variable = kernel
         self._variables.append(kernel)  # first among the weights, as in Keras
         self.vector_u = self.add_weight(

@@ -1,4 +1,4 @@
-"""Texts as indices of tokens."""
+"""Map texts to indices of words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WORDS = re.compile(r"[^ \t\n\r\f\v]+")
 
 
 class TextVectorization(Vocabulary):
-    """Map texts to the indices of their tokens in a vocabulary, or to vectors.
+    """Map texts to the indices of words in a vocabulary, or to vectors.
 
     Input: strings or bytes `(batch,)` or `(batch, 1)`, or one string; output: `(batch, length)` for "int", padded with
     0, otherwise vectors `(batch, indices)`. It prepares data on the host and cannot be part of a model: call it with
@@ -87,7 +87,7 @@ class TextVectorization(Vocabulary):
         self._lengths = None if lengths is None else [positive_integer("ngrams", n, self) for n in lengths]
         if output_sequence_length is not None and self.output_mode != "int":
             raise ArgumentError(
-                f"TextVectorization: output_sequence_length belongs to output_mode='int', got {output_mode!r}."
+                f"TextVectorization: output_sequence_length belongs to output_mode='int', got output_mode={output_mode!r}."
             )
         self.output_sequence_length = (
             None
@@ -99,7 +99,7 @@ class TextVectorization(Vocabulary):
         return decoded(values, self.encoding)
 
     def _texts(self, inputs: Any) -> np.ndarray:
-        """The standardized texts: a vector; with no splitting also a matrix of words."""
+        """The standardized texts: a vector; with split=None also a matrix of words."""
         texts = self._array(inputs)
         if callable(self.standardize):
             texts = decoded(self.standardize(texts), self.encoding)
@@ -114,7 +114,7 @@ class TextVectorization(Vocabulary):
             return texts
         if texts.ndim > 1 and texts.shape != (len(texts), 1):
             raise ShapeError(
-                f"TextVectorization splits texts of shape (batch,) or (batch, 1), got {texts.shape}; split=None takes words."
+                f"TextVectorization: texts must have shape (batch,) or (batch, 1), got {texts.shape}; split=None takes words."
             )
         return texts.reshape(-1)
 
@@ -136,7 +136,7 @@ class TextVectorization(Vocabulary):
         return [" ".join(words[i : i + length]) for length in self._lengths for i in range(len(words) - length + 1)]
 
     def call(self, inputs: Any) -> np.ndarray:
-        """The indices `(batch, length)` or vectors `(batch, indices)`; those of one text have no batch.
+        """The indices `(batch, length)` or vectors `(batch, indices)`; for a single text without the batch axis.
 
         Args:
             inputs: texts `(batch,)` or `(batch, 1)`, strings or bytes, or one text.

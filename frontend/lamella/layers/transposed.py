@@ -1,4 +1,4 @@
-"""Transposed convolutions: what a strided convolution's gradient does, learned as a separate layer."""
+"""Transposed convolutions: the gradient of a strided convolution with respect to its input, as a layer."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ConvTranspose(Layer):
         self.use_bias = bool(use_bias)
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank and channels."""
+        """Check the rank and the number of channels."""
         channels = channels_of(spec, self.spatial, self.data_format)
         if self.built and differ(channels, self.kernel.shape[-1]):
             raise ShapeError(

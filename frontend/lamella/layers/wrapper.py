@@ -1,4 +1,4 @@
-"""The base of layers that wrap another one."""
+"""The base of layers that hold another layer."""
 
 from __future__ import annotations
 

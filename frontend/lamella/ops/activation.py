@@ -13,7 +13,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
     """x where x >= 0, else negative_slope * x; the derivative at 0 is 1
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         negative_slope: the factor of negative entries.
 
     Returns:
@@ -36,7 +36,7 @@ def relu6(x: Any) -> Any:
     """min(max(x, 0), 6); the derivative at 0 and at 6 is 0
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -58,7 +58,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha * (exp(x) - 1); the derivative at 0 is alpha
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         alpha: minus the limit for large negative entries.
 
     Returns:
@@ -83,7 +83,7 @@ def celu(x: Any, alpha: float = 1.0) -> Any:
     """x where x > 0, else alpha * (exp(x / alpha) - 1); the derivative at 0 is 1
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         alpha: minus the limit for large negative entries.
 
     Returns:
@@ -114,7 +114,7 @@ def selu(x: Any) -> Any:
     layers.
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -135,7 +135,7 @@ def softsign(x: Any) -> Any:
     """x / (1 + |x|)
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -153,7 +153,7 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
     """x - threshold where x > threshold, x + threshold where x < -threshold, else 0; the derivative at both is 0
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         threshold: how far entries are moved towards 0.
 
     Returns:
@@ -173,7 +173,7 @@ def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
     """x where |x| > threshold, else 0; the derivative at both thresholds is 0
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         threshold: the largest magnitude that becomes 0.
 
     Returns:
@@ -192,7 +192,7 @@ def tanh_shrink(x: Any) -> Any:
     """x - tanh(x)
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -210,12 +210,12 @@ def threshold(x: Any, threshold: float, default_value: float) -> Any:
     """x where x > threshold, else default_value; the derivative at the threshold is 0
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array of numbers.
         threshold: entries above it are kept.
         default_value: the result where an entry is not above the threshold.
 
     Returns:
-        An array of the shape of `x`, and of its dtype if that is a float.
+        An array of the shape of `x`, in the promoted dtype of `x` and `default_value`.
 
     Example:
         >>> from lamella import ops
@@ -230,7 +230,7 @@ def sparse_plus(x: Any) -> Any:
     """0 up to -1, (x + 1)**2 / 4 up to 1, then x
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -249,7 +249,7 @@ def sparse_sigmoid(x: Any) -> Any:
     """clip(x + 1, 0, 2) / 2; the derivative at -1 and at 1 is 1/4
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -267,7 +267,7 @@ def silu(x: Any) -> Any:
     """x * sigmoid(x), also called swish
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -289,7 +289,7 @@ def squareplus(x: Any, b: float = 4) -> Any:
     """(x + sqrt(x**2 + b)) / 2
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         b: how smooth the bend at 0 is; with 0 it is `relu`.
 
     Returns:
@@ -311,7 +311,7 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     """x * Phi(x), Phi the standard normal distribution function; `approximate` takes a tanh for it
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         approximate: whether Phi is (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x**3))) / 2; False computes the exact
             (1 + erf(x / sqrt(2))) / 2.
 
@@ -339,7 +339,7 @@ def glu(x: Any, axis: int = -1) -> Any:
     """a * sigmoid(b), where a and b are the halves of x along `axis`; the size there must be even
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         axis: the axis that is halved.
 
     Returns:
@@ -365,7 +365,7 @@ def hard_tanh(x: Any) -> Any:
     """x limited to [-1, 1]; the derivative at both ends is 1
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -383,7 +383,7 @@ def hard_sigmoid(x: Any) -> Any:
     """relu6(x + 3) / 6; the derivative at -3 and at 3 is 0 (Keras 1 and 2 had 0.2 x + 0.5)
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -401,7 +401,7 @@ def log_sigmoid(x: Any) -> Any:
     """log(1 / (1 + exp(-x))), computed as -softplus(-x): without overflow
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -416,10 +416,10 @@ def log_sigmoid(x: Any) -> Any:
 
 
 def hard_silu(x: Any) -> Any:
-    """x * hard_sigmoid(x), also called hard_swish
+    """x * hard_sigmoid(x), also called hard_swish; the derivative at -3 is 0 and at 3 is 1
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -440,7 +440,7 @@ def mish(x: Any) -> Any:
     """x * tanh(softplus(x))
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.
@@ -464,7 +464,7 @@ def sparsemax(x: Any, axis: int = -1) -> Any:
     sum of the entries that are not below z. Counting by comparison needs no sorting, but n**2 memory along `axis`.
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
         axis: the axis of the classes.
 
     Returns:

@@ -894,7 +894,7 @@ def ceil(x: Any) -> Any:
     """The smallest integer not below x, as a float; its derivative is 0 everywhere.
 
     Args:
-        x: array; integers and booleans are converted to `floatx`.
+        x: array; integers are converted to `floatx`.
 
     Returns:
         An array of the shape of `x`, and of its dtype if that is a float.

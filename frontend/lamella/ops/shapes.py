@@ -762,7 +762,7 @@ def getitem(x: Any, key: Any) -> Any:
             cuts.append((index, index + 1, 1))
         elif isinstance(k, slice):
             start, stop, step = _bounds_of(k, size)
-            count = maximum(ceil_div(stop - start, step) if step > 0 else ceil_div(start - stop, -step), 0)
+            count = maximum(ceil_div(stop - start, step), 0)
             if step < 0:
                 flips.append(axis)
                 start, stop, step = (0, 0, 1) if count == 0 else (start + (count - 1) * step, start + 1, -step)

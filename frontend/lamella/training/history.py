@@ -13,19 +13,32 @@ Logs = dict[str, float]
 
 
 class Callback:
-    """Hooks that `fit`, `evaluate` and `predict` call; override those you need.
+    """The base class of callbacks, whose hooks `fit`, `evaluate` and `predict` call: override the hooks you need.
 
     Attributes:
         model: the model, set before the first hook.
         params: {"epochs", "steps", "verbose"}.
 
-    The model's weights are up to date in every hook, and weights that a hook sets are trained on. With a batch hook
-    overridden, steps run one at a time; its logs are read from the device when the hook first looks at a value, and a
-    hook that does not read it waits for nothing. What a hook puts into the logs of an epoch is seen by the callbacks after
-    it and by the `History`, which comes last.
+    The model's weights are up to date in every hook, and weights that a hook sets are used from the next step on. If a
+    batch hook is overridden, steps run one at a time; its logs are copied from the device when the hook first reads a
+    value, so that a hook that reads none does not wait. Values that a hook adds to the logs of an epoch are passed on
+    to the callbacks after it and to the `History`, which is the last.
 
-    A callback that remembers something from one epoch to the next says so in `get_state` and `set_state`: then it goes
-    into checkpoints, and a run that was interrupted continues as if it had not been.
+    A callback with state that lasts for several epochs implements `get_state` and `set_state`: its state is then saved
+    in checkpoints, and an interrupted run continues with it.
+
+    Example:
+        >>> from lamella import callbacks
+        >>> from lamella import Sequential, layers
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> class Told(callbacks.Callback):
+        ...     def on_epoch_end(self, epoch, logs=None):
+        ...         print(epoch, sorted(logs))
+        ...         self.model.stop_training = epoch == 1
+        >>> history = model.fit([[1.0]], [[2.0]], epochs=9, verbose=0, callbacks=[Told()])
+        0 ['loss']
+        1 ['loss']
     """
 
     def __init__(self) -> None:
@@ -33,27 +46,27 @@ class Callback:
         self.params: dict[str, Any] = {}
 
     def set_model(self, model: Any) -> None:
-        """Remember the model."""
+        """Set the model."""
         self.model = model
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Remember the run's parameters."""
+        """Set the parameters of the run."""
         self.params = params
 
     def watches(self, hook: str) -> bool:
-        """Whether the hook does anything: it is overridden, in a class or on the object."""
+        """Whether the hook has an effect: it is overridden in a class or on the object."""
         return getattr(type(self), hook) is not getattr(Callback, hook) or hook in vars(self)
 
     # ---- checkpoints ----
 
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the callback: text, numbers, None, arrays, and lists and dicts of them."""
+        """The state of the callback for a checkpoint: strings, numbers, None, arrays, and lists and dicts of them."""
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Continue from what `get_state` returned.
 
-        It is called after `on_train_begin`, and where a run continues in the middle of an epoch after `on_epoch_begin`.
+        It is called after `on_train_begin`, and if a run continues in the middle of an epoch after `on_epoch_begin`.
         """
 
     # ---- fit ----
@@ -79,10 +92,10 @@ class Callback:
         self.on_batch_end(batch, logs=logs)
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """The same as `on_train_batch_begin`, in older words."""
+        """An earlier name of `on_train_batch_begin`."""
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """The same as `on_train_batch_end`, in older words."""
+        """An earlier name of `on_train_batch_end`."""
 
     # ---- evaluate, and the validation in fit ----
 
@@ -121,7 +134,7 @@ class Record(dict[str, list[float]]):
     """The values per log key; the error for an unknown key suggests the nearest one."""
 
     def __missing__(self, key: object) -> list[float]:
-        raise KeyError(f"no log is called {key!r}: {did_you_mean(key, self)}")
+        raise KeyError(f"there is no log {key!r}: {did_you_mean(key, self)}")
 
 
 class History(Callback):
@@ -263,7 +276,7 @@ class History(Callback):
         from lamella.drawing import Curve, plotted
 
         def curve(key: str) -> Curve:
-            # a key that is not logged in every epoch has no gaps: its points are joined
+            # the points of a key that is not logged in every epoch are joined
             known = zip(self.epoch, self._rows, strict=True)
             points = [(epoch + 1.0, _number(row[key])) for epoch, row in known if key in row]
             return Curve(key, points, dashed=key.startswith("val_"))
@@ -278,7 +291,7 @@ class History(Callback):
 
 
 def _number(value: Any) -> float:
-    """A logged value as a number; NaN where it is not one."""
+    """A logged value as a number; NaN if it is not one."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
@@ -294,17 +307,17 @@ def _told(value: Any) -> str:
 
 
 class LambdaCallback(Callback):
-    """Hooks given as functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
+    """A callback whose hooks are functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
 
     Args:
-        on_epoch_begin: function `(epoch, logs)`, called before an epoch; None: not called, as for all hooks.
+        on_epoch_begin: function `(epoch, logs)`, called before an epoch; None for no function, as for all hooks.
         on_epoch_end: function `(epoch, logs)`, called after an epoch and its validation.
         on_train_begin: function `(logs)`, called before the first epoch.
         on_train_end: function `(logs)`, called after the last epoch.
         on_train_batch_begin: function `(batch, logs)`, called before a training step.
         on_train_batch_end: function `(batch, logs)`, called after a training step.
-        on_batch_begin: earlier name of `on_train_batch_begin`.
-        on_batch_end: earlier name of `on_train_batch_end`.
+        on_batch_begin: an earlier name of `on_train_batch_begin`.
+        on_batch_end: an earlier name of `on_train_batch_end`.
         on_test_begin: function `(logs)`, called before an evaluation or a validation.
         on_test_end: function `(logs)`, called after an evaluation or a validation.
         on_test_batch_begin: function `(batch, logs)`, called before a batch of an evaluation.
@@ -313,14 +326,14 @@ class LambdaCallback(Callback):
         on_predict_end: function `(logs)`, called after a prediction.
         on_predict_batch_begin: function `(batch, logs)`, called before a batch of a prediction.
         on_predict_batch_end: function `(batch, logs)`, called after a batch of a prediction.
-        **kwargs: none; an unknown hook raises an error that names the nearest one.
+        **kwargs: not accepted; the error for an unknown hook names the nearest one.
 
     Raises:
-        UnknownNameError: `Callback` has no hook of this name.
+        UnknownNameError: a hook is unknown.
 
     Example:
-        >>> from lamella import layers, Sequential
         >>> from lamella.callbacks import LambdaCallback
+        >>> from lamella import Sequential, layers
         >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
         >>> model.compile("sgd", "mse")
         >>> told = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, sorted(logs)))
@@ -359,5 +372,5 @@ class LambdaCallback(Callback):
 
 
 def _by_position(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """A batch hook takes `logs` by name; a function may call its arguments what it likes."""
+    """A batch hook that passes `logs` by position, since the function's parameters may have other names."""
     return lambda batch, logs=None: hook(batch, logs)
