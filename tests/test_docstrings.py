@@ -15,7 +15,7 @@ from documented import EXEMPT, MODULES, WITHOUT_EXAMPLE, missing, module_of, pub
 from lamella.backend import backend_scope
 from lamella.ir.program import Op
 
-UNFINISHED = {"backend", "callbacks"}
+UNFINISHED = {"backend"}
 """Public modules whose docstrings are still being completed."""
 
 
