@@ -36,7 +36,9 @@ extensions = [
 root_doc = "index"
 exclude_patterns = ["_build", "_ext", "tutorials", "**/GALLERY_HEADER.rst", "**/sg_execution_times.rst"]
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(?!lamella\.).*")]  # types of Python's, NumPy's and JAX's, which are not described here
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!lamella\.).*")
+]  # types of Python's, NumPy's and JAX's, which are not described here
 default_role = "py:obj"
 toc_object_entries = False  # every page shows the whole table of contents
 suppress_warnings = ["myst.header"]  # the page of the backend API steps from h2 to h4

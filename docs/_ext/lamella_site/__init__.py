@@ -7,7 +7,6 @@ from sphinx.application import Sphinx
 
 from lamella_site import docstrings, pages, reference
 
-
 # A pattern of a table of contents may match nothing: tests/browser requires the pages that there must be.
 logging.getLogger("sphinx.sphinx.directives.other").addFilter(lambda r: getattr(r, "subtype", None) != "empty_glob")
 

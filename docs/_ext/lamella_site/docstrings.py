@@ -32,7 +32,11 @@ def converted(paragraphs: list[str]) -> Iterator[str]:
         text = _paragraph(paragraph)
         last = paragraph.rstrip().rpartition("\n")[2]
         following = paragraphs[i + 1] if i + 1 < len(paragraphs) else ""
-        if last.endswith(":") and not _SECTION.fullmatch(last.strip()) and not following.lstrip().startswith((">>>", "- ")):
+        if (
+            last.endswith(":")
+            and not _SECTION.fullmatch(last.strip())
+            and not following.lstrip().startswith((">>>", "- "))
+        ):
             inner = len(last) - len(last.lstrip())
             if _indentation(following) > inner:
                 text, literal = text.rstrip() + ("" if last.endswith("::") else ":"), inner

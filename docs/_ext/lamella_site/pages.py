@@ -18,6 +18,7 @@ _LINKS = {
 }
 _INCLUDED = re.compile(r"```\{include\} \.\./(\S+)\n```")
 _RECORDS = "\n```{toctree}\n:hidden:\n:glob:\n\n0*\n```\n"
+_DESCRIBED = nodes.section | nodes.document | addnodes.desc_content | addnodes.desc
 _NAVIGATION: dict[str, Any] = {}
 _SENTENCE = re.compile(r"(.+?[.!?:])(?:\s|$)", re.S)
 _QUALIFIED = re.compile(r"lamella(\.[A-Za-z_]\w*)+(\(\))?")
@@ -80,7 +81,7 @@ def write_list(app: Sphinx, exception: Exception | None) -> None:
 
 
 def share_navigation(app: Sphinx, pagename: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
-    """The event `html-page-context`: the pages of classes, which no table of contents lists, have the same one: make it once."""
+    """The event `html-page-context`: the pages of classes, which no table of contents lists, all show the same one."""
     if pagename.startswith("reference/") and app.env.metadata.get(pagename, {}).get("orphan") is not None:
         make = context["toctree"]
         context["toctree"] = lambda **options: _NAVIGATION.get(str(options)) or _made(make, options)
@@ -111,7 +112,9 @@ def _in_order(app: Sphinx, docname: str, seen: set[str]) -> list[str]:
 def _first_sentence(doctree: nodes.document) -> str:
     for paragraph in doctree.findall(nodes.paragraph):
         outside = paragraph.parent
-        while outside is not None and isinstance(outside, nodes.section | nodes.document | addnodes.desc_content | addnodes.desc):
+        while outside is not None and isinstance(
+            outside, nodes.section | nodes.document | addnodes.desc_content | addnodes.desc
+        ):
             outside = outside.parent
         text = " ".join(paragraph.astext().split())
         if outside is None and text and not text.startswith(("A class of lamella", "Go to the end")):

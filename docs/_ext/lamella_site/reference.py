@@ -121,7 +121,9 @@ def read() -> tuple[dict[str, Page], dict[int, str]]:
             warnings.simplefilter("ignore")  # names of earlier releases
             found = {name: getattr(module, name) for name in public_names(module)}
         # the name that the object gives itself comes before its aliases
-        for name in sorted(found, key=lambda name: (found[name].__class__ is type and found[name].__name__ != name, name)):
+        for name in sorted(
+            found, key=lambda name: (found[name].__class__ is type and found[name].__name__ != name, name)
+        ):
             made = found[name]
             if inspect.ismodule(made) or not callable(made):
                 continue
