@@ -66,6 +66,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "image_scrapers": ("matplotlib", "lamella_site.gallery.scrape"),
     "reset_modules": ("matplotlib", "lamella_site.gallery.reset"),
+    "reset_modules_order": "both",
     "reset_argv": "lamella_site.gallery.arguments",
     "capture_repr": ("_repr_html_",),
     "remove_config_comments": True,

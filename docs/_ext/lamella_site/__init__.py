@@ -15,6 +15,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the parts."""
     app.connect("source-read", pages.adapt)
     app.connect("autodoc-process-docstring", docstrings.process, priority=400)  # before napoleon
+    app.connect("autodoc-skip-member", reference.skip)
     app.connect("missing-reference", reference.resolve)
     app.connect("doctree-read", pages.remember)
     app.connect("env-purge-doc", pages.forget)

@@ -68,20 +68,23 @@ def reset(_gallery_conf: Any, fname: str, when: str | None = None) -> None:
     lamella.config.set_dtype_policy("float32")
     lamella.config.set_image_data_format("channels_last")
     lamella.backend.clear_session()
-    before = when != "after"
+    before = when == "before"
     lamella.set_backend("jax" if before and Path(fname).name in ON_JAX else os.environ["LAMELLA_BACKEND"])
     _RUNS.clear()
-    Model.fit = _fit if before and "examples" in Path(fname).parts else _FIT  # type: ignore[method-assign]
+    Model.fit = _fit if before else _FIT  # type: ignore[method-assign]
 
 
-def scrape(_block: Any, block_vars: dict[str, Any], _gallery_conf: Any, **_options: Any) -> str:
-    """The pictures of a block: what the script wrote, or the curves of the runs in it and the last model.
+def scrape(_block: Any, block_vars: dict[str, Any], gallery_conf: Any, **_options: Any) -> str:
+    """The pictures of a block of an example: what it wrote, the curves of its last run, its model. Tutorials draw theirs.
 
     Args:
         block_vars: sphinx-gallery's variables of the block.
+        gallery_conf: its configuration.
     """
     from sphinx_gallery.scrapers import figure_rst
 
+    if "examples" not in Path(block_vars["src_file"]).parts:
+        return ""
     paths, files = block_vars["image_path_iterator"], []
     if _PICTURE.exists():
         files.append(next(paths))
@@ -95,7 +98,7 @@ def scrape(_block: Any, block_vars: dict[str, Any], _gallery_conf: Any, **_optio
         files.append(str(Path(next(paths)).with_suffix(".svg")))
         lamella.utils.plot_model(_RUNS[-1][0], files[-1], show_shapes=True)
     _RUNS.clear()
-    return figure_rst(files, block_vars["src_dir"] if "src_dir" in block_vars else _gallery_conf["src_dir"])
+    return figure_rst(files, gallery_conf["src_dir"], "What the script drew, the curves of its last run, or its model")
 
 
 def _curves(title: str, history: dict[str, list[float]]) -> str:

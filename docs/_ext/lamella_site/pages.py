@@ -20,7 +20,7 @@ _INCLUDED = re.compile(r"```\{include\} \.\./(\S+)\n```")
 _RECORDS = "\n```{toctree}\n:hidden:\n:glob:\n\n0*\n```\n"
 _DESCRIBED = nodes.section | nodes.document | addnodes.desc_content | addnodes.desc
 _NAVIGATION: dict[str, Any] = {}
-_SENTENCE = re.compile(r"(.+?[.!?:])(?:\s|$)", re.S)
+_SENTENCE = re.compile(r"(.+?[.!?])(?:\s|$)", re.S)
 _QUALIFIED = re.compile(r"lamella(\.[A-Za-z_]\w*)+(\(\))?")
 
 

@@ -202,6 +202,11 @@ def _imported(full_name: str) -> Any:
     return found
 
 
+def skip(_app: Sphinx, _what: str, _name: str, member: Any, _skipped: bool, _options: Any) -> bool | None:
+    """The event `autodoc-skip-member`: methods that scikit-learn adds to estimators refer to its own pages."""
+    return True if str(getattr(member, "__module__", "")).startswith("sklearn") else None
+
+
 def resolve(app: Sphinx, env: Any, node: Any, contnode: Any) -> Any:
     """The event `missing-reference`: names of lamella that are described under another name, and code that is no name.
 
