@@ -52,17 +52,17 @@ def run(page, folder, monkeypatch):
     lines = [""] * (max(line + code.count("\n") for line, code, _ in found) + 1)
     for line, code, _ in found:
         lines[line : line + code.count("\n")] = code.splitlines()
-    script = folder / f"{page.stem}.py"
-    script.write_text("\n".join(lines), encoding="utf-8")
+    (folder / page.name).write_text("\n".join(lines), encoding="utf-8")
     module = types.ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", module)
     monkeypatch.chdir(folder)
     for line, code, expected in found:
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(compile("\n" * line + code, script, "exec"), module.__dict__)
+            exec(compile("\n" * line + code, page.name, "exec"), module.__dict__)
         yield expected, printed.getvalue()
 
 
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("jax", marks=pytest.mark.slow)], indirect=True)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
 def test_a_page_runs_and_prints_what_it_shows(page, backend, tmp_path, monkeypatch):
     pytest.importorskip("jax")  # pages compare the backends
