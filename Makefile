@@ -8,6 +8,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
+# A warning fails, at the end.
+SITE := $(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky -d docs/_build/doctrees docs docs/_build/html
 # More arguments for the program that a target runs: `make test ARGS="-k conv -x"`.
 ARGS ?=
 
@@ -18,8 +20,8 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 .DELETE_ON_ERROR:
 # One environment, so one installation at a time.
 .NOTPARALLEL:
-.PHONY: help demo parallel parallel-processes test test-all fuzz lint format bench bench-large wheel-test release-check matrix \
-	hooks clean
+.PHONY: help demo parallel parallel-processes test test-all fuzz docs docs-full docs-test lint format bench bench-large \
+	wheel-test hooks clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +47,18 @@ test-all: .venv/.test .venv/.oracle  ## Run every test, the slow sweeps and the 
 fuzz: .venv/.test  ## Read 100,000 mutated files and configurations, of every kind: each loads or is refused
 	$(BIN)/python tests/fuzz_files.py $(ARGS)
 
-lint: .venv/.dev  ## Check style, formatting, wording and types, as CI does
+docs: .venv/.docs  ## Build the site in docs/_build/html, with the short form of the examples
+	LAMELLA_QUICK=1 $(SITE) $(ARGS)
+	$(BIN)/python docs/check_links.py docs/_build/html
+
+docs-full: .venv/.docs  ## Build the site with every example in full
+	$(SITE) --fresh-env --define sphinx_gallery_conf.run_stale_examples=1 $(ARGS)
+	$(BIN)/python docs/check_links.py docs/_build/html
+
+docs-test: .venv/.docs  ## Look at the built site in Chromium
+	$(PYTEST) docs/browser_test.py $(ARGS)
+
+lint: .venv/.dev  ## Check style, formatting and types, as CI does
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python docs/check_prose.py
@@ -74,8 +87,8 @@ hooks: .venv/.dev  ## Install the git hooks that run what `make lint` runs
 	$(BIN)/pre-commit install
 
 clean:  ## Remove the environment, the caches and everything built
-	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache
-	find frontend backends tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache docs/_build docs/gallery docs/learn docs/reference
+	find frontend backends tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.created:
 	@test -n "$(PYTHON)" || { echo "lamella needs Python 3.11 or newer with venv; try: make PYTHON=/path/to/python" >&2; exit 1; }
@@ -89,6 +102,10 @@ clean:  ## Remove the environment, the caches and everything built
 # Each extra holds the ones before it, so a larger installation stands for the smaller ones.
 .venv/.test: pyproject.toml | .venv/.created
 	$(PIP) --editable '.[test]'
+	@touch .venv/.demo $@
+
+.venv/.docs: pyproject.toml | .venv/.created
+	$(PIP) --editable '.[docs]'
 	@touch .venv/.demo $@
 
 .venv/.oracle: pyproject.toml | .venv/.created

@@ -1,4 +1,8 @@
-"""A transformer that writes: residual blocks of your own in a Sequential learn the letters of a rhyme one after another.
+"""
+A transformer that writes
+=========================
+
+Your own residual blocks in a `Sequential` learn a rhyme, letter by letter.
 
 References:
     A. Vaswani et al., "Attention is all you need", NeurIPS 2017, https://arxiv.org/abs/1706.03762; the normalization is

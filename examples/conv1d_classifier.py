@@ -1,4 +1,9 @@
-"""Convolutions along time: does a noisy signal hide a chirp that rises, or one that falls? The signals are made here."""
+"""
+Convolutions along time
+=======================
+
+Does a noisy signal hide a chirp that rises, or one that falls? The signals are made here.
+"""
 
 import numpy as np
 

@@ -1,9 +1,15 @@
-"""Data parallel training: the script of one device, with one line more, gives the same losses on several.
+"""
+Data parallel training
+======================
+
+The script of one device, with one more line, gives the same losses on several.
+
+::
 
     XLA_FLAGS=--xla_force_host_platform_device_count=4 python examples/data_parallel.py
 
 trains on four virtual devices of the processor (`make parallel`). Where the environment names several processes, each of
-them runs this script (`make parallel-processes`):
+them runs this script (`make parallel-processes`)::
 
     KERAS_DISTRIBUTION_JOB_ADDRESSES=127.0.0.1:8476 KERAS_DISTRIBUTION_NUM_PROCESSES=2 KERAS_DISTRIBUTION_PROCESS_ID=0
 """

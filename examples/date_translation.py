@@ -1,4 +1,8 @@
-"""An encoder and a decoder that read dates as people write them, "9 may 2031", and write them as "2031-05-09".
+"""
+Translate dates with an encoder and a decoder
+=============================================
+
+An encoder and a decoder that read dates as people write them, "9 may 2031", and write them as "2031-05-09".
 
 The decoder starts from the encoder's states, attends to what the encoder has read, and is trained with what it should have
 written so far. To write, the same layers are joined to two other models: one reads a date, the other writes letter by letter.

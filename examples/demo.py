@@ -1,4 +1,8 @@
-"""`make demo`: the digits once on JAX and once on NumPy, from the same seed, by the same script.
+"""
+One script on two backends
+==========================
+
+`make demo`: the digits once on JAX and once on NumPy, from the same seed, by the same script.
 
 Prints both loss curves side by side with their largest difference, and writes one picture with the curves and a grid of
 predictions.
@@ -19,7 +23,7 @@ BACKENDS = ("jax", "numpy")
 
 def train(backend, epochs, folder):
     out = Path(folder) / f"{backend}.npz"
-    script = Path(__file__).with_name("digits.py")
+    script = Path(sys.argv[0]).with_name("digits.py")
     environment = {**os.environ, "LAMELLA_BACKEND": backend}
     command = [sys.executable, str(script), "--epochs", str(epochs), "--out", str(out)]
     subprocess.run(command, env=environment, check=True)

@@ -1,4 +1,8 @@
-"""Train a small convolutional network on handwritten digits, on the backend that LAMELLA_BACKEND names.
+"""
+Handwritten digits
+==================
+
+Train a small convolutional network on handwritten digits, on the backend that LAMELLA_BACKEND names.
 
 The data come with lamella: 1,797 images of 8 x 8 pixels. Run it with two backends and compare: the same
 script, the same seed, the same curve. `demo.py` does that.

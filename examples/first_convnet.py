@@ -1,6 +1,10 @@
-"""The convolutional network of a common tutorial: two kinds of pictures, distinguished. The pictures are made here.
+"""
+The first convolutional network
+===============================
 
-A picture of 224 x 224 pixels shows stripes, either upright or lying. `--size` and `--rows` make it smaller.
+The convolutional network of a common tutorial: two kinds of pictures, told apart. The pictures are made here.
+
+A picture of 224 x 224 pixels shows stripes, either vertical or horizontal. `--size` and `--rows` make it smaller.
 """
 
 import argparse

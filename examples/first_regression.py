@@ -1,6 +1,10 @@
-"""The first script of many tutorials of 2016, word for word but for the import lines: fit y = 3 x + noise.
+"""
+The first regression
+====================
 
-Keras 1's words (`output_dim`, `init`, `nb_epoch`) still work, each with a DeprecationWarning that names today's.
+The first script of many tutorials of 2016, word for word but for the import lines: fit y = 3 x + noise.
+
+Keras 1's arguments (`output_dim`, `init`, `nb_epoch`) still work, each with a DeprecationWarning that names today's.
 """
 
 import numpy as np

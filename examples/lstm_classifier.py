@@ -1,4 +1,8 @@
-"""An embedding, an LSTM and dropout: does a sentence of made-up words hold more praise than blame?
+"""
+Classify sentences with an LSTM
+===============================
+
+An embedding, an LSTM and dropout: does a sentence of made-up words hold more praise than blame?
 
 Sentences differ in length: they are padded in front, and the padding is masked.
 """

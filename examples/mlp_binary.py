@@ -1,4 +1,9 @@
-"""Yes or no: a multilayer perceptron tells benign from malignant tumours (scikit-learn's bundled Wisconsin data)."""
+"""
+Two classes: benign or malignant
+================================
+
+A multilayer perceptron tells benign from malignant tumours (scikit-learn's bundled Wisconsin data).
+"""
 
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import train_test_split

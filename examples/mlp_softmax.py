@@ -1,4 +1,9 @@
-"""Ten classes from twenty numbers: a multilayer perceptron with a softmax, as tutorials begin. The data are made here."""
+"""
+Ten classes with a softmax
+==========================
+
+A multilayer perceptron with a softmax, as many tutorials begin: ten classes from twenty numbers. The data are made here.
+"""
 
 import numpy as np
 

@@ -1,4 +1,8 @@
-"""A residual network on the handwritten digits that come with lamella: 1,797 images of 8 x 8 pixels.
+"""
+A residual network
+==================
+
+A residual network on the handwritten digits that come with lamella: 1,797 images of 8 x 8 pixels.
 
 References:
     K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, https://arxiv.org/abs/1512.03385

@@ -1,4 +1,8 @@
-"""A siamese network: one tower sees two handwritten digits, and the distance of its vectors says whether they are the same.
+"""
+A siamese network
+=================
+
+One tower sees two handwritten digits, and the distance of its vectors says whether they are the same.
 
 References:
     R. Hadsell et al., "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006

@@ -1,4 +1,9 @@
-"""LSTMs on LSTMs: ten kinds of movement, each a curve through sixteen dimensions, distinguished from eight noisy steps."""
+"""
+LSTMs on LSTMs
+==============
+
+Ten kinds of movement, each a curve through sixteen dimensions, told apart from eight noisy steps.
+"""
 
 import numpy as np
 

@@ -1,4 +1,8 @@
-"""Long sequences in short pieces: stateful LSTMs remember, from one batch to the next, what only the first piece showed.
+"""
+Long sequences in short pieces
+==============================
+
+Stateful LSTMs remember, from one batch to the next, what only the first piece showed.
 
 Each of 32 sequences shows its kind once, in its first piece of eight steps; the pieces after it are noise. A fixed batch
 size ties each row of a batch to the same sequence, and `reset_states` begins new ones.

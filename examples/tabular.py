@@ -1,4 +1,8 @@
-"""A table with numbers and categories: each column is a separate input, and the model gives a price and a class.
+"""
+A table with numbers and categories
+===================================
+
+Each column of the table is one input, and the model gives a price and a class.
 
 The table is made here: houses with an area, a number of rooms, a city and a kind. `--quick` trains on fewer rows.
 """

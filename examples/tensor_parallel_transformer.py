@@ -1,4 +1,10 @@
-"""Tensor parallelism: the heads of attention and the hidden units of a transformer are split among devices.
+"""
+Tensor parallelism
+==================
+
+The heads of attention and the hidden units of a transformer are split among devices.
+
+::
 
     XLA_FLAGS=--xla_force_host_platform_device_count=4 python examples/tensor_parallel_transformer.py
 

@@ -1,4 +1,8 @@
-"""A transformer that classifies sentences of different lengths: padding is masked, in attention and in the mean.
+"""
+A transformer for sentences of different lengths
+================================================
+
+A transformer that classifies sentences of different lengths: padding is masked, in attention and in the mean.
 
 A sentence is one of a made-up language: it is right where each opening word is followed by its closing one, in any distance.
 

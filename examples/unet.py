@@ -1,4 +1,8 @@
-"""A U-Net that finds discs in noise. It is trained on small pictures, and takes pictures of any size.
+"""
+A U-Net
+=======
+
+A U-Net that finds discs in noise. It is trained on small pictures, and takes pictures of any size.
 
 References:
     O. Ronneberger et al., "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015,

@@ -1,4 +1,8 @@
-"""A variational autoencoder of handwritten digits: a subclass of `Model` with its own `train_step`.
+"""
+A variational autoencoder
+=========================
+
+A variational autoencoder of handwritten digits: a subclass of `Model` with its own `train_step`.
 
 References:
     D. P. Kingma, M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014, https://arxiv.org/abs/1312.6114

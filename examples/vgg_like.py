@@ -1,4 +1,8 @@
-"""Blocks of two convolutions and a pooling, as in VGG: discs, squares, crosses and stripes, drawn by this script.
+"""
+Blocks of convolutions, as in VGG
+=================================
+
+Blocks of two convolutions and a pooling, as in VGG: discs, squares, crosses and stripes, drawn by this script.
 
 References:
     K. Simonyan, A. Zisserman, "Very deep convolutional networks for large-scale image recognition", ICLR 2015,
