@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -94,7 +94,7 @@ def load_backend(name: str | Backend | None = None) -> Backend:
             extra = " Install it with `pip install 'lamella[jax]'`, or choose `numpy`." if name == "jax" else ""
             raise BackendError(f"Backend {name!r} is not installed: {error}.{extra}") from None
         return register_backend(found)
-    point = _entry_points().get(name) if isinstance(name, str) else None
+    point = _entry_points().get(name)
     if point is None:
         raise BackendError(f"Unknown backend {name!r}: {did_you_mean(name, available_backends())}")
     try:
@@ -129,7 +129,7 @@ def set_backend(name: str) -> None:
 
 
 @contextmanager
-def backend_scope(name: str) -> Iterator[Backend]:
+def backend_scope(name: str) -> Generator[Backend]:
     """Use the backend `name` inside a `with` block, in this thread."""
     backend = load_backend(name)
     with _SCOPES.pushed(name):

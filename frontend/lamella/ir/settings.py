@@ -117,6 +117,10 @@ def matmul_precision() -> str:
     return _SETTINGS["matmul_precision"] or "highest"
 
 
+def _is_precision(given: object) -> bool:
+    return isinstance(given, str) and given in _PRECISIONS
+
+
 def set_matmul_precision(precision: str) -> None:
     """Set how exactly float32 numbers are multiplied in matrix products and convolutions, on devices that have a choice.
 
@@ -134,7 +138,7 @@ def set_matmul_precision(precision: str) -> None:
 
     >>> set_matmul_precision("float32")
     """
-    if not isinstance(precision, str) or precision not in _PRECISIONS:
+    if not _is_precision(precision):
         listed = ", ".join(map(repr, _PRECISIONS))
         raise ArgumentError(f"set_matmul_precision takes one of {listed}, got {precision!r}.")
     before, _SETTINGS["matmul_precision"] = _SETTINGS["matmul_precision"], _PRECISIONS[precision]
