@@ -39,3 +39,22 @@ def test_every_command_it_names_is_a_target_of_the_makefile():
 def test_every_file_it_links_exists():
     for link in re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
         assert (README.parent / link).exists(), link
+
+
+CONTRIBUTING = (README.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_every_command_that_contributors_are_told_is_a_target_of_the_makefile():
+    makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"(?:^|`)make (?:PYTHON=\S+ )?([a-z-]+)", CONTRIBUTING, re.M))
+    assert targets >= {"test", "lint", "matrix", "release-check"}
+    assert {target for target in targets if not re.search(rf"^{target}:", makefile, re.M)} == set()
+
+
+def test_every_file_that_contributors_are_told_of_exists():
+    linked = re.findall(r"\]\(([^)#:]+)\)", CONTRIBUTING)
+    assert linked and [link for link in linked if not (README.parent / link).exists()] == []
+    named = {name for name in re.findall(r"`([\w/.*]+\.(?:py|md|toml))`", CONTRIBUTING) if name != ".py"}
+    root = README.parent
+    assert len(named) > 40
+    assert [name for name in named if not any(root.glob(name)) and not any(root.glob(f"*/**/{name}"))] == []
