@@ -15,7 +15,7 @@ to compute the same numbers:
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -195,7 +195,7 @@ class Backend:
         return function
 
     @contextmanager
-    def calling(self, program: Program) -> Iterator[None]:
+    def calling(self, program: Program) -> Generator[None]:
         """What must hold while a user calls a lowered function; raise here where it does not (JAX: 64-bit types)."""
         yield
 
@@ -525,7 +525,8 @@ def is_external_optimizer(optimizer: Any) -> bool:
 
 
 def _overlap(array: Any, other: Any) -> bool:
-    return isinstance(array, np.ndarray) and isinstance(other, np.ndarray) and np.may_share_memory(array, other)
+    arrays = isinstance(array, np.ndarray) and isinstance(other, np.ndarray)
+    return arrays and np.may_share_memory(array, other)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def own_results(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -120,7 +120,7 @@ def set_distribution_in_force(distribution: Distributes | None) -> None:
 
 
 @contextmanager
-def distribution_scope(distribution: Distributes | None) -> Iterator[None]:
+def distribution_scope(distribution: Distributes | None) -> Generator[None]:
     """Place the weights that are made inside a `with` block as `distribution` says, in this thread."""
     with _SCOPES.pushed(distribution):
         yield

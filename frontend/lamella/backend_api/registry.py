@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -103,7 +103,7 @@ def load_backend(name: str | Backend | None = None) -> Backend:
             extra = " Install it with `pip install jax optax`, or choose `numpy`." if name == "jax" else ""
             raise BackendError(f"Backend {name!r} is not installed: {error}.{extra}") from None
         return register_backend(found)
-    point = _entry_points().get(name) if isinstance(name, str) else None
+    point = _entry_points().get(name)
     if point is None:
         raise BackendError(f"Unknown backend {name!r}: {did_you_mean(name, available_backends())}")
     try:
@@ -157,24 +157,8 @@ def set_backend(name: str) -> None:
 
 
 @contextmanager
-def backend_scope(name: str) -> Iterator[Backend]:
-    """Context manager in which a backend is used, in this thread.
-
-    Args:
-        name: the name of the backend.
-
-    Yields:
-        The backend.
-
-    Raises:
-        BackendError: the backend is unknown or not installed.
-
-    Example:
-        >>> import lamella
-        >>> with lamella.backend_scope("numpy"):
-        ...     lamella.ops.add([1.0, 2.0], 1.0)
-        array([2., 3.], dtype=float32)
-    """
+def backend_scope(name: str) -> Generator[Backend]:
+    """Use the backend `name` inside a `with` block, in this thread."""
     backend = load_backend(name)
     with _SCOPES.pushed(name):
         yield backend

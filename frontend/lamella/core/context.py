@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -126,7 +126,7 @@ class TraceContext:
         return new
 
     @contextmanager
-    def calling(self, layer: LayerLike) -> Iterator[None]:
+    def calling(self, layer: LayerLike) -> Generator[None]:
         """Note that `layer` is being called; its equations are stamped with its path."""
         if self.layers and self.layers[-1] is layer:  # a model's own step calls the model: paths begin within it
             yield
@@ -146,7 +146,7 @@ class TraceContext:
             self.outputs.setdefault(self.path[-1], []).append(outputs)
 
     @contextmanager
-    def within(self, model: LayerLike, path: str = "") -> Iterator[None]:
+    def within(self, model: LayerLike, path: str = "") -> Generator[None]:
         """Count what is called inside as layers of `model`: their paths begin within it, behind `path` if there is one."""
         self.layers.append(model)
         if path:
@@ -221,7 +221,7 @@ NEW_KEYS.append(new_key)
 
 
 @contextmanager
-def entered(context: TraceContext | None) -> Iterator[TraceContext | None]:
+def entered(context: TraceContext | None) -> Generator[TraceContext | None]:
     """Make `context` current inside a `with` block."""
     with _CONTEXTS.pushed(context):
         yield context
@@ -259,7 +259,7 @@ def tracing(
     concrete_inputs: Iterable[Any] | None = None,
     draws_without_key: bool = False,
     dtypes: Mapping[Variable, str] | None = None,
-) -> Iterator[ModelTrace]:
+) -> Generator[ModelTrace]:
     """Trace a model inside a `with` block, with variables and `inputs` as the inputs of the program.
 
     Args:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import unknown_name
 from lamella.ir import settings
 from lamella.ir.spec import DTYPES, dtype_name, is_float
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Plain
 
 _MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 _GLOBAL: dict[str, Any] = {}
@@ -81,10 +84,11 @@ class DTypePolicy:
         return dtype if isinstance(dtype, DTypePolicy) else DTypePolicy(dtype)
 
 
-def _found(dtype: Any) -> tuple[str, str, str]:
+def _found(dtype: DTypePolicy | Plain) -> tuple[str, str, str]:
     """The name of a policy, the dtype of its variables and that of its computations."""
-    if isinstance(dtype, dict) and isinstance(dtype.get("config"), dict):
-        dtype = dtype["config"].get("name")  # as a configuration describes a policy
+    config = dtype.get("config") if isinstance(dtype, dict) else None
+    if isinstance(config, dict):
+        dtype = config.get("name")  # as a configuration describes a policy
     if dtype is None:
         dtype = _GLOBAL.get("policy") or settings.floatx()
     if isinstance(dtype, DTypePolicy):

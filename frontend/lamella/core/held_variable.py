@@ -79,11 +79,17 @@ class HeldVariable:
 
 
 def _forward(apply: Any) -> Any:
-    return lambda self, *others: apply(self.value, *map(operand, others))
+    def forward(self: HeldVariable, *others: Any) -> Any:
+        return apply(self.value, *map(operand, others))
+
+    return forward
 
 
 def _backward(apply: Any) -> Any:
-    return lambda self, other: apply(operand(other), self.value)
+    def backward(self: HeldVariable, other: Any) -> Any:
+        return apply(operand(other), self.value)
+
+    return backward
 
 
 for _word in "add sub mul truediv floordiv mod pow matmul".split():

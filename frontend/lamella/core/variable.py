@@ -93,7 +93,7 @@ class Variable:
         self.spec = Spec(tuple(int(d) for d in (shape or () if value is None else value.shape)), kind)
         self._trainable = bool(trainable)
         self.autocast, self.aggregation = bool(autocast), aggregation
-        self.initializer: Any = initializer if value is None else lambda shape, dtype: value
+        self.initializer: Any = initializer if value is None else _giving(value)
         self.regularizer = regularizer
         self.constraint = constraint
         self._held: Any = value
@@ -260,10 +260,10 @@ class Variable:
         running = context.current()
         if running is not None:
             return running.assign(self, value)
-        array = np.asarray(value) if not hasattr(value, "dtype") or isinstance(value, np.ndarray) else value
+        array: Any = value if hasattr(value, "dtype") else np.asarray(value)
         if tuple(array.shape) != self.shape:
             raise ShapeError(f"variable {self.name!r} has shape {self.shape}, got {tuple(array.shape)}.")
-        self._value = _stored(array, self.dtype) if isinstance(array, np.ndarray) else array
+        self._value = _stored(array, self.dtype) if isinstance(array, np.ndarray) else array  # pyright: ignore[reportUnknownArgumentType]
         return self._value
 
     def assign_add(self, value: Any) -> Any:
@@ -348,6 +348,15 @@ for _word in "add sub mul truediv floordiv mod pow matmul".split():
     setattr(Variable, f"__r{_word}__", _operator(f"__r{_word}__"))
 for _word in "neg abs lt le gt ge getitem".split():
     setattr(Variable, f"__{_word}__", _operator(f"__{_word}__"))
+
+
+def _giving(value: np.ndarray) -> Callable[[Any, Any], np.ndarray]:
+    """An initializer whose value is known."""
+
+    def initializer(shape: Any, dtype: Any) -> np.ndarray:
+        return value
+
+    return initializer
 
 
 def _first_value(value: Any, dtype: Any) -> np.ndarray:

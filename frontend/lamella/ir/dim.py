@@ -8,7 +8,7 @@ program of known sizes. A symbol stands for a size of at least 1, as in `jax.exp
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -276,7 +276,7 @@ def at(
     return dim.at(sizes, largest, least) if isinstance(dim, Dim) else dim
 
 
-def public_shape(shape: Iterable[Any]) -> tuple[int | None, ...]:
+def public_shape(shape: Iterable[Dimension | np.integer[Any] | None]) -> tuple[int | None, ...]:
     """`shape` as a user writes it: None for what is left free."""
     return tuple(int(d) if isinstance(d, int | np.integer) else None for d in shape)
 
@@ -299,7 +299,7 @@ _ASSUMED: ThreadStack[list[tuple[Any, Any]]] = ThreadStack()
 
 
 @contextmanager
-def assumptions() -> Iterator[list[tuple[Any, Any]]]:
+def assumptions() -> Generator[list[tuple[Any, Any]]]:
     """A list of the pairs of dimensions, different expressions, that are taken to be equal inside."""
     pairs: list[tuple[Any, Any]] = []
     with _ASSUMED.pushed(pairs):
@@ -307,7 +307,7 @@ def assumptions() -> Iterator[list[tuple[Any, Any]]]:
 
 
 @contextmanager
-def settled(name: str) -> Iterator[None]:
+def settled(name: str) -> Generator[None]:
     """Inside, a dimension that depends on the symbol `name` differs from every other that is not the same expression."""
     with _SETTLED.pushed(name):
         yield
@@ -361,7 +361,7 @@ def _order(term: tuple[Monomial, int]) -> tuple[int, str]:
 
 
 def _terms(x: Dimension) -> dict[Monomial, int]:
-    return x._terms if isinstance(x, Dim) else {(): int(x)}
+    return x._terms if isinstance(x, Dim) else {(): int(x)}  # pyright: ignore[reportPrivateUsage]
 
 
 def _made(terms: Mapping[Monomial, int]) -> Dimension:

@@ -185,6 +185,10 @@ def matmul_precision() -> str:
     return _SETTINGS["matmul_precision"] or "highest"
 
 
+def _is_precision(given: object) -> bool:
+    return isinstance(given, str) and given in _PRECISIONS
+
+
 def set_matmul_precision(precision: str) -> None:
     """Set the precision of matrix products and convolutions of float32 arrays, on devices that have a choice.
 
@@ -205,7 +209,7 @@ def set_matmul_precision(precision: str) -> None:
         >>> matmul_precision()
         'highest'
     """
-    if not isinstance(precision, str) or precision not in _PRECISIONS:
+    if not _is_precision(precision):
         listed = ", ".join(map(repr, _PRECISIONS))
         raise ArgumentError(f"set_matmul_precision takes one of {listed}, got {precision!r}.")
     before, _SETTINGS["matmul_precision"] = _SETTINGS["matmul_precision"], _PRECISIONS[precision]

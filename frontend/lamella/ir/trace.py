@@ -6,9 +6,9 @@ used inside it becomes an extra input of the body by itself (`captures`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from lamella.ir.program import ConcreteValue, Equation, Op, Place, Program, Valu
 from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
 from lamella.stacks import ThreadStack
 from lamella.tracebacks import user_line
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 _TRACES: ThreadStack[Trace] = ThreadStack()
 _LINES: ThreadStack[str] = ThreadStack()
@@ -139,7 +142,7 @@ def current_trace() -> Trace | None:
 
 
 @contextmanager
-def at(where: str) -> Iterator[None]:
+def at(where: str) -> Generator[None]:
     """Stamp the equations emitted inside with the path `where`."""
     trace = current_trace()
     if trace is None:
@@ -153,14 +156,14 @@ def at(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def recording_lines(until: str) -> Iterator[None]:
+def recording_lines(until: str) -> Generator[None]:
     """Let equations say the user's line that they come from, looked for up to the module `until`; it slows tracing down."""
     with _LINES.pushed(until):
         yield
 
 
 @contextmanager
-def eagerly() -> Iterator[None]:
+def eagerly() -> Generator[None]:
     """Compute at once inside, as if no trace were running."""
     with _TRACES.emptied():
         yield
@@ -277,7 +280,7 @@ def trace(function: Callable[..., Any], *specs: Spec, where: str = "") -> Progra
     """
     with Trace() as running:
         running.where = where or running.where
-        outputs = function(*[running.input(spec) for spec in specs])
+        outputs: Tensor | Sequence[Any] = function(*[running.input(spec) for spec in specs])
         flat = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
         return running.program([as_value(v) for v in flat])
 

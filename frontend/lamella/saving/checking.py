@@ -350,13 +350,7 @@ def _object(kind: str, node: Any, place: str) -> Any:
     if node is None:
         return None
     if isinstance(node, str):
-        given = serialization.custom_object(node)
-        if given is not None:
-            return given
-        old = _old_names(kind)
-        if fields.text(node, place) not in table and node.lower() not in {n.lower() for n in table} and node not in old:
-            raise FormatError(f"{place}: there is no {kind.rstrip('s')} {node!r}: {did_you_mean(node, table)}")
-        return old.get(node, node)
+        return _by_name(kind, node, table, place)
     name, config = described(node, place)
     if name == "function":
         return serialization.deserialize({"class_name": "function", "config": _known_function(node, place)})
@@ -372,7 +366,23 @@ def _object(kind: str, node: Any, place: str) -> Any:
             "Pass a user-defined one in `custom_objects`."
         )
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is not an object.")
+        raise FormatError(f"{place}: config is no object.")
+    return {"module": f"keras.{kind}", "class_name": name, "config": _options(kind, name, config, place)}
+
+
+def _by_name(kind: str, name: str, table: Mapping[str, Any], place: str) -> Any:
+    """An object of the user's own, or a known name as it is spelled today."""
+    given = serialization.custom_object(name)
+    if given is not None:
+        return given
+    old = _old_names(kind)
+    if fields.text(name, place) not in table and name.lower() not in {n.lower() for n in table} and name not in old:
+        raise FormatError(f"{place}: there is no {kind.rstrip('s')} {name!r}: {did_you_mean(name, table)}")
+    return old.get(name, name)
+
+
+def _options(kind: str, name: str, config: Config, place: str) -> Config:
+    """The checked configuration of an object called `name`."""
     checked: Config = {}
     for key, value in config.items():
         where = f"{place}: {key[:100]}"
@@ -395,7 +405,7 @@ def _object(kind: str, node: Any, place: str) -> Any:
             checked[key] = fields.numbers(value, where)
         else:
             checked[key] = _SCALAR(value, where)
-    return {"module": f"keras.{kind}", "class_name": name, "config": checked}
+    return checked
 
 
 _OLD_OF_LOSS_SCALE = {**dict.fromkeys(COMMON, None), "use_ema": False, "ema_momentum": 0.99, "dynamic": True}

@@ -52,18 +52,13 @@ def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, ve
 
     def read(ahead: int) -> None:
         while len(waiting) > ahead:
-            y, count = waiting.popleft()
-            if isinstance(y, list | tuple | dict):
-                parts.append(tree.map_leaves(lambda leaf, count=count: backend.numpy(leaf)[:count], y))
-            else:
-                parts.append(backend.numpy(y)[:count])
+            parts.append(_read_back(backend, *waiting.popleft()))
 
     runs_ahead = around is None
     lent = runs_ahead and not isinstance(data, Data) and backend.room() is not None
     call: Call | None = None
     start, most = 0, batch
-    if isinstance(data, Data):
-        batch = min(batch, data.rows)
+    batch = min(batch, data.rows) if isinstance(data, Data) else batch
     if runs_ahead and batch == most and verbose == 0 and steps is None and not model.runs_eagerly and _in_memory(data):
         call = Call(model, backend, data[:batch].x)
         if call.steady:
@@ -98,6 +93,18 @@ def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, ve
                 break
         read(0)
         progress.end_epoch({})
+    return _together(model, parts)
+
+
+def _read_back(backend: Backend, y: Any, count: int) -> Any:
+    """The first `count` rows of the predictions for a batch as NumPy arrays."""
+    if isinstance(y, list | tuple | dict):
+        return tree.map_leaves(lambda leaf: backend.numpy(leaf)[:count], y)
+    return backend.numpy(y)[:count]
+
+
+def _together(model: TrainingModel, parts: Sequence[Any]) -> Any:
+    """The predictions of all batches, joined leaf by leaf."""
     if isinstance(parts[0], np.ndarray):
         return _joined(model, parts)
     leaves = zip(*[tree.leaves(part) for part in parts], strict=True)
