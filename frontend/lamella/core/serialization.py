@@ -145,7 +145,7 @@ _SHARING: ThreadStack[_Sharing] = ThreadStack()
 
 @contextmanager
 def sharing() -> Generator[None]:
-    """Inside, a layer that stands in several places is described as one, and descriptions of one make one layer."""
+    """Inside, a layer that appears in several places is described as one, and descriptions of one make one layer."""
     with nullcontext() if _SHARING.items else _SHARING.pushed(_Sharing()):
         yield
 

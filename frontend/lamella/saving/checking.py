@@ -366,7 +366,7 @@ def _object(kind: str, node: Any, place: str) -> Any:
             "Pass a user-defined one in `custom_objects`."
         )
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config must be an object.")
     return {"module": f"keras.{kind}", "class_name": name, "config": _options(kind, name, config, place)}
 
 
