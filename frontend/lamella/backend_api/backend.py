@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from lamella.ir.program import Equation, Op, Program, as_tuple
 from lamella.ir.spec import Spec, numpy_dtype, spec_of
 from lamella.ir.trace import constant
 from lamella.passes import expand, pool_first, refuse_fused, simplify
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 API_VERSION = 1
 """The version of the backend API; it grows when a backend written for the last one would need a change."""
@@ -85,13 +88,13 @@ class Backend:
 
         return run
 
-    def apply(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
+    def apply(self, equation: Equation, operands: Sequence[Tensor]) -> Sequence[Any]:
         """The outputs of one equation on arrays."""
         if equation.op is constant:
             return (self.asarray(equation.attrs["value"], equation.attrs["dtype"]),)
         return as_tuple(self.kernels[equation.op](*operands, **equation.attrs))
 
-    def evaluate(self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
+    def evaluate(self, op: Op, arrays: Sequence[Tensor], attrs: dict[str, Any]) -> Sequence[Any]:
         """The outputs of `op` on arrays at once: eager ops end here."""
         if op is constant:
             return (self.fresh(attrs["value"], attrs["dtype"]),)
@@ -108,7 +111,7 @@ class Backend:
         return self._owned(results, arrays)
 
     def eager_specs(
-        self, op: Op, arrays: Sequence[Any], attrs: Mapping[str, Any]
+        self, op: Op, arrays: Sequence[Tensor], attrs: Mapping[str, Any]
     ) -> tuple[Sequence[Spec], Sequence[Spec]]:
         """The specs of the operands and of the results of an eager op.
 
@@ -130,7 +133,7 @@ class Backend:
         ]
         return specs, op.result_specs(specs, attrs)
 
-    def _owned(self, results: Sequence[Any], operands: Sequence[Any]) -> tuple[Any, ...]:
+    def _owned(self, results: Sequence[Tensor], operands: Sequence[Tensor]) -> tuple[Any, ...]:
         """The results, copied where one shares memory with an operand or with another result."""
 
         def copy(array: Any) -> Any:
@@ -140,18 +143,18 @@ class Backend:
 
     # ---- arrays ----
 
-    def asarray(self, array: Any, dtype: str | None = None) -> Any:
+    def asarray(self, array: ArrayLike, dtype: str | None = None) -> Any:
         """An array of this backend with the numbers of `array` (NumPy's or its own), which it may share memory with.
 
         `dtype` is a name, or None for the dtype of `array`.
         """
         return np.asarray(array, None if dtype is None else numpy_dtype(dtype))
 
-    def asarrays(self, arrays: Sequence[Any], dtypes: Sequence[str | None]) -> list[Any]:
+    def asarrays(self, arrays: Sequence[ArrayLike], dtypes: Sequence[str | None]) -> list[Any]:
         """`asarray` of many arrays, which have many shapes: weights, or a state that is to be loaded."""
         return [self.asarray(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
 
-    def argument(self, array: Any, dtype: str) -> Any:
+    def argument(self, array: ArrayLike, dtype: str) -> Any:
         """What stands for `array` in one call of a compiled program: by default `asarray(array, dtype)`.
 
         A backend whose calls take NumPy arrays faster than it can make its own arrays may return `array` as it is; the
@@ -159,15 +162,15 @@ class Backend:
         """
         return self.asarray(array, dtype)
 
-    def numpy(self, array: Any) -> np.ndarray:
+    def numpy(self, array: Tensor) -> np.ndarray:
         """The numbers of one of the backend's arrays as a NumPy array, which may share its memory; bfloat16 as float32."""
         return np.asarray(array)
 
-    def owns(self, array: Any) -> bool:
+    def owns(self, array: object) -> bool:
         """Whether `array` is of the backend's own kind (NumPy arrays belong to the NumPy backend alone)."""
         return False
 
-    def shares_memory(self, array: Any, other: Any) -> bool:
+    def shares_memory(self, array: Tensor, other: Tensor) -> bool:
         """Whether a write into `array` may change `other`: by default where both are NumPy's and overlap.
 
         A backend whose arrays can be written into answers for them, and has a `fresh` that copies them: then `compile` and
@@ -235,7 +238,7 @@ class Backend:
         """Who runs chunks of steps; the default compiles the step program and loops over it."""
         return Runner(self, step)
 
-    def supports_optimizer(self, optimizer: Any) -> bool:
+    def supports_optimizer(self, optimizer: object) -> bool:
         """Whether `compile` may take this external optimizer (JAX: an optax transformation)."""
         return False
 
@@ -314,7 +317,7 @@ class Backend:
         self._require_one(mesh)
         return self.asarray(part(tuple([slice(None) for _ in spec.shape])), spec.dtype)
 
-    def redistributed(self, array: Any, mesh: Mesh, layout: Layout) -> Any:
+    def redistributed(self, array: Tensor, mesh: Mesh, layout: Layout) -> Any:
         """One of the backend's arrays in another layout; inside a traced function a constraint on its value.
 
         Raises:
@@ -323,7 +326,7 @@ class Backend:
         self._require_one(mesh)
         return array
 
-    def laid(self, value: Any, dtype: str, mesh: Mesh, layout: Layout) -> Any:
+    def laid(self, value: ArrayLike, dtype: str, mesh: Mesh, layout: Layout) -> Any:
         """An array with the numbers of `value`, NumPy's or of any backend's, in a layout."""
         if self.owns(value):
             return self.redistributed(self.asarray(value, dtype), mesh, layout)
@@ -425,13 +428,13 @@ class Runner:
         with backend.scope(step.program):
             self._run = backend.compile(step.program)
 
-    def load(self, leaves: Sequence[Any]) -> State:
+    def load(self, leaves: Sequence[ArrayLike]) -> State:
         """The state of these leaves (NumPy arrays or the backend's own)."""
         dtypes = [s.dtype for s in self.step.program.input_specs[: len(leaves)]]
         with self.backend.scope(self.step.program):
             return tuple(self.backend.asarrays(leaves, dtypes))
 
-    def leaf(self, position: int, value: Any) -> Any:
+    def leaf(self, position: int, value: ArrayLike) -> Any:
         """The leaf at a position of the state with other numbers, NumPy's or an array of the backend's own."""
         with self.backend.scope(self.step.program):
             return self.backend.asarray(np.asarray(value), self.step.program.input_specs[position].dtype)
@@ -517,7 +520,7 @@ class Runner:
         return state
 
 
-def is_external_optimizer(optimizer: Any) -> bool:
+def is_external_optimizer(optimizer: object) -> bool:
     """Whether it looks like an optimizer of another framework: an object with `init` and `update`, as optax's have."""
     if isinstance(optimizer, type):
         return False
@@ -530,8 +533,8 @@ def _overlap(array: Any, other: Any) -> bool:
 
 
 def own_results(
-    results: Sequence[Any],
-    operands: Sequence[Any],
+    results: Sequence[Tensor],
+    operands: Sequence[Tensor],
     shares_memory: Callable[[Any, Any], bool] = _overlap,
     copy: Callable[[Any], Any] = np.copy,
 ) -> list[Any]:

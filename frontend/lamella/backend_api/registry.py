@@ -164,7 +164,7 @@ def backend_scope(name: str) -> Generator[Backend]:
         yield backend
 
 
-def backend_of(array: Any) -> Backend | None:
+def backend_of(array: object) -> Backend | None:
     """The backend that owns `array`, or None for NumPy's arrays and everything else.
 
     A backend that has not been loaded is loaded where the array's type comes from the package of its name.
@@ -176,7 +176,7 @@ def backend_of(array: Any) -> Backend | None:
     return loaded if loaded is not None and loaded.owns(array) else None
 
 
-def _load_for(thing: Any) -> Backend | None:
+def _load_for(thing: object) -> Backend | None:
     """The backend that is loaded now because the type of `thing`, an array or a dtype, comes from the package of its name."""
     package = type(thing).__module__.partition(".")[0]
     if package in ("builtins", "numpy"):
@@ -201,7 +201,7 @@ def check_environment() -> None:
         )
 
 
-def _evaluator_for(operands: Sequence[Any]) -> Backend:
+def _evaluator_for(operands: Sequence[object]) -> Backend:
     """The backend that computes an op at once: the one that owns an operand, else NumPy's."""
     return next((b for b in map(backend_of, operands) if b is not None), None) or load_backend("numpy")
 

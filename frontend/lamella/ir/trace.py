@@ -21,7 +21,7 @@ from lamella.stacks import ThreadStack
 from lamella.tracebacks import user_line
 
 if TYPE_CHECKING:
-    from lamella.ir.types import Tensor
+    from lamella.ir.types import ArrayLike, Tensor
 
 _TRACES: ThreadStack[Trace] = ThreadStack()
 _LINES: ThreadStack[str] = ThreadStack()
@@ -41,7 +41,7 @@ class Trace:
     it is written down: its values are `ConcreteValue`s.
     """
 
-    def __init__(self, *, captures_arrays: bool = False, concrete_inputs: Iterable[Any] | None = None) -> None:
+    def __init__(self, *, captures_arrays: bool = False, concrete_inputs: Iterable[Tensor] | None = None) -> None:
         self.captures_arrays = captures_arrays
         self._arrays = None if concrete_inputs is None else iter(concrete_inputs)
         self.equations: list[Equation] = []
@@ -175,8 +175,8 @@ def constant(*, value: np.ndarray, dtype: str) -> Spec:
     return Spec(tuple(value.shape), dtype)
 
 
-def constant_value(trace: Trace, array: Any, dtype: str) -> Value:
-    """An equation that holds `array` (a NumPy array that is never changed afterwards)."""
+def constant_value(trace: Trace, array: ArrayLike, dtype: str) -> Value:
+    """An equation that holds `array` (a NumPy array that nobody changes afterwards)."""
     return trace.emit(constant, (), {"value": array, "dtype": dtype})[0]
 
 
@@ -268,7 +268,7 @@ def apply_equation(equation: Equation, operands: Sequence[Any], attrs: dict[str,
         return as_tuple(bind(equation.op, tuple(operands), equation.attrs if attrs is None else attrs))
 
 
-def replay(program: Program, arguments: Sequence[Any]) -> list[Any]:
+def replay(program: Program, arguments: Sequence[Tensor]) -> list[Any]:
     """The outputs of `program` for other arguments: its equations are recorded in the running trace, or computed at once."""
     return interpret.run(program, arguments, apply_equation)
 
@@ -285,7 +285,7 @@ def trace(function: Callable[..., Any], *specs: Spec, where: str = "") -> Progra
         return running.program([as_value(v) for v in flat])
 
 
-def as_value(x: Any) -> Value:
+def as_value(x: ArrayLike) -> Value:
     """`x` as a value of the running trace: a value, a variable, an array or a scalar."""
     x = operand(x)
     if isinstance(x, Value):
