@@ -15,9 +15,6 @@ from documented import EXEMPT, MODULES, WITHOUT_EXAMPLE, missing, module_of, pub
 from lamella.backend import backend_scope
 from lamella.ir.program import Op
 
-UNFINISHED = {"backend"}
-"""Public modules whose docstrings are still being completed."""
-
 
 class Finder(doctest.DocTestFinder):
     """Finds the examples of functions that are wrapped (`tracebacks.filtered`), too, which doctest takes for imported."""
@@ -49,7 +46,7 @@ def test_examples_give_what_they_say(name):
     assert result.attempted and not result.failed
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name not in UNFINISHED])
+@pytest.mark.parametrize("module", MODULES)
 def test_public_callables_are_documented(module):
     assert not list(missing(module))
 

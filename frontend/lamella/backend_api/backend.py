@@ -40,15 +40,25 @@ Compiled = Callable[..., Sequence[Any]]
 
 
 class Backend:
-    """What every backend is; subclass it, or hand `name` and `kernels` to it.
+    """What every backend is; subclass it, or pass `name` and `kernels`.
+
+    Args:
+        name: the name that users select the backend by; by default the class attribute.
+        kernels: a function for every op that the backend computes itself; by default the class attribute.
 
     Attributes:
-        name: the name users choose it by.
+        name: the name that users select the backend by.
         api_version: the version of the backend API it was written for.
         kernels: for every op it computes itself `kernel(*arrays, **attributes) -> array`, or a tuple of arrays for an op
             with several outputs. Operands and results are of the backend's arrays; attributes are as in the program.
         dtypes: the names of the dtypes that its arrays have in `array.dtype`, by dtype: `{torch.float32: "float32", ...}`.
             Empty where they are NumPy's, or have their name as `dtype.name`.
+
+    Example:
+        >>> from lamella.backend import Backend, load_backend
+        >>> twin = Backend("twin", load_backend("numpy").kernels)
+        >>> twin.name, twin.api_version == load_backend("numpy").api_version
+        ('twin', True)
     """
 
     name: str = ""
@@ -381,7 +391,12 @@ class StepProgram(NamedTuple):
         gradient_names: for every gradient output the leaf it belongs to; empty unless `external_optimizer` is set.
         external_optimizer: an optimizer of the backend's own framework that turns gradients into updates, or None.
         placement: on which devices the leaves and the rows of a batch are; None for the one that the backend chooses. Only a
-            backend that has a method `distributed` of its own gets another.
+            backend that overrides `distributed` gets another.
+
+    Example:
+        >>> from lamella.backend import StepProgram
+        >>> StepProgram._fields[:3]
+        ('program', 'state_names', 'data_names')
     """
 
     program: Program
@@ -410,14 +425,23 @@ State = tuple[Any, ...]
 
 
 class Runner:
-    """Runs chunks of steps: the default, one compiled call a step.
+    """Runs chunks of steps: the default, one compiled call per step.
 
     A state is a tuple of the backend's arrays in the order of `step.state_names`, and is never changed in place: when a
     chunk fails or is interrupted, the state before it is still whole.
 
+    Args:
+        backend: the backend that compiles the step.
+        step: the step program.
+
     Attributes:
         donated: positions of the leaves whose memory `donating` may reuse: weights and slots of a large state, never
             accumulators, the step, the key or the learning rates. Empty by default.
+
+    Example:
+        >>> from lamella.backend import Runner
+        >>> sorted(Runner.donated)  # the default runner reuses no memory
+        []
     """
 
     donated: frozenset[int] = frozenset()
@@ -521,7 +545,17 @@ class Runner:
 
 
 def is_external_optimizer(optimizer: object) -> bool:
-    """Whether it looks like an optimizer of another framework: an object with `init` and `update`, as optax's have."""
+    """Return whether an object looks like an optimizer of another framework, with `init` and `update` as optax's have.
+
+    Args:
+        optimizer: any object.
+
+    Example:
+        >>> import lamella
+        >>> from lamella.backend import is_external_optimizer
+        >>> is_external_optimizer(lamella.optimizers.Adam())
+        False
+    """
     if isinstance(optimizer, type):
         return False
     return all(callable(getattr(optimizer, name, None)) for name in ("init", "update"))

@@ -60,7 +60,22 @@ def _installed(name: str) -> bool:
 
 
 def register_backend(backend: Backend) -> Backend:
-    """Make `backend` available under its name in this process, without an entry point."""
+    """Make a backend available under its name in this process, without an entry point.
+
+    Args:
+        backend: the backend.
+
+    Returns:
+        The same backend.
+
+    Raises:
+        BackendError: it was written for another version of the backend API.
+
+    Example:
+        >>> from lamella.backend import load_backend, register_backend
+        >>> register_backend(load_backend("numpy")).name  # its entry point has registered it before
+        'numpy'
+    """
     version = _version_of(backend)
     if version != API_VERSION:
         raise BackendError(
@@ -86,10 +101,18 @@ def _version_of(backend: Backend) -> int:
 
 
 def load_backend(name: str | Backend | None = None) -> Backend:
-    """The backend called `name` (None: the current one), imported at its first use.
+    """Return a backend by its name, and import it at its first use.
+
+    Args:
+        name: the name; None for the current backend. A backend is returned as it is.
 
     Raises:
         BackendError: the name is unknown, or the backend's package is missing or fails to import.
+
+    Example:
+        >>> from lamella.backend import load_backend
+        >>> load_backend("numpy").name
+        'numpy'
     """
     if isinstance(name, Backend):
         return name
@@ -114,7 +137,13 @@ def load_backend(name: str | Backend | None = None) -> Backend:
 
 
 def default_backend() -> str:
-    """The backend used without a choice: "jax" where it is installed, else "numpy"."""
+    """Return the name of the backend that is used where none was selected: "jax" where JAX is installed, else "numpy".
+
+    Example:
+        >>> from lamella.backend import default_backend
+        >>> default_backend() in ("jax", "numpy")
+        True
+    """
     return next((name for name in _IN_TREE if _installed(name)), "numpy")
 
 
@@ -158,16 +187,38 @@ def set_backend(name: str) -> None:
 
 @contextmanager
 def backend_scope(name: str) -> Generator[Backend]:
-    """Use the backend `name` inside a `with` block, in this thread."""
+    """Use a backend inside a `with` block, in this thread.
+
+    Args:
+        name: the name of the backend.
+
+    Raises:
+        BackendError: the backend is unknown or not installed.
+
+    Example:
+        >>> import lamella
+        >>> with lamella.backend_scope("numpy"):
+        ...     lamella.config.backend()
+        'numpy'
+    """
     backend = load_backend(name)
     with _SCOPES.pushed(name):
         yield backend
 
 
 def backend_of(array: object) -> Backend | None:
-    """The backend that owns `array`, or None for NumPy's arrays and everything else.
+    """Return the backend that owns an array, or None for NumPy's arrays and everything else.
 
     A backend that has not been loaded is loaded where the array's type comes from the package of its name.
+
+    Args:
+        array: any object.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.backend import backend_of
+        >>> backend_of(np.ones(2)) is None
+        True
     """
     for backend in _LOADED.values():
         if backend.owns(array):
@@ -192,6 +243,10 @@ def check_environment() -> None:
 
     Raises:
         BackendError: the variable names none; a backend registered by the program itself is chosen with `set_backend`.
+
+    Example:
+        >>> from lamella.backend import check_environment
+        >>> check_environment()
     """
     name = os.environ.get("LAMELLA_BACKEND")
     if name and name not in _IN_TREE and name not in _entry_points():

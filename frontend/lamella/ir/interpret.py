@@ -79,7 +79,16 @@ def evaluate(op: Op, operands: Sequence[Tensor], attrs: dict[str, Any]) -> Seque
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """The numbers of an array of NumPy's or of any backend's, of a number or of a list."""
+    """Return the numbers of an array of any backend as a NumPy array.
+
+    Args:
+        array: an array of NumPy or of a backend, a number, or a list of numbers.
+
+    Example:
+        >>> from lamella.backend import to_numpy
+        >>> to_numpy([1.0, 2.0])
+        array([1., 2.])
+    """
     if isinstance(array, np.ndarray | np.generic | bool | int | float | list | tuple):
         return np.asarray(array)
     return _evaluator_of((array,)).numpy(array)
