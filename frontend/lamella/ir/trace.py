@@ -176,7 +176,7 @@ def constant(*, value: np.ndarray, dtype: str) -> Spec:
 
 
 def constant_value(trace: Trace, array: ArrayLike, dtype: str) -> Value:
-    """An equation that holds `array` (a NumPy array that nobody changes afterwards)."""
+    """An equation that holds `array` (a NumPy array that is never changed afterwards)."""
     return trace.emit(constant, (), {"value": array, "dtype": dtype})[0]
 
 
