@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import lamella
 from lamella import optimizers
 from lamella.optimizers import schedules
 from oracle import build, cases, cases_updates, draw, load
@@ -298,3 +299,11 @@ for made in (o.LossScaleOptimizer(o.Ftrl()), o.Ftrl(), o.Muon(), l.Dice(), m.AUC
         "keras.metrics AUC None",
         "keras.metrics R2Score None",
     ]
+
+
+def test_a_key_of_a_map_that_matches_no_weight_is_named():
+    chosen = optimizers.OptimizerMap("sgd", {"heads/.*": "adam", "dense/.*": "lion"})
+    model = lamella.Sequential([lamella.Input((2,)), lamella.layers.Dense(1, name="dense")])
+    model.compile(optimizers.MultiOptimizer(chosen), "mse")
+    with pytest.warns(UserWarning, match=r"OptimizerMap: 'heads/\.\*' matches no weight; the weights are dense/kernel"):
+        model.fit(np.zeros((4, 2), "float32"), np.zeros((4, 1), "float32"), verbose=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -66,6 +67,14 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     def __call__(self, variable: Any) -> Optimizer:
         """The optimizer of a weight: any object with a `path`."""
         return self[variable.path]
+
+    def warn_of_unmatched(self, paths: Sequence[str]) -> None:
+        """Warn of every key that is none of these paths of weights, and matches none as an expression."""
+        for key in self._entries:
+            if not any(path == key or re.fullmatch(key, path) for path in paths):
+                warnings.warn(
+                    f"OptimizerMap: {key!r} matches no weight; the weights are {', '.join(paths)!s:.300}.", stacklevel=2
+                )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON values."""
@@ -191,9 +200,12 @@ class MultiOptimizer(Optimizer):
             optimizer._reached(step, {})
 
     def slot_specs(self, weights: Sequence[Weight]) -> dict[str, Any]:
-        """The state of each optimizer for its weights."""
+        """The state of each optimizer for its weights; warns of the keys of an `OptimizerMap` that match none of them."""
+        parts = self._parts(weights)
+        if isinstance(self.optimizer_map, OptimizerMap):
+            self.optimizer_map.warn_of_unmatched([weight.path for weight in weights])
         found: dict[str, Any] = {}
-        for number, part in self._parts(weights):
+        for number, part in parts:
             for name, held in self._inner[number].slot_specs([weights[i] for i in part]).items():
                 if isinstance(held, Slot):
                     found[_numbered(name, number)] = held
