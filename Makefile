@@ -61,6 +61,7 @@ docs-test: .venv/.docs  ## Look at the built site in Chromium
 lint: .venv/.dev  ## Check style, formatting and types, as CI does
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python docs/check_prose.py
 	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
 
 format: .venv/.dev  ## Repair style and formatting
@@ -75,6 +76,12 @@ bench-large: .venv/.bench  ## Measure memory, first step and step of large model
 
 wheel-test: .venv/.test  ## Build the wheel and train from it where only NumPy is installed
 	$(PYTEST) tests/test_wheel.py -v $(ARGS)
+
+release-check: .venv/.release  ## Build a release, check its metadata, and train from it with NumPy alone
+	$(BIN)/python tests/release_check.py $(ARGS)
+
+matrix: .venv/.matrix  ## Run the tests with other Pythons and with the oldest and newest NumPy and JAX
+	$(BIN)/nox $(if $(ARGS),-- $(ARGS))
 
 hooks: .venv/.dev  ## Install the git hooks that run what `make lint` runs
 	$(BIN)/pre-commit install
@@ -108,6 +115,14 @@ clean:  ## Remove the environment, the caches and everything built
 # PyTorch without CUDA where its own index can be reached.
 .venv/.bench: pyproject.toml | .venv/.created
 	$(PIP) --extra-index-url https://download.pytorch.org/whl/cpu --editable '.[bench]'
+	@touch $@
+
+.venv/.release: pyproject.toml | .venv/.created
+	$(PIP) --editable '.[release]'
+	@touch $@
+
+.venv/.matrix: pyproject.toml | .venv/.created
+	$(PIP) --editable '.[matrix]'
 	@touch $@
 
 .venv/.dev: pyproject.toml | .venv/.created

@@ -3,7 +3,7 @@
     python benchmarks/distribution.py [--flops 1e14] [--bandwidth 5e10]
 
 prints the table of docs/distribution.md, whose formulas stand there. Weights and activations are float32, the optimizer is
-Adam. `flops` are the operations a second that a device does, `bandwidth` the bytes a second that it sends.
+Adam. `flops` are the operations per second of a device, `bandwidth` the bytes per second that it sends.
 """
 
 from __future__ import annotations

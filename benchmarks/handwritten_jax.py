@@ -156,8 +156,8 @@ def gru(weights, stats, x, key):
 
 
 def _normalized(x, gamma, beta):
-    centred = x - x.mean(-1, keepdims=True)
-    return centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + 1e-6) * gamma + beta
+    centered = x - x.mean(-1, keepdims=True)
+    return centered * jax.lax.rsqrt(jnp.square(centered).mean(-1, keepdims=True) + 1e-6) * gamma + beta
 
 
 def _block(weights, x):
@@ -253,7 +253,7 @@ class Trainer:
         return logs
 
     def epoch(self, x, y, order=None):
-        """Every row once; rows past the last whole batch are a step of their own."""
+        """Every row once; rows past the last whole batch are a separate step."""
         if order is None:
             order = self.shuffler.permutation(len(x))
         whole, logs, counts = len(x) // self.batch_size, [], []

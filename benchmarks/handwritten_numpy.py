@@ -62,7 +62,7 @@ class Network:
         raise NotImplementedError
 
     def epoch(self, x, y, order=None):
-        """Every row once, in `order` (None: shuffled anew); the epoch's logs."""
+        """Every row once, in `order` (None: shuffled again); the epoch's logs."""
         if order is None:
             order = self.shuffler.permutation(len(x))
         if self.batch is None:
@@ -88,7 +88,7 @@ class Network:
         raise NotImplementedError
 
     def predict(self, x):
-        """Predictions in an array of their own, batch by batch."""
+        """Predictions in a separate array, batch by batch."""
         size = self.batch_size
         if len(x) <= size:
             return self.forward(x).copy()
@@ -119,7 +119,7 @@ def logistic(p):
 
 
 def classes_slope(p, y):
-    """Loss and hits of probabilities under sparse categorical cross-entropy; `p` becomes the slope of the logits."""
+    """Loss and hits of probabilities under sparse categorical cross-entropy; `p` becomes the gradient of the logits."""
     rows, labels = np.arange(len(p)), y.reshape(-1)
     hits = np.count_nonzero(p.argmax(axis=1) == labels)
     loss = -float(np.log(np.maximum(p[rows, labels], EPSILON)).sum()) / len(p)
@@ -129,7 +129,7 @@ def classes_slope(p, y):
 
 
 def binary_slope(p, y, d):
-    """Loss and hits under Keras's clipped binary cross-entropy; `d` becomes the slope of the logits."""
+    """Loss and hits under Keras's clipped binary cross-entropy; `d` becomes the gradient of the logits."""
     hits = np.count_nonzero((p > 0.5) == (y > 0.5))
     np.subtract(p, y, out=d)
     q = np.minimum(np.maximum(p, EPSILON), 1 - EPSILON)
@@ -430,7 +430,7 @@ def make(name, weights, batch_size):
     """The trainer of a model of `workloads`.
 
     Raises:
-        LookupError: nobody has written that model by hand.
+        LookupError: that model is not written by hand.
     """
     if name not in NETWORKS:
         raise LookupError("not written by hand in NumPy")

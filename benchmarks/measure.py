@@ -17,7 +17,7 @@ import numpy as np
 
 HERE = Path(__file__).parent
 REST = 0.2
-"""Seconds before each run: the threads of whoever ran before look for more work for a while, on the same cores."""
+"""Seconds before each run: the threads of the previous peer look for more work for a while, on the same cores."""
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 """Of every process: what runs first may write bytecode, as installing a package does."""
 
@@ -105,7 +105,7 @@ def one_round(process, times):
 
 
 def turns(items, number):
-    """The items in another order each round, so that nobody always runs after the same neighbour; between them, a rest."""
+    """The items in another order each round, so that no item always runs after the same one; between them, a rest."""
     for item in random.Random(number).sample(items, len(items)):
         time.sleep(REST)
         yield item
@@ -136,7 +136,7 @@ def measure(name, workload, names, rounds, budget, quick=False, clock="elapsed")
 
 
 def fresh_times(name, names, rounds, quick, clock):
-    """Every round in a process of its own."""
+    """Every round in a separate process."""
     found = {peer: Times(peer, clock) for peer in names}
     for turn in range(rounds):
         for peer in turns([p for p in names if not found[p].missing], turn):

@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Sequential:
-    """A model in Keras's words: Keras itself, or lamella."""
+    """A model in Keras's API: Keras itself, or lamella."""
 
     def __init__(self, library, name, model, weights, batch_size, **compiled):
         self.batch_size = batch_size

@@ -49,7 +49,7 @@ def text(workload, found, rate, load):
 
 
 def floor(workload, found, rate):
-    """The arithmetic, and how far from it everybody is."""
+    """The arithmetic, and how far from it each peer is."""
     if not workload.flops:
         return []
     least = workload.flops / rate
@@ -82,7 +82,7 @@ def reached(found, one, other):
 
 
 def markdown(results):
-    """The medians of everybody, and the ratios asked for, as a table for a page."""
+    """The medians of all peers, and the ratios asked for, as a table for a page."""
     names = list(dict.fromkeys(peer for _, found in results for peer in found))
     lines = [f"| | {' | '.join(names)} | asked for, and found |", "|---" * (len(names) + 2) + "|"]
     for workload, found in results:
@@ -148,7 +148,7 @@ def growth(series, path):
             sizes, times = zip(*points, strict=True)
             axis.plot(sizes, [1e3 * t for t in times], "o-", label=peer, color=COLORS[peer])
         axis.set_xlabel(what)
-        axis.set_ylabel("ms an epoch")
+        axis.set_ylabel("ms per epoch")
         axis.set_xlim(left=0)
         axis.set_ylim(bottom=0)
         axis.legend()

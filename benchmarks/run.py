@@ -6,7 +6,7 @@
     make bench ARGS="--quick"                    whether everything runs, with next to no work
     make bench ARGS="--check"                    the first epoch's loss of every peer, instead of times
 
-Every peer runs in a process of its own, on the same data and initial weights. In each round every peer runs once, in
+Every peer runs in a separate process, on the same data and initial weights. In each round every peer runs once, in
 turning order, and ratios are taken within a round, so what disturbs a round disturbs both sides. A peer that cannot run
 here is listed with its reason, and fails nothing. The record (JSON) and the charts (PNG) go to `--out`.
 """

@@ -1,6 +1,6 @@
-"""What is measured: models in the words that Keras and lamella share, data, initial weights, and the arithmetic of a row.
+"""What is measured: models in the API that Keras and lamella share, data, initial weights, and the arithmetic of a row.
 
-The models that are not trained by `fit` in Keras's words (torch, JAX and NumPy by hand) are in the files `handwritten_*.py`,
+The models that are not trained by `fit` in Keras's API (torch, JAX and NumPy by hand) are in the files `handwritten_*.py`,
 under the same names. Every peer starts from `Workload.weights`, in Keras's order, and gets the same arrays.
 """
 

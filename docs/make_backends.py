@@ -24,7 +24,7 @@ WORDS = """# Writing a backend
 
 A backend turns programs into functions over its arrays. It needs a name and a kernel for each of the {mandatory} mandatory
 ops below; everything else has a default. The other {composite} ops carry a definition in simpler ones, which is used where
-a backend has no kernel of its own, so a backend may start small and grow where it is slow. It needs **forward kernels
+a backend has no kernel for it, so a backend may start small and grow where it is slow. It needs **forward kernels
 only**: gradients are ordinary programs by the time a backend sees them.
 
 This page describes **version {version} of the backend API** (`lamella.backend.API_VERSION`). The version grows when a
@@ -75,12 +75,12 @@ counting = "my_package:BACKEND"
 
 After `pip install`, users choose it like any other: `LAMELLA_BACKEND=counting`, `lamella.set_backend("counting")`,
 `model.compile(..., backend="counting")`. It is imported when it is first used, and `lamella.available_backends()` lists it
-without importing it. A backend that fails to import harms nobody else. Within one process,
+without importing it. A backend that fails to import affects no other. Within one process,
 `lamella.backend.register_backend(BACKEND)` does without an entry point.
 
-For a framework with arrays and dtypes of its own, `tests/torch_backend.py` is a PyTorch backend in one file, written from
+For a framework with its own arrays and dtypes, `tests/torch_backend.py` is a PyTorch backend in one file, written from
 this page: {torch_lines} lines, {torch_statements} statements. It has a kernel for every mandatory op, computes the others by
-their definitions and trains with the default runner. Where PyTorch is installed (`pip install 'lamella[bench]'`), `make
+their definitions and trains with the default runner. Where PyTorch is installed (`pip install '.[bench]'`), `make
 test-all` requires that it conforms and that a small CNN trains on it as on NumPy.
 
 ## Does it conform?
@@ -89,8 +89,9 @@ test-all` requires that it conforms and that a small CNN trains on it as on NumP
 python -m lamella.testing --backend counting
 ```
 
-runs every op on {samples} rows of operands and {kinks} exact rows at kinks, in float32 and float64, against the reference;
-compares every derivative of the first and second order with central differences; checks that operands stay as they were and
+runs every op on {samples} rows of operands and {kinks} exact rows at non-differentiable points, in float32 and float64,
+against the reference; compares every derivative of the first and second order with central differences; checks that
+operands stay as they were and
 that results share no memory with them or with each other's, that dtypes are those the program says, that four threads may
 call one compiled function, that training steps through the runner give the reference's numbers, and that a missing op is
 one readable error. It prints a table and exits with 0, 1 (does not conform) or 2 (cannot be loaded). `--only add,tanh` looks
@@ -120,7 +121,7 @@ exactly.
 - An `Equation` has `op`, `inputs` and `outputs` (values with `spec.shape` and `spec.dtype`), `attrs` (the attributes) and
   `where` (the layer it came from).
 - Operands have exactly the dtypes and shapes that the op's rule asks for: promotion and broadcasting happened before, as
-  equations of their own. The result must have exactly the dtype and shape of the rule: float32 stays float32.
+  their own equations. The result must have exactly the dtype and shape of the rule: float32 stays float32.
 - Integers wrap around. A NaN is never dropped: it stays NaN through arithmetic, wins a maximum and a minimum, compares
   unequal to everything. Division by zero gives infinity or NaN and no exception; an integer divided by zero gives any
   integer, and no exception either.
@@ -150,7 +151,7 @@ how something runs, never what it computes.
 
 ## Mandatory ops
 
-`constant` is among them but needs no kernel: whoever runs the program binds it.
+`constant` is among them but needs no kernel: it is bound by the caller of the program.
 
 {mandatory_table}
 
@@ -179,14 +180,18 @@ def _signature(op: p.Op) -> str:
     return f"{op.name}({', '.join([*operands, *(['*', *attributes] if attributes else [])])})"
 
 
-def _text(docstring: str | None) -> str:
-    """A docstring as Markdown: its paragraphs, and its sections as bold words with a list."""
-    lines = []
-    for line in inspect.cleandoc(docstring or "").splitlines():
+def _text(docstring: str | None, without: tuple[str, ...] = ("Example",)) -> str:
+    """A docstring as Markdown: its paragraphs, and its sections but those of `without` as bold headings with a list."""
+    lines, title = [], ""
+    parts = re.split(r"\n(?=[A-Z][a-z]+:\n)", inspect.cleandoc(docstring or ""))
+    for line in "\n".join(part for part in parts if part.partition(":")[0] not in without).splitlines():
         section = re.fullmatch(r"([A-Z][a-z]+):", line)
         item = re.fullmatch(r" {4}(\S.*)", line)
         if section:
+            title = section[1]
             lines += [f"**{section[1]}**", ""]
+        elif item and title in ("References", "Returns") and lines[-1] and not lines[-1].endswith("."):
+            lines[-1] += f" {item[1]}"
         elif item:
             name = re.match(r"(\w+): (.*)", item[1])
             lines.append(f"- `{name[1]}`: {name[2]}" if name else f"- {item[1]}")
@@ -234,7 +239,8 @@ def _ops(mandatory: bool) -> str:
     for op in p.every_op().values():
         if op.mandatory is not mandatory:
             continue
-        paragraphs = [f"#### `{_signature(op)}`", _text(op.__doc__)]
+        # arguments and examples are for users of `lamella.ops`, who need not give operands of one dtype and shape
+        paragraphs = [f"#### `{_signature(op)}`", _text(op.__doc__, ("Args", "Returns", "Raises", "Example"))]
         if mandatory and (dtypes := _operand_dtypes(op)):
             paragraphs.append(dtypes)
         if not op.differentiable:

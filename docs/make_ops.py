@@ -1,7 +1,7 @@
-"""Write docs/ops.md: every name of `keras.ops`, and what became of it in `lamella.ops`.
+"""Write docs/ops.md: every name of `keras.ops`, with its counterpart in `lamella.ops` or the reason why there is none.
 
 `python docs/make_ops.py` rewrites the page; a test requires that it is up to date. The names of `keras.ops` are those that
-tests/oracle/record_ops.py wrote down.
+tests/oracle/record_ops.py recorded.
 """
 
 from __future__ import annotations
@@ -18,41 +18,42 @@ from lamella.ir.program import Op
 PAGE = Path(__file__).with_name("ops.md")
 NAMES = Path(__file__).resolve().parents[1] / "tests" / "oracle" / "data" / "keras_ops.txt"
 
-WORDS = """# `lamella.ops` beside `keras.ops`
+TEMPLATE = """# `lamella.ops` compared with `keras.ops`
 
-`lamella.ops` is what layers, losses and metrics are written in, yours too. Its functions have the names, arguments and
-defaults of `keras.ops` {version}; they take symbolic values (in a layer's `call`), NumPy arrays and JAX arrays, tracers
-included, and they are differentiable wherever there is a derivative. {present} of the {all} names of `keras.ops` are here;
-{absent} are not, each with its reason in the second table. [differences.md](differences.md) lists where a function of the
-same name answers otherwise.
+Layers, losses and metrics are written in `lamella.ops`, custom ones as well. Its functions have the names, arguments and
+defaults of `keras.ops` {version}. They take symbolic values (in a layer's `call`), NumPy arrays and JAX arrays, including
+tracers, and they are differentiable wherever a derivative exists. {present} of the {all} names of `keras.ops` are present;
+{absent} are absent, each with its reason in the second table. [differences.md](differences.md) lists where a function of the
+same name behaves differently. `help(lamella.ops.name)` shows the arguments, the errors and an example of each function.
 
-Rules that hold throughout:
+Rules for all functions:
 
 - **Promotion** follows one table (`lamella.ir.spec.promote`): bool, then integers, then floats; a Python number gives way to
   an array; an integer never widens a float.
-- **Shapes are static.** What would have a shape that depends on numbers (`nonzero`, `unique`) cannot be part of a program.
+- **Shapes are static.** A function whose result has a shape that depends on values (`nonzero`, `unique`) cannot be part of a
+  program.
 - **Control flow:** `scan`, `fori_loop` (Python bounds), `cond`, `switch`, `map` and `associative_scan` are differentiable on
-  every backend. `cond` and `switch` compute the taken branch alone; for its derivative the branch is computed once more.
-  `while_loop` needs `maximum_iterations` inside a program, and is a `scan` of that many steps, those after the end doing
-  nothing; without it it is a Python loop over arrays. `vectorized_map` is `map`.
-- **Indices** count from the end where they are negative, and are moved to the nearest end where they are outside.
-- **Large functions load when first used**, so that `import lamella` stays light.
+  every backend. `cond` and `switch` compute only the chosen branch; its derivative recomputes the branch. Inside a program
+  `while_loop` needs `maximum_iterations` and becomes a `scan` of that many steps, of which those after the end do nothing;
+  without a maximum it is a Python loop over arrays. `vectorized_map` is `map`.
+- **Indices** count from the end if they are negative, and are moved to the nearest end if they are out of range.
+- **Composed functions are loaded when first used**, so that `import lamella` stays fast.
 
 ## Present
 
-| name | what it is |
+| name | description |
 |---|---|
 {present_table}
 
 ## Absent
 
-| name | why |
+| name | reason |
 |---|---|
 {absent_table}
 
 ## Only in lamella
 
-| name | what it is |
+| name | description |
 |---|---|
 {own_table}
 """
@@ -105,7 +106,7 @@ def page() -> str:
     reasons = {n: reason(f"ops.{n}") for n in names if n not in ours}
     if unanswered := [name for name, why in reasons.items() if why is None]:
         raise ValueError(f"names without a reason in lamella.absent: {unanswered}")
-    return WORDS.format(
+    return TEMPLATE.format(
         version="3.15.1",
         all=len(names),
         present=len(present),

@@ -5,7 +5,7 @@ A transformer that writes
 Your own residual blocks in a `Sequential` learn a rhyme, letter by letter.
 
 References:
-    A. Vaswani et al., "Attention is all you need", NeurIPS 2017, https://arxiv.org/abs/1706.03762; the normalization stands
+    A. Vaswani et al., "Attention is all you need", NeurIPS 2017, https://arxiv.org/abs/1706.03762; the normalization is
     before each sublayer, as in R. Xiong et al., ICML 2020, https://arxiv.org/abs/2002.04745.
 """
 

@@ -2,7 +2,7 @@
 The first convolutional network
 ===============================
 
-The convolutional network of a common tutorial: two kinds of pictures, told apart. The pictures are made here.
+The convolutional network of a common tutorial: two kinds of pictures to distinguish. The pictures are made here.
 
 A picture of 224 x 224 pixels shows stripes, either vertical or horizontal. `--size` and `--rows` make it smaller.
 """

@@ -2,7 +2,7 @@
 LSTMs on LSTMs
 ==============
 
-Ten kinds of movement, each a curve through sixteen dimensions, told apart from eight noisy steps.
+Ten kinds of movement, each a curve through sixteen dimensions, classified from eight noisy steps.
 """
 
 import numpy as np

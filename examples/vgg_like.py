@@ -22,7 +22,7 @@ rng = np.random.default_rng(1)
 
 
 def pictures(rows):
-    """Coloured shapes of random place and size on a noisy ground."""
+    """Colored shapes of random place and size on a noisy ground."""
     labels = rng.integers(0, 4, rows)
     y, x = np.mgrid[:SIZE, :SIZE][:, None]
     cx, cy = rng.integers(9, SIZE - 9, (2, rows, 1, 1))

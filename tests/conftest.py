@@ -86,7 +86,7 @@ def process_as_it_was(monkeypatch):
 
 @pytest.fixture
 def run_python():
-    """Runs Python code, or a script with arguments, in a process of its own; returns what it printed."""
+    """Runs Python code, or a script with arguments, in a separate process; returns what it printed."""
 
     def run(*arguments, code=None, environment=None, check=True):
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("LAMELLA_")}

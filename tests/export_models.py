@@ -24,12 +24,12 @@ RECURRENT = {
     and not case.call_kwargs
     and len(case.inputs) == 1
     and "state" not in case.id.split("-")
-    # what returns several arrays is no layer of a Sequential
+    # what returns several arrays is not a layer of a Sequential
     and case.id not in ("bidirectional-apart", "conv-lstm1d-channels-first")
 }
 IDS = [*LAYERS, *RECURRENT]
 FAST = set(IDS[::17])
-"""A spread of forty: neighbours in the tables are of one family."""
+"""A spread of forty: neighbors in the tables are of one family."""
 
 SCRIPTS = sorted(
     path.stem

@@ -288,7 +288,7 @@ def made_callback(data: bytes) -> Any:
         raise FormatError(str(error)) from None
 
 
-# ---- checkpoints: what stands in the tree beside the arrays ----
+# ---- checkpoints: what is in the tree beside the arrays ----
 
 
 def mutate_checkpoint(data: bytes, others: list[bytes], marks: list[int], rng: random.Random) -> bytes:

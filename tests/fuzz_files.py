@@ -154,7 +154,7 @@ def _checkpoints() -> dict[str, bytes]:
 
 
 def resumed(data: bytes) -> object:
-    """The model of a checkpoint, ready to go on."""
+    """The model of a checkpoint, ready to continue."""
     model = _RESUMING()
     with tempfile.NamedTemporaryFile(suffix=".npz", dir=_QUICK) as file:
         file.write(data)
@@ -351,7 +351,7 @@ def attempt(kind: Kind, data: bytes, traced: bool = True) -> Outcome:
     except FormatError:
         pass
     except TooLong:
-        fault = "still going on when it was stopped"
+        fault = "still continuing when it was stopped"
     except BaseException as error:
         fault = f"{type(error).__name__}: {error}"
     finally:

@@ -129,7 +129,7 @@ REFUSED = {
 
 
 def patched(data: bytes, old: bytes, new: bytes, count: int = 1) -> bytes:
-    """`data` with `old`, which stands in it `count` times, replaced."""
+    """`data` with `old`, which is in it `count` times, replaced."""
     assert data.count(old) == count and len(old) == len(new), (data.count(old), old)
     return data.replace(old, new)
 
@@ -155,7 +155,7 @@ def edited() -> dict[str, tuple[bytes, str]]:
         "a tree that holds itself": (_tree_loop(), "damaged node"),
         "levels that do not fall": (patched(old, b"TREE\0\0", b"TREE\0\1"), "missing"),
         "too many levels": (patched(old, b"TREE\0\0", b"TREE\0\xff"), "damaged node"),
-        "a header that goes on for ever": (_header_loop(), "parts of a file do not overlap"),
+        "a header that continues for ever": (_header_loop(), "parts of a file do not overlap"),
         "the same name twice": (patched(made(_names), b"bbbbbb", b"aaaaaa"), "two members are called"),
         "a name with slashes": (patched(made(_names), b"aaaaaa", b"../../"), "may not be called '../../'"),
         "a name not in UTF-8": (patched(made(_names), b"aaaaaa", b"\xff" * 6), "not UTF-8"),
@@ -216,7 +216,7 @@ def _tree_loop() -> bytes:
 
 
 def _header_loop() -> bytes:
-    """The rest of an object's header says that it goes on where it begins."""
+    """The rest of an object's header says that it continues where it begins."""
 
     def fill(file):
         file["x"] = 1

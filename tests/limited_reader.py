@@ -20,7 +20,7 @@ MEGABYTE = 2**20
 
 
 def outcomes(jobs: list[tuple[str, Any, float, int]]) -> list[str]:
-    """What became of each job, in a process of its own; the last is "killed" where the limit of time ended it."""
+    """What became of each job, in a separate process; the last is "killed" where the limit of time ended it."""
     done = subprocess.run(
         [sys.executable, __file__],
         input=json.dumps(jobs),

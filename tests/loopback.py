@@ -17,7 +17,7 @@ class Server:
     redirects: dict[str, str] = field(default_factory=dict)
     ranges: bool = True  # whether it can send a part of a file
     version: str = '"1"'  # the ETag
-    cut: list[int | None] = field(default_factory=list)  # after how many bytes each answer breaks off
+    cut: list[int | None] = field(default_factory=list)  # after how many bytes each answer is interrupted
     announce: bool = True  # whether it says how long a file is
     asked: list[dict[str, str]] = field(default_factory=list)
     port: int = 0

@@ -26,7 +26,7 @@ class Row:
         args: its arguments, operands among them.
         words: its keyword arguments, operands among them.
         reference: what computes the same in NumPy; None is NumPy's function of that name, `KERAS` a recorded answer.
-        slopes: whether its derivative is compared with differences.
+        gradients: whether its derivative is compared with differences.
         tolerance: how far max|a - b| may be above 0, as a part of max|b|, in float64.
         reason: what the row shows.
         call: calls the function otherwise: `(ops, *args)`.
@@ -36,7 +36,7 @@ class Row:
     args: tuple[Any, ...]
     words: dict[str, Any] = field(default_factory=dict)
     reference: Any = None
-    slopes: bool = False
+    gradients: bool = False
     tolerance: float = 1e-12
     reason: str = ""
     call: Callable[..., Any] | None = None
@@ -87,7 +87,7 @@ def R(
 
 
 draw = np.random.default_rng(20260101)
-# no two entries are near each other, and none is near a kink of an activation function
+# no two entries are near each other, and none is near a non-differentiable point of an activation function
 A = (draw.permutation(24).reshape(2, 3, 4) - 12) * 0.13 + 0.09
 B = draw.standard_normal((3, 4))
 C = draw.standard_normal((4, 4))
@@ -490,6 +490,9 @@ ARRAYS = [
     R("full_like", B, 2.0),
     R("arange", 7),
     R("arange", 2, 9, 3),
+    R("arange", 3, 0, -1),
+    R("arange", 8, -1, -3),
+    R("arange", 0, 5, -1),
     R("arange", 0.5, 2.0, 0.25),
     R("linspace", 0.5, 3.0, 7),
     R("linspace", V, W, 4, endpoint=False, axis=-1, d=True),

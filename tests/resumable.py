@@ -2,7 +2,7 @@
 
     python tests/resumable.py BACKEND FOLDER
 
-Goes on from FOLDER/backup, if that is there, and writes FOLDER/result.npz (weights, and the history as text).
+Continues from FOLDER/backup, if that is there, and writes FOLDER/result.npz (weights, and the history as text).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STEPS = 3
 
 def main(backend: str, folder: Path) -> None:
     lamella.set_backend(backend)
-    # a run that goes on has its seed from the checkpoint
+    # a run that continues has its seed from the checkpoint
     lamella.utils.set_random_seed(99 if (folder / "backup" / "latest.npz").exists() else 7)
     model = lamella.Sequential(
         [

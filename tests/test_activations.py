@@ -1,4 +1,4 @@
-"""Activations: Keras's values and its derivatives at every kink."""
+"""Activations: Keras's values and its derivatives at every non-differentiable point."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_against_keras(case):
     close(gradient, recorded["gradient"], case.tolerance)
 
 
-# The activations without rows of their own in the oracle; jax.nn is what Keras calls for them.
+# The activations without their own rows in the oracle; jax.nn is what Keras calls for them.
 JAX_NN = [
     "celu",
     "hard_silu",

@@ -1,4 +1,4 @@
-"""A backend whose arrays have dtypes of their own and can be written into: what it declares is all that lamella asks."""
+"""A backend whose arrays have their own dtypes and can be written into: what it declares is all that lamella asks."""
 
 from __future__ import annotations
 
@@ -112,16 +112,16 @@ def test_a_dtype_loads_the_backend_that_declares_it(framework):
 
 def test_a_dtype_that_no_backend_declares(framework):
     for _ in range(2):  # before the backend is loaded, and after
-        with pytest.raises(DTypeError, match="is no dtype lamella computes with"):
+        with pytest.raises(DTypeError, match="is not a dtype lamella computes with"):
             dtype_name(framework.UNDECLARED)
-    with pytest.raises(DTypeError, match="is no dtype lamella computes with"):
+    with pytest.raises(DTypeError, match="is not a dtype lamella computes with"):
         dtype_name([])
 
 
 def test_a_declaration_of_unknown_names_is_refused(framework):
     wrong = framework.Own("wrong")
     wrong.dtypes = {framework.UNDECLARED: "float8"}
-    with pytest.raises(DTypeError, match="'float8' is no dtype"):
+    with pytest.raises(DTypeError, match="'float8' is not a dtype"):
         api.register_backend(wrong)
     assert "wrong" not in registry._LOADED
 

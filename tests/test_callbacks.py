@@ -132,8 +132,8 @@ def test_stop_training_ends_the_run_where_it_is(hook, epochs, steps, backend):
 @pytest.mark.parametrize(
     ("callbacks", "error", "words"),
     [
-        ([print], TypeError, "callbacks are instances of lamella.callbacks.Callback"),
-        ([Callback], TypeError, "callbacks are instances of lamella.callbacks.Callback"),
+        ([print], TypeError, "callbacks must be instances of lamella.callbacks.Callback"),
+        ([Callback], TypeError, "callbacks must be instances of lamella.callbacks.Callback"),
     ],
 )
 def test_what_is_no_callback_is_refused_before_training(callbacks, error, words):
@@ -168,7 +168,7 @@ def assert_after_whole_steps(model, count):
     assert model._compiled.state.steps == count
     for now, then in zip(model.get_weights(), after_whole_steps(count), strict=True):
         np.testing.assert_allclose(now, then, rtol=1e-5, atol=1e-6)
-    # and it goes on from there
+    # and it continues from there
     model.fit(X, Y, batch_size=8, shuffle=False, verbose=0)
     assert model._compiled.state.steps == count + 3
 

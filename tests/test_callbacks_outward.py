@@ -79,7 +79,7 @@ def test_a_learning_rate_set_by_a_callback_is_trained_with_and_logged(backend):
 @pytest.mark.parametrize("make", [lambda: LearningRateScheduler(lambda e, r: r), lambda: ReduceLROnPlateau("loss")])
 def test_a_rate_that_a_schedule_decides_cannot_be_set(make):
     model = model_of(lamella.optimizers.SGD(ExponentialDecay(0.1, 10, 0.9)))
-    with pytest.raises(ValueError, match="the learning rate is a ExponentialDecay, which decides it by the step"):
+    with pytest.raises(ValueError, match="the learning rate is a ExponentialDecay, a function of the step"):
         model.fit(X, Y, verbose=0, callbacks=[make()])
 
 
@@ -89,7 +89,9 @@ def test_several_rates_cannot_be_set_as_one(make, backend):
     model = model_of(made.MultiOptimizer(made.OptimizerMap("adam", {"dense/.*": made.SGD(0.1)})))
     model.build()
     before = model.get_weights()
-    with pytest.raises(ValueError, match=f"{type(make()).__name__}: a MultiOptimizer has as many learning rates"):
+    with pytest.raises(
+        ValueError, match=f"{type(make()).__name__}: a MultiOptimizer has one learning rate per optimizer"
+    ):
         model.fit(X, Y, verbose=0, callbacks=[make()])
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), before, strict=True))
     assert int(model.optimizer.iterations) == 0
@@ -114,18 +116,18 @@ def test_the_rate_in_keras_s_words(backend):
     assert rate.assign(np.float32(0.5)) == model.optimizer.lr == 0.5
     assert type(model.optimizer.get_config()["learning_rate"]) is float
     scheduled = lamella.optimizers.SGD(ExponentialDecay(0.1, 10, 0.9))
-    with pytest.raises(ValueError, match="a ExponentialDecay, which decides it by the step"):
+    with pytest.raises(ValueError, match="a ExponentialDecay, a function of the step"):
         scheduled.learning_rate.assign(0.5)
 
 
 def test_arguments_about_learning_rates():
-    with pytest.raises(ValueError, match="factor is below 1, got 1"):
+    with pytest.raises(ValueError, match="factor must be below 1, got 1"):
         ReduceLROnPlateau(factor=1.0)
     with pytest.warns(DeprecationWarning, match="epsilon"):
         assert ReduceLROnPlateau(epsilon=0.5).min_delta == 0.5
-    with pytest.raises(TypeError, match="no argument 'epsilom'"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'epsilom'"):
         ReduceLROnPlateau(epsilom=0.5)
-    with pytest.raises(ValueError, match="the schedule returns a float, got None for epoch 0"):
+    with pytest.raises(ValueError, match="the schedule must return a float, got None for epoch 0"):
         model_of().fit(X, Y, verbose=0, callbacks=[LearningRateScheduler(lambda e, r: None)])
     with pytest.raises(TypeError, match="unsupported operand"):  # the user's own error, from the user's line
         model_of().fit(X, Y, verbose=0, callbacks=[LearningRateScheduler(lambda e, r: r + "x")])
@@ -137,7 +139,7 @@ def test_a_metric_without_a_direction_asks_for_the_mode():
 
     model = model_of()
     model.compile("sgd", "mse", metrics=[own])
-    with pytest.raises(ValueError, match=r"nothing says whether .* 'own' is better. Pass mode='max' or mode='min'"):
+    with pytest.raises(ValueError, match=r"'own' is better is unknown. Pass mode='max' or mode='min'"):
         model.fit(X, Y, verbose=0, callbacks=[EarlyStopping("own")])
     metric = lamella.metrics.MeanMetricWrapper(own, "own")
     metric.direction = "up"
@@ -204,7 +206,7 @@ def test_averages_are_evaluated_and_weights_are_trained(swap_on_epoch, backend):
 
 
 def test_averages_need_an_optimizer_that_keeps_them():
-    with pytest.raises(ValueError, match="give it use_ema=True"):
+    with pytest.raises(ValueError, match="requires an optimizer with use_ema=True"):
         model_of().fit(X, Y, verbose=0, validation_data=(X, Y), callbacks=[SwapEMAWeights()])
 
 
@@ -394,11 +396,11 @@ def test_by_epoch_nothing_is_called_around_batches(tensorboard, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"profile_batch": 2}, "runs no profiler"),
-        ({"embeddings_freq": 1}, "writes no embeddings"),
-        ({"embeddings_metadata": "a.tsv"}, "writes no embeddings"),
-        ({"update_freq": "step"}, "update_freq is 'epoch', 'batch' or a positive integer, got 'step'"),
-        ({"update_freq": 0}, "update_freq is 'epoch', 'batch' or a positive integer, got 0"),
+        ({"profile_batch": 2}, "profile_batch=2 is not supported"),
+        ({"embeddings_freq": 1}, "embeddings for the projector are not supported"),
+        ({"embeddings_metadata": "a.tsv"}, "embeddings for the projector are not supported"),
+        ({"update_freq": "step"}, "update_freq must be 'epoch', 'batch' or a positive integer, got 'step'"),
+        ({"update_freq": 0}, "update_freq must be 'epoch', 'batch' or a positive integer, got 0"),
     ],
 )
 def test_what_tensorboard_here_cannot_do_is_refused(arguments, words, tmp_path):
@@ -408,5 +410,5 @@ def test_what_tensorboard_here_cannot_do_is_refused(arguments, words, tmp_path):
 
 def test_without_tensorboardx_the_callback_says_so_when_it_is_made(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ImportError, match=r"pip install 'lamella\[tensorboard\]'"):
+    with pytest.raises(ImportError, match=r"pip install tensorboardX"):
         TensorBoard(tmp_path)

@@ -42,7 +42,7 @@ def test_every_call_clears_the_logs_and_draws_another_mask(backend):
     model = trained(backend)
     model.optimizer.learning_rate = 0.0
     losses = {model.train_on_batch(X, Y)[0] for _ in range(3)}
-    assert len(losses) == 3  # the count of steps goes on
+    assert len(losses) == 3  # the count of steps continues
     expected = np.mean((model.predict(X, verbose=0) - Y) ** 2)
     for _ in range(3):
         assert model.test_on_batch(X, Y)[0] == pytest.approx(expected, rel=1e-5)

@@ -109,12 +109,12 @@ REASONS = {
     "dtype": "mixed precision is not compared in float32",
     "seed": "the random numbers are lamella's own",
     "synchronized": "only False is taken",
-    "function": "Lambda: tests of its own",
-    "mask": "Lambda: tests of its own",
-    "arguments": "Lambda: tests of its own",
-    "layer": "the wrapped layer stands beside the row",
+    "function": "Lambda: its own tests",
+    "mask": "Lambda: its own tests",
+    "arguments": "Lambda: its own tests",
+    "layer": "the wrapped layer is beside the row",
     "weights": "the rows set weights",
-    "rms_scaling": "warns; a test of its own",
+    "rms_scaling": "warns; a separate test",
 }
 SUFFIXES = ("_regularizer", "_constraint", "_initializer")
 OTHERS = {"Layer", "InputLayer"}

@@ -150,10 +150,10 @@ def test_graphs_are_verified_and_exported(name, tmp_path, monkeypatch, capsys):
         (("info", "text.py"), "not a Python file that lamella exported"),
         (("summary", "net.weights.h5"), "weights alone"),
         (("verify", "text.py"), "an export"),
-        (("verify", "net.keras", "--rows", "0"), "--rows is at least 1"),
+        (("verify", "net.keras", "--rows", "0"), "--rows must be at least 1"),
         (("convert", "net.keras", "net.h5"), "--overwrite replaces it"),
         (("convert", "net.keras", "net.keras", "--overwrite"), "is the file to be converted"),
-        (("convert", "net.keras", "out.pb"), "the ending says what to write"),
+        (("convert", "net.keras", "out.pb"), "the ending must be one of"),
         (("convert", "net.keras", "out.h5", "--weights-beside"), "for an OUT that ends in .py"),
         (("convert", "net.keras", "absent/out.py"), "there is no folder"),
     ],
@@ -166,6 +166,10 @@ def test_what_is_wrong_is_one_sentence(words, told, folder, capsys):
     assert status == 2
     assert err.startswith("lamella: ")
     assert told in err
+
+
+def test_the_version(run_python):
+    assert run_python("-m", "lamella", "--version").stdout == f"lamella {lamella.__version__}\n"
 
 
 def test_the_command_line_itself(run_python):

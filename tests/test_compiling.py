@@ -48,7 +48,7 @@ def kind_of(backend):
     return {"numpy": "NumPy", "jax": "XLA"}[backend]
 
 
-# ---- counts: docs/performance.md states these numbers ----
+# ---- counts: docs/compilation.md states these numbers ----
 
 
 def test_folds_of_ten_sizes_share_their_programs(backend):

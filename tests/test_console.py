@@ -42,9 +42,9 @@ class Terminal(io.StringIO):
         return True
 
     def lines_on_screen(self) -> list[str]:
-        """What a person reads in the end: later text lies over earlier text of the same line."""
+        """What a person reads in the end: later text is over earlier text of the same line."""
         screen = []
-        for line in without_colours(self.getvalue()).split("\n"):
+        for line in without_colors(self.getvalue()).split("\n"):
             shown = ""
             for part in line.split("\r"):
                 shown = part + shown[len(part) :]
@@ -56,7 +56,7 @@ class AsciiFile(io.StringIO):
     encoding = "ascii"
 
 
-def without_colours(text: str) -> str:
+def without_colors(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
@@ -79,19 +79,19 @@ def test_the_table_has_the_same_text_with_and_without_rich(rich_or_not: str) -> 
     assert table('Model: "sequential"', COLUMNS, ROWS, FOOTER, file=terminal) == SUMMARY
     assert table('Model: "sequential"', COLUMNS, ROWS, FOOTER, file=pipe) == SUMMARY
     assert table('Model: "sequential"', COLUMNS, ROWS, FOOTER, print_fn=printed.append) == SUMMARY
-    assert without_colours(terminal.getvalue()) == SUMMARY + "\n"
+    assert without_colors(terminal.getvalue()) == SUMMARY + "\n"
     assert ("\x1b" in terminal.getvalue()) == (rich_or_not == "rich")
     assert pipe.getvalue() == SUMMARY + "\n"
     assert printed == [SUMMARY]
 
 
-def test_colours_can_be_asked_for_and_refused(rich_or_not: str) -> None:
+def test_colors_can_be_asked_for_and_refused(rich_or_not: str) -> None:
     terminal, pipe = Terminal(), io.StringIO()
     table("", COLUMNS, ROWS, file=terminal, plain=True)
     table("", COLUMNS, ROWS, file=pipe, plain=False)
     assert "\x1b" not in terminal.getvalue()
     assert ("\x1b" in pipe.getvalue()) == (rich_or_not == "rich")
-    assert without_colours(pipe.getvalue()) == terminal.getvalue()
+    assert without_colors(pipe.getvalue()) == terminal.getvalue()
 
 
 def test_a_stream_without_box_characters_gets_ascii() -> None:
@@ -192,14 +192,14 @@ def test_a_notebook_shows_a_line_that_is_drawn_over_itself(monkeypatch: pytest.M
     monkeypatch.setattr(Progress, "redraw_seconds", 0.0)
     train(None, 1)
     bundles = [text._repr_mimebundle_([], []) for text in cell.shown]
-    assert [without_colours(bundle["text/plain"]) for bundle in bundles] == PERMANENT_LINES
+    assert [without_colors(bundle["text/plain"]) for bundle in bundles] == PERMANENT_LINES
     assert all(bundle["text/html"].startswith("<pre") for bundle in bundles)
     assert cell.updates == 3 * 5  # the beginning is the first display of an epoch; four steps and the end follow
     progress = Progress(3, 4, 1)
     progress.begin_epoch(0)
     progress.update(2, {"loss": 0.5})
     drawn = cell.shown[-1]._repr_mimebundle_([], [])
-    assert without_colours(drawn["text/plain"]).startswith("Epoch 1/3 ━")
+    assert without_colors(drawn["text/plain"]).startswith("Epoch 1/3 ━")
     assert "</span>" in drawn["text/html"] and len(drawn["text/plain"].split("\n")) == 1
     progress.close()
     progress.begin_epoch(0)
@@ -229,10 +229,10 @@ def test_a_terminal_keeps_one_line_per_epoch(rich_or_not: str, monkeypatch: pyte
     monkeypatch.setattr(Progress, "redraw_seconds", 0.0)
     terminal = Terminal()
     train(terminal, verbose=1)
-    drawn = without_colours(terminal.getvalue()).replace("\n", "\r").split("\r")
+    drawn = without_colors(terminal.getvalue()).replace("\n", "\r").split("\r")
     assert terminal.lines_on_screen() == [*PERMANENT_LINES, ""]
     assert drawn[0] == "Epoch 1/3 ────────────────────────────── 0/4"
-    assert re.fullmatch(r"Epoch 1/3 ━+─+ 2/4 - \w+/step - 0s left - accuracy: 0.5000 - loss: 1.0000e-04 *", drawn[2])
+    assert re.fullmatch(r"Epoch 1/3 ━+─+ 2/4 - \w+/step - accuracy: 0.5000 - loss: 1.0000e-04 *", drawn[2])
     assert len(drawn) == 3 * 6 + 1
     assert ("\x1b" in terminal.getvalue()) == (rich_or_not == "rich")
 
@@ -250,7 +250,7 @@ def test_with_and_without_rich_the_live_line_is_the_same(monkeypatch: pytest.Mon
     monkeypatch.setattr(console, "_rich_console", lambda file: None)
     plain_terminal = Terminal()
     train(plain_terminal, verbose=1)
-    assert without_colours(rich_terminal.getvalue()) == plain_terminal.getvalue() != rich_terminal.getvalue()
+    assert without_colors(rich_terminal.getvalue()) == plain_terminal.getvalue() != rich_terminal.getvalue()
 
 
 def test_a_live_line_never_wraps_and_is_redrawn_ten_times_a_second_at_most(
@@ -266,10 +266,10 @@ def test_a_live_line_never_wraps_and_is_redrawn_ten_times_a_second_at_most(
         now = step / 64
         progress.update(step, {"a_metric_with_a_long_name": 0.5, "loss": 0.5})
     progress.close()
-    drawn = without_colours(terminal.getvalue()).rstrip("\n").split("\r")
+    drawn = without_colors(terminal.getvalue()).rstrip("\n").split("\r")
     assert 100 < len(drawn) <= 10 * 1000 / 64 + 1
     assert max(map(len, drawn)) <= 39
-    assert drawn[-1].rstrip() == "Epoch 1/1 994/1000 - 16ms/step"
+    assert drawn[-1].rstrip() == "Epoch 1/1 994/1000 - 16ms/step - ETA 0s"
 
 
 def test_an_interrupted_epoch_leaves_its_line(rich_or_not: str) -> None:
@@ -294,7 +294,26 @@ def test_the_first_step_does_not_spoil_the_pace(monkeypatch: pytest.MonkeyPatch)
     now = 31.0
     progress.update(2, {})
     progress.close()
-    assert "2/101 - 1.0s/step - 1m39s left" in terminal.lines_on_screen()[0]
+    assert "2/101 - 1.0s/step - ETA 1m39s" in terminal.lines_on_screen()[0]
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.2, ""), (1.0, " - ETA 15s")])
+def test_the_remaining_time_is_shown_for_epochs_over_ten_seconds(
+    seconds: float, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    now = 0.0
+    monkeypatch.setattr(console.time, "perf_counter", lambda: now)
+    terminal = Terminal()
+    progress = Progress(1, 20, 1, terminal)
+    progress.begin_epoch(0)
+    for step in range(1, 6):
+        now = step * seconds
+        progress.update(step, {"loss": 0.5})
+    progress.close()
+    pace = console.format_seconds(seconds)
+    assert terminal.lines_on_screen()[0].rstrip().endswith(f"5/20 - {pace}/step{shown} - loss: 0.5000")
 
 
 def test_steps_may_be_unknown_cut_short_or_never_reported() -> None:
@@ -399,7 +418,7 @@ def test_a_download_counts_bytes(rich_or_not: str, monkeypatch: pytest.MonkeyPat
             transfer.update(2**20, {})
             transfer.update(2**21, {})
             transfer.end_epoch({}, seconds=2.0)
-    assert "1.00 MB/2.00 MB - " in without_colours(terminal.getvalue())
+    assert "1.00 MB/2.00 MB - " in without_colors(terminal.getvalue())
     for lines in (terminal.lines_on_screen(), pipe.getvalue().split("\n")):
         assert lines == ["2.00 MB - 2.0s - 1.00 MB/s", ""]
     unknown = io.StringIO()

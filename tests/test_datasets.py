@@ -113,7 +113,7 @@ def test_imdb(served):
     (x, y), _ = datasets.imdb.load_data(maxlen=10)
     assert len(x) == len(y) < 40
     assert max(map(len, x)) == 9
-    with pytest.warns(DeprecationWarning, match="nb_words= is a word of an earlier Keras; write num_words="):
+    with pytest.warns(DeprecationWarning, match="nb_words= is a name of an earlier Keras; write num_words="):
         (x, _), _ = datasets.imdb.load_data(nb_words=500)
     assert max(max(text) for text in x) < 500
     assert datasets.imdb.get_word_index() == {"the": 1, "of": 2, "é": 3}

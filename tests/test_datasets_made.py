@@ -299,7 +299,7 @@ def test_words_of_text_files_train_a_model(folder, backend):
         ({"labels": [1] * 6, "class_names": ["a"]}, ArgumentError, "class_names orders"),
         ({"class_names": ["pos", "new"]}, ArgumentError, "the subfolders are"),
         ({"label_mode": "ints"}, ArgumentError, "label_mode must be"),
-        ({"label_mode": "binary", "class_names": ["pos"]}, ArgumentError, "for two classes, got 1"),
+        ({"label_mode": "binary", "class_names": ["pos"]}, ArgumentError, "needs two classes, got 1"),
         ({"validation_split": 1.5, "subset": "both"}, ArgumentError, "fraction between 0 and 1"),
         ({"validation_split": 0.5}, ArgumentError, "come together"),
         ({"subset": "training"}, ArgumentError, "come together"),

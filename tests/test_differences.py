@@ -28,7 +28,7 @@ TESTS = {
     "`utils.plot_model`": "test_drawing::test_a_subclass_shows_its_layers_and_an_unbuilt_chain_unknown_shapes",
     "`summary()` of operations between layers, such as `x * 2`": "test_summary::test_a_graph_says_what_feeds_each_layer",
     "subclassed models": "test_graph::test_a_subclass_is_built_for_a_shape",
-    "a dict or frame of inputs with keys that are no inputs": (
+    "a dict or frame of inputs with keys that are not inputs": (
         "test_graph_training::test_data_that_do_not_match_are_refused_in_one_sentence"
     ),
     "a list for a dict of outputs (losses, targets, weights) whose keys are not in alphabetical order": (
@@ -41,7 +41,7 @@ TESTS = {
     "sample weights of one number per row for an output with a mask over steps": (
         "test_graph_training::test_training_gives_the_logs_the_predictions_and_the_weights_of_keras"
     ),
-    "the losses of several outputs in the logs of a model with a `compute_loss` of its own": (
+    "the losses of several outputs in the logs of a model with its own `compute_loss`": (
         "test_graph_training::test_an_own_loss_sees_all_outputs"
     ),
     "a distribution set after a model is built": "test_distribution::test_a_distribution_is_set_before_the_model_is_built",
@@ -149,7 +149,7 @@ TESTS = {
     ),
     "`TimeseriesGenerator.to_json`": ("test_text::test_a_generator_of_windows_is_written_and_read"),
     "`utils.Progbar` in files and pipes": ("test_datasets_made::test_a_bar_averages_and_ends_with_the_last_numbers"),
-    "a download that breaks off": "test_downloads::test_the_next_call_continues",
+    "a download that is interrupted": "test_downloads::test_the_next_call_continues",
     "archives with links, or paths that leave the folder": (
         "test_archives::test_what_is_hostile_is_refused_and_leaves_nothing"
     ),

@@ -86,10 +86,10 @@ def test_numpy_refuses_several_devices_in_one_sentence():
         (lambda mesh: distribution.ModelParallel(layout_map={}), "takes a LayoutMap"),
         (lambda mesh: distribution.set_distribution("data"), "takes a Distribution or None"),
         (lambda mesh: distribution.list_devices("fpga"), "'cpu', 'gpu' or 'tpu'"),
-        (lambda mesh: model_parallel(mesh, **{"(": (None,)}), "no regular expression"),
+        (lambda mesh: model_parallel(mesh, **{"(": (None,)}), "is not a regular expression"),
         (
             lambda mesh: distribution.distribute_tensor(np.ones(3), distribution.TensorLayout(("batch",), mesh)),
-            "divide",
+            "is not divisible",
         ),
         (
             lambda mesh: distribution.distribute_tensor(np.ones(3), distribution.TensorLayout(("batch",))),
@@ -112,7 +112,7 @@ def test_an_unknown_axis_of_the_mesh_is_named(four):
 @pytest.mark.parametrize(
     ("layouts", "message"),
     [
-        ({"last/kernel": (None, "model")}, "axis 1 of the weight 'last/kernel', of size 3, does not divide by the 2"),
+        ({"last/kernel": (None, "model")}, "axis 1 of the weight 'last/kernel', of size 3, is not divisible by the 2"),
         ({"first/bias": (None, "model")}, "is for 2 axes, and the weight 'first/bias' has shape"),
         ({".*kernel": (None,), "first.*": (None,)}, "'first/kernel' is matched by '.*kernel' and 'first.*'"),
     ],

@@ -100,14 +100,14 @@ def test_a_frame_holds_its_boxes_and_lines_go_on_at_its_border(direction):
     order = [(texts[name].x, texts[name].y)[axis] for name in "xaz"]
     assert order == sorted(order, reverse=direction in ("BT", "RL"))
     lines = [shape.points for shape in picture.shapes if isinstance(shape, Line)]
-    heading = 28 if direction in ("TB", "BT") else 0  # a line goes on behind the heading
+    heading = 28 if direction in ("TB", "BT") else 0  # a line continues behind the heading
     for line in (
         points for points, arrow in ((s.points, s.arrow) for s in picture.shapes if isinstance(s, Line)) if not arrow
     ):
         last = line[-1]
         assert any(
             abs(last[0] - other[0][0]) < 0.01 and abs(last[1] - other[0][1]) <= heading + 0.01 for other in lines
-        ), "the line to the border goes on there"
+        ), "the line to the border continues there"
 
 
 def test_the_svg_is_valid_and_its_text_is_escaped():
@@ -225,7 +225,7 @@ def test_png_needs_matplotlib_and_the_ending_says_what_is_written(tmp_path, monk
     with pytest.raises(ArgumentError, match="'empty' has no layers"):
         utils.plot_model(Sequential(name="empty"), tmp_path / "n.svg")
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"lamella\[plot\]"):
+    with pytest.raises(ImportError, match=r"pip install matplotlib"):
         utils.plot_model(siamese(), tmp_path / "n.png")
     assert [path.name for path in tmp_path.iterdir()] == ["m.png"]
 

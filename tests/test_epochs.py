@@ -23,13 +23,13 @@ def seen_by(call):
 
 
 STEPS = {
-    "arrays go on": (lambda: (X, Y), {"batch_size": 8, "steps_per_epoch": 3, "epochs": 4}, [3, 3, 3, 3]),
+    "arrays continue": (lambda: (X, Y), {"batch_size": 8, "steps_per_epoch": 3, "epochs": 4}, [3, 3, 3, 3]),
     "arrays begin again": (lambda: (X, Y), {"batch_size": 8, "steps_per_epoch": 7, "epochs": 2}, [7, 7]),
     "ragged arrays": (lambda: (X, Y), {"batch_size": 16, "steps_per_epoch": 2, "epochs": 3}, [2, 2, 2]),
     "a list": (lambda: (pairs(), None), {"epochs": 2}, [5, 5]),
-    "a list goes on": (lambda: (pairs(), None), {"steps_per_epoch": 3, "epochs": 3}, [3, 3, 3]),
+    "a list continues": (lambda: (pairs(), None), {"steps_per_epoch": 3, "epochs": 3}, [3, 3, 3]),
     "a generator": (lambda: (generated(pairs()), None), {}, [5]),
-    "a generator goes on": (lambda: (generated(pairs()), None), {"steps_per_epoch": 2, "epochs": 2}, [2, 2]),
+    "a generator continues": (lambda: (generated(pairs()), None), {"steps_per_epoch": 2, "epochs": 2}, [2, 2]),
     "initial_epoch": (lambda: (pairs(), None), {"initial_epoch": 2, "epochs": 3}, [5]),
 }
 
@@ -80,7 +80,7 @@ def test_validation_on_batches_and_on_some_of_them(backend):
         steps = 2 if isinstance(given, Parts) else None
         model = model_of()
         found = model.fit(X, Y, epochs=2, validation_data=given, validation_steps=steps, **words).history
-        if isinstance(given, Parts):  # goes on with batches 2 and 3
+        if isinstance(given, Parts):  # continues with batches 2 and 3
             np.testing.assert_allclose(found["val_loss"][0], logs["val_loss"][0], rtol=1e-5)
             again = model.evaluate(X[16:32], Y[16:32], verbose=0)
             np.testing.assert_allclose(found["val_loss"][1], again, rtol=1e-5)

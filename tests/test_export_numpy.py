@@ -354,7 +354,7 @@ class FirstRow(lamella.Layer):
 
 
 def test_a_number_of_rows_that_is_computed_with_is_that_of_the_batch(tmp_path):
-    agrees(lamella.Sequential([lamella.Input((3,)), OfTheRows(name="centre")]), tmp_path)
+    agrees(lamella.Sequential([lamella.Input((3,)), OfTheRows(name="center")]), tmp_path)
 
 
 def test_code_that_needs_the_number_of_rows_is_refused_before_anything_is_written(tmp_path):
@@ -392,7 +392,7 @@ def test_a_file_that_computes_something_else_is_not_written(tmp_path, monkeypatc
 
 
 def test_a_kernel_without_a_source_of_its_own_is_refused():
-    with pytest.raises(ValueError, match="no plain function"):
+    with pytest.raises(ValueError, match="is not a plain function"):
         KernelSource(set()).add(lambda x: x)
 
 

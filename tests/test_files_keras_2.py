@@ -107,7 +107,7 @@ def test_fields_that_did_nothing_are_read(name):
 )
 def test_the_same_fields_with_another_value_are_refused(name, changed):
     config, shape = FIELDS[name]
-    with pytest.raises(FormatError, match=f"{next(iter(changed))} = .* is no field that lamella's {name} has"):
+    with pytest.raises(FormatError, match=f"{next(iter(changed))} = .* is not a field of lamella's {name}"):
         read(name, {**config, **changed}, shape)
 
 

@@ -171,7 +171,7 @@ BESIDE = {
 
 NOT_TRIED = {
     "InputLayer": "declares an input; tests of models",
-    "Lambda": "its function comes from the caller; tests of its own",
+    "Lambda": "its function comes from the caller; its own tests",
 }
 EXCLUDED = {
     ("BatchNormalization", "synchronized"): "only False is taken",

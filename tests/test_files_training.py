@@ -1,4 +1,4 @@
-"""Training that goes on from a file: the optimizer's state in Keras's order, and the compile configuration."""
+"""Training that continues from a file: the optimizer's state in Keras's order, and the compile configuration."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Every loss and metric against the formula of its paper, written again in float64 NumPy, with options and weights.
 
-Keras is no oracle here: where it differs from the paper (docs/differences.md), the paper decides.
+Keras is not an oracle here: where it differs from the paper (docs/differences.md), the paper decides.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def images(size=(None, None)):
 
 
 def tags(length=None):
-    """One output a step, and cheap to compile."""
+    """One output per step, and cheap to compile."""
     return lamella.Sequential([L.Input((length, 2)), L.Dense(3, activation="tanh"), L.Conv1D(1, 2, padding="same")])
 
 
@@ -372,7 +372,7 @@ def test_states_go_on_across_lengths(backend):
         model.predict(x[:1], verbose=0)
 
 
-# ---- layers of one's own ----
+# ---- layers of your own ----
 
 
 class Positions(L.Layer):
@@ -386,7 +386,7 @@ class Positions(L.Layer):
 
 
 class Pairs(L.Layer):
-    """Joins the features of two neighbours."""
+    """Joins the features of two neighbors."""
 
     def call(self, x):
         return ops.reshape(x, (x.shape[0], -1, 2 * x.shape[2]))
@@ -413,7 +413,7 @@ def pairs(x):
 SYMBOLIC = {
     "positions": (Positions, lambda x, table: x + table[: x.shape[1]]),
     "pairs": (Pairs, pairs),
-    "centred": (Centred, lambda x: x - x.mean(axis=1, keepdims=True)),
+    "centered": (Centred, lambda x: x - x.mean(axis=1, keepdims=True)),
     "lambda": (lambda: L.Lambda(lambda x: x[:, ::2] * 2.0), lambda x: x[:, ::2] * 2),
     "differences": (lambda: L.Lambda(lambda x: x[:, 1:] - x[:, :-1]), lambda x: x[:, 1:] - x[:, :-1]),
 }

@@ -18,7 +18,7 @@ FAST = {
     "embedding-mask-lstm", "conv1d-causal-dilation", "conv2d-same-strides", "attention-mask-causal", "resizing-bilinear",
     "reshape-images", "adaptive-average-pooling2d", "batch-normalization-mask", "bidirectional-concat",
 }  # fmt: skip
-FASTEST = {"conv1d-causal-dilation", "attention-mask-causal", "reshape-images"}
+FASTEST = {"conv1d-causal-dilation", "cropping1d", "attention-mask-causal", "reshape-images"}
 
 
 def rows(fast):

@@ -198,8 +198,10 @@ REASONS = {
     "InputLayer": "begins every row",
     "Layer": "the base class",
     "Wrapper": "the base class of layers around a layer",
-    "InputSpec": "is no layer",
-    **dict.fromkeys(("IntegerLookup", "StringLookup", "TextVectorization"), "prepares data, and is no part of a model"),
+    "InputSpec": "is not a layer",
+    **dict.fromkeys(
+        ("IntegerLookup", "StringLookup", "TextVectorization"), "prepares data and cannot be part of a model"
+    ),
     "Lambda": "Keras's files of one hold code; tests of free training",
     "RepeatVector": "takes (batch, features)",
     "RandomBrightness": "as RandomFlip in inference",

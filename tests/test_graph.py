@@ -341,11 +341,11 @@ def test_graphs_that_are_none_are_refused_in_one_sentence():
         Model([x, z], y)
     with pytest.raises(ArgumentError, match="listed twice"):
         Model([x, x], y)
-    with pytest.raises(TypeError, match=r"among the outputs is 3, which is no declared value"):
+    with pytest.raises(TypeError, match=r"outputs must be symbolic values, got 3\."):
         Model(x, [y, 3])
-    with pytest.raises(TypeError, match="among the inputs is <InputLayer"):
+    with pytest.raises(TypeError, match="inputs must be symbolic values, got <InputLayer"):
         Model(layers.InputLayer((4,)), y)
-    with pytest.raises(ArgumentError, match="there are no outputs"):
+    with pytest.raises(ArgumentError, match="outputs must not be empty"):
         Model(x, [])
     with pytest.raises(ValueError, match="Two layers are called 'dense'"):
         Model(x, layers.Dense(2, name="dense")(layers.Dense(4, name="dense")(x)))

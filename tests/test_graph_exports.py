@@ -160,8 +160,9 @@ def shortcut(around):
         (lambda: shortcut(lambda x: layers.Conv1DTranspose(2, 3, 2, "same")(layers.Conv1D(2, 3, 2, "same")(x))), {"time": 2}),
         (lambda: shortcut(lambda x: layers.UpSampling1D(100)(layers.MaxPooling1D(100)(x))), {}),
         (lambda: shortcut(layers.Conv1D(2, 3, padding="same")), {}),
+        (lambda: shortcut(lambda x: layers.Cropping1D((1, 1))(layers.ZeroPadding1D(1)(x))), {}),
     ],
-    ids=["poolings", "repeat", "strides", "too large", "none"],
+    ids=["poolings", "repeat", "strides", "too large", "none", "cropping"],
 )  # fmt: skip
 def test_multiples_make_the_sizes_equal_that_a_program_takes_to_be(model, expected):
     assert multiples_needed(inference_of(model()).program) == expected

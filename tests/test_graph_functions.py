@@ -109,9 +109,13 @@ def test_files_do_not_describe_functions(tmp_path):
         (lambda x: ops.map(lambda row: row * Variable(np.ones(3), name="v"), x), TraceError, "'v'.*not be trained"),
         (lambda x: Variable(np.ones(3), name="v") * x, TraceError, "'v'.*not be trained"),
         (lambda x: ops.while_loop(lambda v: ops.sum(v) < 3, lambda v: 2 * v, x), TraceError, "`maximum_iterations`"),
-        (lambda x: ops.fori_loop(0, x.shape[0], lambda i, v: 2 * v, x), TraceError, "fori_loop are Python integers"),
+        (
+            lambda x: ops.fori_loop(0, x.shape[0], lambda i, v: 2 * v, x),
+            TraceError,
+            "fori_loop must be Python integers",
+        ),
         (lambda x: ops.fori_loop(0, 2, lambda i, v: ops.sum(v), x), ShapeError, "must keep its spec"),
-        (lambda x: ops.cond(x, lambda: x, lambda: x), ShapeError, "a cond is a scalar"),
+        (lambda x: ops.cond(x, lambda: x, lambda: x), ShapeError, "a cond must be a scalar"),
     ],
     ids=["layer", "variable", "variable on the left", "unbounded", "free bound", "another shape", "no scalar"],
 )

@@ -343,7 +343,7 @@ BAD_DATA = {
     "weights": ((X, Y, {"prize": X["b"]}), "sample_weight has the unknown key 'prize'"),
     "rows of weights": (
         (X, Y, {"price": X["b"][:3, 0]}),
-        "sample_weight/price needs one number a row, shape (20,), got (3,)",
+        "sample_weight/price needs one number per row, shape (20,), got (3,)",
     ),
 }
 
@@ -406,7 +406,7 @@ def test_what_is_for_one_output_is_refused_for_several():
         model_of().fit(X, Y, class_weight={0: 2.0}, verbose=0)
     with pytest.raises(ArgumentError, match="the metrics of output 'kind' need targets: give them in y"):
         model_of(loss={"price": "mse"}, metrics={"kind": ["accuracy"]}).fit(X, {"price": Y["price"]}, verbose=0)
-    with pytest.raises(ArgumentError, match="is a Sequential, which has one input: give one array"):
+    with pytest.raises(ArgumentError, match="is a Sequential, which has one input: pass one array"):
         model = Sequential([layers.Dense(1)])
         model.compile("sgd", "mse")
         model.fit([X["a"], X["b"]], Y["price"], verbose=0)
@@ -461,7 +461,7 @@ def test_a_declared_loss_that_is_not_the_models_is_refused():
     model = Model(x, layers.Dense(2)(x))
     with pytest.raises(ArgumentError, match="depend on the input"):
         model.add_loss(ops.mean(other))
-    with pytest.raises(ArgumentError, match="depends on weights of 'apart', which are not its own"):
+    with pytest.raises(ArgumentError, match="depends on weights of 'apart', which the model does not contain"):
         model.add_loss(ops.mean(layers.Dense(1, name="apart")(x)))
-    with pytest.raises(ArgumentError, match=r"is for Model\(inputs, outputs\)"):
+    with pytest.raises(ArgumentError, match=r"needs Model\(inputs, outputs\)"):
         Sequential([Input((3,)), layers.Dense(1)]).add_loss(ops.mean(x))

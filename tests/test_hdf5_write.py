@@ -78,5 +78,5 @@ def test_a_name_that_is_a_path_is_refused(name):
 
 def test_without_h5py_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"pip install 'lamella\[files\]'"):
+    with pytest.raises(ImportError, match=r"pip install h5py"):
         to_bytes(Tree())

@@ -230,7 +230,7 @@ def test_a_broken_image_in_a_folder_is_named_when_it_is_read(folder, backend):
         ({"image_size": (4,)}, "image_size must be"),
         ({"crop_to_aspect_ratio": True, "pad_to_aspect_ratio": True}, "either cropped or padded"),
         ({"batch_size": 0}, "batch_size must be"),
-        ({"label_mode": "binary"}, "for two classes, got 3"),
+        ({"label_mode": "binary"}, "needs two classes, got 3"),
         ({"label_mode": "one_hot"}, "label_mode must be"),
         ({"labels": [1, 2]}, "one per file, got 2 labels for the 9 images"),
         ({"class_names": ["cats", "mice"]}, "class_names must be different names of subfolders"),

@@ -117,7 +117,7 @@ def _imports_by_name(name, tree, known):
     """What a module may import through `importlib`, directly or through the lazy tables of `lamella.names`.
 
     A string that is the whole name of a module ("lamella.models", "lamella.models.sequential:Sequential") counts wherever it
-    stands; behind `import_module(f"lamella.{name}")` every string of the module that completes a known name does.
+    is; behind `import_module(f"lamella.{name}")` every string of the module that completes a known name does.
     """
     strings = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     for node in strings:

@@ -132,7 +132,7 @@ def test_other_identifiers():
 def test_a_function_is_taken():
     made = get(lambda shape, dtype=None: np.full(shape, 2.0, dtype))
     np.testing.assert_array_equal(made((2, 2), "float32", key=KEY), np.full((2, 2), 2.0))
-    with pytest.raises(ValueError, match=r"shape \(3,\) and returned \(2,\)"):
+    with pytest.raises(ValueError, match=r"must return shape \(3,\), got \(2,\)"):
         get(lambda shape, dtype=None: np.zeros(2))((3,))
 
 
@@ -147,10 +147,10 @@ def test_config_round_trip(name):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: initializers.VarianceScaling(scale=0), "positive scale"),
+        (lambda: initializers.VarianceScaling(scale=0), "scale must be positive"),
         (lambda: initializers.VarianceScaling(mode="fan"), "fan_in"),
         (lambda: initializers.VarianceScaling(distribution="cauchy"), "truncated_normal"),
-        (lambda: initializers.RandomNormal(seed=1.5), "integer seed"),
+        (lambda: initializers.RandomNormal(seed=1.5), "seed must be an integer"),
         (lambda: initializers.Identity()((2, 2, 2)), "2 dimensions"),
         (lambda: initializers.Orthogonal()((2,)), "two dimensions"),
     ],

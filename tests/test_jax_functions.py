@@ -182,17 +182,17 @@ def on_two_devices():
     whole, share = PartitionSpec(), PartitionSpec("rows")
 
     def local(kernel, weights, x):
-        value, slopes = jax.value_and_grad(lambda k, w: function(x, k, w)[0], (0, 1))(kernel, weights)
-        return jax.lax.psum(value, "rows"), slopes
+        value, gradients = jax.value_and_grad(lambda k, w: function(x, k, w)[0], (0, 1))(kernel, weights)
+        return jax.lax.psum(value, "rows"), gradients
 
     mesh = Mesh(np.array(jax.devices()[:2]), ("rows",))
     mapped = jax.shard_map(local, mesh=mesh, in_specs=(whole, whole, share), out_specs=(whole, whole))
-    value, slopes = jax.jit(mapped)(kernel, weights, rows)
+    value, gradients = jax.jit(mapped)(kernel, weights, rows)
     wanted, expected = jax.jit(
         jax.value_and_grad(lambda k, w: function(rows[:4], k, w)[0] + function(rows[4:], k, w)[0], (0, 1))
     )(kernel, weights)
     np.testing.assert_allclose(value, wanted, rtol=1e-5)
-    for a, b in zip(slopes, expected, strict=True):
+    for a, b in zip(gradients, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 

@@ -35,7 +35,8 @@ def test_every_op_has_a_lowering():
 
 
 def rows_with_derivatives(every=False):
-    """(label, program, arguments, operands to differentiate in) of one or all rows of each op, and all kinks, in float64."""
+    """(label, program, arguments, operands to differentiate in) of one or all rows of each op,
+    and all non-differentiable points, in float64."""
     seen = set()
     for sample in SAMPLES:
         if has_derivative(sample) and (every or sample.op not in seen):

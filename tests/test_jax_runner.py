@@ -58,15 +58,15 @@ def step_of(dtype="float32", external=None):
         rate, total = running.input(Spec((), dtype)), running.input(Spec((), dtype))
         key, step = running.input(Spec((2,), "uint32")), running.input(Spec((), "uint32"))
         data = [running.input(s) for s in batch]
-        value, *slopes = replay(gradient, [*weights, key, step, *data])
+        value, *gradients = replay(gradient, [*weights, key, step, *data])
         rest = [rate, total + value, key, ops.add(step, np.uint32(1))]
         if external is None:
             t = ops.cast(ops.add(step, np.uint32(1)), dtype)
             alpha = ops.sqrt(-ops.expm1(t * math.log(0.999))) / -ops.expm1(t * math.log(0.9))
-            new, new_m, new_v = ops.foreach(adam, [slopes, weights, m, v], [rate, alpha])
+            new, new_m, new_v = ops.foreach(adam, [gradients, weights, m, v], [rate, alpha])
             outputs = [*new, *new_m, *new_v, *rest]
         else:
-            outputs = [*weights, *rest, *slopes, value]
+            outputs = [*weights, *rest, *gradients, value]
         program = running.program([as_value(y) for y in outputs])
     slots = [f"{slot}/{name}" for slot in "mv" for name in WEIGHTS] if external is None else []
     names = (*WEIGHTS, *slots, "rate", "total", "key", "step")
@@ -243,8 +243,8 @@ def test_optax_inside_the_loop_is_optax_outside(trained):
 
     @jax.jit
     def one(params, slots, *batch):
-        value, slopes = jax.value_and_grad(lambda p: function(*[p[n] for n in WEIGHTS], *batch)[0])(params)
-        updates, slots = tx.update(slopes, slots, params)
+        value, gradients = jax.value_and_grad(lambda p: function(*[p[n] for n in WEIGHTS], *batch)[0])(params)
+        updates, slots = tx.update(gradients, slots, params)
         return optax.apply_updates(params, updates), slots, value
 
     params = dict(zip(WEIGHTS, map(jnp.asarray, start(step)), strict=False))

@@ -1,4 +1,4 @@
-"""Words of Keras 1: each still works, and its DeprecationWarning names today's word. (The tutorials: test_examples.py.)"""
+"""Words of Keras 1: each still works, and its DeprecationWarning names today's name. (The tutorials: test_examples.py.)"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lamella.layers import (
 
 L2 = lamella.regularizers.L2(0.01)
 
-# (layer with old words, the old word, today's word, the same layer in today's words)
+# (layer with old arguments, the old word, today's name, the same layer in today's names)
 LAYERS = [
     (lambda: Dense(output_dim=4), "output_dim", "units", lambda: Dense(4)),
     (lambda: Dense(4, init="uniform"), "init", "kernel_initializer", lambda: Dense(4, kernel_initializer="uniform")),
@@ -120,7 +120,7 @@ def test_weights_that_do_not_fit_the_layer_are_told_and_the_layer_is_not_added()
 
 
 def test_an_old_and_a_new_word_for_one_argument_are_refused():
-    with pytest.raises(TypeError, match="Dense got both 'output_dim' and 'units', two words for one argument"):
+    with pytest.raises(TypeError, match="Dense got both 'output_dim' and 'units', two names of one argument"):
         Dense(units=3, output_dim=3)
     with pytest.raises(ValueError, match="only mode 0"):
         BatchNormalization(mode=1)
@@ -182,7 +182,7 @@ def regression(backend):
 def test_nb_epoch_is_epochs(backend):
     model = regression(backend)
     x = np.linspace(-1, 1, 8)
-    with pytest.warns(DeprecationWarning, match="nb_epoch= is a word of an earlier Keras; write epochs=") as caught:
+    with pytest.warns(DeprecationWarning, match="nb_epoch= is a name of an earlier Keras; write epochs=") as caught:
         history = model.fit(x, x, nb_epoch=3, verbose=0)
     assert len(history.epoch) == 3
     assert caught[0].filename == __file__
@@ -204,7 +204,7 @@ def test_predict_classes_and_predict_proba(backend):
     y = model.predict(x, verbose=0)
     with pytest.warns(DeprecationWarning, match=r"write predict\(x\)\.argmax"):
         np.testing.assert_array_equal(model.predict_classes(x), y.argmax(-1))
-    with pytest.warns(DeprecationWarning, match="predict_proba is a word of an earlier Keras; write predict"):
+    with pytest.warns(DeprecationWarning, match="predict_proba is a name of an earlier Keras; write predict"):
         np.testing.assert_array_equal(model.predict_proba(x), y)
 
 

@@ -85,11 +85,11 @@ def test_seeds_outside_of_layers():
     [
         (lambda: random.SeedGenerator(1.5), ArgumentError, "seed must be an integer or None, got 1.5"),
         (lambda: random.normal((2,), seed="a"), ArgumentError, "seed must be an integer, a SeedGenerator"),
-        (lambda: random.normal((2,), dtype="int32"), DTypeError, "draws floats"),
+        (lambda: random.normal((2,), dtype="int32"), DTypeError, "dtype must be a float dtype"),
         (lambda: random.uniform((2,), dtype="int32"), DTypeError, "Use randint"),
         (lambda: random.randint((2,), 0, 3, dtype="float32"), DTypeError, "Use uniform"),
         (lambda: random.randint((2,), 3, 3), ArgumentError, "maxval must be above minval"),
-        (lambda: random.categorical(np.ones(3), 2), ArgumentError, r"logits \(batch, classes\)"),
+        (lambda: random.categorical(np.ones(3), 2), ArgumentError, r"logits must be \(batch, classes\)"),
         (lambda: random.dropout(np.ones(3), 2.0), ArgumentError, "rate must be a number from 0 to 1"),
         (lambda: random.binomial((2,), -1, 0.5), ArgumentError, "must not be negative"),
     ],

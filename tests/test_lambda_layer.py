@@ -44,7 +44,7 @@ def test_lambda_in_a_model_trains(backend):
 
 def test_lambda_says_where_its_output_shape_is_wrong():
     wrong = layers.Lambda(lambda x: x, output_shape=(5,))
-    with pytest.raises(ValueError, match=r"output_shape says \(2, 5\), the function returned shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"the function must return output_shape \(2, 5\), got shape \(2, 3\)"):
         wrong(np.ones((2, 3), "float32"))
     assert layers.Lambda(lambda x: x, output_shape=lambda shape: shape)(np.ones((2, 3), "float32")).shape == (2, 3)
     with pytest.raises(TypeError, match="callable"):
@@ -85,5 +85,5 @@ def test_lambda_of_several_inputs_says_its_output_shape():
     inputs = [np.ones((2, 3), "float32"), np.ones((2, 1), "float32")]
     for shape in ((3,), lambda shapes: (shapes[0][0], shapes[0][1])):
         assert layers.Lambda(lambda xs: xs[0] + xs[1], output_shape=shape)(inputs).shape == (2, 3)
-    with pytest.raises(ValueError, match=r"output_shape says \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"must return output_shape \(2, 4\)"):
         layers.Lambda(lambda xs: xs[0] + xs[1], output_shape=(4,))(inputs)

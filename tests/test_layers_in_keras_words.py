@@ -1,4 +1,4 @@
-"""What scripts write of layers in Keras's words: own variables, input specs, wrappers, functions of layers, attributes."""
+"""What scripts write of layers in Keras's API: own variables, input specs, wrappers, functions of layers, attributes."""
 
 from __future__ import annotations
 

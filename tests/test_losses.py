@@ -155,7 +155,7 @@ def test_a_mask_leaves_the_mean_of_what_counts():
 def test_a_row_weight_counts_for_every_position():
     values, weight = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 0.0])
     np.testing.assert_array_equal(losses.reduce_weighted(values, weight, reduction="none"), [[1.0, 2.0], [0.0, 0.0]])
-    with pytest.raises(ShapeError, match="one weight a row"):
+    with pytest.raises(ShapeError, match="one weight per row"):
         losses.reduce_weighted(values, np.ones(3))
 
 
@@ -189,7 +189,7 @@ def test_a_loss_called_directly_does_not_broadcast(name, y, p):
 
 @pytest.mark.parametrize("name", ["binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"])
 def test_the_op_of_a_crossentropy_does_not_broadcast(name):
-    with pytest.raises(ShapeError, match=r"\(1, 3\).*expected \(2"):
+    with pytest.raises(ShapeError, match=r"shape of the output, \(2.*got \(1, 3\)"):
         getattr(ops, name)(np.ones((1, 3), "int32"), np.full((2, 3), 0.5, "float32"))
 
 
@@ -263,8 +263,8 @@ def test_good_targets(name, y, p, array):
         ("sparse_categorical_crossentropy", (), (4,), np.array([0, 9]), r"0 to 9.*at least 10 units"),
         ("sparse_categorical_crossentropy", (), (4,), np.array([1, 4]), r"start at 1.*y - 1"),
         ("sparse_categorical_crossentropy", (), (4,), np.array([-1, 3]), r"ignore_class"),
-        ("sparse_categorical_crossentropy", (), (4,), np.array([0.5, 3]), r"0\.5.*no whole number"),
-        ("sparse_categorical_crossentropy", (), (4,), np.array([np.nan, 3]), r"nan.*no whole number"),
+        ("sparse_categorical_crossentropy", (), (4,), np.array([0.5, 3]), r"0\.5.*not an integer"),
+        ("sparse_categorical_crossentropy", (), (4,), np.array([np.nan, 3]), r"nan.*not an integer"),
         ("sparse_categorical_crossentropy", (2,), (4,), None, r"must have shape \(batch,\)"),
         ("sparse_categorical_crossentropy", (), (), None, "no axis of classes"),
     ],

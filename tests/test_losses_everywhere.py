@@ -1,4 +1,4 @@
-"""Every loss: a row for each, slopes by differences, one number on both backends, and what refuses to start."""
+"""Every loss: a row for each, gradients by differences, one number on both backends, and what refuses to start."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_every_name_resolves():
 
 
 OF_EACH = {case.name: case for case in reversed(cases.LOSSES) if case.y_true_values is None and not case.sample_weight}
-# circle-diagonal compares rows with themselves: their distance of 0 is a kink
+# circle-diagonal compares rows with themselves: their distance of 0 is a non-differentiable point
 SMOOTH = [
     case
     for case in cases.LOSSES
@@ -149,10 +149,10 @@ def test_short_batches_are_filled_up_only_where_rows_stay_apart():
 
 
 BAD_TARGETS = [
-    ("circle", (2, 3), (2, 3), None, "one embedding a row"),
+    ("circle", (2, 3), (2, 3), None, "one embedding per row"),
     ("ctc", (2, 3), (2, 3), None, "batch, steps, classes"),
     ("ctc", (1, 3), (1, 4, 3), [[1, 5, 0]], "1 to 2"),
-    ("ctc", (1, 3), (1, 4, 3), [[1, 0, 2]], "row 0 of y has a label behind a 0"),
+    ("ctc", (1, 3), (1, 4, 3), [[1, 0, 2]], "row 0 of y has a label after a 0"),
     ("ctc", (1, 3), (1, 4, 3), [[1, 1, 1]], "needs 5 steps"),
     ("categorical_generalized_cross_entropy", (2,), (2, 3), [0, 7], "class numbers 0 to 2"),
     ("binary_focal_crossentropy", (2, 1), (2, 1), [[2.0], [0.0]], "from 0 to 1"),
@@ -171,13 +171,13 @@ def test_bad_targets_are_told_before_any_work(name, y, p, array, message):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("BinaryFocalCrossentropy", {"alpha": 2.0}, "alpha is from 0 to 1"),
+        ("BinaryFocalCrossentropy", {"alpha": 2.0}, "alpha must be from 0 to 1"),
         ("BinaryFocalCrossentropy", {"gamma": -1.0}, "gamma"),
-        ("CategoricalFocalCrossentropy", {"label_smoothing": 1.5}, "label_smoothing is from 0 to 1"),
+        ("CategoricalFocalCrossentropy", {"label_smoothing": 1.5}, "label_smoothing must be from 0 to 1"),
         ("CategoricalGeneralizedCrossEntropy", {"q": 1.0}, "between 0 and 1"),
-        ("Huber", {"delta": 0.0}, "positive delta"),
-        ("Tversky", {"alpha": -0.5}, "alpha from 0"),
-        ("Circle", {"gamma": 0.0}, "positive gamma"),
+        ("Huber", {"delta": 0.0}, "delta must be positive"),
+        ("Tversky", {"alpha": -0.5}, "alpha must not be negative"),
+        ("Circle", {"gamma": 0.0}, "gamma must be positive"),
         ("MeanSquaredError", {"reduction": "average"}, "sum_over_batch_size"),
     ],
 )
@@ -252,7 +252,7 @@ def test_functions_and_classes_of_ones_own_train(backend):
     def worst(y_true, y_pred):
         return ops.max(ops.abs(y_true - y_pred), -1)
 
-    def spread(y_true, y_pred):  # one number a batch
+    def spread(y_true, y_pred):  # one number per batch
         return ops.mean(ops.square(y_true - y_pred)) + ops.var(y_pred)
 
     class Twice(losses.Loss):

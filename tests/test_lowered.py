@@ -113,9 +113,9 @@ def test_training_a_random_layer_without_a_seed_names_the_layer(backend):
 @pytest.mark.parametrize(
     ("training", "error", "words"),
     [
-        (1, TypeError, "`training` is a Python bool, got int"),
-        ("yes", TypeError, "`training` is a Python bool, got str"),
-        (np.array(True), TypeError, "`training` is a Python bool, got ndarray"),
+        (1, TypeError, "`training` must be a Python bool, got int"),
+        ("yes", TypeError, "`training` must be a Python bool, got str"),
+        (np.array(True), TypeError, "`training` must be a Python bool, got ndarray"),
     ],
 )
 def test_training_is_a_python_bool(training, error, words, backend):
@@ -150,7 +150,7 @@ def test_wrong_keys_are_named(change, words, backend):
 @pytest.mark.parametrize("seed", [1.5, "7", np.array([1, 2], "int32"), True])
 def test_what_is_no_seed_is_refused(seed, backend):
     fn = lamella.Sequential([Input((3,)), Dropout(0.5)]).lower(backend)
-    with pytest.raises(TypeError, match="a seed is an integer or a key"):
+    with pytest.raises(TypeError, match="a seed must be an integer or a key"):
         fn({}, {}, X, training=True, seed=seed)
 
 
@@ -176,7 +176,7 @@ def test_assign_puts_a_pair_back(backend):
     before = model.get_weights()
     for wrong, words in (
         ({**params, "dense/kernels": params["dense/kernel"]}, "did you mean 'dense/kernel'"),
-        ({"dense/bias": np.ones(4), "dense/kernel": np.ones((4, 3))}, r"has shape \(3, 4\), got \(4, 3\)"),
+        ({"dense/bias": np.ones(4), "dense/kernel": np.ones((4, 3))}, r"must have shape \(3, 4\), got \(4, 3\)"),
     ):
         with pytest.raises(ValueError, match=words):
             model.assign(wrong)
@@ -249,7 +249,17 @@ def test_the_readable_source_has_a_line_for_every_equation():
     lines = [line for line in fn.source.splitlines() if line.startswith("    ") and "return" not in line]
     assert len(lines) == len(fn.program.equations)
     for line, equation in zip(lines, fn.program.equations, strict=True):
-        assert f" = {equation.op.name}(" in line and line.endswith(f"# {equation.where}")
+        assert " = " in line and line.endswith(f"# {equation.where}")
+
+
+def test_the_readable_source_has_the_expressions_of_an_exported_file(tmp_path):
+    model = classifier(Dense(8, activation="tanh"), Dense(3))
+    model.export(tmp_path / "model.py")
+    source = model.lower("numpy", optimize=False).source
+    exported = (tmp_path / "model.py").read_text(encoding="utf-8")
+    assert "contract(" not in source
+    for expression in ("x @ ", "np.tanh(", "dense_1_contract + "):
+        assert expression in source and expression in exported
 
 
 def test_the_fast_source_folds_broadcasts_and_has_no_where():

@@ -1,4 +1,4 @@
-"""Every metric: a row for each, one state on both backends, metrics of one's own, and what logs and errors say."""
+"""Every metric: a row for each, one state on both backends, metrics of your own, and what logs and errors say."""
 
 import warnings
 
@@ -122,7 +122,7 @@ def small(watched, units=1, weighted=None, loss="mse", activation="sigmoid"):
 
 
 class Errors(metrics.Metric):
-    """The mean distance, in Keras's words."""
+    """The mean distance, in Keras's API."""
 
     def __init__(self, name="errors", **words):
         super().__init__(name=name, **words)
@@ -190,7 +190,7 @@ def test_what_a_metric_must_say():
 
 
 def test_a_function_of_the_whole_batch(backend):
-    """One number a batch counts once a batch, as in Keras, and a short batch is not filled up for it."""
+    """One number per batch counts once per batch, as in Keras, and a short batch is not filled up for it."""
 
     def mean_pred(y_true, y_pred):
         return ops.mean(y_pred)
@@ -258,23 +258,27 @@ def test_r2_with_too_many_regressors():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("AUC", {"num_thresholds": 1}, "at least two thresholds"),
+        ("AUC", {"num_thresholds": 1}, "num_thresholds must be an integer of at least 2"),
         ("AUC", {"curve": "RCO"}, "did you mean 'ROC'"),
         ("AUC", {"summation_method": "minorin"}, "did you mean 'minoring'"),
         ("AUC", {"num_labels": 2}, "multi_label=True"),
         ("AUC", {"thresholds": [0.5, 1.5]}, r"from 0 to 1, got \[1.5\]"),
         ("Precision", {"thresholds": []}, "from 0 to 1"),
-        ("Precision", {"top_k": 0}, "from 1 as top_k"),
-        ("Recall", {"class_id": -1}, "from 0 as class_id"),
-        ("PrecisionAtRecall", {"recall": 1.5}, "recall from 0 to 1"),
-        ("SensitivityAtSpecificity", {"specificity": 0.5, "num_thresholds": 0}, "positive num_thresholds"),
+        ("Precision", {"top_k": 0}, "top_k must be an integer of at least 1"),
+        ("Recall", {"class_id": -1}, "class_id must be an integer of at least 0"),
+        ("PrecisionAtRecall", {"recall": 1.5}, "recall must be from 0 to 1"),
+        (
+            "SensitivityAtSpecificity",
+            {"specificity": 0.5, "num_thresholds": 0},
+            "num_thresholds must be a positive integer",
+        ),
         ("F1Score", {"average": "mean"}, "'micro'"),
-        ("FBetaScore", {"beta": 0.0}, "beta is a positive"),
-        ("F1Score", {"threshold": 0.0}, "threshold is above 0"),
+        ("FBetaScore", {"beta": 0.0}, "beta must be positive"),
+        ("F1Score", {"threshold": 0.0}, "threshold must be above 0"),
         ("IoU", {"num_classes": 2, "target_class_ids": [2]}, "0 to 1"),
         ("MeanIoU", {"num_classes": 0}, "num_classes"),
         ("R2Score", {"class_aggregation": "mean"}, "uniform_average"),
-        ("R2Score", {"num_regressors": -1}, "from 0"),
+        ("R2Score", {"num_regressors": -1}, "must not be negative"),
     ],
 )
 def test_wrong_options(name, options, message):
@@ -302,7 +306,7 @@ def test_shapes_that_do_not_fit_are_told_before_any_work(metric, message):
 
 
 def test_metrics_that_need_arguments_are_told_by_compile():
-    with pytest.raises(ValueError, match=r"'num_classes'; give an instance, metrics.MeanIoU"):
+    with pytest.raises(ValueError, match=r"'num_classes'; pass an instance, metrics.MeanIoU"):
         small(["mean_io_u"])
     with pytest.raises(UnknownNameError, match="did you mean 'precision'"):
         small(["precison"])

@@ -29,7 +29,7 @@ BINARY = [ops.add, ops.subtract, ops.multiply, ops.maximum, ops.minimum, ops.div
 # ---- random programs ------------------------------------------------------------------------------------------------
 
 
-def grow(draw, values, steps, depth=0):
+def grow(draw, values, steps, depth=0):  # noqa: C901, PLR0912  one branch per kind of equation
     """Add random equations on `values` to the running trace."""
     values = list(values)
     for _ in range(steps):

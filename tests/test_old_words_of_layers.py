@@ -142,7 +142,7 @@ def test_options_that_are_not_there_say_why(make, word):
         (lambda: layers.EinsumDense("ab->ac", 3), "equation"),
         (lambda: layers.EinsumDense("ab,bc->ac", 3, bias_axes="d"), "bias axis"),
         (lambda: layers.GroupNormalization(groups=0), "groups"),
-        (lambda: layers.BatchNormalization(renorm_clipping={"rmax": 2.0}), "without renorm=True would do nothing"),
+        (lambda: layers.BatchNormalization(renorm_clipping={"rmax": 2.0}), "renorm_clipping needs renorm=True"),
         (lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"rmax": 0.5, "rmin": 1.0}), "rmin <= rmax"),
         (lambda: layers.BatchNormalization(synchronized=True), "several devices"),
         (lambda: layers.LeakyReLU(negative_slope=-1), "negative_slope"),

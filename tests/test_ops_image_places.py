@@ -135,14 +135,14 @@ def test_derivatives_by_places():
 
 
 def test_derivatives_by_scale_are_those_of_jax(jax):
-    def slopes(function):
+    def gradients(function):
         weights = np.random.default_rng(6).normal(size=(2, 9, 4, 3)).astype("float32")
         return jax.jit(jax.grad(lambda s, t: (function(X, (2, 9, 4, 3), s, t) * weights).sum(), (0, 1)))(*given)
 
     given = [np.array([1.317, 0.637], "float32"), np.array([0.213, 0.271], "float32")]
     for method in ("linear", "lanczos3"):
-        found = slopes(lambda x, shape, s, t, m=method: ops.image.scale_and_translate(x, shape, s, t, (1, 2), m))
-        expected = slopes(lambda x, shape, s, t, m=method: jax.image.scale_and_translate(x, shape, (1, 2), s, t, m))
+        found = gradients(lambda x, shape, s, t, m=method: ops.image.scale_and_translate(x, shape, s, t, (1, 2), m))
+        expected = gradients(lambda x, shape, s, t, m=method: jax.image.scale_and_translate(x, shape, (1, 2), s, t, m))
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
 

@@ -35,7 +35,7 @@ class Halving(optimizers.Optimizer):
 
 
 class Momentum(optimizers.Optimizer):
-    """SGD with momentum, written in Keras's words."""
+    """SGD with momentum, written in Keras's API."""
 
     def build(self, variables):
         if not self.built:

@@ -181,12 +181,12 @@ def test_variables_without_gradients():
     optimizer = optimizers.SGD(1.0)
     with pytest.raises(ValueError, match="no variable has a gradient: got None for it/kernel, it/bias"):
         optimizer.apply_gradients([(None, layer.kernel), (None, layer.bias)])
-    with pytest.warns(UserWarning, match="no gradient for it/kernel: left as they are") as told:
+    with pytest.warns(UserWarning, match="no gradient for it/kernel: left unchanged") as told:
         optimizer.apply_gradients([(None, layer.kernel), (np.ones(2, "float32"), layer.bias)])
     assert told[0].filename == __file__
     np.testing.assert_array_equal(layer.kernel.numpy(), before[0])
     np.testing.assert_array_equal(layer.bias.numpy(), before[1] - 1)
-    with pytest.raises(ValueError, match="one gradient a weight: got 1 for 2 weights"):
+    with pytest.raises(ValueError, match="expected one gradient per weight, got 1 for 2 weights"):
         optimizer.apply([np.ones(2)], [layer.kernel, layer.bias])
     optimizer.apply_gradients([])
     assert optimizer.iterations == 1

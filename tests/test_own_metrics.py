@@ -1,4 +1,4 @@
-"""Metrics that a model keeps, used in a step of its own in the words of Keras's guides."""
+"""Metrics that a model keeps, used in a separate step in the words of Keras's guides."""
 
 import numpy as np
 import pytest
@@ -134,7 +134,7 @@ def test_a_metric_that_the_model_does_not_keep_is_refused():
             elsewhere.update_state(logs["loss"])
             return logs
 
-    with pytest.raises(TraceError, match="'elsewhere' is used in a model's step, and the model does not keep it"):
+    with pytest.raises(TraceError, match="'elsewhere' is used in a model's step, but is not an attribute of the model"):
         made("numpy", Careless).fit(X, X, verbose=0)
 
 
@@ -151,3 +151,23 @@ def test_reset_within_a_step_begins_anew():
     last = plain.train_on_batch(X[20:40], X[20:40], return_dict=True)["loss"]
     assert first != last
     np.testing.assert_allclose(history["loss"][0], last, rtol=1e-6)
+
+
+class Largest(metrics.Metric):
+    """The largest error; `result` returns the variable itself."""
+
+    def __init__(self):
+        super().__init__(name="largest")
+        self.value = self.add_variable((), name="value")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.value.assign(ops.maximum(self.value, ops.max(ops.abs(ops.subtract(y_true, y_pred)))))
+
+    def result(self):
+        return self.value
+
+
+def test_a_result_that_is_a_variable_is_a_number():
+    metric = Largest()
+    metric.update_state([[1.0], [4.0]], [[2.0], [1.0]])
+    assert float(metric.result()) == 3.0 and int(metric.result()) == 3

@@ -1,4 +1,4 @@
-"""`train_step`, `test_step` and `compute_loss` of one's own: part of the step program, on every backend."""
+"""`train_step`, `test_step` and `compute_loss` of your own: part of the step program, on every backend."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def test_two_networks_in_one_step(backend):
             def spread():
                 return ops.mean(ops.square(first(x)))
 
-            loss, slopes = lamella.value_and_grad(reconstruction, last.trainable_variables)
-            self.optimizer.apply_gradients(zip(slopes, last.trainable_variables, strict=True))
-            penalty, slopes = lamella.value_and_grad(spread, first.trainable_variables)
-            self.optimizer.apply_gradients(zip(slopes, first.trainable_variables, strict=True))
+            loss, gradients = lamella.value_and_grad(reconstruction, last.trainable_variables)
+            self.optimizer.apply_gradients(zip(gradients, last.trainable_variables, strict=True))
+            penalty, gradients = lamella.value_and_grad(spread, first.trainable_variables)
+            self.optimizer.apply_gradients(zip(gradients, first.trainable_variables, strict=True))
             return {"reconstruction": loss, "spread": penalty}
 
     model = Autoencoder([Input((3,)), Dense(2), Dense(3)])
@@ -117,15 +117,15 @@ def test_gradients_of_variables_read_in_a_step_are_those_of_value_and_grad(backe
     class Watched(lamella.Sequential):
         def train_step(self, data):
             x, y, _ = lamella.utils.unpack_x_y_sample_weight(data)
-            loss, slopes = lamella.value_and_grad(lambda: self.compute_loss(x, y, self(x)), self.trainable_variables)
-            seen.update(zip(["kernel", "bias"], slopes, strict=True))
+            loss, gradients = lamella.value_and_grad(lambda: self.compute_loss(x, y, self(x)), self.trainable_variables)
+            seen.update(zip(["kernel", "bias"], gradients, strict=True))
             return {"loss": loss}
 
     model = made(Watched, run_eagerly=True)
-    _, slopes = model.value_and_grad(X, Y)
+    _, gradients = model.value_and_grad(X, Y)
     model.train_on_batch(X, Y)
     for name, slope in seen.items():
-        np.testing.assert_allclose(slope.numpy(), np.asarray(slopes[f"dense/{name}"]), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(slope.numpy(), np.asarray(gradients[f"dense/{name}"]), rtol=1e-4, atol=1e-6)
 
 
 def test_an_own_test_step(backend):
@@ -173,10 +173,12 @@ def test_outside_a_step():
     model = made(lamella.Sequential)
     optimizer = lamella.optimizers.SGD(0.5)
     before = model.get_weights()
-    _, slopes = model.value_and_grad(X, Y)
-    pairs = zip(slopes.values(), model.trainable_variables, strict=True)
+    _, gradients = model.value_and_grad(X, Y)
+    pairs = zip(gradients.values(), model.trainable_variables, strict=True)
     optimizer.apply_gradients(pairs)
-    np.testing.assert_allclose(model.get_weights()[0], before[0] - 0.5 * np.asarray(slopes["dense/kernel"]), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.get_weights()[0], before[0] - 0.5 * np.asarray(gradients["dense/kernel"]), rtol=1e-5
+    )
 
 
 def test_the_optimizer_counts_the_steps_of_fit(backend):

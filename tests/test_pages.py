@@ -83,12 +83,25 @@ def test_output_may_differ_in_the_last_digits_only():
     assert not same("loss 0.12\n", "loss 0.22\n") and not same("10 rows\n", "11 rows\n")
 
 
-def test_every_command_it_names_is_a_target_of_the_makefile():
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+
+
+@pytest.mark.parametrize("page", [README, CONTRIBUTING], ids=lambda page: page.stem)
+def test_every_command_it_names_is_a_target_of_the_makefile(page):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"(?:^|`)make ([a-z-]+)", README.read_text(encoding="utf-8"), re.M)):
-        assert re.search(rf"^{target}:", makefile, re.M), target
+    targets = set(re.findall(r"(?:^|`)make (?:PYTHON=\S+ )?([a-z-]+)", page.read_text(encoding="utf-8"), re.M))
+    assert "test" in targets
+    assert [target for target in targets if not re.search(rf"^{target}:", makefile, re.M)] == []
 
 
-def test_every_file_it_links_exists():
-    for link in re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")):
-        assert (ROOT / link).exists(), link
+@pytest.mark.parametrize("page", [README, CONTRIBUTING], ids=lambda page: page.stem)
+def test_every_file_it_links_exists(page):
+    linked = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    assert linked and [link for link in linked if not (ROOT / link).exists()] == []
+
+
+def test_every_file_that_contributors_are_pointed_to_exists():
+    named = re.findall(r"`([\w/.*]+\.(?:py|md|toml))`", CONTRIBUTING.read_text(encoding="utf-8"))
+    named = {name for name in named if name != ".py"}
+    assert len(named) > 40
+    assert [name for name in named if not any(ROOT.glob(name)) and not any(ROOT.glob(f"*/**/{name}"))] == []

@@ -223,7 +223,7 @@ MOVED = {
         lambda x, b: pooled(x + ops.broadcast_to(ops.reshape(ops.sum(x, (1, 2, 3)), (2, 1, 1, 1)), x.shape)),
         ["reduce_sum", "max_pool", "broadcast", "add"],
     ),
-    "what lies below": (lambda x, b: pooled(ops.relu(ops.tanh(x) + x)), ["tanh", "add", "max_pool", "relu"]),
+    "what is below": (lambda x, b: pooled(ops.relu(ops.tanh(x) + x)), ["tanh", "add", "max_pool", "relu"]),
 }
 
 

@@ -151,7 +151,7 @@ HOSTILE = {
     "texts as values": (array_of(b"K\x01\x85", values=b"\x8c\x04abcd"), "with more or fewer values"),
     "objects for numbers": (array_of(b"K\x01\x85", values=b"]K\x01a"), "with more or fewer values"),
     "bytes for objects": (array_of(b"K\x01\x85", b"O8", b"C\x08abcdefgh"), "with more or fewer values"),
-    "a state that is no tuple": (head(ARRAY, b"]b."), "it has a list where a tuple belongs"),
+    "a state that is not a tuple": (head(ARRAY, b"]b."), "it has a list where a tuple belongs"),
     "a list twice": (pickle.dumps([[1]] * 2), "or that holds others and is in another place already"),
     "a list in itself": (head(b"]\x94h\x00a."), "that holds others and is in another place"),
     "an array in itself": (head(ARRAY, b"\x94(K\x01K\x01\x85", DTYPE % b"O8", b"\x89]h\x00atb."), "in another place"),

@@ -37,10 +37,10 @@ def test_normalization_in_a_model_is_adapted_after_it_was_used(backend):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: layers.Normalization(mean=1.0), "come together"),
+        (lambda: layers.Normalization(mean=1.0), "must be given together"),
         (lambda: layers.Normalization(mean=[1.0, 2.0], variance=[1.0]), "one shape"),
         (lambda: layers.Normalization(mean=1.0, variance=1.0).adapt(np.ones((2, 2))), "nothing to adapt"),
-        (lambda: layers.Normalization().adapt([]), "without batches"),
+        (lambda: layers.Normalization().adapt([]), "at least one batch"),
         (lambda: layers.Discretization(), "one of bin_boundaries and num_bins"),
         (lambda: layers.Discretization([0.0], num_bins=3), "one of bin_boundaries and num_bins"),
         (lambda: layers.Discretization([1.0, 0.0]), "must increase"),

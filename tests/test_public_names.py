@@ -90,7 +90,7 @@ def test_second_places_of_functions_are_the_functions():
 
 
 def test_modules_are_there_after_the_import_of_lamella():
-    """`lamella.saving` and its kin are no submodules that a script has to import first."""
+    """`lamella.saving` and its kin are not submodules that a script has to import first."""
     names = "saving.load_model saving.FormatError export.export utils.to_categorical random.normal dtype_policies.get"
     code = "import lamella\n" + "\n".join(f"lamella.{name}" for name in names.split())
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,4 +1,4 @@
-"""What recurrent layers promise beside Keras's numbers: states, dropout, loops, cells of one's own, and refusals."""
+"""What recurrent layers promise beside Keras's numbers: states, dropout, loops, cells of your own, and refusals."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_weight_gradients_leave_the_loop(name):
     assert len(found) == 2  # forward and backward
     for loop in found:
         n, m = loop.attrs["consts"], loop.attrs["carries"]
-        assert {v.shape for v in loop.inputs[n : n + m]} == {(3, 3)}, "a carry that is no state"
+        assert {v.shape for v in loop.inputs[n : n + m]} == {(3, 3)}, "a carry that is not a state"
         assert loop.inputs[n].shape not in weights or name == "simple-rnn"
         assert m == (2 if name == "lstm" else 1), "a weight's gradient is added up in the loop"
 
@@ -154,7 +154,7 @@ def test_initial_and_last_states(backend):
 
 
 def test_return_state_has_no_place_in_a_sequential():
-    with pytest.raises(ShapeError, match=r"Layer 'lstm' returned tuple; in a Sequential it returns one array\."):
+    with pytest.raises(ShapeError, match=r"Layer 'lstm' returned tuple; in a Sequential it must return one array\."):
         sequential(LSTM(2, return_state=True))
     with pytest.raises(ShapeError, match="returned tuple"):
         sequential(Bidirectional(LSTM(2), merge_mode=None))
@@ -253,7 +253,7 @@ def test_names_of_weights():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: RNN(Dense(3)), "a cell has `call.*` and `state_size`; Dense has no `state_size`"),
+        (lambda: RNN(Dense(3)), "a cell needs `call.*` and `state_size`; Dense has no `state_size`"),
         (lambda: layers.StackedRNNCells([]), "cells must be a list of cells"),
         (lambda: Bidirectional(Dense(3)), "layer must be a recurrent layer, got Dense"),
         (lambda: Bidirectional(LSTM(3), merge_mode="max"), "merge_mode must be one of"),
@@ -262,7 +262,7 @@ def test_names_of_weights():
         (lambda: LSTM(0), "LSTM: units must be a positive integer"),
         (lambda: GRU(3, dropout=2), "GRU: dropout must be a number from 0 to 1"),
         (lambda: GRU(3, use_cudnn="yes"), "use_cudnn"),
-        (lambda: layers.TimeDistributed(3), "wraps a layer"),
+        (lambda: layers.TimeDistributed(3), "layer must be a layer"),
         (lambda: layers.MultiHeadAttention(2, 3, dropout=0.5, flash_attention=True), "flash_attention"),
         (lambda: layers.GroupQueryAttention(2, 3, 2), "do not divide"),
         (lambda: layers.Attention(score_mode="sum"), "score_mode"),
@@ -281,8 +281,8 @@ def test_refusals(make, words):
         (layers.Subtract(), [X], "takes 2 inputs, got 1"),
         (layers.Add(), X, "called with a list of inputs"),
         (layers.Concatenate(), [X, X[:, :2]], "differ in more than axis 2"),
-        (layers.Dot(axes=0), [X, X], "behind the batch"),
-        (layers.Attention(), [X], r"takes \[query, value\]"),
+        (layers.Dot(axes=0), [X, X], "after the batch"),
+        (layers.Attention(), [X], r"expected \[query, value\]"),
     ],
 )
 def test_inputs_that_do_not_fit(layer, inputs, words):
@@ -290,7 +290,7 @@ def test_inputs_that_do_not_fit(layer, inputs, words):
         layer(inputs)
 
 
-# ---- inside a layer of one's own ----
+# ---- inside a layer of your own ----
 
 
 class Encoder(Layer):

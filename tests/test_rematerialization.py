@@ -44,7 +44,7 @@ class Block(Layer):
 
 
 class OwnStep(lamella.Sequential):
-    """A model with a step of its own."""
+    """A model with a separate step."""
 
     def train_step(self, data):
         x, y = data

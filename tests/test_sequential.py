@@ -125,7 +125,7 @@ def test_a_free_dimension_that_a_weight_depends_on_does_not_build():
 
 
 def test_a_model_without_a_shape_says_how_to_give_it_one():
-    with pytest.raises(ValueError, match=r"begin with `Input\(shape\)`"):
+    with pytest.raises(ValueError, match=r"start with `Input\(shape\)`"):
         lamella.Sequential([Dense(2)]).lower("numpy")
 
 
@@ -139,7 +139,7 @@ def test_a_model_without_a_shape_says_how_to_give_it_one():
         (lambda m: m.add("dense"), TypeError, "Sequential takes layers, got 'dense'"),
         (lambda m: m.add(Conv2D(2, 3)), ValueError, "conv2d.*4 dimensions"),
         (lambda m: m.add(m.layers[0]), ValueError, "expected 3 features in the last axis, got 2"),
-        (lambda m: m.add(Input((3,))), ValueError, "Input stands first"),
+        (lambda m: m.add(Input((3,))), ValueError, "Input must be the first layer"),
         (lambda m: m.add(Dense(2, name="dense")), ValueError, "Two layers are called 'dense'"),
         (lambda m: m.add(lamella.layers.Reshape((5, 5))), ValueError, "reshape.*2 elements"),
         (lambda m: m.add(lamella.Sequential([Input((7,)), Dense(2)])), ValueError, "sequential.*7.*2"),
@@ -175,7 +175,7 @@ def test_pop_removes_the_last_layer_and_another_may_follow(backend):
     np.testing.assert_array_equal(model.layers[0].get_weights()[0], kept[0])
     for _ in range(2):
         model.pop()
-    with pytest.raises(ValueError, match="pop from a Sequential without layers"):
+    with pytest.raises(ValueError, match="pop needs a Sequential with at least one layer"):
         model.pop()
 
 
@@ -208,7 +208,7 @@ def test_get_layer_by_name_and_index():
     assert model.get_layer(index=-1) is model.layers[1]
     with pytest.raises(ValueError, match="Unknown layer 'dens': did you mean 'dense'"):
         model.get_layer("dens")
-    with pytest.raises(ValueError, match="2 layers, there is no layer 2"):
+    with pytest.raises(ValueError, match="less than the number of layers, 2, got 2"):
         model.get_layer(index=2)
 
 

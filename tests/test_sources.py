@@ -69,7 +69,7 @@ class Parts(PyDataset):
 
 
 class Loader:
-    """Iterated anew for every epoch, as torch's and Grain's loaders are; it does not know its length."""
+    """Iterated again for every epoch, as torch's and Grain's loaders are; it does not know its length."""
 
     def __init__(self, given):
         self.given, self.begun = given, 0
@@ -83,7 +83,7 @@ class Loader:
 
 
 class Holder:
-    """Something of a stranger's with `__array__`."""
+    """Something of a third party's with `__array__`."""
 
     def __init__(self, values):
         self.values, self.shape = values, values.shape
@@ -294,7 +294,7 @@ def test_a_weight_for_every_step_of_a_sequence(backend):
     np.testing.assert_allclose(told["weighted_mae"], np.sum(np.abs(error[..., 0]) * weight) / weight.sum(), rtol=1e-5)
     model.fit(x, y, sample_weight=weight, verbose=0)
     for wrong in (weight[:, :4], weight[:5], np.ones((12, 5, 3))):
-        with pytest.raises(ValueError, match=r"sample_weight needs one number a row, shape \(12,\) \(or \(12, 5\)"):
+        with pytest.raises(ValueError, match=r"sample_weight needs one number per row, shape \(12,\) \(or \(12, 5\)"):
             model.fit(x, y, sample_weight=wrong, verbose=0)
 
 
@@ -378,9 +378,9 @@ def test_an_absent_extra_is_named(monkeypatch):
     history = lamella.callbacks.History()
     monkeypatch.setitem(sys.modules, "pandas", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"lamella\[pandas\]"):
+    with pytest.raises(ImportError, match=r"pip install pandas"):
         history.to_frame()
-    with pytest.raises(ImportError, match=r"lamella\[plot\]"):
+    with pytest.raises(ImportError, match=r"pip install matplotlib"):
         history.plot()
 
 

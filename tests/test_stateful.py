@@ -1,4 +1,4 @@
-"""Stateful layers: which calls go on from the last state, and which keep a new one."""
+"""Stateful layers: which calls continue from the last state, and which keep a new one."""
 
 from __future__ import annotations
 

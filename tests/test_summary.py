@@ -7,7 +7,7 @@ import pytest
 
 from lamella import Input, Model, Sequential, layers, ops
 from lamella.errors import ArgumentError
-from test_console import Terminal, without_colours
+from test_console import Terminal, without_colors
 
 
 def rows_of(model, **options):
@@ -111,7 +111,7 @@ def test_a_range_of_layers():
     with pytest.raises(ValueError, match=r"layer 'tomer'.*'tower'"):
         model.summary(layer_range=("tomer", "dense"))
     for wrong in ("dense", ("dense",), ("left", 2)):
-        with pytest.raises(ArgumentError, match="layer_range must be the names of two layers"):
+        with pytest.raises(ArgumentError, match="layer_range must be a pair of layer names"):
             model.summary(layer_range=wrong)
 
 
@@ -130,10 +130,10 @@ def test_a_terminal_gets_its_width_and_colors(rich, monkeypatch):
     siamese().summary()
     shown = terminal.getvalue()
     assert ("\x1b" in shown) == rich
-    lines = without_colours(shown).splitlines()
+    lines = without_colors(shown).splitlines()
     assert {len(line) for line in lines if line[0] in "┏┃┡│└"} == {60}
     siamese().summary(line_length=48)
-    last = without_colours(terminal.getvalue()[len(shown) :]).splitlines()
+    last = without_colors(terminal.getvalue()[len(shown) :]).splitlines()
     assert {len(line) for line in last if line[0] in "┏┃┡│└"} == {48}
 
 
@@ -233,7 +233,7 @@ def test_columns_end_where_positions_say():
     model.summary(line_length=60, positions=[0.4, 0.7, 1.0], print_fn=found.append)
     line = next(line for line in found[0].splitlines() if "dense (Dense)" in line)
     assert [i for i, c in enumerate(line) if c == "│"] == [0, 24, 42, 60]
-    with pytest.raises(ValueError, match="positions must hold the end of each of 3 columns"):
+    with pytest.raises(ValueError, match="positions must have one entry per column"):
         model.summary(positions=[0.5, 1.0])
     with pytest.raises(ValueError, match="increase by at least 4"):
         model.summary(line_length=60, positions=[0.5, 0.5, 1.0])

@@ -1,4 +1,4 @@
-"""A backend written from docs/backends.md alone: PyTorch, whose arrays can be written into and have dtypes of their own."""
+"""A backend written from docs/backends.md alone: PyTorch, whose arrays can be written into and have their own dtypes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_eager_ops_are_pytorch_s(backend):
     assert ops.convert_to_tensor([1, 2], torch.int64).dtype == np.int64
     column = ops.reshape(half, (2, 1))
     column[0] = 7.0
-    assert half.tolist() == [1.0, 2.0]  # a result is no view of the operand
+    assert half.tolist() == [1.0, 2.0]  # a result is not a view of the operand
 
 
 def test_gradients_by_pytorch_through_a_lowered_function(backend):

@@ -132,7 +132,7 @@ def test_an_error_that_is_caught_and_raised_again_keeps_its_frames():
         try:
             ops.add(np.ones(3), np.ones(4))
         except ValueError:
-            model_of()  # makes and catches errors of its own
+            model_of()  # makes and catches its own errors
             raise
 
     with pytest.raises(ValueError, match="do not broadcast") as raised:

@@ -61,7 +61,7 @@ def test_a_file_cut_short_anywhere_is_one_clear_error(tmp_path):
     whole = path.read_bytes()
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
-        with pytest.raises(FormatError, match=r"a\.npz' is no sample, or it is damaged or cut short"):
+        with pytest.raises(FormatError, match=r"a\.npz' is not a sample, or it is damaged or cut short"):
             read_tree(path, "sample", 1)
 
 
@@ -125,7 +125,7 @@ def test_a_compressed_file_and_another_kind_of_file_are_refused(tmp_path):
     with pytest.raises(FormatError, match="compressed"):
         read_tree(path, "sample", 1)
     np.savez(path, a=np.ones(3))
-    with pytest.raises(FormatError, match="is no sample"):
+    with pytest.raises(FormatError, match="is not a sample"):
         read_tree(path, "sample", 1)
     with pytest.raises(FileNotFoundError):
         read_tree(tmp_path / "absent.npz", "sample", 1)

@@ -113,7 +113,7 @@ def test_vectors_are_divided_by_their_norm():
 def test_labels_as_rows_of_classes():
     np.testing.assert_array_equal(utils.to_categorical([[2], [0]]), [[0, 0, 1], [1, 0, 0]])
     assert utils.to_categorical([0, 1], 4).shape == (2, 4)
-    with pytest.raises(ValueError, match=r"labels must lie in 0\.\.1"):
+    with pytest.raises(ValueError, match=r"labels must be in 0\.\.1"):
         utils.to_categorical([0, 2], 2)
 
 

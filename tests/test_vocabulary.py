@@ -219,7 +219,7 @@ def test_copies_have_the_vocabulary():
         ),
         (lambda: TextVectorization()(["a"]), NotBuiltError, "no vocabulary yet"),
         (lambda: TextVectorization(vocabulary=["a"]).adapt(["b"]), ArgumentError, "nothing to adapt"),
-        (lambda: adapted(["", "  "]), DataError, "no token in the data"),
+        (lambda: adapted(["", "  "]), DataError, "the data have no tokens"),
         (lambda: adapted(3), DTypeError, "array, a list or an iterable"),
         (lambda: adapted([1.0]), DTypeError, "expected strings, got float64"),
         (lambda: adapted(["a"])([["a", "b"]]), ShapeError, r"\(batch,\) or \(batch, 1\), got \(1, 2\)"),
@@ -235,10 +235,10 @@ def test_what_does_not_fit_is_refused(make, error, message):
 
 def test_it_is_no_part_of_a_model():
     layer = IntegerLookup(vocabulary=[1, 2])
-    with pytest.raises(TraceError, match="prepares data, and is no part of a model"):
+    with pytest.raises(TraceError, match="prepares data and cannot be part of a model"):
         layer(lamella.Input((1,), dtype="int32"))
     with pytest.raises(TraceError, match="prepares data"):
         Sequential([lamella.Input((3,), dtype="int32"), layer]).predict(np.ones((1, 3), "int32"), verbose=0)
     text = Sequential([lamella.Input((3,)), layers.Dense(2)]).to_json().replace('"Dense"', '"StringLookup"')
-    with pytest.raises(FormatError, match="StringLookup prepares data, and is no part of a model"):
+    with pytest.raises(FormatError, match="StringLookup prepares data and cannot be part of a model"):
         lamella.models.model_from_json(text)

@@ -547,7 +547,7 @@ REFUSED = {
         "must return one, got int",
     ),
     "no loss": (lambda: KerasClassifier(softmax), "give the estimator a loss="),
-    "an unknown word": (lambda: classifier(epohcs=3), "'epohcs' is no argument .* did you mean 'epochs'"),
+    "an unknown word": (lambda: classifier(epohcs=3), "'epohcs' is neither an argument .* did you mean 'epochs'"),
     "an optimizer without effect": (
         lambda: KerasClassifier(categorical, optimizer="sgd"),
         "optimizer='sgd' would have no effect",
@@ -609,5 +609,5 @@ def test_without_scikit_learn(run_python):
         "except ImportError as error: print(error)"
     )
     assert run_python(code=code).stdout.strip() == (
-        "wrappers.KerasClassifier needs scikit-learn: `pip install 'lamella[sklearn]'`."
+        "wrappers.KerasClassifier needs scikit-learn: `pip install scikit-learn`."
     )

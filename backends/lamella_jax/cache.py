@@ -1,8 +1,8 @@
 """JAX's persistent cache of compiled programs, as an option: `LAMELLA_JAX_CACHE=directory`.
 
 With it a second process reads the programs that a first one has compiled. It is off by default, because a cache shared
-between machines or releases has made processes crash: machine code for one processor runs on another. So the programs lie in
-a directory of their own for each release of jaxlib and each kind of processor.
+between machines or releases has made processes crash: machine code for one processor runs on another. So the programs are in
+a separate directory for each release of jaxlib and each kind of processor.
 """
 
 from __future__ import annotations

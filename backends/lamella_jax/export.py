@@ -114,5 +114,5 @@ def serialized(program: Program, weights: Sequence[np.ndarray]) -> bytes:
             return bytes(exported.serialize())
         except ImportError as error:
             raise BackendError(
-                f"jax.export needs the package {error.name or 'flatbuffers'}: pip install 'lamella[stablehlo]'."
+                f"jax.export needs the package {error.name or 'flatbuffers'}: pip install flatbuffers."
             ) from None

@@ -51,8 +51,8 @@ def update(
     @loss.defjvp
     def _(primals: tuple[Arrays], tangents: tuple[Arrays]) -> tuple[Any, Any]:
         # the program has its gradients already, and not every kernel has a derivative in JAX
-        found, slopes = value_and_gradients(*primals)
-        along = sum((jnp.vdot(slopes[name], t) for name, t in tangents[0].items()), jnp.zeros((), found.dtype))
+        found, gradients = value_and_gradients(*primals)
+        along = sum((jnp.vdot(gradients[name], t) for name, t in tangents[0].items()), jnp.zeros((), found.dtype))
         return found, along.astype(found.dtype)
 
     def value_fn(params: Arrays, obj_fn: Any = None, grad_fn: Any = None) -> Any:

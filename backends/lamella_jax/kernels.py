@@ -33,7 +33,7 @@ def function_of(program: Program, alone: bool = False, split: bool = False) -> C
         program: a prepared program.
         alone: whether the function is compiled as it is, under no transformation of JAX. Only then may it branch on values:
             `vmap` would compute both branches.
-        split: whether the rows of a batch lie on several devices, so that nothing may take them a few at a time.
+        split: whether the rows of a batch are on several devices, so that nothing may take them a few at a time.
     """
     if split:
         return _with_rows_together(function_of(program))

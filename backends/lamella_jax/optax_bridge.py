@@ -34,7 +34,7 @@ def gradient_transformation(initial: Callable[..., Any], step: Callable[..., Any
     try:
         import optax
     except ImportError:
-        raise BackendError("as_optax needs optax: install it with `pip install 'lamella[jax]'`.") from None
+        raise BackendError("as_optax needs optax: install it with `pip install jax optax`.") from None
 
     def flattened(params: Any) -> tuple[list[Any], list[str], Any]:
         leaves, structure = jax.tree_util.tree_flatten_with_path(params)

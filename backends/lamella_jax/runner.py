@@ -1,4 +1,4 @@
-"""Training on JAX: the data lies on the device, and one dispatch runs many steps."""
+"""Training on JAX: the data is on the device, and one dispatch runs many steps."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class JaxRunner(Runner):
         return tuple(placed)
 
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
-        """Run one step for every line of `indices`; returns at once, the device goes on working."""
+        """Run one step for every line of `indices`; returns at once, the device continues working."""
         fixed, varying = tuple([state[i] for i in self._fixed]), tuple([state[i] for i in self._order])
         with self.backend.scope(self.step.program):
             for part in self._parts(data, indices, rows):

@@ -284,7 +284,7 @@ class _Compilation:
         return found
 
     def _want_groups(self) -> None:
-        """Operands of a `foreach` are computed where they lie end to end, so that nothing is copied together."""
+        """Operands of a `foreach` are computed where they are stored end to end, so that nothing is copied together."""
         for equation in self.program.equations:
             if equation.op is not p.foreach:
                 continue
@@ -329,7 +329,7 @@ def is_written(op: Op, kernels: Mapping[Op, Any]) -> bool:
 
 
 class Compiled:
-    """A prepared program, compiled: `compiled(*arrays) -> tuple of arrays`, each of its own.
+    """A prepared program, compiled: `compiled(*arrays) -> tuple of arrays`, which share no memory.
 
     Attributes:
         program: what it computes.

@@ -2,7 +2,7 @@
 
 Equations are visited once, in order. Each finds its operands as `View`s (views of memory) or `Scalar`s (NumPy scalars in
 local variables: arithmetic on them costs a tenth of that on 0-d arrays and rounds the same), decides where its result goes
-(the memory of an operand that dies here, a place somebody already asked for, or a new buffer) and writes its line. The
+(the memory of an operand that dies here, a buffer that was already requested, or a new buffer) and writes its line. The
 clock counts lines; a buffer lives from the first line that names it to the last, and `memory` lays buffers whose lives do
 not meet over each other.
 """
@@ -34,7 +34,7 @@ class Scalar:
         block: where it is set.
         dtype: of the number.
         array: a constant's value.
-        place: the 0-d array that holds the number too, once somebody asked for one.
+        place: the 0-d array that holds the number too, once one was requested.
     """
 
     __slots__ = ("array", "block", "dtype", "place", "text")
@@ -55,14 +55,14 @@ class Lowering(Writer):
     Attributes:
         rules: for every op who writes its lines.
         environment: where every value visited so far is.
-        pins: values that somebody wants in a row-major place of theirs.
+        pins: values that a consumer needs in a separate row-major buffer.
         slots: the places of values that an optimizer wants end to end.
         parts: values that may be computed into a part, with gaps, of something larger.
         last: the index of the equation of a value's block that reads it last.
         index: that of the running equation in its block.
         before_block: called with the equations of a block before their lines are written.
         compiled: makes a function of a prepared program, for the branches of a `switch`.
-        updates: for every result of a `foreach` the equation, its place, and the operands that may lie in the same place.
+        updates: for every result of a `foreach` the equation, its place, and the operands that may be in the same place.
     """
 
     def __init__(self, rules: Mapping[Op, Rule], reserved: Iterable[str]) -> None:

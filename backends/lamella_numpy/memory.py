@@ -45,7 +45,7 @@ def lay_out(storages: Sequence[Storage]) -> int:
 
 
 def _join(gaps: list[tuple[int, int]], offset: int, size: int) -> None:
-    """Add a gap to the sorted list, merged with its neighbours."""
+    """Add a gap to the sorted list, merged with its neighbors."""
     place = next((i for i, gap in enumerate(gaps) if gap[0] > offset), len(gaps))
     if place < len(gaps) and offset + size == gaps[place][0]:
         size += gaps.pop(place)[1]

@@ -31,7 +31,7 @@ SHORT_RUN = 16
 
 
 class Geometry(NamedTuple):
-    """Where windows lie over the n spatial dimensions; every field has one entry for each."""
+    """Where windows are over the n spatial dimensions; every field has one entry for each."""
 
     size: Ints
     """Of the operand, without padding."""

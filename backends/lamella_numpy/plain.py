@@ -1,6 +1,7 @@
-"""Programs as Python for people who read to learn: one line an equation, nothing folded, nothing planned.
+"""Programs as Python code to read: one line per equation, without optimization.
 
-Every line calls the op's plain kernel, or its definition where it has none; loops interpret their bodies.
+A line is the NumPy expression that an exported file has for the op, a call of its kernel, or a call of its definition if it
+has no kernel; loops interpret their bodies.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import numpy as np
 
 from lamella.backend_api import own_results
 from lamella.ir.program import OPS, Equation, Program, Value
-from lamella.ir.spec import DTYPES
 from lamella.ir.trace import constant
+from lamella.passes.expressions import dtype_text, expression, literal, number
 from lamella_numpy.elementwise import bfloat16
 from lamella_numpy.kernels import KERNELS, constant_array
 from lamella_numpy.writing import comment, identifier
@@ -24,8 +25,8 @@ class _Text:
 
     def __init__(self) -> None:
         self.namespace: dict[str, Any] = {name: KERNELS.get(op, op.definition) for name, op in OPS.items()}
-        self.namespace |= {"constant": np.asarray, "bfloat16": bfloat16, "inf": float("inf"), "nan": float("nan")}
-        self.namespace |= {name: np.dtype(name) for name in DTYPES if name != "bfloat16"}
+        self.namespace |= {"np": np, "bfloat16": bfloat16, "bool": bool, "float": float}
+        self.namespace |= {"inf": float("inf"), "nan": float("nan")}
         self.used = {*self.namespace, *keyword.kwlist}
         self.names: dict[Value, str] = {}
 
@@ -57,43 +58,49 @@ class _Text:
         if equation.op is constant:
             array = constant_array(equation)
             self.names[equation.outputs[0]] = name = self.fresh("constant_y")
-            number = repr(array.tolist()) if array.size == 1 else self.keep("table", array)
-            return f"{name} = constant({number}, {array.dtype.name})"
+            if array.ndim == 0:
+                return f"{name} = {number(array)}"
+            if array.size == 1:
+                return f"{name} = np.array({array.tolist()!r}, {dtype_text(array.dtype.name)})"
+            return f"{name} = {self.keep('table', array)}"
         layer = equation.where.rsplit("/", 1)[-1].replace("(gradient)", "gradient").strip()
         results = [
             self.fresh(f"{layer}_{equation.op.name}" if layer else f"{equation.op.name}_y") for _ in equation.outputs
         ]
         operands = [self.names[v] for v in equation.inputs]
-        attributes = [f"{key}={self.attribute(key, value)}" for key, value in equation.attrs.items()]
-        call = f"{equation.op.name}({', '.join([*operands, *attributes])})"
+        call = expression(equation, operands) or self.call(equation, operands)
         if len(results) == 1 and equation.outputs[0].spec.dtype == "bfloat16":
             call = f"bfloat16({call})"
         self.names.update(zip(equation.outputs, results, strict=True))
         return f"{', '.join(results)}{',' if _is_tuple(equation) else ''} = {call}"
 
+    def call(self, equation: Equation, operands: list[str]) -> str:
+        """A call of the op's kernel."""
+        kernel = self.namespace[equation.op.name]
+        name = f"np.{kernel.__name__}" if isinstance(kernel, np.ufunc) else equation.op.name
+        attributes = [f"{key}={self.attribute(key, value)}" for key, value in equation.attrs.items()]
+        return f"{name}({', '.join([*operands, *attributes])})"
+
     def attribute(self, key: str, value: Any) -> str:
-        if isinstance(value, Program):
-            return self.keep(key, value)
+        text = literal(value)
+        if text is not None:
+            return text
         if isinstance(value, tuple):
             return "(" + "".join(f"{self.attribute(key, v)}, " for v in value).rstrip() + ")"
-        if isinstance(value, int) and not isinstance(value, bool):
-            return repr(int(value))
-        if isinstance(value, bool | str | float) or value is None:
-            return repr(value)
         return self.keep(key, value)
 
 
 def _is_tuple(equation: Equation) -> bool:
-    """Whether the kernel of an op with one output gives it in a tuple."""
+    """Whether an op with one output returns it in a tuple."""
     return len(equation.outputs) == 1 and equation.op.name in ("scan", "foreach", "switch", "split")
 
 
 class Plain:
-    """A program as a function of plain kernel calls: `plain(*arrays) -> tuple of arrays`.
+    """A program as an unoptimized function: `plain(*arrays) -> tuple of arrays`.
 
     Attributes:
-        program: what it computes.
-        source: the text.
+        program: the program that it computes.
+        source: the Python code.
     """
 
     def __init__(self, program: Program) -> None:
@@ -104,7 +111,7 @@ class Plain:
         self._step = text.namespace["step"]
 
     def __call__(self, *arrays: Any) -> tuple[np.ndarray[Any, Any], ...]:
-        """The outputs for `arrays`, one for every input of the program."""
+        """The outputs for `arrays`, one per input of the program."""
         with np.errstate(all="ignore"):
             results = self._step(*arrays)
         constants = [a for a in self._step.__globals__.values() if isinstance(a, np.ndarray)]

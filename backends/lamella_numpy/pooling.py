@@ -103,7 +103,7 @@ def _counts(windows: Geometry, dtype: np.dtype, scratch: Scratch | None) -> Arra
 
 
 def _covers(windows: Geometry) -> bool:
-    """Whether the windows lie side by side over the whole operand."""
+    """Whether the windows tile the whole operand without overlap or gap."""
     return windows.window == windows.strides and windows.padded == tuple(
         o * s for o, s in zip(windows.out, windows.strides, strict=True)
     )

@@ -23,7 +23,7 @@ def sums_of_products(program: Program) -> Program:
         fits = len(axes) == spec.ndim and spec.dtype in ("float32", "float64") and 1 < spec.size <= LONGEST_DOT
         if fits and not any(_repeats(v, makers) for v in product.inputs):
             attrs = {"contracting": (axes, axes), "batch": ((), ())}
-            replaced[product] = None  # nobody reads it now
+            replaced[product] = None  # unused now
             replaced[equation] = Equation(p.contract, product.inputs, attrs, equation.outputs, equation.where)
     if not replaced:
         return program

@@ -35,8 +35,8 @@ class _Scan:
     """One scan while it is lowered: the body's lines in a loop over premade views of the stacks.
 
     A changing carry is read from one place and written to another: to the next entry of a stack where it is stacked
-    anyway, else to two buffers in turn. A carry that is stacked as it was before each turn (backward loops read that)
-    has one buffer with an entry more: each turn reads one entry and writes the next, and nothing is copied. What no turn
+    anyway, else to two buffers in turn. A carry that is stacked as it was before each iteration (backward loops read that)
+    has one buffer with an entry more: each iteration reads one entry and writes the next, and nothing is copied. What no turn
     changes is computed before the loop.
     """
 
@@ -66,7 +66,7 @@ class _Scan:
         self.stacks: list[View] = []
         self.writes: list[tuple[View, Value]] = []
         self.finals: list[tuple[Value, View]] = []
-        self.histories: dict[Value, View] = {}  # a carry's value after a turn: the stack of them
+        self.histories: dict[Value, View] = {}  # a carry's value after an iteration: the stack of them
         self.recorded: set[int] = set()  # numbers of the stacked outputs that need no writing
         self.loop: Loop | None = None
 
@@ -97,7 +97,7 @@ class _Scan:
                 low.bind(final, low.environment[start])
 
     def _shared_stacks(self) -> dict[int, View]:
-        """For carries stacked as they were before each turn: the stacks of that, in one buffer with what comes after."""
+        """For carries stacked as they were before each iteration: the stacks of that, in one buffer with what comes after."""
         low, found = self.low, {}
         inputs = set(self.program.inputs)
         for inner, _, new, _ in self.carries:
@@ -142,7 +142,7 @@ class _Scan:
         return views.derive_thing(stack, "turns({})" + "[::-1]" * self.backwards, f"{stack.hint}_turns")
 
     def _open(self) -> None:
-        """Open the loop and give every changing input and every output its place in a turn."""
+        """Open the loop and give every changing input and every output its place in an iteration."""
         low = self.low
         self._lay_in_rows()
         pairs = {
@@ -185,7 +185,7 @@ class _Scan:
             self.finals.append((final, last if self.length else start))
 
     def _lay_in_rows(self) -> None:
-        """Turn what every turn would multiply by column by column: BLAS takes up to twice the time for a small product."""
+        """Make row-major what every iteration multiplies by: BLAS takes up to twice the time otherwise."""
         low = self.low
         products = [e for e in self.program.equations if e.op is p.contract and e.attrs["contracting"][1] == (1,)]
         matrices = [e.inputs[1] for e in products if e.inputs[1].spec.ndim == 2 and not e.attrs["batch"][1]]
@@ -199,7 +199,7 @@ class _Scan:
     def _aim(
         self, aimed: dict[Value, View], value: Value, place: View, stack: View, *, only_if_free: bool = False
     ) -> None:
-        """Let `value` be computed into `place`, or be copied there at the end of a turn."""
+        """Let `value` be computed into `place`, or be copied there at the end of an iteration."""
         free = value not in aimed and value not in self.invariant and value not in set(self.program.inputs)
         if free and not only_if_free:
             aimed[value] = stack

@@ -43,7 +43,7 @@ _LARGE = 65536
 _RUN = 32768
 """Elements at most of a run that stands for an operand which repeats: they stay in the caches."""
 _NARROW = 512
-"""Elements: NumPy starts anew for every row, so where an operand repeats after fewer than these, that is the cost."""
+"""Elements: NumPy starts again for every row, so where an operand repeats after fewer than these, that is the cost."""
 
 
 def round_bfloat16(low: Lowering, value: Value) -> None:
@@ -70,7 +70,7 @@ def set_scalar(low: Lowering, value: Value, text: str) -> None:
 
 
 def is_number(low: Lowering, value: Value) -> bool:
-    """Whether a line may set a variable to `value`: it is one number, and nobody wants it in a place of theirs."""
+    """Whether a line may set a variable to `value`: it is one number, and no consumer needs it in a buffer."""
     return not dims(value) and value.spec.dtype != "bfloat16" and value not in low.pins and value not in low.parts
 
 

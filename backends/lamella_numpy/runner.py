@@ -1,11 +1,11 @@
 """Chunks of training steps: one generated step over state that stays where it is.
 
 The leaves that change live in a few long vectors, of which there are two sets: a step reads one and writes the other, then
-they change roles. The source is compiled once and bound twice. A vector that the optimizer passes over after everybody else
-has read it is the same one in both sets, which halves the memory that a step goes through. What a run is given and what it
-returns are copies, so a run that is broken off leaves the state before it whole. Tensors that an optimizer updates by one
-`foreach` lie end to end in its order; batches are gathered into fixed arrays; and what depends only on leaves that never
-change is computed once a run.
+they change roles. The source is compiled once and bound twice. A vector that the optimizer passes over after every other
+reader has read it is the same one in both sets, which halves the memory that a step goes through. What a run is given and
+what it returns are copies, so a run that is interrupted leaves the state before it whole. Tensors that an optimizer updates
+by one `foreach` are stored end to end in its order; batches are gathered into fixed arrays; and what depends only on leaves
+that never change is computed once per run.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Plain kernels: moving, repeating, cutting, joining and picking entries, and sums of products.
 
-Results may be views of the operands; whoever hands them to a user copies them.
+Results may be views of the operands; they are copied before a user gets them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def interior_slices(size: Ints, low: Ints, interior: Ints) -> tuple[Any, ...]:
 
 
 def pad(x: Array, *, low: Ints, high: Ints, interior: Ints, value: float) -> Array:
-    """x with `low` entries of `value` before, `high` after and `interior` between neighbours of each axis"""
+    """x with `low` entries of `value` before, `high` after and `interior` between neighbors of each axis"""
     sizes = zip(x.shape, low, high, interior, strict=True)
     result = np.full([a + b + d + max(d - 1, 0) * i for d, a, b, i in sizes], value, x.dtype)
     result[interior_slices(x.shape, low, interior)] = x

@@ -22,7 +22,7 @@ def read_before(rule: Program, g: int, r: int) -> bool:
 
 
 def in_place(low: Lowering, program: Program, vectors: Mapping[tuple[str, int], View]) -> frozenset[int]:
-    """The vectors whose old contents nobody reads once a `foreach` writes the new ones, element by element.
+    """The vectors whose old contents are unused once a `foreach` writes the new ones, element by element.
 
     Args:
         low: what `program` was lowered by.
@@ -37,7 +37,7 @@ def in_place(low: Lowering, program: Program, vectors: Mapping[tuple[str, int], 
         if side == "new" or new is None:
             continue
         places = [(v, low.environment.get(v)) for v in values]
-        # whatever lies there, views included
+        # whatever is there, views included
         old = {v for v, place in places if isinstance(place, View) and place.storage is given.storage}
         for equation, result, operands in low.updates:
             index, tensors = position.get(id(equation), -1), equation.attrs["tensors"]

@@ -3,7 +3,7 @@
 A `View` is a view of a `Storage`. Its shape is the *stored* shape: leading axes along which the value only repeats are
 left out and inner ones have size 1, so that NumPy's broadcasting gives the value's full shape. `home` says when the view
 is made: in a `Block` (the frame's static part, or a body of straight-line code), or by the header of a `Loop`, which hands
-one item of a premade list to every turn.
+one item of a premade list to every iteration.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Loop:
     """A `for` loop over premade lists: one variable a list.
 
     Attributes:
-        around: the block the loop stands in.
+        around: the block the loop is in.
         columns: (variable, list) pairs of the header.
         begin: the clock at its start.
-        outer: the storages from before the loop that a turn touches: they are needed until its end.
+        outer: the storages from before the loop that an iteration touches: they are needed until its end.
     """
 
     def __init__(self, count: int, note: str, around: Block, begin: int) -> None:
@@ -89,7 +89,7 @@ class Storage:
 
 
 class Thing:
-    """Something the source has a name for, as soon as somebody asks: `name = template(parents)` in its home.
+    """Something the source has a name for, as soon as it is requested: `name = template(parents)` in its home.
 
     A thing with a `Loop` for a home is the loop's variable over the list `source`.
     """

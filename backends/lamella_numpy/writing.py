@@ -19,7 +19,7 @@ FOREVER = 1 << 60
 
 @functools.lru_cache(maxsize=4096)
 def identifier(hint: str) -> str:
-    """`hint` as a name of Python, whatever stands in it."""
+    """`hint` as a name of Python, whatever is in it."""
     name = re.sub(r"\W+", "_", hint, flags=re.ASCII).strip("_") or "v"
     return f"v{name}" if name[0].isdigit() else name
 
@@ -67,7 +67,7 @@ class Writer:
     # ---- names and lines ----
 
     def fresh(self, hint: str) -> str:
-        """A name nobody has yet, after `hint`."""
+        """An unused name, after `hint`."""
         base = name = identifier(hint)
         while name in self._used:
             self._numbered[base] = number = self._numbered.get(base, 1) + 1

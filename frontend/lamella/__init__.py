@@ -1,4 +1,4 @@
-"""lamella: Keras-like Sequential models, traced to a typed program and trained on NumPy or JAX."""
+"""lamella: Keras-like models, traced to a typed program and trained on NumPy or JAX."""
 
 import importlib as _importlib
 from typing import TYPE_CHECKING as _TYPE_CHECKING
@@ -134,10 +134,14 @@ _old_modules.install()
 
 
 def version() -> str:
-    """The version of lamella.
+    """Return the version of lamella.
 
-    >>> version() == __version__
-    True
+    Returns:
+        The version as a string, also available as `lamella.__version__`.
+
+    Example:
+        >>> version() == __version__
+        True
     """
     return __version__
 

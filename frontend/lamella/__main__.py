@@ -1,4 +1,4 @@
-"""`python -m lamella info|summary|convert|verify|run FILE`: see `lamella.cli`."""
+"""`python -m lamella info|summary|convert|verify|run FILE`, or `--version`: see `lamella.cli`."""
 
 import sys
 

@@ -121,7 +121,7 @@ ABSENT: Mapping[str, str] = {
         }.items()
         for name in names.split()
     },
-    "ops.ctc_decode": "decodes sequences, which is no part of training; decode predictions with NumPy",
+    "ops.ctc_decode": "decodes sequences, which is not part of training; decode predictions with NumPy",
     "ops.ctc_loss": "is `losses.ctc` here, with labels filled up by 0 and the blank first",
     "ops.i0": "is a Bessel function, which lamella does not have; the window made of it is `ops.kaiser`",
     "ops.jvp": "is a forward derivative, and lamella's are in reverse mode; apply `jax.jvp` to the lowered function",

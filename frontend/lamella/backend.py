@@ -1,8 +1,8 @@
-"""Backends, what one is, and how one is found and chosen; and the functions of Keras 2's module of this name.
+"""The backend API, and the functions of the `backend` module of Keras 2.
 
-`from lamella import backend as K` finds what Keras 2 called its backend (`K.mean`, `K.function`, `K.clear_session`): see
-`lamella.backend_functions`, where they are loaded from when one is asked for. The other names are those of
-`lamella.backend_api`.
+The names of `lamella.backend_api` define what a backend is and how one is found and chosen. For `from lamella import
+backend as K` there are also the functions of Keras 2 (`K.mean`, `K.function`, `K.clear_session`), which are loaded from
+`lamella.backend_functions` when one is first used.
 """
 
 import importlib as _importlib

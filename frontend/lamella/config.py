@@ -1,4 +1,4 @@
-"""Process-wide settings: the backend, the default float dtype, the layout of images, checks, limits."""
+"""Process-wide settings: backend, default float dtype, image layout, precision, checks and logging."""
 
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
@@ -50,24 +50,41 @@ __all__ = [
 
 
 def disable_interactive_logging() -> None:
-    """Let `fit`, `evaluate` and `predict` give their lines to the logger "lamella", at level INFO."""
+    """Send the progress of `fit`, `evaluate` and `predict` to the logger "lamella", at level INFO.
+
+    Example:
+        >>> disable_interactive_logging()
+        >>> is_interactive_logging_enabled()
+        False
+        >>> enable_interactive_logging()
+    """
     from lamella import console  # not needed to describe a model
 
     console.LOGGED = True
 
 
 def enable_interactive_logging() -> None:
-    """Let `fit`, `evaluate` and `predict` write their progress to the terminal or the notebook: the default."""
+    """Write the progress of `fit`, `evaluate` and `predict` to the terminal or the notebook; the default.
+
+    Example:
+        >>> enable_interactive_logging()
+        >>> is_interactive_logging_enabled()
+        True
+    """
     from lamella import console
 
     console.LOGGED = False
 
 
 def is_interactive_logging_enabled() -> bool:
-    """Whether progress is written to the terminal or the notebook.
+    """Return whether progress is written to the terminal or the notebook.
 
-    >>> is_interactive_logging_enabled()
-    True
+    Returns:
+        A bool; True by default.
+
+    Example:
+        >>> is_interactive_logging_enabled()
+        True
     """
     from lamella import console
 

@@ -1,7 +1,7 @@
-"""What a person sees: tables, progress, numbers.
+"""Text output: tables, progress, numbers.
 
-The text is laid out here, so it is the same with and without `rich`; where `rich` is installed (the `pretty` extra) a
-terminal and a notebook show it in colour. A stream that is neither, such as a pipe or a log file, gets the plain text.
+The layout is computed here, so the text is the same with and without `rich`; if `rich` is installed (the extra `pretty`),
+terminals and notebooks show it in color. Other streams, such as pipes and log files, get the plain text.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from lamella.notebook import Line
 
 Justify = Literal["left", "center", "right"]
-Segment = tuple[str, str]  # (text, style): the styles are rich's, and plain text leaves them out
+Segment = tuple[str, str]  # (text, style of rich); plain text omits the styles
 
-# One character for one, so a table keeps its widths on a stream that can only write ASCII.
+# One character per character, so that a table keeps its widths on a stream that can only write ASCII.
 _ASCII_LINES = str.maketrans("┏━┳┓┃┡╇┩│└─┴┘", "+=++|+++|+-++")
 
 
 class Column(NamedTuple):
-    """A column of a table: its header, the side that its cells keep to, and rich's style for them."""
+    """A column of a table: its header, the alignment of its cells, and their style in rich."""
 
     header: str
     justify: Justify = "left"
@@ -44,26 +44,30 @@ def table(
     print_fn: Callable[[str], Any] | None = None,
     plain: bool | None = None,
 ) -> str:
-    """Lay out a table, and print it if told where.
+    """Return a table as text, and print it to a stream or a function.
 
     Args:
-        title: The line above the table; empty for none.
-        columns: The columns, from left to right.
-        rows: The cells, one string per column in every row. Newlines are kept.
-        footer: Lines below the table.
-        width: The most characters a line of the table may take: cells that are too long are broken. By default it is
-            the width of the terminal that `file` is, and no limit anywhere else.
-        widths: The characters in each column; by default those of its longest cell.
-        file: The stream to print to.
-        print_fn: A function to call once with the whole text, instead of printing to a stream.
-        plain: Whether to print without colours. By default a terminal gets colours and nothing else does; there are
-            none in any case where rich is not installed.
+        title: the line above the table; empty for none.
+        columns: the columns, from left to right.
+        rows: the cells, one string per column in every row. Newlines are kept.
+        footer: lines below the table.
+        width: the maximum length of a line; longer cells are wrapped. By default the width of the terminal if `file` is one,
+            and unlimited otherwise.
+        widths: the width of each column in characters; by default that of its longest cell.
+        file: the stream to print to.
+        print_fn: a function that is called once with the whole text, instead of printing to a stream.
+        plain: whether to print without color. By default only terminals get color, and only if rich is installed.
 
     Returns:
-        The text without colours, and without a newline at its end.
+        The text without color, and without a newline at its end.
 
     Raises:
-        ValueError: If a row has not one cell per column.
+        ValueError: a row does not have one cell per column.
+
+    Example:
+        >>> text = table("", [Column("Name"), Column("Size", "right")], [["a", "10"]])
+        >>> text.splitlines()[1]
+        '┃ Name ┃ Size ┃'
     """
     columns = [c if isinstance(c, Column) else Column(*c) for c in columns]
     for row in rows:
@@ -78,8 +82,8 @@ def table(
     if print_fn is not None:
         print_fn(text)
     elif file is not None:
-        colours = _is_terminal(file) if plain is None else not plain
-        console = _rich_console(file) if colours else None
+        colored = _is_terminal(file) if plain is None else not plain
+        console = _rich_console(file) if colored else None
         for line in lines:
             _write_line(file, line, "\n", console)
     return text
@@ -90,7 +94,7 @@ LOGGED = False
 
 
 class _Logger(io.StringIO):
-    """A stream that gives each line to the logger "lamella"."""
+    """A stream that writes each line to the logger "lamella"."""
 
     def write(self, text: str) -> int:
         import logging
@@ -105,10 +109,11 @@ def _standard() -> TextIO:
 
 
 def say(text: str) -> None:
-    """Write a line where progress goes: to `sys.stdout`, or to the logger "lamella".
+    """Write a line to `sys.stdout`, or to the logger "lamella" if interactive logging is disabled.
 
-    >>> say("Found 3 files belonging to 2 classes.")
-    Found 3 files belonging to 2 classes.
+    Example:
+        >>> say("Found 3 files belonging to 2 classes.")
+        Found 3 files belonging to 2 classes.
     """
     file = _standard()
     _write_line(file, [(text, "")], "\n", None)
@@ -116,28 +121,32 @@ def say(text: str) -> None:
 
 
 class Progress:
-    """The progress of an epoch, and one permanent line for every epoch done.
+    """The progress of an epoch, and one permanent line per finished epoch.
 
-    On a terminal the line of the running epoch is drawn over itself, ten times a second at most, and so it is in a
-    notebook's cell where rich is installed; anywhere else, and with `verbose=2`, only the permanent lines are written:
+    On a terminal the line of the current epoch is redrawn in place, at most ten times per second, and so it is in a notebook
+    cell if rich is installed; elsewhere, and with `verbose=2`, only the permanent lines are written:
 
         Epoch 3/10 - 57/57 - 1.2s - 21ms/step - accuracy: 0.9713 - loss: 0.1021
 
+    While an epoch is expected to take longer than `eta_seconds`, its line shows the remaining time after the pace:
+
+        Epoch 3/10 ━━━━━━━━━━━━────────── 31/57 - 2.1s/step - ETA 55s - accuracy: 0.9611 - loss: 0.1205
+
     Args:
-        epochs: How many epochs there will be; 0 leaves the epoch out of the lines, as for an evaluation.
-        steps: How many steps an epoch has; `None` while nobody knows.
-        verbose: 0 writes nothing; 1 draws the running epoch on a terminal or in a notebook; 2 writes one line per epoch,
-            anywhere.
-        file: The stream to write to, `sys.stdout` by default.
-        width: The characters of the bar.
-        interval: The least seconds between two drawings of the line, `redraw_seconds` by default.
-        unit: What a step is called in the times per step.
+        epochs: the number of epochs; 0 omits the epoch from the lines, as for an evaluation.
+        steps: the number of steps per epoch; None if it is not known yet.
+        verbose: 0 writes nothing; 1 draws the current epoch on a terminal or in a notebook; 2 writes one line per epoch.
+        file: the stream to write to, `sys.stdout` by default.
+        width: the width of the bar in characters.
+        interval: the minimum time between two updates of the line in seconds, `redraw_seconds` by default.
+        unit: the unit of a step in the output.
 
     Raises:
-        ValueError: If `verbose` is none of 0, 1 and 2.
+        ValueError: `verbose` is none of 0, 1 and 2.
     """
 
     redraw_seconds = 0.1
+    eta_seconds = 10.0
 
     def __init__(
         self,
@@ -160,7 +169,7 @@ class Progress:
         self._cell = _cell() if self.verbose == 1 and not terminal and file is None and not LOGGED else None
         live = self._cell or (self.verbose == 1 and terminal and os.environ.get("TERM") not in ("dumb", "unknown"))
         self._console = _rich_console(self.file) if terminal else None
-        # A time that never comes spares update() a second question where nothing is ever drawn.
+        # An infinite time saves update() a second check if the line is never drawn.
         self._next_draw = 0.0 if live else float("inf")
         self._drawn_width = 0
         self._bar_length = width
@@ -187,28 +196,28 @@ class Progress:
         self._draw_if_due({})
 
     def update(self, step: int, logs: dict[str, float] | Callable[[], dict[str, float]]) -> None:
-        """Note that `step` steps of the epoch are done; cheap enough to be called after every one.
+        """Report that `step` steps of the epoch are done; cheap enough to be called after every step.
 
         Args:
-            step: The steps done so far, not the index of the last one.
-            logs: The loss and the metrics so far, or a function that reads them: called only when the line is drawn.
+            step: the number of steps done so far, not the index of the last one.
+            logs: the loss and the metrics so far, or a function that returns them, called only when the line is drawn.
         """
         self._step = step
         if time.perf_counter() >= self._next_draw:
             self._draw_if_due(logs() if callable(logs) else logs)
 
     def end_epoch(self, logs: dict[str, float], seconds: float | None = None) -> None:
-        """Write the epoch's permanent line.
+        """Write the permanent line of the epoch.
 
         Args:
-            logs: What to report, in the order to report it in.
-            seconds: How long the epoch took; by default the time since it began.
+            logs: the loss and the metrics, in the order in which to print them.
+            seconds: the duration of the epoch; by default the time since it began.
         """
         if self.verbose == 0:
             return
         if seconds is None:
             seconds = time.perf_counter() - self._epoch_start
-        # Whoever runs a whole epoch at once may never have called update().
+        # update() is never called if a whole epoch runs at once.
         done = self._step or self.steps or 0
         parts: list[Segment] = [(self._count(done), ""), (format_seconds(seconds), "cyan")]
         if done:
@@ -216,7 +225,7 @@ class Progress:
         self._write([*self._heading(" - "), *_joined([*parts, *_log_segments(logs)])], end="\n")
 
     def close(self) -> None:
-        """Leave the line of an epoch that did not end as it is, and move below it."""
+        """Keep the line of an unfinished epoch, and move below it."""
         if self._cell is not None:
             self._cell.leave()
         if self._drawn_width:
@@ -229,7 +238,7 @@ class Progress:
         if now < self._next_draw:
             return
         self._next_draw = now + self.redraw_seconds
-        # The first steps compile the model, so the pace is taken from those after them, once there are some.
+        # The first steps compile the model, so the pace is that of later steps, once there are any.
         pace = None
         if self._step:
             first_step, first_time = self._first_draw or (self._step, now)
@@ -241,8 +250,10 @@ class Progress:
             parts.append((self._pace(pace), "cyan"))
             if self.steps is not None:
                 left = max(self.steps - self._step, 0) * pace
-                # Parts of a second would only flicker here.
-                parts.append((f"{left:.0f}s left" if left < 59.5 else f"{format_seconds(left)} left", "cyan"))
+                # A short epoch is over before its remaining time is read.
+                if now - self._epoch_start + left > self.eta_seconds:
+                    # Fractions of a second would only flicker here.
+                    parts.append((f"ETA {left:.0f}s" if left < 59.5 else f"ETA {format_seconds(left)}", "cyan"))
         parts += _log_segments(logs)
         heading = self._heading(" ")
         # A line that reached the last column would wrap, and the next one would be drawn below it.
@@ -263,7 +274,7 @@ class Progress:
         return [(f"Epoch {self._epoch + 1}/{self.epochs}", "bold"), (separator, "dim")] if self.epochs else []
 
     def _bar(self, room: int) -> list[Segment]:
-        # It never grows back: numbers get longer and shorter all the time, and a bar that followed them would tremble.
+        # It only shrinks: the length of the numbers changes all the time, and a bar that followed it would flicker.
         length = self._bar_length = min(room - 1, self._bar_length)
         if not self.steps or length < 5:
             return []
@@ -275,7 +286,7 @@ class Progress:
             self._cell.show(line, last=bool(end))
             return
         width = _cells(_plain(line))
-        # Spaces wipe what a longer line left behind, on every terminal, without control sequences.
+        # Spaces overwrite the rest of a longer line, on every terminal, without control sequences.
         padding = " " * (self._drawn_width - width)
         if self._drawn_width:
             self.file.write("\r")
@@ -290,9 +301,9 @@ class Transfer(Progress):
         10.96 MB - 1.2s - 9.13 MB/s
 
     Args:
-        size: How many bytes there will be; `None` if unknown.
-        verbose: As for `Progress`.
-        file: As for `Progress`.
+        size: the number of bytes; None if it is not known.
+        verbose: as for `Progress`.
+        file: as for `Progress`.
     """
 
     def __init__(self, size: int | None, verbose: int = 1, file: TextIO | None = None) -> None:
@@ -307,13 +318,13 @@ class Transfer(Progress):
 
 
 def _terminal_columns() -> int:
-    import shutil  # with its archive formats more to import than all of this page
+    import shutil  # slow to import, because of its archive formats
 
     return shutil.get_terminal_size().columns
 
 
 def format_number(value: Any) -> str:
-    """Write a loss or a metric as Keras does: four decimals, and a power of ten from 0.001 down; or several in brackets."""
+    """Return a loss or a metric as Keras prints it: four decimals, or a power of ten up to 0.001; lists in brackets."""
     if getattr(value, "ndim", 0):
         return "[" + " ".join(format_number(entry) for entry in value) + "]"
     value = float(value)
@@ -321,7 +332,7 @@ def format_number(value: Any) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Write a time in the unit that suits it: `350us`, `21ms`, `1.2s`, `2m05s`, `1h03m`."""
+    """Return a time in a suitable unit: `350us`, `21ms`, `1.2s`, `2m05s`, `1h03m`."""
     if seconds < 0.9995e-3:
         return f"{seconds * 1e6:.0f}us"
     if seconds < 0.9995:
@@ -336,12 +347,12 @@ def format_seconds(seconds: float) -> str:
 
 
 def human_count(number: int) -> str:
-    """Write a count with its thousands apart: `1,234`."""
+    """Return a count with thousands separators: `1,234`."""
     return f"{number:,}"
 
 
 def human_bytes(number: int) -> str:
-    """Write a size as Keras does, `6.79 KB`, where a KB is 1024 bytes."""
+    """Return a size as Keras prints it, `6.79 KB`, where a KB is 1024 bytes."""
     size = float(number)
     for unit in ("B", "KB", "MB", "GB", "TB"):
         if abs(size) < 1024:
@@ -364,15 +375,15 @@ def _joined(parts: Iterable[Segment]) -> list[Segment]:
 def _grid(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None, given: Sequence[int] | None
 ) -> list[list[Segment]]:
-    """The lines of the table itself, every one of them as wide as the others."""
+    """The lines of the table itself, all of the same width."""
     headers = [_printable(column.header).split("\n") for column in columns]
     body = [[_printable(cell).split("\n") for cell in row] for row in rows]
     longest = [max(_cells(line) for row in [headers, *body] for line in row[i]) for i in range(len(columns))]
     widths = longest if given is None else list(given)
     if width is not None and given is None:
-        # A border and a space on both sides of every cell, and the last border.
+        # One border and two spaces per cell, and the last border.
         room = width - 3 * len(columns) - 1
-        # Narrower than this a column is a stack of letters, so a table may stay too wide for its terminal.
+        # Narrower columns are not readable, so a table may be too wide for its terminal.
         least = 6
         while sum(widths) > room and max(widths) > least:
             widths[widths.index(max(widths))] -= 1
@@ -403,11 +414,11 @@ def _grid(
 
 
 def _wrap(text: str, width: int) -> list[str]:
-    """Break a line between words where it can be, inside a word where it must be."""
+    """Wrap a line between words if possible, otherwise inside a word."""
     lines: list[str] = []
     while _cells(text) > width:
         cut = max(len(_fitting(text, width)), 1)
-        # The space that the break replaces may be the one just after the width; an indentation is no place for it.
+        # The space that the break replaces may be just after the width; never break inside the indentation.
         space = text.rfind(" ", 1, cut + 1)
         if text[: max(space, 0)].strip():
             cut = space
@@ -423,7 +434,7 @@ def _justified(text: str, width: int, justify: Justify) -> str:
 
 
 def _fitting(text: str, width: int) -> str:
-    """As many of a text's first characters as fit into a width."""
+    """The longest prefix of a text that fits into a width."""
     used = 0
     for i, character in enumerate(text):
         used += _cells(character)
@@ -433,7 +444,7 @@ def _fitting(text: str, width: int) -> str:
 
 
 def _cells(text: str) -> int:
-    """The columns that a text takes on a terminal."""
+    """The number of columns of a text on a terminal."""
     if text.isascii():
         return len(text)
     return sum(
@@ -443,7 +454,7 @@ def _cells(text: str) -> int:
 
 
 def _printable(text: str) -> str:
-    """Escape what is no character to see: a name from a file must not move the cursor or set colours."""
+    """Escape non-printable characters: a name from a file must not move the cursor or set colors."""
     return "".join(
         character if character.isprintable() or character == "\n" else character.encode("unicode_escape").decode()
         for character in text
@@ -455,7 +466,7 @@ def _plain(line: Iterable[Segment]) -> str:
 
 
 def _encodable(file: TextIO, text: str) -> str:
-    """Replace what the stream's encoding has no character for: a progress line is no reason to stop a training."""
+    """Replace characters that the stream cannot encode: a progress line must not interrupt training."""
     encoding = getattr(file, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
@@ -465,7 +476,7 @@ def _encodable(file: TextIO, text: str) -> str:
 
 
 def _is_terminal(file: TextIO) -> bool:
-    # What people put in the place of sys.stdout often has no more than write().
+    # Replacements of sys.stdout often have only write().
     isatty = getattr(file, "isatty", None)
     return isatty is not None and isatty()
 
@@ -479,7 +490,7 @@ def _cell() -> Line | None:
 
 
 def _rich_console(file: TextIO) -> Any | None:
-    """A console of rich that writes colours; `None` where rich is not installed."""
+    """A console of rich that writes color; None if rich is not installed."""
     try:
         from rich.console import Console
     except ImportError:
@@ -494,5 +505,5 @@ def _write_line(file: TextIO, line: Iterable[Segment], end: str, console: Any | 
         return
     from rich.text import Text
 
-    # The line is laid out already: rich is neither to break nor to crop it.
+    # The layout of the line is final: rich must neither wrap nor crop it.
     console.print(Text.assemble(*line, end=""), end=end, soft_wrap=True)

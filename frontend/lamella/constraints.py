@@ -1,7 +1,7 @@
-"""What a weight is made to satisfy after every step. Written in `lamella.ops`.
+"""Constraints: functions that are applied to weights after every update, written in `lamella.ops`.
 
-`axis` names the axes a norm runs over: 0 for a dense kernel (in, out) limits the weights into each unit, (0, 1, 2) for a
-convolution kernel those into each filter.
+`axis` names the axes of a norm: 0 limits the weights into each unit of a dense kernel (in, out), (0, 1, 2) those into
+each filter of a kernel of `Conv2D`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,23 @@ Axis = int | Sequence[int]
 
 
 class Constraint:
-    """The base of all constraints. Subclass it and write `__call__`."""
+    """The base class of constraints: subclass it and write `__call__`.
+
+    Example:
+        >>> from lamella import constraints, ops
+        >>> class Bounded(constraints.Constraint):
+        ...     def __call__(self, w):
+        ...         return ops.clip(w, -1.0, 1.0)
+        >>> Bounded()([0.5, -3.0])
+        array([ 0.5, -1. ], dtype=float32)
+    """
 
     def __call__(self, w: Any) -> Any:
-        """The weight nearest to `w` that satisfies the constraint, of the same shape and dtype."""
+        """A weight of the same shape and dtype that satisfies the constraint."""
         return w
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal constraint."""
+        """The constructor's arguments, as JSON values."""
         return {}
 
     @classmethod
@@ -44,10 +53,24 @@ def _rescaled(w: Any, norms: Any, desired: Any) -> Any:
 
 
 class MaxNorm(Constraint):
-    """Norms over `axis` at most `max_value`.
+    """Limit norms over `axis` to `max_value`.
+
+    Args:
+        max_value: the largest norm.
+        axis: the axes of a norm: 0 limits the weights into each unit of a dense kernel `(in, out)`, (0, 1, 2) those
+            into each filter of a kernel of `Conv2D`.
+        m: the name of `max_value` in Keras 1, deprecated.
 
     References:
-        N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014.
+        N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014,
+        https://jmlr.org/papers/v15/srivastava14a.html.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.constraints import MaxNorm
+        >>> MaxNorm(max_value=1.0)(np.array([[3.0, 0.3], [4.0, 0.4]])).round(3)
+        array([[0.6, 0.3],
+               [0.8, 0.4]])
     """
 
     def __init__(self, max_value: float = 2, axis: Axis = 0, m: float | None = None) -> None:
@@ -57,7 +80,7 @@ class MaxNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: Any) -> Any:
-        """The weight with its long vectors shortened."""
+        """The weight, scaled down where its norms are larger."""
         norms = ops.norm(w, axis=self.axis, keepdims=True)
         return _rescaled(w, norms, ops.clip(norms, 0.0, float(self.max_value)))
 
@@ -67,15 +90,34 @@ class MaxNorm(Constraint):
 
 
 class NonNeg(Constraint):
-    """No entry below 0."""
+    """Set negative entries to 0.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.constraints import NonNeg
+        >>> NonNeg()(np.array([1.0, -2.0]))
+        array([1., 0.])
+    """
 
     def __call__(self, w: Any) -> Any:
-        """The weight with 0 for what is negative."""
+        """The weight with 0 for negative entries."""
         return ops.maximum(w, 0.0)
 
 
 class UnitNorm(Constraint):
-    """Norms over `axis` equal to 1."""
+    """Scale norms over `axis` to 1.
+
+    Args:
+        axis: the axes of a norm: 0 limits the weights into each unit of a dense kernel `(in, out)`, (0, 1, 2) those
+            into each filter of a kernel of `Conv2D`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.constraints import UnitNorm
+        >>> UnitNorm()(np.array([[3.0], [4.0]])).round(3)
+        array([[0.6],
+               [0.8]])
+    """
 
     def __init__(self, axis: Axis = 0) -> None:
         self.axis = axis
@@ -90,7 +132,28 @@ class UnitNorm(Constraint):
 
 
 class MinMaxNorm(Constraint):
-    """Norms over `axis` from `min_value` to `max_value`; `rate` is how much of the way a step goes (1: all)."""
+    """Scale norms over `axis` into the range from `min_value` to `max_value`.
+
+    Args:
+        min_value: the least norm.
+        max_value: the largest norm.
+        rate: the fraction of the change that an update applies: norms become rate * clipped + (1 - rate) * norm.
+        axis: the axes of a norm: 0 limits the weights into each unit of a dense kernel `(in, out)`, (0, 1, 2) those
+            into each filter of a kernel of `Conv2D`.
+        low: the name of `min_value` in Keras 1, deprecated.
+        high: the name of `max_value` in Keras 1, deprecated.
+
+    References:
+        N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15, 2014,
+        https://jmlr.org/papers/v15/srivastava14a.html.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.constraints import MinMaxNorm
+        >>> MinMaxNorm(min_value=1.0, max_value=2.0)(np.array([[3.0, 0.3], [4.0, 0.4]])).round(3)
+        array([[1.2, 0.6],
+               [1.6, 0.8]])
+    """
 
     def __init__(
         self,
@@ -113,7 +176,7 @@ class MinMaxNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: Any) -> Any:
-        """The weight with its vectors lengthened or shortened."""
+        """The weight, scaled up or down where its norms are out of range."""
         norms = ops.norm(w, axis=self.axis, keepdims=True)
         clipped = ops.clip(norms, float(self.min_value), float(self.max_value))
         desired = ops.add(ops.multiply(clipped, float(self.rate)), ops.multiply(norms, 1.0 - self.rate))
@@ -130,25 +193,34 @@ non_neg = nonneg = NonNeg
 unit_norm = unitnorm = UnitNorm
 
 TABLE: dict[str, Any] = name_table({made.__name__: made for made in (MaxNorm, MinMaxNorm, NonNeg, UnitNorm)})
-"""Every string a constraint argument takes."""
+"""Every string that a constraint argument accepts."""
 
 serialization.register("keras.constraints", TABLE)
 
 OLD = {"maxnorm": "max_norm", "nonneg": "non_neg", "unitnorm": "unit_norm"}
-"""Earlier spellings, and today's."""
+"""Earlier spellings, and the current ones."""
 
 
 def get(identifier: Any) -> Any:
-    """The constraint that a name, a config dict, a class, an instance or a function `w -> w` stands for.
+    """Return the constraint for a name, a config dict, a class, an instance or a function `w -> w`; None for None.
+
+    Args:
+        identifier: a name such as "max_norm", `{"class_name": ..., "config": ...}`, a `Constraint` class or instance,
+            or a function.
 
     Raises:
-        UnknownNameError: the name is not known.
-        ValueError: it is nothing of these.
+        UnknownNameError: the name is unknown.
+        ValueError: `identifier` is none of these.
+
+    Example:
+        >>> from lamella import constraints
+        >>> constraints.get("max_norm")
+        MaxNorm(max_value=2, axis=0)
     """
     made = from_identifier("constraint", identifier, TABLE, OLD)
     if made is None or callable(made):
         return made
-    raise ValueError(f"a constraint is a name, a Constraint or a function; got {type(made).__name__}: {made!r}.")
+    raise ValueError(f"a constraint must be a name, a Constraint or a function, got {type(made).__name__}: {made!r}.")
 
 
 serialize, deserialize = registration.for_module("keras.constraints", get)

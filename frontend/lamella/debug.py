@@ -1,4 +1,4 @@
-"""Looking for what makes numbers NaN or infinite."""
+"""Finding the first NaN or infinity that a model computes."""
 
 from __future__ import annotations
 
@@ -25,17 +25,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NonFinite:
-    """Where NaN or infinite numbers begin; `print` shows it.
+    """The origin of NaN or infinite values, in a form to print.
 
     Attributes:
-        name: what holds them: "input x", "weight dense/kernel", "output y", or the equation with its operands' ranges.
+        name: the array that contains them: "input x", "weight dense/kernel", "output y", or the equation with the
+            ranges of its operands.
         kind: "NaN" or "inf".
-        count: how many of its numbers are.
-        size: how many numbers it has.
-        layer: the path of the layer that the equation belongs to, "loss" in the loss; None for inputs and weights.
-        gradient: whether the equation is one of the backward pass.
-        line: the user's line: within a layer, loss or function of the user's own, else where the layer was made.
-        then: the equation that makes NaN of an infinity, where the first numbers are infinite.
+        count: the number of its elements that are not finite.
+        size: the number of its elements.
+        layer: the path of the layer that the equation belongs to, "loss" for the loss; None for inputs and weights.
+        gradient: whether the equation belongs to the backward pass.
+        line: the line of user code: within a user-defined layer, loss or function, otherwise where the layer was
+            created.
+        then: the equation that turns an infinity into NaN, if the first values are infinite.
+
+    Example:
+        >>> print(NonFinite("weight dense/kernel", "NaN", count=1, size=6))
+        weight dense/kernel holds NaN, 1 of 6 numbers
     """
 
     name: str
@@ -58,29 +64,30 @@ class NonFinite:
 
 
 def first_nonfinite(model: TrainingModel, x: Any, y: Any = None, *, training: bool | None = None) -> NonFinite | None:
-    """The first NaN or infinite numbers that reach the loss of a batch, its gradients, or, without `y`, the predictions.
+    """Find the first NaN or infinity that affects the loss of a batch and its gradients, or the predictions.
 
-    Every equation of the model is computed by itself, with NumPy. Infinite numbers that are a constant of the program, such
-    as the -inf of a mask, are meant to be; those that they turn into NaN are not.
+    Every equation of the model is computed separately, with NumPy. Infinite constants of the program, such as the -inf
+    of a mask, are ignored; NaN computed from them is not.
 
     Args:
-        model: the model; compiled, where `y` is given.
+        model: the model; it must be compiled if `y` is given.
         x: a batch of inputs, as for `train_on_batch`.
-        y: its targets.
-        training: whether layers behave as in training: by default with `y`.
+        y: the targets; without them only the predictions are checked.
+        training: whether layers behave as in training; by default whether `y` is given.
 
     Returns:
-        Where they begin; None where all numbers are finite.
+        A `NonFinite`, or None if all values are finite.
 
     Raises:
         ValueError: the batch does not fit the model.
 
-    >>> import lamella
-    >>> from lamella.layers import Dense, Input, Lambda
-    >>> model = lamella.Sequential([Input((2,)), Lambda(lamella.ops.log, name="logarithm")])
-    >>> found = first_nonfinite(model, np.array([[1.0, 0.0]]))
-    >>> found.kind, found.layer, found.name
-    ('inf', 'logarithm', 'float32[1,2] = log(float32[1,2] from 0 to 1)')
+    Example:
+        >>> import lamella
+        >>> from lamella.layers import Dense, Input, Lambda
+        >>> model = lamella.Sequential([Input((2,)), Lambda(lamella.ops.log, name="logarithm")])
+        >>> found = first_nonfinite(model, np.array([[1.0, 0.0]]))
+        >>> found.kind, found.layer, found.name
+        ('inf', 'logarithm', 'float32[1,2] = log(float32[1,2] from 0 to 1)')
     """
     training = y is not None if training is None else training
     with model.built_on_success():
@@ -116,7 +123,7 @@ _Found = tuple[Equation, list[np.ndarray], np.ndarray]
 
 
 class _Values:
-    """Every value of a program, computed one equation after the other.
+    """All values of a program, computed equation by equation.
 
     Args:
         program: the program.
@@ -135,7 +142,7 @@ class _Values:
                     self._arrays[value], self._makers[value] = np.asarray(array), equation
 
     def first(self) -> tuple[_Found, _Found | None] | None:
-        """Where the first NaN or infinity of the outputs begins; and where it becomes NaN, if it is an infinity."""
+        """The equation with the first NaN or infinity of the outputs, and the one that turns an infinity into NaN."""
         bad = next((v for v in self._program.outputs if not np.isfinite(self._arrays[v]).all()), None)
         if bad is None:
             return None
@@ -156,7 +163,7 @@ class _Values:
         return nan, None
 
     def _begin(self, value: Value, test: Callable[[np.ndarray], np.ndarray]) -> _Found | None:
-        """The equation, on the way to `value`, that makes what `test` looks for of operands without it."""
+        """The equation on the way to `value` whose output matches `test` and whose operands do not."""
         equation = self._makers.get(value)
         while equation is not None:
             before = next((v for v in equation.inputs if test(self._arrays[v]).any()), None)
@@ -177,7 +184,7 @@ def _within(found: _Found) -> tuple[_Found, _Found | None] | None:
 
 
 def _counted(array: np.ndarray) -> tuple[str, int, int]:
-    """What kind of numbers an array holds that are not finite, how many, and of how many."""
+    """The kind of the non-finite values of an array, their number, and the size of the array."""
     bad = np.isnan(array) if np.isnan(array).any() else np.isinf(array)
     return "NaN" if np.isnan(array).any() else "inf", int(bad.sum()), int(array.size)
 

@@ -1,4 +1,4 @@
-"""Dtype policies under Keras's names: what layers compute in, and what their weights are stored in."""
+"""Dtype policies under Keras's names: the dtypes of a layer's variables and computations."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
-"""The exceptions lamella raises, and the words they share.
+"""The exceptions that lamella raises.
 
-Every error says what came, what was expected, where, and how to mend it. All of them are `ValueError`s or `TypeError`s,
-so that a user's `except ValueError` keeps working whatever the backend.
+A message says what was expected, what was given, where, and how to fix it. All exceptions are `ValueError`s or
+`TypeError`s, so that `except ValueError` works with every backend.
 """
 
 from __future__ import annotations
@@ -10,54 +10,65 @@ from collections.abc import Iterable
 
 
 class LamellaError(Exception):
-    """The common base of lamella's own exceptions."""
+    """The base class of lamella's exceptions."""
 
 
 class ShapeError(LamellaError, ValueError):
-    """A shape does not fit: what came, what was expected and where are in the message."""
+    """A shape does not match; the message contains the given and the expected shape."""
 
 
 class ArgumentError(LamellaError, ValueError):
-    """An argument has a value that means nothing here, or contradicts another argument."""
+    """An argument has an invalid value, or contradicts another argument."""
 
 
 class DataError(LamellaError, ValueError):
-    """Numbers that cannot be used: a NaN, a label that is not a class, an integer beyond 32 bits."""
+    """Data that cannot be used: a NaN, a label that is not a class, an integer that does not fit 32 bits."""
 
 
 class DTypeError(LamellaError, TypeError):
-    """A dtype does not fit."""
+    """A dtype does not match or is not supported."""
 
 
 class NotBuiltError(LamellaError, ValueError, AttributeError):
-    """Something was asked of a model that is known once it is built: `hasattr` says that it is not there."""
+    """An attribute of a model that is known only once it is built; `hasattr` returns False."""
 
 
 class UnknownNameError(LamellaError, ValueError):
-    """A name is not known; the message gives the nearest known one."""
+    """A name is unknown; the message suggests the nearest known one."""
 
 
 class TraceError(LamellaError, TypeError):
-    """A symbolic value was used where only an array may stand, or outside the trace it belongs to."""
+    """A symbolic value was used where an array is needed, or outside of its trace."""
 
 
 class BackendError(LamellaError, ValueError, ImportError):
-    """A backend is unknown, not installed, or lacks a mandatory primitive."""
+    """A backend is unknown or not installed, or lacks a mandatory op."""
 
 
 class FormatError(LamellaError, ValueError):
-    """A file is damaged, hostile, of another kind or of another model: the file, the place in it and what is wrong."""
+    """A file is damaged, malicious, of another format or of another model; the message says where."""
 
 
 class DownloadError(LamellaError, OSError, ValueError):
-    """A file could not be downloaded: its address, the reason, and where to put the file by hand."""
+    """A file could not be downloaded; the message contains the address, the reason, and where to put it manually."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """The tail of a message about an unknown name: the nearest known name, else the list of all.
+    """Return the end of a message about an unknown name: the nearest known name, or the list of all.
 
-    The nearest name has the same letters ("adma": "adam"), or begins with the name ("glorot": "glorot_uniform", the first
-    of several in the order of `known`), or else differs least from it.
+    The nearest name has the same letters ("adma": "adam"), or starts with the name ("glorot": "glorot_uniform", the
+    first of several in the order of `known`), or otherwise is the most similar.
+
+    Args:
+        name: the unknown name.
+        known: the known names.
+
+    Returns:
+        The text, for example "did you mean 'adam'?".
+
+    Example:
+        >>> did_you_mean("adma", ["sgd", "adam"])
+        "did you mean 'adam'?"
     """
     import difflib  # only when something is misspelt
 
@@ -81,5 +92,18 @@ def _plain(name: str) -> str:
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
-    """The error for a `name` that is no `kind` (for instance "optimizer") lamella knows."""
+    """Return the error for an unknown name.
+
+    Args:
+        kind: the kind of object, for example "optimizer".
+        name: the unknown name.
+        known: the known names.
+
+    Returns:
+        An `UnknownNameError` that suggests the nearest known name.
+
+    Example:
+        >>> str(unknown_name("optimizer", "adma", ["sgd", "adam"]))
+        "Unknown optimizer 'adma': did you mean 'adam'?"
+    """
     return UnknownNameError(f"Unknown {kind} {name!r}: {did_you_mean(name, known)}")

@@ -105,7 +105,7 @@ def normal(key: Key, shape: Sequence[int], dtype: Any = None, *, mean: float = 0
 def truncated_normal(
     key: Key, shape: Sequence[int], dtype: Any = None, *, mean: float = 0.0, stddev: float = 1.0
 ) -> np.ndarray:
-    """A normal variate given that it lies within two `stddev` of `mean`, by its inverse distribution function."""
+    """A normal variate given that it is within two `stddev` of `mean`, by its inverse distribution function."""
     within = math.erf(math.sqrt(2.0))  # the probability of two standard deviations
 
     def values(unit: np.ndarray) -> np.ndarray:
@@ -152,7 +152,7 @@ def permutation(key: Key, n: int, step: int = 0) -> np.ndarray:
 
 
 class Orders:
-    """Random orders of 0 ... n - 1, one a step: the stable sort of n words.
+    """Random orders of 0 ... n - 1, one per step: the stable sort of n words.
 
     Orders of few rows are drawn many steps at a time: order `step` sorts row `step % k` of `bits(key, (k, n), step // k)`,
     where k orders make up about 16,384 words.
@@ -275,13 +275,21 @@ _SEEDS = _Seeds()
 
 
 def set_random_seed(seed: int) -> None:
-    """Start the sequence that models without a seed of their own draw from; also seeds Python's and NumPy's generators.
+    """Seed the sequence that models draw their seeds from, and the generators of Python and NumPy.
 
     Args:
-        seed: an integer from 0 to 2**32 - 1 (what NumPy's generator takes).
+        seed: an integer from 0 to 2**32 - 1.
 
     Raises:
-        ValueError: it is no such integer.
+        ValueError: `seed` is not such an integer.
+
+    Example:
+        >>> import lamella
+        >>> lamella.utils.set_random_seed(0)
+        >>> first = lamella.random.uniform((2,))
+        >>> lamella.utils.set_random_seed(0)
+        >>> bool((lamella.random.uniform((2,)) == first).all())
+        True
     """
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"set_random_seed takes an integer from 0 to 2**32 - 1, got {seed!r}.")

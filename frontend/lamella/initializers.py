@@ -1,6 +1,7 @@
-"""Initial values of weights: NumPy arrays, drawn on the host once for every backend.
+"""Initial values of weights: NumPy arrays, drawn on the host in the same way for every backend.
 
-A layer passes the key of its weight; an initializer made with a `seed` ignores it and gives the same values every call.
+A layer passes the random key of its weight; an initializer with a `seed` ignores it and returns the same values on
+every call.
 """
 
 from __future__ import annotations
@@ -22,14 +23,23 @@ from lamella.names import from_identifier, name_table
 
 
 class Initializer:
-    """Initial values as a function of (shape, dtype, key). Subclass it and write `__call__` and `get_config`.
+    """The base class of initializers: subclass it and write `__call__` and `get_config`.
 
     Attributes:
-        takes_key: a variable calls it with the random key of the weight, after `check`.
-        deferred: whether the values may be made when they are first read, and not at all where a file's take their place.
-            True says that `check` finds every fault of a shape, and that the key, or a seed, decides every draw.
-        by_entry: whether an entry is a function of its place, so that `part` need not make the others: each of several
-            devices then draws its own.
+        takes_key: whether a variable passes the random key of the weight, after `check`.
+        deferred: whether the values may be computed on first access, or not at all if they are loaded from a file. True
+            implies that `check` finds every error of a shape, and that the values depend on the key or seed alone.
+        by_entry: whether each entry depends on its index alone, so that `part` need not compute the others: each of
+            several devices then draws its part.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.initializers import Initializer
+        >>> class Ramp(Initializer):
+        ...     def __call__(self, shape, dtype=None, *, key=None):
+        ...         return np.linspace(0.0, 1.0, int(np.prod(shape)), dtype=dtype or "float32").reshape(shape)
+        >>> Ramp()((3,))
+        array([0. , 0.5, 1. ], dtype=float32)
     """
 
     takes_key = True
@@ -38,36 +48,36 @@ class Initializer:
 
     def __init_subclass__(cls, **words: Any) -> None:
         super().__init_subclass__(**words)
-        if not {"draw", "__call__"}.isdisjoint(cls.__dict__):  # other values, which may need each other
+        if not {"draw", "__call__"}.isdisjoint(cls.__dict__):  # whose entries may depend on each other
             cls.by_entry = cls.__dict__.get("by_entry", False)
 
     def check(self, shape: Sequence[int]) -> None:
-        """Raise a ValueError where there are no values of this shape; asked when a layer is built."""
+        """Raise a ValueError if there are no values of this shape; called when a layer is built."""
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """An array of `shape` and `dtype` (None: `floatx`).
 
         Args:
             shape: the shape of the weight.
-            dtype: its dtype; bfloat16 comes rounded, in float32.
-            key: uint32[2] that decides the draws; without one a random initializer asks `host_random.next_seed`.
+            dtype: the dtype; bfloat16 values are returned in float32, rounded.
+            key: uint32[2], the random key; None uses `host_random.next_seed`.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say how to make its values: write `__call__`.")
+        raise NotImplementedError(f"{type(self).__name__} does not define `__call__`.")
 
     def part(self, shape: Sequence[int], dtype: Any, index: tuple[slice, ...], *, key: host_random.Key | None) -> Any:
         """`self(shape, dtype, key=key)[index]`.
 
         Args:
             shape: the shape of the weight.
-            dtype: its dtype.
-            index: a slice for each axis.
-            key: as for the call.
+            dtype: the dtype.
+            index: one slice per axis.
+            key: as in `__call__`.
         """
         with host_random.drawing(index):
             return self(shape, dtype, key=key)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal initializer."""
+        """The constructor's arguments, as JSON values."""
         return {}
 
     @classmethod
@@ -92,7 +102,14 @@ def _shape_of(shape: Sequence[int], index: tuple[slice, ...]) -> tuple[int, ...]
 
 
 class Zeros(Initializer):
-    """0 everywhere."""
+    """Zeros.
+
+    Example:
+        >>> from lamella.initializers import Zeros
+        >>> Zeros()((2, 2))
+        array([[0., 0.],
+               [0., 0.]], dtype=float32)
+    """
 
     deferred = by_entry = True
 
@@ -101,12 +118,18 @@ class Zeros(Initializer):
         return _full(shape, 0, dtype)
 
     def part(self, shape: Sequence[int], dtype: Any, index: tuple[slice, ...], *, key: host_random.Key | None) -> Any:
-        """Zeros of the part's shape."""
+        """Zeros of the shape of the part."""
         return _full(_shape_of(shape, index), 0, dtype)
 
 
 class Ones(Initializer):
-    """1 everywhere."""
+    """Ones.
+
+    Example:
+        >>> from lamella.initializers import Ones
+        >>> Ones()((2,), dtype="float64")
+        array([1., 1.])
+    """
 
     deferred = by_entry = True
 
@@ -115,15 +138,24 @@ class Ones(Initializer):
         return _full(shape, 1, dtype)
 
     def part(self, shape: Sequence[int], dtype: Any, index: tuple[slice, ...], *, key: host_random.Key | None) -> Any:
-        """Ones of the part's shape."""
+        """Ones of the shape of the part."""
         return _full(_shape_of(shape, index), 1, dtype)
 
 
 class Constant(Initializer):
-    """`value` everywhere; an array is broadcast to the shape.
+    """A constant value.
+
+    Args:
+        value: a number, or an array, which is broadcast to the shape of the weight.
 
     Raises:
-        ValueError: the array does not broadcast to the shape.
+        ValueError: when called, if the array does not broadcast to the shape.
+
+    Example:
+        >>> from lamella.initializers import Constant
+        >>> Constant([1.0, 2.0])((2, 2))
+        array([[1., 2.],
+               [1., 2.]], dtype=float32)
     """
 
     deferred = True
@@ -132,23 +164,32 @@ class Constant(Initializer):
         self.value = value
 
     def check(self, shape: Sequence[int]) -> None:
-        """The value broadcasts to `shape`."""
+        """Check that the value broadcasts to `shape`."""
         np.broadcast_to(self.value, tuple(shape))
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
-        """`value`, repeated to `shape`."""
+        """`value`, broadcast to `shape`."""
         return _full(shape, self.value, dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """The value, as plain numbers."""
+        """The value, as Python numbers."""
         return {"value": self.value.tolist() if isinstance(self.value, np.ndarray) else self.value}
 
 
 class Identity(Initializer):
-    """`gain` on the diagonal of a matrix, 0 elsewhere.
+    """The identity matrix times `gain`.
+
+    Args:
+        gain: the value on the diagonal; other entries are 0.
 
     Raises:
-        ValueError: the shape has other than two dimensions.
+        ValueError: when called, if the shape does not have two dimensions.
+
+    Example:
+        >>> from lamella.initializers import Identity
+        >>> Identity(gain=2.0)((2, 3))
+        array([[2., 0., 0.],
+               [0., 2., 0.]], dtype=float32)
     """
 
     deferred = True
@@ -157,9 +198,9 @@ class Identity(Initializer):
         self.gain = gain
 
     def check(self, shape: Sequence[int]) -> None:
-        """The shape is a matrix's."""
+        """Check that the shape is that of a matrix."""
         if len(shape) != 2:
-            raise ValueError(f"Identity makes matrices (2 dimensions); the weight has shape {tuple(shape)}.")
+            raise ValueError(f"Identity requires a matrix (2 dimensions), got shape {tuple(shape)}.")
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """The matrix."""
@@ -172,21 +213,34 @@ class Identity(Initializer):
 
 
 class RandomInitializer(Initializer):
-    """The base of the random ones.
+    """The base class of random initializers: subclass it and write `draw`.
 
     Args:
-        seed: an integer gives the same values every call, whatever the key.
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+
+    Raises:
+        ValueError: `seed` is not an integer.
+
+    Example:
+        >>> from lamella import host_random
+        >>> from lamella.initializers import RandomInitializer
+        >>> class Signs(RandomInitializer):
+        ...     def draw(self, shape, dtype, key):
+        ...         return 2 * (host_random.uniform(key, shape, 0.0, 1.0, dtype) < 0.5).astype("float32") - 1
+        >>> sorted(set(Signs(seed=1)((100,)).tolist()))
+        [-1.0, 1.0]
     """
 
     deferred = True
 
     def __init__(self, seed: int | None = None) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
-            raise ValueError(f"{type(self).__name__} takes an integer seed or None, got {seed!r}.")
+            raise ValueError(f"{type(self).__name__}: seed must be an integer or None, got {seed!r}.")
         self.seed = None if seed is None else int(seed)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
-        """The draws of `shape`."""
+        """The values of `shape`, drawn with the seed or the key."""
         if self.seed is not None:
             key = host_random.key_from_seed(self.seed)
         elif key is None:
@@ -195,7 +249,7 @@ class RandomInitializer(Initializer):
 
     def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how to draw its values: write `draw`.")
+        raise NotImplementedError(f"{type(self).__name__} does not define `draw`.")
 
     def get_config(self) -> dict[str, Any]:
         """The seed."""
@@ -203,7 +257,23 @@ class RandomInitializer(Initializer):
 
 
 class RandomNormal(RandomInitializer):
-    """Normal with `mean` and `stddev`."""
+    """Normal distribution with `mean` and `stddev`.
+
+    Args:
+        mean: the mean.
+        stddev: the standard deviation.
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+
+    Raises:
+        ValueError: `seed` is not an integer.
+
+    Example:
+        >>> from lamella.initializers import RandomNormal
+        >>> values = RandomNormal(stddev=0.05, seed=1)((1000,))
+        >>> round(float(values.std()), 2)
+        0.05
+    """
 
     by_entry = True
 
@@ -222,7 +292,23 @@ class RandomNormal(RandomInitializer):
 
 
 class TruncatedNormal(RandomNormal):
-    """Normal with `mean` and `stddev`, given that a value lies within two `stddev` of the mean."""
+    """Normal distribution with `mean` and `stddev`, restricted to values within two `stddev` of the mean.
+
+    Args:
+        mean: the mean.
+        stddev: the standard deviation before the restriction.
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+
+    Raises:
+        ValueError: `seed` is not an integer.
+
+    Example:
+        >>> from lamella.initializers import TruncatedNormal
+        >>> values = TruncatedNormal(stddev=0.05, seed=1)((1000,))
+        >>> bool((abs(values) <= 0.1).all())
+        True
+    """
 
     by_entry = True
 
@@ -232,7 +318,23 @@ class TruncatedNormal(RandomNormal):
 
 
 class RandomUniform(RandomInitializer):
-    """Uniform from `minval` up to, not including, `maxval`."""
+    """Uniform distribution on [minval, maxval).
+
+    Args:
+        minval: the lower bound.
+        maxval: the upper bound, excluded.
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+
+    Raises:
+        ValueError: `seed` is not an integer.
+
+    Example:
+        >>> from lamella.initializers import RandomUniform
+        >>> values = RandomUniform(0.0, 1.0, seed=1)((1000,))
+        >>> round(float(values.mean()), 1)
+        0.5
+    """
 
     by_entry = True
 
@@ -253,10 +355,20 @@ class RandomUniform(RandomInitializer):
 def compute_fans(
     shape: Sequence[int], input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
 ) -> tuple[int, int]:
-    """How many inputs an output of the weight reads (fan in) and how many outputs an input feeds (fan out).
+    """Return the fan in and the fan out: the numbers of inputs per output and of outputs per input of a weight.
 
-    A vector has its size for both, a matrix is (in, out), and of more dimensions the last two are in and out and the
-    others a receptive field that multiplies both. `input_axes` and `output_axes`, given together, name them instead.
+    Both are the size of a vector. A matrix is (in, out); with more dimensions the last two are in and out, and the
+    others are a receptive field that multiplies both.
+
+    Args:
+        shape: the shape of the weight.
+        input_axes: with `output_axes`, the axes whose sizes multiply to the fan in, instead of the rule above.
+        output_axes: the axes whose sizes multiply to the fan out.
+
+    Example:
+        >>> from lamella.initializers import compute_fans
+        >>> compute_fans((3, 3, 16, 32))
+        (144, 288)
     """
     if input_axes is not None and output_axes is not None:
         return math.prod(shape[a] for a in input_axes), math.prod(shape[a] for a in output_axes)
@@ -268,19 +380,29 @@ def compute_fans(
 
 
 class VarianceScaling(RandomInitializer):
-    """Values of variance scale / fan, which keeps the spread of activations through layers.
+    """Random values with the variance scale / fan, which preserves the variance of activations from layer to layer.
 
     Args:
-        scale: positive.
-        mode: "fan_in", "fan_out" or "fan_avg" (the mean of both).
-        distribution: "truncated_normal" (also "normal"), "untruncated_normal" or "uniform". A truncated normal is
-            widened by 1 / 0.8796, its standard deviation, so that the variance is as said.
-        seed: an integer gives the same values every call.
-        input_axes: with `output_axes`, the axes whose sizes multiply to the fan in.
+        scale: the factor of the variance; positive.
+        mode: "fan_in", "fan_out" or "fan_avg" (their mean).
+        distribution: "truncated_normal" (also "normal"), "untruncated_normal" or "uniform". The standard deviation of
+            the truncated normal distribution, 0.8796, is compensated.
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+        input_axes: with `output_axes`, the axes whose sizes multiply to the fan in; None for those of `compute_fans`.
         output_axes: the axes whose sizes multiply to the fan out.
 
     Raises:
-        ValueError: an argument is none of these.
+        ValueError: an argument is unknown or out of range.
+
+    References:
+        K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, https://arxiv.org/abs/1502.01852.
+
+    Example:
+        >>> from lamella.initializers import VarianceScaling
+        >>> kernel = VarianceScaling(2.0, mode="fan_in", distribution="untruncated_normal", seed=1)((50, 200))
+        >>> round(float(kernel.var() * 50), 1)
+        2.0
     """
 
     by_entry = True
@@ -297,12 +419,12 @@ class VarianceScaling(RandomInitializer):
         super().__init__(seed)
         distribution = {"normal": "truncated_normal"}.get(distribution.lower(), distribution.lower())
         if scale <= 0.0:
-            raise ValueError(f"VarianceScaling takes a positive scale, got {scale}.")
+            raise ValueError(f"VarianceScaling: scale must be positive, got {scale}.")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
-            raise ValueError(f"VarianceScaling takes mode 'fan_in', 'fan_out' or 'fan_avg', got {mode!r}.")
+            raise ValueError(f"VarianceScaling: mode must be 'fan_in', 'fan_out' or 'fan_avg', got {mode!r}.")
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
             raise ValueError(
-                "VarianceScaling takes distribution 'truncated_normal', 'untruncated_normal' or 'uniform', got "
+                "VarianceScaling: distribution must be 'truncated_normal', 'untruncated_normal' or 'uniform', got "
                 f"{distribution!r}."
             )
         self.scale = scale
@@ -336,7 +458,7 @@ class VarianceScaling(RandomInitializer):
 
 
 class _Named(VarianceScaling):
-    """A variance scaling with a name of its own: it fixes scale, mode and distribution."""
+    """A variance scaling with a fixed scale, mode and distribution."""
 
     law: tuple[float, str, str]
 
@@ -355,58 +477,183 @@ class _Named(VarianceScaling):
 
 
 class GlorotUniform(_Named):
-    """Uniform within sqrt(6 / (fan in + fan out)) of 0.
+    """Uniform distribution within sqrt(6 / (fan in + fan out)) of 0; the default of most kernels.
+
+    Args:
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+        input_axes: with `output_axes`, the axes whose sizes multiply to the fan in; None for those of `compute_fans`.
+        output_axes: the axes whose sizes multiply to the fan out.
+
+    Raises:
+        ValueError: `seed` is not an integer.
 
     References:
-        X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010.
+        X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
+        https://proceedings.mlr.press/v9/glorot10a.html.
+
+    Example:
+        >>> from lamella.initializers import GlorotUniform
+        >>> kernel = GlorotUniform(seed=1)((2, 4))
+        >>> kernel.shape, bool((abs(kernel) <= 1.0).all())
+        ((2, 4), True)
     """
 
     law = (1.0, "fan_avg", "uniform")
 
 
 class GlorotNormal(_Named):
-    """Truncated normal of variance 2 / (fan in + fan out)."""
+    """Truncated normal distribution with the variance 2 / (fan in + fan out).
+
+    Args:
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+        input_axes: with `output_axes`, the axes whose sizes multiply to the fan in; None for those of `compute_fans`.
+        output_axes: the axes whose sizes multiply to the fan out.
+
+    Raises:
+        ValueError: `seed` is not an integer.
+
+    References:
+        X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
+        https://proceedings.mlr.press/v9/glorot10a.html.
+
+    Example:
+        >>> from lamella.initializers import GlorotNormal
+        >>> kernel = GlorotNormal(seed=1)((100, 100))
+        >>> round(float(kernel.var() * 100), 1)
+        1.0
+    """
 
     law = (1.0, "fan_avg", "truncated_normal")
 
 
 class HeUniform(_Named):
-    """Uniform within sqrt(6 / fan in) of 0.
+    """Uniform distribution within sqrt(6 / fan in) of 0, for layers with ReLU.
+
+    Args:
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+        input_axes: with `output_axes`, the axes whose sizes multiply to the fan in; None for those of `compute_fans`.
+        output_axes: the axes whose sizes multiply to the fan out.
+
+    Raises:
+        ValueError: `seed` is not an integer.
 
     References:
         K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, https://arxiv.org/abs/1502.01852.
+
+    Example:
+        >>> from lamella.initializers import HeUniform
+        >>> kernel = HeUniform(seed=1)((6, 4))
+        >>> kernel.shape, bool((abs(kernel) <= 1.0).all())
+        ((6, 4), True)
     """
 
     law = (2.0, "fan_in", "uniform")
 
 
 class HeNormal(_Named):
-    """Truncated normal of variance 2 / fan in."""
+    """Truncated normal distribution with the variance 2 / fan in, for layers with ReLU.
+
+    Args:
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+        input_axes: with `output_axes`, the axes whose sizes multiply to the fan in; None for those of `compute_fans`.
+        output_axes: the axes whose sizes multiply to the fan out.
+
+    Raises:
+        ValueError: `seed` is not an integer.
+
+    References:
+        K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, https://arxiv.org/abs/1502.01852.
+
+    Example:
+        >>> from lamella.initializers import HeNormal
+        >>> kernel = HeNormal(seed=1)((100, 100))
+        >>> round(float(kernel.var() * 100), 1)
+        2.0
+    """
 
     law = (2.0, "fan_in", "truncated_normal")
 
 
 class LecunUniform(_Named):
-    """Uniform within sqrt(3 / fan in) of 0."""
+    """Uniform distribution within sqrt(3 / fan in) of 0.
+
+    Args:
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+        input_axes: with `output_axes`, the axes whose sizes multiply to the fan in; None for those of `compute_fans`.
+        output_axes: the axes whose sizes multiply to the fan out.
+
+    Raises:
+        ValueError: `seed` is not an integer.
+
+    References:
+        Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient backprop", Neural networks: tricks of the trade, 1998,
+        https://doi.org/10.1007/3-540-49430-8_2.
+
+    Example:
+        >>> from lamella.initializers import LecunUniform
+        >>> kernel = LecunUniform(seed=1)((3, 4))
+        >>> kernel.shape, bool((abs(kernel) <= 1.0).all())
+        ((3, 4), True)
+    """
 
     law = (1.0, "fan_in", "uniform")
 
 
 class LecunNormal(_Named):
-    """Truncated normal of variance 1 / fan in."""
+    """Truncated normal distribution with the variance 1 / fan in, for layers with SELU.
+
+    Args:
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
+        input_axes: with `output_axes`, the axes whose sizes multiply to the fan in; None for those of `compute_fans`.
+        output_axes: the axes whose sizes multiply to the fan out.
+
+    Raises:
+        ValueError: `seed` is not an integer.
+
+    References:
+        Y. LeCun, L. Bottou, G. B. Orr, K.-R. Müller, "Efficient backprop", Neural networks: tricks of the trade, 1998,
+        https://doi.org/10.1007/3-540-49430-8_2.
+
+    Example:
+        >>> from lamella.initializers import LecunNormal
+        >>> kernel = LecunNormal(seed=1)((100, 100))
+        >>> round(float(kernel.var() * 100), 1)
+        1.0
+    """
 
     law = (1.0, "fan_in", "truncated_normal")
 
 
 class Orthogonal(RandomInitializer):
-    """`gain` times a matrix with orthonormal rows or columns; more dimensions are folded into (all but last, last).
+    """A random orthogonal matrix times `gain`: rows or columns, whichever are fewer, are orthonormal.
+
+    More than two dimensions are reshaped to a matrix of (all but the last, last).
+
+    Args:
+        gain: the factor of the matrix.
+        seed: an integer draws the same values on every call; None draws by the weight's key, which depends on
+            `set_random_seed`.
 
     Raises:
-        ValueError: the shape has fewer than two dimensions.
+        ValueError: `seed` is not an integer; when called, if the shape has fewer than two dimensions.
 
     References:
         A. M. Saxe, J. L. McClelland, S. Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear
-        neural networks", ICLR 2014, https://arxiv.org/abs/1312.6120.
+        neural
+        networks", ICLR 2014, https://arxiv.org/abs/1312.6120.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.initializers import Orthogonal
+        >>> q = Orthogonal(seed=1)((3, 2))
+        >>> np.allclose(q.T @ q, np.eye(2), atol=1e-6)
+        True
     """
 
     def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
@@ -414,9 +661,9 @@ class Orthogonal(RandomInitializer):
         self.gain = gain
 
     def check(self, shape: Sequence[int]) -> None:
-        """The shape has two dimensions or more."""
+        """Check that the shape has at least two dimensions."""
         if len(shape) < 2:
-            raise ValueError(f"Orthogonal needs at least two dimensions; the weight has shape {tuple(shape)}.")
+            raise ValueError(f"Orthogonal requires at least two dimensions, got shape {tuple(shape)}.")
 
     def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
@@ -445,37 +692,47 @@ _WINDOWS: dict[str, tuple[float, ...]] = {
 
 
 class STFT(Initializer):
-    """The kernel of a convolution that makes a short-time Fourier transform, `(frame length, 1, frequencies)`.
+    """The kernel of a convolution that computes a short-time Fourier transform, `(frame length, 1, frequencies)`.
 
-    The real part is cos(-2 pi t f / n), the imaginary one sin(-2 pi t f / n), with n = 2 (frequencies - 1), times the window.
+    The real part is cos(-2 pi t f / n) and the imaginary part sin(-2 pi t f / n), with n = 2 (frequencies - 1), times a
+    window.
 
     Args:
         side: "real" or "imag".
-        window: "hann", "hamming", "blackman", "boxcar", "nuttall", "blackmanharris" or "flattop", its values, or None.
-        scaling: what the window is divided by: the root of the sum of its squares ("density"), the sum of its sizes
+        window: "hann", "hamming", "blackman", "boxcar", "nuttall", "blackmanharris" or "flattop", the values of a
+            window, or None.
+        scaling: the divisor of the window: the root of its sum of squares ("density"), its sum of absolute values
             ("spectrum"), or 1 (None).
-        periodic: whether a named window is one period, not symmetric.
+        periodic: whether a named window is periodic instead of symmetric.
 
     Raises:
-        ValueError: an argument is none of these, or, when called, the window does not have the frame's length.
+        ValueError: an argument is unknown; when called, if the window does not have the length of the frame.
+
+    Example:
+        >>> from lamella.initializers import STFT
+        >>> STFT("real", window=None)((4, 1, 3))[:, 0].round(3) + 0.0
+        array([[ 1.,  1.,  1.],
+               [ 1.,  0., -1.],
+               [ 1., -1.,  1.],
+               [ 1.,  0., -1.]], dtype=float32)
     """
 
     def __init__(
         self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
     ) -> None:
         if side not in ("real", "imag"):
-            raise ValueError(f"STFT takes side 'real' or 'imag', got {side!r}.")
+            raise ValueError(f"STFT: side must be 'real' or 'imag', got {side!r}.")
         if isinstance(window, str) and window not in _WINDOWS:
             raise unknown_name("window of STFT", window, list(_WINDOWS))
         if scaling not in (None, "density", "spectrum"):
-            raise ValueError(f"STFT takes scaling 'density', 'spectrum' or None, got {scaling!r}.")
+            raise ValueError(f"STFT: scaling must be 'density', 'spectrum' or None, got {scaling!r}.")
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, bool(periodic)
 
     def _window(self, length: int) -> np.ndarray:
         if not isinstance(self.window, str):
             values = np.asarray(self.window, np.float64)
             if values.shape != (length,):
-                raise ValueError(f"the window of STFT has shape {values.shape}, the frame {length} steps.")
+                raise ValueError(f"the window of STFT must have shape ({length},), got {values.shape}.")
             return values
         if length == 1:
             return np.ones(1)
@@ -485,7 +742,7 @@ class STFT(Initializer):
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
         """The kernel."""
         if len(shape) != 3:
-            raise ValueError(f"STFT makes kernels (frame length, 1, frequencies); the weight has shape {tuple(shape)}.")
+            raise ValueError(f"STFT requires a shape (frame length, 1, frequencies), got {tuple(shape)}.")
         length, _, frequencies = (int(d) for d in shape)
         angle = -2.0 * np.pi * np.arange(length)[:, None, None] * np.arange(frequencies) / (2 * (frequencies - 1))
         kernel = np.cos(angle) if self.side == "real" else np.sin(angle)
@@ -498,38 +755,51 @@ class STFT(Initializer):
         return host_random.rounded(kernel, dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument, the window's values as plain numbers."""
+        """The constructor's arguments, with the window's values as Python numbers."""
         window = self.window.tolist() if isinstance(self.window, np.ndarray) else self.window
         return {"side": self.side, "window": window, "scaling": self.scaling, "periodic": self.periodic}
 
 
 def _words(function: Callable[..., Any]) -> set[str]:
-    """The names of the arguments of a function, "**" among them where it takes any, or is not known."""
+    """The names of a function's parameters, with "**" if it takes any, or if they are unknown."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # of a builtin
+    except (TypeError, ValueError):  # a builtin without a signature
         return {"**"}
     return {"**" if p.kind is p.VAR_KEYWORD else p.name for p in parameters}
 
 
 class FromFunction(Initializer):
-    """A user's `function(shape, dtype)` as an initializer; Keras 1's were `function(shape, name=None)`.
+    """A function `(shape, dtype)` as an initializer; functions of Keras 1, `(shape, name=None)`, are accepted.
+
+    Args:
+        function: the function, which returns an array of `shape`.
 
     Attributes:
-        wrapped_function: the function, which takes the initializer's place in a configuration.
+        wrapped_function: the function, which represents the initializer in a configuration.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import initializers
+        >>> initializers.get(lambda shape, dtype: np.full(shape, 0.5, dtype))((2,))
+        array([0.5, 0.5], dtype=float32)
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.wrapped_function = function
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
-        """What the function returns, checked for its shape."""
+        """The array that the function returns.
+
+        Raises:
+            ValueError: it does not have `shape`.
+        """
         shape = tuple(int(d) for d in shape)
         words = _words(self.wrapped_function)
         given = {"dtype": dtype or settings.floatx()} if "dtype" in words or "**" in words else {}
         made = np.asarray(self.wrapped_function(shape, **given))
         if made.shape != shape:
-            raise ValueError(f"the initializer {self!r} was asked for shape {shape} and returned {made.shape}.")
+            raise ValueError(f"the initializer {self!r} must return shape {shape}, got {made.shape}.")
         return host_random.rounded(made, dtype)
 
     def __repr__(self) -> str:
@@ -556,24 +826,33 @@ TABLE: dict[str, Any] = {
     "STFTInitializer": STFT,
     "stft": STFT,
 }  # fmt: skip
-"""Every string an initializer argument takes."""
+"""Every string that an initializer argument accepts."""
 
 serialization.register("keras.initializers", TABLE)
 
 
 def __getattr__(name: str) -> Any:
-    """`initializers.glorot_uniform(seed=1)`: each class under every name that Keras gives it."""
+    """`initializers.glorot_uniform(seed=1)`: each class by every name that it has in Keras."""
     if name in TABLE:
         return TABLE[name]
     raise no_attribute(__name__, name, TABLE)
 
 
 def get(identifier: Any) -> Initializer | None:
-    """The initializer that a name, a config dict, a class, an instance or a function `(shape, dtype)` stands for.
+    """Return the initializer for a name, a config dict, a class, an instance or a function; None for None.
+
+    Args:
+        identifier: a name such as "he_normal", `{"class_name": ..., "config": ...}`, an `Initializer` class or
+            instance, or a function.
 
     Raises:
-        UnknownNameError: the name is not known.
-        ValueError: it is nothing of these.
+        UnknownNameError: the name is unknown.
+        ValueError: `identifier` is none of these.
+
+    Example:
+        >>> from lamella import initializers
+        >>> initializers.get("he_normal")
+        HeNormal(seed=None, input_axes=None, output_axes=None)
     """
     made = from_identifier("initializer", identifier, TABLE)
     if made is None or isinstance(made, Initializer):
@@ -581,7 +860,8 @@ def get(identifier: Any) -> Initializer | None:
     if callable(made):
         return FromFunction(made)
     raise ValueError(
-        f"an initializer is a name, an Initializer, or a function of (shape, dtype); got {type(made).__name__}: {made!r}."
+        f"an initializer must be a name, an Initializer, or a function of (shape, dtype), got {type(made).__name__}: "
+        f"{made!r}."
     )
 
 

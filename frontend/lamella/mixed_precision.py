@@ -1,4 +1,4 @@
-"""Keras's names for dtype policies: what layers compute in, and what their weights are stored in."""
+"""Mixed precision under Keras's names: dtype policies and loss scaling."""
 
 from typing import TYPE_CHECKING
 

@@ -94,29 +94,33 @@ def snake_case(name: str) -> str:
 
 
 def deprecated(old: str, new: str, stacklevel: int | None = None) -> None:
-    """Warn that `old` is a word of an earlier Keras, and name today's.
+    """Warn that `old` is a name of an earlier Keras, and suggest the current one.
 
     Args:
-        old: the word as it was written.
-        new: what to write today.
+        old: the name as the user wrote it.
+        new: what to write instead.
         stacklevel: as in `warnings.warn`: 1 is this function, 2 its caller. None is the first frame outside lamella, so
-            that the warning points at the user's line, however deep the word was understood.
+            that the warning points at the user's line.
     """
     level = user_level() if stacklevel is None else stacklevel
-    warnings.warn(f"{old} is a word of an earlier Keras; write {new}.", DeprecationWarning, stacklevel=level)
+    warnings.warn(f"{old} is a name of an earlier Keras; write {new}.", DeprecationWarning, stacklevel=level)
 
 
 @contextmanager
 def custom_objects(names: Mapping[str, Any] | None) -> Iterator[None]:
-    """Inside, these names stand for these classes and functions, before those of lamella.
-
-    >>> from lamella import activations
-    >>> with custom_objects({"double": lambda x: 2 * x}):
-    ...     activations.get("double")(3)
-    6
+    """Context manager in which these names refer to these classes and functions, in preference to those of lamella.
 
     Args:
-        names: {name: class or function}.
+        names: dict from name to class or function.
+
+    Yields:
+        None.
+
+    Example:
+        >>> from lamella import activations
+        >>> with custom_objects({"double": lambda x: 2 * x}):
+        ...     activations.get("double")(3)
+        6
     """
     with _SCOPES.pushed(dict(names or {})):
         yield

@@ -45,7 +45,7 @@ def told(value: Any) -> list[Any]:
 
 
 def agree(facts: Mapping[str, Any], fix: str = "") -> None:
-    """Refuse to continue where processes differ; every process raises, since each is told of the difference.
+    """Refuse to continue where processes differ; every process raises, since each receives the difference.
 
     Raises:
         DataError: a fact differs: it is named, with what this and the first other process have.

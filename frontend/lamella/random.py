@@ -1,11 +1,11 @@
-"""Keras's random numbers: `random.normal(shape, seed=...)` and its kin, in the `call` of a layer and on arrays.
+"""Random numbers with the functions of Keras, `random.normal(shape, seed=...)`, in the `call` of a layer and on arrays.
 
-Without a `seed` the numbers are new ones each time: in the call of a layer they follow from the model's seed, the layer's
-path and the step, elsewhere `set_random_seed` decides them. An integer gives the same numbers each time. A `SeedGenerator`
-gives new ones each time, which it alone decides: in the call of a layer with the model's seed and the step, elsewhere in
-order.
+Without a `seed` each call gives new numbers: in the call of a layer they follow from the model's seed, the layer's path
+and the step, elsewhere from `set_random_seed`. An integer gives the same numbers each time. A `SeedGenerator` gives new
+numbers each time, which depend on its seed only: in the call of a layer together with the model's seed and the step,
+elsewhere in order.
 
-The numbers are those of `ops.random_bits`, the same on every backend to rounding; they are not Keras's.
+The numbers are computed from `ops.random_bits` and equal on every backend up to rounding; they are not those of Keras.
 """
 
 from __future__ import annotations
@@ -51,25 +51,28 @@ __all__ = [
 
 _STEP = context.STEP
 _CANDIDATES = 12
-"""Candidates that `gamma` draws for each number: all are rejected with a probability below 1e-15."""
+"""Candidates that `gamma` draws per number: all of them are rejected with a probability below 1e-15."""
 
 
 class SeedGenerator:
-    """The name of a stream of random numbers, for the `seed` of the functions here.
+    """A stream of random numbers, for the `seed` of the functions here.
 
-    In the call of a layer each draw follows from the seed of the model, that of the generator, the step, and how many draws
-    of the generator come before it in the call: nothing is counted that a compiled step could freeze. Elsewhere the
-    generator counts its draws.
-
-    >>> from lamella import random
-    >>> first, second = random.SeedGenerator(7), random.SeedGenerator(7)
-    >>> a, b = random.normal((2,), seed=first), random.normal((2,), seed=first)
-    >>> bool((a == b).any()), bool((a == random.normal((2,), seed=second)).all())
-    (False, True)
+    In the call of a layer each draw follows from the seed of the model, that of the generator, the step, and the number
+    of earlier draws from the generator in the same call, so that a compiled step draws new numbers each time. Outside
+    of a layer the generator counts its draws.
 
     Args:
-        seed: an integer; None takes a new one, and in the call of a layer the layer's path.
-        name: its name.
+        seed: an integer. None takes a new one, and in the call of a layer the layer's path.
+        name: the name of the generator; None is "seed_generator".
+
+    Raises:
+        ArgumentError: `seed` is neither an integer nor None.
+
+    Example:
+        >>> from lamella import random
+        >>> generator = random.SeedGenerator(7)
+        >>> random.randint((4,), 0, 10, seed=generator), random.randint((4,), 0, 10, seed=generator)
+        (array([5, 5, 6, 6], dtype=int32), array([7, 3, 8, 6], dtype=int32))
     """
 
     name: str = Name("a seed generator")  # type: ignore[assignment]
@@ -83,10 +86,19 @@ class SeedGenerator:
         self._drawn = 0
 
     def next(self, ordered: bool = True) -> Any:
-        """The key of the next draw, uint32[2], which the functions here take as their `seed`.
+        """The key of the next draw, which the functions here take as their `seed`.
 
         Args:
-            ordered: has no meaning here: every key is as good as any other.
+            ordered: has no effect; every key is independent of the others.
+
+        Returns:
+            A uint32 array `(2,)`.
+
+        Example:
+            >>> from lamella import random
+            >>> key = random.SeedGenerator(7).next()
+            >>> key.shape, key.dtype.name
+            ((2,), 'uint32')
         """
         key, step = self._next()
         return key if step is _STEP else ops.random_bits.bind(key, step, shape=(2,), bits=32)
@@ -99,12 +111,33 @@ class SeedGenerator:
         return host_random.fold(self._key, self._drawn), _STEP
 
     def get_config(self) -> dict[str, Any]:
-        """The seed and the name."""
+        """The seed and the name, as keyword arguments of the class.
+
+        Returns:
+            A dict with "seed" and "name".
+
+        Example:
+            >>> from lamella import random
+            >>> random.SeedGenerator(7).get_config()
+            {'seed': 7, 'name': 'seed_generator'}
+        """
         return {"seed": self.seed, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
-        """The generator that `get_config` described."""
+        """The generator that `get_config` describes.
+
+        Args:
+            config: a dict with "seed" and "name".
+
+        Returns:
+            A new generator at the start of its stream.
+
+        Example:
+            >>> from lamella import random
+            >>> random.SeedGenerator.from_config({"seed": 7, "name": "noise"}).seed
+            7
+        """
         return cls(**config)
 
 
@@ -136,7 +169,8 @@ def _floats(dtype: Any, what: str) -> tuple[str, str]:
     name = settings.floatx() if dtype is None else dtype_name(dtype)
     if not is_float(name):
         raise DTypeError(
-            f"random.{what} draws floats, got dtype={name!r}." + (" Use randint." if what == "uniform" else "")
+            f"random.{what}: dtype must be a float dtype, got {name!r}."
+            + (" Use randint." if what == "uniform" else "")
         )
     return name, "float64" if name == "float64" else "float32"
 
@@ -147,17 +181,27 @@ def _unit(bits: Any, wide: str) -> Any:
 
 
 def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
-    """Normal numbers.
-
-    >>> normal((2, 3), seed=1).shape
-    (2, 3)
+    """Numbers from the normal distribution.
 
     Args:
-        shape: the shape.
-        mean: their mean.
-        stddev: their standard deviation.
+        shape: the shape of the result.
+        mean: the mean of the distribution.
+        stddev: the standard deviation of the distribution.
         dtype: a float dtype; None is `floatx`.
-        seed: see the module.
+        seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence
+            that `set_random_seed` starts, and in a layer's `call` from the model's seed.
+
+    Returns:
+        An array of `shape` in `dtype`.
+
+    Raises:
+        DTypeError: `dtype` is not a float dtype.
+        ArgumentError: `seed` is none of these.
+
+    Example:
+        >>> from lamella import random
+        >>> random.normal((3,), mean=10.0, seed=1).round(3)
+        array([8.816, 9.827, 9.884], dtype=float32)
     """
     name, wide = _floats(dtype, "normal")
     drawn = ops.normal_from_bits(_bits(shape, seed), wide)
@@ -167,17 +211,28 @@ def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: 
 def truncated_normal(
     shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
 ) -> Any:
-    """Normal numbers, given that they lie within two `stddev` of `mean`.
-
-    >>> bool((abs(truncated_normal((100,), seed=1)) <= 2).all())
-    True
+    """Numbers from the normal distribution restricted to two `stddev` around `mean`.
 
     Args:
-        shape: the shape.
+        shape: the shape of the result.
         mean: the mean of the normal distribution.
-        stddev: its standard deviation.
+        stddev: the standard deviation of the normal distribution, before the restriction.
         dtype: a float dtype; None is `floatx`.
-        seed: see the module.
+        seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence
+            that `set_random_seed` starts, and in a layer's `call` from the model's seed.
+
+    Returns:
+        An array of `shape` in `dtype`.
+
+    Raises:
+        DTypeError: `dtype` is not a float dtype.
+        ArgumentError: `seed` is none of these.
+
+    Example:
+        >>> from lamella import random
+        >>> x = random.truncated_normal((1000,), stddev=0.5, seed=1)
+        >>> bool((abs(x) <= 1.0).all())
+        True
     """
     name, wide = _floats(dtype, "truncated_normal")
     within = math.erf(2.0**0.5)  # the probability of two standard deviations
@@ -189,68 +244,97 @@ def truncated_normal(
 def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
     """Uniform numbers from `minval` up to, not including, `maxval`.
 
-    >>> x = uniform((1000,), 2.0, 3.0, seed=1)
-    >>> bool((x >= 2).all() and (x < 3).all())
-    True
-
     Args:
-        shape: the shape.
+        shape: the shape of the result.
         minval: the lower bound.
         maxval: the upper bound.
         dtype: a float dtype; None is `floatx`.
-        seed: see the module.
+        seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence
+            that `set_random_seed` starts, and in a layer's `call` from the model's seed.
+
+    Returns:
+        An array of `shape` in `dtype`.
+
+    Raises:
+        DTypeError: `dtype` is not a float dtype.
+        ArgumentError: `seed` is none of these.
+
+    Example:
+        >>> from lamella import random
+        >>> random.uniform((3,), 2.0, 3.0, seed=1).round(4)
+        array([2.1182, 2.4315, 2.4538], dtype=float32)
     """
     name, wide = _floats(dtype, "uniform")
     unit = ops.multiply(ops.cast(ops.right_shift(_bits(shape, seed), np.uint32(9)), wide), 2.0**-23)
     drawn = ops.cast(ops.add(ops.multiply(unit, ops.subtract(maxval, minval)), minval), name)
     low, high = ops.cast(minval, name), ops.cast(maxval, name)
-    return ops.where(ops.greater_equal(drawn, high), low, drawn)  # what was rounded up to it
+    return ops.where(ops.greater_equal(drawn, high), low, drawn)  # Rounding may have reached the upper bound.
 
 
 def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
-    """Integers from `minval` up to, not including, `maxval`, equally probable to (maxval - minval) / 2**32.
+    """Integers from `minval` up to, not including, `maxval`.
 
-    >>> sorted(set(randint((100,), 0, 3, seed=1).tolist()))
-    [0, 1, 2]
+    Their probabilities are equal to within (maxval - minval) / 2**32.
 
     Args:
-        shape: the shape.
+        shape: the shape of the result.
         minval: the lower bound.
         maxval: the upper bound.
         dtype: an integer dtype.
-        seed: see the module.
+        seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence
+            that `set_random_seed` starts, and in a layer's `call` from the model's seed.
+
+    Returns:
+        An array of `shape` in `dtype`.
 
     Raises:
-        DTypeError: `dtype` is no integer dtype.
-        ArgumentError: there is no integer between the bounds, or they are more than 2**32 - 1 apart.
+        DTypeError: `dtype` is not an integer dtype.
+        ArgumentError: there is no integer between the bounds, they are more than 2**32 - 1 apart, or `seed` is none of
+            these.
+
+    Example:
+        >>> from lamella import random
+        >>> random.randint((6,), 0, 10, seed=1)
+        array([5, 4, 6, 8, 1, 3], dtype=int32)
     """
     name = dtype_name(dtype)
     if is_float(name) or name == "bool":
-        raise DTypeError(f"random.randint draws integers, got dtype={name!r}. Use uniform.")
+        raise DTypeError(f"random.randint: dtype must be an integer dtype, got {name!r}. Use uniform.")
     low, high = int(minval), int(maxval)
     if not 0 < high - low < 2**32:
         raise ArgumentError(
-            f"random.randint: maxval must be above minval, by less than 2**32; got {minval} and {maxval}."
+            f"random.randint: maxval must be above minval, by less than 2**32, got {minval} and {maxval}."
         )
     drawn = ops.mod(_bits(shape, seed), np.uint32(high - low))
     return ops.add(ops.cast(drawn, name), np.asarray(low).astype(name))
 
 
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
-    """Class numbers, drawn with the probabilities softmax(logits): `(batch, classes)` to `(batch, num_samples)`.
-
-    >>> categorical(np.array([[0.0, 100.0]], "float32"), 3, seed=1).tolist()
-    [[1, 1, 1]]
+    """Class indices, drawn with the probabilities softmax(logits).
 
     Args:
-        logits: logarithms of the probabilities, up to a constant per row.
-        num_samples: the draws per row.
+        logits: `(batch, classes)`, the logarithms of the probabilities up to a constant per row.
+        num_samples: the number of draws per row.
         dtype: an integer dtype.
-        seed: see the module.
+        seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence
+            that `set_random_seed` starts, and in a layer's `call` from the model's seed.
+
+    Returns:
+        An array `(batch, num_samples)` in `dtype`.
+
+    Raises:
+        ArgumentError: `logits` does not have two dimensions, or `seed` is none of these.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import random
+        >>> random.categorical(np.log(np.array([[0.9, 0.1], [0.1, 0.9]], "float32")), 6, seed=1)
+        array([[0, 1, 0, 0, 1, 0],
+               [1, 1, 1, 1, 1, 1]], dtype=int32)
     """
     logits = ops.convert_to_tensor(logits)
     if len(logits.shape) != 2:
-        raise ArgumentError(f"random.categorical takes logits (batch, classes), got shape {tuple(logits.shape)}.")
+        raise ArgumentError(f"random.categorical: logits must be (batch, classes), got shape {tuple(logits.shape)}.")
     wide = "float64" if spec_of(logits).dtype == "float64" else "float32"
     batch, classes = logits.shape
     gumbel = ops.negative(ops.log(ops.negative(ops.log(_unit(_bits((batch, num_samples, classes), seed), wide)))))
@@ -261,14 +345,32 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
 def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Any = None) -> Any:
     """`inputs` with a fraction `rate` of the entries set to 0, and the others divided by 1 - rate.
 
-    >>> sorted(set(dropout(np.ones((100,), "float32"), 0.5, seed=1).tolist()))
-    [0.0, 2.0]
-
     Args:
-        inputs: the numbers.
-        rate: the fraction, from 0 to 1.
-        noise_shape: the shape of the mask where it is smaller and broadcasts; None in it stands for the size of `inputs`.
-        seed: see the module.
+        inputs: array of floats.
+        rate: the probability with which an entry becomes 0, from 0 to 1.
+        noise_shape: the shape of the mask where it is smaller and broadcasts; None in it stands for the size of
+            `inputs`.
+        seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence
+            that `set_random_seed` starts, and in a layer's `call` from the model's seed.
+
+    Returns:
+        An array of the shape and dtype of `inputs`.
+
+    Raises:
+        ArgumentError: `rate` is outside of [0, 1], `noise_shape` has another number of dimensions than `inputs`, or
+            `seed` is none of these.
+
+    References:
+        N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever, R. Salakhutdinov, "Dropout: a simple way to prevent
+        neural networks from overfitting", Journal of Machine Learning Research 15, 2014,
+        https://jmlr.org/papers/v15/srivastava14a.html.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import random
+        >>> random.dropout(np.ones((2, 4), "float32"), 0.5, seed=1)
+        array([[2., 2., 2., 2.],
+               [0., 2., 0., 0.]], dtype=float32)
     """
     inputs = ops.convert_to_tensor(inputs)
     if not 0 <= rate <= 1:
@@ -289,15 +391,28 @@ def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None =
 
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
-    """`x` with the entries of each vector along `axis` in a random order, each vector in its own, as in Keras on JAX.
+    """`x` with the entries of each vector along `axis` in a random order.
 
-    >>> sorted(shuffle(np.arange(5), seed=1).tolist())
-    [0, 1, 2, 3, 4]
+    Every vector gets a separate order, as in Keras on JAX: the rows of a matrix do not stay together.
 
     Args:
-        x: the array.
-        axis: the axis.
-        seed: see the module.
+        x: array.
+        axis: the axis along which entries are reordered.
+        seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence
+            that `set_random_seed` starts, and in a layer's `call` from the model's seed.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Raises:
+        ShapeError: `axis` is out of range.
+        ArgumentError: `seed` is none of these.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import random
+        >>> random.shuffle(np.arange(6, dtype="int32"), seed=3)
+        array([4, 2, 3, 5, 1, 0], dtype=int32)
     """
     x = ops.convert_to_tensor(x)
     return ops.take_along_axis(x, ops.argsort(_bits(x.shape, seed), axis=axis), axis=axis)
@@ -323,38 +438,61 @@ def _log_gamma(shape: Sequence[Any], alpha: Any, seed: Any, wide: str) -> Any:
 
 
 def gamma(shape: Sequence[int], alpha: Any, dtype: Any = None, seed: Any = None) -> Any:
-    """Numbers of the gamma distribution with shape `alpha` and scale 1.
-
-    >>> bool((gamma((10,), 0.5, seed=1) > 0).all())
-    True
+    """Numbers from the gamma distribution with shape `alpha` and scale 1.
 
     Args:
-        shape: the shape.
+        shape: the shape of the result.
         alpha: positive, a number or an array that broadcasts to `shape`.
         dtype: a float dtype; None is `floatx`.
-        seed: see the module.
+        seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence
+            that `set_random_seed` starts, and in a layer's `call` from the model's seed.
+
+    Returns:
+        An array of `shape` in `dtype`, with positive entries.
+
+    Raises:
+        DTypeError: `dtype` is not a float dtype.
+        ShapeError: `alpha` does not broadcast to `shape`.
+        ArgumentError: `seed` is none of these.
 
     References:
         G. Marsaglia, W. W. Tsang, "A simple method for generating gamma variables", ACM Transactions on Mathematical
-        Software 26, 2000.
+        Software 26, 2000, https://doi.org/10.1145/358407.358414.
+
+    Example:
+        >>> from lamella import random
+        >>> x = random.gamma((2000,), 3.0, seed=1)
+        >>> bool((x > 0).all()), round(float(x.mean()), 1)
+        (True, 3.0)
     """
     name, wide = _floats(dtype, "gamma")
     return ops.cast(ops.exp(_log_gamma(shape, alpha, seed, wide)), name)
 
 
 def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
-    """Numbers of the beta distribution, from 0 to 1.
-
-    >>> x = beta((10,), 2.0, 3.0, seed=1)
-    >>> bool((x > 0).all() and (x < 1).all())
-    True
+    """Numbers from the beta distribution, between 0 and 1.
 
     Args:
-        shape: the shape.
+        shape: the shape of the result.
         alpha: positive, a number or an array that broadcasts to `shape`.
-        beta: likewise.
+        beta: the same.
         dtype: a float dtype; None is `floatx`.
-        seed: see the module.
+        seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence
+            that `set_random_seed` starts, and in a layer's `call` from the model's seed.
+
+    Returns:
+        An array of `shape` in `dtype`, with the mean alpha / (alpha + beta).
+
+    Raises:
+        DTypeError: `dtype` is not a float dtype.
+        ShapeError: `alpha` or `beta` does not broadcast to `shape`.
+        ArgumentError: `seed` is none of these.
+
+    Example:
+        >>> from lamella import random
+        >>> x = random.beta((2000,), 2.0, 6.0, seed=1)
+        >>> bool((x > 0).all() and (x < 1).all()), round(float(x.mean()), 2)
+        (True, 0.25)
     """
     name, wide = _floats(dtype, "beta")
     both = [ops.broadcast_to(ops.cast(ops.convert_to_tensor(x), wide), tuple(shape)) for x in (alpha, beta)]
@@ -363,21 +501,31 @@ def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: A
 
 
 def binomial(shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Any:
-    """How many of `counts` trials succeed, each with its probability.
+    """The number of successes among `counts` independent trials.
 
-    >>> binomial((3,), 5, 1.0, seed=1).tolist()
-    [5.0, 5.0, 5.0]
+    The trials are drawn one after another, so that the largest count must be known.
 
     Args:
-        shape: the shape.
-        counts: the numbers of trials: integers from 0, a number or an array that broadcasts to `shape`; the trials are made
-            one after another, so that the largest must be known.
-        probabilities: of success, likewise; they may be values of a trace.
+        shape: the shape of the result.
+        counts: the numbers of trials, integers that are not negative: a number or an array that broadcasts to `shape`.
+        probabilities: the probability of success, a number or an array that broadcasts to `shape`.
         dtype: a float dtype; None is `floatx`.
-        seed: see the module.
+        seed: an integer gives the same numbers on each call, a `SeedGenerator` new ones; None draws from the sequence
+            that `set_random_seed` starts, and in a layer's `call` from the model's seed.
+
+    Returns:
+        An array of `shape` in `dtype`, with entries from 0 to `counts`.
 
     Raises:
-        ArgumentError: a count is negative, or the counts are values of a trace.
+        ArgumentError: a count is negative, the counts are values of a trace, or `seed` is none of these.
+        DTypeError: `dtype` is not a float dtype.
+
+    Example:
+        >>> from lamella import random
+        >>> random.binomial((6,), 10, 0.5, seed=1)
+        array([5., 4., 3., 3., 5., 7.], dtype=float32)
+        >>> random.binomial((3,), [2, 3, 4], 1.0, seed=1)
+        array([2., 3., 4.], dtype=float32)
     """
     name, wide = _floats(dtype, "binomial")
     try:

@@ -1,4 +1,4 @@
-"""Tracebacks for users: their own lines, and one frame of lamella's, as long as filtering is on."""
+"""Filtering of tracebacks: the user's frames and the innermost frame of lamella."""
 
 from __future__ import annotations
 
@@ -28,42 +28,48 @@ _enabled = True
 
 
 def enable_traceback_filtering() -> None:
-    """Leave lamella's own frames out of tracebacks but for the innermost one, which is how it begins.
+    """Remove lamella's frames from tracebacks, except the innermost one; the default.
 
-    >>> import lamella
-    >>> lamella.config.enable_traceback_filtering()
-    >>> lamella.config.is_traceback_filtering_enabled()
-    True
+    Example:
+        >>> import lamella
+        >>> lamella.config.enable_traceback_filtering()
+        >>> lamella.config.is_traceback_filtering_enabled()
+        True
     """
     global _enabled
     _enabled = True
 
 
 def disable_traceback_filtering() -> None:
-    """Show every frame in tracebacks, to look for a fault within lamella.
+    """Keep all frames in tracebacks, to debug lamella itself.
 
-    >>> import lamella
-    >>> lamella.config.disable_traceback_filtering()
-    >>> lamella.config.is_traceback_filtering_enabled()
-    False
-    >>> lamella.config.enable_traceback_filtering()
+    Example:
+        >>> import lamella
+        >>> lamella.config.disable_traceback_filtering()
+        >>> lamella.config.is_traceback_filtering_enabled()
+        False
+        >>> lamella.config.enable_traceback_filtering()
     """
     global _enabled
     _enabled = False
 
 
 def is_traceback_filtering_enabled() -> bool:
-    """Whether lamella's own frames are left out of tracebacks.
+    """Return whether lamella's frames are removed from tracebacks.
 
-    >>> import lamella
-    >>> lamella.config.is_traceback_filtering_enabled()
-    True
+    Returns:
+        A bool; True by default.
+
+    Example:
+        >>> import lamella
+        >>> lamella.config.is_traceback_filtering_enabled()
+        True
     """
     return _enabled
 
 
 def filtered(function: Callable[P, R]) -> Callable[P, R]:
-    """`function`, whose errors have no more than one frame of lamella's in their tracebacks: for what users call."""
+    """Decorator for public functions: errors have at most one frame of lamella in their traceback."""
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -77,7 +83,7 @@ def filtered(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def filter_methods(cls: type) -> None:
-    """Make those of `METHODS` that a class defines itself `filtered`."""
+    """Apply `filtered` to those of `METHODS` that a class defines itself."""
     for name in METHODS & vars(cls).keys():
         method = vars(cls)[name]
         if isinstance(method, classmethod):
@@ -87,7 +93,7 @@ def filter_methods(cls: type) -> None:
 
 
 def filter_functions(module: str) -> None:
-    """Make the public functions that a module defines `filtered`; to be called at its end."""
+    """Apply `filtered` to the public functions of a module; called at the end of the module."""
     held = vars(sys.modules[module])
     once = functools.cache(filtered)  # a function of two names stays one
     for name, function in [*held.items()]:
@@ -96,9 +102,9 @@ def filter_functions(module: str) -> None:
 
 
 def shorten(error: BaseException) -> None:
-    """Leave out lamella's own frames from the traceback of an error, but for the innermost, and from those behind it.
+    """Remove lamella's frames, except the innermost one, from the tracebacks of an error and of its causes.
 
-    To be called where the error is caught, and followed by a bare `raise`: that adds no frame.
+    Call it where the error is caught, followed by a bare `raise`, which adds no frame.
     """
     if _enabled:
         seen: set[int] = set()
@@ -110,7 +116,7 @@ def shorten(error: BaseException) -> None:
 
 
 def shorten_within(error: BaseException) -> None:
-    """The same in the function of an op: where lamella itself called the op, that frame says enough."""
+    """The same for the function of an op: if lamella itself called the op, the frame of the call is kept instead."""
     if _enabled:
         if _is_own(sys._getframe(2)):
             error.__traceback__ = _kept(error.__traceback__, innermost=False)
@@ -119,7 +125,7 @@ def shorten_within(error: BaseException) -> None:
 
 
 def user_level() -> int:
-    """The `stacklevel` with which a warning of the calling function points at the first line outside lamella."""
+    """Return the `stacklevel` with which a warning of the calling function points at the first line outside lamella."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and _is_own(frame):
         frame, level = frame.f_back, level + 1
@@ -131,8 +137,8 @@ class Line(NamedTuple):
 
     Attributes:
         file: the name of the file.
-        number: the number of the line.
-        function: the function that it is in.
+        number: the line number.
+        function: the function that contains the line.
     """
 
     file: str
@@ -145,7 +151,7 @@ class Line(NamedTuple):
 
 
 def user_line(until: str = "") -> Line | None:
-    """The innermost line outside lamella that is being executed, up to the module `until`; None where there is none."""
+    """Return the innermost line outside lamella that is being executed, up to the module `until`, or None."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_own(frame):
         if frame.f_globals.get("__name__") == until:
@@ -155,7 +161,7 @@ def user_line(until: str = "") -> Line | None:
 
 
 def _kept(traceback: TracebackType | None, *, innermost: bool) -> TracebackType | None:
-    """A traceback without lamella's frames, or with the innermost of them alone."""
+    """A traceback without lamella's frames, or with only the innermost of them."""
     entries: list[TracebackType] = []
     while traceback is not None:
         entries.append(traceback)

@@ -44,7 +44,7 @@ def _picture(mode: str, size: tuple[int, int]) -> io.BytesIO:
     return file
 
 
-def answers(image) -> dict[str, np.ndarray]:
+def answers(image) -> dict[str, np.ndarray]:  # noqa: C901  one loop per function that is asked
     """Every answer, by name.
 
     Args:

@@ -62,7 +62,7 @@ def by_name(k: Any) -> Any:
 
 
 def by_list(k: Any) -> Any:
-    """Lists of inputs and outputs, of which one is an input and one stands twice."""
+    """Lists of inputs and outputs, of which one is an input and one appears twice."""
     a, b = k.Input((3,), name="a"), k.Input((3,), name="b")
     s = k.layers.Subtract()([a, b])
     return k.Model([a, b], [k.layers.Dense(2)(s), s, a, s], name="by_list")

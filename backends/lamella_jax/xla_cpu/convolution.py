@@ -27,7 +27,7 @@ from lamella_jax.platform_choice import choose
 from lamella_jax.windows import Array, Ints, Padding, at_offset, kernel_offsets, padded_with
 
 ROWS_TOGETHER: ThreadStack[bool] = ThreadStack()
-"""Whether the rows of a batch lie on several devices: a loop over them would bring them all together on each."""
+"""Whether the rows of a batch are on several devices: a loop over them would bring them all together on each."""
 
 Window = tuple[Ints, Padding, Ints, int]
 
@@ -140,7 +140,7 @@ def _lengthened(window: Window, x: Array, kernel: Array) -> tuple[Padding, int, 
     XLA (jaxlib 0.10.2) gives nearly every convolution to a library that computes it on one core, unless the kernel is
     large, and to another, which takes all cores, where the result is longer than x in some dimension. Where that is too
     much more work, one entry of padding still halves the time if there was none: the entries of a padded x are copied into
-    the order in which they are multiplied, those of another are read where they lie.
+    the order in which they are multiplied, those of another are read where they are.
     """
     strides, padding, dilation, groups = window
     spatial, (inner, outer) = kernel.shape[:-2], kernel.shape[-2:]

@@ -208,7 +208,7 @@ def skip(_app: Sphinx, _what: str, _name: str, member: Any, _skipped: bool, _opt
 
 
 def resolve(app: Sphinx, env: Any, node: Any, contnode: Any) -> Any:
-    """The event `missing-reference`: names of lamella that are described under another name, and code that is no name.
+    """The event `missing-reference`: names of lamella that are described under another name, and code that is not a name.
 
     A name in backticks in a docstring (`Dense`, `ops.tanh`, `fit`) becomes a link where it has a page, else stays code.
     """

@@ -15,10 +15,10 @@ to compute the same numbers:
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from lamella.ir.spec import Spec, numpy_dtype, spec_of
 from lamella.ir.trace import constant
 from lamella.passes import expand, pool_first, refuse_fused, simplify
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 API_VERSION = 1
 """The version of the backend API; it grows when a backend written for the last one would need a change."""
 
@@ -37,15 +40,25 @@ Compiled = Callable[..., Sequence[Any]]
 
 
 class Backend:
-    """What every backend is; subclass it, or hand `name` and `kernels` to it.
+    """What every backend is; subclass it, or pass `name` and `kernels`.
+
+    Args:
+        name: the name that users select the backend by; by default the class attribute.
+        kernels: a function for every op that the backend computes itself; by default the class attribute.
 
     Attributes:
-        name: the name users choose it by.
+        name: the name that users select the backend by.
         api_version: the version of the backend API it was written for.
         kernels: for every op it computes itself `kernel(*arrays, **attributes) -> array`, or a tuple of arrays for an op
             with several outputs. Operands and results are of the backend's arrays; attributes are as in the program.
         dtypes: the names of the dtypes that its arrays have in `array.dtype`, by dtype: `{torch.float32: "float32", ...}`.
             Empty where they are NumPy's, or have their name as `dtype.name`.
+
+    Example:
+        >>> from lamella.backend import Backend, load_backend
+        >>> twin = Backend("twin", load_backend("numpy").kernels)
+        >>> twin.name, twin.api_version == load_backend("numpy").api_version
+        ('twin', True)
     """
 
     name: str = ""
@@ -85,13 +98,13 @@ class Backend:
 
         return run
 
-    def apply(self, equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
+    def apply(self, equation: Equation, operands: Sequence[Tensor]) -> Sequence[Any]:
         """The outputs of one equation on arrays."""
         if equation.op is constant:
             return (self.asarray(equation.attrs["value"], equation.attrs["dtype"]),)
         return as_tuple(self.kernels[equation.op](*operands, **equation.attrs))
 
-    def evaluate(self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
+    def evaluate(self, op: Op, arrays: Sequence[Tensor], attrs: dict[str, Any]) -> Sequence[Any]:
         """The outputs of `op` on arrays at once: eager ops end here."""
         if op is constant:
             return (self.fresh(attrs["value"], attrs["dtype"]),)
@@ -108,7 +121,7 @@ class Backend:
         return self._owned(results, arrays)
 
     def eager_specs(
-        self, op: Op, arrays: Sequence[Any], attrs: Mapping[str, Any]
+        self, op: Op, arrays: Sequence[Tensor], attrs: Mapping[str, Any]
     ) -> tuple[Sequence[Spec], Sequence[Spec]]:
         """The specs of the operands and of the results of an eager op.
 
@@ -130,7 +143,7 @@ class Backend:
         ]
         return specs, op.result_specs(specs, attrs)
 
-    def _owned(self, results: Sequence[Any], operands: Sequence[Any]) -> tuple[Any, ...]:
+    def _owned(self, results: Sequence[Tensor], operands: Sequence[Tensor]) -> tuple[Any, ...]:
         """The results, copied where one shares memory with an operand or with another result."""
 
         def copy(array: Any) -> Any:
@@ -140,34 +153,34 @@ class Backend:
 
     # ---- arrays ----
 
-    def asarray(self, array: Any, dtype: str | None = None) -> Any:
+    def asarray(self, array: ArrayLike, dtype: str | None = None) -> Any:
         """An array of this backend with the numbers of `array` (NumPy's or its own), which it may share memory with.
 
         `dtype` is a name, or None for the dtype of `array`.
         """
         return np.asarray(array, None if dtype is None else numpy_dtype(dtype))
 
-    def asarrays(self, arrays: Sequence[Any], dtypes: Sequence[str | None]) -> list[Any]:
+    def asarrays(self, arrays: Sequence[ArrayLike], dtypes: Sequence[str | None]) -> list[Any]:
         """`asarray` of many arrays, which have many shapes: weights, or a state that is to be loaded."""
         return [self.asarray(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
 
-    def argument(self, array: Any, dtype: str) -> Any:
+    def argument(self, array: ArrayLike, dtype: str) -> Any:
         """What stands for `array` in one call of a compiled program: by default `asarray(array, dtype)`.
 
-        A backend whose calls take NumPy arrays faster than it can make arrays of its own may return `array` as it is; the
+        A backend whose calls take NumPy arrays faster than it can make its own arrays may return `array` as it is; the
         call must not keep it.
         """
         return self.asarray(array, dtype)
 
-    def numpy(self, array: Any) -> np.ndarray:
+    def numpy(self, array: Tensor) -> np.ndarray:
         """The numbers of one of the backend's arrays as a NumPy array, which may share its memory; bfloat16 as float32."""
         return np.asarray(array)
 
-    def owns(self, array: Any) -> bool:
+    def owns(self, array: object) -> bool:
         """Whether `array` is of the backend's own kind (NumPy arrays belong to the NumPy backend alone)."""
         return False
 
-    def shares_memory(self, array: Any, other: Any) -> bool:
+    def shares_memory(self, array: Tensor, other: Tensor) -> bool:
         """Whether a write into `array` may change `other`: by default where both are NumPy's and overlap.
 
         A backend whose arrays can be written into answers for them, and has a `fresh` that copies them: then `compile` and
@@ -195,7 +208,7 @@ class Backend:
         return function
 
     @contextmanager
-    def calling(self, program: Program) -> Iterator[None]:
+    def calling(self, program: Program) -> Generator[None]:
         """What must hold while a user calls a lowered function; raise here where it does not (JAX: 64-bit types)."""
         yield
 
@@ -235,7 +248,7 @@ class Backend:
         """Who runs chunks of steps; the default compiles the step program and loops over it."""
         return Runner(self, step)
 
-    def supports_optimizer(self, optimizer: Any) -> bool:
+    def supports_optimizer(self, optimizer: object) -> bool:
         """Whether `compile` may take this external optimizer (JAX: an optax transformation)."""
         return False
 
@@ -266,15 +279,15 @@ class Backend:
         """An update rule as an optimizer of the framework's own kind (JAX: an optax transformation).
 
         Args:
-            initial: `(weights, paths) -> slots`, on lists; a slot is a list, one entry a weight (None where it has none), or
-                one array of shape ().
+            initial: `(weights, paths) -> slots`, on lists; a slot is a list, one entry per weight (None where it has none),
+                or one array of shape ().
             step: `(weights, gradients, slots, count, paths) -> (changes, slots)`.
             name: the optimizer's name, for messages.
 
         Raises:
             BackendError: the framework has no such thing.
         """
-        raise BackendError(f"backend {self.name!r} has no optimizers of its own.")
+        raise BackendError(f"backend {self.name!r} has no optimizers.")
 
     def serialized(self, program: Program, weights: Sequence[np.ndarray]) -> bytes:
         """A prediction as a file's bytes in the framework's own portable format (JAX: StableHLO by `jax.export`).
@@ -287,7 +300,7 @@ class Backend:
         Raises:
             BackendError: the framework has no such format.
         """
-        raise BackendError(f"backend {self.name!r} has no portable format of its own.")
+        raise BackendError(f"backend {self.name!r} has no portable format.")
 
     # ---- several devices ----
 
@@ -314,7 +327,7 @@ class Backend:
         self._require_one(mesh)
         return self.asarray(part(tuple([slice(None) for _ in spec.shape])), spec.dtype)
 
-    def redistributed(self, array: Any, mesh: Mesh, layout: Layout) -> Any:
+    def redistributed(self, array: Tensor, mesh: Mesh, layout: Layout) -> Any:
         """One of the backend's arrays in another layout; inside a traced function a constraint on its value.
 
         Raises:
@@ -323,7 +336,7 @@ class Backend:
         self._require_one(mesh)
         return array
 
-    def laid(self, value: Any, dtype: str, mesh: Mesh, layout: Layout) -> Any:
+    def laid(self, value: ArrayLike, dtype: str, mesh: Mesh, layout: Layout) -> Any:
         """An array with the numbers of `value`, NumPy's or of any backend's, in a layout."""
         if self.owns(value):
             return self.redistributed(self.asarray(value, dtype), mesh, layout)
@@ -377,8 +390,13 @@ class StepProgram(NamedTuple):
         data_names: "x", "y", "sample_weight": what a batch consists of.
         gradient_names: for every gradient output the leaf it belongs to; empty unless `external_optimizer` is set.
         external_optimizer: an optimizer of the backend's own framework that turns gradients into updates, or None.
-        placement: on which devices the leaves and the rows of a batch lie; None for the one that the backend chooses. Only a
-            backend that has a method `distributed` of its own gets another.
+        placement: on which devices the leaves and the rows of a batch are; None for the one that the backend chooses. Only a
+            backend that overrides `distributed` gets another.
+
+    Example:
+        >>> from lamella.backend import StepProgram
+        >>> StepProgram._fields[:3]
+        ('program', 'state_names', 'data_names')
     """
 
     program: Program
@@ -407,14 +425,23 @@ State = tuple[Any, ...]
 
 
 class Runner:
-    """Runs chunks of steps: the default, one compiled call a step.
+    """Runs chunks of steps: the default, one compiled call per step.
 
     A state is a tuple of the backend's arrays in the order of `step.state_names`, and is never changed in place: when a
     chunk fails or is interrupted, the state before it is still whole.
 
+    Args:
+        backend: the backend that compiles the step.
+        step: the step program.
+
     Attributes:
         donated: positions of the leaves whose memory `donating` may reuse: weights and slots of a large state, never
             accumulators, the step, the key or the learning rates. Empty by default.
+
+    Example:
+        >>> from lamella.backend import Runner
+        >>> sorted(Runner.donated)  # the default runner reuses no memory
+        []
     """
 
     donated: frozenset[int] = frozenset()
@@ -425,19 +452,19 @@ class Runner:
         with backend.scope(step.program):
             self._run = backend.compile(step.program)
 
-    def load(self, leaves: Sequence[Any]) -> State:
+    def load(self, leaves: Sequence[ArrayLike]) -> State:
         """The state of these leaves (NumPy arrays or the backend's own)."""
         dtypes = [s.dtype for s in self.step.program.input_specs[: len(leaves)]]
         with self.backend.scope(self.step.program):
             return tuple(self.backend.asarrays(leaves, dtypes))
 
-    def leaf(self, position: int, value: Any) -> Any:
+    def leaf(self, position: int, value: ArrayLike) -> Any:
         """The leaf at a position of the state with other numbers, NumPy's or an array of the backend's own."""
         with self.backend.scope(self.step.program):
             return self.backend.asarray(np.asarray(value), self.step.program.input_specs[position].dtype)
 
     def wait(self, state: State) -> None:
-        """Return when `state` has been computed, on a backend that computes while Python goes on."""
+        """Return when `state` has been computed, on a backend that computes while Python continues."""
 
     def donating(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> Callable[[], State]:
         """A function that does what `run` does and may reuse the memory of the leaves `donated`.
@@ -486,7 +513,7 @@ class Runner:
                 stacklevel=2,
             )
             return former(self, after, gradients, leaves)
-        raise BackendError(f"backend {self.backend.name!r} has no optimizers of its own.")
+        raise BackendError(f"backend {self.backend.name!r} has no optimizers.")
 
     def place(self, arrays: Sequence[np.ndarray]) -> Any:
         """Bring the data arrays (rows first) to where the steps run; once for many chunks."""
@@ -517,20 +544,31 @@ class Runner:
         return state
 
 
-def is_external_optimizer(optimizer: Any) -> bool:
-    """Whether it looks like an optimizer of another framework: an object with `init` and `update`, as optax's have."""
+def is_external_optimizer(optimizer: object) -> bool:
+    """Return whether an object looks like an optimizer of another framework, with `init` and `update` as optax's have.
+
+    Args:
+        optimizer: any object.
+
+    Example:
+        >>> import lamella
+        >>> from lamella.backend import is_external_optimizer
+        >>> is_external_optimizer(lamella.optimizers.Adam())
+        False
+    """
     if isinstance(optimizer, type):
         return False
     return all(callable(getattr(optimizer, name, None)) for name in ("init", "update"))
 
 
 def _overlap(array: Any, other: Any) -> bool:
-    return isinstance(array, np.ndarray) and isinstance(other, np.ndarray) and np.may_share_memory(array, other)
+    arrays = isinstance(array, np.ndarray) and isinstance(other, np.ndarray)
+    return arrays and np.may_share_memory(array, other)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def own_results(
-    results: Sequence[Any],
-    operands: Sequence[Any],
+    results: Sequence[Tensor],
+    operands: Sequence[Tensor],
     shares_memory: Callable[[Any, Any], bool] = _overlap,
     copy: Callable[[Any], Any] = np.copy,
 ) -> list[Any]:

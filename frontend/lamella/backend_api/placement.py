@@ -1,9 +1,9 @@
-"""Where arrays lie: a mesh of devices, a layout for each array, and the distribution that is in force."""
+"""Where arrays are: a mesh of devices, a layout for each array, and the distribution that is in force."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -28,6 +28,12 @@ class Mesh(NamedTuple):
         shape: the size of the grid along each axis.
         axes: the name of each axis.
         devices: the names of the devices, `Backend.devices` has them, in row-major order.
+
+    Example:
+        >>> from lamella.backend import Mesh
+        >>> mesh = Mesh((2, 2), ("batch", "model"), ("cpu:0", "cpu:1", "cpu:2", "cpu:3"))
+        >>> mesh.parts("model"), mesh.share((8, 6), (None, "model"))
+        (2, 24)
     """
 
     shape: tuple[int, ...]
@@ -51,6 +57,12 @@ class Placement(NamedTuple):
         rows: the axis of the mesh along which the rows of a batch are split; where they do not divide, they are whole.
         leaves: the layout of every state leaf, before and after the step.
         own_rows: whether each process gives the rows of its own devices only; concatenated they are the batch.
+
+    Example:
+        >>> from lamella.backend import Mesh, Placement
+        >>> mesh = Mesh((2,), ("batch",), ("cpu:0", "cpu:1"))
+        >>> Placement(mesh, "batch", leaves=((), ())).own_rows
+        False
     """
 
     mesh: Mesh
@@ -108,20 +120,44 @@ _SCOPES: ThreadStack[Distributes | None] = ThreadStack()
 
 
 def distribution_in_force() -> Distributes | None:
-    """The distribution of the innermost scope of this thread, else the one that was set; None where there is none."""
+    """Return the distribution of the innermost scope of this thread, else the one that was set, else None.
+
+    Example:
+        >>> from lamella.backend import distribution_in_force
+        >>> distribution_in_force() is None
+        True
+    """
     if _SCOPES.items:
         return _SCOPES.items[-1]
     return _CHOSEN[0] if _CHOSEN else None
 
 
 def set_distribution_in_force(distribution: Distributes | None) -> None:
-    """Place the weights that are made from now on as `distribution` says, in every thread."""
+    """Place the weights that are made from now on as a distribution says, in every thread.
+
+    Args:
+        distribution: the distribution, or None for one device.
+
+    Example:
+        >>> from lamella.backend import set_distribution_in_force
+        >>> set_distribution_in_force(None)
+    """
     _CHOSEN[:] = [] if distribution is None else [distribution]
 
 
 @contextmanager
-def distribution_scope(distribution: Distributes | None) -> Iterator[None]:
-    """Place the weights that are made inside a `with` block as `distribution` says, in this thread."""
+def distribution_scope(distribution: Distributes | None) -> Generator[None]:
+    """Place the weights that are made inside a `with` block as a distribution says, in this thread.
+
+    Args:
+        distribution: the distribution, or None for one device.
+
+    Example:
+        >>> from lamella.backend import distribution_in_force, distribution_scope
+        >>> with distribution_scope(None):
+        ...     distribution_in_force() is None
+        True
+    """
     with _SCOPES.pushed(distribution):
         yield
 

@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,7 +37,16 @@ def _entry_points() -> dict[str, Any]:
 
 
 def available_backends() -> list[str]:
-    """The names that can be chosen: the in-tree backends whose packages are installed, and those announced by others."""
+    """Return the names of the backends that can be selected.
+
+    Returns:
+        A sorted list of names: the backends of lamella whose packages are installed, and those that other packages
+            register.
+
+    Example:
+        >>> "numpy" in available_backends()
+        True
+    """
     names = [name for name in _IN_TREE if _installed(name)]
     return sorted({*names, *[n for n in _entry_points() if n not in _IN_TREE], *_LOADED})
 
@@ -51,7 +60,22 @@ def _installed(name: str) -> bool:
 
 
 def register_backend(backend: Backend) -> Backend:
-    """Make `backend` available under its name in this process, without an entry point."""
+    """Make a backend available under its name in this process, without an entry point.
+
+    Args:
+        backend: the backend.
+
+    Returns:
+        The same backend.
+
+    Raises:
+        BackendError: it was written for another version of the backend API.
+
+    Example:
+        >>> from lamella.backend import load_backend, register_backend
+        >>> register_backend(load_backend("numpy")).name  # its entry point has registered it before
+        'numpy'
+    """
     version = _version_of(backend)
     if version != API_VERSION:
         raise BackendError(
@@ -77,10 +101,18 @@ def _version_of(backend: Backend) -> int:
 
 
 def load_backend(name: str | Backend | None = None) -> Backend:
-    """The backend called `name` (None: the current one), imported at its first use.
+    """Return a backend by its name, and import it at its first use.
+
+    Args:
+        name: the name; None for the current backend. A backend is returned as it is.
 
     Raises:
         BackendError: the name is unknown, or the backend's package is missing or fails to import.
+
+    Example:
+        >>> from lamella.backend import load_backend
+        >>> load_backend("numpy").name
+        'numpy'
     """
     if isinstance(name, Backend):
         return name
@@ -91,26 +123,42 @@ def load_backend(name: str | Backend | None = None) -> Backend:
         try:
             found = importlib.import_module(_IN_TREE[name]).BACKEND
         except ImportError as error:
-            extra = " Install it with `pip install 'lamella[jax]'`, or choose `numpy`." if name == "jax" else ""
+            extra = " Install it with `pip install jax optax`, or choose `numpy`." if name == "jax" else ""
             raise BackendError(f"Backend {name!r} is not installed: {error}.{extra}") from None
         return register_backend(found)
-    point = _entry_points().get(name) if isinstance(name, str) else None
+    point = _entry_points().get(name)
     if point is None:
         raise BackendError(f"Unknown backend {name!r}: {did_you_mean(name, available_backends())}")
     try:
         found = point.load()
-    except Exception as error:  # whatever a stranger's package raises while it is imported
+    except Exception as error:  # whatever a third party's package raises while it is imported
         raise BackendError(f"Backend {name!r} ({point.value}) failed to import: {error!r}.") from error
     return register_backend(found)
 
 
 def default_backend() -> str:
-    """The backend used without a choice: "jax" where it is installed, else "numpy"."""
+    """Return the name of the backend that is used where none was selected: "jax" where JAX is installed, else "numpy".
+
+    Example:
+        >>> from lamella.backend import default_backend
+        >>> default_backend() in ("jax", "numpy")
+        True
+    """
     return next((name for name in _IN_TREE if _installed(name)), "numpy")
 
 
 def current_backend() -> str:
-    """The name of the backend in force: the innermost `backend_scope`, `set_backend`, `LAMELLA_BACKEND`, the default."""
+    """Return the name of the current backend.
+
+    Returns:
+        The backend of the innermost `backend_scope`, otherwise the one that `set_backend` or the environment variable
+        LAMELLA_BACKEND selected, otherwise the default.
+
+    Example:
+        >>> with backend_scope("numpy"):
+        ...     current_backend()
+        'numpy'
+    """
     if _SCOPES.items:
         return _SCOPES.items[-1]
     if "name" in _CHOSEN:
@@ -119,27 +167,58 @@ def current_backend() -> str:
 
 
 def set_backend(name: str) -> None:
-    """Use the backend `name` from now on, in every thread.
+    """Select the backend that is used from now on, in every thread.
+
+    Args:
+        name: the name of the backend, "numpy", "jax" or that of another installed backend.
 
     Raises:
-        BackendError: it is unknown or not installed; the choice stays as it was.
+        BackendError: the backend is unknown or not installed; the selection is unchanged then.
+
+    Example:
+        >>> set_backend("tensorflow")
+        Traceback (most recent call last):
+        ...
+        lamella.errors.BackendError: Unknown backend 'tensorflow': ...
     """
     load_backend(name)
     _CHOSEN["name"] = name
 
 
 @contextmanager
-def backend_scope(name: str) -> Iterator[Backend]:
-    """Use the backend `name` inside a `with` block, in this thread."""
+def backend_scope(name: str) -> Generator[Backend]:
+    """Use a backend inside a `with` block, in this thread.
+
+    Args:
+        name: the name of the backend.
+
+    Raises:
+        BackendError: the backend is unknown or not installed.
+
+    Example:
+        >>> import lamella
+        >>> with lamella.backend_scope("numpy"):
+        ...     lamella.config.backend()
+        'numpy'
+    """
     backend = load_backend(name)
     with _SCOPES.pushed(name):
         yield backend
 
 
-def backend_of(array: Any) -> Backend | None:
-    """The backend that owns `array`, or None for NumPy's arrays and everything else.
+def backend_of(array: object) -> Backend | None:
+    """Return the backend that owns an array, or None for NumPy's arrays and everything else.
 
     A backend that has not been loaded is loaded where the array's type comes from the package of its name.
+
+    Args:
+        array: any object.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.backend import backend_of
+        >>> backend_of(np.ones(2)) is None
+        True
     """
     for backend in _LOADED.values():
         if backend.owns(array):
@@ -148,7 +227,7 @@ def backend_of(array: Any) -> Backend | None:
     return loaded if loaded is not None and loaded.owns(array) else None
 
 
-def _load_for(thing: Any) -> Backend | None:
+def _load_for(thing: object) -> Backend | None:
     """The backend that is loaded now because the type of `thing`, an array or a dtype, comes from the package of its name."""
     package = type(thing).__module__.partition(".")[0]
     if package in ("builtins", "numpy"):
@@ -164,6 +243,10 @@ def check_environment() -> None:
 
     Raises:
         BackendError: the variable names none; a backend registered by the program itself is chosen with `set_backend`.
+
+    Example:
+        >>> from lamella.backend import check_environment
+        >>> check_environment()
     """
     name = os.environ.get("LAMELLA_BACKEND")
     if name and name not in _IN_TREE and name not in _entry_points():
@@ -173,7 +256,7 @@ def check_environment() -> None:
         )
 
 
-def _evaluator_for(operands: Sequence[Any]) -> Backend:
+def _evaluator_for(operands: Sequence[object]) -> Backend:
     """The backend that computes an op at once: the one that owns an operand, else NumPy's."""
     return next((b for b in map(backend_of, operands) if b is not None), None) or load_backend("numpy")
 

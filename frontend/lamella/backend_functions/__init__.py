@@ -1,8 +1,8 @@
-"""The functions of Keras 2's `backend` module, for `from lamella import backend as K`; a module is loaded when one is used.
+"""The functions of Keras 2's `backend` module, for `from lamella import backend as K`, loaded when first used.
 
-They take symbolic values in the `call` of a layer, in losses and metrics, declared values, and arrays, as `lamella.ops` does,
-in which new code is better written. Where Keras 2 and Keras 3 differ (`K.hard_sigmoid`, `K.sqrt` of negative numbers) they
-do what Keras 2 does.
+They take symbolic values in the `call` of a layer, in losses and metrics, declared values, and arrays, as `lamella.ops`
+does; new code should use `lamella.ops`. Where Keras 2 and Keras 3 differ (`K.hard_sigmoid`, `K.sqrt` of negative
+numbers) they behave as in Keras 2.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MODULES = {
         "random_uniform random_uniform_variable set_value shape truncated_normal update update_add update_sub variable zeros"
     ),
 }
-"""Where each name lives."""
+"""The names that each module defines."""
 
 if not TYPE_CHECKING:
     __all__, __getattr__, __dir__ = lazily(__name__, _MODULES)

@@ -1,4 +1,4 @@
-"""`K.function` and `K.gradients`: parts of a graph computed with numbers, and derivatives of one part in another."""
+"""`K.function` and `K.gradients`: evaluation and differentiation of parts of a graph."""
 
 from __future__ import annotations
 
@@ -27,39 +27,44 @@ from lamella.utils.graphs import origins as origins_of
 def function(
     inputs: Sequence[Any], outputs: Any, updates: Sequence[Any] | None = None, name: str | None = None
 ) -> Function:
-    """What computes declared values from numbers for others.
-
-    >>> import numpy as np
-    >>> from lamella import Sequential, layers
-    >>> model = Sequential([layers.Input((3,)), layers.Dense(4), layers.Dense(2)])
-    >>> first = function([model.input], [model.layers[0].output])
-    >>> first([np.ones((5, 3))])[0].shape
-    (5, 4)
+    """A function that computes declared values from arrays for other declared values.
 
     Args:
-        inputs: declared values, and where they are among the arguments; an integer, as `learning_phase()` is, stands for
+        inputs: declared values, in the order of the arrays; an integer, as `learning_phase()` returns, is a place for
             the flag that is 1 in training.
         outputs: a declared value, variable or array, or a list of them.
-        updates: None: what layers assign is kept anyway.
-        name: has no meaning here.
+        updates: must be None or empty: what layers assign is kept anyway.
+        name: has no effect.
 
     Returns:
-        A function of a list of arrays, which returns NumPy arrays: a list where `outputs` is one.
+        A function of a list of arrays, which returns NumPy arrays: a list if `outputs` is one.
 
     Raises:
         ArgumentError: there are updates, or the outputs depend on an input that is not given.
-        TypeError: something else is among the inputs.
+        TypeError: an input is not a declared value.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import Sequential, backend as K, layers
+        >>> model = Sequential([layers.Input((3,)), layers.Dense(4), layers.Dense(2)])
+        >>> hidden = K.function([model.input], [model.layers[0].output])
+        >>> hidden([np.ones((5, 3))])[0].shape
+        (5, 4)
     """
     return Function(inputs, outputs, updates)
 
 
 class Function:
-    """What `function` returns.
+    """A callable that computes declared values from arrays; `function` makes it.
 
     Args:
-        inputs: see `function`.
-        outputs: likewise.
-        updates: likewise.
+        inputs: declared values, in the order of the arrays.
+        outputs: a declared value, variable or array, or a list of them.
+        updates: must be None or empty.
+
+    Raises:
+        ArgumentError: there are updates, or the outputs depend on an input that is not given.
+        TypeError: an input is not a declared value.
     """
 
     def __init__(self, inputs: Sequence[Any], outputs: Any, updates: Sequence[Any] | None = None) -> None:
@@ -70,7 +75,7 @@ class Function:
         self.inputs, self.outputs = list(inputs), outputs
         for x in self.inputs:
             if not isinstance(x, Declared | int | np.integer):
-                raise TypeError(f"K.function: among the inputs is {x!r}, which is no declared value.")
+                raise TypeError(f"K.function: inputs must be declared values or flags, got {x!r}.")
         self._listed = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
         declared = [y for y in self._listed if isinstance(y, Declared)]
         fed = [x for x in self.inputs if isinstance(x, Declared)]
@@ -86,15 +91,18 @@ class Function:
         """The outputs, as NumPy arrays.
 
         Args:
-            inputs: an array for each input, and a number for the flag of training.
+            inputs: one array per input, and a number for the flag of training.
+
+        Returns:
+            A list of arrays if the outputs are a list, otherwise an array.
 
         Raises:
-            ArgumentError: there are more or fewer than inputs.
+            ArgumentError: the number of arrays is not that of the inputs.
         """
         if not isinstance(inputs, list | tuple):
             inputs = [inputs]
         if len(inputs) != len(self.inputs):
-            raise ArgumentError(f"this function takes a list of {len(self.inputs)} inputs, got {len(inputs)}.")
+            raise ArgumentError(f"K.function: expected a list of {len(self.inputs)} inputs, got {len(inputs)}.")
         phases = [value for x, value in zip(self.inputs, inputs, strict=True) if not isinstance(x, Declared)]
         computed = iter(())
         if self._model is not None:
@@ -114,26 +122,27 @@ def _array(value: Any, spec: Spec) -> Any:
 
 @filtered
 def gradients(loss: Any, variables: Any) -> list[Any]:
-    """The derivatives of the sum of a declared value in others, or in weights, as declared values.
+    """The gradients of the sum of a declared value with respect to others, or to weights, as declared values.
 
-    They are for `function`, or for a model's outputs. A derivative of what `loss` does not depend on is None.
-
-    >>> import numpy as np
-    >>> from lamella import backend as K, layers
-    >>> x = layers.Input((2,))
-    >>> slope = K.gradients(K.sum(K.square(x)), x)[0]
-    >>> K.function([x], [slope])([np.array([[1.0, 3.0]])])[0].tolist()
-    [[2.0, 6.0]]
+    They are for `function`, or for a model's outputs.
 
     Args:
         loss: a declared value, or a list of them, whose sum is differentiated.
         variables: a declared value or a variable, or a list of them.
 
     Returns:
-        A list with a declared value of its shape for each of the variables.
+        A list with one declared value per variable, of its shape; None for a variable that `loss` does not depend on.
 
     Raises:
-        TypeError: `loss` or one of the variables is neither.
+        TypeError: `loss` is not a declared value, or a variable is neither a declared value nor a variable.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import backend as K, layers
+        >>> x = layers.Input((2,))
+        >>> gradient = K.gradients(K.sum(K.square(x)), x)[0]
+        >>> K.function([x], [gradient])([np.array([[1.0, 3.0]])])[0]
+        array([[2., 6.]], dtype=float32)
     """
     targets = list(loss) if isinstance(loss, list | tuple) else [loss]
     chosen = list(variables) if isinstance(variables, list | tuple) else [variables]
@@ -157,11 +166,11 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
 
 
 class Gradients(Layer):
-    """The derivatives of the sum of a model's outputs in some of its inputs, and in some of its weights.
+    """A layer that computes the gradients of the sum of a model's outputs with respect to some inputs and weights.
 
     Args:
         model: the model.
-        inputs: the numbers of its inputs.
+        inputs: the positions of the inputs.
         weights: the weights.
     """
 
@@ -171,7 +180,7 @@ class Gradients(Layer):
         self._wrt, self._of = list(inputs), list(weights)
 
     def call(self, inputs: Any, training: bool | None = None) -> list[Any]:
-        """A list of the derivatives.
+        """A list of the gradients, those of the inputs first.
 
         Args:
             inputs: values for the inputs of the model.

@@ -20,15 +20,24 @@ def _is_first(data_format: str | None) -> bool:
 
 
 def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
-    """`x` plus a bias for each channel, or one for each cell of the other axes but the batch.
+    """`x` plus one bias per channel, or per entry of all axes but the batch.
 
     Args:
         x: `(batch, ..., channels)`, or `(batch, channels, ...)` with channels first.
-        bias: `(channels,)`, or the axes of `x` with channels last, without the batch.
-        data_format: "channels_last" or "channels_first"; None is that of the process.
+        bias: `(channels,)`, or an array with the axes of `x` with channels last, without the batch.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of the shape of `x`.
 
     Raises:
         ShapeError: the bias has another number of dimensions.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.bias_add([[1.0, 2.0], [3.0, 4.0]], [10.0, 20.0])
+        array([[11., 22.],
+               [13., 24.]], dtype=float32)
     """
     ndim, dims = ops.ndim(x), ops.ndim(bias)
     if dims not in (1, ndim - 1):
@@ -43,9 +52,6 @@ def _shown(x: Any) -> str:
     return str(public_shape(ops.shape(x)))
 
 
-# ---- convolution ----
-
-
 def conv1d(
     x: Any,
     kernel: Any,
@@ -54,7 +60,24 @@ def conv1d(
     data_format: str | None = None,
     dilation_rate: Pair = 1,
 ) -> Any:
-    """A convolution over time, with a kernel `(window, channels, filters)`; the padding may be "causal"."""
+    """A convolution over time.
+
+    Args:
+        x: `(batch, time, channels)`, or with channels first.
+        kernel: `(window, channels, filters)`.
+        strides: the steps of the window.
+        padding: "valid", "same" or "causal", as in `lamella.ops.conv`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries.
+
+    Returns:
+        An array `(batch, new time, filters)`, or with channels first.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.conv1d(ops.ones((1, 5, 2)), ops.ones((3, 2, 1)))[0, :, 0]
+        array([6., 6., 6.], dtype=float32)
+    """
     return ops.conv(x, kernel, strides, padding, data_format, dilation_rate)
 
 
@@ -66,7 +89,24 @@ def conv2d(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
 ) -> Any:
-    """A convolution over images, with a kernel `(height, width, channels, filters)`."""
+    """A convolution over images.
+
+    Args:
+        x: `(batch, height, width, channels)`, or with channels first.
+        kernel: `(height, width, channels, filters)`.
+        strides: the steps of the window, one number or (down, across).
+        padding: "valid" or "same", as in `lamella.ops.conv`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries, one number or (down, across).
+
+    Returns:
+        An array `(batch, new height, new width, filters)`, or with channels first.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.conv2d(ops.ones((1, 5, 5, 3)), ops.ones((3, 3, 3, 8)), padding="same").shape
+        (1, 5, 5, 8)
+    """
     return ops.conv(x, kernel, strides, padding, data_format, dilation_rate)
 
 
@@ -78,7 +118,24 @@ def conv3d(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1, 1),
 ) -> Any:
-    """A convolution over volumes, with a kernel `(depth, height, width, channels, filters)`."""
+    """A convolution over volumes.
+
+    Args:
+        x: `(batch, depth, height, width, channels)`, or with channels first.
+        kernel: `(depth, height, width, channels, filters)`.
+        strides: the steps of the window, one number or three.
+        padding: "valid" or "same", as in `lamella.ops.conv`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries, one number or three.
+
+    Returns:
+        An array `(batch, new depth, new height, new width, filters)`, or with channels first.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.conv3d(ops.ones((1, 4, 4, 4, 1)), ops.ones((2, 2, 2, 1, 5))).shape
+        (1, 3, 3, 3, 5)
+    """
     return ops.conv(x, kernel, strides, padding, data_format, dilation_rate)
 
 
@@ -90,7 +147,24 @@ def depthwise_conv2d(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
 ) -> Any:
-    """Every channel convolved separately, with a kernel `(height, width, channels, multiplier)`."""
+    """Every channel convolved with separate kernels.
+
+    Args:
+        x: `(batch, height, width, channels)`, or with channels first.
+        depthwise_kernel: `(height, width, channels, multiplier)`.
+        strides: the steps of the window, one number or (down, across).
+        padding: "valid" or "same", as in `lamella.ops.conv`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries, one number or (down, across).
+
+    Returns:
+        An array `(batch, new height, new width, channels * multiplier)`, or with channels first.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.depthwise_conv2d(ops.ones((1, 5, 5, 3)), ops.ones((3, 3, 3, 2))).shape
+        (1, 3, 3, 6)
+    """
     return ops.depthwise_conv(x, depthwise_kernel, strides, padding, data_format, dilation_rate)
 
 
@@ -103,7 +177,25 @@ def separable_conv2d(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
 ) -> Any:
-    """`depthwise_conv2d`, and then a convolution with a kernel `(1, 1, channels * multiplier, filters)`."""
+    """`depthwise_conv2d`, then a convolution over windows of one pixel.
+
+    Args:
+        x: `(batch, height, width, channels)`, or with channels first.
+        depthwise_kernel: `(height, width, channels, multiplier)`.
+        pointwise_kernel: `(1, 1, channels * multiplier, filters)`.
+        strides: the steps of the window, one number or (down, across).
+        padding: "valid" or "same", as in `lamella.ops.conv`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the entries of the first kernel, one number or (down, across).
+
+    Returns:
+        An array `(batch, new height, new width, filters)`, or with channels first.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.separable_conv2d(ops.ones((1, 5, 5, 3)), ops.ones((3, 3, 3, 2)), ops.ones((1, 1, 6, 4))).shape
+        (1, 3, 3, 4)
+    """
     return ops.separable_conv(x, depthwise_kernel, pointwise_kernel, strides, padding, data_format, dilation_rate)
 
 
@@ -116,7 +208,7 @@ def conv2d_transpose(
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
 ) -> Any:
-    """The transpose of the convolution that makes `x` of images of a given size.
+    """The transpose of the convolution that maps images of a given size to `x`.
 
     Args:
         x: `(batch, height, width, channels)`, or with channels first.
@@ -124,11 +216,23 @@ def conv2d_transpose(
         output_shape: the shape of the result, the batch first, which may be None.
         strides: the steps of the convolution.
         padding: "valid" or "same".
-        data_format: "channels_last" or "channels_first"; None is that of the process.
-        dilation_rate: the distance between the kernel's cells.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries.
+
+    Returns:
+        An array of `output_shape`.
 
     Raises:
-        ShapeError: the convolution does not make `x` of images of that size.
+        ShapeError: the convolution does not map images of that size to the shape of `x`.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> x, kernel = ops.ones((1, 2, 2, 1)), ops.ones((3, 3, 1, 1))
+        >>> K.conv2d_transpose(x, kernel, (1, 4, 4, 1), strides=(2, 2), padding="same")[0, :, :, 0]
+        array([[1., 1., 2., 1.],
+               [1., 1., 2., 1.],
+               [2., 2., 4., 2.],
+               [1., 1., 2., 1.]], dtype=float32)
     """
     first = _is_first(data_format)
     x = ops.moveaxis(x, 1, -1) if first else ops.convert_to_tensor(x)
@@ -156,9 +260,6 @@ def conv2d_transpose(
     return ops.moveaxis(y, -1, 1) if first else y
 
 
-# ---- pooling, padding, resizing ----
-
-
 def _pool(
     x: Any, pool_size: Sequence[int], strides: Sequence[int], padding: str, data_format: str | None, pool_mode: str
 ) -> Any:
@@ -176,7 +277,33 @@ def pool2d(
     data_format: str | None = None,
     pool_mode: str = "max",
 ) -> Any:
-    """The largest entry ("max") or the mean ("avg") of every window of images."""
+    """The largest entry ("max") or the mean ("avg") of every window of images.
+
+    Args:
+        x: `(batch, height, width, channels)`, or with channels first.
+        pool_size: (height, width) of the window.
+        strides: the steps of the window, (down, across).
+        padding: "valid" or "same".
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        pool_mode: "max" or "avg".
+
+    Returns:
+        An array `(batch, new height, new width, channels)`, or with channels first.
+
+    Raises:
+        ArgumentError: `pool_mode` is neither.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import backend as K
+        >>> x = np.arange(16.0).reshape(1, 4, 4, 1)
+        >>> K.pool2d(x, (2, 2), strides=(2, 2))[0, :, :, 0]
+        array([[ 5.,  7.],
+               [13., 15.]])
+        >>> K.pool2d(x, (2, 2), strides=(2, 2), pool_mode="avg")[0, :, :, 0]
+        array([[ 2.5,  4.5],
+               [10.5, 12.5]])
+    """
     return _pool(x, pool_size, strides, padding, data_format, pool_mode)
 
 
@@ -188,12 +315,45 @@ def pool3d(
     data_format: str | None = None,
     pool_mode: str = "max",
 ) -> Any:
-    """The largest entry ("max") or the mean ("avg") of every window of volumes."""
+    """The largest entry ("max") or the mean ("avg") of every window of volumes.
+
+    Args:
+        x: `(batch, depth, height, width, channels)`, or with channels first.
+        pool_size: (depth, height, width) of the window.
+        strides: the steps of the window, three numbers.
+        padding: "valid" or "same".
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        pool_mode: "max" or "avg".
+
+    Returns:
+        An array `(batch, new depth, new height, new width, channels)`, or with channels first.
+
+    Raises:
+        ArgumentError: `pool_mode` is neither.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.pool3d(ops.ones((1, 4, 4, 4, 2)), (2, 2, 2), strides=(2, 2, 2)).shape
+        (1, 2, 2, 2, 2)
+    """
     return _pool(x, pool_size, strides, padding, data_format, pool_mode)
 
 
 def temporal_padding(x: Any, padding: Sequence[int] = (1, 1)) -> Any:
-    """`(batch, time, features)` with steps of zeros before and after."""
+    """`(batch, time, features)` with steps of zeros before and after.
+
+    Args:
+        x: array of three dimensions.
+        padding: the number of steps before and after.
+
+    Returns:
+        An array `(batch, longer time, features)`.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.temporal_padding(ops.ones((1, 2, 1)), (2, 1))[0, :, 0]
+        array([0., 0., 1., 1., 0.], dtype=float32)
+    """
     return ops.pad(x, ((0, 0), tuple(padding), (0, 0)))
 
 
@@ -207,31 +367,76 @@ def _pad(x: Any, padding: Sequence[Sequence[int]], data_format: str | None, n: i
 def spatial_2d_padding(
     x: Any, padding: Sequence[Sequence[int]] = ((1, 1), (1, 1)), data_format: str | None = None
 ) -> Any:
-    """Images with rows and columns of zeros around them."""
+    """Images with rows and columns of zeros around them.
+
+    Args:
+        x: `(batch, height, width, channels)`, or with channels first.
+        padding: ((above, below), (left, right)).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        The larger images.
+
+    Raises:
+        ArgumentError: `padding` is not two pairs.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.spatial_2d_padding(ops.ones((1, 1, 2, 1)), ((1, 0), (0, 2)))[0, :, :, 0]
+        array([[0., 0., 0., 0.],
+               [1., 1., 0., 0.]], dtype=float32)
+    """
     return _pad(x, padding, data_format, 2)
 
 
 def spatial_3d_padding(
     x: Any, padding: Sequence[Sequence[int]] = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None
 ) -> Any:
-    """Volumes with zeros around them."""
+    """Volumes with zeros around them.
+
+    Args:
+        x: `(batch, depth, height, width, channels)`, or with channels first.
+        padding: three pairs (before, after).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        The larger volumes.
+
+    Raises:
+        ArgumentError: `padding` is not three pairs.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.spatial_3d_padding(ops.ones((1, 2, 2, 2, 1)), ((1, 1), (0, 0), (0, 3))).shape
+        (1, 4, 2, 5, 1)
+    """
     return _pad(x, padding, data_format, 3)
 
 
 def resize_images(
     x: Any, height_factor: int, width_factor: int, data_format: str, interpolation: str = "nearest"
 ) -> Any:
-    """Images that are larger by whole factors.
+    """Images enlarged by whole factors.
 
     Args:
-        x: the images.
-        height_factor: by which the height grows.
-        width_factor: by which the width grows.
+        x: `(batch, height, width, channels)`, or with channels first.
+        height_factor: the factor of the height.
+        width_factor: the factor of the width.
         data_format: "channels_last" or "channels_first".
         interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
 
+    Returns:
+        The larger images.
+
     Raises:
-        ArgumentError: the interpolation is another.
+        ArgumentError: the interpolation is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import backend as K
+        >>> K.resize_images(np.array([1, 2]).reshape(1, 1, 2, 1), 2, 2, "channels_last")[0, :, :, 0]
+        array([[1, 1, 2, 2],
+               [1, 1, 2, 2]])
     """
     if interpolation not in INTERPOLATIONS:
         raise ArgumentError(
@@ -246,7 +451,23 @@ def resize_images(
 
 
 def resize_volumes(x: Any, depth_factor: int, height_factor: int, width_factor: int, data_format: str) -> Any:
-    """Volumes with every cell repeated by whole factors."""
+    """Volumes with every entry repeated by whole factors.
+
+    Args:
+        x: `(batch, depth, height, width, channels)`, or with channels first.
+        depth_factor: the factor of the depth.
+        height_factor: the factor of the height.
+        width_factor: the factor of the width.
+        data_format: "channels_last" or "channels_first".
+
+    Returns:
+        The larger volumes.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.resize_volumes(ops.ones((1, 2, 2, 2, 1)), 1, 2, 3, "channels_last").shape
+        (1, 2, 4, 6, 1)
+    """
     for axis, factor in enumerate((depth_factor, height_factor, width_factor), 2 if _is_first(data_format) else 1):
         x = ops.repeat(x, factor, axis)
     return x

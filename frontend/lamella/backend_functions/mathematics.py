@@ -45,17 +45,58 @@ def _numbers(x: Any) -> Any:
 
 
 def sqrt(x: Any) -> Any:
-    """The square root; of negative numbers it is 0."""
+    """The square root; of negative numbers it is 0, as in Keras 2.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.sqrt([4.0, -1.0])
+        array([2., 0.], dtype=float32)
+    """
     return ops.sqrt(ops.maximum(x, 0.0))
 
 
 def pow(x: Any, a: Any) -> Any:
-    """x ** a"""
+    """x ** a, of floats
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        a: the exponent, an array or number that broadcasts against `x`.
+
+    Returns:
+        An array of the broadcast shape in the promoted float dtype.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.pow([1.0, 2.0, 3.0], 2)
+        array([1., 4., 9.], dtype=float32)
+    """
     return ops.power(x, a)
 
 
 def clip(x: Any, min_value: Any, max_value: Any) -> Any:
-    """min(max(x, min_value), max_value); None is no bound, and an upper bound below the lower one becomes that."""
+    """min(max(x, min_value), max_value)
+
+    Of two numbers the upper bound is at least the lower one.
+
+    Args:
+        x: array of numbers.
+        min_value: the lower bound, a number or array; None sets none.
+        max_value: the upper bound, a number or array; None sets none.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.clip([-3.0, 0.5, 3.0], -1.0, 1.0), K.clip([-3.0, 0.5, 3.0], None, 1.0)
+        (array([-1. ,  0.5,  1. ], dtype=float32), array([-3. ,  0.5,  1. ], dtype=float32))
+    """
     if isinstance(min_value, int | float) and isinstance(max_value, int | float):
         max_value = builtins.max(min_value, max_value)
     x = x if min_value is None else ops.maximum(x, min_value)
@@ -63,113 +104,333 @@ def clip(x: Any, min_value: Any, max_value: Any) -> Any:
 
 
 def stop_gradient(variables: Any) -> Any:
-    """The same numbers, through which no gradient passes; of a list a list."""
+    """The same values, through which no gradient flows.
+
+    Args:
+        variables: an array, or a list of arrays.
+
+    Returns:
+        The array, or a list.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.stop_gradient([K.constant(1.0), K.constant([2.0])])
+        [array(1., dtype=float32), array([2.], dtype=float32)]
+    """
     if isinstance(variables, list | tuple):
         return [ops.stop_gradient(v) for v in variables]
     return ops.stop_gradient(variables)
 
 
-# ---- reductions ----
-
-
 def all(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Whether all entries along the axes are true, or not 0."""
+    """Whether all entries along `axis` are true, or not 0.
+
+    Args:
+        x: array of bool or numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        A bool array without the reduced axes.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.all([[1, 0], [2, 3]], axis=1)
+        array([False,  True])
+    """
     return ops.all(ops.cast(x, "bool"), axis, keepdims)
 
 
 def any(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Whether any entry along the axes is true, or not 0."""
+    """Whether any entry along `axis` is true, or not 0.
+
+    Args:
+        x: array of bool or numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        A bool array without the reduced axes.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.any([[1, 0], [0, 0]], axis=1)
+        array([ True, False])
+    """
     return ops.any(ops.cast(x, "bool"), axis, keepdims)
 
 
 def argmax(x: Any, axis: int = -1) -> Any:
-    """The place of the largest entry along an axis, int32; the first of equal ones."""
+    """The index (int32) of the first maximum along `axis`.
+
+    Args:
+        x: array of numbers.
+        axis: the axis to reduce.
+
+    Returns:
+        An int32 array without the axis.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.argmax([[1, 5, 5], [4, 2, 6]])
+        array([1, 2], dtype=int32)
+    """
     return ops.argmax(x, axis)
 
 
 def argmin(x: Any, axis: int = -1) -> Any:
-    """The place of the smallest entry along an axis, int32; the first of equal ones."""
+    """The index (int32) of the first minimum along `axis`.
+
+    Args:
+        x: array of numbers.
+        axis: the axis to reduce.
+
+    Returns:
+        An int32 array without the axis.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.argmin([[3, 1, 1], [4, 2, 6]])
+        array([1, 1], dtype=int32)
+    """
     return ops.argmin(x, axis)
 
 
 def sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The sum along the axes."""
+    """The sum over `axis`.
+
+    Args:
+        x: array of numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array without the reduced axes.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.sum([[1, 2], [3, 4]], axis=0)
+        array([4, 6], dtype=int32)
+    """
     return ops.sum(x, axis, keepdims)
 
 
 def prod(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The product along the axes."""
+    """The product over `axis`.
+
+    Args:
+        x: array of numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array without the reduced axes.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.prod([[1, 2], [3, 4]], axis=0)
+        array([3, 8], dtype=int32)
+    """
     return ops.prod(x, axis, keepdims)
 
 
 def mean(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The mean along the axes; booleans count as 0 and 1."""
+    """The mean over `axis`; booleans count as 0 and 1.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array of floats without the reduced axes.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.mean([True, False, True, True]), K.mean([[1.0, 3.0], [5.0, 5.0]], axis=1)
+        (array(0.75, dtype=float32), array([2., 5.], dtype=float32))
+    """
     return ops.mean(_numbers(x), axis, keepdims)
 
 
 def max(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The largest entry along the axes."""
+    """The maximum over `axis`.
+
+    Args:
+        x: array of numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array without the reduced axes.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.max([[1, 5], [4, 2]], axis=1)
+        array([5, 4], dtype=int32)
+    """
     return ops.max(x, axis, keepdims)
 
 
 def min(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The smallest entry along the axes."""
+    """The minimum over `axis`.
+
+    Args:
+        x: array of numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array without the reduced axes.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.min([[1, 5], [4, 2]], axis=1)
+        array([1, 2], dtype=int32)
+    """
     return ops.min(x, axis, keepdims)
 
 
 def std(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The standard deviation along the axes; booleans count as 0 and 1."""
+    """The population standard deviation over `axis`; booleans count as 0 and 1.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array of floats without the reduced axes.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.std([[1.0, 3.0], [10.0, 20.0]], axis=1)
+        array([1., 5.], dtype=float32)
+    """
     return ops.std(_numbers(x), axis, keepdims)
 
 
 def var(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The variance along the axes; booleans count as 0 and 1."""
+    """The population variance over `axis`; booleans count as 0 and 1.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array of floats without the reduced axes.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.var([[1.0, 3.0], [10.0, 20.0]], axis=1)
+        array([ 1., 25.], dtype=float32)
+    """
     return ops.var(_numbers(x), axis, keepdims)
 
 
 def logsumexp(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))) along the axes"""
+    """log(sum(exp(x))) over `axis`, without overflow
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array of floats without the reduced axes.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.logsumexp([[0.0, 0.0], [100.0, -100.0]], axis=1).round(4)
+        array([  0.6931, 100.    ], dtype=float32)
+    """
     return ops.logsumexp(x, axis, keepdims)
 
 
 def cumsum(x: Any, axis: int = 0) -> Any:
-    """The sums of the first entries along an axis."""
+    """The sums of the entries up to each one along `axis`.
+
+    Args:
+        x: array of numbers.
+        axis: the axis.
+
+    Returns:
+        An array of the shape of `x`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.cumsum([[1, 2, 3], [4, 5, 6]], axis=1)
+        array([[ 1,  3,  6],
+               [ 4,  9, 15]], dtype=int32)
+    """
     return _cumsum(x, axis)
 
 
 def cumprod(x: Any, axis: int = 0) -> Any:
-    """The products of the first entries along an axis."""
+    """The products of the entries up to each one along `axis`.
+
+    Args:
+        x: array of numbers.
+        axis: the axis.
+
+    Returns:
+        An array of the shape of `x`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.cumprod([[1, 2, 3], [4, 5, 6]], axis=1)
+        array([[  1,   2,   6],
+               [  4,  20, 120]], dtype=int32)
+    """
     return _cumprod(x, axis)
 
 
-# ---- products ----
-
-
 def dot(x: Any, y: Any) -> Any:
-    """The product over the last axis of `x` and the last but one of `y`, as `np.dot`; the axes of `x` come first."""
+    """The product over the last axis of `x` and the last but one of `y`, as `np.dot`.
+
+    Args:
+        x: array `(..., k)`.
+        y: array `(..., k, m)`.
+
+    Returns:
+        An array with the other axes of `x`, then those of `y`.
+
+    Raises:
+        ShapeError: the sizes of the two axes differ.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.dot([[1, 2], [3, 4]], [[0, 1], [1, 0]]), K.dot(K.ones((2, 3, 4)), K.ones((4, 5))).shape
+        (array([[2, 1],
+               [4, 3]], dtype=int32), (2, 3, 5))
+    """
     return ops.matmul(x, y) if ops.ndim(x) == ops.ndim(y) == 2 else ops.tensordot(x, y, ((-1,), (-2,)))
 
 
 def batch_dot(x: Any, y: Any, axes: int | Sequence[int] | None = None) -> Any:
-    """The product over an axis of each, row by row of the batch.
-
-    >>> import numpy as np
-    >>> batch_dot(np.ones((4, 3, 2)), np.ones((4, 2, 5))).shape, batch_dot(np.ones((4, 3)), np.ones((4, 3))).shape
-    ((4, 3, 5), (4, 1))
+    """The product over an axis of each operand, for each entry of the batch.
 
     Args:
-        x: `(batch, ...)`, of two dimensions or more.
-        y: likewise.
+        x: array `(batch, ...)` of at least two dimensions.
+        y: array `(batch, ...)` of at least two dimensions.
         axes: the axis of `x` and that of `y`, or one for both; None: the last of `x`, and of `y` the last but one, or
-            the last where it has two.
+            its last where it has two dimensions.
 
     Returns:
-        The axes of `x`, and then those of `y` but for the batch, without the ones summed over; `(batch, 1)` of two
-        matrices.
+        An array with the batch, then the other axes of `x`, then those of `y`; `(batch, 1)` where there are none.
 
     Raises:
-        ShapeError: an operand has fewer than two dimensions, the batches or the two axes differ, or an axis is that of the
-            batch.
+        ShapeError: an operand has less than two dimensions, the sizes of the axes or the batches differ, or an axis is
+            that of the batch.
+        ArgumentError: `axes` is neither an integer, nor two, nor None.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.batch_dot(ops.ones((4, 3, 2)), ops.ones((4, 2, 5))).shape
+        (4, 3, 5)
+        >>> K.batch_dot(ops.ones((4, 3)), ops.ones((4, 3))).shape
+        (4, 1)
     """
     shapes = [ops.shape(x), ops.shape(y)]
     if builtins.min(map(len, shapes)) < 2:
@@ -198,11 +459,23 @@ def _shown(shape: Sequence[Any]) -> str:
     return str(public_shape(shape))
 
 
-# ---- activations and normalizations ----
-
-
 def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
-    """x above `threshold`, at most `max_value`; below it alpha * (x - threshold)."""
+    """x above `threshold`, at most `max_value`; below it alpha * (x - threshold)
+
+    Args:
+        x: array of numbers.
+        alpha: the factor below the threshold.
+        max_value: the upper limit; None sets none.
+        threshold: entries above it pass.
+
+    Returns:
+        An array of the shape of `x`; integers become `floatx` unless all arguments have their defaults.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.relu([-2.0, 0.5, 3.0], alpha=0.25, max_value=2.0)
+        array([-0.5,  0.5,  2. ], dtype=float32)
+    """
     x = ops.convert_to_tensor(x)
     above = ops.relu(x) if threshold == 0 else ops.where(ops.greater(x, threshold), x, 0.0)
     above = above if max_value is None else ops.clip(above, 0.0, max_value)
@@ -210,20 +483,58 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """x where it is positive, else alpha * (exp(x) - 1)."""
+    """x where it is positive, else alpha * (exp(x) - 1)
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        alpha: minus the limit for large negative entries.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.elu([-100.0, 2.0])
+        array([-1.,  2.], dtype=float32)
+    """
     return ops.elu(x, alpha)
 
 
 def hard_sigmoid(x: Any) -> Any:
-    """0.2 x + 0.5 between 0 and 1: the function of Keras 2."""
+    """0.2 x + 0.5, limited to [0, 1]: the function of Keras 2
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.hard_sigmoid([-4.0, 0.0, 1.25])
+        array([0.  , 0.5 , 0.75], dtype=float32)
+    """
     return ops.clip(ops.add(ops.multiply(x, 0.2), 0.5), 0.0, 1.0)
 
 
 def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
-    """exp(x) over its sum along the axes.
+    """exp(x) divided by its sum along `axis`
+
+    Args:
+        x: array of floats of at least two dimensions.
+        axis: the axis of the classes, or several axes.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
 
     Raises:
-        ShapeError: `x` has one dimension.
+        ShapeError: `x` has less than two dimensions.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.softmax([[1.0, 1.0], [0.0, 1000.0]])
+        array([[0.5, 0.5],
+               [0. , 1. ]], dtype=float32)
     """
     if ops.ndim(x) <= 1:
         raise ShapeError(f"K.softmax: x must have at least 2 dimensions, got shape {_shown(ops.shape(x))}.")
@@ -231,19 +542,71 @@ def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
 
 
 def l2_normalize(x: Any, axis: Axes = None) -> Any:
-    """x / sqrt(max(sum(x ** 2), 1e-12)), the sum along the axes"""
+    """x / sqrt(max(sum(x ** 2), 1e-12)), with the sum over `axis`
+
+    Args:
+        x: array; integers are converted to `floatx`.
+        axis: the axis or axes of the sum; None is all.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.l2_normalize([[3.0, 4.0], [0.0, 0.0]], axis=1).round(4)
+        array([[0.6, 0.8],
+               [0. , 0. ]], dtype=float32)
+    """
     return ops.multiply(x, ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis, keepdims=True), 1e-12)))
 
 
 def dropout(x: Any, level: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None) -> Any:
-    """`x` with a fraction `level` of the entries set to 0, and the others divided by 1 - level."""
+    """`x` with a fraction `level` of the entries set to 0, and the others divided by 1 - level.
+
+    Args:
+        x: array of floats.
+        level: the probability with which an entry becomes 0.
+        noise_shape: the shape of the mask where it is smaller and broadcasts; None in it stands for the size of `x`.
+        seed: an integer; None draws new numbers on each call.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Raises:
+        ArgumentError: `level` is outside of [0, 1], or `noise_shape` has another number of dimensions than `x`.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.dropout(ops.ones((2, 4)), 0.5, seed=1)
+        array([[2., 2., 2., 2.],
+               [0., 2., 0., 0.]], dtype=float32)
+    """
     return random.dropout(x, level, noise_shape, seed)
 
 
 def batch_normalization(
     x: Any, mean: Any, var: Any, beta: Any, gamma: Any, axis: int = -1, epsilon: float = 1e-3
 ) -> Any:
-    """(x - mean) / sqrt(var + epsilon) * gamma + beta, vectors along an axis of `x`; `beta` or `gamma` may be None."""
+    """(x - mean) / sqrt(var + epsilon) * gamma + beta, with vectors along `axis`
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        mean: a vector along `axis`, or an array that broadcasts.
+        var: the variance, likewise.
+        beta: is added, likewise; None adds nothing.
+        gamma: multiplies, likewise; None is 1.
+        axis: the axis of the channels.
+        epsilon: is added to the variance.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.batch_normalization([[1.0], [3.0]], mean=[2.0], var=[1.0], beta=None, gamma=[10.0], epsilon=0.0)
+        array([[-10.],
+               [ 10.]], dtype=float32)
+    """
     ndim = ops.ndim(x)
 
     def along(vector: Any) -> Any:
@@ -258,24 +621,43 @@ def batch_normalization(
 
 
 def in_top_k(predictions: Any, targets: Any, k: int) -> Any:
-    """Whether each target is among the k classes of the largest predictions: `(batch, classes)`, `(batch,)` to `(batch,)`."""
+    """Whether class `targets[i]` is among the `k` largest of `predictions[i]`.
+
+    Args:
+        predictions: array `(batch, classes)`.
+        targets: integer array `(batch,)`.
+        k: how many classes count.
+
+    Returns:
+        A bool array `(batch,)`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.in_top_k([[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]], [0, 1], 2)
+        array([False,  True])
+    """
     return ops.in_top_k(targets, predictions, k)
-
-
-# ---- choice ----
 
 
 def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
     """`then_expression` where the condition holds, else `else_expression`.
 
     Args:
-        condition: a scalar, which chooses between the two; or an array of no more dimensions than they have, which chooses
-            entry by entry, its shape that of their leading axes.
+        condition: a scalar, which chooses between the two; or an array, which chooses entry by entry and has the shape
+            of their leading axes.
         then_expression: an array, or a function without arguments that returns one.
-        else_expression: likewise.
+        else_expression: an array, or a function without arguments that returns one.
+
+    Returns:
+        The chosen array; for a scalar condition only the function that it chooses is computed.
 
     Raises:
-        ShapeError: the condition has more dimensions than what it chooses from.
+        ShapeError: the condition has more dimensions than the arrays.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.switch(True, [1.0, 2.0], [3.0, 4.0]), K.switch([True, False], [1.0, 2.0], [3.0, 4.0])
+        (array([1., 2.], dtype=float32), array([1., 4.], dtype=float32))
     """
     condition = ops.cast(condition, "bool")
     either = (then_expression, else_expression)
@@ -292,11 +674,22 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
     return ops.where(ops.reshape(condition, (*ops.shape(condition), *[1] * more)), yes, no)
 
 
-# ---- crossentropies ----
-
-
 def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
-    """-target log(p) - (1 - target) log(1 - p) entry by entry; p is output, clipped, or sigmoid(output)."""
+    """-target log(p) - (1 - target) log(1 - p) entry by entry; p is output, clipped, or sigmoid(output)
+
+    Args:
+        target: probabilities, an array of the shape of `output`.
+        output: probabilities, which are clipped to [epsilon, 1 - epsilon], or logits.
+        from_logits: whether `output` are logits.
+
+    Returns:
+        An array of floats of the shape of `output`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.binary_crossentropy([1.0, 0.0], [0.5, 0.2]).round(4)
+        array([0.6931, 0.2231], dtype=float32)
+    """
     if from_logits:
         return ops.binary_crossentropy(target, output, from_logits=True)
     tiny = settings.epsilon()
@@ -314,7 +707,28 @@ def binary_focal_crossentropy(
     gamma: float = 2.0,
     from_logits: bool = False,
 ) -> Any:
-    """(1 - p_t) ** gamma times `binary_crossentropy`, p_t the probability of the truth; if balanced, alpha weights ones."""
+    """(1 - p_t) ** gamma times `binary_crossentropy`, with p_t the probability of the true class
+
+    Args:
+        target: array of zeros and ones, of the shape of `output`.
+        output: probabilities, or logits.
+        apply_class_balancing: whether the loss of ones is multiplied by `alpha`, and that of zeros by 1 - alpha.
+        alpha: the weight of the ones.
+        gamma: the larger it is, the less count entries that are predicted well; 0 is `binary_crossentropy`.
+        from_logits: whether `output` are logits.
+
+    Returns:
+        An array of floats of the shape of `output`.
+
+    References:
+        T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollár, "Focal loss for dense object detection", ICCV 2017,
+        https://arxiv.org/abs/1708.02002.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.binary_focal_crossentropy([1.0, 1.0], [0.5, 0.9]).round(4)
+        array([0.1733, 0.0011], dtype=float32)
+    """
     p, opposite = ops.sigmoid(output) if from_logits else output, ops.subtract(1.0, target)
     true = ops.add(ops.multiply(target, p), ops.multiply(opposite, ops.subtract(1.0, p)))
     loss = ops.multiply(
@@ -326,14 +740,53 @@ def binary_focal_crossentropy(
 
 
 def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
-    """-sum(target log(p)) over the classes along an axis; p is output over its sum, clipped, or softmax(output)."""
+    """-sum(target log(p)) over the classes along `axis`; p is output over its sum, clipped, or softmax(output)
+
+    Args:
+        target: probabilities, an array of the shape of `output`.
+        output: probabilities, or logits.
+        from_logits: whether `output` are logits.
+        axis: the axis of the classes.
+
+    Returns:
+        An array of floats without `axis`.
+
+    Raises:
+        ShapeError: the shapes differ.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.categorical_crossentropy([[0.0, 1.0], [1.0, 0.0]], [[0.5, 0.5], [0.8, 0.2]]).round(4)
+        array([0.6931, 0.2231], dtype=float32)
+    """
     return ops.categorical_crossentropy(target, output, from_logits, axis)
 
 
 def categorical_focal_crossentropy(
     target: Any, output: Any, alpha: Any = 0.25, gamma: float = 2.0, from_logits: bool = False, axis: int = -1
 ) -> Any:
-    """-sum(alpha (1 - p) ** gamma target log(p)) over the classes along an axis; p as in `categorical_crossentropy`."""
+    """-sum(alpha (1 - p) ** gamma target log(p)) over the classes along `axis`; p as in `categorical_crossentropy`
+
+    Args:
+        target: probabilities, an array of the shape of `output`.
+        output: probabilities, or logits.
+        alpha: the weight, a number or one per class.
+        gamma: the larger it is, the less count entries that are predicted well.
+        from_logits: whether `output` are logits.
+        axis: the axis of the classes.
+
+    Returns:
+        An array of floats without `axis`.
+
+    References:
+        T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollár, "Focal loss for dense object detection", ICCV 2017,
+        https://arxiv.org/abs/1708.02002.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.categorical_focal_crossentropy([[0.0, 1.0], [0.0, 1.0]], [[0.5, 0.5], [0.1, 0.9]]).round(4)
+        array([0.0433, 0.0003], dtype=float32)
+    """
     p = ops.softmax(output, axis) if from_logits else output
     p = ops.clip(ops.divide(p, ops.sum(p, axis, keepdims=True)), settings.epsilon(), 1.0 - settings.epsilon())
     weight = ops.multiply(alpha, ops.power(ops.subtract(1.0, p), gamma))
@@ -343,14 +796,25 @@ def categorical_focal_crossentropy(
 def sparse_categorical_crossentropy(
     target: Any, output: Any, from_logits: bool = False, axis: int = -1, ignore_class: int | None = None
 ) -> Any:
-    """-log(p[target]) of class numbers, over the classes along an axis.
+    """-log(p[target]) over the classes along `axis`, for class indices
 
     Args:
-        target: class numbers, of the shape of `output` without `axis`, or with a size of 1 there.
-        output: probabilities, which are clipped, or logits. Probabilities need not sum to 1: they are normalized.
-        from_logits: whether they are logits.
+        target: class indices, of the shape of `output` without `axis`, or with a size of 1 there.
+        output: probabilities, which are clipped and normalized, or logits.
+        from_logits: whether `output` are logits.
         axis: the axis of the classes.
-        ignore_class: a class number whose entries give 0.
+        ignore_class: a class index whose entries give 0; None is none.
+
+    Returns:
+        An array of floats without `axis`.
+
+    Raises:
+        ShapeError: the shapes do not fit.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.sparse_categorical_crossentropy([1, 0], [[0.5, 0.5], [0.8, 0.2]], ignore_class=0).round(4)
+        array([0.6931, 0.    ], dtype=float32)
     """
     ndim = ops.ndim(output)
     if axis % ndim != ndim - 1:

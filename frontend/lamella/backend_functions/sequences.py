@@ -17,7 +17,22 @@ from lamella.tracebacks import filter_functions
 
 
 def map_fn(fn: Callable[[Any], Any], elems: Any, name: str | None = None, dtype: Any = None) -> Any:
-    """`fn` of every entry of the leading axis, stacked; `dtype` is that of the results where it is given."""
+    """`fn` applied to every entry of the leading axis of `elems`, and the results stacked.
+
+    Args:
+        fn: takes a slice (nested as `elems` is) and returns an array, or a nested tuple, list or dict of arrays.
+        elems: an array, or a nested tuple, list or dict of arrays with equally long leading axes.
+        name: has no effect.
+        dtype: the dtype of the results; None keeps it.
+
+    Returns:
+        The results with a leading axis.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.map_fn(lambda x: x * x, ops.array([1, 2, 3]), dtype="float32")
+        array([1., 4., 9.], dtype=float32)
+    """
     found = ops.map(fn, elems)
     return found if dtype is None else tree.map_leaves(lambda y: ops.cast(y, dtype), found)
 
@@ -27,19 +42,49 @@ def _folded(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any, reverse
         first = -1 if reverse else 0
         rest = slice(None, -1) if reverse else slice(1, None)
         elems = tree.map_leaves(ops.convert_to_tensor, elems)
-        # an entry of an array of NumPy's may be a number, which would lose its dtype
+        # An entry of a NumPy array may be a scalar, which would lose its dtype.
         initializer = tree.map_leaves(lambda x: ops.convert_to_tensor(x[first], ops.dtype(x)), elems)
         elems = tree.map_leaves(lambda x: x[rest], elems)
     return ops.scan(lambda total, x: (fn(total, x), None), initializer, elems, reverse=reverse)[0]
 
 
 def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
-    """total = fn(total, x) for each entry x of the leading axis; the total begins as `initializer`, or as the first entry."""
+    """The last total of `total = fn(total, x)` over the entries x of the leading axis.
+
+    Args:
+        fn: takes the total and an entry, and returns the new total of the same shape and dtype.
+        elems: an array, or a nested tuple, list or dict of arrays with equally long leading axes.
+        initializer: the first total; None takes the first entry.
+        name: has no effect.
+
+    Returns:
+        The total.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.foldl(lambda total, x: 10 * total + x, ops.array([1, 2, 3]))
+        array(123, dtype=int32)
+    """
     return _folded(fn, elems, initializer, False)
 
 
 def foldr(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
-    """total = fn(total, x) for each entry x from the last; the total begins as `initializer`, or as the last entry."""
+    """The last total of `total = fn(total, x)` over the entries x of the leading axis, from the last to the first.
+
+    Args:
+        fn: takes the total and an entry, and returns the new total of the same shape and dtype.
+        elems: an array, or a nested tuple, list or dict of arrays with equally long leading axes.
+        initializer: the first total; None takes the last entry.
+        name: has no effect.
+
+    Returns:
+        The total.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> K.foldr(lambda total, x: 10 * total + x, ops.array([1, 2, 3]))
+        array(321, dtype=int32)
+    """
     return _folded(fn, elems, initializer, True)
 
 
@@ -56,33 +101,35 @@ def rnn(
     zero_output_for_mask: bool = False,
     return_all_outputs: bool = True,
 ) -> tuple[Any, Any, list[Any]]:
-    """A function applied step by step over time, which hands its states on.
-
-    >>> import numpy as np
-    >>> def total(x, states):
-    ...     return states[0] + x, [states[0] + x]
-    >>> last, outputs, states = rnn(total, np.ones((2, 3, 1)), [np.zeros((2, 1))])
-    >>> outputs[0, :, 0].tolist(), last.shape
-    ([1.0, 2.0, 3.0], (2, 1))
+    """A function applied step by step over time, with states that each step passes to the next.
 
     Args:
         step_function: `(x, states + constants)` to `(output, new states)`, for `x` of shape `(batch, ...)`.
-        inputs: `(batch, time, ...)`, or a list, tuple or dict of such.
+        inputs: `(batch, time, ...)`, or a list, tuple or dict of such arrays.
         initial_states: the states before the first step.
         go_backwards: whether it begins with the last step; outputs are then in that order.
-        mask: `(batch, time)` or `(batch, time, 1)`: where it is 0 the states stay, and the output is the one before.
-        constants: what every step is given after the states.
+        mask: `(batch, time)` or `(batch, time, 1)`: where it is 0 the states stay, and the output is the previous one.
+        constants: arrays that every step is given after the states.
         unroll: whether every step is written into the program, without a loop.
-        input_length: the number of steps, where it is to be checked.
+        input_length: the expected number of steps; None does not check it.
         time_major: whether time comes before the batch, in inputs, mask and outputs.
         zero_output_for_mask: whether masked steps give zeros.
-        return_all_outputs: whether every output is returned, or the last alone, as one step.
+        return_all_outputs: whether every output is returned, or only the last, as one step.
 
     Returns:
-        The last output, the outputs `(batch, time, ...)`, and the last states.
+        A tuple of the last output, the outputs `(batch, time, ...)`, and a list of the last states.
 
     Raises:
-        ArgumentError: `input_length` is another, or `unroll` is asked for with a number of steps that is left free.
+        ArgumentError: `input_length` differs from the number of steps, or `unroll` is asked for with a number of steps
+            that is left free.
+
+    Example:
+        >>> from lamella import backend as K, ops
+        >>> def total(x, states):
+        ...     return states[0] + x, [states[0] + x]
+        >>> last, outputs, states = K.rnn(total, ops.ones((2, 3, 1)), [ops.zeros((2, 1))])
+        >>> outputs[0, :, 0], last.shape
+        (array([1., 2., 3.], dtype=float32), (2, 1))
     """
 
     def swapped(x: Any) -> Any:
@@ -135,17 +182,29 @@ def rnn(
     return last, swapped(outputs), list(states)
 
 
-# ---- connectionist temporal classification ----
-
-
 def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Any:
-    """-log of the probability that a path through the steps spells the labels, `(batch, 1)`.
+    """-log of the probability that a path through the steps spells the labels, one number per sequence
 
     Args:
-        y_true: class numbers `(batch, length)` below the number of classes and without the blank, which is the last class.
+        y_true: class indices `(batch, length)`, below the index of the blank, which is the last class.
         y_pred: probabilities `(batch, steps, classes)`.
-        input_length: the number of steps of each row, `(batch, 1)`.
-        label_length: the number of labels of each row, `(batch, 1)`.
+        input_length: the number of steps of each sequence, `(batch, 1)`.
+        label_length: the number of labels of each sequence, `(batch, 1)`.
+
+    Returns:
+        An array of floats `(batch, 1)`.
+
+    References:
+        A. Graves, S. Fernández, F. Gomez, J. Schmidhuber, "Connectionist temporal classification", ICML 2006,
+        https://doi.org/10.1145/1143844.1143891.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import backend as K
+        >>> y_pred = np.full((1, 3, 2), 0.5, "float32")  # one class and the blank
+        >>> cost = K.ctc_batch_cost(np.array([[0]]), y_pred, np.array([[3]]), np.array([[1]]))
+        >>> round(float(cost[0, 0]), 3)
+        0.288
     """
     labels, lengths = ops.cast(y_true, "int32"), ops.cast(label_length, "int32")
     labels = ops.where(ops.less(ops.arange(ops.shape(labels)[1]), lengths), ops.add(labels, 1), 0)
@@ -161,23 +220,30 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
 def ctc_decode(
     y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """The labels of the most probable path of each row: runs of one class become one, and blanks, the last class, go.
+    """The labels of the most probable path of each sequence.
 
-    It works on arrays, not in a program.
+    Repeated classes are merged, and blanks, the last class, removed. It works on arrays, not in a program.
 
     Args:
         y_pred: probabilities `(batch, steps, classes)`.
-        input_length: the number of steps of each row, `(batch,)`.
-        greedy: True: the most probable class of each step is taken.
-        beam_width: has a meaning for a beam search alone.
-        top_paths: likewise.
+        input_length: the number of steps of each sequence, `(batch,)`.
+        greedy: must be True: the most probable class of each step is taken.
+        beam_width: has no effect; it belongs to a beam search.
+        top_paths: has no effect; it belongs to a beam search.
 
     Returns:
-        A list of one int32 array `(batch, steps)`, its rows filled up with -1, and `(batch, 1)`: minus the logarithm of
-        the probability of each path.
+        A list of one int32 array `(batch, steps)`, its rows filled up with -1, and an array `(batch, 1)`: minus the
+        logarithm of the probability of each path.
 
     Raises:
         ArgumentError: `greedy` is False.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import backend as K
+        >>> classes = [0, 0, 2, 1]  # 2 is the blank
+        >>> K.ctc_decode(np.eye(3)[None, classes], [4])[0]
+        [array([[ 0,  1, -1, -1]], dtype=int32)]
     """
     if not greedy:
         raise ArgumentError("K.ctc_decode: greedy must be True: lamella has no beam search.")

@@ -22,15 +22,47 @@ from lamella.tracebacks import filter_functions
 def variable(
     value: Any, dtype: Any = None, name: str | None = None, constraint: Callable[[Any], Any] | None = None
 ) -> Variable:
-    """A variable with a first value, in `floatx` unless `dtype` is another."""
+    """A variable with an initial value.
+
+    Args:
+        value: a number, a list or an array.
+        dtype: the dtype; None is `floatx`.
+        name: the name of the variable.
+        constraint: a function that the variable is passed through after each update, or None.
+
+    Returns:
+        A `Variable`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> x = K.variable([1.0, 2.0], name="x")
+        >>> x.name, K.get_value(x)
+        ('x', array([1., 2.], dtype=float32))
+    """
     return Variable(np.asarray(to_numpy(value)), dtype=dtype or settings.floatx(), name=name, constraint=constraint)
 
 
 def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str | None = None) -> Any:
-    """An array of `value`, in `floatx` unless `dtype` is another; a number fills `shape`.
+    """An array of `value`; a single number fills `shape`.
+
+    Args:
+        value: a number, a list or an array.
+        dtype: the dtype; None is `floatx`.
+        shape: the shape of the result; None is that of `value`.
+        name: has no effect.
+
+    Returns:
+        An array.
 
     Raises:
-        ShapeError: there are neither one value nor as many as `shape` holds.
+        ShapeError: `value` has neither one entry nor as many as `shape`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.constant(3, shape=(2, 2)), K.constant([1, 2, 3, 4], shape=(2, 2))
+        (array([[3., 3.],
+               [3., 3.]], dtype=float32), array([[1., 2.],
+               [3., 4.]], dtype=float32))
     """
     found = ops.convert_to_tensor(value, dtype or settings.floatx())
     if shape is None:
@@ -42,7 +74,7 @@ def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, 
 
 
 def _made(make: Callable[..., Any], shape: Any, dtype: Any, name: str | None) -> Any:
-    """A variable; in a trace, where a model could not know it, and where a size is 0, an array."""
+    """A variable; an array in a trace, where a model cannot track variables, and where a size is 0."""
     made = make(shape, dtype=dtype or settings.floatx())
     if current_trace() is not None or 0 in public_shape(made.shape):
         return made
@@ -50,17 +82,62 @@ def _made(make: Callable[..., Any], shape: Any, dtype: Any, name: str | None) ->
 
 
 def zeros(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> Any:
-    """A variable of zeros; within a layer's `call` an array."""
+    """A variable of zeros; within a layer's `call` an array.
+
+    Args:
+        shape: an integer or a sequence of integers.
+        dtype: the dtype; None is `floatx`.
+        name: the name of the variable.
+
+    Returns:
+        A `Variable`, or an array.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.get_value(K.zeros((2, 2)))
+        array([[0., 0.],
+               [0., 0.]], dtype=float32)
+    """
     return _made(ops.zeros, shape, dtype, name)
 
 
 def ones(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> Any:
-    """A variable of ones; within a layer's `call` an array."""
+    """A variable of ones; within a layer's `call` an array.
+
+    Args:
+        shape: an integer or a sequence of integers.
+        dtype: the dtype; None is `floatx`.
+        name: the name of the variable.
+
+    Returns:
+        A `Variable`, or an array.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.get_value(K.ones((2, 2)))
+        array([[1., 1.],
+               [1., 1.]], dtype=float32)
+    """
     return _made(ops.ones, shape, dtype, name)
 
 
 def eye(size: int, dtype: Any = None, name: str | None = None) -> Any:
-    """A variable that holds the identity matrix; within a layer's `call` an array."""
+    """A variable that holds the identity matrix; within a layer's `call` an array.
+
+    Args:
+        size: the number of rows and columns.
+        dtype: the dtype; None is `floatx`.
+        name: the name of the variable.
+
+    Returns:
+        A `Variable`, or an array.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.get_value(K.eye(2))
+        array([[1., 0.],
+               [0., 1.]], dtype=float32)
+    """
     return _made(ops.eye, size, dtype, name)
 
 
@@ -74,14 +151,23 @@ def placeholder(
     """A declared value, as `Input(batch_shape=shape)` returns, for the inputs of `function`.
 
     Args:
-        shape: its shape, the batch first; None for a size that is left free.
-        ndim: its number of dimensions, where no shape is given.
-        dtype: its dtype; by default `floatx`.
-        sparse: False: there are no sparse tensors.
-        name: its name.
+        shape: the shape, the batch first; None in it is a size that is left free.
+        ndim: the number of dimensions, where no shape is given.
+        dtype: the dtype; None is `floatx`.
+        sparse: must be False; lamella has no sparse tensors.
+        name: the name of the value.
+
+    Returns:
+        A declared value.
 
     Raises:
         ArgumentError: neither a shape nor a number of dimensions is given, or `sparse` is True.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> x = K.placeholder((None, 3))
+        >>> K.int_shape(x), K.function([x], [K.sum(x, axis=1)])([[[1.0, 2.0, 3.0]]])
+        ((None, 3), [array([6.], dtype=float32)])
     """
     if sparse:
         raise ArgumentError("K.placeholder: sparse must be False: lamella has no sparse tensors.")
@@ -90,14 +176,19 @@ def placeholder(
     return Input(batch_shape=tuple(shape if shape is not None else [None] * (ndim or 0)), dtype=dtype, name=name)
 
 
-# ---- what they hold ----
-
-
 def get_value(x: Any) -> Any:
-    """The numbers of a variable or an array, as a NumPy array; a number stays.
+    """The entries of a variable or an array, as a NumPy array; a number stays as it is.
 
-    >>> get_value(variable([1.0, 2.0])).tolist()
-    [1.0, 2.0]
+    Args:
+        x: a variable, an array or a number.
+
+    Returns:
+        A NumPy array, or the number.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.get_value(K.variable([1.0, 2.0]))
+        array([1., 2.], dtype=float32)
     """
     if isinstance(x, Variable):
         return x.numpy()
@@ -105,71 +196,244 @@ def get_value(x: Any) -> Any:
 
 
 def eval(x: Any) -> Any:
-    """The numbers of a variable or an array, as a NumPy array; `function` computes what is declared."""
+    """The entries of a variable or an array, as a NumPy array; declared values are computed by `function`.
+
+    Args:
+        x: a variable, an array or a number.
+
+    Returns:
+        A NumPy array, or the number.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.eval(K.constant([1.0, 2.0]))
+        array([1., 2.], dtype=float32)
+    """
     return get_value(x)
 
 
 def batch_get_value(tensors: Iterable[Any]) -> list[Any]:
-    """`get_value` of each."""
+    """`get_value` of each.
+
+    Args:
+        tensors: variables or arrays.
+
+    Returns:
+        A list of NumPy arrays.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.batch_get_value([K.variable(1.0), K.variable([2.0])])
+        [array(1., dtype=float32), array([2.], dtype=float32)]
+    """
     return [get_value(x) for x in tensors]
 
 
 def set_value(x: Variable, value: Any) -> None:
-    """Set a variable, whose shape and dtype stay."""
+    """Set a variable, whose shape and dtype stay.
+
+    Args:
+        x: a variable.
+        value: its new value, of the same shape.
+
+    Raises:
+        ShapeError: the value has another shape.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> x = K.variable([1.0, 2.0])
+        >>> K.set_value(x, [3.0, 4.0])
+        >>> K.get_value(x)
+        array([3., 4.], dtype=float32)
+    """
     x.assign(ops.convert_to_tensor(value, x.dtype))
 
 
 def batch_set_value(tuples: Iterable[tuple[Variable, Any]]) -> None:
-    """Set several variables, given as `(variable, value)`."""
+    """Set several variables.
+
+    Args:
+        tuples: pairs `(variable, value)`.
+
+    Raises:
+        ShapeError: a value has another shape than its variable.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> x, y = K.variable(1.0), K.variable(2.0)
+        >>> K.batch_set_value([(x, 3.0), (y, 4.0)])
+        >>> K.batch_get_value([x, y])
+        [array(3., dtype=float32), array(4., dtype=float32)]
+    """
     for x, value in tuples:
         set_value(x, value)
 
 
 def update(x: Variable, new_x: Any) -> Any:
-    """Set a variable; in a layer's `call` the step that is being traced does it. Returns the new value."""
+    """Set a variable; in a layer's `call` the variable changes in every step that is run.
+
+    Args:
+        x: a variable.
+        new_x: its new value, of the same shape.
+
+    Returns:
+        The new value.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> x = K.variable([1.0, 2.0])
+        >>> y = K.update(x, [3.0, 4.0])
+        >>> K.get_value(x)
+        array([3., 4.], dtype=float32)
+    """
     return x.assign(new_x)
 
 
 def update_add(x: Variable, increment: Any) -> Any:
-    """Add to a variable. Returns the new value."""
+    """Add to a variable.
+
+    Args:
+        x: a variable.
+        increment: what is added, of the same shape.
+
+    Returns:
+        The new value.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> x = K.variable([1.0, 2.0])
+        >>> y = K.update_add(x, [10.0, 10.0])
+        >>> K.get_value(x)
+        array([11., 12.], dtype=float32)
+    """
     return x.assign_add(increment)
 
 
 def update_sub(x: Variable, decrement: Any) -> Any:
-    """Subtract from a variable. Returns the new value."""
+    """Subtract from a variable.
+
+    Args:
+        x: a variable.
+        decrement: what is subtracted, of the same shape.
+
+    Returns:
+        The new value.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> x = K.variable([1.0, 2.0])
+        >>> y = K.update_sub(x, [10.0, 10.0])
+        >>> K.get_value(x)
+        array([-9., -8.], dtype=float32)
+    """
     return x.assign_sub(decrement)
 
 
 def moving_average_update(x: Variable, value: Any, momentum: Any) -> Any:
-    """Set x to momentum * x + (1 - momentum) * value, and return that."""
+    """Set a variable to momentum * x + (1 - momentum) * value.
+
+    Args:
+        x: a variable.
+        value: the new contribution, of the same shape.
+        momentum: the weight of the present value, from 0 to 1.
+
+    Returns:
+        The new value.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> x = K.variable([4.0])
+        >>> y = K.moving_average_update(x, [8.0], 0.75)
+        >>> K.get_value(x)
+        array([5.], dtype=float32)
+    """
     return x.assign(x * momentum + ops.multiply(ops.cast(value, x.dtype), 1.0 - momentum))
 
 
 def int_shape(x: Any) -> tuple[int | None, ...]:
-    """The shape, with None for a size that is left free."""
+    """The shape, with None for a size that is left free.
+
+    Args:
+        x: an array, a variable or a value.
+
+    Returns:
+        A tuple of integers and None.
+
+    Example:
+        >>> from lamella import backend as K, layers
+        >>> K.int_shape(layers.Input((3,)))
+        (None, 3)
+    """
     return public_shape(ops.shape(x))
 
 
 def shape(x: Any) -> tuple[Any, ...]:
-    """The shape; sizes that are left free are numbers to compute with and to make shapes of."""
+    """The shape; sizes that are left free are dimensions, with which sizes can be computed.
+
+    Args:
+        x: an array, a variable or a value.
+
+    Returns:
+        A tuple of integers and dimensions.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.shape([[1, 2, 3]])
+        (1, 3)
+    """
     return ops.shape(x)
 
 
 def ndim(x: Any) -> int:
-    """The number of dimensions."""
+    """The number of dimensions.
+
+    Args:
+        x: an array, a variable or a value.
+
+    Returns:
+        A Python integer.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.ndim([[1, 2, 3]])
+        2
+    """
     return ops.ndim(x)
 
 
 def dtype(x: Any) -> str:
-    """The name of the dtype."""
+    """The name of the dtype.
+
+    Args:
+        x: an array, a variable or a value.
+
+    Returns:
+        A name such as "float32".
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.dtype([1.5, 2.5])
+        'float32'
+    """
     return ops.dtype(x)
 
 
 def count_params(x: Any) -> int:
     """The number of entries.
 
+    Args:
+        x: an array, a variable or a value.
+
+    Returns:
+        A Python integer.
+
     Raises:
         ShapeError: a size is left free.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.count_params(K.zeros((3, 4)))
+        12
     """
     sizes = ops.shape(x)
     if any(isinstance(size, Dim) for size in sizes):
@@ -177,51 +441,160 @@ def count_params(x: Any) -> int:
     return math.prod(sizes)
 
 
-# ---- random numbers ----
-
-
 def random_normal(
     shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
 ) -> Any:
-    """Normal numbers; without a seed new ones for each call, as `random.normal`."""
+    """Numbers from the normal distribution, as `lamella.random.normal`.
+
+    Args:
+        shape: the shape of the result.
+        mean: the mean of the distribution.
+        stddev: the standard deviation of the distribution.
+        dtype: a float dtype; None is `floatx`.
+        seed: an integer; None draws new numbers on each call.
+
+    Returns:
+        An array of `shape`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.random_normal((3,), mean=10.0, seed=1).round(3)
+        array([8.816, 9.827, 9.884], dtype=float32)
+    """
     return random.normal(shape, mean, stddev, dtype, seed)
 
 
 def truncated_normal(
     shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
 ) -> Any:
-    """Normal numbers within two standard deviations of their mean."""
+    """Numbers from the normal distribution restricted to two standard deviations around the mean.
+
+    Args:
+        shape: the shape of the result.
+        mean: the mean of the normal distribution.
+        stddev: the standard deviation of the normal distribution, before the restriction.
+        dtype: a float dtype; None is `floatx`.
+        seed: an integer; None draws new numbers on each call.
+
+    Returns:
+        An array of `shape`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> bool((abs(K.truncated_normal((1000,), seed=1)) <= 2).all())
+        True
+    """
     return random.truncated_normal(shape, mean, stddev, dtype, seed)
 
 
 def random_uniform(
     shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None
 ) -> Any:
-    """Uniform numbers from `minval` up to, not including, `maxval`."""
+    """Uniform numbers from `minval` up to, not including, `maxval`.
+
+    Args:
+        shape: the shape of the result.
+        minval: the lower bound.
+        maxval: the upper bound.
+        dtype: a float dtype; None is `floatx`.
+        seed: an integer; None draws new numbers on each call.
+
+    Returns:
+        An array of `shape`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.random_uniform((3,), seed=1).round(4)
+        array([0.1182, 0.4315, 0.4538], dtype=float32)
+    """
     return random.uniform(shape, minval, maxval, dtype, seed)
 
 
 def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Any:
-    """Numbers that are 1 with probability `p`, else 0."""
+    """Numbers that are 1 with probability `p`, else 0.
+
+    Args:
+        shape: the shape of the result.
+        p: the probability of 1.
+        dtype: the dtype; None is `floatx`.
+        seed: an integer; None draws new numbers on each call.
+
+    Returns:
+        An array of `shape`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.random_bernoulli((6,), 0.5, seed=1)
+        array([1., 1., 1., 0., 0., 0.], dtype=float32)
+    """
     return ops.cast(ops.less(random.uniform(shape, seed=seed), p), dtype or settings.floatx())
 
 
 def random_binomial(shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Any:
-    """Keras 2.0's name of `random_bernoulli`."""
+    """`random_bernoulli` under the name that it has in Keras 2.0.
+
+    Args:
+        shape: the shape of the result.
+        p: the probability of 1.
+        dtype: the dtype; None is `floatx`.
+        seed: an integer; None draws new numbers on each call.
+
+    Returns:
+        An array of `shape`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.random_binomial((6,), 0.5, seed=1)
+        array([1., 1., 1., 0., 0., 0.], dtype=float32)
+    """
     return random_bernoulli(shape, p, dtype, seed)
 
 
 def random_normal_variable(
     shape: Sequence[int], mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: int | None = None
 ) -> Variable:
-    """A variable of normal numbers, `scale` their standard deviation."""
+    """A variable of numbers from the normal distribution.
+
+    Args:
+        shape: the shape of the result.
+        mean: the mean of the distribution.
+        scale: the standard deviation of the distribution.
+        dtype: a float dtype; None is `floatx`.
+        name: the name of the variable.
+        seed: an integer; None draws new numbers on each call.
+
+    Returns:
+        A `Variable` of `shape`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.get_value(K.random_normal_variable((3,), 10.0, 1.0, seed=1)).round(3)
+        array([8.816, 9.827, 9.884], dtype=float32)
+    """
     return variable(random.normal(shape, mean, scale, dtype, seed), dtype, name)
 
 
 def random_uniform_variable(
     shape: Sequence[int], low: float, high: float, dtype: Any = None, name: str | None = None, seed: int | None = None
 ) -> Variable:
-    """A variable of uniform numbers from `low` up to, not including, `high`."""
+    """A variable of uniform numbers from `low` up to, not including, `high`.
+
+    Args:
+        shape: the shape of the result.
+        low: the lower bound.
+        high: the upper bound.
+        dtype: a float dtype; None is `floatx`.
+        name: the name of the variable.
+        seed: an integer; None draws new numbers on each call.
+
+    Returns:
+        A `Variable` of `shape`.
+
+    Example:
+        >>> from lamella import backend as K
+        >>> K.get_value(K.random_uniform_variable((3,), 0.0, 1.0, seed=1)).round(4)
+        array([0.1182, 0.4315, 0.4538], dtype=float32)
+    """
     return variable(random.uniform(shape, low, high, dtype, seed), dtype, name)
 
 

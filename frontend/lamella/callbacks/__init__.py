@@ -1,4 +1,4 @@
-"""Callbacks for `fit`, `evaluate` and `predict`; each is imported when it is first asked for."""
+"""Callbacks for `fit`, `evaluate` and `predict`; each is imported on first access."""
 
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """The callbacks that most runs do without."""
+    """The callbacks that are imported on first access."""
     if name in __all__:
         from lamella.callbacks import every
 

@@ -1,4 +1,4 @@
-"""A run that was killed goes on where it was."""
+"""Checkpoints from which an interrupted run continues."""
 
 from __future__ import annotations
 
@@ -18,26 +18,42 @@ from lamella.training.history import Logs
 
 
 class BackupAndRestore(SavesSometimes):
-    """Keeps a checkpoint of the run in a folder, and goes on from it when `fit` is called again.
+    """Keep a checkpoint of the run in a folder, from which the next `fit` continues.
 
-    The file, `latest.npz`, needs NumPy alone. It holds weights, optimizer, learning rate, step and seed, where in which
-    epoch the run is, its history, the running metrics, and what every callback remembers. It is written when all
-    callbacks have had their turn, and atomically: a process may be killed at any moment, and the run that goes on ends
-    with the same weights, to the bit, as one that was never broken off.
+    The file, `latest.npz`, is read and written with NumPy alone. It contains weights, optimizer, learning rate, step
+    and seed, the position in the epoch, the history, the running metrics, and the state of every callback. It is
+    written after all other callbacks, and atomically: the process may be killed at any time, and a continued run ends
+    with weights that are bitwise identical to those of an uninterrupted one.
 
-    What a generator yields next is the generator's: after a restart in the middle of an epoch, the steps that are left
-    take what it yields from its beginning, unless it knows how far it had come.
+    The position of a generator is not saved: after a restart in the middle of an epoch, the remaining steps take what
+    it yields from its beginning, unless the generator itself resumes.
 
     Args:
-        backup_dir: a folder for this run alone; it is made where it is missing.
+        backup_dir: a folder for this run alone, created if it does not exist.
         save_freq: "epoch", or a number of batches.
-        double_checkpoint: keep the checkpoint before the last, too (`previous.npz`), and take it where the last is damaged.
-        delete_checkpoint: remove the files when the run ends; the folder, too, if nothing else is in it.
+        double_checkpoint: whether to keep the previous checkpoint, too (`previous.npz`), and use it if the last is
+            damaged.
+        delete_checkpoint: whether to remove the files at the end of the run, and the folder if it is empty.
 
     Raises:
-        ValueError: no folder, or another `save_freq`; `FormatError` (in `fit`): the checkpoint is damaged or of another
-            model; `DataError` (in `fit`): the processes of the run have different checkpoints.
-        OSError: in `fit`, where the folder cannot be written to.
+        ValueError: `backup_dir` is empty, or `save_freq` is invalid.
+        FormatError: in `fit`, if the checkpoint is damaged or of another model.
+        DataError: in `fit`, if the processes of the run have different checkpoints.
+        OSError: in `fit`, if the folder cannot be written to.
+
+    Example:
+        >>> import os, tempfile
+        >>> from lamella.callbacks import BackupAndRestore
+        >>> from lamella import Sequential, layers
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     backup = BackupAndRestore(folder, delete_checkpoint=False)
+        ...     history = model.fit([[1.0]], [[2.0]], epochs=2, verbose=0, callbacks=[backup])
+        ...     os.listdir(folder)
+        ...     model.fit([[1.0]], [[2.0]], epochs=3, verbose=0, callbacks=[backup]).epoch
+        ['latest.npz']
+        [0, 1, 2]
     """
 
     def __init__(
@@ -49,7 +65,7 @@ class BackupAndRestore(SavesSometimes):
     ) -> None:
         super().__init__()
         if not os.fspath(backup_dir):
-            raise ValueError("BackupAndRestore: backup_dir is empty; name a folder.")
+            raise ValueError("BackupAndRestore: backup_dir must not be empty.")
         self._set_frequency(save_freq)
         self.backup_dir = backup_dir
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
@@ -63,7 +79,7 @@ class BackupAndRestore(SavesSometimes):
         return Path(self.backup_dir) / "previous.npz"
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Continue from the checkpoint, if there is one."""
         self._batches_since = 0
         Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
         remove_leftovers(glob.escape(os.fspath(self._latest)))
@@ -71,7 +87,7 @@ class BackupAndRestore(SavesSometimes):
         if processes.count() > 1:
             processes.agree(
                 {"the SHA-256 of the checkpoint in backup_dir": None if found is None else _digest(found.path)},
-                ", by a backup_dir that all of them see",
+                ", by a backup_dir that all of them share",
             )
         if found is not None:
             self.model._run.resume(found)
@@ -84,23 +100,23 @@ class BackupAndRestore(SavesSometimes):
         except FileNotFoundError:
             if not self._previous.exists():
                 return None
-            # killed between the two renames
+            # the process was killed between the two renames
             return Checkpoint(self.model, self._previous)
         except FormatError as error:
             if not self._previous.exists():
                 raise
             found = Checkpoint(self.model, self._previous)
-            warnings.warn(f"{error} Going on from {os.fspath(self._previous)!r}.", stacklevel=2)
+            warnings.warn(f"{error} Continuing from {os.fspath(self._previous)!r}.", stacklevel=2)
             return found
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Save where so many batches have gone by."""
+        """Save if the number of batches is reached."""
         if self._is_due(batch):
             self._save_later()
         super().on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Save, if that is asked for."""
+        """Save if `save_freq` is "epoch"."""
         if self.save_freq == "epoch":
             self._save_later()
 
@@ -117,7 +133,7 @@ class BackupAndRestore(SavesSometimes):
         checkpoint.save(self.model, self._latest, self.model._run.state())
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Remove the files, when every other callback is done, too."""
+        """Remove the files after all other callbacks."""
         if self.delete_checkpoint:
             self.model._run.afterwards(self._delete)
 

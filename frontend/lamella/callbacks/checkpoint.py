@@ -1,4 +1,4 @@
-"""Saving the model while it is trained."""
+"""Saving the model during training."""
 
 from __future__ import annotations
 
@@ -18,31 +18,43 @@ from lamella.training.history import Logs
 
 
 class ModelCheckpoint(SavesSometimes, MonitorCallback):
-    """Saves the model after every epoch, after so many batches, or whenever it got better.
+    """Save the model after every epoch, after a number of batches, or whenever it is better than before.
 
-    Files are written atomically: a process that is killed while it writes leaves the file that was there before. What it
-    had written by then is removed when training begins again.
+    Files are written atomically: if the process is killed while it writes, the previous file is unchanged, and the
+    incomplete one is removed when training begins again.
 
     Args:
-        filepath: where to; `{epoch:02d}`, `{batch}` and the keys of the logs (`{val_loss:.2f}`) are filled in; `{epoch}` is
-            the number of the epoch also where a metric has this name. Its end says what is saved: ".keras", ".h5", ".hdf5"
-            and ".safetensors" the whole model; with `save_weights_only` ".weights.h5", ".h5", ".hdf5" and ".safetensors" its
-            weights, as `save_weights` does; and ".npz" a checkpoint for `model.load_checkpoint`, which returns
-            `{"epoch": epochs done, "logs": the logs}`. ".npz" and ".safetensors" need NumPy alone, the others h5py.
-        monitor: the key in the logs that says what is better.
-        verbose: 1 prints what is done.
-        save_best_only: save only where `monitor` got better.
-        save_weights_only: save weights, not the model.
-        mode: "min", "max" or "auto".
+        filepath: the path; `{epoch:02d}`, `{batch}` and the keys of the logs (`{val_loss:.2f}`) are filled in. Its
+            suffix determines what is saved: ".keras", ".h5", ".hdf5" and ".safetensors" the whole model; with
+            `save_weights_only` ".weights.h5", ".h5", ".hdf5" and ".safetensors" the weights, as `save_weights` does;
+            and ".npz" a checkpoint for `model.load_checkpoint`, which returns `{"epoch": epochs done, "logs": the
+            logs}`. ".npz" and ".safetensors" need NumPy alone, the others h5py.
+        monitor: the key in the logs of the value to compare.
+        verbose: 1 prints when the model is saved.
+        save_best_only: whether to save only if `monitor` is better than before.
+        save_weights_only: whether to save the weights alone.
+        mode: "min" (lower is better), "max", or "auto", which depends on the metric.
         save_freq: "epoch", or a number of batches.
-        initial_value_threshold: with `save_best_only`, only what is better than this is saved.
-        **old_words: `period` (save after so many epochs), which warns.
+        initial_value_threshold: with `save_best_only`, save only what is better than this value.
+        period: the number of epochs between files; deprecated, an argument of Keras 2.
 
     Raises:
-        ValueError: the path's end, or `save_freq`.
-        ImportError: what the kind of file needs is not installed; here already, not after the first epoch.
-        KeyError: in `fit`, where the path names something that the logs lack.
-        OSError: in `fit`, where the file cannot be written.
+        ValueError: the suffix of `filepath`, or `save_freq`, is invalid.
+        ImportError: a package that the file format needs is not installed.
+        KeyError: in `fit`, if the path contains a key that is not in the logs.
+        OSError: in `fit`, if the file cannot be written.
+
+    Example:
+        >>> import os, tempfile
+        >>> from lamella.callbacks import ModelCheckpoint
+        >>> from lamella import Sequential, layers
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     checkpoint = ModelCheckpoint(folder + "/{epoch:02d}.npz")
+        ...     history = model.fit([[1.0]], [[2.0]], epochs=2, verbose=0, callbacks=[checkpoint])
+        ...     sorted(os.listdir(folder))
+        ['01.npz', '02.npz']
     """
 
     def __init__(
@@ -55,15 +67,13 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         mode: str = "auto",
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
-        **old_words: Any,
+        *,
+        period: int | None = None,
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
-        self.period = 1
-        if "period" in old_words:
+        if period is not None:
             deprecated("'period'", "'save_freq', in batches")
-            self.period = int(old_words.pop("period"))
-        if old_words:
-            raise TypeError(f"ModelCheckpoint has no argument {next(iter(old_words))!r}.")
+        self.period = 1 if period is None else int(period)
         self.filepath = os.fspath(filepath)
         self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
         self._set_frequency(save_freq)
@@ -77,7 +87,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         kinds = saving.WEIGHTS if self.save_weights_only else (*saving.MODELS, ".npz")
         if not self.filepath.endswith(kinds) or (not self.save_weights_only and self.filepath.endswith(".weights.h5")):
             raise ValueError(
-                f"ModelCheckpoint: with save_weights_only={self.save_weights_only} filepath ends in "
+                f"ModelCheckpoint: with save_weights_only={self.save_weights_only} filepath must end in "
                 f"{' or '.join(kinds)}, got {self.filepath!r}."
             )
         if self.filepath.endswith((".keras", ".h5", ".hdf5")):
@@ -86,7 +96,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
             need_h5py()
 
     def _pattern(self) -> str:
-        """The pattern of `glob` that all paths fit which `filepath` may become."""
+        """A `glob` pattern that matches every path that `filepath` may become."""
         try:
             parts = list(string.Formatter().parse(self.filepath))
         except ValueError as error:
@@ -97,22 +107,22 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         return "".join(glob.escape(text) + ("" if field is None else "*") for text, field, _, _ in parts)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Remove what a process left that was killed while it wrote."""
+        """Remove incomplete files of a process that was killed while it wrote."""
         remove_leftovers(self._pattern())
         super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Remember which epoch it is."""
+        """Record the number of the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Save where so many batches have gone by."""
+        """Save if the number of batches is reached."""
         if self._is_due(batch):
             self._save(self._epoch, batch, logs or {})
         super().on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Save, if that is asked for."""
+        """Save if `save_freq` is "epoch"."""
         if self.save_freq != "epoch":
             return
         self._epochs_since += 1
@@ -140,7 +150,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
             return self.filepath.format(**fields)
         except KeyError as error:
             raise KeyError(
-                f"ModelCheckpoint: filepath {self.filepath!r} names {error}, and the logs have {', '.join(logs)}."
+                f"ModelCheckpoint: filepath {self.filepath!r} contains {error}, which is not in the logs: {', '.join(logs)}."
             ) from None
 
     def _should_save(self, epoch: int, logs: Logs, path: str) -> bool:
@@ -151,7 +161,7 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
         current = logs.get(self.monitor)
         if current is None:
             warnings.warn(
-                f"ModelCheckpoint: there is no {self.monitor!r} in the logs, so every model is saved; there are "
+                f"ModelCheckpoint: {self.monitor!r} is not in the logs, so every model is saved; the logs have "
                 f"{', '.join(logs)}.",
                 stacklevel=2,
             )
@@ -169,9 +179,9 @@ class ModelCheckpoint(SavesSometimes, MonitorCallback):
             print(text)
 
     def get_state(self) -> dict[str, Any]:
-        """The best so far, and how much has gone by since the last file."""
+        """The best value so far, and the batches and epochs since the last file."""
         return {key: getattr(self, key) for key in ("best", "_batches_since", "_epochs_since")}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Continue from a checkpoint."""
         vars(self).update(state)

@@ -1,4 +1,4 @@
-"""Stop when a number stops getting better."""
+"""Stop training when a value no longer improves."""
 
 from __future__ import annotations
 
@@ -10,17 +10,29 @@ from lamella.training.history import Logs
 
 
 class EarlyStopping(MonitorCallback):
-    """Ends `fit` when `monitor` has not got better for `patience` epochs.
+    """End `fit` when `monitor` has not improved for `patience` epochs.
 
     Args:
-        monitor: the key in the logs.
-        min_delta: smaller changes are no improvement.
-        patience: how many epochs without improvement end the run; with 0 the first one does.
-        verbose: 1 prints what is done.
-        mode: "min", "max" or "auto".
-        baseline: an improvement that does not reach this value does not start the patience anew.
-        restore_best_weights: at the end, set the weights of the best epoch.
-        start_from_epoch: epochs before this one are not looked at.
+        monitor: the key in the logs of the value to compare.
+        min_delta: smaller changes do not count as improvements.
+        patience: the number of epochs without improvement after which training ends; with 0, after the first one.
+        verbose: 1 prints when training ends.
+        mode: "min" (lower is better), "max", or "auto", which depends on the metric.
+        baseline: an improvement that does not reach this value does not restart the count.
+        restore_best_weights: whether to set the weights of the best epoch at the end.
+        start_from_epoch: the first epoch that counts.
+
+    Raises:
+        ValueError: in `fit`, if `mode` is "auto" and the metric's direction is unknown.
+
+    Example:
+        >>> from lamella.callbacks import EarlyStopping
+        >>> from lamella import Sequential, layers
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> stop = EarlyStopping(monitor="loss", patience=2, min_delta=1e9)  # nothing improves that much
+        >>> len(model.fit([[1.0]], [[2.0]], epochs=100, verbose=0, callbacks=[stop]).epoch)
+        3
     """
 
     def __init__(
@@ -45,11 +57,11 @@ class EarlyStopping(MonitorCallback):
         self.best_weights: list[Any] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Forget an earlier run."""
+        """Discard the state of an earlier run."""
         self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Compare, and stop where patience is over."""
+        """Compare the value, and end training when the patience is exhausted."""
         self._decide_direction()
         current = self.get_monitor_value(logs)
         if current is None or epoch < self.start_from_epoch:
@@ -68,7 +80,7 @@ class EarlyStopping(MonitorCallback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Set the best weights, where that was asked for."""
+        """Set the best weights, with `restore_best_weights`."""
         if self.stopped_epoch > 0 and self.verbose > 0:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
@@ -77,19 +89,17 @@ class EarlyStopping(MonitorCallback):
             self.model.set_weights(self.best_weights)
 
     def get_monitor_value(self, logs: Logs | None) -> float | None:
-        """The monitored value, or None with a warning where the logs lack it."""
+        """The monitored value, or None with a warning if it is not in the logs."""
         logs = logs or {}
         value = logs.get(self.monitor)
         if value is None:
-            warnings.warn(
-                f"EarlyStopping: there is no {self.monitor!r} in the logs; there are {', '.join(logs)}.", stacklevel=2
-            )
+            warnings.warn(f"EarlyStopping: {self.monitor!r} is not in the logs: {', '.join(logs)}.", stacklevel=2)
         return value
 
     def get_state(self) -> dict[str, Any]:
-        """The best so far, and how long ago that was."""
+        """The best value so far, and the epochs since."""
         return {key: getattr(self, key) for key in ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on waiting."""
+        """Continue from a checkpoint."""
         vars(self).update(state)

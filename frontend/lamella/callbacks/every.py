@@ -1,4 +1,4 @@
-"""The callbacks that are imported when one of them is first asked for."""
+"""The callbacks that are imported when one of them is first accessed."""
 
 from lamella.callbacks.backup import BackupAndRestore as BackupAndRestore
 from lamella.callbacks.checkpoint import ModelCheckpoint as ModelCheckpoint

@@ -18,36 +18,46 @@ def _optimizer_of(callback: Callback) -> Any:
     """The optimizer, whose learning rate is a number.
 
     Raises:
-        ValueError: a schedule decides the rate, there are several, or the optimizer is of another framework.
+        ValueError: the rate is a schedule, there are several, or the optimizer is external.
     """
     optimizer = callback.model.optimizer
     if isinstance(optimizer, MultiOptimizer):
         raise ValueError(
-            f"{type(callback).__name__}: a MultiOptimizer has as many learning rates as optimizers. Set them one by one in "
-            "an `on_epoch_begin` of your own: `model.optimizer.optimizers[0].learning_rate = ...`."
+            f"{type(callback).__name__}: a MultiOptimizer has one learning rate per optimizer. Set them one by one in "
+            "a custom `on_epoch_begin`: `model.optimizer.optimizers[0].learning_rate = ...`."
         )
     if not hasattr(optimizer, "learning_rate"):
         raise ValueError(
-            f"{type(callback).__name__}: the optimizer has no learning rate that can be set; of optax's transformations "
-            "the rate is fixed. Use one of lamella.optimizers."
+            f"{type(callback).__name__}: the learning rate of this optimizer cannot be set; that of an optax "
+            "transformation is fixed. Use one of lamella.optimizers."
         )
     if optimizer.schedule is not None:
         raise ValueError(
-            f"{type(callback).__name__}: the learning rate is a {type(optimizer.schedule).__name__}, which decides it by "
-            "the step. Compile with a number to set it by epoch."
+            f"{type(callback).__name__}: the learning rate is a {type(optimizer.schedule).__name__}, a function of "
+            "the step. Compile with a number to set the rate per epoch."
         )
     return optimizer
 
 
 class LearningRateScheduler(Callback):
-    """Sets the learning rate at the beginning of every epoch, and logs it as `learning_rate`.
+    """Set the learning rate at the beginning of every epoch, and log it as `learning_rate`.
 
     Args:
-        schedule: `schedule(epoch, learning_rate) -> float`; older functions take the epoch alone.
+        schedule: a function `(epoch, learning_rate) -> float`; functions of the epoch alone are accepted.
         verbose: 1 prints the rate.
 
     Raises:
-        ValueError: in `fit`, where the rate cannot be set (before any work), or the schedule gives no float.
+        ValueError: in `fit`, if the rate cannot be set (before the first step), or the schedule does not return a
+            float.
+
+    Example:
+        >>> from lamella.callbacks import LearningRateScheduler
+        >>> from lamella import Sequential, layers
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> halved = LearningRateScheduler(lambda epoch, rate: float(rate) / 2)
+        >>> model.fit([[1.0]], [[2.0]], epochs=3, verbose=0, callbacks=[halved]).history["learning_rate"]
+        [0.005, 0.0025, 0.00125]
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
@@ -55,15 +65,17 @@ class LearningRateScheduler(Callback):
         self.schedule, self.verbose = schedule, verbose
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Refuse a rate that cannot be set."""
+        """Check that the rate can be set."""
         _optimizer_of(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Ask the schedule."""
+        """Set the rate of the epoch."""
         optimizer = _optimizer_of(self)
         rate = self.schedule(epoch, optimizer.learning_rate) if _takes_two(self.schedule) else self.schedule(epoch)
         if not isinstance(rate, float | np.floating):
-            raise ValueError(f"LearningRateScheduler: the schedule returns a float, got {rate!r} for epoch {epoch}.")
+            raise ValueError(
+                f"LearningRateScheduler: the schedule must return a float, got {rate!r} for epoch {epoch}."
+            )
         optimizer.learning_rate = float(rate)
         if self.verbose > 0:
             print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
@@ -75,34 +87,45 @@ class LearningRateScheduler(Callback):
 
 
 def _takes_two(function: Callable[..., Any]) -> bool:
-    """Whether a function can be called with two positional arguments; asked beforehand, to leave its own errors alone."""
+    """Whether a function accepts two positional arguments; checked before the call, whose TypeErrors are not caught."""
     import inspect
 
     try:
         inspect.signature(function).bind(0, 0.0)
     except TypeError:
         return False
-    except ValueError:  # a builtin that does not say
+    except ValueError:  # a builtin without a signature
         return True
     return True
 
 
 class ReduceLROnPlateau(MonitorCallback):
-    """Multiplies the learning rate by `factor` when `monitor` has not got better for `patience` epochs; logs the rate.
+    """Multiply the learning rate by `factor` when `monitor` has not improved for `patience` epochs; log the rate.
 
     Args:
-        monitor: the key in the logs.
-        factor: below 1.
-        patience: epochs without improvement before the rate is reduced.
-        verbose: 1 prints what is done.
-        mode: "min", "max" or "auto".
-        min_delta: smaller changes are no improvement.
-        cooldown: epochs after a reduction that do not count.
-        min_lr: the rate is not reduced below this.
-        **old_words: `epsilon`, an earlier name of `min_delta`, which warns.
+        monitor: the key in the logs of the value to compare.
+        factor: the factor, below 1.
+        patience: the number of epochs without improvement after which the rate is reduced.
+        verbose: 1 prints when the rate is reduced.
+        mode: "min" (lower is better), "max", or "auto", which depends on the metric.
+        min_delta: smaller changes do not count as improvements.
+        cooldown: the number of epochs after a reduction that are not counted.
+        min_lr: the lower bound of the rate.
+        epsilon: an earlier name of `min_delta`, deprecated.
 
     Raises:
-        ValueError: `factor` is 1 or more; in `fit`, where the rate cannot be set (before any work).
+        ValueError: `factor` is 1 or more; in `fit`, if the rate cannot be set (before the first step).
+
+    Example:
+        >>> from lamella.callbacks import ReduceLROnPlateau
+        >>> from lamella import Sequential, layers
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> reduce = ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9)  # nothing improves that much
+        >>> model.fit([[1.0]], [[2.0]], epochs=3, verbose=0, callbacks=[reduce]).history["learning_rate"]
+        [0.01, 0.01, 0.005]
+        >>> float(model.optimizer.learning_rate)
+        0.0025
     """
 
     def __init__(
@@ -115,32 +138,32 @@ class ReduceLROnPlateau(MonitorCallback):
         min_delta: float = 1e-4,
         cooldown: int = 0,
         min_lr: float = 0.0,
-        **old_words: Any,
+        *,
+        epsilon: float | None = None,
     ) -> None:
-        if "epsilon" in old_words:
+        if epsilon is not None:
             deprecated("'epsilon'", "'min_delta'")
-            min_delta = old_words.pop("epsilon")
-        if old_words:
-            raise TypeError(f"ReduceLROnPlateau has no argument {next(iter(old_words))!r}.")
+            min_delta = epsilon
+
         super().__init__(monitor, mode, min_delta=min_delta)
         if factor >= 1.0:
-            raise ValueError(f"ReduceLROnPlateau: factor is below 1, got {factor}.")
+            raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {factor}.")
         self.factor, self.min_lr, self.patience = factor, min_lr, patience
         self.verbose, self.cooldown = verbose, cooldown
         self.cooldown_counter = self.wait = 0
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Forget an earlier run; refuse a rate that cannot be set."""
+        """Discard the state of an earlier run, and check that the rate can be set."""
         _optimizer_of(self)
         self.best = None
         self.cooldown_counter = self.wait = 0
 
     def in_cooldown(self) -> bool:
-        """Whether a reduction was so lately that nothing is counted."""
+        """Whether the last reduction was less than `cooldown` epochs ago."""
         return self.cooldown_counter > 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Log the rate, compare, and reduce it where patience is over."""
+        """Log the rate, compare the value, and reduce the rate when the patience is exhausted."""
         self._decide_direction()
         logs = {} if logs is None else logs
         optimizer = _optimizer_of(self)
@@ -148,7 +171,7 @@ class ReduceLROnPlateau(MonitorCallback):
         current = logs.get(self.monitor)
         if current is None:
             warnings.warn(
-                f"ReduceLROnPlateau: there is no {self.monitor!r} in the logs; there are {', '.join(logs)}.",
+                f"ReduceLROnPlateau: {self.monitor!r} is not in the logs: {', '.join(logs)}.",
                 stacklevel=2,
             )
             return
@@ -163,7 +186,7 @@ class ReduceLROnPlateau(MonitorCallback):
                 self.cooldown_counter, self.wait = self.cooldown, 0
 
     def _reduce(self, optimizer: Any, epoch: int) -> bool:
-        # compared as Keras keeps both, in float32: a rate that was set to min_lr is not above it
+        # compared in float32, as in Keras: a rate that was set to min_lr is not above it
         before = float(optimizer.learning_rate)
         if not np.float32(before) > np.float32(self.min_lr):
             return False
@@ -173,9 +196,9 @@ class ReduceLROnPlateau(MonitorCallback):
         return True
 
     def get_state(self) -> dict[str, Any]:
-        """The best so far, and how long ago that was."""
+        """The best value so far, and the epochs since."""
         return {key: getattr(self, key) for key in ("best", "wait", "cooldown_counter")}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on waiting."""
+        """Continue from a checkpoint."""
         vars(self).update(state)

@@ -1,4 +1,4 @@
-"""What the callbacks that watch one number of the logs share."""
+"""The base class of callbacks that compare one value of the logs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _DOWN = frozenset(
 
 
 def direction_of(metric: Any) -> int:
-    """1 where a greater value of the metric is better, -1 where a smaller one is, 0 where nobody can say.
+    """1 if higher values of the metric are better, -1 if lower values are, 0 if it is unknown.
 
-    A metric of one's own says so in an attribute `direction`, "up" or "down".
+    A custom metric declares an attribute `direction`, "up" or "down".
     """
     own = getattr(metric, "direction", None)
     if own in ("up", "down"):
@@ -36,14 +36,13 @@ def direction_of(metric: Any) -> int:
 
 
 class MonitorCallback(Callback):
-    """A callback that asks whether a number of the logs got better.
+    """A callback that detects improvements of a value of the logs.
 
     Args:
         monitor: the key in the logs.
-        mode: "min" (smaller is better), "max", or "auto": as the name says ("loss" gets smaller), or the metric of that
-            name.
+        mode: "min" (lower is better), "max", or "auto": lower for losses, otherwise by the metric of this name.
         baseline: the best value so far, or None.
-        min_delta: smaller changes are no improvement.
+        min_delta: smaller changes do not count as improvements.
     """
 
     def __init__(
@@ -59,10 +58,10 @@ class MonitorCallback(Callback):
         self._sign = 0
 
     def _decide_direction(self) -> None:
-        """Which way is better; known when the metrics are.
+        """Determine which direction is better, once the metrics are known.
 
         Raises:
-            ValueError: neither the mode nor the metric says so.
+            ValueError: neither the mode nor the metric determines it.
         """
         if not self._sign:
             self._sign = {"min": -1, "max": 1, "auto": 0}[self.mode] or self._direction()
@@ -75,7 +74,7 @@ class MonitorCallback(Callback):
                 sign = direction_of(metric) or sign
         if not sign:
             raise ValueError(
-                f"{type(self).__name__}: nothing says whether a greater or a smaller {self.monitor!r} is better. Pass "
+                f"{type(self).__name__}: whether a higher or a lower {self.monitor!r} is better is unknown. Pass "
                 "mode='max' or mode='min'."
             )
         return sign

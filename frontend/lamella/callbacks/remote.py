@@ -1,4 +1,4 @@
-"""The logs of every epoch to a server."""
+"""Sending the logs of every epoch to a server."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ from lamella import processes
 from lamella.training.history import Callback, Logs
 
 _SECONDS = 10
-"""How long a server may take to answer: a run does not stand still for one that hangs."""
+"""The timeout of a request, so that a server that hangs does not block the run."""
 
 
 class RemoteMonitor(Callback):
-    """Posts the logs of every epoch to `root + path`; where that fails, it warns and training goes on.
+    """Post the logs of every epoch to `root + path`; if that fails, warn and continue.
 
     Args:
-        root: the server.
-        path: where on the server.
-        field: the field of the form that gets the logs as JSON.
-        headers: further HTTP headers.
-        send_as_json: post JSON ("application/json"), no form.
+        root: the URL of the server.
+        path: the path on the server.
+        field: the form field of the logs, in JSON.
+        headers: additional HTTP headers.
+        send_as_json: whether to post JSON ("application/json") instead of a form.
+
+    Example:
+        >>> from lamella.callbacks import RemoteMonitor
+        >>> monitor = RemoteMonitor("http://localhost:9000", send_as_json=True)
+        >>> monitor.root + monitor.path
+        'http://localhost:9000/publish/epoch/end/'
     """
 
     def __init__(
@@ -39,7 +45,7 @@ class RemoteMonitor(Callback):
         self.headers, self.send_as_json = headers, send_as_json
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Post the epoch's number and logs."""
+        """Post the number and the logs of the epoch."""
         if processes.index():
             return
         from http.client import HTTPException
@@ -57,6 +63,6 @@ class RemoteMonitor(Callback):
             request = Request(self.root + self.path, body, {"Content-Type": kind, **(self.headers or {})})
             urlopen(request, timeout=_SECONDS).close()
         except HTTPError:
-            pass  # it was reached; what it thinks of the logs is its own affair
+            pass  # the server was reached; its status is ignored
         except (OSError, HTTPException, ValueError) as error:
             warnings.warn(f"RemoteMonitor: could not reach {self.root} ({error}).", stacklevel=2)

@@ -14,25 +14,34 @@ from lamella.training.history import Callback, Logs
 
 
 class TensorBoard(Callback):
-    """Writes event files that TensorBoard shows (`pip install 'lamella[tensorboard]'`).
+    """Write event files for TensorBoard (`pip install 'lamella[tensorboard]'`).
 
-    Under the names of Keras: `epoch_loss` and so on in `train` and `validation`, `epoch_learning_rate`, `batch_loss` and
-    so on by step, `evaluation_loss_vs_iterations`, and `<weight>/histogram`.
+    Names are those of Keras: `epoch_loss` and so on in `train` and `validation`, `epoch_learning_rate`, `batch_loss`
+    and so on by step, `evaluation_loss_vs_iterations`, and `<weight>/histogram`.
 
     Args:
         log_dir: the folder.
-        histogram_freq: epochs from one histogram of the weights to the next; 0 for none.
-        write_graph: write the model's summary, as text. (lamella's graph is its program; `print(model.program())`.)
-        write_images: with the histograms, the weights as pictures.
-        write_steps_per_second: how fast it is, by epoch and by batch.
-        update_freq: "epoch", or after how many batches (or "batch": every one) loss and metrics are written as well.
-        profile_batch: 0; there is no profiler here.
-        embeddings_freq: 0; there is no projector here.
+        histogram_freq: the number of epochs between histograms of the weights; 0 for none.
+        write_graph: whether to write the model's summary, as text. (The graph of a model is its program;
+            `print(model.program())`.)
+        write_images: whether to write the weights as images, too, with the histograms.
+        write_steps_per_second: whether to write the steps per second, by epoch and by batch.
+        update_freq: "epoch", or the number of batches ("batch": 1) after which loss and metrics are written as well.
+        profile_batch: 0: there is no profiler.
+        embeddings_freq: 0: embeddings are not written.
         embeddings_metadata: None.
 
     Raises:
         ImportError: tensorboardX is not installed.
-        ValueError: an option that cannot be served.
+        ValueError: an option is invalid or not supported.
+
+    Example:
+        >>> from lamella.callbacks import TensorBoard
+        >>> from lamella import Sequential, layers
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> board = TensorBoard("logs", histogram_freq=1)  # doctest: +SKIP
+        >>> history = model.fit([[1.0]], [[2.0]], verbose=0, callbacks=[board])  # doctest: +SKIP
     """
 
     def __init__(
@@ -50,15 +59,15 @@ class TensorBoard(Callback):
         super().__init__()
         if profile_batch:
             raise ValueError(
-                f"TensorBoard: lamella runs no profiler (profile_batch={profile_batch!r}); on JAX, call "
+                f"TensorBoard: profile_batch={profile_batch!r} is not supported; on JAX, call "
                 "jax.profiler.trace(folder) around `fit`."
             )
         if embeddings_freq or embeddings_metadata is not None:
-            raise ValueError("TensorBoard: lamella writes no embeddings for the projector; leave embeddings_... out.")
+            raise ValueError("TensorBoard: embeddings for the projector are not supported; leave embeddings_... out.")
         whole = isinstance(update_freq, int) and not isinstance(update_freq, bool) and update_freq > 0
         if update_freq not in ("epoch", "batch") and not whole:
             raise ValueError(
-                f"TensorBoard: update_freq is 'epoch', 'batch' or a positive integer, got {update_freq!r}."
+                f"TensorBoard: update_freq must be 'epoch', 'batch' or a positive integer, got {update_freq!r}."
             )
         _writer_class()
         self.log_dir = os.fspath(log_dir)
@@ -71,7 +80,7 @@ class TensorBoard(Callback):
         self._steps_before = 0
 
     def watches(self, hook: str) -> bool:
-        """Batch hooks matter only where something is written by batch, or a subclass says more."""
+        """Batch hooks have an effect only if something is written by batch, or a subclass overrides them."""
         if getattr(type(self), hook) is getattr(TensorBoard, hook) and hook not in vars(self):
             if hook == "on_train_batch_begin":
                 return self.write_steps_per_second
@@ -91,20 +100,20 @@ class TensorBoard(Callback):
             lines: list[str] = []
             self.model.summary(print_fn=lines.append)
             text = "\n".join(lines).replace("\n", "\n    ")
-            self._writer("train").add_text("model", "    " + text, 0)  # indented: Markdown leaves the table as it is
+            self._writer("train").add_text("model", "    " + text, 0)  # indented, so that Markdown keeps the table
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Start the clock."""
+        """Start the timer of the epoch."""
         if self.write_steps_per_second:
             self._steps_before, self._began = self._steps(), time.perf_counter()
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Start the clock."""
+        """Start the timer of the batch."""
         self._batch_began = time.perf_counter()
         super().on_train_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Write loss and metrics so far, where it is time."""
+        """Write the current loss and metrics, every `update_freq` batches."""
         self._batches += 1
         if self.write_steps_per_second:
             seconds = max(time.perf_counter() - self._batch_began, 1e-9)
@@ -122,7 +131,7 @@ class TensorBoard(Callback):
         writer.flush()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Write loss and metrics, and histograms where it is time."""
+        """Write loss and metrics, and histograms every `histogram_freq` epochs."""
         values = dict(logs or {})
         rate = getattr(self.model.optimizer, "learning_rate", None)
         if rate is not None:
@@ -161,12 +170,12 @@ class TensorBoard(Callback):
         return {"batches": self._batches}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on counting batches."""
+        """Continue from a checkpoint."""
         self._batches = state["batches"]
 
 
 class _Silent:
-    """The writer of every process but the first: it takes everything, and writes nothing."""
+    """The writer of every process but the first, which writes nothing."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *values, **words: None
@@ -177,13 +186,13 @@ def _writer_class() -> Any:
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise ImportError(
-            f"TensorBoard needs tensorboardX ({error}): install it with `pip install 'lamella[tensorboard]'`."
+            f"TensorBoard needs tensorboardX ({error}): install it with `pip install tensorboardX`."
         ) from None
     return SummaryWriter
 
 
 def _picture(weight: np.ndarray) -> np.ndarray | None:
-    """A weight as pictures (count, height, width, channels) between 0 and 1, as Keras lays it out; None where it cannot."""
+    """A weight as images `(count, height, width, channels)` between 0 and 1, in Keras's layout, or None."""
     array = np.squeeze(weight).astype(np.float64)
     if array.ndim == 1:
         array = array.reshape(1, -1, 1, 1)

@@ -1,4 +1,4 @@
-"""`python -m lamella`: what a file holds, how its model looks, other formats, whether the backends agree on it; scripts."""
+"""`python -m lamella`: inspect, convert and verify files of models, and run scripts written for Keras."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         done = options.run(options)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
+    except BrokenPipeError:  # the reader closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -38,13 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LamellaError, ValueError, ImportError) as error:
         told = " ".join(str(error).split())
     else:
-        return done if isinstance(done, int) else done()  # a script, whose errors are its own
+        return done if isinstance(done, int) else done()  # a script, whose errors are not caught here
     print(f"lamella: {told}", file=sys.stderr)
     return 2
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lamella", description=__doc__)
+    # the package is the table of contents, which no module imports
+    parser.add_argument("--version", action="version", version=f"lamella {sys.modules['lamella'].__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: Any, told: str) -> argparse.ArgumentParser:
@@ -52,16 +54,16 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    info = command("info", _info, "What a file holds: kind, versions, layers, weights. No model is built.")
+    info = command("info", _info, "Show what a file contains: format, versions, layers, weights. No model is built.")
     info.add_argument("files", nargs="+", metavar="FILE")
-    summary = command("summary", _summary, "The table of a model's layers.")
+    summary = command("summary", _summary, "Print the table of a model's layers.")
     summary.add_argument("file", metavar="FILE", help="a .keras, .h5 or .safetensors file")
-    convert = command("convert", _convert, "Write the model of a file to another; the endings say from what to what.")
+    convert = command("convert", _convert, "Convert a file to another format; the endings select the formats.")
     convert.add_argument("file", metavar="IN", help="a .keras, .h5 or .safetensors file")
     convert.add_argument(
         "out", metavar="OUT", help=".keras, .h5, .safetensors, .weights.h5 (weights alone), .py, .onnx or .stablehlo"
     )
-    convert.add_argument("--overwrite", action="store_true", help="replace OUT where it is there already")
+    convert.add_argument("--overwrite", action="store_true", help="replace an existing OUT")
     convert.add_argument("--weights-beside", action="store_true", help="to .py: weights in an .npz file beside it")
     verify = command("verify", _verify, "Run a model on every installed backend and compare the outputs of its layers.")
     verify.add_argument("file", metavar="FILE", help="a .keras, .h5 or .safetensors file")
@@ -69,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "--tolerance", type=float, default=1e-4, help="largest difference, in units of a layer's largest output (1e-4)"
     )
-    script = command("run", _run, "Run a script for Keras or tf.keras, unchanged, with lamella in the place of them.")
+    script = command("run", _run, "Run a script for Keras or tf.keras, unchanged, with lamella instead.")
     script.add_argument("--list", action="store_true", help="only list the names it uses, and which are missing")
     script.add_argument("script", metavar="SCRIPT", help="a .py file")
     script.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="arguments of the script")
@@ -80,7 +82,7 @@ def _loaded(file: str) -> Any:
     from lamella import models
 
     if file.endswith(_EXPORTS):
-        raise FormatError(f"{Path(file).name}: an export is read by what it is for, not by lamella.")
+        raise FormatError(f"{Path(file).name}: an export runs without lamella, and lamella does not load it.")
     return models.load_model(file, compile=False)
 
 
@@ -116,7 +118,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _printable(text: str) -> str:
-    """A file's own words, without what a terminal would obey."""
+    """Text from a file, without control characters of the terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
@@ -130,11 +132,11 @@ def _convert(options: argparse.Namespace) -> int:
 
     out, endings = options.out, tuple(dict.fromkeys((*saving.MODELS, *saving.WEIGHTS, *_EXPORTS)))
     if not out.endswith(endings):
-        raise ValueError(f"{out!r}: the ending says what to write: {', '.join(endings)}.")
+        raise ValueError(f"{out!r}: the ending must be one of {', '.join(endings)}.")
     if options.weights_beside and not out.endswith(".py"):
         raise ValueError("--weights-beside is for an OUT that ends in .py.")
     if Path(out).exists() and not options.overwrite:
-        raise ValueError(f"{out!r} is there already; --overwrite replaces it.")
+        raise ValueError(f"{out!r} exists already; --overwrite replaces it.")
     if Path(out).exists() and Path(out).samefile(options.file):
         raise ValueError(f"{out!r} is the file to be converted.")
     model = _loaded(options.file)
@@ -154,7 +156,7 @@ def _verify(options: argparse.Namespace) -> int:
     from lamella.export.symbolic import sample_of
 
     if options.rows < 1:
-        raise ValueError(f"--rows is at least 1, got {options.rows}.")
+        raise ValueError(f"--rows must be at least 1, got {options.rows}.")
     model = _loaded(options.file)
     rows = model.fixed_batch_size or options.rows
     _check_run(model, rows, options.file)

@@ -114,7 +114,7 @@ def listed(script: str) -> int:
     Nothing of the script is run.
 
     Returns:
-        0; 1 where a name is missing.
+        0, or 1 if a name is missing.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -144,7 +144,7 @@ def is_there(where: str) -> bool:
 
 
 def problem(where: str) -> str | None:
-    """What is told of a name that lamella lacks; None where it has it."""
+    """The explanation for a name that lamella does not have; None if it has it."""
     try:
         if where.partition(".")[0] == "tensorflow":
             from lamella.cli import tensorflow

@@ -1,1 +1,1 @@
-"""The spellings of Keras 1 and 2: tables of names, and the warnings that name today's."""
+"""The spellings of Keras 1 and 2: tables of names, and warnings that contain the current ones."""

@@ -1,4 +1,4 @@
-"""What files of Keras 2 call otherwise than today: classes, and fields of their configurations."""
+"""Names in files of Keras 2 that have changed: classes, and fields of their configurations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 
 class Today(NamedTuple):
-    """What a class of Keras 2 is called today.
+    """The current name of a class of Keras 2.
 
     Attributes:
-        name: the class.
-        words: fields with other names, {old name: today's}; None for one that meant nothing.
-        more: fields that the class of Keras 2 did not have, for it had no choice.
+        name: the current class.
+        words: dict from former to current name of fields; None for a field without effect.
+        more: fields that the class of Keras 2 did not have, with the value that it used.
     """
 
     name: str
@@ -20,7 +20,7 @@ class Today(NamedTuple):
     more: Mapping[str, Any] = {}
 
     def config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """A configuration of Keras 2 in today's fields."""
+        """Return a configuration of Keras 2 with the current fields."""
         today = ((self.words.get(word, word), value) for word, value in config.items())
         return {**{word: value for word, value in today if word is not None}, **self.more}
 
@@ -41,7 +41,7 @@ LAYERS: Mapping[str, Today] = {
 OPTIMIZERS: Mapping[str, Today] = {"LossScaleOptimizerV3": Today("LossScaleOptimizer")}
 
 REGISTERED = "Custom>"
-"""What tf.keras 2.11 to 2.15 put before the names of its own optimizers."""
+"""The prefix of optimizer names in tf.keras 2.11 to 2.15."""
 
 HARD_SIGMOID: Mapping[str, Any] = {
     "class_name": "Sequential",
@@ -53,4 +53,4 @@ HARD_SIGMOID: Mapping[str, Any] = {
         ],
     },
 }
-"""The hard_sigmoid of Keras 1 and 2, min(max(0.2 x + 0.5, 0), 1), as a description of layers."""
+"""The hard_sigmoid of Keras 1 and 2, min(max(0.2 x + 0.5, 0), 1), as a configuration of layers."""

@@ -1,4 +1,4 @@
-"""The words of Keras 1 (and 2) that old tutorials use, translated with a `DeprecationWarning` naming today's word."""
+"""Translation of the layer arguments of Keras 1 and 2, with a `DeprecationWarning` that contains the current name."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ WORDS: dict[str, dict[str, str]] = {
     "ConvLSTM": {**_CONVOLUTION, **_RECURRENT},
     "Model": {"input": "inputs", "output": "outputs"},
 }
-"""For each layer, or base of layers, the words of Keras 1 and what they are called today."""
+"""For each layer or base class the arguments of Keras 1 and their current names."""
 
 _VALUES = {
     "data_format": {"tf": "channels_last", "th": "channels_first", "default": None},
@@ -83,12 +83,12 @@ _KERNEL_SIDES = {
     "ConvLSTM2D": ("nb_row", "nb_col"),
     "Conv3D": ("kernel_dim1", "kernel_dim2", "kernel_dim3"),
 }
-"""The convolutions whose kernel had a word for each side, which also stood second, third ... among the arguments."""
+"""The convolutions with one argument per side of the kernel, which could also be passed by position."""
 
 _OLD_NAMES = frozenset(
     ("Convolution2D", "Convolution2DTranspose", "Deconvolution2D", "SeparableConvolution2D", "AtrousConvolution2D")
 )
-"""The classes that read `(filters, rows, columns)` without asking."""
+"""The classes that always interpret `(filters, rows, columns)` as in Keras 1."""
 
 REFUSED = {
     "lora_rank": "lamella has no low-rank adaptation (LoRA)",
@@ -99,15 +99,15 @@ REFUSED = {
     "ragged": "lamella has no ragged tensors",
     "bounding_box_format": "lamella's image layers take images alone, without boxes, labels or masks",
 }
-"""Arguments of Keras that no layer takes, and why; their defaults (None, False) may be written."""
+"""Unsupported arguments of Keras, and the reasons; their defaults (None, False) are accepted."""
 
 
 def translate(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments in today's words.
+    """Return the arguments with their current names.
 
     Raises:
-        ValueError: `Conv2D(f, k, k)`, which means a kernel size in Keras 1 and strides today; both spellings are given.
-        TypeError: an old and a new word for the same argument.
+        ValueError: `Conv2D(f, k, k)`, which is a kernel size in Keras 1 and strides today; the message has both spellings.
+        TypeError: an argument is given under its former and under its current name.
     """
     kwargs = dict(kwargs)
     for word in [word for word in kwargs if word in REFUSED]:
@@ -123,7 +123,7 @@ def translate(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
             continue
         new, value = words[word], kwargs.pop(word)
         if new in kwargs:
-            raise TypeError(f"{cls.__name__} got both {word!r} and {new!r}, two words for one argument.")
+            raise TypeError(f"{cls.__name__} got both {word!r} and {new!r}, two names of one argument.")
         if isinstance(value, str) and new in _VALUES:
             value = _VALUES[new].get(value, value)
         kwargs[new] = value
@@ -133,7 +133,7 @@ def translate(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple
 
 
 def _special(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """Words that became another argument's value, or nothing; `kwargs` are changed, the positional arguments returned."""
+    """Translate arguments that became values of others or disappeared; changes `kwargs`, returns positional ones."""
     names = _names(cls)
     if "BatchNormalization" in names and "mode" in kwargs:
         if kwargs.pop("mode") != 0:
@@ -142,31 +142,31 @@ def _special(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
     if names & {"CellRNN", "KernelCell", "ConvLSTM"}:
         for word in [word for word in ("consume_less", "implementation") if word in kwargs]:
             kwargs.pop(word)
-            deprecated(f"{word}=", "nothing (lamella chooses the fast way)")
+            deprecated(f"{word}=", "nothing (lamella chooses the fastest implementation)")
     if "ZeroPadding" in names and "padding" in kwargs:
         kwargs["padding"] = _sides(kwargs["padding"])
     elif "ZeroPadding" in names and args:
         args = (_sides(args[0]), *args[1:])
     if "Conv2DTranspose" in names and "output_shape" in kwargs:
         kwargs.pop("output_shape")
-        deprecated("output_shape=", "output_padding= where the shape that lamella works out is not the one wanted")
+        deprecated("output_shape=", "output_padding= if the computed shape is not the expected one")
     if "Embedding" in names and kwargs.get("input_length") is not None:
         length = kwargs.pop("input_length")
         deprecated("input_length=", "Input((length,)) before it, or nothing")
         if not any(word in kwargs for word in ("input_shape", "batch_input_shape", "batch_shape")):
             kwargs["input_shape"] = tuple(length) if isinstance(length, list | tuple) else (length,)
     if "Embedding" in names and "dropout" in kwargs:
-        raise ValueError("Embedding: `dropout` of Keras 1 is a layer of its own today: add SpatialDropout1D after it.")
+        raise ValueError("Embedding: `dropout` of Keras 1 is a separate layer today: add SpatialDropout1D after it.")
     return args
 
 
 def _sides(padding: Any) -> Any:
-    """A dict padding of Keras 1, or its four numbers (top, bottom, left, right), as pairs."""
+    """The padding of Keras 1, a dict or four numbers (top, bottom, left, right), as pairs."""
     new = padding
     if isinstance(padding, dict):
         known = {"left_pad", "right_pad", "top_pad", "bottom_pad"}
         if set(padding) - known:
-            raise ValueError(f"ZeroPadding: padding has the keys {sorted(known)}, got {sorted(padding)}.")
+            raise ValueError(f"ZeroPadding: padding must have the keys {sorted(known)}, got {sorted(padding)}.")
         across = (padding.get("left_pad", 0), padding.get("right_pad", 0))
         down = (padding.get("top_pad", 0), padding.get("bottom_pad", 0))
         new = (down, across) if {"top_pad", "bottom_pad"} & set(padding) else across
@@ -178,7 +178,7 @@ def _sides(padding: Any) -> Any:
 
 
 def hint(kwargs: dict[str, Any], known: Collection[str]) -> str:
-    """What to say about keyword arguments that are not among those a layer knows."""
+    """The hint about keyword arguments that a layer does not take."""
     unknown = [word for word in kwargs if word not in known]
     return f" {unknown[0]!r}: {did_you_mean(unknown[0], known)}" if unknown else ""
 
@@ -202,7 +202,7 @@ def _kernel_sides(
     if any(side in kwargs for side in sides):
         missing = [side for side in sides if side not in kwargs]
         if missing:
-            raise TypeError(f"{cls.__name__}: {', '.join(sides)} come together; {missing[0]} is missing.")
+            raise TypeError(f"{cls.__name__}: {', '.join(sides)} must be given together; {missing[0]} is missing.")
         kwargs["kernel_size"] = tuple(kwargs.pop(side) for side in sides)
         deprecated("=, ".join(sides) + "=", "kernel_size=")
         return args, kwargs
@@ -211,7 +211,7 @@ def _kernel_sides(
         return args, kwargs
     filters, kernel = args[0], tuple(args[1 : n + 1])
     given = f"{cls.__name__}({', '.join(map(str, args[: n + 1]))})"
-    # today's fourth argument, the padding, is no number
+    # the fourth argument of today, the padding, is not a number
     if old_words or n == 3 or cls.__name__ in _OLD_NAMES:
         deprecated(given, f"{name}({filters}, {kernel})")
         rest = args[n + 1 :]

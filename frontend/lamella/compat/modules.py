@@ -1,8 +1,8 @@
-"""The modules that scripts for Keras 1 and 2 import from, and where their names are today.
+"""The modules that scripts for Keras 1 and 2 import from, and the current modules of their names.
 
 `import lamella.objectives` and `from lamella.layers.convolutional import Convolution2D` work, with a `DeprecationWarning`.
-A module that is not there any more is made when it is first imported, by a finder that Python asks last; the modules that
-still exist (`lamella.layers.core`) hand on what has moved out of them.
+A removed module is created when it is first imported, by the last finder in `sys.meta_path`; modules that
+still exist (`lamella.layers.core`) forward the names that have moved out of them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GONE: dict[str, str] = {
     "lamella.optimizers.legacy": "lamella.optimizers",
     **{f"lamella.utils.{module}": "lamella.utils" for module in _UTILS.split()},
 }
-"""For each module that is gone the one that has its names today."""
+"""For each removed module the one that has its names today."""
 
 RENAMED: dict[str, str] = {
     "lamella.callbacks.progress": "lamella.training.progress",
@@ -74,14 +74,14 @@ RENAMED: dict[str, str] = {
     "lamella.training.taking": "lamella.training.inputs",
     "lamella.training.watched": "lamella.training.eager_runner",
 }
-"""For each module of an earlier lamella that has another place today, that place."""
+"""For each renamed module of lamella its current name."""
 
 MOVED = {f"lamella.layers.{module}": "lamella.layers" for module in ("core", "normalization", "pooling", "recurrent")}
-"""For each module that once had more names the one that has all of them."""
+"""For each module that formerly had more names the one that has all of them."""
 
 
 def names_of_today(module: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a module in `MOVED`: a name that has left it, with a warning."""
+    """Return the `__getattr__` of a module in `MOVED`, which warns and returns a name that has moved."""
 
     def find(name: str) -> Any:
         if name.startswith("__"):
@@ -103,22 +103,26 @@ def _forwarding(name: str, today: str) -> Callable[[str], Any]:
 
 
 def look_up(name: str) -> Any:
-    """What a dotted name is that begins with "lamella": a module, or what a module or a class has.
-
-    >>> look_up("lamella.layers.Dense").__name__
-    'Dense'
+    """Return the module or the attribute that a dotted name refers to.
 
     Args:
-        name: the name.
+        name: the name, which starts with "lamella".
+
+    Returns:
+        The object.
 
     Raises:
-        ImportError: there is no such module; the message says why where Keras has it.
+        ImportError: there is no such module; for a module of Keras the message says why.
         AttributeError: a class or a function has no such attribute.
+
+    Example:
+        >>> look_up("lamella.layers.Dense").__name__
+        'Dense'
     """
     package, *parts = name.split(".")
     found: Any = importlib.import_module(package)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a look is no use of an old name
+        warnings.simplefilter("ignore", DeprecationWarning)  # looking a name up does not use it
         for end, part in enumerate(parts, 1):
             try:
                 found = getattr(found, part)
@@ -131,19 +135,19 @@ def look_up(name: str) -> Any:
                 try:
                     found = importlib.import_module(path)
                 except ModuleNotFoundError as missing:
-                    # of the two the error that says more
+                    # the more informative of the two errors
                     told = str(missing) if path not in str(missing).split("'") else str(error)
                     raise ImportError(told, name=path) from None
     return found
 
 
 class _Finder:
-    """Finds and makes the modules of `GONE` and of `RENAMED`."""
+    """Finds and creates the modules of `GONE` and of `RENAMED`."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        """What to import under an old name, or None."""
+        """Return the spec of a module with a former name, or None."""
         if name not in GONE and name not in RENAMED:
             within, _, rest = name.rpartition(".")
             told = sentence(within, rest) if within else None  # `tree` alone is another distribution's
@@ -157,13 +161,13 @@ class _Finder:
         """An ordinary module."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give the module its names; a package warns when it is asked for one, not when a module within it is.
+        """Set the `__getattr__` of the module; a package warns on access to a name, not to a module within it.
 
-        Frames of the import system do not count for the warning.
+        Frames of the import system are skipped for the warning.
         """
         name = module.__name__
         if name in RENAMED:
-            module.__doc__ = f"The former place of `{RENAMED[name]}`."
+            module.__doc__ = f"The former name of `{RENAMED[name]}`."
             warnings.warn(f"{name} is {RENAMED[name]} today.", DeprecationWarning, stacklevel=2)
             module.__getattr__ = _forwarding(name, RENAMED[name])  # type: ignore[method-assign]
             return
@@ -182,13 +186,13 @@ class _Finder:
                 deprecated(name, today, stacklevel=3)
             return found
 
-        module.__doc__ = f"What an earlier Keras called a module of its own; its names are in `{today}`."
+        module.__doc__ = f"A module of earlier Keras releases; its names are in `{today}`."
         module.__getattr__ = find  # type: ignore[method-assign]
         if not package:
             deprecated(name, today, stacklevel=3)
 
 
 def install() -> None:
-    """Let Python find the modules that are gone, after everything that is there."""
+    """Install the finder of removed modules after all others."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())

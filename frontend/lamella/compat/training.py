@@ -1,4 +1,4 @@
-"""Old words of `compile` and `fit`, and a hint for words that never existed."""
+"""Former arguments of `compile` and `fit`, and hints for unknown arguments."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _COMPILE += ("auto_scale_loss", "backend")
 
 
 def fit_words(epochs: int, words: dict[str, Any]) -> int:
-    """The number of epochs, from `nb_epoch` where a Keras 1 script says so.
+    """Return the number of epochs, from `nb_epoch` of Keras 1 if it is given.
 
     Raises:
-        TypeError: a word that `fit` never knew.
+        TypeError: an argument is unknown.
     """
     if "nb_epoch" in words:
         epochs = words.pop("nb_epoch")
@@ -38,10 +38,10 @@ def fit_words(epochs: int, words: dict[str, Any]) -> int:
 
 
 def compile_words(metrics: Any, words: dict[str, Any]) -> Any:
-    """The metrics, from `class_mode` where a Keras 0 script says so.
+    """Return the metrics, from `class_mode` of Keras 0 if it is given.
 
     Raises:
-        TypeError: a word that `compile` never knew.
+        TypeError: an argument is unknown.
     """
     if "class_mode" in words:
         words.pop("class_mode")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +25,7 @@ from lamella.stacks import ThreadStack
 
 if TYPE_CHECKING:
     from lamella.core.variable import Variable
+    from lamella.ir.types import ArrayLike, Tensor, Tree
 
 
 class TraceContext:
@@ -58,8 +59,8 @@ class TraceContext:
         bindings: dict[Variable, Value],
         *,
         training: bool | None = False,
-        key: Any = None,
-        step: Any = None,
+        key: Tensor | None = None,
+        step: Tensor | None = None,
         build_key: Any = None,
         trace: Trace | None = None,
         frozen: frozenset[int] | None = None,
@@ -113,7 +114,7 @@ class TraceContext:
             return ops.cast(value, wanted)
         return value
 
-    def assign(self, variable: Variable, value: Any) -> Value:
+    def assign(self, variable: Variable, value: ArrayLike) -> Value:
         """Give `variable` a new value for the rest of the trace; the program returns the last one."""
         known = self.initial.get(variable)
         new = as_value(ops.cast(value, variable.dtype if known is None else known.dtype))
@@ -126,7 +127,7 @@ class TraceContext:
         return new
 
     @contextmanager
-    def calling(self, layer: LayerLike) -> Iterator[None]:
+    def calling(self, layer: LayerLike) -> Generator[None]:
         """Note that `layer` is being called; its equations are stamped with its path."""
         if self.layers and self.layers[-1] is layer:  # a model's own step calls the model: paths begin within it
             yield
@@ -140,13 +141,13 @@ class TraceContext:
             self.layers.pop()
             self.path.pop()
 
-    def record(self, outputs: Any) -> None:
+    def record(self, outputs: Tree[Tensor]) -> None:
         """Note what the layer being called returns, where that is asked for and it is a layer of the model itself."""
         if self.outputs is not None and len(self.layers) == 2:
             self.outputs.setdefault(self.path[-1], []).append(outputs)
 
     @contextmanager
-    def within(self, model: LayerLike, path: str = "") -> Iterator[None]:
+    def within(self, model: LayerLike, path: str = "") -> Generator[None]:
         """Count what is called inside as layers of `model`: their paths begin within it, behind `path` if there is one."""
         self.layers.append(model)
         if path:
@@ -162,12 +163,12 @@ class TraceContext:
         """Whether `layer` counts as trainable in this trace (a compiled model keeps what held when training began)."""
         return layer.trainable if self.frozen is None else id(layer) not in self.frozen
 
-    def mask_of(self, x: Any) -> Any:
+    def mask_of(self, x: object) -> Any:
         """The mask that travels with `x`, or None."""
         found = self._masks.get(id(x))
         return None if found is None else found[1]
 
-    def set_mask(self, x: Any, mask: Any) -> None:
+    def set_mask(self, x: object, mask: Tensor | None) -> None:
         """Let `mask` (batch, time) travel with the value `x`."""
         if mask is not None and isinstance(x, Value):
             self._masks[id(x)] = (x, as_value(mask))
@@ -221,7 +222,7 @@ NEW_KEYS.append(new_key)
 
 
 @contextmanager
-def entered(context: TraceContext | None) -> Iterator[TraceContext | None]:
+def entered(context: TraceContext | None) -> Generator[TraceContext | None]:
     """Make `context` current inside a `with` block."""
     with _CONTEXTS.pushed(context):
         yield context
@@ -242,7 +243,7 @@ class ModelTrace(NamedTuple):
     inputs: dict[str, Value]
     names: tuple[str, ...]
 
-    def program(self, outputs: Iterable[tuple[str, Any]]) -> Program:
+    def program(self, outputs: Iterable[tuple[str, ArrayLike]]) -> Program:
         """The finished program of these named outputs."""
         named = list(outputs)
         return self.trace.program([as_value(value) for _, value in named], self.names, [name for name, _ in named])
@@ -256,10 +257,10 @@ def tracing(
     training: bool | None = False,
     frozen: frozenset[int] | None = None,
     build_key: Any = None,
-    concrete_inputs: Iterable[Any] | None = None,
+    concrete_inputs: Iterable[Tensor] | None = None,
     draws_without_key: bool = False,
     dtypes: Mapping[Variable, str] | None = None,
-) -> Iterator[ModelTrace]:
+) -> Generator[ModelTrace]:
     """Trace a model inside a `with` block, with variables and `inputs` as the inputs of the program.
 
     Args:

@@ -1,13 +1,16 @@
-"""Dtype policies: what a layer's variables are stored in and what it computes in."""
+"""Dtype policies: the dtype of a layer's variables and that of its computations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import unknown_name
 from lamella.ir import settings
 from lamella.ir.spec import DTYPES, dtype_name, is_float
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Plain
 
 _MIXED = {"mixed_bfloat16": "bfloat16", "mixed_float16": "float16"}
 _GLOBAL: dict[str, Any] = {}
@@ -15,19 +18,23 @@ _GLOBAL: dict[str, Any] = {}
 
 @dataclass(frozen=True, init=False)
 class DTypePolicy:
-    """A policy such as "float32" or "mixed_bfloat16".
-
-    >>> policy = DTypePolicy("mixed_float16")
-    >>> policy.variable_dtype, policy.compute_dtype
-    ('float32', 'float16')
+    """A dtype policy such as "float32" or "mixed_bfloat16".
 
     Args:
-        name: a dtype or the name of a mixed policy; None is the policy in force.
+        name: a dtype, or "mixed_bfloat16" or "mixed_float16"; None for the global policy.
 
     Attributes:
-        name: its name.
+        name: the name of the policy.
         variable_dtype: the dtype of weights.
-        compute_dtype: the dtype of a layer's inputs, of its weights as it reads them, and of its outputs.
+        compute_dtype: the dtype of a layer's inputs and outputs, and of weights in computations.
+
+    Raises:
+        UnknownNameError: there is no such policy; the message suggests the nearest name.
+
+    Example:
+        >>> policy = DTypePolicy("mixed_float16")
+        >>> policy.variable_dtype, policy.compute_dtype
+        ('float32', 'float16')
     """
 
     name: str
@@ -41,32 +48,47 @@ class DTypePolicy:
 
     @property
     def cast_to(self) -> str | None:
-        """The dtype that float inputs and weights are cast to."""
+        """The dtype that float inputs and weights are cast to; None if `compute_dtype` is not a float dtype."""
         return self.compute_dtype if is_float(self.compute_dtype) else None
 
     def get_config(self) -> dict[str, Any]:
-        """The policy's name."""
+        """Return the configuration, for `from_config`."""
         return {"name": self.name}
 
     @staticmethod
     def from_config(config: dict[str, Any]) -> DTypePolicy:
-        """The policy that `get_config` described."""
+        """Return the policy that `get_config` described.
+
+        Args:
+            config: the configuration.
+        """
         return DTypePolicy.of(config["name"])
 
     @staticmethod
     def of(dtype: Any) -> DTypePolicy:
-        """The policy a user named: None for the one in force, a dtype, a mixed policy's name, or a policy.
+        """Return the policy that an argument `dtype` selects.
+
+        Args:
+            dtype: a dtype, the name of a mixed policy, a policy, or None for the global policy.
+
+        Returns:
+            The policy.
 
         Raises:
-            UnknownNameError: it is no policy; the nearest known name is given.
+            UnknownNameError: there is no such policy; the message suggests the nearest name.
+
+        Example:
+            >>> DTypePolicy.of("mixed_bfloat16").compute_dtype
+            'bfloat16'
         """
         return dtype if isinstance(dtype, DTypePolicy) else DTypePolicy(dtype)
 
 
-def _found(dtype: Any) -> tuple[str, str, str]:
+def _found(dtype: DTypePolicy | Plain) -> tuple[str, str, str]:
     """The name of a policy, the dtype of its variables and that of its computations."""
-    if isinstance(dtype, dict) and isinstance(dtype.get("config"), dict):
-        dtype = dtype["config"].get("name")  # as a configuration describes a policy
+    config = dtype.get("config") if isinstance(dtype, dict) else None
+    if isinstance(config, dict):
+        dtype = config.get("name")  # as a configuration describes a policy
     if dtype is None:
         dtype = _GLOBAL.get("policy") or settings.floatx()
     if isinstance(dtype, DTypePolicy):
@@ -80,10 +102,31 @@ def _found(dtype: Any) -> tuple[str, str, str]:
 
 
 def set_global_policy(dtype: Any) -> None:
-    """Use `dtype` (a dtype, "mixed_bfloat16" ...) for layers made from now on that name none; None: `floatx`."""
+    """Set the policy of layers that are created from now on without a `dtype`.
+
+    Args:
+        dtype: a dtype, the name of a mixed policy, a policy, or None for `config.floatx()`.
+
+    Raises:
+        UnknownNameError: there is no such policy; the message suggests the nearest name.
+
+    Example:
+        >>> set_global_policy("mixed_bfloat16")
+        >>> global_policy().compute_dtype
+        'bfloat16'
+        >>> set_global_policy(None)
+    """
     _GLOBAL["policy"] = None if dtype is None else DTypePolicy.of(dtype)
 
 
 def global_policy() -> DTypePolicy:
-    """The policy of layers that name none."""
+    """Return the policy of layers that are created without a `dtype`.
+
+    Returns:
+        The policy that `set_global_policy` set, otherwise `config.floatx()`.
+
+    Example:
+        >>> global_policy().name
+        'float32'
+    """
     return DTypePolicy.of(None)

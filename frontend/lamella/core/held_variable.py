@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from lamella.ir.interpret import to_numpy
 from lamella.ir.spec import Shape
 from lamella.ir.trace import operand
 from lamella.names import Name
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike
 
 
 class HeldVariable:
@@ -31,16 +34,16 @@ class HeldVariable:
         self.name, self.shape, self.dtype = name, tuple(shape), dtype
         self.value: Any = value
 
-    def assign(self, value: Any) -> Any:
+    def assign(self, value: ArrayLike) -> Any:
         """Set the value; a single number fills the shape.
 
         Raises:
             ShapeError: the shape does not fit.
         """
-        value = ops.cast(operand(value), self.dtype)
-        if tuple(value.shape) not in ((), self.shape):
-            raise ShapeError(f"the variable {self.name!r} has shape {self.shape}, got {tuple(value.shape)}.")
-        self.value = ops.broadcast_to(value, self.shape)
+        new: Any = ops.cast(operand(value), self.dtype)
+        if tuple(new.shape) not in ((), self.shape):
+            raise ShapeError(f"the variable {self.name!r} has shape {self.shape}, got {tuple(new.shape)}.")
+        self.value = ops.broadcast_to(new, self.shape)
         return self.value
 
     def assign_add(self, value: Any) -> Any:
@@ -61,6 +64,12 @@ class HeldVariable:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(to_numpy(self.value), dtype)
 
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r} {self.dtype}{list(self.shape)}>"
 
@@ -73,11 +82,17 @@ class HeldVariable:
 
 
 def _forward(apply: Any) -> Any:
-    return lambda self, *others: apply(self.value, *map(operand, others))
+    def forward(self: HeldVariable, *others: Any) -> Any:
+        return apply(self.value, *map(operand, others))
+
+    return forward
 
 
 def _backward(apply: Any) -> Any:
-    return lambda self, other: apply(operand(other), self.value)
+    def backward(self: HeldVariable, other: Any) -> Any:
+        return apply(operand(other), self.value)
+
+    return backward
 
 
 for _word in "add sub mul truediv floordiv mod pow matmul".split():

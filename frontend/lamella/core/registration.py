@@ -1,4 +1,4 @@
-"""Keras's functions that register classes and functions of the user's own, and that describe objects as plain data."""
+"""Registration of user-defined classes and functions, and descriptions of objects as plain data, with Keras's names."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ T = TypeVar("T")
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
     """Register a class or a function, so that files and `get` functions find it without `custom_objects`.
 
-    >>> @register_keras_serializable("mine")
-    ... def halved(x):
-    ...     return x / 2
-    >>> get_registered_name(halved)
-    'mine>halved'
-    >>> from lamella import layers
-    >>> layers.deserialize(layers.serialize(layers.Activation(halved))).activation is halved
-    True
-
     Args:
-        package: the first part of the name.
-        name: the second part; by default the name that the class or function was defined with.
+        package: the first part of the registered name.
+        name: the second part; by default the name in the definition.
 
     Returns:
-        A decorator, which returns what it registers.
+        A decorator that returns its argument unchanged.
 
     Raises:
         ArgumentError: a class has no `get_config`.
+
+    Example:
+        >>> @register_keras_serializable("mine")
+        ... def halved(x):
+        ...     return x / 2
+        >>> get_registered_name(halved)
+        'mine>halved'
+        >>> from lamella import layers
+        >>> layers.deserialize(layers.serialize(layers.Activation(halved))).activation is halved
+        True
     """
 
     def registered(made: T) -> T:
@@ -48,25 +49,33 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 
 def get_custom_objects() -> dict[str, Any]:
-    """The classes and functions registered for the process, by name; the dict may be changed.
+    """Return the classes and functions that are registered for the process; changes of the dict take effect.
 
-    >>> get_custom_objects()["triple"] = lambda x: 3 * x
-    >>> from lamella import activations
-    >>> activations.get("triple")(2)
-    6
-    >>> del get_custom_objects()["triple"]
+    Returns:
+        The dict from name to class or function.
+
+    Example:
+        >>> get_custom_objects()["triple"] = lambda x: 3 * x
+        >>> from lamella import activations
+        >>> activations.get("triple")(2)
+        6
+        >>> del get_custom_objects()["triple"]
     """
     return REGISTERED
 
 
 def get_registered_name(obj: Any) -> str:
-    """The name under which a class or function is registered ("package>name"); else the one it was defined with.
-
-    >>> get_registered_name(print)
-    'print'
+    """Return the name under which a class or function is registered, `package>name`.
 
     Args:
         obj: the class or function.
+
+    Returns:
+        The registered name; the name in the definition if `obj` is not registered.
+
+    Example:
+        >>> get_registered_name(print)
+        'print'
     """
     return serialization.registered_name(obj)
 
@@ -74,15 +83,19 @@ def get_registered_name(obj: Any) -> str:
 def get_registered_object(
     name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
 ) -> Any:
-    """The class or function of a name: that of a scope, a registered one, or one of the two dicts; else None.
-
-    >>> get_registered_object("a", {"a": 1}, {"a": 2, "b": 3}), get_registered_object("c")
-    (1, None)
+    """Return the class or function with a given name.
 
     Args:
-        name: the name, "package>name" for what `register_keras_serializable` registered.
-        custom_objects: searched after what is registered.
-        module_objects: searched last.
+        name: the name; `package>name` for objects registered with `register_keras_serializable`.
+        custom_objects: dict that is searched after scopes and registered objects.
+        module_objects: dict that is searched last.
+
+    Returns:
+        The class or function, or None if there is none.
+
+    Example:
+        >>> get_registered_object("a", {"a": 1}, {"a": 2, "b": 3}), get_registered_object("c")
+        (1, None)
     """
     found = custom_object(name)
     if found is not None:
@@ -91,17 +104,23 @@ def get_registered_object(
 
 
 def serialize_keras_object(obj: Any) -> Any:
-    """An object as plain data: {"module": ..., "class_name": ..., "config": {...}, "registered_name": ...}.
-
-    >>> from lamella import regularizers
-    >>> serialize_keras_object([1, regularizers.L2(0.5)])[1]["config"]
-    {'l2': 0.5}
+    """Return an object as plain data.
 
     Args:
-        obj: a layer, an initializer, a loss ..., a function, plain data, or a list or dict of them.
+        obj: a layer, an initializer, a loss or another object with a `get_config`, a function, plain data, or a list or
+            dict of them.
+
+    Returns:
+        A dict with the keys `module`, `class_name`, `config` and `registered_name`; lists, dicts and plain data keep
+        their structure.
 
     Raises:
-        ArgumentError: no plain data can describe it.
+        ArgumentError: plain data cannot describe the object.
+
+    Example:
+        >>> from lamella import regularizers
+        >>> serialize_keras_object([1, regularizers.L2(0.5)])[1]["config"]
+        {'l2': 0.5}
     """
     if _is_function(obj):
         name = serialization.name_of_function(obj) or serialization.registered_name(obj)
@@ -115,21 +134,67 @@ def serialize_keras_object(obj: Any) -> Any:
 
 
 def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """What `serialize_keras_object` described.
-
-    >>> from lamella import initializers
-    >>> deserialize_keras_object(serialize_keras_object(initializers.Constant(2.0)))
-    Constant(value=2.0)
+    """Return the object that `serialize_keras_object` described.
 
     Args:
-        config: the description, or data with descriptions in it.
-        custom_objects: classes and functions of your own that it names: {name: class}.
+        config: the description, or a structure with descriptions in it.
+        custom_objects: dict from name to class or function, for the user-defined objects that it names.
+
+    Returns:
+        The object, or the structure of objects.
 
     Raises:
         UnknownNameError: it names a class or function that lamella does not know.
+
+    Example:
+        >>> from lamella import initializers
+        >>> deserialize_keras_object(serialize_keras_object(initializers.Constant(2.0)))
+        Constant(value=2.0)
     """
     with serialization.custom_objects(custom_objects):
         return serialization.deserialize(config)
+
+
+_EXAMPLES = {
+    "keras.layers": (
+        "layers.serialize(layers.Dense(2))['class_name']", "'Dense'",
+        "layers.deserialize({'class_name': 'Dense', 'config': {'units': 2}}).units", "2",
+    ),
+    "keras.losses": (
+        "losses.serialize(losses.Huber(delta=2.0))['class_name']", "'Huber'",
+        "losses.deserialize({'class_name': 'Huber', 'config': {'delta': 2.0}}).name", "'huber_loss'",
+    ),
+    "keras.metrics": (
+        "metrics.serialize(metrics.Precision(top_k=3))['class_name']", "'Precision'",
+        "metrics.deserialize({'class_name': 'Precision', 'config': {'top_k': 3}}).top_k", "3",
+    ),
+    "keras.optimizers": (
+        "optimizers.serialize(optimizers.SGD(0.5))['class_name']", "'SGD'",
+        "float(optimizers.deserialize({'class_name': 'SGD', 'config': {'learning_rate': 0.5}}).learning_rate)", "0.5",
+    ),
+    "keras.initializers": (
+        "initializers.serialize(initializers.Constant(2.0))['config']", "{'value': 2.0}",
+        "initializers.deserialize({'class_name': 'Constant', 'config': {'value': 2.0}})", "Constant(value=2.0)",
+    ),
+    "keras.regularizers": (
+        "regularizers.serialize(regularizers.L2(0.5))['config']", "{'l2': 0.5}",
+        "regularizers.deserialize({'class_name': 'L2', 'config': {'l2': 0.5}})", "L2(l2=0.5)",
+    ),
+    "keras.constraints": (
+        "constraints.serialize(constraints.MaxNorm(2.0))['config']", "{'max_value': 2.0, 'axis': 0}",
+        "constraints.deserialize({'class_name': 'MaxNorm', 'config': {'max_value': 2.0}})",
+        "MaxNorm(max_value=2.0, axis=0)",
+    ),
+    "keras.activations": (
+        "activations.serialize(activations.relu)", "'relu'",
+        "activations.deserialize('relu') is activations.relu", "True",
+    ),
+    "keras": (
+        "dtype_policies.serialize(dtype_policies.DTypePolicy('mixed_bfloat16'))['config']", "{'name': 'mixed_bfloat16'}",
+        "dtype_policies.deserialize('mixed_bfloat16').compute_dtype", "'bfloat16'",
+    ),
+}  # fmt: skip
+"""For each module what its `serialize` and its `deserialize` show in their docstrings: an expression and its value each."""
 
 
 def for_module(
@@ -138,11 +203,13 @@ def for_module(
     """`serialize` and `deserialize` of a module of Keras.
 
     Args:
-        module: the module, "keras.losses".
-        named: what a name, or a description that names no module, stands for in it.
-        described: how its objects are described.
+        module: the module, "keras.losses"; which has an entry in `_EXAMPLES`.
+        named: returns the object for a name, or for a description that names no module.
+        described: returns the description of an object.
     """
-    kind = module.rpartition(".")[2]
+    described_example, described_value, revived_example, revived_value = _EXAMPLES[module]
+    package = described_example.partition(".")[0]
+    what = f"one of `lamella.{package}`"
 
     def serialize(obj: Any) -> Any:
         return described(obj)
@@ -155,22 +222,38 @@ def for_module(
                 return named({**config, "config": serialization.deserialize(config["config"])})
             return serialization.deserialize(config)
 
-    serialize.__doc__ = f"""One of the {kind} as plain data, which `deserialize` takes.
+    serialize.__doc__ = f"""Describe an object, {what}, as plain data that `deserialize` takes.
 
     Args:
         obj: the object or function.
 
+    Returns:
+        A dict that can be written as JSON, or a name.
+
     Raises:
-        ArgumentError: no plain data can describe it.
+        ArgumentError: the object cannot be described by plain data.
+
+    Example:
+        >>> from lamella import {package}
+        >>> {described_example}
+        {described_value}
     """
-    deserialize.__doc__ = f"""The one of the {kind} that a name or a description stands for.
+    deserialize.__doc__ = f"""Make an object, {what}, from its name or its description.
 
     Args:
-        config: the name, or what `serialize` gave.
-        custom_objects: classes and functions of your own that it names: {{name: class}}.
+        config: the name, or what `serialize` returned.
+        custom_objects: user-defined classes and functions that the description names: {{name: class}}.
+
+    Returns:
+        The object or function.
 
     Raises:
-        UnknownNameError: it names a class or function that lamella does not know.
+        UnknownNameError: the description names a class or function that lamella does not know.
+
+    Example:
+        >>> from lamella import {package}
+        >>> {revived_example}
+        {revived_value}
     """
     for function in (serialize, deserialize):
         function.__module__ = module.replace("keras", "lamella", 1)
@@ -183,5 +266,5 @@ def _is_function(obj: Any) -> bool:
 
 
 def serialized_function(function: Any) -> Any:
-    """An activation as plain data: the name of one of lamella's, else a description."""
+    """Return an activation as plain data: the name of a function of lamella, otherwise a description."""
     return serialization.name_of_function(function) or serialize_keras_object(function)

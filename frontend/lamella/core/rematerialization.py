@@ -1,4 +1,4 @@
-"""Which layers' values are computed again in the backward pass instead of being kept for it."""
+"""Rematerialization: layers whose intermediate values are recomputed in the backward pass instead of being stored."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ _SCOPES: ThreadStack[RematScope] = ThreadStack()
 
 
 class RematScope:
-    """Layers that are made inside a `with` block keep less memory in training, and compute more.
+    """Context manager in which created layers use less memory in training, at the cost of more computation.
 
-    The values inside such a layer are not kept for the backward pass, which computes them again from the layer's inputs.
-    Within a layer that is rematerialized as a whole, the layers it holds are no borders. No number changes on NumPy.
+    Intermediate values of such a layer are not stored for the backward pass, which recomputes them from the layer's
+    inputs. Inside a layer that is rematerialized as a whole, nested layers are not checkpoints. On NumPy results are
+    bitwise identical.
 
     Args:
-        mode: "full", every layer; "larger_than", those with an output of more than `output_size_threshold` numbers for each
-            example; "list_of_layers", those named in `layer_names`; None, no layer.
-        output_size_threshold: for "larger_than".
-        layer_names: for "list_of_layers".
+        mode: "full" for every layer; "larger_than" for layers whose output has more than `output_size_threshold`
+            elements per example; "list_of_layers" for those in `layer_names`; None for no layer.
+        output_size_threshold: the number of elements for "larger_than".
+        layer_names: the names of layers for "list_of_layers".
 
     Raises:
-        ValueError: the mode is none of these. ("activations" of Keras is not offered: an activation function on its own is
-            computed in place on both backends, or fused.)
+        ArgumentError: the mode is unknown. ("activations" of Keras is not supported: an activation function alone is
+            computed in place or fused on both backends.)
 
     Example:
         >>> import lamella
@@ -46,7 +47,11 @@ class RematScope:
         self.layer_names = list(layer_names or ())
 
     def threshold(self, name: str) -> int | None:
-        """A layer of this name is rematerialized where its output has more numbers for each example; None: never."""
+        """Return the output size per example above which a layer is rematerialized; None for never.
+
+        Args:
+            name: the name of the layer.
+        """
         if self.mode == "full" or (self.mode == "list_of_layers" and name in self.layer_names):
             return 0
         return self.output_size_threshold if self.mode == "larger_than" else None
@@ -60,37 +65,40 @@ class RematScope:
 
 
 def current() -> RematScope | None:
-    """The innermost scope of this thread, or None."""
+    """Return the innermost scope of this thread, or None."""
     return _SCOPES.top
 
 
 def remat(layer: L) -> L:
-    """Compute the values inside `layer` again in the backward pass, instead of keeping them; returns the layer.
+    """Recompute the intermediate values of a layer in the backward pass instead of storing them.
 
-    It keeps the inputs alone, and its forward pass is computed twice. No number changes on NumPy; on JAX, the order of some
-    sums may.
+    Only the inputs are stored, and the forward pass is computed twice. On NumPy results are bitwise identical; on JAX
+    the order of some sums may differ.
 
     Args:
-        layer: a layer, or a model that is used as one; of a model that is trained itself, every layer.
+        layer: a layer, or a model that is used as a layer; for a model that is trained itself, every layer of it.
+
+    Returns:
+        The layer.
 
     Raises:
-        TypeError: it is not a layer.
+        TypeError: `layer` is not a layer.
 
     Example:
         >>> import lamella
         >>> block = lamella.remat(lamella.Sequential([lamella.layers.Dense(64, "relu"), lamella.layers.Dense(8)]))
+        >>> block.remat_scope.mode
+        'full'
     """
     rematerialize = getattr(layer, "rematerialize", None)
     if rematerialize is None:
-        raise TypeError(
-            f"remat must be given a layer, got {type(layer).__name__}: make a function a layer of your own."
-        )
+        raise TypeError(f"remat needs a layer, got {type(layer).__name__}: wrap a function in a custom layer.")
     rematerialize(RematScope())
     return layer
 
 
 def rematerialized(model: Any) -> dict[str, int]:
-    """The paths of a model's rematerialized layers, each with its threshold."""
+    """Return the paths of a model's rematerialized layers, each with its threshold."""
     own = model.remat_scope is not None
     found: dict[str, int] = {}
     for path, layer in model.named_layers():

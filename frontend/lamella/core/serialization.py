@@ -9,9 +9,9 @@ package registers its own classes; this module knows none of them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from lamella.names import REGISTERED
 from lamella.names import custom_object as custom_object
 from lamella.names import custom_objects as custom_objects
 from lamella.stacks import ThreadStack
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Plain
 
 Config = dict[str, Any]
 Table = Mapping[str, Any]
@@ -141,8 +144,8 @@ _SHARING: ThreadStack[_Sharing] = ThreadStack()
 
 
 @contextmanager
-def sharing() -> Iterator[None]:
-    """Inside, a layer that stands in several places is described as one, and descriptions of one make one layer."""
+def sharing() -> Generator[None]:
+    """Inside, a layer that appears in several places is described as one, and descriptions of one make one layer."""
     with nullcontext() if _SHARING.items else _SHARING.pushed(_Sharing()):
         yield
 
@@ -151,7 +154,7 @@ _REPLACED: ThreadStack[dict[str, Any]] = ThreadStack()
 
 
 @contextmanager
-def replacing(layers: Mapping[str, Any]) -> Iterator[None]:
+def replacing(layers: Mapping[str, Any]) -> Generator[None]:
     """Inside, the description of a layer of one of these names, once each, stands for the layer that is given."""
     with _REPLACED.pushed(dict(layers)):
         yield
@@ -167,7 +170,7 @@ def serialize(made: Any) -> Serialized:
 
 
 def _serialize(made: Any) -> Serialized:
-    cls = type(made)
+    cls: Any = made.__class__
     module, registered = module_of(cls), None
     if module is None:
         module, registered = cls.__module__, registered_name(cls)
@@ -192,7 +195,7 @@ def module_of(cls: type) -> str | None:
     return next(found, None)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Plain) -> Any:
     """`value` as plain data; a function of the user's own, and what has no `get_config`, stays as it is."""
     if value is None or isinstance(value, _PLAIN):
         return value
@@ -253,34 +256,41 @@ def is_serialized(value: Any) -> bool:
     return isinstance(value, dict) and "class_name" in value and "config" in value
 
 
-def deserialize(value: Any) -> Any:
+def deserialize(value: Plain) -> Any:
     """`value` with every description in it replaced by the object it describes.
 
     Raises:
         UnknownNameError: a class is in no table and was not given by the caller.
     """
     if isinstance(value, list | tuple):
-        return type(value)(deserialize(v) for v in value)
+        kind: Any = type(value)
+        return kind(deserialize(v) for v in value)
     if isinstance(value, dict) and not is_serialized(value):
         return {key: deserialize(item) for key, item in value.items()}
     if not isinstance(value, dict):
         # a cell that is not a layer: every layer needs its own
         return copy.deepcopy(value) if hasattr(value, "state_size") else value
-    name, config, module = value["class_name"], value["config"], value.get("module")
+    return _object(value)
+
+
+def _object(value: Config) -> Any:
+    """The object of a description."""
+    name, module = value["class_name"], value.get("module")
     if name == "function":
-        return _function(config)
+        return _function(value["config"])
+    config: Config | None = value["config"]
     if _REPLACED.items and isinstance(config, dict) and config.get("name") in _REPLACED.items[-1]:
         return _REPLACED.items[-1].pop(config["name"])
     if name in ("DTypePolicy", "Policy"):
-        return DTypePolicy.from_config(config)
+        return DTypePolicy.from_config(value["config"])
     cls = getattr(value, "made", None) or custom_object(value.get("registered_name")) or custom_object(name)
     if cls is None:
         cls = class_named(name, module)
     if getattr(cls, "deserializes_config", False):
         with sharing():
             return _SHARING.items[-1].layer(value, lambda: cls.from_config(config))
-    config = {key: deserialize(item) for key, item in (config or {}).items()}
-    return cls.from_config(config) if hasattr(cls, "from_config") else cls(**config)
+    made = {key: deserialize(item) for key, item in (config or {}).items()}
+    return cls.from_config(made) if hasattr(cls, "from_config") else cls(**made)
 
 
 def _function(name: str) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,14 @@ from lamella.ir.program import Value
 from lamella.ir.spec import Spec
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     from lamella.core.protocol import Trainable
+    from lamella.ir.types import Tensor, Tree
+
+
+Names: TypeAlias = "str | list[Names] | tuple[Names, ...] | dict[Any, Names]"
+"""The structure of inputs or outputs with a name for each leaf."""
 
 
 def input_names(model: Trainable) -> Any:
@@ -37,22 +44,22 @@ def output_names(model: Trainable, outputs: Any = None) -> Any:
     return tree.unflatten(structure, [path.removeprefix("/") or "output" for path in tree.paths(outputs, "")])
 
 
-def keys_of(values: Any) -> dict[Any, str]:
+def keys_of(values: Tree[Tensor]) -> dict[Any, str]:
     """The keys of the values of a dict; none of nested ones, whose leaves go by their own names in Keras as well."""
     if not isinstance(values, dict) or any(isinstance(value, list | tuple | dict) for value in values.values()):
         return {}
     return {value: str(key) for key, value in values.items()}
 
 
-def names_of(specs: Any, word: str) -> list[str]:
+def names_of(specs: Tree[Spec], word: str) -> list[str]:
     """Names for the leaves of a structure without layers behind it: their keys, or `word` with their place."""
     names: list[str] = []
 
-    def visit(part: Any, path: tuple[str, ...]) -> None:
+    def visit(part: Tree[Spec], path: tuple[str, ...]) -> None:
         if isinstance(part, dict):
             for key, item in part.items():
                 visit(item, (*path, str(key)))
-        elif isinstance(part, list | tuple) and not isinstance(part, Spec):
+        elif isinstance(part, list | tuple):
             for i, item in enumerate(part):
                 visit(item, (*path, f"{word}_{i}" if not path else str(i)))
         elif part is not None:
@@ -62,28 +69,28 @@ def names_of(specs: Any, word: str) -> list[str]:
     return names
 
 
-def is_shape(given: Any) -> bool:
+def is_shape(given: Tree[int]) -> TypeGuard[Sequence[int | None]]:
     """Whether `given` is one shape, None in it for what is free, and no structure of shapes."""
     return isinstance(given, list | tuple) and all(d is None or isinstance(d, int | np.integer) for d in given)
 
 
-def specs_of_shapes(shapes: Any, like: Any) -> Any:
+def specs_of_shapes(shapes: Tree[int], like: Tree[Spec]) -> Any:
     """Specs of a structure of shapes, with the dtypes of `like`, or `floatx`."""
     dtypes = iter([spec.dtype for spec in tree.leaves(like)])
 
-    def visit(part: Any) -> Any:
+    def visit(part: Tree[int]) -> Any:
         if is_shape(part):
             return Spec(named_shape(part), next(dtypes, settings.floatx()))
         if isinstance(part, Mapping):
             return {key: visit(item) for key, item in part.items()}
         if isinstance(part, Sequence) and not isinstance(part, str):
             return [visit(item) for item in part]
-        raise ArgumentError(f"a shape is a tuple of sizes and None, got {part!r}.")
+        raise ArgumentError(f"a shape must be a tuple of sizes and None, got {part!r}.")
 
     return visit(shapes)
 
 
-def flattened(given: Any, names: Any, what: str, kind: str, *, partial: bool = False) -> list[Any]:
+def flattened(given: Tree[Tensor], names: Names, what: str, kind: str, *, partial: bool = False) -> list[Any]:
     """What was given for each leaf of `names`, in their order.
 
     Where there are several, a dict gives them by the keys of the structure or by the leaves' names, a frame by its columns,
@@ -115,9 +122,9 @@ def flattened(given: Any, names: Any, what: str, kind: str, *, partial: bool = F
     if len(leaves) > 1 or isinstance(names, dict):
         given = by_column(given)
     if isinstance(given, dict):
-        parts = names if isinstance(names, dict) else {leaf: leaf for leaf in leaves}
-        _check_keys(given, parts, what, kind, names, partial=partial)
-        parts = [(part, given.get(key), f"{what}/{key}") for key, part in parts.items()]
+        keyed: dict[Any, Names] = names if isinstance(names, dict) else {leaf: leaf for leaf in leaves}
+        _check_keys(given, keyed, what, kind, names, partial=partial)
+        parts = [(part, given.get(key), f"{what}/{key}") for key, part in keyed.items()]
     elif isinstance(given, list | tuple) and (len(leaves) > 1 or len(given) == 1):
         if isinstance(names, dict) and list(names) != sorted(names):  # Keras would take them in alphabetical order
             raise ArgumentError(
@@ -142,7 +149,7 @@ def flattened(given: Any, names: Any, what: str, kind: str, *, partial: bool = F
     return [leaf for part, item, path in parts for leaf in flattened(item, part, path, kind, partial=partial)]
 
 
-def counted(given: Any) -> str:
+def counted(given: Sized) -> str:
     """How many entries a list has, in words."""
     return "1 entry" if len(given) == 1 else f"{len(given)} entries"
 
@@ -154,7 +161,9 @@ def by_column(given: Any) -> Any:
     return given
 
 
-def _check_keys(given: Any, expected: Any, what: str, kind: str, names: Any, *, partial: bool) -> None:
+def _check_keys(
+    given: Iterable[Any], expected: Iterable[Any], what: str, kind: str, names: Names, *, partial: bool
+) -> None:
     missing = [] if partial else [key for key in expected if key not in given]
     unknown = [key for key in given if key not in expected]
     if missing or unknown:
@@ -170,6 +179,6 @@ def _keys(keys: list[Any]) -> str:
     return f"{'keys' if len(keys) > 1 else 'key'} {listed(keys)}"
 
 
-def listed(keys: Any) -> str:
+def listed(keys: Iterable[Any]) -> str:
     """Keys or names for a message."""
     return ", ".join(map(repr, keys))

@@ -1,4 +1,4 @@
-"""Variables: the weights and the state that layers own."""
+"""Variables: the weights and the state of layers."""
 
 from __future__ import annotations
 
@@ -22,38 +22,42 @@ _AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
 
 
 class Variable:
-    """One array that belongs to a layer: read in `call`, changed by training or by `assign`.
+    """An array that belongs to a layer, read in `call` and changed by training or by `assign`.
 
-    A layer makes its weights with `add_weight`; a `Variable` that a layer keeps in an attribute is one of its weights, too.
-
-    >>> import lamella
-    >>> total = lamella.Variable([1.0, 2.0], trainable=False)
-    >>> _ = total.assign_add([1.0, 1.0])
-    >>> total.numpy().tolist(), total.dtype
-    ([2.0, 3.0], 'float32')
+    Layers create weights with `add_weight`; a `Variable` in an attribute of a layer is one of its weights as well.
 
     Args:
-        initializer: the first value, or what draws it: an initializer, its name, or a function `(shape, dtype)`.
-        shape: its shape, where the first value is to be drawn.
-        dtype: its dtype; by default that of the value, `floatx` for floats and int32 for integers.
+        initializer: the initial value, or an initializer, its name, or a function `(shape, dtype)` that returns it.
+        shape: the shape, if an initializer computes the initial value.
+        dtype: the dtype; by default that of the value, with `config.floatx()` for floats and int32 for integers.
         trainable: whether an optimizer may change it; False for state that `call` assigns.
-        autocast: whether a layer of a mixed policy reads it in its compute dtype.
-        aggregation: of copies on several devices: "none", "mean", "sum" or "only_first_replica"; there is one copy.
-        synchronization: likewise, "auto".
-        name: its name within the layer ("kernel"), numbered where it is taken.
-        regularizer: a penalty added to the loss, or None.
-        constraint: applied to the value after each optimizer step, or None.
+        autocast: whether a layer with a mixed policy reads it in its compute dtype.
+        aggregation: "none", "mean", "sum" or "only_first_replica"; accepted for compatibility and without effect, as
+            there is one copy.
+        synchronization: must be "auto"; accepted for compatibility.
+        name: the name within the layer ("kernel"), numbered if it is taken.
+        regularizer: a penalty that is added to the loss, or None.
+        constraint: a function that is applied to the value after each optimizer step, or None.
 
     Attributes:
-        spec: shape and dtype; `shape` and `dtype` for short.
-        path: the path within the model that it was built in ("dense/kernel"); its name where that is not known.
-        is_free: whether the user made it, not `add_weight`: the layer that keeps it in an attribute makes it a weight.
-        place: the backend that the value is known to be an array of, as it wants it; None where that was not looked at.
+        spec: shape and dtype.
+        path: the path within the model that it was built in ("dense/kernel"); its name if that is not known.
+        is_free: whether the user created it rather than `add_weight`.
+        place: the backend whose array type the value is known to have; None if it is not known.
         lent: whether the array may be referenced outside lamella, so that its memory must not be reused.
-        distribution: what says on which devices it is placed, the one in force when it was made; None for one device.
+        distribution: the distribution that places it on devices, the current one when it was created; None for one
+            device.
 
     Raises:
-        ArgumentError: the first value is to be drawn and there is no shape, or it has another shape than is given.
+        ArgumentError: an initializer is given without a shape, or an option is unknown.
+        ShapeError: the initial value does not have the given shape.
+
+    Example:
+        >>> import lamella
+        >>> total = lamella.Variable([1.0, 2.0], trainable=False)
+        >>> _ = total.assign_add([1.0, 1.0])
+        >>> total.numpy().tolist(), total.dtype
+        ([2.0, 3.0], 'float32')
     """
 
     name: str = Name("a weight")  # type: ignore[assignment]
@@ -89,7 +93,7 @@ class Variable:
         self.spec = Spec(tuple(int(d) for d in (shape or () if value is None else value.shape)), kind)
         self._trainable = bool(trainable)
         self.autocast, self.aggregation = bool(autocast), aggregation
-        self.initializer: Any = initializer if value is None else lambda shape, dtype: value
+        self.initializer: Any = initializer if value is None else _giving(value)
         self.regularizer = regularizer
         self.constraint = constraint
         self._held: Any = value
@@ -101,7 +105,7 @@ class Variable:
 
     @property
     def trainable(self) -> bool:
-        """Whether an optimizer may change it."""
+        """Whether an optimizer may change the variable."""
         return self._trainable
 
     @trainable.setter
@@ -125,12 +129,16 @@ class Variable:
         return len(self.spec.shape)
 
     def initialize(self, key: np.ndarray, path: str) -> None:
-        """Give the variable its first value: now, or, where nobody can tell the difference, when it is first read.
+        """Set the initial value, now or, for deferred initializers, when it is first read.
 
-        The draws are a function of `key`, uint32[2], with `path` folded in.
+        The value is a function of `key` with `path` folded in.
+
+        Args:
+            key: a random key, uint32[2].
+            path: the path of the variable within the model.
 
         Raises:
-            ValueError: the initializer makes no values of this shape.
+            ValueError: the initializer does not support the shape.
         """
         self.path = path
         if getattr(self.initializer, "takes_key", False):
@@ -143,10 +151,14 @@ class Variable:
             self._held = self.draw(host_random.fold(key, path))
 
     def claim(self, key: np.ndarray, path: str) -> None:
-        """Be the weight of a model under `path`, drawn from the model's `key`, where it is not one already.
+        """Initialize the variable as a weight of a model, unless it is initialized already.
 
-        A layer that is called with declared values makes its weights without values; the first model that has the layer
-        says which.
+        A layer that is called with symbolic values creates weights without values; the first model that contains the
+        layer initializes them.
+
+        Args:
+            key: the model's random key, uint32[2].
+            path: the path of the variable within the model.
         """
         if self._held is None and self._key is None:
             self.initialize(key, path)
@@ -166,15 +178,22 @@ class Variable:
         self._held, self.place, self.lent = value, None, True
 
     def take(self, value: Any) -> None:
-        """Hold an array that a training step made, which is referenced nowhere else until `value` is read."""
+        """Hold an array of a training step, which is referenced nowhere else until `value` is read.
+
+        Args:
+            value: the array.
+        """
         self._held, self.place, self.lent = value, None, False
 
     def withdraw(self) -> Any:
-        """The array held, to be held elsewhere; a copy where it is lent."""
+        """Return the array, or a copy if it may be referenced outside lamella."""
         return self.numpy() if self.lent else self._value
 
     def draw(self, key: np.ndarray | None) -> np.ndarray:
-        """A first value for the random key `key`, drawn on the host: the same numbers whatever the backend.
+        """Return an initial value, computed on the host so that it is the same for every backend.
+
+        Args:
+            key: a random key, uint32[2], or None for an initializer that needs none.
 
         Raises:
             ShapeError: the initializer returned another shape.
@@ -186,7 +205,10 @@ class Variable:
         return _stored(value, self.dtype)
 
     def parts(self, key: np.ndarray | None) -> Callable[[Index], np.ndarray]:
-        """What gives a part of the first value; of an initializer that needs the whole, a part of that.
+        """Return a function from an index to the corresponding part of the initial value.
+
+        Args:
+            key: a random key, uint32[2], or None for an initializer that needs none.
 
         Raises:
             ShapeError: the initializer returned another shape.
@@ -198,7 +220,7 @@ class Variable:
 
     @property
     def value(self) -> Any:
-        """The present value: a symbolic value inside a trace, else an array of the backend that made it last."""
+        """The current value: a symbolic value inside a trace, otherwise an array of the backend that computed it."""
         running = context.current()
         if running is not None:
             return running.read(self)
@@ -206,30 +228,80 @@ class Variable:
         return self._value
 
     def numpy(self) -> np.ndarray:
-        """The present value as a NumPy array (a copy)."""
+        """Return the current value as a NumPy array.
+
+        Returns:
+            A copy of the value.
+
+        Example:
+            >>> import lamella
+            >>> lamella.Variable([1.0, 2.0]).numpy()
+            array([1., 2.], dtype=float32)
+        """
         return np.array(to_numpy(self._value))
 
     def assign(self, value: Any) -> Any:
-        """Set the value: of this variable outside a trace, as an update that the program returns inside one.
+        """Set the value; inside a trace, the program returns the new value as an update.
+
+        Args:
+            value: an array of the variable's shape.
+
+        Returns:
+            The new value.
 
         Raises:
-            ShapeError: the shape does not fit.
+            ShapeError: the shape does not match.
+
+        Example:
+            >>> import lamella
+            >>> lamella.Variable([1.0, 2.0]).assign([3.0, 4.0])
+            array([3., 4.], dtype=float32)
         """
         running = context.current()
         if running is not None:
             return running.assign(self, value)
-        array = np.asarray(value) if not hasattr(value, "dtype") or isinstance(value, np.ndarray) else value
+        array: Any = value if hasattr(value, "dtype") else np.asarray(value)
         if tuple(array.shape) != self.shape:
             raise ShapeError(f"variable {self.name!r} has shape {self.shape}, got {tuple(array.shape)}.")
-        self._value = _stored(array, self.dtype) if isinstance(array, np.ndarray) else array
+        self._value = _stored(array, self.dtype) if isinstance(array, np.ndarray) else array  # pyright: ignore[reportUnknownArgumentType]
         return self._value
 
     def assign_add(self, value: Any) -> Any:
-        """Add `value` to the variable."""
+        """Add `value` to the variable.
+
+        Args:
+            value: an array that broadcasts to the variable's shape.
+
+        Returns:
+            The new value.
+
+        Raises:
+            ShapeError: the shapes do not match.
+
+        Example:
+            >>> import lamella
+            >>> lamella.Variable([1.0, 2.0]).assign_add(1.0)
+            array([2., 3.], dtype=float32)
+        """
         return self.assign(self + value)
 
     def assign_sub(self, value: Any) -> Any:
-        """Subtract `value` from the variable."""
+        """Subtract `value` from the variable.
+
+        Args:
+            value: an array that broadcasts to the variable's shape.
+
+        Returns:
+            The new value.
+
+        Raises:
+            ShapeError: the shapes do not match.
+
+        Example:
+            >>> import lamella
+            >>> lamella.Variable([1.0, 2.0]).assign_sub(1.0)
+            array([0., 1.], dtype=float32)
+        """
         return self.assign(self - value)
 
     def __lamella_operand__(self) -> Any:
@@ -246,21 +318,21 @@ class Variable:
         return int(self.numpy())
 
     def __jax_array__(self) -> Any:
-        """The present value for JAX's own functions, which ask for it by this name."""
+        """Return the current value; JAX's functions call this method to convert a variable."""
         return load_backend("jax").asarray(self._value, self.dtype)
 
     def __repr__(self) -> str:
         return f"<Variable {self.name!r} {self.spec}{'' if self.trainable else ', not trainable'}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of the variable: its path, statistics of its value and the first entries."""
+        """Return what a notebook shows: the path, statistics of the value and its first entries."""
         from lamella.notebook import block, html_array
 
         return block(self.path, f"{self.spec}{'' if self.trainable else ', not trainable'}", html_array(self.numpy()))
 
 
 def _operator(method: str) -> Callable[..., Any]:
-    """Arithmetic on a variable is arithmetic on its value, symbolic or not."""
+    """An arithmetic operator of a variable, which acts on its value, symbolic or not."""
 
     def operator(self: Variable, *others: Any) -> Any:
         value = self.value
@@ -278,8 +350,17 @@ for _word in "neg abs lt le gt ge getitem".split():
     setattr(Variable, f"__{_word}__", _operator(f"__{_word}__"))
 
 
+def _giving(value: np.ndarray) -> Callable[[Any, Any], np.ndarray]:
+    """An initializer whose value is known."""
+
+    def initializer(shape: Any, dtype: Any) -> np.ndarray:
+        return value
+
+    return initializer
+
+
 def _first_value(value: Any, dtype: Any) -> np.ndarray:
-    """A first value as the array that holds it, in `dtype`, or in that which Keras gives such a value."""
+    """An initial value as the array that holds it, in `dtype` or in Keras's default for such a value."""
     array = np.asarray(to_numpy(value)) if hasattr(value, "dtype") else np.asarray(value)
     if dtype is None and array.dtype.kind == "f":
         dtype = settings.floatx()
@@ -289,7 +370,7 @@ def _first_value(value: Any, dtype: Any) -> np.ndarray:
 
 
 def _stored(value: np.ndarray, dtype: str) -> np.ndarray:
-    """`value` as the array that holds `dtype`; an own copy, so that nobody else's array becomes a weight."""
+    """`value` as the array that stores `dtype`; a copy, so that no array of the caller becomes a weight."""
     if dtype == "bfloat16" and is_float(spec_of(value).dtype):
         return np.array(ops.cast(ops.cast(value.astype(np.float32), "bfloat16"), "float32"))
     return np.array(value, numpy_dtype(dtype))

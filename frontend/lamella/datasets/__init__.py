@@ -1,7 +1,7 @@
 """Small data sets for examples and tests, with Keras's names, files and arrays, and `digits`, which needs no network.
 
-Keras keeps its downloads in `~/.keras/datasets`, and so does lamella: what one has downloaded serves the other. Each module
-says where its data come from, what their license is, and what they are not fit for.
+Like Keras, lamella stores downloads in `~/.keras/datasets`, so they are shared. Each module documents the source of its
+data, their license and known harms.
 """
 
 from __future__ import annotations

@@ -47,9 +47,9 @@ def load_data(
         maxlen: reviews of as many words or more are left out.
         seed: of the order of the reviews.
         start_char: what begins each review; None begins it with its first word.
-        oov_char: what replaces the words that were left out; None removes them.
+        oov_char: the number that replaces omitted words; None removes them.
         index_from: what is added to the number of each word.
-        **kwargs: `nb_words`, `num_words` in the words of Keras 1.
+        **kwargs: `nb_words`, Keras 1's name of `num_words`.
 
     Returns:
         Arrays of shape (25000,) whose entries are lists of integers, and labels of shape (25000,), int64: 1 for praise, 0 for

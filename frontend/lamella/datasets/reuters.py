@@ -54,9 +54,9 @@ def load_data(
         test_split: the part of the texts that are for tests, from 0 up to 1.
         seed: of the order of the texts.
         start_char: what begins each text; None begins it with its first word.
-        oov_char: what replaces the words that were left out; None removes them.
+        oov_char: the number that replaces omitted words; None removes them.
         index_from: what is added to the number of each word.
-        **kwargs: `nb_words`, `num_words` in the words of Keras 1.
+        **kwargs: `nb_words`, Keras 1's name of `num_words`.
 
     Returns:
         Arrays of shapes (8982,) and (2246,) whose entries are lists of integers, and topics of the same shapes, int64 from 0

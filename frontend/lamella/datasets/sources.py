@@ -1,4 +1,4 @@
-"""Where the data sets come from: Keras's addresses, names and hashes of files."""
+"""The sources of the data sets: Keras's addresses, names and hashes of files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SOURCES = {
 
 
 def fetch(name: str, path: str = "", subfolder: str = "datasets", *, extract: bool = False) -> Path:
-    """The path to a file of `SOURCES`, or to the folder with what is in it; it is downloaded unless it is there.
+    """Return the path of a file of `SOURCES`, or of the folder with its content; download it if it is not cached.
 
     Args:
         name: which one.
@@ -74,7 +74,7 @@ def fetch(name: str, path: str = "", subfolder: str = "datasets", *, extract: bo
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """What is wrong with a file is told with what to do about it."""
+    """Context manager that adds to a `FormatError` how to replace the file."""
     try:
         yield
     except FormatError as error:

@@ -1,6 +1,6 @@
-"""Training on several devices and in several processes: meshes, layouts, and the distributions that decide both.
+"""Training on several devices and in several processes: device meshes, layouts and distributions.
 
-Set a distribution before a model is built, and leave the rest of the script as it is:
+Set a distribution before a model is built; the rest of the script stays the same:
 
     lamella.distribution.set_distribution(lamella.distribution.DataParallel())
 """

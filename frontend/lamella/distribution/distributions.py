@@ -1,4 +1,4 @@
-"""The distributions: where weights, what optimizers keep for them, and the rows of a batch lie."""
+"""Distributions: the placement of weights, of the optimizer's slots and of the examples of a batch."""
 
 from __future__ import annotations
 
@@ -30,17 +30,30 @@ _BATCH = "batch"
 
 
 class Distribution:
-    """The base: a mesh, along one of whose axes the rows of a batch are split. Subclass it and write `axes_of`.
+    """The base class of distributions: a mesh, and the axis along which the examples of a batch are split.
+
+    A subclass defines `axes_of`.
 
     Args:
         device_mesh: the devices.
-        batch_dim_name: the axis of the mesh along which rows are split; None for its first.
-        auto_shard_dataset: whether every process is given all rows, and reads those of its own devices. False says that each
-            is given rows of its own, as many as every other, for `fit` and `evaluate`: a batch is then made up of one from
-            each process, and `batch_size` is that of one. `predict` takes the same rows everywhere.
+        batch_dim_name: the axis of the mesh along which examples are split; None for its first axis.
+        auto_shard_dataset: whether every process is given all examples, and reads those of its devices. False means
+            that every process is given different examples, equally many, for `fit` and `evaluate`: a batch then
+            consists of one batch from each process, and `batch_size` is the size of one of them. `predict` takes the
+            same examples in all processes.
 
     Raises:
-        ArgumentError: it is no mesh, or has no such axis.
+        ArgumentError: `device_mesh` is not a mesh, or has no such axis.
+
+    Example:
+        >>> import lamella
+        >>> class Columns(lamella.distribution.Distribution):
+        ...     def axes_of(self, path, shape):
+        ...         return (None, "batch") if len(shape) == 2 else ()
+        >>> with lamella.backend_scope("numpy"):
+        ...     columns = Columns(lamella.distribution.DeviceMesh((1,), ["batch"]))
+        >>> columns.axes_of("dense/kernel", (3, 4))
+        (None, 'batch')
     """
 
     def __init__(
@@ -57,35 +70,48 @@ class Distribution:
     # ---- what a subclass decides ----
 
     def axes_of(self, path: str, shape: tuple[int, ...]) -> Layout:
-        """The layout of a weight; () where it is whole on every device."""
-        raise NotImplementedError(f"{type(self).__name__} does not say where weights are placed: write `axes_of`.")
+        """Return the layout of a weight; `()` if it is replicated on every device.
+
+        Args:
+            path: the path of the weight, "dense/kernel".
+            shape: its shape.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define where weights are placed: define `axes_of`.")
 
     def slot_axes(self, path: str, shape: tuple[int, ...]) -> Layout:
-        """The layout of what an optimizer keeps for a weight in an array of another shape."""
+        """Return the layout of an optimizer slot whose shape differs from that of its weight.
+
+        Args:
+            path: the path of the weight.
+            shape: the shape of the slot.
+        """
         return ()
 
     # ---- what training asks ----
 
     @property
     def mesh(self) -> Mesh:
-        """The devices, as backends know them."""
+        """The mesh in the form that backends use."""
         return self.device_mesh.mesh
 
     @property
     def rows(self) -> str | None:
-        """The axis of the mesh along which the rows of a batch are split."""
+        """The axis of the mesh along which the examples of a batch are split."""
         return self.batch_dim_name
 
     @property
     def backend_name(self) -> str:
-        """The backend whose devices they are."""
+        """The backend that the devices belong to."""
         return self.device_mesh.backend_name
 
     def layout_of(self, variable: Variable) -> Layout:
-        """The layout of a weight.
+        """Return the layout of a weight.
+
+        Args:
+            variable: the weight.
 
         Raises:
-            ArgumentError: its shape does not divide so, or several expressions match its path.
+            ArgumentError: its shape is not divisible, or several expressions match its path.
         """
         axes, shape = self.axes_of(variable.path, variable.shape), variable.shape
         if len(axes) > len(shape):
@@ -96,68 +122,102 @@ class Distribution:
         for i, name in enumerate(axes):
             if shape[i] % self.mesh.parts(name):
                 raise ArgumentError(
-                    f"{type(self).__name__}: axis {i} of the weight {variable.path!r}, of size {shape[i]}, does not divide "
-                    f"by the {self.mesh.parts(name)} devices of the mesh axis {name!r}; leave that axis whole, with None."
+                    f"{type(self).__name__}: axis {i} of the weight {variable.path!r}, of size {shape[i]}, is not divisible "
+                    f"by the {self.mesh.parts(name)} devices of the mesh axis {name!r}; do not split that axis (None)."
                 )
         return axes
 
     def slot_layout(self, variable: Variable, spec: Spec) -> Layout:
-        """The layout of what an optimizer keeps for a weight: the weight's own, where it has its shape."""
+        """Return the layout of an optimizer slot: that of the weight if the shapes are equal.
+
+        Args:
+            variable: the weight.
+            spec: the spec of the slot.
+        """
         return self.layout_of(variable) if spec.shape == variable.shape else self.slot_axes(variable.path, spec.shape)
 
     def placed(self, variable: Variable, value: Any) -> Any:
-        """An array with the numbers of `value`, in the layout of a weight."""
+        """Return `value` as an array in the layout of a weight.
+
+        Args:
+            variable: the weight.
+            value: an array.
+        """
         return load_backend(self.backend_name).laid(value, variable.dtype, self.mesh, self.layout_of(variable))
 
     def drawn(self, variable: Variable, key: Any) -> Any:
-        """The first value of a weight in its layout, each part drawn for itself where the initializer can."""
+        """Return the initial value of a weight in its layout; if the initializer supports it, drawn in parts.
+
+        Args:
+            variable: the weight.
+            key: the random key.
+        """
         backend = load_backend(self.backend_name)
         return backend.distributed(variable.parts(key), variable.spec, self.mesh, self.layout_of(variable))
 
     def begins(self, variables: Sequence[Variable]) -> None:
-        """Warn of what will hardly be meant; nothing by default."""
+        """Warn of probable mistakes when training begins; does nothing by default.
+
+        Args:
+            variables: the weights of the model.
+        """
 
     # ---- what Keras's scripts ask ----
 
     def scope(self) -> AbstractContextManager[None]:
-        """A `with` block in which models are built for this distribution.
+        """Return a context manager in which models are built for this distribution.
 
-        >>> import lamella
-        >>> with lamella.backend_scope("numpy"):
-        ...     one = lamella.distribution.DataParallel()
-        >>> with one.scope():
-        ...     lamella.distribution.distribution() is one
-        True
+        Returns:
+            The context manager.
+
+        Example:
+            >>> import lamella
+            >>> with lamella.backend_scope("numpy"):
+            ...     one = lamella.distribution.DataParallel()
+            >>> with one.scope():
+            ...     lamella.distribution.distribution() is one
+            True
         """
         return distribution_scope(self)
 
     @property
     def num_processes(self) -> int:
-        """How many processes there are."""
+        """The number of processes."""
         return processes.count()
 
     @property
     def num_model_replicas(self) -> int:
-        """Into how many parts a batch is split."""
+        """The number of parts that a batch is split into."""
         return self.mesh.parts(self.rows)
 
     def get_data_layout(self, data_shape: Sequence[int]) -> TensorLayout:
-        """The layout of a batch of some shape: split along its rows."""
+        """Return the layout of a batch, which is split along its first axis.
+
+        Args:
+            data_shape: the shape of the batch.
+        """
         return TensorLayout((self.rows, *[None] * (len(data_shape) - 1)), self.device_mesh)
 
     def get_variable_layout(self, variable: Variable) -> TensorLayout:
-        """The layout of a weight."""
+        """Return the layout of a weight as a `TensorLayout`.
+
+        Args:
+            variable: the weight.
+        """
         axes = self.layout_of(variable)
         return TensorLayout((*axes, *[None] * (variable.ndim - len(axes))), self.device_mesh)
 
     def report(self, model: Any) -> Report:
-        """Where the weights of a model will lie, and which lie whole everywhere though they might not; nothing is computed.
+        """Return a table of the placement of a model's weights, without computing anything.
 
         Args:
-            model: a model whose weights are known.
+            model: a model that is built, or whose input shape is known.
+
+        Returns:
+            A `Report`.
 
         Raises:
-            ValueError: it is not built, or a weight does not divide.
+            ValueError: the model cannot be built, or the shape of a weight is not divisible.
         """
         model.require_built()
         named = model.named_weights()
@@ -168,11 +228,11 @@ class Distribution:
 
     def _content(self) -> tuple[Any, ...]:
         if type(self).__module__ != __name__:
-            return (id(self),)  # a subclass of a user's, whose `axes_of` may look at anything
+            return (id(self),)  # a user-defined subclass, whose `axes_of` may depend on anything
         return type(self), self.mesh, self.rows, self.auto_shard_dataset
 
     def __eq__(self, other: object) -> bool:
-        """Whether both place everything alike; for a user's subclass, whether they are one object."""
+        """Whether both place everything identically; for user-defined subclasses, whether they are one object."""
         return isinstance(other, Distribution) and self._content() == other._content()
 
     def __hash__(self) -> int:
@@ -183,20 +243,21 @@ class Distribution:
 
 
 class DataParallel(Distribution):
-    """Every device has all weights, and its part of each batch.
-
-    >>> import lamella
-    >>> with lamella.backend_scope("numpy"):
-    ...     lamella.distribution.DataParallel()
-    <DataParallel device_mesh=<DeviceMesh shape=(1,), axis_names=('batch',)>>
+    """Data parallelism: every device has all weights, and computes on its part of each batch.
 
     Args:
-        device_mesh: the devices; rows are split along the first axis. By default all devices, along "batch".
-        devices: the devices by name, in the place of a mesh.
-        auto_shard_dataset: False where each process is given rows of its own; see `Distribution`.
+        device_mesh: the devices; examples are split along the first axis. By default all devices, along "batch".
+        devices: the names of the devices, as an alternative to a mesh.
+        auto_shard_dataset: False if each process is given different examples; see `Distribution`.
 
     Raises:
-        ArgumentError: a device is not there.
+        ArgumentError: a device does not exist.
+
+    Example:
+        >>> import lamella
+        >>> with lamella.backend_scope("numpy"):
+        ...     lamella.distribution.DataParallel()
+        <DataParallel device_mesh=<DeviceMesh shape=(1,), axis_names=('batch',)>>
     """
 
     def __init__(
@@ -205,28 +266,35 @@ class DataParallel(Distribution):
         super().__init__(_line(device_mesh, devices), None, auto_shard_dataset)
 
     def axes_of(self, path: str, shape: tuple[int, ...]) -> Layout:
-        """Whole, on every device."""
+        """Return `()`: weights are replicated on every device.
+
+        Args:
+            path: the path of the weight.
+            shape: its shape.
+        """
         return ()
 
 
 class ModelParallel(Distribution):
-    """Weights are split as a `LayoutMap` says, rows along one axis of its mesh.
-
-    >>> import lamella
-    >>> with lamella.backend_scope("numpy"):
-    ...     mesh = lamella.distribution.DeviceMesh((1, 1), ["batch", "model"])
-    >>> layouts = lamella.distribution.LayoutMap(mesh)
-    >>> layouts[".*kernel"] = (None, "model")
-    >>> lamella.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch").axes_of("dense/kernel", (4, 2))
-    (None, 'model')
+    """Model parallelism: weights are split according to a `LayoutMap`, examples along one axis of its mesh.
 
     Args:
-        layout_map: the layouts; a weight that no expression matches is whole on every device.
-        batch_dim_name: the axis of the mesh along which rows are split; by default its first.
-        auto_shard_dataset: False where each process is given rows of its own; see `Distribution`.
+        layout_map: the layouts; a weight that no expression matches is replicated on every device.
+        batch_dim_name: the axis of the mesh along which examples are split; by default its first.
+        auto_shard_dataset: False if each process is given different examples; see `Distribution`.
 
     Raises:
-        ArgumentError: it is no `LayoutMap` with a mesh, or the mesh has no such axis.
+        ArgumentError: `layout_map` is not a `LayoutMap` with a mesh, or the mesh has no such axis.
+
+    Example:
+        >>> import lamella
+        >>> with lamella.backend_scope("numpy"):
+        ...     mesh = lamella.distribution.DeviceMesh((1, 1), ["batch", "model"])
+        >>> layouts = lamella.distribution.LayoutMap(mesh)
+        >>> layouts[".*kernel"] = (None, "model")
+        >>> parallel = lamella.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch")
+        >>> parallel.axes_of("dense/kernel", (4, 2))
+        (None, 'model')
     """
 
     def __init__(
@@ -242,12 +310,21 @@ class ModelParallel(Distribution):
         self.layout_map = layout_map
 
     def axes_of(self, path: str, shape: tuple[int, ...]) -> Layout:
-        """What the map says of the path; whole where it says nothing."""
+        """Return the layout that the map has for a path; `()` if it has none.
+
+        Args:
+            path: the path of the weight.
+            shape: its shape.
+        """
         found = self.layout_map[path]
         return () if found is None else found.axes
 
     def begins(self, variables: Sequence[Variable]) -> None:
-        """Warn of expressions that match no weight: a renamed weight would silently be whole on every device."""
+        """Warn of expressions that match no weight: a renamed weight would silently be replicated on every device.
+
+        Args:
+            variables: the weights of the model.
+        """
         for key in self._unused(variables):
             warnings.warn(
                 f"LayoutMap: {key!r} matches no weight of the model; `distribution.report(model)` lists their paths.",
@@ -270,23 +347,25 @@ class ModelParallel(Distribution):
 
 
 class FullySharded(Distribution):
-    """Every weight, and what the optimizer keeps for it, is split along its largest axis that divides; rows as well.
+    """Fully sharded data parallelism: weights and optimizer slots are split along their largest divisible axis.
 
-    The devices gather a weight where they need it, so each holds its share only.
-
-    >>> import lamella
-    >>> with lamella.backend_scope("numpy"):
-    ...     sharded = lamella.distribution.FullySharded()
-    >>> sharded.axes_of("dense/kernel", (3, 4))
-    (None, 'batch')
+    Examples are split as well. The devices gather a weight when they need it, so each stores its part only.
 
     Args:
-        device_mesh: the devices; rows and weights are split along the first axis. By default all devices, along "batch".
-        devices: the devices by name, in the place of a mesh.
-        auto_shard_dataset: False where each process is given rows of its own; see `Distribution`.
+        device_mesh: the devices; examples and weights are split along the first axis. By default all devices, along
+            "batch".
+        devices: the names of the devices, as an alternative to a mesh.
+        auto_shard_dataset: False if each process is given different examples; see `Distribution`.
 
     Raises:
-        ArgumentError: a device is not there.
+        ArgumentError: a device does not exist.
+
+    Example:
+        >>> import lamella
+        >>> with lamella.backend_scope("numpy"):
+        ...     sharded = lamella.distribution.FullySharded()
+        >>> sharded.axes_of("dense/kernel", (3, 4))
+        (None, 'batch')
     """
 
     def __init__(
@@ -295,7 +374,12 @@ class FullySharded(Distribution):
         super().__init__(_line(device_mesh, devices), None, auto_shard_dataset)
 
     def axes_of(self, path: str, shape: tuple[int, ...]) -> Layout:
-        """Split along the largest axis that divides; whole where none does."""
+        """Return the layout that splits the largest divisible axis; `()` if there is none.
+
+        Args:
+            path: the path of the weight.
+            shape: its shape.
+        """
         parts = self.mesh.parts(self.rows)
         dividing = [i for i, size in enumerate(shape) if size and size % parts == 0]
         if not dividing:
@@ -304,7 +388,12 @@ class FullySharded(Distribution):
         return tuple([self.rows if i == chosen else None for i in range(len(shape))])
 
     def slot_axes(self, path: str, shape: tuple[int, ...]) -> Layout:
-        """As for a weight of that shape."""
+        """Return the same layout as for a weight of that shape.
+
+        Args:
+            path: the path of the weight.
+            shape: the shape of the slot.
+        """
         return self.axes_of(path, shape)
 
     def _remarks(self, weights: dict[str, Variable]) -> list[str]:
@@ -313,7 +402,7 @@ class FullySharded(Distribution):
 
 
 def _line(device_mesh: DeviceMesh | None, devices: Any) -> DeviceMesh:
-    """The mesh given, or all devices, or those given, in a line."""
+    """The given mesh, or a mesh of one axis of all devices or of the given ones."""
     if device_mesh is not None:
         return device_mesh
     found = list_devices() if devices is None else list(np.asarray(devices, object).reshape(-1))
@@ -321,26 +410,33 @@ def _line(device_mesh: DeviceMesh | None, devices: Any) -> DeviceMesh:
 
 
 def distribution() -> Any:
-    """The distribution of the innermost scope, else the one that was set; None where there is none.
+    """Return the distribution of the innermost scope, otherwise the one that `set_distribution` set.
 
-    >>> import lamella
-    >>> lamella.distribution.distribution() is None
-    True
+    Returns:
+        The distribution, or None.
+
+    Example:
+        >>> import lamella
+        >>> lamella.distribution.distribution() is None
+        True
     """
     return distribution_in_force()
 
 
 def set_distribution(value: Distribution | None) -> None:
-    """Build models for a distribution from now on; those that are built stay as they are.
-
-    >>> import lamella
-    >>> lamella.distribution.set_distribution(None)
+    """Set the distribution that models are built for from now on.
 
     Args:
-        value: the distribution; None for one device again.
+        value: the distribution; None for one device.
 
     Raises:
-        ArgumentError: it is none.
+        ArgumentError: `value` is neither a distribution nor None.
+
+    Example:
+        >>> import lamella
+        >>> lamella.distribution.set_distribution(None)
+        >>> lamella.distribution.distribution() is None
+        True
     """
     if value is not None and not isinstance(value, Distribution):
         raise ArgumentError(f"set_distribution takes a Distribution or None, got {value!r}.")
@@ -348,21 +444,26 @@ def set_distribution(value: Distribution | None) -> None:
 
 
 def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
-    """An array in another layout; inside a function that JAX traces, a constraint on its value.
-
-    >>> import lamella
-    >>> import numpy as np
-    >>> with lamella.backend_scope("numpy"):
-    ...     mesh = lamella.distribution.DeviceMesh((1,), ["batch"])
-    >>> lamella.distribution.distribute_tensor(np.ones(2), lamella.distribution.TensorLayout(("batch",), mesh)).tolist()
-    [1.0, 1.0]
+    """Return an array in another layout; inside a function that JAX traces, constrain the layout of its value.
 
     Args:
-        tensor: an array of NumPy's or of the backend's.
-        layout: with a mesh.
+        tensor: an array of NumPy or of the backend, or a `Variable`.
+        layout: a layout with a mesh.
+
+    Returns:
+        The array, placed on the devices.
 
     Raises:
         ArgumentError: the layout has no mesh or does not fit the array, or the value is symbolic.
+
+    Example:
+        >>> import lamella
+        >>> import numpy as np
+        >>> with lamella.backend_scope("numpy"):
+        ...     mesh = lamella.distribution.DeviceMesh((1,), ["batch"])
+        >>> layout = lamella.distribution.TensorLayout(("batch",), mesh)
+        >>> lamella.distribution.distribute_tensor(np.ones(2), layout)
+        array([1., 1.])
     """
     if not isinstance(layout, TensorLayout) or layout.device_mesh is None:
         raise ArgumentError(f"distribute_tensor takes a TensorLayout that has a device_mesh, got {layout!r}.")
@@ -370,8 +471,8 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
     backend = load_backend(layout.device_mesh.backend_name)
     if not backend.owns(tensor) and hasattr(tensor, "spec") and not isinstance(tensor, Variable):
         raise ArgumentError(
-            "distribute_tensor takes arrays, and a model computes with values that have none yet; the layouts of weights and "
-            "rows decide there."
+            "distribute_tensor takes arrays, got a symbolic value; inside a model the layouts of weights and examples "
+            "determine the placement."
         )
     given = tensor.value if isinstance(tensor, Variable) else tensor
     value: Any = given if backend.owns(given) else to_numpy(given)
@@ -379,5 +480,5 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
     if len(layout.axes) > len(spec.shape) or any(
         n % mesh.parts(a) for n, a in zip(spec.shape, layout.axes, strict=False)
     ):
-        raise ArgumentError(f"distribute_tensor: an array of shape {spec.shape} does not divide as {layout!r} says.")
+        raise ArgumentError(f"distribute_tensor: an array of shape {spec.shape} is not divisible as in {layout!r}.")
     return backend.laid(value, spec.dtype, mesh, layout.axes)

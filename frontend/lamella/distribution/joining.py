@@ -1,4 +1,4 @@
-"""How several processes become one run."""
+"""Joining several processes into one training run."""
 
 from __future__ import annotations
 
@@ -19,26 +19,32 @@ def initialize(
     initialization_timeout: int = 60,
     heartbeat_timeout_seconds: int = 20,
 ) -> None:
-    """Join the processes that train together; call it first, before anything is computed.
+    """Join the processes that train together; to be called before anything is computed.
 
-    Each process runs the same script. Process 0 is the coordinator, which listens at its address. What is not given comes
-    from the environment variables `KERAS_DISTRIBUTION_JOB_ADDRESSES`, `KERAS_DISTRIBUTION_NUM_PROCESSES` and
-    `KERAS_DISTRIBUTION_PROCESS_ID` (also with `LAMELLA_` in the place of `KERAS_`), else from JAX's own, and from the
-    environments of clusters that JAX knows.
-
-    The coordinator is unauthenticated: every process that reaches the address may join. Use it on one machine
-    (127.0.0.1) or in a network that you trust.
+    Each process runs the same script. Process 0 is the coordinator, which listens at its address. Missing arguments are
+    taken from the environment variables `KERAS_DISTRIBUTION_JOB_ADDRESSES`, `KERAS_DISTRIBUTION_NUM_PROCESSES` and
+    `KERAS_DISTRIBUTION_PROCESS_ID` (or with `LAMELLA_` instead of `KERAS_`), otherwise from JAX's own, and from the
+    environments of clusters that JAX supports. The coordinator does not authenticate: every process that can reach the
+    address may join. Use it on one machine (127.0.0.1) or in a trusted network.
 
     Args:
-        job_addresses: the coordinator's address "host:port"; of several, separated by commas, the first.
-        num_processes: how many processes there are.
+        job_addresses: the coordinator's address, "host:port"; of several separated by commas, the first.
+        num_processes: the number of processes.
         process_id: the number of this process, from 0.
-        initialization_timeout: so many seconds to wait for the others.
-        heartbeat_timeout_seconds: after so many seconds of silence a process counts as dead, and ends the others.
+        initialization_timeout: the time to wait for the other processes, in seconds.
+        heartbeat_timeout_seconds: the time without a sign of life after which a process is considered dead, and the
+            others are ended.
 
     Raises:
-        ArgumentError: a number or the address cannot be, or this was called before.
-        BackendError: the backend runs in one process, or the others were not there in time.
+        ArgumentError: a number or the address is invalid, or the processes have joined already.
+        BackendError: the backend supports one process only, or the other processes did not join in time.
+
+    Example:
+        >>> import lamella
+        >>> lamella.distribution.initialize("127.0.0.1:8476", num_processes=2, process_id=2)
+        Traceback (most recent call last):
+        ...
+        lamella.errors.ArgumentError: distribution.initialize: process_id must be from 0 to 1, got 2.
     """
     if processes.count() > 1:
         raise ArgumentError("distribution.initialize was called before; the processes have joined already.")

@@ -1,4 +1,4 @@
-"""Meshes of devices, and which axes of an array are split along which of theirs."""
+"""Meshes of devices, and layouts: which axes of an array are split along which axes of a mesh."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from lamella.errors import ArgumentError, unknown_name
 
 
 def list_devices(device_type: str | None = None) -> list[str]:
-    """The names of the devices of every process, as the backend in force has them.
-
-    >>> import lamella
-    >>> with lamella.backend_scope("numpy"):
-    ...     lamella.distribution.list_devices()
-    ['cpu:0']
+    """Return the names of the devices of all processes, for the current backend.
 
     Args:
         device_type: "cpu", "gpu" or "tpu"; None for the kind that the backend computes on.
 
+    Returns:
+        A list of names.
+
     Raises:
-        ArgumentError: it is another kind.
+        ArgumentError: `device_type` is something else.
+
+    Example:
+        >>> import lamella
+        >>> with lamella.backend_scope("numpy"):
+        ...     lamella.distribution.list_devices()
+        ['cpu:0']
     """
     if device_type is not None and str(device_type).lower() not in ("cpu", "gpu", "tpu"):
         raise ArgumentError(f"list_devices takes 'cpu', 'gpu' or 'tpu', got {device_type!r}.")
@@ -33,41 +37,46 @@ def list_devices(device_type: str | None = None) -> list[str]:
 
 
 def get_device_count(device_type: str | None = None) -> int:
-    """How many devices there are, of one kind or of the kind that the backend computes on.
-
-    >>> import lamella
-    >>> with lamella.backend_scope("numpy"):
-    ...     lamella.distribution.get_device_count("cpu")
-    1
+    """Return the number of devices.
 
     Args:
-        device_type: as for `list_devices`.
+        device_type: "cpu", "gpu" or "tpu"; None for the kind that the backend computes on.
+
+    Returns:
+        An integer.
 
     Raises:
-        ArgumentError: it is another kind.
+        ArgumentError: `device_type` is something else.
+
+    Example:
+        >>> import lamella
+        >>> with lamella.backend_scope("numpy"):
+        ...     lamella.distribution.get_device_count("cpu")
+        1
     """
     return len(list_devices(device_type))
 
 
 class DeviceMesh:
-    """Devices in a grid, whose axes have names: "batch" for the rows of data, "model" for parts of weights.
-
-    >>> import lamella
-    >>> with lamella.backend_scope("numpy"):
-    ...     lamella.distribution.DeviceMesh((1, 1), ["batch", "model"])
-    <DeviceMesh shape=(1, 1), axis_names=('batch', 'model')>
+    """A grid of devices with named axes, such as "batch" for the examples and "model" for parts of weights.
 
     Args:
         shape: the size of each axis.
         axis_names: the name of each axis.
-        devices: the devices, by name, in row-major order; by default all that there are.
+        devices: the names of the devices, in row-major order; by default all devices.
 
     Attributes:
-        mesh: the same as backends know it.
-        backend_name: the backend whose devices they are, the one in force when the mesh was made.
+        mesh: the mesh in the form that backends use.
+        backend_name: the backend that the devices belong to, the current one when the mesh was created.
 
     Raises:
-        ArgumentError: shape, names and devices do not fit together, or a device is not there.
+        ArgumentError: shape, names and devices do not match, or a device does not exist.
+
+    Example:
+        >>> import lamella
+        >>> with lamella.backend_scope("numpy"):
+        ...     lamella.distribution.DeviceMesh((1, 1), ["batch", "model"])
+        <DeviceMesh shape=(1, 1), axis_names=('batch', 'model')>
     """
 
     def __init__(self, shape: Sequence[int], axis_names: Sequence[str], devices: Any = None) -> None:
@@ -105,7 +114,7 @@ class DeviceMesh:
 
     @property
     def devices(self) -> np.ndarray:
-        """The names of the devices, in the mesh's shape."""
+        """The names of the devices, in the shape of the mesh."""
         return np.array(self.mesh.devices, object).reshape(self.mesh.shape)
 
     def __repr__(self) -> str:
@@ -113,18 +122,19 @@ class DeviceMesh:
 
 
 class TensorLayout:
-    """Which axes of an array are split along which axes of a mesh.
-
-    >>> import lamella
-    >>> lamella.distribution.TensorLayout((None, "model")).axes
-    (None, 'model')
+    """The axes of an array that are split along axes of a mesh.
 
     Args:
-        axes: for each axis of the array the name of one of the mesh's, or None where it is whole.
-        device_mesh: the mesh; None where a `LayoutMap` has it.
+        axes: for each axis of the array the name of an axis of the mesh, or None if it is not split.
+        device_mesh: the mesh; None to take that of a `LayoutMap`.
 
     Raises:
-        ArgumentError: the mesh has no axis of such a name, or one is named twice.
+        ArgumentError: the mesh has no axis of such a name, or an axis is named twice.
+
+    Example:
+        >>> import lamella
+        >>> lamella.distribution.TensorLayout((None, "model")).axes
+        (None, 'model')
     """
 
     def __init__(self, axes: Sequence[str | None], device_mesh: DeviceMesh | None = None) -> None:
@@ -138,7 +148,7 @@ class TensorLayout:
 
     @property
     def device_mesh(self) -> DeviceMesh | None:
-        """The mesh, which is set once."""
+        """The mesh, which can be set once."""
         return self._mesh
 
     @device_mesh.setter
@@ -157,18 +167,22 @@ class TensorLayout:
 class LayoutMap(MutableMapping[str, TensorLayout]):
     """The layouts of weights, by regular expressions for their paths ("dense/kernel").
 
-    A path is looked up as it is, and else compared with every expression, which must match the whole of it.
-
-    >>> import lamella
-    >>> with lamella.backend_scope("numpy"):
-    ...     mesh = lamella.distribution.DeviceMesh((1, 1), ["batch", "model"])
-    >>> layouts = lamella.distribution.LayoutMap(mesh)
-    >>> layouts["dense.*/kernel"] = (None, "model")
-    >>> layouts["dense_1/kernel"].axes
-    (None, 'model')
+    A path is first looked up literally, and then compared with every expression, which must match all of it.
 
     Args:
         device_mesh: the mesh of all layouts.
+
+    Raises:
+        ArgumentError: a key is not a regular expression or is set twice, or several expressions match a path.
+
+    Example:
+        >>> import lamella
+        >>> with lamella.backend_scope("numpy"):
+        ...     mesh = lamella.distribution.DeviceMesh((1, 1), ["batch", "model"])
+        >>> layouts = lamella.distribution.LayoutMap(mesh)
+        >>> layouts["dense.*/kernel"] = (None, "model")
+        >>> layouts["dense_1/kernel"].axes
+        (None, 'model')
     """
 
     def __init__(self, device_mesh: DeviceMesh | None = None) -> None:
@@ -176,10 +190,10 @@ class LayoutMap(MutableMapping[str, TensorLayout]):
         self._layouts: dict[str, TensorLayout] = {}
 
     def __getitem__(self, key: str) -> TensorLayout | None:  # type: ignore[override] - Keras's, which has no KeyError
-        """The layout of a path, None where no expression matches it.
+        """Return the layout of a path; None if no expression matches it.
 
         Raises:
-            ArgumentError: several match.
+            ArgumentError: several expressions match.
         """
         if key in self._layouts:
             return self._layouts[key]
@@ -191,21 +205,25 @@ class LayoutMap(MutableMapping[str, TensorLayout]):
         return self._layouts[found[0]] if found else None
 
     def matches(self, path: str) -> list[str]:
-        """The keys that a path is looked up by."""
+        """Return the keys that match a path.
+
+        Args:
+            path: the path of a weight.
+        """
         return [path] if path in self._layouts else [key for key in self._layouts if re.fullmatch(key, path)]
 
     def __setitem__(self, key: str, layout: TensorLayout | Sequence[str | None]) -> None:
-        """Add a layout, or the axes of one.
+        """Add a layout, or its axes.
 
         Raises:
-            ArgumentError: the expression has a layout already or is none, or the layout does not fit the mesh.
+            ArgumentError: the key is not a regular expression or is set already, or the layout does not fit the mesh.
         """
         if key in self._layouts:
             raise ArgumentError(f"LayoutMap: {key!r} has the layout {self._layouts[key].axes} already.")
         try:
             re.compile(key)
         except re.error as error:
-            raise ArgumentError(f"LayoutMap: {key!r} is no regular expression: {error}.") from None
+            raise ArgumentError(f"LayoutMap: {key!r} is not a regular expression: {error}.") from None
         layout = layout if isinstance(layout, TensorLayout) else TensorLayout(layout)
         if layout.device_mesh is None and self.device_mesh is not None:
             layout.device_mesh = self.device_mesh

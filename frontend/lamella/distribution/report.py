@@ -1,4 +1,4 @@
-"""Where the weights of a model lie, as a table."""
+"""A table of the placement of a model's weights."""
 
 from __future__ import annotations
 
@@ -11,11 +11,23 @@ from lamella.ir.spec import Spec, numpy_dtype
 
 
 class Report:
-    """Where the weights of a model lie; printed, a table.
+    """The placement of a model's weights; `print` shows it as a table.
 
-    Attributes:
+    Args:
+        mesh: the mesh.
         weights: path, spec and layout of each weight.
-        remarks: what may not be meant: expressions that match nothing, weights that are whole everywhere.
+        remarks: probable mistakes: expressions that match no weight, weights that are replicated on every device.
+
+    Example:
+        >>> import lamella
+        >>> from lamella.layers import Dense, Input
+        >>> with lamella.backend_scope("numpy"):
+        ...     sharded = lamella.distribution.FullySharded()
+        >>> sharded.report(lamella.Sequential([Input((3,)), Dense(4)]))
+        weight        shape   split along
+        dense/kernel  (3, 4)  1: batch
+        dense/bias    (4,)    0: batch
+        64 of 64 bytes on each of 1 devices
     """
 
     def __init__(self, mesh: Mesh, weights: Sequence[tuple[str, Spec, Layout]], remarks: Sequence[str]) -> None:
@@ -23,12 +35,12 @@ class Report:
 
     @property
     def bytes_in_all(self) -> int:
-        """The bytes of all weights."""
+        """The size of all weights in bytes."""
         return sum(int(np.prod(spec.shape)) * numpy_dtype(spec.dtype).itemsize for _, spec, _ in self.weights)
 
     @property
     def bytes_per_device(self) -> int:
-        """The bytes of weights that each device holds."""
+        """The size of the weights on each device in bytes."""
         return sum(
             self._mesh.share(spec.shape, layout) * numpy_dtype(spec.dtype).itemsize for _, spec, layout in self.weights
         )

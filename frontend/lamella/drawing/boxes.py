@@ -1,4 +1,4 @@
-"""Boxes with a heading and lines of text, and frames around drawings of their own, laid out and put into a picture."""
+"""Boxes with a heading and lines of text, and frames around their own drawings, laid out and put into a picture."""
 
 from __future__ import annotations
 

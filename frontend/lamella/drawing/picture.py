@@ -119,7 +119,7 @@ def _number(value: float) -> str:
 
 
 def _printable(text: str) -> str:
-    """A text with what is no character to see escaped: XML has no place for control characters."""
+    """A text with what is not a character to see escaped: XML has no place for control characters."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -187,7 +187,7 @@ def _png_of(picture: Picture, dpi: float) -> bytes:
         from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
         from matplotlib.path import Path
     except ImportError:
-        raise ImportError("PNG needs matplotlib: `pip install 'lamella[plot]'`. An SVG needs nothing.") from None
+        raise ImportError("PNG needs matplotlib: `pip install matplotlib`. An SVG needs nothing.") from None
     figure: Any = Figure(figsize=(picture.width / _UNITS_PER_INCH, picture.height / _UNITS_PER_INCH), facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_xlim(0, picture.width)

@@ -1,4 +1,4 @@
-"""`model.export(path)`: a model as something that runs without lamella. The ending of the path says what."""
+"""`model.export(path)`: write a model to a file that runs without lamella, in the format that the ending selects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,29 @@ _ENDINGS = {
 
 
 def export(model: Any, path: str | os.PathLike[str], *, weights: str | None = None, sample: Any = None) -> None:
-    """Write `model`; see `Sequential.export`."""
+    """Write a model's prediction function to a file that runs without lamella; the same as `model.export`.
+
+    Args:
+        model: the model.
+        path: path that ends in `.py` (one Python file that needs NumPy alone), `.onnx`, or `.stablehlo`.
+        weights: for `.py`: "inside" the file (the default), or "beside" it: large weights in an `.npz` file.
+        sample: for `.py`: the batch that the file records together with its output; by default a random one.
+
+    Raises:
+        ValueError: the ending is not supported, or the format cannot express the model; no file is written.
+        TypeError: an option does not apply to the format.
+        ImportError: a package that the format needs is not installed.
+
+    Example:
+        >>> import os, tempfile
+        >>> import lamella
+        >>> from lamella.layers import Dense, Input
+        >>> model = lamella.Sequential([Input((2,)), Dense(3)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     export(model, os.path.join(folder, "model.py"))
+        ...     os.listdir(folder)
+        ['model.py']
+    """
     name = os.fspath(path)
     ending = next((e for e in _ENDINGS if name.endswith(e)), None)
     if ending is None:

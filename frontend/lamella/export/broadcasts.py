@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lamella.ir.dim import Dimension
 from lamella.ir.program import Equation, Op, Program, Value
 from lamella.ops import primitives as p
 
@@ -26,14 +25,3 @@ def implied(program: Program, is_elementwise: Callable[[Op], bool]) -> set[Value
         if equation.inputs and is_elementwise(equation.op) and all(v in spread for v in equation.inputs):
             spread.discard(equation.inputs[0])
     return spread
-
-
-def aligned(equation: Equation) -> tuple[Dimension, ...] | None:
-    """The shape under which the operand of a broadcast is repeated by NumPy's rule; None where it has it already."""
-    axes, rank = equation.attrs["axes"], len(equation.attrs["shape"])
-    if tuple(axes) == tuple(range(rank - len(axes), rank)):
-        return None
-    dims: list[Dimension] = [1] * rank
-    for axis, d in zip(axes, equation.inputs[0].shape, strict=True):
-        dims[axis] = d
-    return tuple(dims[axes[0] :])

@@ -1,8 +1,8 @@
-"""The source of functions and of everything they use, as one text that needs NumPy and the standard library alone.
+"""The source of functions and of everything they use, as one text that needs only NumPy and the standard library.
 
-An exported file computes with the very functions of the NumPy backend. They are cut out of their modules with what they
-call and read; annotations, which would ask for a newer Python, are left out, and so is `strict=True` of `zip`. Where two
-modules use one name for different things, the later one gets its module's name in front.
+An exported file contains the functions of the NumPy backend. They are copied from their modules together with what they
+call and read; annotations, which would need a newer Python, are omitted, and so is `strict=True` of `zip`. If two modules
+use one name for different things, the later one is prefixed with its module's name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Edit = tuple[int, int, str]
 
 
 class _Module:
-    """A module's text and what its names stand for."""
+    """The source of a module, and the definitions of its names."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -53,10 +53,10 @@ def _defines(node: ast.stmt) -> Iterator[str]:
 
 
 class KernelSource:
-    """Collects functions, and writes them down with what they need.
+    """Collects functions, and writes them with what they need.
 
     Args:
-        reserved: names that something else in the finished file has; what is collected gets out of their way.
+        reserved: names that are taken in the finished file; collected definitions get other names.
     """
 
     def __init__(self, reserved: set[str]) -> None:
@@ -67,21 +67,21 @@ class KernelSource:
         self._pieces: list[tuple[_Module, str]] = []
 
     def add(self, function: Callable[..., Any]) -> str:
-        """The name under which `function` will stand in the text.
+        """Return the name of `function` in the text.
 
         Raises:
-            ValueError: there is no source to be had, or it reads something besides NumPy, the standard library, and modules
-                with a source.
+            ValueError: there is no source, or it reads something besides NumPy, the standard library, and modules with a
+                source.
         """
         inner = inspect.unwrap(function)
         name = getattr(inner, "__name__", "")
         module = getattr(inner, "__module__", None)
         if getattr(inner, "__qualname__", "") != name or module not in sys.modules or inner.__closure__:
-            raise ValueError(f"{function!r} is no plain function of a module.")
+            raise ValueError(f"{function!r} is not a plain function of a module.")
         return self._collect(module, name)
 
     def text(self) -> tuple[list[str], list[str]]:
-        """The import lines, and the functions, classes and numbers, each with what it needs before it."""
+        """Return the import lines, and the functions, classes and constants, each after what it needs."""
         return sorted(self._imports), [self._piece(module, name) for module, name in self._pieces]
 
     def _collect(self, module_name: str, name: str) -> str:
@@ -131,7 +131,7 @@ class KernelSource:
         edits = sorted([*_modernisms(module, node), *self._renames(module, node)])
         parts, at = [], begin
         for start, stop, replacement in edits:
-            if start < at:  # inside an annotation that is gone already
+            if start < at:  # inside an annotation that is removed already
                 continue
             parts += [module.text[at:start].decode(), replacement]
             at = stop
@@ -153,7 +153,7 @@ class KernelSource:
 
 
 def _reads(node: ast.AST) -> set[str]:
-    """The names a definition looks up when it is made or run; annotations are not among them."""
+    """The names that a definition reads, except in annotations."""
     found: set[str] = set()
 
     def visit(inner: ast.AST) -> None:
@@ -169,7 +169,7 @@ def _reads(node: ast.AST) -> set[str]:
 
 
 def _modernisms(module: _Module, node: ast.AST) -> Iterator[Edit]:
-    """What to cut out for older Pythons: annotations, and `strict=True`."""
+    """What to remove for older Pythons: annotations, and `strict=True`."""
     fields = {id(s) for c in ast.walk(node) if isinstance(c, ast.ClassDef) for s in c.body}
     for inner in ast.walk(node):
         if isinstance(inner, ast.arg) and inner.annotation is not None:

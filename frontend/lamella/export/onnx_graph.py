@@ -27,7 +27,7 @@ ELEMENTS = {
     "uint32": 12,
     "uint64": 13,
 }
-"""ONNX's numbers of the element types."""
+"""ONNX's codes of the element types."""
 
 
 Names = Sequence[str]
@@ -76,7 +76,7 @@ class Graph:
     """Collects nodes; bodies of loops are graphs inside it, which may read what is outside.
 
     ONNX's windows want channels in front. A value may therefore exist in two layouts: as the program has it (`name_of`)
-    and with channels first (`first_of`); either is made from the other when somebody asks, and only then.
+    and with channels first (`first_of`); each is made from the other on demand.
     """
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class Graph:
     # ---- nodes and constants ----
 
     def fresh(self, hint: str) -> str:
-        """A name that nothing has yet."""
+        """A unique name."""
         self._count += 1
         return f"{self.where}/{hint}_{self._count}" if self.where else f"{hint}_{self._count}"
 
@@ -123,7 +123,7 @@ class Graph:
 
     @contextmanager
     def body(self) -> Iterator[list[Any]]:
-        """Nodes added inside belong to a body of their own: the list that is yielded."""
+        """Context manager in which added nodes belong to a separate body: the list that is yielded."""
         outside, self.nodes = self.nodes, []
         scopes = self._names, self._first, self._tensors
         self._names, self._first, self._tensors = scopes[0].new_child(), scopes[1].new_child(), scopes[2].new_child()
@@ -147,7 +147,7 @@ class Graph:
         return self._tensors[key]
 
     def reshape(self, x: str, dims: Sequence[Any]) -> str:
-        """`x` under another shape; one free dimension is worked out at run time."""
+        """`x` with another shape; one free dimension is computed at run time."""
         if x in self.known and all(isinstance(d, int) for d in dims):
             return self.constant(self.known[x].reshape(tuple(dims)))
         free = [d for d in dims if isinstance(d, Dim)]

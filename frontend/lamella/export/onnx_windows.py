@@ -1,4 +1,4 @@
-"""Convolution and pooling as ONNX nodes, which want channels in front: `(graph, equation, operands) -> result`."""
+"""Convolution and pooling as ONNX nodes, which are channels-first: `(graph, equation, operands) -> result`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _pads(padding: Padding) -> list[Any]:
 
 
 def _cropped(g: Graph, x: str, padding: Padding, size: Sequence[Any]) -> tuple[str, list[int]]:
-    """Cells that negative padding cuts away, cut away; and the padding that is left."""
+    """The operand without the cells that negative padding removes, and the remaining padding."""
     cut = [
         (i, maximum(0, -low), n - maximum(0, -high))
         for i, ((low, high), n) in enumerate(zip(padding, size, strict=True))
@@ -33,7 +33,7 @@ def _cropped(g: Graph, x: str, padding: Padding, size: Sequence[Any]) -> tuple[s
 
 
 def _padded(g: Graph, x: str, padding: Padding, *value: str) -> tuple[str, list[int]]:
-    """`x`, padded by a node of its own where the padding depends on a free dimension; and the padding that is left."""
+    """`x`, padded by a separate node if the padding depends on a free dimension; and the remaining padding."""
     if not symbols_of(itertools.chain(*padding)):
         return x, _pads(padding)
     return g.node("Pad", x, g.dims(_pads([(0, 0), (0, 0), *padding])), *value), [0] * (2 * len(padding))

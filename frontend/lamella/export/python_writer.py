@@ -1,41 +1,28 @@
-"""A program as readable NumPy: one line an equation, under the names of the layers, for any number of rows."""
+"""A program as readable NumPy: one line per equation, with the names of the layers, for any batch size."""
 
 from __future__ import annotations
 
 import builtins
 import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from lamella.export.broadcasts import aligned, implied
+from lamella.export.broadcasts import implied
 from lamella.export.kernel_source import KernelSource
 from lamella.export.symbolic import ExportError, Inference
 from lamella.ir.dim import Dim, symbols_of
 from lamella.ir.program import Equation, Op, Program, Value
-from lamella.ir.spec import Spec, is_float, is_integer, numpy_dtype
+from lamella.ir.spec import Spec, numpy_dtype
 from lamella.ir.trace import constant, trace
 from lamella.ops import primitives as p
 from lamella.passes import expand, simplify
+from lamella.passes.expressions import FORMS, INFIX, aligned_text, dtype_text, expression, literal, number
 
-_INFIX = {
-    p.add: "+",
-    p.subtract: "-",
-    p.multiply: "*",
-    p.divide: "/",
-    p.equal: "==",
-    p.less: "<",
-    p.less_equal: "<=",
-    p.bitwise_and: "&",
-    p.bitwise_or: "|",
-    p.bitwise_xor: "^",
-}
 _DEFINED = (p.clip, p.floor_divide, p.erf, p.erfc, p.erfinv)
-"""Elementwise ops that become functions of their own, written as their definitions."""
-_WIDE = ("float32", "float64")
-"""Dtypes that NumPy's sums keep by themselves."""
+"""Elementwise ops that become functions, written as their definitions."""
 _RESERVED = {
     "np",
     "base64",
@@ -55,13 +42,13 @@ _RESERVED = {
 
 
 class PythonWriter:
-    """Writes the function `forward(x)`; collects the arrays and the kernels it needs.
+    """Writes the function `forward(x)`, and collects the arrays and the kernels that it needs.
 
     Attributes:
-        arrays: by name what the function reads: weights, and tables of constants.
+        arrays: the arrays that the function reads, by name: weights, and tables of constants.
         kernels: the functions it calls.
         parameters: for each input the name of the function's argument.
-        functions: the lines of functions made of definitions.
+        functions: the lines of functions written from definitions.
     """
 
     def __init__(self, inference: Inference, kernels: Mapping[Op, Any]) -> None:
@@ -69,7 +56,7 @@ class PythonWriter:
         self.arrays: dict[str, np.ndarray] = {}
         self._table = kernels
         self._names: dict[Value, str] = {}
-        self._inline: dict[Value, str] = {}  # broadcasts that NumPy does by itself
+        self._inline: dict[Value, str] = {}  # broadcasts that NumPy does implicitly
         program = inference.program
         free = symbols_of(dim for value in inference.batches.values() for dim in value.shape)
         self._used = {*_RESERVED, *keyword.kwlist, *dir(builtins), *free}
@@ -92,7 +79,7 @@ class PythonWriter:
         return name
 
     def fresh(self, hint: str, style: Callable[[str], str] = str.lower) -> str:
-        """A name of its own that tells of `hint`."""
+        """A unique name derived from `hint`."""
         base = style(re.sub(r"\W+", "_", hint, flags=re.ASCII).strip("_")) or "value"
         base = f"_{base}" if base[0].isdigit() else base
         name, number = base, 1
@@ -145,7 +132,7 @@ class PythonWriter:
             self._names[equation.outputs[0]] = self._of(equation.inputs[0])
             return []
         if op is p.broadcast and equation.outputs[0] in self._inline:
-            self._inline[equation.outputs[0]] = self._aligned(equation)
+            self._inline[equation.outputs[0]] = aligned_text(equation, self._of(equation.inputs[0]))
             return []
         if op is p.scan:
             return self._scan(equation)
@@ -188,7 +175,7 @@ class PythonWriter:
         turn = self.fresh("t")
         lines = [f"{name} = {first}" for name, first in zip(state, operands[consts : consts + carries], strict=True)]
         for name, value in zip(stacks, body.outputs[carries:], strict=True):
-            shape = self.shape((attrs["length"], *value.shape))
+            shape = literal((attrs["length"], *value.shape))
             lines.append(f"{name} = np.empty({shape}, {dtype_text(value.dtype)})")
         self._names.update(zip(body.inputs[consts:], [*state, *slices], strict=True))
         inner = []
@@ -211,11 +198,11 @@ class PythonWriter:
         index, *operands = [self._of(v) for v in equation.inputs]
         branches, lines = equation.attrs["branches"], []
         names = [self._name(equation, v) for v in equation.outputs]
-        for number, branch in enumerate(branches):
-            if number == len(branches) - 1:
+        for i, branch in enumerate(branches):
+            if i == len(branches) - 1:
                 head = "else:"
             else:
-                head = f"{'elif' if number else 'if'} {index} {'==' if number else '<='} {number}:"
+                head = f"{'elif' if i else 'if'} {index} {'==' if i else '<='} {i}:"
             self._names.update(zip(branch.inputs, operands, strict=True))
             inner = self._body(branch, equation.where.partition("/")[0])
             inner += [f"{name} = {self._of(v)}" for name, v in zip(names, branch.outputs, strict=True)]
@@ -226,12 +213,9 @@ class PythonWriter:
 
     def _written(self, equation: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
         op = equation.op
-        if op in _INFIX:
-            return f" {_INFIX[op]} ".join(names)
-        if op in _FORMS:
-            form = _FORMS[op](self, equation, names, attrs)
-            if form is not None:
-                return form
+        written = expression(equation, names, attrs)
+        if written is not None:
+            return written
         if op in _DEFINED:
             return f"{self._defined(op, tuple(v.dtype for v in equation.inputs))}({', '.join(names)})"
         function = self._table.get(op)
@@ -246,14 +230,14 @@ class PythonWriter:
         return f"{called}({', '.join([*names, *given])})"
 
     def _defined(self, op: Op, dtypes: tuple[str, ...]) -> str:
-        """The name of the function that says for arrays of any shape what the definition of an elementwise op says."""
+        """The name of the function that computes the definition of an elementwise op for arrays of any shape."""
         key = (op.name, dtypes)
         if key in self.functions:
             return self.functions[key][0][4:].partition("(")[0]
         first = all(name != op.name for name, _ in self.functions)
         name = op.name if first else self.fresh(f"{op.name}_{dtypes[0]}")
         self.functions[key] = [f"def {name}("]
-        assert op.definition is not None  # noqa: S101 - what the tuple lists has one
+        assert op.definition is not None  # noqa: S101 - the listed ops have one
         made = trace(op.definition, *[Spec((7,), dtype) for dtype in dtypes])
         program = simplify(expand(made, lambda o: o is constant or is_written(o, self._table), None))
         inputs = ["x", "low", "high"] if len(dtypes) == 3 else ["x", "y"][: len(dtypes)]
@@ -269,121 +253,19 @@ class PythonWriter:
         return name
 
     def _attribute(self, key: str, value: Any) -> str:
-        if isinstance(value, tuple):
-            return self.shape(value)
-        if isinstance(value, Dim):
-            return str(value)
-        if isinstance(value, bool | int | str) or value is None:
-            return repr(value)
-        if isinstance(value, float):
-            return repr(value) if np.isfinite(value) else f"float({str(value)!r})"
+        text = literal(value)
+        if text is not None:
+            return text
         raise ExportError(f"attribute {key!r} ({type(value).__name__}) cannot be written into a file.")
-
-    def shape(self, dims: Iterable[Any]) -> str:
-        """A tuple as text."""
-        items = [self._attribute("", d) for d in dims]
-        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
-
-    def _aligned(self, equation: Equation) -> str:
-        """The operand of a broadcast with dimensions of 1 where it repeats, which NumPy stretches."""
-        name, shape = self._of(equation.inputs[0]), aligned(equation)
-        return name if shape is None else f"{name}.reshape({self.shape(shape)})"
-
-
-Form = Callable[[PythonWriter, Equation, list[str], Mapping[str, Any]], "str | None"]
-
-
-def _contract(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
-    x, y = e.inputs
-    plain = x.ndim == y.ndim == 2 and attrs["contracting"] == ((1,), (0,)) and attrs["batch"] == ((), ())
-    return f"{names[0]} @ {names[1]}" if plain and x.dtype in _WIDE else None
-
-
-def _broadcast(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
-    return f"np.broadcast_to({w._aligned(e)}, {w.shape(attrs['shape'])})"
-
-
-def _slice(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
-    parts = []
-    rows = zip(attrs["start"], attrs["stop"], attrs["strides"], e.inputs[0].shape, strict=True)
-    for start, stop, step, size in rows:
-        begin, end = "" if start == 0 else str(start), "" if stop == size else str(stop)
-        parts.append(f"{begin}:{end}" + (f":{step}" if step != 1 else ""))
-    while len(parts) > 1 and parts[-1] == ":":
-        parts.pop()
-    return f"{names[0]}[{', '.join(parts)}]"
-
-
-def _pad(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
-    if any(n != 0 for n in attrs["interior"]):
-        return None
-    widths = tuple(zip(attrs["low"], attrs["high"], strict=True))
-    return f'np.pad({names[0]}, {w.shape(widths)}, "constant", constant_values={w._attribute("", attrs["value"])})'
-
-
-def _iota(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str:
-    shape, axis = attrs["shape"], attrs["axis"]
-    line = f"np.arange({w._attribute('', shape[axis])}).astype({dtype_text(attrs['dtype'])})"
-    if len(shape) == 1:
-        return line
-    dims = [shape[axis] if i == axis else 1 for i in range(axis, len(shape))]
-    return f"np.broadcast_to({line}.reshape({w.shape(dims)}), {w.shape(shape)})"
-
-
-def _split(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
-    sizes = attrs["sizes"]
-    if any(isinstance(n, Dim) for n in sizes):
-        return None
-    ends = np.cumsum(sizes)[:-1].tolist()
-    return f"np.split({names[0]}, {ends}, axis={attrs['axis']})"
-
-
-def _convert(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
-    if is_float(e.inputs[0].dtype) and is_integer(attrs["dtype"]):
-        return None  # `astype` leaves numbers outside the range undefined; the kernel does not
-    return f"{names[0]}.astype({dtype_text(attrs['dtype'])})"
-
-
-def _reduction(name: str) -> Form:
-    def form(w: PythonWriter, e: Equation, names: list[str], attrs: Mapping[str, Any]) -> str | None:
-        if name == "sum" and e.inputs[0].dtype not in _WIDE:
-            return None
-        axes = attrs["axes"]
-        return f"np.{name}({names[0]}, axis={axes[0] if len(axes) == 1 else axes})"
-
-    return form
-
-
-_FORMS: dict[Op, Form] = {
-    p.contract: _contract,
-    p.broadcast: _broadcast,
-    p.slice: _slice,
-    p.pad: _pad,
-    p.iota: _iota,
-    p.dimension_value: lambda w, e, names, attrs: f"{dtype_text(attrs['dtype'])}({attrs['dim']})",
-    p.split: _split,
-    p.convert: _convert,
-    p.reduce_sum: _reduction("sum"),
-    p.reduce_max: _reduction("max"),
-    p.reduce_min: _reduction("min"),
-    p.negative: lambda w, e, names, attrs: f"-{names[0]}",
-    p.select: lambda w, e, names, attrs: f"np.where({', '.join(names)})",
-    p.reshape: lambda w, e, names, attrs: f"{names[0]}.reshape({w.shape(attrs['shape'])})",
-    p.transpose: lambda w, e, names, attrs: f"{names[0]}.transpose({w.shape(attrs['permutation'])})",
-    p.concatenate: lambda w, e, names, attrs: f"np.concatenate([{', '.join(names)}], axis={attrs['axis']})",
-    p.reverse: lambda w, e, names, attrs: f"np.flip({names[0]}, {w.shape(attrs['axes'])})",
-    p.argmax: lambda w, e, names, attrs: f"np.argmax({names[0]}, axis={attrs['axis']}).astype(np.int32)",
-}
-"""How an equation is written where a line of NumPy says it better than a call; None leaves it to the kernel."""
 
 
 def _is_elementwise(op: Op, table: Mapping[Op, Any]) -> bool:
-    return op in _INFIX or op is p.select or op in _DEFINED or isinstance(table.get(op), np.ufunc)
+    return op in INFIX or op is p.select or op in _DEFINED or isinstance(table.get(op), np.ufunc)
 
 
 def is_written(op: Op, table: Mapping[Op, Any]) -> bool:
-    """Whether the writer has a line for `op`; others are written as their definitions."""
-    return op is not p.foreach and (op in table or op in _FORMS or op in _DEFINED or op is p.stop_gradient)
+    """Whether the writer has an expression for `op`; others are written as their definitions."""
+    return op is not p.foreach and (op in table or op in FORMS or op in _DEFINED or op is p.stop_gradient)
 
 
 def _ops(program: Program) -> list[Op]:
@@ -396,26 +278,8 @@ def _ops(program: Program) -> list[Op]:
 
 
 def harmless(text: str) -> str:
-    """A name as it may stand in a comment or a docstring: it may come from a stranger's file, and must not become code."""
+    """A name for a comment or a docstring: it may come from an untrusted file, and must not become code."""
     return "".join(c if c.isalnum() or c in " _-./" else "?" for c in text)
-
-
-def dtype_text(dtype: str) -> str:
-    """A dtype as text; bfloat16 is stored in float32."""
-    return "bool" if dtype == "bool" else f"np.{numpy_dtype(dtype).name}"
-
-
-def number(array: np.ndarray) -> str:
-    """A scalar as text that gives exactly this scalar."""
-    if array.dtype == np.bool_:
-        return f"np.bool_({bool(array)})"
-    value = array.item()
-    if isinstance(value, float):
-        if not np.isfinite(value):
-            return f"np.{array.dtype.name}({'np.nan' if value != value else '-np.inf' if value < 0 else 'np.inf'})"
-        short = float(str(array[()]))
-        value = short if array.dtype.type(short) == array else value
-    return f"np.{array.dtype.name}({value!r})"
 
 
 def _kernel_module(table: Mapping[Op, Any]) -> Any:
@@ -424,4 +288,4 @@ def _kernel_module(table: Mapping[Op, Any]) -> Any:
     return sys.modules[table[p.convert].__module__]
 
 
-__all__ = ["PythonWriter", "dtype_text", "number"]
+__all__ = ["PythonWriter"]

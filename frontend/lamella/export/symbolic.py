@@ -1,4 +1,4 @@
-"""The program of a model's prediction for any sizes of what the model leaves free: what every export starts from."""
+"""The program of a model's prediction for all sizes of its free dimensions, from which every export starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lamella.passes import expand, simplify
 
 
 class ExportError(LamellaError, ValueError):
-    """A model cannot be written in the format that was asked for; the layer or the op is named."""
+    """A model cannot be written in the requested format; the message names the layer or the op."""
 
 
 @dataclass
@@ -62,15 +62,15 @@ class Inference:
 def inference_of(model: Any, has: Callable[[Op], bool] = lambda op: op is not p.foreach) -> Inference:
     """The prediction of a built `model`; layers that keep a state start every call from the one they have now.
 
-    A model with a batch size of its own that its layers do not depend on is written for any.
+    A model with a fixed batch size that its layers do not depend on is written for any batch size.
 
     Args:
         model: a built model.
-        has: whether the format has a word for an op; the others are written as their definitions.
+        has: whether the format supports an op; others are written as their definitions.
 
     Raises:
         BackendError: an op has neither.
-        ExportError: the computation depends on a size that the model leaves free in a way that no formula tells.
+        ExportError: the computation depends on a free dimension in a way that cannot be expressed symbolically.
     """
     # a bfloat16 batch comes as float32, which is how NumPy holds it; the program rounds it
     spec = tree.map_leaves(lambda s: Spec(s.shape, stored_dtype(s.dtype)), model.input_spec)
@@ -116,7 +116,7 @@ _SAMPLE = 16
 
 
 def sample_of(model: Any, rows: int) -> Any:
-    """A batch to try a model on, in the structure of its inputs, the same at every call.
+    """A deterministic sample batch in the structure of the model's inputs.
 
     Its numbers are sixteenths in [-2, 2), or small integers.
     """
@@ -136,7 +136,7 @@ def sample_of(model: Any, rows: int) -> Any:
 
 
 def _words(model: Any, place: int) -> Any:
-    """How many integers the layer behind an input takes, where it takes such."""
+    """The number of integers that the layer after an input accepts, if it takes integers."""
     graph = model._graph
     if graph is None:
         return getattr(next(iter(model.layers), None), "input_dim", None)
@@ -145,7 +145,7 @@ def _words(model: Any, place: int) -> Any:
 
 
 def answer_of(model: Any, x: Any) -> Any:
-    """What the NumPy backend predicts for the batch `x`, from the state that the model has now, which stays as it is."""
+    """The prediction of the NumPy backend for the batch `x`, from the model's current state, which is unchanged."""
     from lamella.backend_api import load_backend
 
     backend = load_backend("numpy")
@@ -180,5 +180,5 @@ def _traced(model: Any, spec: Any, has: Callable[[Op], bool]) -> Program:
 
 
 def version() -> str:
-    """lamella's version; the package is loaded by whoever has a model."""
+    """The version of lamella, whose package is loaded if there is a model."""
     return str(sys.modules["lamella"].__version__)

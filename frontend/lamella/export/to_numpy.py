@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lamella import tree
-from lamella.export.python_writer import PythonWriter, harmless, is_written, number
+from lamella.export.python_writer import PythonWriter, harmless, is_written
 from lamella.export.symbolic import (
     ExportError,
     Inference,
@@ -26,13 +26,14 @@ from lamella.export.symbolic import (
 from lamella.files.atomic import write_atomically
 from lamella.ir.dim import BATCH, Dim, at, public_shape, shapes_differ, symbol, symbols_of
 from lamella.ir.spec import Shape, Spec
+from lamella.passes.expressions import literal, number
 
 OLDEST_PYTHON = (3, 8)
 OLDEST_NUMPY = (1, 17)
 SMALL = 24
 """Elements up to which an array is written as numbers."""
 TOLERANCE = {"float16": 1e-2, "bfloat16": 2e-2, "float32": 1e-5, "float64": 1e-9}
-"""By the dtype of the prediction, in units of its largest entry: what `check` allows."""
+"""The tolerance of `check` by dtype of the prediction, in units of its largest entry."""
 
 _HEAD = '''"""{title}
 
@@ -146,7 +147,7 @@ _ARRAYS = '''
 
 
 def _array(dtype, shape, text):
-    """An array from its bytes, compressed and in base64; nobody can write to it."""
+    """A read-only array from its bytes, compressed and in base64."""
     data = zlib.decompress(base64.b64decode(text))
     array = np.ndarray(shape, np.dtype(dtype), data).astype(np.dtype(dtype).newbyteorder("="))
     array.setflags(write=False)
@@ -191,7 +192,7 @@ def export_numpy(model: Any, path: str, *, weights: str = "inside", sample: Any 
     if beside is None:
         write_atomically(target, text.encode())
     else:
-        # the name tells the content, so that a file and weights of different exports never meet
+        # the name contains a hash, so that a file never loads the weights of another export
         write_atomically(target.with_name(beside[0]), beside[1])
         write_atomically(target, text.encode())
         for old in target.parent.glob(f"{target.stem}-????????.npz"):
@@ -221,7 +222,7 @@ def _differ(array: np.ndarray, spec: Spec) -> bool:
 
 
 class _Text:
-    """Puts the parts of the file together."""
+    """Assembles the parts of the file."""
 
     def __init__(
         self,
@@ -258,7 +259,7 @@ class _Text:
 
     @property
     def single(self) -> bool:
-        """Whether there are one input and one output."""
+        """Whether there is one input and one output."""
         return len(self.inference.batches) == len(self.inference.predictions) == 1
 
     def _sizes(self) -> dict[str, Any]:
@@ -273,16 +274,16 @@ class _Text:
     def _of_one(self) -> dict[str, Any]:
         (batch,), (prediction,) = self.inference.batches.values(), self.inference.predictions.values()
         (x,), (answer,) = self.example
-        taken = self.writer.shape(batch.shape)
+        taken = literal(batch.shape)
         return {
             "usage": f"y = predict(x)              # x: {taken} of {x.dtype.name}",
             "taken": f"{taken} of {x.dtype.name}",
             "taken_shape": taken,
-            "given": self.writer.shape(prediction.shape),
+            "given": literal(prediction.shape),
             "misfits": _misfits(batch.shape),
             "dtype": x.dtype.name,
             "result": answer.dtype.name,
-            "empty": self.writer.shape([at(d, self._sizes()) for d in prediction.shape]),
+            "empty": literal(tuple(at(d, self._sizes()) for d in prediction.shape)),
             "found": "return _compared(predict(_array(*EXAMPLE_INPUT)), _array(*EXAMPLE_OUTPUT))",
         }
 
@@ -294,14 +295,14 @@ class _Text:
             for (name, value), x in zip(batches.items(), self.example[0], strict=True)
         ]
         taken = [
-            f"{name}: {self.writer.shape(value.shape)} of {x.dtype.name}"
+            f"{name}: {literal(value.shape)} of {x.dtype.name}"
             for name, value, x in zip(names, batches.values(), self.example[0], strict=True)
         ]
         empty = [
-            f'np.zeros({self.writer.shape([at(d, self._sizes()) for d in value.shape])}, "{y.dtype.name}")'
+            f'np.zeros({literal(tuple(at(d, self._sizes()) for d in value.shape))}, "{y.dtype.name}")'
             for value, y in zip(predictions.values(), self.example[1], strict=True)
         ]
-        given = [f"{harmless(name)} of shape {self.writer.shape(value.shape)}" for name, value in predictions.items()]
+        given = [f"{harmless(name)} of shape {literal(value.shape)}" for name, value in predictions.items()]
         return {
             "usage": f"found = predict({', '.join(names)})    # {'; '.join(taken)}",
             "parameters": ", ".join(names),
@@ -397,7 +398,7 @@ def _try(text: str, beside: tuple[str, bytes] | None, target: Path) -> None:
     """Run the finished file once, before anything is written, on the recorded example.
 
     Raises:
-        ExportError: it does not give what the model gives.
+        ExportError: its output differs from that of the model.
     """
     import tempfile
 

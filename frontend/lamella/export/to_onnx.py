@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamella.errors import LamellaError
-from lamella.export.broadcasts import aligned, implied
+from lamella.export.broadcasts import implied
 from lamella.export.onnx_graph import ELEMENTS, Graph, Size
 from lamella.export.onnx_ops import ELEMENTWISE, TRANSLATIONS
 from lamella.export.symbolic import ExportError, Inference, inference_of, version
@@ -20,12 +20,13 @@ from lamella.ir.spec import numpy_dtype
 from lamella.ir.trace import constant
 from lamella.layers.naming import first_free
 from lamella.ops import primitives as p
+from lamella.passes.expressions import aligned
 
 OPSET = 18
-"""Of 2022: onnxruntime 1.14 and newer run it, and so do the converters of the phones and of the browsers."""
+"""The opset of 2022, which onnxruntime 1.14 and newer and the converters for phones and browsers support."""
 IR_VERSION = 8
 _LARGEST = 2**31 - 2**20
-"""Bytes: what a protobuf file may hold."""
+"""The maximum size of a protobuf file in bytes."""
 
 
 class MissingOnnxError(LamellaError, ImportError):
@@ -41,7 +42,7 @@ def need_onnx() -> Any:
     try:
         import onnx
     except ImportError:
-        raise MissingOnnxError("ONNX files need the package onnx: pip install 'lamella[onnx]'.") from None
+        raise MissingOnnxError("ONNX files need the package onnx: pip install onnx.") from None
     return onnx
 
 
@@ -221,12 +222,12 @@ class _Translation:
         return str(graph.node("Range", *ends))
 
     def _in_time(self, name: str, attrs: Mapping[str, Any]) -> str:
-        """Steps in the order in which Scan takes them: its own way of running backwards is not known everywhere."""
+        """Steps in the order of Scan: not every runtime supports its reverse direction."""
         return self.graph.reverse(name, (0,)) if attrs["reverse"] else name
 
 
 def _apart(values: Mapping[str, Value], taken: set[str]) -> dict[str, Value]:
-    """`values` by names that nothing else in the graph has."""
+    """`values` by unique names."""
     found: dict[str, Value] = {}
     for name, value in values.items():
         found[first_free(name, {*taken, *found})] = value
@@ -234,7 +235,7 @@ def _apart(values: Mapping[str, Value], taken: set[str]) -> dict[str, Value]:
 
 
 def _drop_unread(graph: Graph) -> None:
-    """Leave out initializers that were only taken to make others of them, and sizes that nothing asks for."""
+    """Remove initializers that were only used to make others, and unused sizes."""
     read, sizes = set(_read(graph.nodes)), {size.name for size in graph.sizes.values()}
     graph.initializers = [i for i in graph.initializers if i.name in read]
     graph.nodes = [n for n in graph.nodes if n.output[0] not in sizes - read]

@@ -40,7 +40,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
     Where the block raises, the file at `path` stays as it was and the temporary file is removed. A file that is replaced
     hands on its permissions; a symbolic link stays a link, and what it points to is replaced. The file's `name` is the
-    temporary path, for libraries that open a path of their own: close nothing, and what they wrote is flushed as well.
+    temporary path, for libraries that open a path themselves: close nothing, and what they wrote is flushed as well.
 
     Of several processes that train together each must come here; process 0 writes, and the others wait until it has.
 

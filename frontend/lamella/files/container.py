@@ -53,7 +53,7 @@ def read(data: bytes, where: str) -> dict[str, memoryview]:
         where: the file's name, for messages.
 
     Raises:
-        FormatError: the archive is damaged; a member is compressed, encrypted, stands twice or has a path that leaves the
+        FormatError: the archive is damaged; a member is compressed, encrypted, appears twice or has a path that leaves the
             archive; sizes disagree with the file or with each other.
     """
     view = memoryview(data)
@@ -62,7 +62,7 @@ def read(data: bytes, where: str) -> dict[str, memoryview]:
     for member in _directory(view, where):
         place = f"{where}: member {member.name[:200]!r}"
         if member.name in found:
-            raise FormatError(f"{place} stands twice in the archive.")
+            raise FormatError(f"{place} appears twice in the archive.")
         content = view[member.start : member.start + member.size]
         if zlib.crc32(content) != member.crc:
             raise FormatError(f"{place} is damaged: its checksum does not fit.")
@@ -156,7 +156,7 @@ def _member(view: memoryview, name: str, entry: tuple[int, ...], extra: bytes, l
     if (entry[15] >> 16) & 0o170000 == 0o120000:
         raise FormatError(f"{place} is a symbolic link.")
     if header + _LOCAL.size > limit:
-        raise FormatError(f"{place} lies outside of the file.")
+        raise FormatError(f"{place} is outside of the file.")
     local = _LOCAL.unpack_from(view, header)
     start = header + _LOCAL.size + local[9] + local[10]
     own_name = bytes(view[header + _LOCAL.size : header + _LOCAL.size + local[9]])

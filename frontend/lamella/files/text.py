@@ -12,7 +12,7 @@ import numpy as np
 from lamella.errors import FormatError
 
 LARGEST = 16 * 2**20
-"""Bytes of a text that is read; Keras writes about 1 KB a layer."""
+"""Bytes of a text that is read; Keras writes about 1 KB per layer."""
 
 ENTRIES = 200_000
 """How many entries of lists and objects a text may have."""
@@ -113,7 +113,7 @@ def parsed(
         found = dict(pairs)
         if len(found) != len(pairs):
             key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-            raise FormatError(f"{where}: the key {key[:80]!r} stands twice in one object.")
+            raise FormatError(f"{where}: the key {key[:80]!r} appears twice in one object.")
         return found
 
     numbers: dict[str, Any] = {"parse_constant": refuse, "parse_int": integer, "parse_float": real} if finite else {}

@@ -6,7 +6,7 @@ It is printed, walked and interpreted by calling the layers, and never changed: 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import tree
 from lamella.errors import ArgumentError
@@ -16,6 +16,9 @@ from lamella.ir.dim import sizes_from
 from lamella.ir.program import Equation, Op, Program, Value, for_sizes
 from lamella.ir.spec import spec_of
 from lamella.ir.trace import apply_equation
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 def _of_layer(*_: Any, **__: Any) -> Any:
@@ -43,11 +46,11 @@ class Graph(Program):
         """The layers that are called, each once, in the order of their first calls."""
         return list({id(e.attrs["layer"]): e.attrs["layer"] for e in self.calls}.values())
 
-    def run(self, arguments: Sequence[Any]) -> list[Any]:
+    def run(self, arguments: Sequence[Tensor]) -> list[Any]:
         """The outputs for other inputs, symbolic values or arrays: the layers are called with them."""
         sizes = sizes_from((v.shape, spec_of(x).shape) for v, x in zip(self.inputs, arguments, strict=True))
 
-        def apply(equation: Equation, operands: Sequence[Any]) -> Sequence[Any]:
+        def apply(equation: Equation, operands: Sequence[Tensor]) -> Sequence[Any]:
             if equation.op is CALL:
                 return called(equation, operands)
             attrs = {key: for_sizes(value, sizes) for key, value in equation.attrs.items()}
@@ -56,7 +59,7 @@ class Graph(Program):
         return interpret.run(self, arguments, apply)
 
 
-def called(equation: Equation, operands: Sequence[Any]) -> list[Any]:
+def called(equation: Equation, operands: Sequence[Tensor]) -> list[Any]:
     """The outputs of the layer that an equation calls, for other operands."""
     given = dict(zip(equation.inputs, operands, strict=True))
     args, kwargs = tree.map_leaves(lambda x: given[x] if isinstance(x, Declared) else x, equation.attrs["arguments"])

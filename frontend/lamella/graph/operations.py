@@ -9,13 +9,13 @@ import operator
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
-from lamella.graph.order import spread_from
+from lamella.graph.order import maker_of, spread_from
 from lamella.ir.declared import Declared
 from lamella.ir.dim import Dim, maximum, minimum, symbol
 from lamella.ir.program import OPS, Equation, Program, bodies_of, for_sizes
@@ -24,10 +24,17 @@ from lamella.ir.spec import DTYPES, Spec
 from lamella.names import snake_case
 from lamella.tree import leaves
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Attribute
+
 OWN = "lamella.ops"
 """The module of operations that Keras does not have."""
 
 _KERAS = "keras.src.ops."
+
+
+Expression: TypeAlias = "int | str | list[Expression]"
+"""A dimension as plain data: a size, an input with an axis, or a sign with two expressions."""
 
 
 class Described(NamedTuple):
@@ -138,8 +145,7 @@ def _spread(equation: Equation) -> list[Any] | None:
     """The operands of an elementwise operation, before broadcasting; None where that does not make them what they are."""
     found: list[Any] = []
     for value in equation.inputs:
-        maker: Equation = value.maker  # type: ignore[attr-defined]
-        source = spread_from(maker)
+        source = spread_from(maker_of(value))
         source = value if source is None else source
         found.append(number_of(source) if is_constant(source) else source)
     shapes = [x.shape if isinstance(x, Declared) else np.shape(x) for x in found]
@@ -184,7 +190,7 @@ def _slice(equation: Equation) -> _Further | None:
 
 
 def _clip(equation: Equation) -> _Further | None:
-    bounds = [spread_from(value.maker) for value in equation.inputs[1:]]  # type: ignore[attr-defined]
+    bounds = [spread_from(maker_of(value)) for value in equation.inputs[1:]]
     if not all(bound is not None and is_constant(bound) and not bound.shape for bound in bounds):
         return None
     return "numpy", "Clip", dict(zip(("x_min", "x_max"), map(number_of, bounds), strict=True)), []
@@ -206,7 +212,7 @@ def _take(equation: Equation) -> _Further | None:
     indices = equation.inputs[1]
     if not is_constant(indices):
         return None
-    return "numpy", "Take", {"axis": equation.attrs["axis"]}, [indices.maker.attrs["value"]]  # type: ignore[attr-defined]
+    return "numpy", "Take", {"axis": equation.attrs["axis"]}, [maker_of(indices).attrs["value"]]
 
 
 def _contraction(equation: Equation) -> _Further | None:
@@ -216,13 +222,14 @@ def _contraction(equation: Equation) -> _Further | None:
     letters = iter(string.ascii_letters)
     left = [next(letters) for _ in x.shape]
     right = [next(letters) for _ in y.shape]
-    of_x, of_y = [], []
+    of_x: list[int] = []
+    of_y: list[int] = []
     for word in ("contracting", "batch"):
         for a, b in zip(*equation.attrs[word], strict=True):
             right[b] = left[a]
             of_x.append(a)
             of_y.append(b)
-    together = [left[a] for a in equation.attrs["batch"][0]]
+    together: list[str] = [left[a] for a in equation.attrs["batch"][0]]
     together += [letter for a, letter in enumerate(left) if a not in of_x]
     together += [letter for b, letter in enumerate(right) if b not in of_y]
     subscripts = f"{''.join(left)},{''.join(right)}->{''.join(together)}"
@@ -251,7 +258,7 @@ _WITH_ATTRIBUTES: dict[str, Callable[[Equation], _Further | None]] = {
 """Ops with attributes that are an operation of Keras: its module, its class, its configuration, and further arguments."""
 
 
-def _plain(value: Any, name: str, places: Mapping[str, Any]) -> Any:
+def _plain(value: Attribute, name: str, places: Mapping[str, Any]) -> Any:
     """An attribute of the operation `name` as plain data, but for programs."""
     if isinstance(value, Dim):
         return described_dim(value, places)
@@ -301,7 +308,7 @@ def known(module: str, class_name: str) -> bool:
 
 
 def applied(
-    module: str, class_name: str, config: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    module: str, class_name: str, config: Mapping[str, Any], args: Sequence[ArrayLike | str], kwargs: Mapping[str, Any]
 ) -> Any:
     """What an operation makes of declared values: the function of its name in `lamella.ops`, or the op, is called.
 
@@ -338,7 +345,7 @@ def _bound(name: str, attrs: Mapping[str, Any], args: Sequence[Any]) -> Any:
     return result
 
 
-def _tuples(value: Any) -> Any:
+def _tuples(value: Attribute) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
@@ -362,7 +369,13 @@ def described_dim(dim: Dim, places: Mapping[str, Any]) -> dict[str, Any]:
         places: for each symbol the name of an input and the axis that has it.
     """
     symbols = {name: _Written(list(place)) for name, place in places.items()}
-    larger, smaller = (lambda a, b, sign=sign: _Written([sign, *map(_operand, (a, b))]) for sign in ("max", "min"))
+
+    def larger(a: Any, b: Any) -> _Written:
+        return _Written(["max", _operand(a), _operand(b)])
+
+    def smaller(a: Any, b: Any) -> _Written:
+        return _Written(["min", _operand(a), _operand(b)])
+
     return {"class_name": "__dim__", "config": _operand(dim.at(symbols, larger, smaller))}
 
 
@@ -411,14 +424,14 @@ _MOST_PARTS = 16
 _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "*": operator.mul,
-    "//": operator.floordiv,
+    "//": lambda a, b: a // b,
     "%": operator.mod,
     "max": maximum,
     "min": minimum,
 }
 
 
-def dim_from(expression: Any, sizes: Callable[[str, int], Any]) -> Any:
+def dim_from(expression: Expression, sizes: Callable[[str, int], Any]) -> Any:
     """The dimension that `described_dim` described.
 
     Args:
@@ -430,7 +443,7 @@ def dim_from(expression: Any, sizes: Callable[[str, int], Any]) -> Any:
     """
     count = 0
 
-    def value(part: Any) -> Any:
+    def value(part: Expression) -> Any:
         nonlocal count
         count += 1
         if count > 2 * _MOST_PARTS:

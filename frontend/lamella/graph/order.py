@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lamella.graph.graph import CALL, Graph
 from lamella.ir.declared import Declared
 from lamella.ir.program import Equation, Value
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tree
 
 
 def in_keras_order(graph: Graph, declarations: Sequence[Any], outputs: Any) -> list[Any]:
     """The declarations of the inputs, the layers, and the equations that call none, each once.
 
     What is farther from the outputs comes first; what is as far, in the order in which it is met on the way back from them.
-    Numbers, and operands that broadcasting alone makes larger, are no operations of their own in Keras.
+    Numbers, and operands that broadcasting alone makes larger, are not separate operations in Keras.
 
     Args:
         graph: the graph.
@@ -36,7 +39,7 @@ def in_keras_order(graph: Graph, declarations: Sequence[Any], outputs: Any) -> l
     return sorted(owners.values(), key=lambda owner: (-farthest[id(owner)], met[id(owner)]))
 
 
-def sorted_leaves(value: Any) -> Iterator[Any]:
+def sorted_leaves(value: Tree[Value]) -> Iterator[Any]:
     """The leaves of a structure as Keras flattens it: the entries of a dict by their keys."""
     if isinstance(value, list | tuple):
         for item in value:
@@ -48,6 +51,11 @@ def sorted_leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
+def maker_of(value: Value) -> Equation:
+    """The equation that a value of a graph is an output of."""
+    return cast("Declared", value).maker
+
+
 def _owner(node: Any) -> Any:
     """The layer that an equation calls; of other nodes themselves."""
     return node.attrs["layer"] if isinstance(node, Equation) and node.op is CALL else node
@@ -56,7 +64,7 @@ def _owner(node: Any) -> Any:
 def _node_of(value: Value, declared: Mapping[Value, Any]) -> Any:
     """The declaration or the equation that makes a value, None for a number."""
     while value not in declared:
-        maker: Equation = value.maker  # type: ignore[attr-defined]
+        maker = maker_of(value)
         if maker.op.name == "constant":
             return None
         source = spread_from(maker)
@@ -73,7 +81,7 @@ def spread_from(equation: Equation) -> Value | None:
     (source,), shape, axes = equation.inputs, equation.attrs["shape"], equation.attrs["axes"]
     if tuple(axes) == tuple(range(len(shape) - len(axes), len(shape))):
         return source
-    maker: Equation = source.maker  # type: ignore[attr-defined]
+    maker = maker_of(source)
     if maker.op.name != "reshape":
         return None
     before = maker.inputs[0]  # with the axes of one entry that broadcasting takes out first

@@ -22,7 +22,7 @@ def check(program: Program) -> Program:
     defined: set[Value] = set()
     for value in program.inputs:
         if value in defined:
-            raise ProgramError("an input stands twice in the program's inputs.")
+            raise ProgramError("an input appears twice in the program's inputs.")
         defined.add(value)
     for number, equation in enumerate(program.equations):
         place = f"equation {number} ({equation.op.name}" + (f", layer {equation.where!r})" if equation.where else ")")

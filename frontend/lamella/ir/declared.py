@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from lamella.ir import limits
 from lamella.ir.dim import Dim, public_shape
 from lamella.ir.program import Equation, ForeignCallError, Op, Value
 from lamella.ir.spec import Spec
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Attribute
 
 _NUMBERS = itertools.count()
 
@@ -115,6 +118,6 @@ def declared_by(
     return tuple(outputs)
 
 
-def has_free_size(values: Iterable[Any]) -> bool:
+def has_free_size(values: Iterable[Attribute]) -> bool:
     """Whether one of some attributes depends on a dimension that is left free."""
     return any(isinstance(v, Dim) or (isinstance(v, tuple) and has_free_size(v)) for v in values)

@@ -8,7 +8,7 @@ program of known sizes. A symbol stands for a size of at least 1, as in `jax.exp
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn, cast
 
@@ -47,8 +47,8 @@ Monomial = tuple[Atom, ...]
 class Dim:
     """An integer expression over free dimensions, with `+ - * // %`.
 
-    It is no number: `int(dim)`, `range(dim)` and a comparison that depends on the size raise a `FreeDimensionError`. `==` and
-    `hash` compare expressions. `str(dim)` is a Python expression over the symbols.
+    It is not a number: `int(dim)`, `range(dim)` and a comparison that depends on the size raise a `FreeDimensionError`. `==`
+    and `hash` compare expressions. `str(dim)` is a Python expression over the symbols.
     """
 
     __slots__ = ("_terms",)
@@ -184,7 +184,7 @@ class Dim:
 
         Args:
             sizes: for each symbol a number, or anything with the arithmetic of one.
-            largest: the larger of two sizes, for sizes that are no dimensions.
+            largest: the larger of two sizes, for sizes that are not dimensions.
             least: the smaller of two sizes.
         """
         functions: dict[str, Callable[..., Any]] = {
@@ -276,7 +276,7 @@ def at(
     return dim.at(sizes, largest, least) if isinstance(dim, Dim) else dim
 
 
-def public_shape(shape: Iterable[Any]) -> tuple[int | None, ...]:
+def public_shape(shape: Iterable[Dimension | np.integer[Any] | None]) -> tuple[int | None, ...]:
     """`shape` as a user writes it: None for what is left free."""
     return tuple(int(d) if isinstance(d, int | np.integer) else None for d in shape)
 
@@ -299,7 +299,7 @@ _ASSUMED: ThreadStack[list[tuple[Any, Any]]] = ThreadStack()
 
 
 @contextmanager
-def assumptions() -> Iterator[list[tuple[Any, Any]]]:
+def assumptions() -> Generator[list[tuple[Any, Any]]]:
     """A list of the pairs of dimensions, different expressions, that are taken to be equal inside."""
     pairs: list[tuple[Any, Any]] = []
     with _ASSUMED.pushed(pairs):
@@ -307,7 +307,7 @@ def assumptions() -> Iterator[list[tuple[Any, Any]]]:
 
 
 @contextmanager
-def settled(name: str) -> Iterator[None]:
+def settled(name: str) -> Generator[None]:
     """Inside, a dimension that depends on the symbol `name` differs from every other that is not the same expression."""
     with _SETTLED.pushed(name):
         yield
@@ -336,8 +336,8 @@ def minimum(a: Any, b: Any) -> Any:
 
 
 def ceil_div(a: Any, b: Any) -> Any:
-    """The quotient of two dimensions, rounded up."""
-    return (a + b - 1) // b
+    """The quotient of two dimensions, rounded up; `b` may be a negative number."""
+    return (a + b - 1) // b if isinstance(b, Dim) or b > 0 else (-a - b - 1) // -b
 
 
 # ---- the normal form -------------------------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ def _order(term: tuple[Monomial, int]) -> tuple[int, str]:
 
 
 def _terms(x: Dimension) -> dict[Monomial, int]:
-    return x._terms if isinstance(x, Dim) else {(): int(x)}
+    return x._terms if isinstance(x, Dim) else {(): int(x)}  # pyright: ignore[reportPrivateUsage]
 
 
 def _made(terms: Mapping[Monomial, int]) -> Dimension:
@@ -374,7 +374,7 @@ def _operation(name: str, *operands: Dimension) -> Dim:
 
 
 def _quotient_at(a: Any, b: Any) -> Any:
-    """a // b, of sizes that are no dimensions (those of `jax.export`) written as the length that a window gives."""
+    """a // b, of sizes that are not dimensions (those of `jax.export`) written as the length that a window gives."""
     return a // b if isinstance(a, int | Dim) else (a - b) // b + 1
 
 
@@ -384,7 +384,7 @@ def _is_one_quotient(dim: Dim) -> bool:
 
 
 def _within(operand: Dimension) -> str:
-    """An operand as it stands in a quotient."""
+    """An operand as it is in a quotient."""
     text = str(operand)
     return f"({text})" if isinstance(operand, Dim) and (" " in text or "-" in text) else text
 

@@ -7,16 +7,19 @@ values of another trace. The passes, every backend without a compiler and the JA
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from lamella.ir.program import Equation, Op, Program, Value
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
+
 Apply = Callable[[Equation, Sequence[Any]], Sequence[Any]]
 
 
-def run(program: Program, arguments: Sequence[Any], apply: Apply) -> list[Any]:
+def run(program: Program, arguments: Sequence[Tensor], apply: Apply) -> list[Any]:
     """Execute `program`: `apply(equation, operands)` gives the outputs of one equation.
 
     Operands are dropped after their last use, so an eager run holds no more than it needs.
@@ -42,15 +45,15 @@ def run(program: Program, arguments: Sequence[Any], apply: Apply) -> list[Any]:
 class Evaluator(Protocol):
     """A backend's interface for ops that run eagerly on its arrays."""
 
-    def owns(self, array: Any) -> bool:
+    def owns(self, array: object) -> bool:
         """Whether `array` is one of this backend's arrays."""
         ...
 
-    def evaluate(self, op: Op, arrays: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
+    def evaluate(self, op: Op, arrays: Sequence[Tensor], attrs: dict[str, Any]) -> Sequence[Any]:
         """The outputs of `op` on arrays."""
         ...
 
-    def numpy(self, array: Any) -> np.ndarray:
+    def numpy(self, array: Tensor) -> np.ndarray:
         """The numbers of one of its arrays as a NumPy array."""
         ...
 
@@ -70,19 +73,28 @@ def register_default(load: Callable[[Sequence[Any]], Evaluator]) -> None:
     _DEFAULT[:] = [load]
 
 
-def evaluate(op: Op, operands: Sequence[Any], attrs: dict[str, Any]) -> Sequence[Any]:
+def evaluate(op: Op, operands: Sequence[Tensor], attrs: dict[str, Any]) -> Sequence[Any]:
     """Compute `op` at once on the backend that owns one of the operands, or on the default one for NumPy arrays."""
     return _evaluator_of(operands).evaluate(op, operands, attrs)
 
 
 def to_numpy(array: Any) -> np.ndarray:
-    """The numbers of an array of NumPy's or of any backend's, of a number or of a list."""
+    """Return the numbers of an array of any backend as a NumPy array.
+
+    Args:
+        array: an array of NumPy or of a backend, a number, or a list of numbers.
+
+    Example:
+        >>> from lamella.backend import to_numpy
+        >>> to_numpy([1.0, 2.0])
+        array([1., 2.])
+    """
     if isinstance(array, np.ndarray | np.generic | bool | int | float | list | tuple):
         return np.asarray(array)
     return _evaluator_of((array,)).numpy(array)
 
 
-def _evaluator_of(operands: Sequence[Any]) -> Evaluator:
+def _evaluator_of(operands: Sequence[Tensor]) -> Evaluator:
     for evaluator in _EVALUATORS:
         if any(evaluator.owns(x) for x in operands):
             return evaluator

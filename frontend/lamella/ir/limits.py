@@ -7,11 +7,11 @@ A configuration of a few bytes can ask for a loop written out a billion times, o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from lamella.errors import ArgumentError
-from lamella.ir.dim import public_shape
+from lamella.ir.dim import Dimension, public_shape
 from lamella.stacks import ThreadStack
 
 
@@ -27,14 +27,14 @@ _BOUNDS: ThreadStack[_Bounds] = ThreadStack()
 
 
 @contextmanager
-def limited(equations: int, entries: int) -> Iterator[None]:
+def limited(equations: int, entries: int) -> Generator[None]:
     """Inside, all traces of this thread together may have so many equations, and so many entries of host constants."""
     with _BOUNDS.pushed(_Bounds(equations, entries)):
         yield
 
 
 @contextmanager
-def counted_before() -> Iterator[None]:
+def counted_before() -> Generator[None]:
     """Inside, nothing is counted: what is traced was traced before, piece by piece, and counted then."""
     with _BOUNDS.emptied():
         yield
@@ -58,7 +58,7 @@ def limiting() -> bool:
     return bool(_BOUNDS.items)
 
 
-def reserve(shape: Sequence[int]) -> None:
+def reserve(shape: Sequence[Dimension]) -> None:
     """Called before a constant is made whose size follows from shapes and arguments.
 
     Raises:

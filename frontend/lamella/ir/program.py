@@ -16,6 +16,9 @@ from lamella.ir.dim import at
 from lamella.ir.spec import Shape, Spec
 from lamella.tracebacks import Line, shorten_within
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Attribute, Tensor
+
 ShapeRule = Callable[..., "Spec | tuple[Spec, ...]"]
 
 
@@ -128,7 +131,7 @@ class Op:
         return (op_named, (self.name,))
 
 
-def as_tuple(results: Any) -> tuple[Any, ...]:
+def as_tuple(results: Tensor | tuple[Any, ...]) -> tuple[Any, ...]:
     """The results of an op, a definition or a rule as a tuple: a single one comes without."""
     return results if isinstance(results, tuple) else (results,)
 
@@ -159,7 +162,7 @@ def op(function: ShapeRule | None = None, /, **options: Any) -> Op | Callable[[S
 
 
 class ForeignCallError(LamellaError, ValueError):
-    """A JAX function was called on a symbolic value. No TypeError: JAX puts its own words in the place of those."""
+    """A JAX function was called on a symbolic value. Not a TypeError: JAX replaces the message of those."""
 
 
 class Value:
@@ -363,7 +366,7 @@ def with_bodies(attrs: Mapping[str, Any], change: Callable[[Program], Program]) 
 
 
 def for_sizes(
-    value: Any,
+    value: Attribute,
     sizes: Mapping[str, Any],
     largest: Callable[..., Any] | None = None,
     least: Callable[..., Any] | None = None,
@@ -377,7 +380,7 @@ def for_sizes(
         least: the smaller of two sizes.
     """
 
-    def sized(item: Any) -> Any:
+    def sized(item: Attribute) -> Any:
         return for_sizes(item, sizes, largest, least)
 
     if isinstance(value, tuple):
@@ -400,7 +403,7 @@ def for_sizes(
     return at(value, sizes, largest, least)
 
 
-def _holds_programs(value: Any) -> bool:
+def _holds_programs(value: Attribute) -> bool:
     return isinstance(value, tuple) and bool(value) and isinstance(value[0], Program)
 
 
@@ -409,7 +412,7 @@ class Program:
 
     Attributes:
         inputs: the values to be given.
-        equations: in an order in which every operand stands before its use.
+        equations: in an order in which every operand comes before its use.
         outputs: the values returned; one may appear twice, and an input may be an output.
         input_names: a name an input, for the printer and for errors (`"dense/kernel"`).
         output_names: the same for the outputs.
@@ -494,7 +497,7 @@ def _lines(program: Program, indent: str = "", prefix: str = "%") -> Iterator[st
     yield f"{indent}}}"
 
 
-def _attribute(value: Any) -> str:
+def _attribute(value: Attribute) -> str:
     if isinstance(value, np.ndarray):
         if value.size == 1:
             return str(value.reshape(())[()])

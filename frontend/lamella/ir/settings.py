@@ -1,4 +1,4 @@
-"""The few process-wide numbers that ops read: the default float dtype and the fuzz factor."""
+"""Process-wide settings that ops and training read, such as the default float dtype and `epsilon`."""
 
 from __future__ import annotations
 
@@ -27,15 +27,32 @@ _SETTINGS: dict[str, Any] = {
 
 
 def floatx() -> str:
-    """The default float dtype: "float32" unless `set_floatx` said otherwise."""
+    """Return the default float dtype.
+
+    Returns:
+        "float32", unless `set_floatx` or the environment variable LAMELLA_FLOATX changed it.
+
+    Example:
+        >>> floatx()
+        'float32'
+    """
     return str(_SETTINGS["floatx"])
 
 
 def set_floatx(dtype: str) -> None:
-    """Make `dtype` ("float16", "bfloat16", "float32" or "float64") the default float dtype of what is built from now on.
+    """Set the default float dtype of layers and arrays that are created from now on.
+
+    Args:
+        dtype: "float16", "bfloat16", "float32" or "float64".
 
     Raises:
-        DTypeError: it is none of these.
+        DTypeError: `dtype` is none of these.
+
+    Example:
+        >>> set_floatx("float64")
+        >>> floatx()
+        'float64'
+        >>> set_floatx("float32")
     """
     if dtype not in _FLOATX:
         raise DTypeError(f"set_floatx takes one of {', '.join(map(repr, _FLOATX))}, got {dtype!r}.")
@@ -43,22 +60,55 @@ def set_floatx(dtype: str) -> None:
 
 
 def epsilon() -> float:
-    """The fuzz factor of clipped losses and the like (1e-7)."""
+    """Return the small constant that losses and normalizations use to avoid division by zero and log(0).
+
+    Returns:
+        1e-7, unless `set_epsilon` changed it.
+
+    Example:
+        >>> epsilon()
+        1e-07
+    """
     return float(_SETTINGS["epsilon"])
 
 
 def set_epsilon(value: float) -> None:
-    """Set the fuzz factor."""
+    """Set the value that `epsilon` returns.
+
+    Args:
+        value: the constant.
+
+    Example:
+        >>> set_epsilon(1e-5)
+        >>> epsilon()
+        1e-05
+        >>> set_epsilon(1e-7)
+    """
     _SETTINGS["epsilon"] = float(value)
 
 
 def checks_nan() -> bool:
-    """Whether arrays given to `fit`, `evaluate` and `predict` are searched for NaN and infinities."""
+    """Return whether arrays passed to `fit`, `evaluate` and `predict` are checked for NaN and infinities."""
     return bool(_SETTINGS["check_nan"])
 
 
 def set_check_nan(check: bool) -> None:
-    """Search the arrays given to `fit`, `evaluate` and `predict` for NaN and infinities, and refuse them."""
+    """Set whether `fit`, `evaluate` and `predict` reject arrays that contain NaN or infinities.
+
+    Args:
+        check: whether to check; False by default.
+
+    Example:
+        >>> import numpy as np
+        >>> import lamella
+        >>> model = lamella.Sequential([lamella.layers.Input((1,)), lamella.layers.Dense(1)])
+        >>> set_check_nan(True)
+        >>> model.predict(np.array([[np.nan]]), verbose=0)
+        Traceback (most recent call last):
+        ...
+        lamella.errors.DataError: ...
+        >>> set_check_nan(False)
+    """
     _SETTINGS["check_nan"] = bool(check)
 
 
@@ -66,31 +116,45 @@ _LAYOUTS = ("channels_last", "channels_first")
 
 
 def image_data_format() -> str:
-    """What `data_format=None` means: "channels_last" unless `set_image_data_format` said otherwise.
+    """Return the image layout that `data_format=None` selects.
 
-    >>> image_data_format()
-    'channels_last'
+    Returns:
+        "channels_last", unless `set_image_data_format` changed it.
+
+    Example:
+        >>> image_data_format()
+        'channels_last'
     """
     return str(_SETTINGS["image_data_format"])
 
 
 def set_image_data_format(data_format: str) -> None:
-    """Set what `data_format=None` means for layers and functions from now on.
+    """Set the image layout that `data_format=None` selects in layers and functions from now on.
 
     Args:
-        data_format: "channels_last", `(batch, height, width, channels)`, or "channels_first".
+        data_format: "channels_last", `(batch, height, width, channels)`, or "channels_first", `(batch, channels,
+            height, width)`.
 
     Raises:
-        ArgumentError: it is neither.
+        ArgumentError: `data_format` is neither.
+
+    Example:
+        >>> set_image_data_format("channels_first")
+        >>> image_data_format()
+        'channels_first'
+        >>> set_image_data_format("channels_last")
     """
     _SETTINGS["image_data_format"] = layout_of(data_format)
 
 
 def layout_of(data_format: Any) -> str:
-    """A `data_format`; None is `image_data_format()`.
+    """Return a `data_format`, with None replaced by `image_data_format()`.
+
+    Args:
+        data_format: "channels_last", "channels_first" or None.
 
     Raises:
-        ArgumentError: it is neither "channels_last" nor "channels_first".
+        ArgumentError: `data_format` is something else.
     """
     if data_format is None:
         return image_data_format()
@@ -109,32 +173,43 @@ WHEN_PRECISION_CHANGES: list[Callable[[], None]] = []
 
 
 def matmul_precision() -> str:
-    """How exactly float32 numbers are multiplied in matrix products and convolutions: "highest", "high" or "default".
+    """Return the precision of matrix products and convolutions of float32 arrays.
 
-    >>> matmul_precision()
-    'highest'
+    Returns:
+        "highest", "high" or "default".
+
+    Example:
+        >>> matmul_precision()
+        'highest'
     """
     return _SETTINGS["matmul_precision"] or "highest"
 
 
-def set_matmul_precision(precision: str) -> None:
-    """Set how exactly float32 numbers are multiplied in matrix products and convolutions, on devices that have a choice.
+def _is_precision(given: object) -> bool:
+    return isinstance(given, str) and given in _PRECISIONS
 
-    It counts from the next call on, of models that have been trained or called as well. A function that you put under
-    `jax.jit` yourself keeps what was set when JAX traced it. NumPy multiplies in float32 whatever is set, and so does JAX on
-    a CPU. The numbers stay float32: `mixed_precision` is about those.
+
+def set_matmul_precision(precision: str) -> None:
+    """Set the precision of matrix products and convolutions of float32 arrays, on devices that have a choice.
+
+    It applies from the next call on, also to models that have been trained or called. A function that you compiled with
+    `jax.jit` keeps the precision that it was traced with. NumPy, and JAX on a CPU, always multiply in float32. Arrays
+    stay float32; see `mixed_precision` for other dtypes.
 
     Args:
-        precision: "highest" or "float32", what holds until something is set (unless you told JAX otherwise by
-            `jax_default_matmul_precision`); "high" or "tensorfloat32", with 10 bits of fraction on NVIDIA's GPUs, three
-            passes of bfloat16 on TPUs; "default" or "bfloat16", the device's fastest.
+        precision: "highest" or "float32", the default (unless JAX's own `jax_default_matmul_precision` is set); "high"
+            or "tensorfloat32", with 10 bits of fraction on NVIDIA GPUs and three passes of bfloat16 on TPUs; "default"
+            or "bfloat16", the fastest of the device.
 
     Raises:
-        ArgumentError: it is none of these.
+        ArgumentError: `precision` is none of these.
 
-    >>> set_matmul_precision("float32")
+    Example:
+        >>> set_matmul_precision("float32")
+        >>> matmul_precision()
+        'highest'
     """
-    if not isinstance(precision, str) or precision not in _PRECISIONS:
+    if not _is_precision(precision):
         listed = ", ".join(map(repr, _PRECISIONS))
         raise ArgumentError(f"set_matmul_precision takes one of {listed}, got {precision!r}.")
     before, _SETTINGS["matmul_precision"] = _SETTINGS["matmul_precision"], _PRECISIONS[precision]
@@ -144,23 +219,40 @@ def set_matmul_precision(precision: str) -> None:
 
 
 def chosen_matmul_precision() -> str | None:
-    """What `set_matmul_precision` set; None where it was not called."""
+    """Return the precision that `set_matmul_precision` set, or None if it was not called."""
     return _SETTINGS["matmul_precision"]
 
 
 def enable_flash_attention() -> None:
-    """Let attention of float16 and bfloat16 run in one kernel where the device has one (cuDNN's, with JAX): the default."""
+    """Let attention in float16 and bfloat16 use a fused kernel if the device has one (cuDNN with JAX); the default.
+
+    Example:
+        >>> enable_flash_attention()
+        >>> is_flash_attention_enabled() is None
+        True
+    """
     _SETTINGS["flash_attention"] = None
 
 
 def disable_flash_attention() -> None:
-    """Let attention called from now on run as separate operations, but where a layer asks for `flash_attention=True`."""
+    """Compute attention as separate operations from now on, except in layers with `flash_attention=True`.
+
+    Example:
+        >>> disable_flash_attention()
+        >>> is_flash_attention_enabled()
+        False
+        >>> enable_flash_attention()
+    """
     _SETTINGS["flash_attention"] = False
 
 
 def is_flash_attention_enabled() -> bool | None:
-    """None where one kernel is used for attention when there is one, False after `disable_flash_attention`.
+    """Return whether attention may use a fused kernel.
 
-    >>> is_flash_attention_enabled()
+    Returns:
+        None if it is used where available, False after `disable_flash_attention`.
+
+    Example:
+        >>> is_flash_attention_enabled()
     """
     return _SETTINGS["flash_attention"]

@@ -1,6 +1,6 @@
 """Shapes and dtypes: what is known of a value before any number is.
 
-One promotion table for every backend stands here: `promote` is the only place that decides which dtype two operands
+One promotion table for every backend is here: `promote` is the only place that decides which dtype two operands
 meet in.
 """
 
@@ -48,7 +48,7 @@ def register_dtypes(names: Mapping[Any, str]) -> None:
     """
     for name in names.values():
         if name not in DTYPES:
-            raise DTypeError(f"{name!r} is no dtype lamella computes with; it knows {', '.join(DTYPES)}.")
+            raise DTypeError(f"{name!r} is not a dtype lamella computes with; it knows {', '.join(DTYPES)}.")
     _NAMES.update(names)
 
 
@@ -61,7 +61,7 @@ def dtype_name(dtype: Any) -> str:
     """The name of a dtype given as a string, a NumPy dtype, a dtype that a backend declares, or anything with a `name`.
 
     Raises:
-        DTypeError: it is no dtype lamella computes with.
+        DTypeError: it is not a dtype lamella computes with.
     """
     if isinstance(dtype, str) and dtype in DTYPES:
         return dtype
@@ -77,7 +77,7 @@ def dtype_name(dtype: Any) -> str:
     if name not in DTYPES:
         if any(load(dtype) for load in _LOADERS):
             return dtype_name(dtype)
-        raise DTypeError(f"{name!r} is no dtype lamella computes with; it knows {', '.join(DTYPES)}.")
+        raise DTypeError(f"{name!r} is not a dtype lamella computes with; it knows {', '.join(DTYPES)}.")
     return name
 
 

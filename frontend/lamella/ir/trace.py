@@ -1,14 +1,14 @@
 """Tracing: run Python code once with symbolic values and write down what it does.
 
-A `Trace` collects equations. Traces nest: the body of a `scan` is a trace of its own, and a value of the enclosing trace
+A `Trace` collects equations. Traces nest: the body of a `scan` is a separate trace, and a value of the enclosing trace
 used inside it becomes an extra input of the body by itself (`captures`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from lamella.ir.program import ConcreteValue, Equation, Op, Place, Program, Valu
 from lamella.ir.spec import DTYPES, Spec, dtype_name, spec_of
 from lamella.stacks import ThreadStack
 from lamella.tracebacks import user_line
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 _TRACES: ThreadStack[Trace] = ThreadStack()
 _LINES: ThreadStack[str] = ThreadStack()
@@ -38,7 +41,7 @@ class Trace:
     it is written down: its values are `ConcreteValue`s.
     """
 
-    def __init__(self, *, captures_arrays: bool = False, concrete_inputs: Iterable[Any] | None = None) -> None:
+    def __init__(self, *, captures_arrays: bool = False, concrete_inputs: Iterable[Tensor] | None = None) -> None:
         self.captures_arrays = captures_arrays
         self._arrays = None if concrete_inputs is None else iter(concrete_inputs)
         self.equations: list[Equation] = []
@@ -139,7 +142,7 @@ def current_trace() -> Trace | None:
 
 
 @contextmanager
-def at(where: str) -> Iterator[None]:
+def at(where: str) -> Generator[None]:
     """Stamp the equations emitted inside with the path `where`."""
     trace = current_trace()
     if trace is None:
@@ -153,14 +156,14 @@ def at(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def recording_lines(until: str) -> Iterator[None]:
+def recording_lines(until: str) -> Generator[None]:
     """Let equations say the user's line that they come from, looked for up to the module `until`; it slows tracing down."""
     with _LINES.pushed(until):
         yield
 
 
 @contextmanager
-def eagerly() -> Iterator[None]:
+def eagerly() -> Generator[None]:
     """Compute at once inside, as if no trace were running."""
     with _TRACES.emptied():
         yield
@@ -172,8 +175,8 @@ def constant(*, value: np.ndarray, dtype: str) -> Spec:
     return Spec(tuple(value.shape), dtype)
 
 
-def constant_value(trace: Trace, array: Any, dtype: str) -> Value:
-    """An equation that holds `array` (a NumPy array that nobody changes afterwards)."""
+def constant_value(trace: Trace, array: ArrayLike, dtype: str) -> Value:
+    """An equation that holds `array` (a NumPy array that is never changed afterwards)."""
     return trace.emit(constant, (), {"value": array, "dtype": dtype})[0]
 
 
@@ -265,7 +268,7 @@ def apply_equation(equation: Equation, operands: Sequence[Any], attrs: dict[str,
         return as_tuple(bind(equation.op, tuple(operands), equation.attrs if attrs is None else attrs))
 
 
-def replay(program: Program, arguments: Sequence[Any]) -> list[Any]:
+def replay(program: Program, arguments: Sequence[Tensor]) -> list[Any]:
     """The outputs of `program` for other arguments: its equations are recorded in the running trace, or computed at once."""
     return interpret.run(program, arguments, apply_equation)
 
@@ -277,12 +280,12 @@ def trace(function: Callable[..., Any], *specs: Spec, where: str = "") -> Progra
     """
     with Trace() as running:
         running.where = where or running.where
-        outputs = function(*[running.input(spec) for spec in specs])
+        outputs: Tensor | Sequence[Any] = function(*[running.input(spec) for spec in specs])
         flat = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
         return running.program([as_value(v) for v in flat])
 
 
-def as_value(x: Any) -> Value:
+def as_value(x: ArrayLike) -> Value:
     """`x` as a value of the running trace: a value, a variable, an array or a scalar."""
     x = operand(x)
     if isinstance(x, Value):

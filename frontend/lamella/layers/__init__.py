@@ -1,4 +1,4 @@
-"""The layers. Each family is imported when one of its layers is first asked for."""
+"""The layers. Each module is imported when one of its layers is first used."""
 
 from typing import TYPE_CHECKING
 
@@ -213,7 +213,7 @@ _MODULES = {
     "vocabulary": "IntegerLookup StringLookup",
     "wrapper": "Wrapper",
 }
-"""Where each name lives; a test holds it against the imports above, which type checkers read."""
+"""The module of each name; a test compares it with the imports above, which type checkers read."""
 
 if not TYPE_CHECKING:
     __all__, __getattr__, __dir__ = lazily(__name__, _MODULES, ("experimental",))

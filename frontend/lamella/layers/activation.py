@@ -15,9 +15,25 @@ from lamella.layers.making import WeightFields
 
 
 class ReLU(Layer):
-    """max(x, 0), with a slope below a threshold and a maximum.
+    """max(x, 0), with an optional maximum, threshold and gradient below it.
 
     y = max_value where x >= max_value, x where threshold <= x < max_value, negative_slope * (x - threshold) elsewhere.
+    Input and output shape `(batch, ...)`. A mask is passed on.
+
+    Args:
+        max_value: the largest output, at least 0; None for no limit.
+        negative_slope: factor below the threshold, at least 0.
+        threshold: the threshold, at least 0.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is negative.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ReLU
+        >>> ReLU(max_value=6.0)(np.array([[-1.0, 3.0, 9.0]]))
+        array([[0., 3., 6.]], dtype=float32)
     """
 
     supports_masking = True
@@ -43,13 +59,26 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """x where x >= 0, else negative_slope * x.
+    """x where x >= 0, negative_slope * x elsewhere.
+
+    Input and output shape `(batch, ...)`. A mask is passed on.
 
     Args:
-        negative_slope: the slope below 0 (0.3 here, 0.2 in the activation of this name, as in Keras).
+        negative_slope: factor for negative inputs; 0.3 here and 0.2 in `activations.leaky_relu`, as in Keras.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `negative_slope` is negative.
 
     References:
-        A. L. Maas, A. Y. Hannun, A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML 2013.
+        A. L. Maas, A. Y. Hannun, A. Y. Ng, "Rectifier nonlinearities improve neural network acoustic models", ICML
+        2013, https://ai.stanford.edu/~amaas/papers/relu_hybrid_icml2013_final.pdf
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import LeakyReLU
+        >>> LeakyReLU(0.5)(np.array([[-2.0, 3.0]]))
+        array([[-1.,  3.]], dtype=float32)
     """
 
     supports_masking = True
@@ -65,16 +94,31 @@ class LeakyReLU(Layer):
 
 
 class PReLU(Layer):
-    """max(x, 0) - alpha * max(-x, 0), with a trained alpha for each entry of a row; the derivative at 0 is 0.
+    """max(x, 0) - alpha * max(-x, 0) with a trained alpha per entry of an example; the derivative at 0 is 0.
+
+    Input and output shape `(batch, ...)`; alpha has the shape of an example, with size 1 along `shared_axes`. A mask is
+    passed on.
 
     Args:
-        alpha_initializer: what alpha starts as.
-        alpha_regularizer: a penalty on it.
-        alpha_constraint: applied to it after each optimizer step.
-        shared_axes: the axes (the batch is 0) along which entries share one alpha, such as (1, 2) for images.
+        alpha_initializer: initializer of the weight, or its name.
+        alpha_regularizer: penalty on the weight, added to the loss.
+        alpha_constraint: constraint applied to the weight after each optimizer step.
+        shared_axes: axes (the batch is axis 0) along which entries share one alpha, such as (1, 2) for images.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `shared_axes` holds something else than positive integers.
+        ShapeError: in a call, if the input does not have the shape that alpha was made for.
 
     References:
-        K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", ICCV 2015, https://arxiv.org/abs/1502.01852
+        K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", 2015, https://arxiv.org/abs/1502.01852
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.initializers import Constant
+        >>> from lamella.layers import PReLU
+        >>> PReLU(Constant(0.25))(np.array([[-2.0, 3.0]]))
+        array([[-0.5,  3. ]], dtype=float32)
     """
 
     supports_masking = True
@@ -92,7 +136,7 @@ class PReLU(Layer):
         self.shared_axes = integers("shared_axes", axes, len(axes), self) if axes else ()
 
     def check_input(self, spec: Spec) -> None:
-        """The shape alpha was made for, but along shared axes."""
+        """Check that the input has the shape that alpha was made for, except along shared axes."""
         if any(a >= spec.ndim for a in self.shared_axes):
             raise ShapeError(f"shared_axes {self.shared_axes} do not exist in shape {public_shape(spec.shape)}.")
         if self.built:
@@ -105,7 +149,7 @@ class PReLU(Layer):
                 raise ShapeError(f"alpha has shape {expected}, inputs have {public_shape(spec.shape)}.")
 
     def build(self, input_shape: Shape) -> None:
-        """Make alpha, of the shape of a row with size 1 along shared axes."""
+        """Make alpha, with the shape of an example and size 1 along shared axes."""
         self.alpha = self.add_field(
             "alpha", tuple(1 if i in self.shared_axes else d for i, d in enumerate(input_shape[1:], start=1))
         )
@@ -117,7 +161,27 @@ class PReLU(Layer):
 
 
 class ELU(Layer):
-    """x where x > 0, else alpha * (exp(x) - 1); the derivative at 0 is alpha."""
+    """x where x > 0, alpha * (exp(x) - 1) elsewhere; the derivative at 0 is alpha.
+
+    Input and output shape `(batch, ...)`. A mask is passed on.
+
+    Args:
+        alpha: the negative of the limit for x to minus infinity.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `alpha` is not a number.
+
+    References:
+        D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and accurate deep network learning by exponential linear
+        units (ELUs)", 2015, https://arxiv.org/abs/1511.07289
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ELU
+        >>> ELU()(np.array([[-100.0, 2.0]]))
+        array([[-1.,  2.]], dtype=float32)
+    """
 
     supports_masking = True
     casts_integers = True
@@ -132,7 +196,21 @@ class ELU(Layer):
 
 
 class Softmax(Layer):
-    """exp(x) / sum(exp(x)) along `axis`, or over several axes; entries whose mask is false get probability 0."""
+    """exp(x) / sum(exp(x)) over `axis`; entries whose mask is False get probability 0.
+
+    Input and output shape `(batch, ...)`. A mask given to the call has the shape of the input, or one that broadcasts
+    to it.
+
+    Args:
+        axis: the axis or axes that the probabilities sum to 1 over.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Softmax
+        >>> Softmax()(np.zeros((1, 4)), mask=np.array([[True, True, False, False]]))
+        array([[0.5, 0.5, 0. , 0. ]], dtype=float32)
+    """
 
     supports_masking = True
     casts_integers = True

@@ -1,4 +1,4 @@
-"""Adaptive pooling: as many windows as asked for, which share the input as evenly as they can."""
+"""Adaptive pooling: a given number of windows that divide the input as evenly as possible."""
 
 from __future__ import annotations
 
@@ -15,14 +15,9 @@ from lamella.ops.spatial import adaptive_maximum, adaptive_mean, adaptive_window
 
 
 class AdaptivePooling(Layer):
-    """A reduction to `output_size` windows: the base of the layers over `spatial` dimensions.
+    """A reduction to `output_size` windows per dimension: the base of the layers over `spatial` dimensions.
 
-    Window i covers the cells from floor(i * size / output_size) up to ceil((i + 1) * size / output_size), so neighbours
-    may share a cell; the dimensions are reduced one after the other.
-
-    Args:
-        output_size: the number of windows, a number or one for each spatial dimension.
-        data_format: "channels_last" (default) or "channels_first".
+    The dimensions are reduced one after the other; the arguments are those of `AdaptiveMaxPooling2D`.
     """
 
     casts_integers = True
@@ -34,15 +29,15 @@ class AdaptivePooling(Layer):
         self.data_format = layout(data_format, self)
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank."""
+        """Check the rank."""
         check_rank(spec, self.spatial)
 
     def reduce(self, x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
-        """`x`, channels last, with every window along `axis` reduced to one entry."""
+        """Reduce every window of `x`, channels last, along `axis` to one entry."""
         raise NotImplementedError
 
     def call(self, inputs: Any) -> Any:
-        """One entry a window and channel."""
+        """One entry per window and channel."""
         first = self.data_format == "channels_first"
         y = channels_first_to_last(inputs) if first else inputs
         for axis, count in enumerate(self.output_size, start=1):
@@ -60,7 +55,7 @@ class AdaptiveAveragePooling(AdaptivePooling):
 
 
 class AdaptiveMaxPooling(AdaptivePooling):
-    """The maximum of each window; the first maximum receives the whole gradient."""
+    """The maximum of each window; of equal maxima the first receives the whole gradient."""
 
     def reduce(self, x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
         """The maximum of each window along `axis`."""
@@ -68,36 +63,169 @@ class AdaptiveMaxPooling(AdaptivePooling):
 
 
 class AdaptiveAveragePooling1D(AdaptiveAveragePooling):
-    """The mean of each window of a sequence: `(batch, steps, channels)` to `(batch, output_size, channels)`."""
+    """The mean of each of `output_size` windows of sequences.
+
+    Input shape `(batch, steps, channels)`, output shape `(batch, output_size, channels)`. Along an axis of `size`
+    entries, window i covers the entries from floor(i * size / output_size) up to, not including, ceil((i + 1) * size /
+    output_size): neighboring windows may overlap by an entry.
+
+    Args:
+        output_size: number of windows, an integer.
+        data_format: "channels_last" for `(batch, steps, channels)` or "channels_first" for `(batch, channels, steps)`;
+            None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `output_size` is not positive.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import AdaptiveAveragePooling1D
+        >>> AdaptiveAveragePooling1D(2)(np.array([[[1.0], [3.0], [2.0], [5.0]]]))[0, :, 0]
+        array([2. , 3.5], dtype=float32)
+    """
 
     spatial = 1
 
 
 class AdaptiveAveragePooling2D(AdaptiveAveragePooling):
-    """The mean of each window of an image: `(batch, height, width, channels)` to `(batch, *output_size, channels)`."""
+    """The mean of each of `output_size` windows of images.
+
+    Input shape `(batch, height, width, channels)`, output shape `(batch, *output_size, channels)`. Along an axis of
+    `size` entries, window i covers the entries from floor(i * size / output_size) up to, not including, ceil((i + 1) *
+    size / output_size): neighboring windows may overlap by an entry.
+
+    Args:
+        output_size: number of windows, an integer, or two of them, one per spatial dimension.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `output_size` is not positive.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import AdaptiveAveragePooling2D
+        >>> AdaptiveAveragePooling2D(2)(np.arange(9.0).reshape(1, 3, 3, 1))[0, :, :, 0]
+        array([[2., 3.],
+               [5., 6.]], dtype=float32)
+    """
 
     spatial = 2
 
 
 class AdaptiveAveragePooling3D(AdaptiveAveragePooling):
-    """The mean of each window of a volume: `(batch, *spatial, channels)` to `(batch, *output_size, channels)`."""
+    """The mean of each of `output_size` windows of volumes.
+
+    Input shape `(batch, depth, height, width, channels)`, output shape `(batch, *output_size, channels)`. Along an axis
+    of `size` entries, window i covers the entries from floor(i * size / output_size) up to, not including, ceil((i + 1)
+    * size / output_size): neighboring windows may overlap by an entry.
+
+    Args:
+        output_size: number of windows, an integer, or three of them, one per spatial dimension.
+        data_format: "channels_last" for `(batch, depth, height, width, channels)` or "channels_first" for
+            `(batch, channels, depth, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `output_size` is not positive.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import AdaptiveAveragePooling3D
+        >>> AdaptiveAveragePooling3D((1, 2, 1))(np.arange(8.0).reshape(1, 2, 2, 2, 1))[0, :, :, :, 0]
+        array([[[2.5],
+                [4.5]]], dtype=float32)
+    """
 
     spatial = 3
 
 
 class AdaptiveMaxPooling1D(AdaptiveMaxPooling):
-    """The maximum of each window of a sequence: `(batch, steps, channels)` to `(batch, output_size, channels)`."""
+    """The maximum of each of `output_size` windows of sequences.
+
+    Input shape `(batch, steps, channels)`, output shape `(batch, output_size, channels)`. Along an axis of `size`
+    entries, window i covers the entries from floor(i * size / output_size) up to, not including, ceil((i + 1) * size /
+    output_size): neighboring windows may overlap by an entry. Of equal maxima in a window the first receives the whole
+    gradient.
+
+    Args:
+        output_size: number of windows, an integer.
+        data_format: "channels_last" for `(batch, steps, channels)` or "channels_first" for `(batch, channels, steps)`;
+            None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `output_size` is not positive.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import AdaptiveMaxPooling1D
+        >>> AdaptiveMaxPooling1D(2)(np.array([[[1.0], [3.0], [2.0], [5.0]]]))[0, :, 0]
+        array([3., 5.], dtype=float32)
+    """
 
     spatial = 1
 
 
 class AdaptiveMaxPooling2D(AdaptiveMaxPooling):
-    """The maximum of each window of an image: `(batch, height, width, channels)` to `(batch, *output_size, channels)`."""
+    """The maximum of each of `output_size` windows of images.
+
+    Input shape `(batch, height, width, channels)`, output shape `(batch, *output_size, channels)`. Along an axis of
+    `size` entries, window i covers the entries from floor(i * size / output_size) up to, not including, ceil((i + 1) *
+    size / output_size): neighboring windows may overlap by an entry. Of equal maxima in a window the first receives the
+    whole gradient.
+
+    Args:
+        output_size: number of windows, an integer, or two of them, one per spatial dimension.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `output_size` is not positive.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import AdaptiveMaxPooling2D
+        >>> AdaptiveMaxPooling2D(2)(np.arange(9.0).reshape(1, 3, 3, 1))[0, :, :, 0]
+        array([[4., 5.],
+               [7., 8.]], dtype=float32)
+    """
 
     spatial = 2
 
 
 class AdaptiveMaxPooling3D(AdaptiveMaxPooling):
-    """The maximum of each window of a volume: `(batch, *spatial, channels)` to `(batch, *output_size, channels)`."""
+    """The maximum of each of `output_size` windows of volumes.
+
+    Input shape `(batch, depth, height, width, channels)`, output shape `(batch, *output_size, channels)`. Along an axis
+    of `size` entries, window i covers the entries from floor(i * size / output_size) up to, not including, ceil((i + 1)
+    * size / output_size): neighboring windows may overlap by an entry. Of equal maxima in a window the first receives
+    the whole gradient.
+
+    Args:
+        output_size: number of windows, an integer, or three of them, one per spatial dimension.
+        data_format: "channels_last" for `(batch, depth, height, width, channels)` or "channels_first" for
+            `(batch, channels, depth, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `output_size` is not positive.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import AdaptiveMaxPooling3D
+        >>> AdaptiveMaxPooling3D((1, 2, 1))(np.arange(8.0).reshape(1, 2, 2, 2, 1))[0, :, :, :, 0]
+        array([[[5.],
+                [7.]]], dtype=float32)
+    """
 
     spatial = 3

@@ -16,22 +16,36 @@ from lamella.layers.merging import SeveralInputs
 
 
 class Attention(SeveralInputs):
-    """softmax(query @ key^T) @ value
+    """softmax(query @ key^T) @ value: attention with a dot product, or with the sum of tanh(query + key).
+
+    Called as `layer([query, value])` or `layer([query, value, key])` with query `(batch, Tq, dim)`, value
+    `(batch, Tv, dim)` and key `(batch, Tv, dim)`, which is the value if it is omitted. Output `(batch, Tq, dim)`; with
+    `return_attention_scores=True` also the weights `(batch, Tq, Tv)`. `use_causal_mask=True` lets query t attend only
+    to keys up to t. A mask is a list of one per input: values whose mask is False get no weight, and the outputs of
+    queries whose mask is False are 0; the output has the mask of the query. Dropout is applied to the weights with
+    `training=True`.
 
     Args:
-        use_scale: multiply the scores by a trained number, which starts at 1.
-        score_mode: "dot" for query @ key^T, or "concat" for weight * sum(tanh(query + key)), with a trained weight.
-        dropout: in training, the fraction of the attention weights dropped.
-        seed: makes the masks a function of this number instead of the layer's path.
+        use_scale: whether to multiply the scores by a trained scalar, initially 1.
+        score_mode: "dot" for query @ key^T, or "concat" for weight * sum(tanh(query + key)) with a trained scalar
+            weight.
+        dropout: fraction of the attention weights to drop in training.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
 
-    Called with `[query (batch, Tq, dim), value (batch, Tv, dim)]` or `[query, value, key (batch, Tv, dim)]`; the key is the
-    value where it is not given. Output `(batch, Tq, dim)`, and with `return_attention_scores=True` also the weights
-    `(batch, Tq, Tv)`. Values whose mask is false get no weight, outputs whose query's mask is false are zero;
-    `use_causal_mask=True` lets a query see only values up to its own place.
+    Raises:
+        ArgumentError: in a call, if there are not 2 or 3 inputs.
 
     References:
-        M.-T. Luong and others, "Effective Approaches to Attention-based Neural Machine Translation", 2015,
+        M.-T. Luong, H. Pham, C. D. Manning, "Effective approaches to attention-based neural machine translation", 2015,
         https://arxiv.org/abs/1508.04025
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Attention
+        >>> query, key = np.array([[[100.0, 0.0]]]), np.array([[[1.0, 0.0], [0.0, 1.0]]])
+        >>> Attention()([query, np.array([[[7.0], [8.0]]]), key])
+        array([[[7.]]], dtype=float32)
     """
 
     supports_masking = True
@@ -75,9 +89,17 @@ class Attention(SeveralInputs):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        """The weighted values; with `return_attention_scores` also the weights."""
+        """The weighted values; with `return_attention_scores` also the weights.
+
+        Args:
+            inputs: `[query, value]` or `[query, value, key]`.
+            mask: list of one mask per input, `(batch, Tq)` and `(batch, Tv)`; None entries for no mask.
+            training: whether to apply the dropout.
+            return_attention_scores: whether to return the weights as well.
+            use_causal_mask: whether query t attends only to keys up to t.
+        """
         if len(inputs) not in (2, 3):
-            raise ArgumentError(f"takes [query, value] or [query, value, key], got {len(inputs)} inputs.")
+            raise ArgumentError(f"expected [query, value] or [query, value, key], got {len(inputs)} inputs.")
         query, value = inputs[:2]
         key = inputs[2] if len(inputs) == 3 else value
         query_mask, value_mask = mask[:2] if mask is not None else (None, None)
@@ -109,17 +131,31 @@ class Attention(SeveralInputs):
 
 
 class AdditiveAttention(Attention):
-    """softmax(sum(scale * tanh(query + key))) @ value
+    """softmax(sum(scale * tanh(query + key))) @ value: additive attention.
+
+    Called as `Attention`, with the same inputs, masks and outputs; scale `(dim,)`.
 
     Args:
-        use_scale: multiply by a trained vector `(dim,)` before summing.
-        dropout: in training, the fraction of the attention weights dropped.
+        use_scale: whether to multiply by a trained vector before the sum.
+        dropout: fraction of the attention weights to drop in training.
+        score_mode: accepted and ignored; the score is always additive.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
 
-    Called as `Attention` is.
+    Raises:
+        ArgumentError: in a call, if there are not 2 or 3 inputs.
 
     References:
-        D. Bahdanau, K. Cho, Y. Bengio, "Neural Machine Translation by Jointly Learning to Align and Translate", 2014,
+        D. Bahdanau, K. Cho, Y. Bengio, "Neural machine translation by jointly learning to align and translate", 2014,
         https://arxiv.org/abs/1409.0473
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import AdditiveAttention
+        >>> layer = AdditiveAttention(use_scale=False)
+        >>> y, weights = layer([np.zeros((1, 2, 4)), np.ones((1, 3, 4))], return_attention_scores=True)
+        >>> y.shape, weights.shape
+        ((1, 2, 4), (1, 2, 3))
     """
 
     config_without = ("score_mode",)
@@ -139,14 +175,14 @@ class AdditiveAttention(Attention):
 
 
 def causal_mask(queries: Any, keys: Any) -> Any:
-    """True where a query may see a key: at its own place and before, `(1, queries, keys)`."""
+    """True where a query may attend to a key: at the same position or before; `(1, queries, keys)`."""
     if isinstance(queries, Dim) or isinstance(keys, Dim):
         return ops.expand_dims(ops.tri(queries, keys, dtype="bool"), 0)
     return np.tri(queries, keys, dtype=bool)[None]
 
 
 def window_mask(queries: Any, keys: Any, width: int) -> Any:
-    """True where query and key are less than `width` places apart, `(1, queries, keys)`."""
+    """True where query and key are less than `width` positions apart; `(1, queries, keys)`."""
     if isinstance(queries, Dim) or isinstance(keys, Dim):
         apart = ops.subtract(ops.expand_dims(ops.arange(queries), 1), ops.expand_dims(ops.arange(keys), 0))
         return ops.expand_dims(ops.less(ops.abs(apart), width), 0)

@@ -1,4 +1,4 @@
-"""What the attention layers of several heads have in common."""
+"""The base of the attention layers with several heads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lamella.layers.einsum_dense import EinsumDense
 
 
 class Heads(Layer):
-    """What the two have in common: projections, masks, and the softmax in between."""
+    """The base of the attention layers with several heads: projections, masks, and the softmax between them."""
 
     supports_masking = True
     casts_integers = True
@@ -44,10 +44,10 @@ class Heads(Layer):
         self.flash_attention = None if flash_attention is None else bool(flash_attention)
         if flash_attention and self.dropout > 0:
             raise ArgumentError(
-                f"{type(self).__name__}: flash_attention=True computes no weights that could be dropped; give dropout=0.0."
+                f"{type(self).__name__}: flash_attention=True needs dropout=0.0: the fused kernel keeps no weights to drop."
             )
-        self._words = {word: getattr(self, word) for word in self.weight_fields.defaults}
-        self._words |= {"activity_regularizer": regularizers.get(activity_regularizer), "dtype": kwargs.get("dtype")}
+        self._options = {word: getattr(self, word) for word in self.weight_fields.defaults}
+        self._options |= {"activity_regularizer": regularizers.get(activity_regularizer), "dtype": kwargs.get("dtype")}
         self._shapes: tuple[Any, Any, Any] | None = None
         self.query_dense: Any = None
         self.key_dense: Any = None
@@ -62,8 +62,10 @@ class Heads(Layer):
         return query, value, value if key is None else key
 
     def _projection(self, equation: str, output_shape: Sequence[int | None], bias: str, name: str, **more: Any) -> Any:
-        words = {**self._words, **more}
-        return EinsumDense(equation, tuple(output_shape), bias_axes=bias if self.use_bias else None, name=name, **words)
+        options = {**self._options, **more}
+        return EinsumDense(
+            equation, tuple(output_shape), bias_axes=bias if self.use_bias else None, name=name, **options
+        )
 
     def _build_projections(self, query: Shape, value: Shape, key: Shape) -> None:
         """Build the projections for their inputs."""
@@ -91,7 +93,24 @@ class Heads(Layer):
         use_causal_mask: bool = False,
         mask: Any = None,
     ) -> Any:
-        """Apply the layer to symbolic values or arrays; their own masks count where none are given."""
+        """Apply the layer.
+
+        Args:
+            query: the queries, `(batch, T, dim)`.
+            value: the values, `(batch, S, dim)`.
+            key: the keys, `(batch, S, dim)`; None for the values.
+            query_mask: mask `(batch, T)` of the queries; None for the mask that they carry.
+            value_mask: mask `(batch, S)` of the values; None for the mask that they carry.
+            key_mask: mask `(batch, S)` of the keys; None for the mask that they carry.
+            attention_mask: mask `(batch, T, S)`, True where a query may attend to a key.
+            return_attention_scores: whether to return the attention weights as well.
+            training: whether to apply the dropout; None for the mode of the surrounding call.
+            use_causal_mask: whether query t attends only to keys up to t.
+            mask: the same as `query_mask`.
+
+        Returns:
+            The output, or `(output, weights)`.
+        """
         running = context.current()
         query_mask = mask if query_mask is None else query_mask
         if running is not None:
@@ -119,7 +138,7 @@ class Heads(Layer):
         return mask
 
     def _seen(self, sizes: tuple[Any, Any], masks: Sequence[Any], attention_mask: Any, causal: bool) -> Any:
-        """Which keys each query sees, `(batch, T, S)`, or None for all."""
+        """The keys that each query attends to, `(batch, T, S)`, or None for all."""
         query_mask, value_mask, key_mask = masks
         found = [] if query_mask is None else [ops.expand_dims(query_mask, -1)]
         found += [ops.expand_dims(m, -2) for m in (value_mask, key_mask) if m is not None]
@@ -138,10 +157,12 @@ class Heads(Layer):
         return result
 
     def _runs_fused(self, query: Any, value: Any, asked: bool) -> bool:
-        """Whether attention is one op, for which a backend may have one kernel: of four axes, in 16 bits, without dropout.
+        """Whether attention runs as one op, for which a backend may have a fused kernel.
+
+        It does with four axes, 16-bit floats and no dropout.
 
         Raises:
-            ArgumentError: it is not, and `flash_attention=True` asks for it.
+            ArgumentError: it cannot, and `flash_attention` is True.
         """
         chosen = self.flash_attention
         if chosen is False or (chosen is None and settings.is_flash_attention_enabled() is False):
@@ -162,17 +183,17 @@ class Heads(Layer):
     def _fused(
         self, query: Any, key: Any, value: Any, masks: Sequence[Any], attention_mask: Any, causal: bool, scale: float
     ) -> Any:
-        """What attention returns for projected operands, as one op"""
+        """Attention of projected operands, as one op."""
         seen = self._seen((query.shape[1], value.shape[1]), masks, attention_mask, causal=False)
         mask = () if seen is None else (ops.expand_dims(seen, 1),)
         fused = self.flash_attention is True
         return ops.primitives.attention.bind(query, key, value, *mask, scale=scale, causal=causal, fused=fused)
 
     def _weights(self, scores: Any, seen: Any, axes: tuple[int, ...], asked: bool) -> Any:
-        """softmax of the scores over `axes`, without the keys that are not seen
+        """softmax of the scores over `axes`, with weight 0 for keys that a query does not attend to.
 
-        A query that sees nothing gives every key the same weight; or, as in Keras, none where the weights are dropped,
-        asked for, or over several axes.
+        A query that attends to no key gives every key the same weight; or, as in Keras, weight 0 if the weights are
+        dropped out, returned, or over several axes.
         """
         if seen is not None:
             heads = len(scores.shape) - len(seen.shape)

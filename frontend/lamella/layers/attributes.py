@@ -1,4 +1,4 @@
-"""Attributes of layers that may be set again after the layer was made."""
+"""Attributes of layers that may be changed after the layer was made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lamella.layers.naming import models_with
 
 
 class ActivationAttribute:
-    """An activation function; a name or None (no activation) that it is set to becomes the function that it stands for.
+    """An activation function; setting it to a name or None (no activation) stores the function.
 
     >>> from lamella.layers import Dense
     >>> layer = Dense(2, activation="relu")
@@ -37,7 +37,7 @@ class ActivationAttribute:
 
 
 def _forget_programs(layer: Any) -> None:
-    """Let every model that has the layer trace it again."""
+    """Make every model that has the layer trace it again."""
     for model in models_with(layer):
         model._forget_programs()
         _forget_programs(model)

@@ -1,7 +1,7 @@
-"""The base of every layer, built in or a user's own.
+"""The base class of every layer, built-in or user-defined.
 
 `__init__` stores configuration, `build(input_shape)` makes variables with `add_weight`, `call(x, ...)` is written in
-`lamella.ops`. A layer is called inside a trace with a symbolic value; called with an array it computes at once.
+`lamella.ops`. Inside a trace a layer is called with symbolic values; called with an array it computes at once.
 """
 
 from __future__ import annotations
@@ -32,27 +32,52 @@ from lamella.tracebacks import Line, filter_methods, filtered
 
 
 class Layer(Draws, HeldWeights, metaclass=LayerMeta):
-    """A layer: variables and a function of one input.
+    """A layer: weights, and a function of its inputs.
+
+    A subclass makes its weights in `build` with `add_weight` and computes in `call` with `lamella.ops`. Called on a
+    symbolic value, a layer adds to the model being declared or traced; called on an array, it computes at once on the
+    current backend. `training` and `mask` may be given to every call: `call` receives them if it has a parameter of
+    that name.
 
     Args:
-        name: unique within a model; by default the class's name in snake case, numbered by the model.
-        trainable: whether the layer's weights may be trained.
-        dtype: a dtype, or a policy such as "mixed_bfloat16"; None for the default in force.
-        activity_regularizer: a penalty on the layer's output, divided by the batch size.
+        name: the layer's name, unique within a model; by default the class name in snake case, numbered within the
+            model.
+        trainable: whether an optimizer may update the layer's weights.
+        dtype: dtype of the weights and of the computation, or a policy such as "mixed_bfloat16"; None for the global
+            policy.
+        activity_regularizer: regularizer of the output; its value, divided by the batch size, is added to the loss.
+        input_shape: shape of one example, without the batch dimension; accepted by every layer, for the first one of a
+            `Sequential`. `input_dim=n` means `(n,)`; `batch_input_shape=` includes the batch dimension.
+        weights: list of arrays to initialize the weights from, in the order of `get_weights`; accepted by every layer.
 
     Attributes:
-        supports_masking: whether a mask passes through.
-        casts_integers: whether integer and boolean inputs, too, are cast to the compute dtype: true of layers that
-            compute, false of those that look integers up or only move values.
-        input_spec: what a layer of the user's own expects of its inputs: an `InputSpec`, or one per input.
+        supports_masking: whether the mask of the input is passed on as the mask of the output.
+        casts_integers: whether integer and boolean inputs are cast to the compute dtype as well: True for layers that
+            do arithmetic, False for those that look integers up or only move values.
+        input_spec: what the layer expects of its inputs: an `InputSpec`, or one per input; checked at every call.
         keras_module: the module of Keras that has the class, for configurations.
-        deserializes_config: `from_config` takes a configuration as it is written, with descriptions of objects in it.
+        deserializes_config: whether `from_config` takes a serialized configuration, with descriptions of objects in it.
         weight_fields: the weights whose initializers, regularizers and constraints are arguments of the layer.
-        config_attributes: the arguments that a configuration holds as what the layer made of them: {argument: attribute}.
-        config_without: the arguments that a configuration leaves out: values, or what Keras's class does not take.
-        prepares_data: whether the layer takes arrays alone, on the host, and is no part of models.
+        config_attributes: {argument: attribute} for arguments that a configuration reads from another attribute.
+        config_without: arguments that a configuration omits: arrays, or arguments that Keras's class does not have.
+        prepares_data: whether the layer takes only arrays, on the host, and cannot be part of a model.
 
-    A first layer may also be given `input_shape=`, `input_dim=` or `batch_input_shape=`, and any layer `weights=[...]`.
+    Raises:
+        TypeError: an argument is unknown; the message names the nearest one.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> from lamella.layers import Layer
+        >>> class Scale(Layer):
+        ...     def build(self, input_shape):
+        ...         self.factor = self.add_weight(input_shape[-1:], "ones", name="factor")
+        ...
+        ...     def call(self, inputs):
+        ...         return ops.multiply(inputs, self.factor)
+        >>> layer = Scale()
+        >>> layer(np.array([[1.0, 2.0]])).tolist(), layer.count_params()
+        ([[1.0, 2.0]], 2)
     """
 
     name: str = LayerName("a layer")  # type: ignore[assignment]
@@ -101,23 +126,21 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         if "weight_fields" in cls.__dict__:
             for weight in cls.weight_fields.names:
                 if not hasattr(cls, weight):
-                    setattr(cls, weight, None)  # what a layer without a bias says of it
+                    setattr(cls, weight, None)  # a layer without a bias has the attribute, too
             inherited = getattr(cls.__init__, "__wrapped__", cls.__init__)
             cls.__init__ = cls.weight_fields.constructor(cls.__dict__.get("__init__", inherited))
         filter_methods(cls)
 
-    # ---- the layers that a layer holds ----
-
     @property
     def children(self) -> dict[str, Layer]:
-        """The layers kept in attributes (also in lists, tuples and dicts), by their name within this one."""
+        """The layers in attributes (also in lists, tuples and dicts), by their name within this one."""
         return self._kept_layers({})
 
     def _kept_layers(self, found: dict[str, Layer], skipped: Container[str] = ()) -> dict[str, Layer]:
-        """`found` with the layers in attributes but for those `skipped`, each by a name that is free."""
+        """`found` with the layers in attributes other than those `skipped`, each by an unused name."""
         seen = {id(self), *map(id, found.values())}
         for attribute, value in vars(self).items():
-            if attribute not in skipped and attribute != "_calls":  # of which there may be many
+            if attribute not in skipped and attribute != "_calls":  # there may be many, and they hold no layers
                 for layer in tree.leaves(value):
                     if isinstance(layer, Layer) and id(layer) not in seen:
                         seen.add(id(layer))
@@ -125,21 +148,31 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         return found
 
     def named_layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
-        """Every layer held, at any depth, with its path."""
+        """Iterate over the layers inside this one, at any depth, with their paths.
+
+        Args:
+            prefix: text in front of every path.
+        """
         for name, child in self.children.items():
             yield prefix + name, child
             yield from child.named_layers(f"{prefix}{name}/")
 
     def rematerialize(self, scope: rematerialization.RematScope | None) -> None:
-        """Let `scope` say whether the layer's values are computed again in the backward pass; see `lamella.remat`."""
+        """Set whether the layer's values are recomputed in the backward pass; see `lamella.remat`.
+
+        Args:
+            scope: the scope that decides; None to keep the values.
+        """
         self.remat_scope = scope
         for model in self._added_to:
             model._forget_programs()
 
-    # ---- making weights ----
-
     def build(self, input_shape: Any) -> None:
-        """Make the layer's variables for inputs of `input_shape` (None first for the batch); called once."""
+        """Make the layer's weights; called once, before the first call.
+
+        Args:
+            input_shape: shape of the first input, with None for the batch.
+        """
 
     def add_weight(
         self,
@@ -152,21 +185,24 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         name: str | None = None,
         **legacy_words: Any,
     ) -> Variable:
-        """A new variable of this layer.
+        """Make a variable of this layer.
 
         Args:
-            shape: its shape; `()` for a scalar.
-            initializer: an initializer, its name, or a callable `(shape, dtype)`; by default glorot_uniform for floats,
-                zeros for the rest.
-            dtype: its dtype; by default the layer's variable dtype.
-            trainable: whether an optimizer may change it; False for state that `call` assigns.
-            regularizer: a penalty on the value, added to the loss.
-            constraint: applied to the value after each optimizer step.
-            name: its name within the layer; by default "variable", numbered.
-            **legacy_words: `shape=` where the name came first, as in Keras 2.
+            shape: shape of the variable; `()` or None for a scalar.
+            initializer: an initializer, its name, or a function `(shape, dtype)`; by default "glorot_uniform" for
+                floats and "zeros" for other dtypes.
+            dtype: dtype of the variable; by default the layer's variable dtype.
+            trainable: whether an optimizer may update it; False for state that `call` assigns.
+            regularizer: penalty on the value, added to the loss.
+            constraint: constraint applied to the value after each optimizer step.
+            name: name within the layer; by default "variable", numbered.
+            **legacy_words: `shape=` after a name as the first argument, as in Keras 2.
 
         Returns:
-            The variable, to be kept as an attribute and used in `call` like an array.
+            The variable: keep it as an attribute, and use it in `call` like an array.
+
+        Raises:
+            ShapeError: a size is None.
         """
         if isinstance(shape, str):  # add_weight("name", shape=...) of Keras 2
             name, shape = shape, legacy_words.pop("shape", None)
@@ -176,7 +212,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         if any(d is None for d in dims):
             raise ShapeError(
                 f"Layer {self.name!r}: a weight of shape {dims} has no size along axis {dims.index(None)}: a dimension of "
-                "the inputs that a weight depends on cannot be left free (None); give it in `Input(...)`."
+                "the inputs that a weight depends on cannot be None; give it in `Input(...)`."
             )
         kind = self.dtype_policy.variable_dtype if dtype is None else dtype_name(dtype)
         default = initializers.GlorotUniform() if is_float(kind) else initializers.Zeros()
@@ -203,13 +239,13 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
     def add_field(
         self, field: str, shape: Sequence[Any], *, name: str | None = None, initializer: Any = None
     ) -> Variable:
-        """A new variable for a weight of `weight_fields`, with the options that the layer was given for it.
+        """Make a variable for a weight of `weight_fields`, with the layer's initializer, regularizer and constraint for it.
 
         Args:
             field: the weight.
-            shape: its shape.
-            name: its name within the layer, where it is not the field's.
-            initializer: taken instead of the field's.
+            shape: shape of the variable.
+            name: name within the layer; None for that of the field.
+            initializer: initializer to use instead of the layer's.
         """
         return self.add_weight(
             shape,
@@ -221,10 +257,10 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         )
 
     def _finish_build(self, input_shape: Any) -> None:
-        """What follows `build`, as a part of it, whatever a subclass does there."""
+        """Run after `build` of any subclass, as part of it."""
 
     def _adopted(self) -> list[Variable]:
-        """The `Variable`s that the user keeps in attributes; those found for the first time become the layer's weights."""
+        """The user's `Variable`s in attributes; those not seen before become weights of the layer."""
         held = [v for value in vars(self).values() for v in tree.leaves(value) if isinstance(v, Variable) and v.is_free]
         for variable in {id(v): v for v in held}.values():
             if variable not in self._variables:
@@ -234,37 +270,66 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         return [v for v in self._variables if v.is_free]
 
     def _shape_for_build(self, inputs: Any) -> Any:
-        """What `build` is told of the inputs of the first call: the shape of the first."""
+        """The argument of `build` for the inputs of the first call: the shape of the first input."""
         return public_shape(spec_of(next(x for x in tree.leaves(inputs) if hasattr(x, "shape"))).shape)
 
     def _build_again(self, input_shape: Any) -> None:
-        """Asked to build when built already: nothing happens; a model refuses another shape."""
+        """Handle a call of `build` on a built layer: nothing happens; a model refuses another shape."""
 
     def _own_key(self) -> tuple[np.ndarray, str]:
-        """Where weights come from when nobody builds the layer but its user: a seed of its own."""
+        """The random key and path of the weights when the user calls `build`: a new seed."""
         return host_random.key_from_seed(host_random.next_seed()), self.name
 
     def _unbuild(self) -> None:
-        """Undo a build that a later failure made void."""
+        """Undo a build after a later failure."""
         self._variables.clear()
         self.built, self.build_shape = False, None
 
-    # ---- calling ----
-
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """The layer's function, written in `lamella.ops`; may take `training` and `mask`."""
-        raise NotImplementedError(f"{type(self).__name__} defines no `call`.")
+        """Compute the outputs, in `lamella.ops`; a subclass writes it, and may add the parameters `training` and `mask`.
+
+        Args:
+            inputs: the first argument of the call: a value, or a list or dict of values.
+            *args: further positional arguments of the call.
+            **kwargs: further keyword arguments of the call.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `call`.")
 
     def check_input(self, spec: Spec) -> None:
-        """Raise a `ShapeError` or `DTypeError` where inputs of `spec` do not fit; called before anything else."""
+        """Raise a `ShapeError` or `DTypeError` if inputs are not supported; called before `build` and at every call.
+
+        Args:
+            spec: shape and dtype of the first input.
+        """
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The mask of the output: that of the input where the layer supports masks, else none."""
+        """The mask of the output: that of the input if the layer supports masks, otherwise None.
+
+        Args:
+            inputs: the inputs of the call.
+            mask: the mask of the inputs, or None.
+        """
         return mask if self.supports_masking else None
 
     @filtered
     def __call__(self, inputs: Any, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
-        """Apply the layer to symbolic values inside a trace, to declared values, or to arrays at once."""
+        """Apply the layer: to symbolic values inside a trace, to declared values, or to arrays at once.
+
+        Args:
+            inputs: the first argument of `call`.
+            *args: further positional arguments of `call`.
+            training: whether to run in training mode; None for that of the surrounding call, otherwise the
+                default of `call`.
+            mask: the mask of the inputs; None for the mask that they carry.
+            **kwargs: further keyword arguments of `call`.
+
+        Returns:
+            What `call` returns.
+
+        Raises:
+            ShapeError: the layer does not support the shape of the inputs.
+            DTypeError: the layer does not support the dtype of the inputs.
+        """
         inputs = _converted(inputs)
         running = context.current()
         if running is None:
@@ -315,28 +380,29 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
 
     @filtered
     def compute_output_shape(self, input_shape: Any, *more: Any) -> Any:
-        """The shape of the outputs for inputs of a shape; nothing is built and nothing is drawn.
-
-        >>> from lamella.layers import Conv2D
-        >>> Conv2D(8, 3, strides=2).compute_output_shape((None, 28, None, 1))
-        (None, 13, None, 8)
+        """The shape of the outputs for inputs of a shape; builds no weights and draws no random numbers.
 
         Args:
-            input_shape: the shape of a batch, None for what is free; of a layer with several inputs a list of shapes.
-            *more: those of further arguments of `call`, such as an attention layer's values.
+            input_shape: shape of a batch, with None for sizes that are not fixed; a list of shapes for several inputs.
+            *more: shapes of further arguments of `call`, such as the values of an attention layer.
 
         Returns:
-            A tuple; for several outputs nested as they are.
+            A tuple; for several outputs, nested like the outputs.
 
         Raises:
-            ShapeError: the layer does not take such inputs.
+            ShapeError: the layer does not support such inputs.
+
+        Example:
+            >>> from lamella.layers import Conv2D
+            >>> Conv2D(8, 3, strides=2).compute_output_shape((None, 28, None, 1))
+            (None, 13, None, 8)
         """
         from lamella.layers.output_shapes import output_shape
 
         return output_shape(self, input_shape, *more)
 
     def _cast(self, x: Any, running: context.TraceContext) -> Any:
-        """An input in the compute dtype, with the mask of `x`."""
+        """`x` cast to the compute dtype, with its mask."""
         if not hasattr(x, "dtype") or not (self.casts_integers or is_float(spec_of(x).dtype)):
             return x
         y = ops.cast(x, running.compute_dtype)
@@ -344,33 +410,41 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         return y
 
     def _located(self, error: LamellaError, where: str) -> LamellaError:
-        """The same error with the layer's path in front, added once, by the innermost layer."""
+        """The same error with the path of the innermost layer in front, added once."""
         if getattr(error, "located", False):
             return error
-        told = str(error)
-        if f"'{where}'" not in told:
-            told = f"Layer {where!r} ({type(self).__name__}): {told}"
-        located = type(error)(told)
+        message = str(error)
+        if f"'{where}'" not in message:
+            message = f"Layer {where!r} ({type(self).__name__}): {message}"
+        located = type(error)(message)
         located.located = True  # type: ignore[attr-defined]
         return located
 
     @property
     def path(self) -> str:
-        """The path of the layer within the models that it was added to, the outermost first; its name outside of them."""
+        """The path of the layer within the models that contain it, outermost first; outside of models, its name."""
         for model in models_with(self):
             outer = model.path if models_with(model) else ""
             return f"{outer}/{self.name}" if outer else self.name
         return self.name
 
     def name_of(self, layer: Layer) -> str:
-        """The name that `layer` has among the children; its own name where it is not one of them."""
+        """The name of `layer` among the children; `layer.name` if it is not one of them.
+
+        Args:
+            layer: the layer to look up.
+        """
         children = self.children
         if children.get(layer.name) is layer:
             return layer.name
         return next((name for name, child in children.items() if child is layer), layer.name)
 
     def add_loss(self, loss: Any) -> None:
-        """Add a scalar to the loss of the model, from inside `call`."""
+        """Add a scalar to the loss of the model, from inside `call`.
+
+        Args:
+            loss: the scalar.
+        """
         running = context.current()
         if running is not None:
             from lamella.ir.trace import as_value
@@ -378,7 +452,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
             running.losses.append(as_value(loss))
 
     def shape_of_input_dim(self, input_dim: int, length: int | None, has_length: bool) -> tuple[int | None, ...]:
-        """The shape without batch that Keras 1's `input_dim=` (and `input_length=`) describes for this layer."""
+        """The shape of one example that `input_dim=` and `input_length=` of Keras 1 describe for this layer."""
         return (length, input_dim) if has_length else (input_dim,)
 
     def stateless_call(
@@ -389,35 +463,34 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         return_losses: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """The outputs for given values of the variables, which stay as they are; a pure function, in Keras's words.
-
-        >>> import numpy as np
-        >>> from lamella.layers import Dense
-        >>> layer = Dense(1, use_bias=False)
-        >>> layer.build((None, 2))
-        >>> y, state = layer.stateless_call([np.array([[1.0], [2.0]])], [], np.ones((1, 2)))
-        >>> y.tolist(), state
-        ([[3.0]], [])
+        """Call the layer as a pure function of given values of its variables, which are not changed.
 
         Args:
             trainable_variables: arrays in the order of `trainable_variables`.
             non_trainable_variables: arrays in the order of `non_trainable_variables`.
-            *args: what the layer is called with.
-            return_losses: return the penalties of regularizers and of `add_loss`, too.
-            **kwargs: what it is called with by name, such as `training`.
+            *args: positional arguments of the call.
+            return_losses: whether to return the penalties of regularizers and of `add_loss` as well.
+            **kwargs: keyword arguments of the call, such as `training`.
 
         Returns:
-            (outputs, new non-trainable values), and a list of scalars with `return_losses`.
+            (outputs, new non-trainable values), with `return_losses` followed by a list of scalars.
 
         Raises:
-            ShapeError: the number of arrays, or a shape, does not fit.
+            ShapeError: the number of arrays, or a shape, does not match.
+
+        Example:
+            >>> import numpy as np
+            >>> from lamella.layers import Dense
+            >>> layer = Dense(1, use_bias=False)
+            >>> layer.build((None, 2))
+            >>> y, state = layer.stateless_call([np.array([[1.0], [2.0]])], [], np.ones((1, 2)))
+            >>> y.tolist(), state
+            ([[3.0]], [])
         """
         from lamella.layers import eager
 
         given = [*trainable_variables], [*non_trainable_variables]
         return eager.stateless_call(self, *given, args, kwargs, return_losses=return_losses)
-
-    # ---- configuration ----
 
     @property
     def dtype(self) -> str:
@@ -430,10 +503,10 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         return self.dtype_policy.compute_dtype
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments the layer was made with, in Keras 3's schema: `type(layer).from_config(...)` is an equal layer.
+        """The arguments that the layer was made with, in the schema of Keras 3; `from_config` makes an equal layer of them.
 
-        Objects among them (initializers, layers) are described by dicts; functions of your own stay functions. A class of
-        your own may add to it: `{**super().get_config(), "units": self.units}`.
+        Objects among them (initializers, layers) are described by dicts; user-defined functions stay functions. A subclass
+        may add to it: `{**super().get_config(), "units": self.units}`.
         """
         from lamella.layers import configuration
 
@@ -441,20 +514,23 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        """A layer, not built, from what `get_config` gave.
+        """Make a layer, not built, from a configuration.
+
+        Args:
+            config: what `get_config` returned.
 
         Raises:
-            UnknownNameError: it names a class that lamella does not know.
+            UnknownNameError: the configuration names a class that lamella does not know.
         """
         from lamella.layers import configuration
 
         return configuration.layer_from(cls, config)
 
     def _further_config(self) -> dict[str, Any]:
-        """What a file says of a layer beside its arguments: the shape it was built for."""
+        """What a file stores of a layer besides its arguments: the shape it was built for."""
         shape = self.build_shape
         if getattr(self, "stateful", False):
-            return {}  # its batch size is the model's to say
+            return {}  # the model decides the batch size
         if not isinstance(shape, tuple) or not all(d is None or isinstance(d, int) for d in shape):
             return {}
         return {"build_config": {"input_shape": [None if d is None else int(d) for d in shape]}}
@@ -464,11 +540,11 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
 
 
 def _converted(inputs: Any) -> Any:
-    """Lists of numbers become arrays; lists of arrays stay lists of inputs."""
+    """Convert lists of numbers to arrays; lists of arrays remain lists of inputs."""
     if isinstance(inputs, list) and not any(hasattr(x, "shape") for x in tree.leaves(inputs)):
         return np.asarray(inputs, settings.floatx() if settings.floatx() != "bfloat16" else "float32")
     return inputs
 
 
 Layer.build = built_once(Layer.build)
-Layer.input_spec = None  # type: ignore[attr-defined]  # not declared: a model's says what the model takes
+Layer.input_spec = None  # type: ignore[attr-defined]  # assigned, not declared: for models it is a property

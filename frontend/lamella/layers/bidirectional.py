@@ -1,4 +1,4 @@
-"""A recurrent layer run over a sequence in both directions."""
+"""Run a recurrent layer over a sequence in both directions."""
 
 from __future__ import annotations
 
@@ -15,23 +15,33 @@ _MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
 
 class Bidirectional(Layer):
-    """The outputs of a recurrent layer that reads forwards and of one that reads backwards, merged.
+    """Run a recurrent layer forward and another one backward over the sequence, and merge their outputs.
+
+    Input shape `(batch, time, ...)`; output shape as that of the layer, with the last axis doubled for "concat".
+    Sequences are returned in the order of time, and the output of a masked step is 0. With `return_state` the states of
+    the forward layer come before those of the backward layer; `initial_state` takes them in that order.
 
     Args:
-        layer: a recurrent layer; both directions are new layers of its configuration, called `forward_` and `backward_`
-            and its name.
-        merge_mode: "concat" (along the last axis), "sum", "mul", "ave", or None for both outputs, which only a layer of
-            your own can take.
-        weights: weights to begin with, the forward layer's first.
-        backward_layer: another layer for the way back; it has `go_backwards=True`.
+        layer: a recurrent layer. Both directions are new layers made from its configuration, named `forward_...` and
+            `backward_...`.
+        merge_mode: "concat" (along the last axis), "sum", "mul", "ave" (mean), or None to return both outputs.
+        weights: list of arrays to initialize the weights from, those of the forward layer first.
+        backward_layer: the layer for the backward direction, with `go_backwards=True`; None to derive it from `layer`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, time, ...)`; outputs of sequences are in the order of time. Where sequences are returned the output
-    of a masked step is zero. With `return_state` the forward layer's states come before the backward layer's, and
-    `initial_state` takes them in that order.
+    Raises:
+        ValueError: `layer` is not recurrent, `merge_mode` is unknown, or the options of the two layers do not match.
 
     References:
-        M. Schuster, K. K. Paliwal, "Bidirectional Recurrent Neural Networks", IEEE Transactions on Signal Processing 45,
-        1997.
+        M. Schuster, K. K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal Processing
+        45, 1997, https://doi.org/10.1109/78.650093
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Bidirectional, SimpleRNN
+        >>> layer = Bidirectional(SimpleRNN(4, return_sequences=True))
+        >>> layer(np.ones((1, 3, 5))).shape, list(layer.children)
+        ((1, 3, 8), ['forward_simple_rnn', 'backward_simple_rnn'])
     """
 
     supports_masking = True
@@ -47,11 +57,11 @@ class Bidirectional(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for word, given in (("layer", layer), ("backward_layer", backward_layer)):
+        for option, given in (("layer", layer), ("backward_layer", backward_layer)):
             if not (isinstance(given, Layer) and hasattr(given, "go_backwards")) and (
-                given is not None or word == "layer"
+                given is not None or option == "layer"
             ):
-                raise ValueError(f"Bidirectional: {word} must be a recurrent layer, got {type(given).__name__}.")
+                raise ValueError(f"Bidirectional: {option} must be a recurrent layer, got {type(given).__name__}.")
         if merge_mode not in _MERGE_MODES:
             raise ValueError(f"Bidirectional: merge_mode must be one of {_MERGE_MODES}, got {merge_mode!r}.")
         self.forward_layer = _again(layer, "forward_")
@@ -71,29 +81,29 @@ class Bidirectional(Layer):
     def _check_directions(self) -> None:
         if self.forward_layer.go_backwards == self.backward_layer.go_backwards:
             raise ValueError(
-                "Bidirectional: one of the layers reads backwards and one does not; both have "
+                "Bidirectional: the two layers must process the sequence in opposite directions; both have "
                 f"go_backwards={self.forward_layer.go_backwards}."
             )
-        for word in ("stateful", "return_sequences", "return_state"):
-            one, other = getattr(self.forward_layer, word), getattr(self.backward_layer, word)
+        for option in ("stateful", "return_sequences", "return_state"):
+            one, other = getattr(self.forward_layer, option), getattr(self.backward_layer, option)
             if one != other:
-                raise ValueError(f"Bidirectional: layer has {word}={one}, backward_layer {word}={other}.")
+                raise ValueError(f"Bidirectional: layer has {option}={one}, backward_layer {option}={other}.")
 
     @property
     def children(self) -> dict[str, Layer]:
-        """The two directions; the layer they were made from is not part of this one."""
+        """The layers of the two directions; the layer they were made from is not part of this one."""
         return {held.name: held for held in (self.forward_layer, self.backward_layer)}
 
     def shape_of_input_dim(self, input_dim: int, length: int | None, has_length: bool) -> tuple[int | None, ...]:
-        """`input_dim` features a step, `input_length` steps."""
+        """`input_length` steps of `input_dim` features."""
         return (length, input_dim)
 
     def check_input(self, spec: Spec) -> None:
-        """What the forward layer takes."""
+        """Check that the forward layer supports the input."""
         self.forward_layer.check_input(spec)
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Apply the layer; a stateful one notes the batch size it is built for."""
+        """Apply the layer; a stateful one stores the batch size that it is built for."""
         if self.stateful and not self.built:
             self._batch = declared_batch(inputs)
         return super().__call__(inputs, *args, **kwargs)
@@ -105,7 +115,7 @@ class Bidirectional(Layer):
         self.backward_layer.build((batch, *input_shape[1:]))
 
     def reset_states(self) -> None:
-        """Let the next batch begin with states of zeros."""
+        """Set the states that the next batch starts with to 0."""
         self.forward_layer.reset_states()
         self.backward_layer.reset_states()
 
@@ -114,18 +124,24 @@ class Bidirectional(Layer):
         self.reset_states()
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The input's mask where sequences are returned, else none."""
+        """The mask of the input if sequences are returned, otherwise None."""
         return mask if self.return_sequences else None
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None) -> Any:
-        """The merged outputs; then the states of both directions where they are asked for."""
+        """The merged outputs; with `return_state` followed by the states of both directions.
+
+        Args:
+            sequences: the inputs, `(batch, time, ...)`.
+            initial_state: list of the states before the first step, those of the forward layer first; None for zeros.
+            mask: mask `(batch, time)`, False for steps to skip.
+        """
         given = [None, None]
         if initial_state is not None:
             half = len(initial_state) // 2
             given = [initial_state[:half], initial_state[half:]]
-        words: dict[str, Any] = {} if mask is None else {"mask": mask}
-        y = self.forward_layer(sequences, initial_state=given[0], **words)
-        reverse = self.backward_layer(sequences, initial_state=given[1], **words)
+        masked: dict[str, Any] = {} if mask is None else {"mask": mask}
+        y = self.forward_layer(sequences, initial_state=given[0], **masked)
+        reverse = self.backward_layer(sequences, initial_state=given[1], **masked)
         states: tuple[Any, ...] = ()
         if self.return_state:
             (y, *first), (reverse, *second) = y, reverse

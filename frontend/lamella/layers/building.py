@@ -1,4 +1,4 @@
-"""Building layers: each once, whole or not at all, with weights drawn from the model's seed and their path."""
+"""Build layers: once, completely or not at all, with weights drawn from the model's seed and their paths."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Entry(NamedTuple):
         layer: the layer.
         key: the random key that its weights are drawn from.
         path: its path, which is folded into the key.
-        names: the names of the layers that it holds, by id, as far as they have been asked for.
+        names: the names of the layers that it holds, by id, as far as they have been looked up.
     """
 
     layer: Layer
@@ -39,7 +39,7 @@ class _Entry(NamedTuple):
 
     def path_of(self, child: Layer) -> str:
         """The path of a layer that this one holds."""
-        if id(child) not in self.names:  # asked once for all children: a stack of cells builds each of them
+        if id(child) not in self.names:  # looked up once for all children: a stack of cells builds each of them
             self.names.update((id(layer), name) for name, layer in self.layer.children.items())
         return f"{self.path}/{self.names.get(id(child), child.name)}"
 
@@ -53,7 +53,7 @@ class _Building(threading.local):
 
     Attributes:
         stack: the layers, outermost first.
-        draws: whether weights get values; where not, only their specs are recorded.
+        draws: whether weights get values; otherwise only their specs are recorded.
     """
 
     def __init__(self) -> None:
@@ -66,9 +66,9 @@ _BUILDING = _Building()
 
 @contextmanager
 def specs_only() -> Iterator[None]:
-    """Layers built inside record the specs of their weights and draw no values: whoever builds them assigns all of them.
+    """Layers built inside record the specs of their weights and draw no values: the caller assigns all of them.
 
-    Nothing is allocated, so a model of any size can be compared with what a file holds.
+    Nothing is allocated, so that a model of any size can be compared with the contents of a file.
     """
     before, _BUILDING.draws = _BUILDING.draws, False
     try:
@@ -83,7 +83,7 @@ def draws_values() -> bool:
 
 
 def built_once(build: Callable[..., None]) -> Callable[..., None]:
-    """`build` with its bookkeeping: it runs once, knows where its weights' random keys come from, and fails whole."""
+    """Wrap `build`: it runs once, with the random keys of its weights, and leaves no weights behind when it fails."""
 
     @functools.wraps(build)
     def wrapped(self: Layer, input_shape: Any = None, *args: Any) -> None:
@@ -125,7 +125,7 @@ def built_once(build: Callable[..., None]) -> Callable[..., None]:
 
 
 def weight_key(layer: Layer, label: str) -> tuple[np.ndarray, str]:
-    """What decides the draws of a weight: the model's random key, and the weight's path to fold into it."""
+    """The random key of the model, and the path of the weight that is folded into it."""
     key, path = _place(layer) or layer._own_key()
     return key, f"{path}/{label}"
 

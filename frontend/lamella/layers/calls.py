@@ -1,4 +1,4 @@
-"""The calls of a layer with declared values, and what is known from them: its inputs and outputs, and their shapes."""
+"""The calls of a layer with declared values: its inputs and outputs, and their shapes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Calls(list[tuple[Any, Any]]):
 
 
 class OfCall(Generic[T]):
-    """An attribute that a layer has once it is known how it is called, unless it keeps something else under the name."""
+    """An attribute that is derived from a layer's call, unless the layer sets an attribute of that name."""
 
     def __init__(self, read: Callable[[Any], T]) -> None:
         self._read = read
@@ -37,20 +37,20 @@ def only_call(layer: Layer, what: str) -> tuple[Any, Any]:
     """The first argument and the outputs of the one call of `layer` with declared values.
 
     Raises:
-        AttributeError: there is none, or there are several.
+        AttributeError: there is no call, or more than one.
     """
     if not layer._calls:
         for model in models_with(layer):
             model.declare()
     if not layer._calls:
         raise AttributeError(
-            f"Layer {layer.name!r} has no {what} yet: it was not called with a declared value, and is in no model whose "
-            "input shape is known."
+            f"Layer {layer.name!r} has no {what} yet: it was not called with a declared value, and no model with a "
+            "known input shape contains it."
         )
     if len(layer._calls) > 1:
         raise AttributeError(
-            f"Layer {layer.name!r} is called {len(layer._calls)} times, so that it has several {what}s: keep what each call "
-            "returns."
+            f"Layer {layer.name!r} is called {len(layer._calls)} times, so that it has several {what}s: keep the value that "
+            "each call returns."
         )
     return layer._calls[0]
 
@@ -70,12 +70,12 @@ def _output(layer: Layer) -> Any:
 
 
 def _input_shape(layer: Layer) -> Any:
-    """The shape of a batch of inputs, None for what is left free; nested as the inputs are."""
+    """The shape of a batch of inputs, with None for sizes that are not fixed; nested like the inputs."""
     return _shapes(only_call(layer, "input")[0])
 
 
 def _output_shape(layer: Layer) -> Any:
-    """The shape of a batch of outputs, None for what is left free; nested as the outputs are."""
+    """The shape of a batch of outputs, with None for sizes that are not fixed; nested like the outputs."""
     return _shapes(only_call(layer, "output")[1])
 
 

@@ -1,4 +1,4 @@
-"""What cells have in common: a step in three parts, of which a recurrent layer runs only the last inside its loop."""
+"""The base of cells: a step in three parts, of which a recurrent layer runs only the last inside its loop."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lamella.layers.making import WeightFields
 class SequenceCell(Layer):
     """A cell in three parts, of which a recurrent layer runs only the last inside its loop.
 
-    `prepare` gives what is the same for all steps (dropout masks, kernels cut into gates), `project` the part of a step
-    that depends on the inputs alone, for one step or for all at once, and `step` the rest. `call` is the three in a row.
+    `prepare` computes what all steps share (dropout masks, kernels split into gates), `project` the part of a step that
+    depends only on the inputs, for one step or for all at once, and `step` the rest. `call` runs the three in order.
 
     Attributes:
         state_size: the size of the state, or a list of sizes.
@@ -30,11 +30,11 @@ class SequenceCell(Layer):
     repeats_state = True
 
     def prepare(self, shape: Shape, dtype: str, training: bool) -> Any:
-        """What all steps share, for inputs of `shape` at one step."""
+        """Compute what all steps share, for inputs of `shape` at one step."""
         raise NotImplementedError
 
     def project(self, inputs: Any, prepared: Any) -> Any:
-        """What a step needs of its inputs; `inputs` are one step's, or (time, batch, ...) for all steps."""
+        """Project the inputs of one step, or of all steps, `(time, batch, ...)`."""
         raise NotImplementedError
 
     def step(self, inputs: Any, states: list[Any], prepared: Any) -> tuple[Any, list[Any]]:
@@ -47,7 +47,7 @@ class SequenceCell(Layer):
         Args:
             inputs: the inputs of the step, batch first.
             states: the list of states before the step.
-            training: whether inputs and states are thinned out by the dropouts.
+            training: whether the dropouts are applied.
 
         Returns:
             The output and the list of states after the step.
@@ -57,7 +57,12 @@ class SequenceCell(Layer):
         return self.step(self.project(inputs, prepared), given, prepared)
 
     def get_initial_state(self, batch_size: int, dtype: str | None = None) -> list[Any]:
-        """States of zeros for a batch."""
+        """States of zeros for a batch.
+
+        Args:
+            batch_size: the number of examples.
+            dtype: dtype of the states; None for the compute dtype.
+        """
         sizes = self.state_size if isinstance(self.state_size, list | tuple) else [self.state_size]
         return [ops.zeros((batch_size, size), dtype or self.compute_dtype) for size in sizes]
 
@@ -75,15 +80,15 @@ class SequenceCell(Layer):
 
 
 class KernelCell(SequenceCell):
-    """A cell of `gates` gates with a kernel, a recurrent kernel and a bias: the base of the cells below.
+    """A cell of `gates` gates with a kernel, a recurrent kernel and a bias: the base of the cells.
 
     Args:
-        units: the size of the output.
-        activation: the function of the output.
-        use_bias: whether there is a bias.
-        dropout: in training, the fraction of the inputs dropped.
-        recurrent_dropout: in training, the fraction of the state dropped.
-        seed: makes the dropout masks a function of this number instead of the layer's path.
+        units: size of the output.
+        activation: function of the output, or its name.
+        use_bias: whether a bias is added.
+        dropout: fraction of the inputs to drop in training.
+        recurrent_dropout: fraction of the state to drop in training.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
     """
 
     activation = ActivationAttribute()
@@ -107,7 +112,7 @@ class KernelCell(SequenceCell):
         super().__init__(**kwargs)
         if self.activity_regularizer is not None:
             raise ValueError(
-                f"{type(self).__name__}: activity_regularizer belongs to the layer that runs the cell, not to a step."
+                f"{type(self).__name__}: activity_regularizer belongs to the layer that runs the cell, not to the cell."
             )
         self.units = positive_integer("units", units, self)
         self.activation = activation
@@ -143,11 +148,11 @@ class KernelCell(SequenceCell):
             self.bias = self.add_field("bias", self.bias_shape, initializer=self.initial_bias())
 
     def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
-        """The dropout masks, and the recurrent kernel: whole, and cut into gates where each has a mask of its own."""
+        """The dropout masks, and the recurrent kernel: whole, and split into gates if each has its mask."""
         kernel = ops.convert_to_tensor(self.recurrent_kernel)
         prepared: dict[str, Any] = {"kernel": kernel, "inputs": None, "state": None}
         if training and self.dropout > 0:
-            # as Keras: recurrent dropout brings a mask of its own for every gate, for the inputs too
+            # as in Keras, recurrent dropout implies one mask per gate, for the inputs too
             count = self.gates if self.recurrent_dropout > 0 else 1
             prepared["inputs"] = self.dropout_masks(count, shape, self.dropout, dtype, self.seed)
         if training and self.recurrent_dropout > 0:
@@ -172,7 +177,7 @@ class KernelCell(SequenceCell):
         return ops.add(z, self.input_bias()) if self.use_bias else z
 
     def recur(self, h: Any, prepared: dict[str, Any]) -> Any:
-        """h @ recurrent_kernel, `(batch, gates * units)`; with recurrent dropout every gate sees its own part of h"""
+        """h @ recurrent_kernel, `(batch, gates * units)`; with recurrent dropout h is masked separately for every gate."""
         masks = prepared["state"]
         if masks is None:
             return ops.matmul(h, prepared["kernel"])

@@ -14,21 +14,39 @@ from lamella.layers.making import WeightFields
 
 
 class SimpleRNNCell(KernelCell):
-    """h = activation(x @ W + h @ U + b)
+    """One step of `SimpleRNN`: h = activation(x @ W + h @ U + b).
+
+    Called as `cell(inputs, states)` with inputs `(batch, features)` and states `[h]`, h `(batch, units)`; returns the
+    output h and the list of new states. `training=True` applies the dropouts. Kernel W `(features, units)`,
+    recurrent_kernel U `(units, units)`, bias `(units,)`.
 
     Args:
-        units: the size of the state.
-        activation: the function of the new state (tanh).
-        use_bias: whether there is a bias.
-        dropout: in training, the fraction of the inputs dropped.
-        recurrent_dropout: in training, the fraction of the state dropped.
-        seed: makes the dropout masks a function of this number instead of the layer's path.
+        units: size of the state and of the output.
+        activation: function of the new state, or its name.
+        use_bias: whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        dropout: fraction of the inputs to drop in training.
+        recurrent_dropout: fraction of the state to drop in training.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        recurrent_activation: accepted and ignored: the cell has no gates.
+        name, trainable, dtype, input_shape: as in `Layer`.
+        activity_regularizer: must be None; give it to the layer that runs the cell.
 
-    Called with inputs `(batch, features)` and states `[h (batch, units)]`, it returns `(h, [h])`; kernel
-    `(features, units)`, recurrent_kernel `(units, units)`, bias `(units,)`.
+    Raises:
+        ValueError: an argument is out of range.
 
     References:
-        J. L. Elman, "Finding Structure in Time", Cognitive Science 14, 1990.
+        J. L. Elman, "Finding structure in time", Cognitive Science 14, 1990, https://doi.org/10.1207/s15516709cog1402_1
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import SimpleRNNCell
+        >>> cell = SimpleRNNCell(1, "linear", weights=[np.ones((2, 1)), np.ones((1, 1)), np.zeros(1)])
+        >>> cell(np.array([[1.0, 2.0]]), [np.array([[10.0]])])
+        (array([[13.]], dtype=float32), [array([[13.]], dtype=float32)])
     """
 
     weight_fields = WeightFields(kernel="glorot_uniform", recurrent="orthogonal", bias="zeros")
@@ -55,23 +73,42 @@ class SimpleRNNCell(KernelCell):
 
 
 class LSTMCell(KernelCell):
-    """i, f, o = sigmoid, g = tanh of x @ W + h @ U + b; c = f * c + i * g; h = o * tanh(c)
+    """One step of `LSTM`: i, f, o = sigmoid, g = tanh of x @ W + h @ U + b; c = f * c + i * g; h = o * tanh(c).
+
+    Called as `cell(inputs, states)` with inputs `(batch, features)` and states `[h, c]`, each `(batch, units)`; returns
+    the output h and the list of new states. `training=True` applies the dropouts. Kernel W `(features, 4 * units)`,
+    recurrent_kernel U `(units, 4 * units)`, bias `(4 * units,)`, with the gates in the order i, f, g, o.
 
     Args:
-        units: the size of the state.
-        activation: the function of g and of the output (tanh).
-        recurrent_activation: the function of the gates (sigmoid).
-        use_bias: whether there is a bias.
-        unit_forget_bias: the forget gate's bias starts at 1.
-        dropout: in training, the fraction of the inputs dropped.
-        recurrent_dropout: in training, the fraction of h dropped, with a mask for every gate.
-        seed: makes the dropout masks a function of this number instead of the layer's path.
+        units: size of the states h and c, and of the output.
+        activation: function of g and of c in the output, or its name.
+        recurrent_activation: function of the gates i, f and o, or its name.
+        use_bias: whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        unit_forget_bias: whether the bias of the forget gate is initialized to 1.
+        dropout: fraction of the inputs to drop in training.
+        recurrent_dropout: fraction of h to drop in training, with one mask per gate.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        name, trainable, dtype, input_shape: as in `Layer`.
+        activity_regularizer: must be None; give it to the layer that runs the cell.
 
-    Called with inputs `(batch, features)` and states `[h, c]`, each `(batch, units)`, it returns `(h, [h, c])`; kernel
-    `(features, 4 units)`, recurrent_kernel `(units, 4 units)`, bias `(4 units,)`, gates in the order i, f, g, o.
+    Raises:
+        ValueError: an argument is out of range.
 
     References:
-        S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9, 1997.
+        S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9, 1997,
+        https://doi.org/10.1162/neco.1997.9.8.1735
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import LSTMCell
+        >>> cell = LSTMCell(4)
+        >>> h, states = cell(np.ones((2, 3)), cell.get_initial_state(2))
+        >>> h.shape, len(states)
+        ((2, 4), 2)
     """
 
     gates = 4
@@ -106,7 +143,7 @@ class LSTMCell(KernelCell):
         self.state_size = [self.units, self.units]
 
     def initial_bias(self) -> Any:
-        """`bias_initializer`, with ones for the forget gate where `unit_forget_bias` says so."""
+        """`bias_initializer`, with ones for the forget gate if `unit_forget_bias` is True."""
         return forget_bias(self.units, self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
 
     def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -130,26 +167,46 @@ def forget_bias(size: int, initializer: Any) -> Any:
 
 
 class GRUCell(KernelCell):
-    """z, r = sigmoid of x @ W + h @ U + b; n = tanh(x @ W + r * (h @ U + b)); h = z * h + (1 - z) * n
+    """One step of `GRU`.
+
+    z, r = sigmoid of x @ W + h @ U + b; n = tanh(x @ W + r * (h @ U + b)); h = z * h + (1 - z) * n.
+
+    Called as `cell(inputs, states)` with inputs `(batch, features)` and states `[h]`, h `(batch, units)`; returns the
+    output h and the list of new states. `training=True` applies the dropouts. Kernel W `(features, 3 * units)`,
+    recurrent_kernel U `(units, 3 * units)`, bias `(2, 3 * units)`, or `(3 * units,)` with `reset_after=False`; the
+    gates are in the order z, r, n.
 
     Args:
-        units: the size of the state.
-        activation: the function of n (tanh).
-        recurrent_activation: the function of the gates z and r (sigmoid).
-        use_bias: whether there is a bias.
-        dropout: in training, the fraction of the inputs dropped.
-        recurrent_dropout: in training, the fraction of h dropped, with a mask for every gate.
-        reset_after: True: r multiplies the product h @ U + b, as above, and inputs and state have biases of their own;
-            False: r multiplies h, n = tanh(x @ W + b + (r * h) @ U).
-        seed: makes the dropout masks a function of this number instead of the layer's path.
+        units: size of the state and of the output.
+        activation: function of n, or its name.
+        recurrent_activation: function of the gates z and r, or its name.
+        use_bias: whether biases are added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        dropout: fraction of the inputs to drop in training.
+        recurrent_dropout: fraction of h to drop in training, with one mask per gate.
+        reset_after: whether r multiplies the product h @ U + b, as above, with separate biases for input and state;
+            False for n = tanh(x @ W + (r * h) @ U + b).
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        name, trainable, dtype, input_shape: as in `Layer`.
+        activity_regularizer: must be None; give it to the layer that runs the cell.
 
-    Called with inputs `(batch, features)` and states `[h (batch, units)]`, it returns `(h, [h])`; kernel
-    `(features, 3 units)`, recurrent_kernel `(units, 3 units)`, bias `(2, 3 units)`, or `(3 units,)` with
-    `reset_after=False`; gates in the order z, r, n.
+    Raises:
+        ValueError: an argument is out of range.
 
     References:
-        K. Cho and others, "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
-        Translation", 2014, https://arxiv.org/abs/1406.1078
+        K. Cho and others, "Learning phrase representations using RNN encoder-decoder for statistical machine
+        translation", 2014, https://arxiv.org/abs/1406.1078
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import GRUCell
+        >>> cell = GRUCell(4)
+        >>> h, states = cell(np.ones((2, 3)), cell.get_initial_state(2))
+        >>> h.shape, len(states)
+        ((2, 4), 1)
     """
 
     gates = 3
@@ -182,11 +239,11 @@ class GRUCell(KernelCell):
 
     @property
     def bias_shape(self) -> Shape:
-        """A row for the inputs and one for the state with `reset_after`, else one for both."""
+        """With `reset_after` one row for the inputs and one for the state, otherwise one for both."""
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
     def input_bias(self) -> Any:
-        """What is added to the projected inputs: the inputs' bias, and the state's where r does not multiply it."""
+        """The bias added to the projected inputs: that of the inputs, and that of the state where r does not multiply it."""
         if not self.reset_after:
             return self.bias
         n = 2 * self.units
@@ -194,7 +251,7 @@ class GRUCell(KernelCell):
         return ops.add(inputs, ops.concatenate([state[:n], ops.zeros_like(state[n:])]))
 
     def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
-        """Also the state's bias of n, or without `reset_after` the kernel's columns for n apart from those for z and r."""
+        """Also the bias of n for the state; without `reset_after` the kernel, split into the columns of z and r, and of n."""
         prepared, n = super().prepare(shape, dtype, training), 2 * self.units
         if self.reset_after:
             prepared["bias"] = ops.getitem(self.bias, (1, slice(n, None))) if self.use_bias else None
@@ -218,12 +275,12 @@ class GRUCell(KernelCell):
             candidate = ops.matmul(ops.multiply(r, dropped), prepared["candidate"])
         z = self.recurrent_activation(ops.add(x_z, h_z))
         n = self.activation(ops.add(x_n, candidate))
-        # n + z * (h - n) has fewer products, but where z is 1 it would round h to the last place of n
+        # n + z * (h - n) has fewer products, but where z is 1 it would round h to the precision of n
         h = ops.add(ops.multiply(z, h), ops.multiply(ops.subtract(1.0, z), n))
         return h, [h]
 
     def _gates_before(self, h: Any, prepared: dict[str, Any]) -> Sequence[Any]:
-        """The state's part of z and of r, and the state that r will multiply."""
+        """The contributions of the state to z and r, and the state that r multiplies."""
         masks = prepared["state"]
         if masks is None:
             return *ops.split(ops.matmul(h, prepared["gates"]), 2, 1), h

@@ -1,4 +1,4 @@
-"""Checks of constructor arguments, shared by the layers: raised before anything is built, naming layer and argument."""
+"""Checks of constructor arguments; their errors name the layer and the argument."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lamella.ir import settings
 
 
 def positive_integer(name: str, value: Any, layer: Any) -> int:
-    """`value` as an int above 0.
+    """`value` as a positive int.
 
     Raises:
-        ValueError: it is no positive integer.
+        ValueError: it is not a positive integer.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{type(layer).__name__}: {name} must be a positive integer, got {value!r}.")
@@ -26,7 +26,7 @@ def fraction(name: str, value: Any, layer: Any) -> float:
     """`value` as a float from 0 to 1.
 
     Raises:
-        ValueError: it is no such number.
+        ValueError: it is not such a number.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value <= 1:
         raise ValueError(f"{type(layer).__name__}: {name} must be a number from 0 to 1, got {value!r}.")
@@ -37,7 +37,7 @@ def integers(name: str, value: Any, n: int, layer: Any, *, minimum: int = 1) -> 
     """A number, or `n` of them, as a tuple of `n` ints of at least `minimum`.
 
     Raises:
-        ValueError: there are not `n`, or one is too small.
+        ValueError: there are not `n` of them, or one is too small.
     """
     items = (value,) * n if isinstance(value, int | np.integer) else value
     if (
@@ -58,16 +58,16 @@ def choice(name: str, value: Any, allowed: Sequence[str], layer: Any) -> str:
     """`value`, which must be one of `allowed`.
 
     Raises:
-        UnknownNameError: it is not; the nearest allowed word is given.
+        UnknownNameError: it is not; the message gives the nearest allowed value.
     """
-    word = value.lower() if isinstance(value, str) else value
-    if word not in allowed:
+    chosen = value.lower() if isinstance(value, str) else value
+    if chosen not in allowed:
         raise unknown_name(f"{name} of {type(layer).__name__}", value, allowed)
-    return word
+    return chosen
 
 
 def layout(value: Any, layer: Any) -> str:
-    """A `data_format`: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+    """A `data_format`: "channels_last" or "channels_first"; None for `config.image_data_format()`.
 
     Raises:
         UnknownNameError: it is neither.
@@ -77,10 +77,10 @@ def layout(value: Any, layer: Any) -> str:
 
 
 def number(name: str, value: Any, layer: Any, *, minimum: float | None = None) -> float:
-    """`value` as a finite float, of at least `minimum` where one is given.
+    """`value` as a finite float, of at least `minimum` if it is given.
 
     Raises:
-        ValueError: it is no such number.
+        ValueError: it is not such a number.
     """
     fine = isinstance(value, int | float | np.number) and not isinstance(value, bool) and np.isfinite(value)
     if not fine or (minimum is not None and value < minimum):

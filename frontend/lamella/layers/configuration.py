@@ -17,10 +17,10 @@ _PLAIN = (bool, int, float, str)
 
 
 def arguments_of(layer: Layer) -> Config:
-    """The arguments a layer was made with, as plain data, in Keras's words.
+    """The arguments that a layer was made with, as plain data, under the names of Keras.
 
-    Objects and plain values are read from the attribute of the argument's name, where there is one, so that what was
-    changed after the layer was made counts.
+    Objects and plain values are read from the attribute of the same name, if there is one, so that changes made after the
+    layer was constructed are included.
     """
     config: Config = {"name": layer.name, "trainable": layer._trainable, "dtype": serialize(layer.dtype_policy)}
     for word, given in layer._arguments.items():
@@ -40,14 +40,14 @@ def _present(layer: Layer, word: str, given: Any) -> Any:
     if isinstance(held, Layer) and isinstance(given, Layer):
         return held
     if word == "data_format":
-        return held or given  # what None meant when the layer was made
+        return held or given  # the value of None when the layer was made
     # a plain argument may have been changed since
     return held if isinstance(held, _PLAIN) and isinstance(given, _PLAIN) else given
 
 
 @functools.cache
 def layer_table() -> dict[str, Callable[..., Layer]]:
-    """Every layer a configuration may name, by class name: the closed table of the catalogue, without second names."""
+    """The layers that a configuration may name, by class name: all built-in layers, without aliases."""
     from lamella import layers
 
     abstract = (layers.Layer, layers.Wrapper)
@@ -61,19 +61,19 @@ def layer_table() -> dict[str, Callable[..., Layer]]:
 
 
 def layer_from(cls: type[Layer], config: Mapping[str, Any]) -> Layer:
-    """A layer of class `cls` from its configuration; descriptions in it become objects first."""
+    """Make a layer of class `cls` from its configuration, in which descriptions become objects first."""
     given = {key: deserialize(value) for key, value in config.items()}
     later: Config = {}
     accepted = parameters(cls)
     if "kwargs" not in accepted:
-        # a class of the user's own that takes no words but its own keeps name and state all the same
+        # a user-defined class without **kwargs still keeps its name and whether it is trainable
         later = {
             word: given.pop(word) for word in ("name", "trainable", "dtype") if word in given and word not in accepted
         }
     layer = cls(**given)
     if later.get("name") is not None:
         layer.name = later["name"]
-    # a name of the pattern that unnamed layers get may be numbered anew by who holds the layer
+    # a model may renumber a name of the form that unnamed layers get
     layer._named = not re.fullmatch(rf"{snake_case(cls.__name__)}(_\d+)?", layer.name)
     if "trainable" in later:
         layer._trainable = bool(later["trainable"])

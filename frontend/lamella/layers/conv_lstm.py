@@ -20,7 +20,8 @@ from lamella.ops.window import window_positions
 class ConvLSTMCell(KernelCell):
     """i, f, o = sigmoid, g = tanh of conv(x, W) + conv(h, U) + b; c = f * c + i * g; h = o * tanh(c)
 
-    Channels come last here. The inputs' convolution has the strides, padding and dilation; the state's keeps its size.
+    The channels are last. The convolution of the inputs has the strides, padding and dilation; that of the state keeps
+    its size.
     """
 
     gates = 4
@@ -48,7 +49,7 @@ class ConvLSTMCell(KernelCell):
             self._held = self._state_of(input_shape)
 
     def _state_of(self, shape: Shape) -> Shape:
-        """The shape of a row of h and of c for inputs `(batch, *spatial, channels)` of a step."""
+        """The shape of h and of c for one example of a step's inputs, `(batch, *spatial, channels)`."""
         size, window, strides, dilation = shape[1:-1], self.kernel_size, self.strides, self.dilation_rate
         padding = window_padding(self.padding, size, window, strides, dilation)
         sizes = tuple(map(window_positions, size, window, strides, padding, dilation))
@@ -62,7 +63,7 @@ class ConvLSTMCell(KernelCell):
         return (*self.kernel_size, input_shape[-1], width), (*self.kernel_size, self.filters, width)
 
     def initial_bias(self) -> Any:
-        """`bias_initializer`, with ones for the forget gate where `unit_forget_bias` says so."""
+        """`bias_initializer`, with ones for the forget gate if `unit_forget_bias` is True."""
         return forget_bias(self.filters, self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
 
     def state_shapes(self, batch: int, step: Shape) -> list[Spec]:
@@ -78,7 +79,7 @@ class ConvLSTMCell(KernelCell):
         return [ops.zeros((shape[0], *self._state_of(shape)), dtype)] * 2
 
     def prepare(self, shape: Shape, dtype: str, training: bool) -> dict[str, Any]:
-        """The dropout masks, of a gate each, and the recurrent kernel."""
+        """The dropout masks, one per gate, and the recurrent kernel."""
         prepared: dict[str, Any] = {
             "kernel": ops.convert_to_tensor(self.recurrent_kernel),
             "inputs": None,
@@ -93,7 +94,7 @@ class ConvLSTMCell(KernelCell):
         return prepared
 
     def project(self, inputs: Any, prepared: dict[str, Any]) -> Any:
-        """conv(inputs, W) + b, of one step or of all as one batch"""
+        """conv(inputs, W) + b, of one step, or of all steps as one batch."""
         masks = prepared["inputs"]
         if masks is None:
             z = self._convolved(inputs, self.kernel)
@@ -110,14 +111,14 @@ class ConvLSTMCell(KernelCell):
         return y if len(front) == 1 else ops.reshape(y, (*front, *y.shape[1:]))
 
     def recur(self, h: Any, prepared: dict[str, Any]) -> Any:
-        """conv(h, U); with recurrent dropout every gate sees its own part of h"""
+        """conv(h, U); with recurrent dropout h is masked separately for every gate."""
         ones = (1,) * len(self.kernel_size)
         padding = window_padding("same", h.shape[1:-1], self.kernel_size, ones, ones)
-        words: dict[str, Any] = {"strides": ones, "padding": padding, "dilation": ones, "groups": 1}
+        options: dict[str, Any] = {"strides": ones, "padding": padding, "dilation": ones, "groups": 1}
         if prepared["state"] is None:
-            return ops.convolve(h, prepared["kernel"], **words)
+            return ops.convolve(h, prepared["kernel"], **options)
         parts = zip(prepared["state"], prepared["kernels"], strict=True)
-        return ops.concatenate([ops.convolve(ops.multiply(h, m), part, **words) for m, part in parts], -1)
+        return ops.concatenate([ops.convolve(ops.multiply(h, m), part, **options) for m, part in parts], -1)
 
     def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
         """One step from `inputs`, already convolved."""
@@ -130,33 +131,9 @@ class ConvLSTMCell(KernelCell):
 
 
 class ConvLSTM(RNN):
-    """An LSTM over pictures: the base of the layers over `spatial` dimensions.
+    """An LSTM whose products are convolutions: the base of the layers over `spatial` dimensions.
 
-    Args:
-        filters: the number of channels of the state.
-        kernel_size: the window of both convolutions, a number or one for each spatial dimension.
-        strides: the steps of the window over the inputs.
-        padding: "valid" or "same", of the inputs' convolution; the state's is "same".
-        data_format: "channels_last" (default) or "channels_first".
-        dilation_rate: the distance between the taps of the inputs' kernel.
-        activation: the function of g and of the output (tanh).
-        recurrent_activation: the function of the gates (sigmoid).
-        unit_forget_bias: the forget gate's bias starts at 1.
-        dropout: in training, the fraction of the inputs dropped, with one mask a gate for all steps.
-        recurrent_dropout: in training, the fraction of the state dropped, with one mask a gate for all steps.
-        seed: makes the dropout masks a function of this number instead of the layer's path.
-        return_sequences: return the output of every step, not only the last.
-        return_state: return the last states h and c, too.
-        go_backwards: read the sequence from its end; the outputs come in the order of reading.
-        stateful: begin each batch with the states the last one ended with; the batch size must be declared.
-
-    Input shape `(batch, time, *spatial, channels)`, output `(batch, *spatial, filters)` or `(batch, time, *spatial,
-    filters)`; kernel `(*kernel_size, channels, 4 filters)`, recurrent_kernel `(*kernel_size, filters, 4 filters)`, bias
-    `(4 filters,)`, gates in the order i, f, g, o. A masked step keeps the state and repeats the last output.
-
-    References:
-        X. Shi and others, "Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting", 2015,
-        https://arxiv.org/abs/1506.04214
+    The arguments are those of `ConvLSTM2D`.
     """
 
     spatial = 2
@@ -220,7 +197,7 @@ class ConvLSTM(RNN):
         self.filters, self.step_ndim = filters, n + 2
 
     def check_input(self, spec: Spec) -> None:
-        """(batch, time, *spatial, channels), with the channels and the size the layer was built for."""
+        """Check for `(batch, time, *spatial, channels)` with the channels and sizes that the layer was built for."""
         super().check_input(spec)
         built_for: Any = self.build_shape or ()
         known = zip(spec.shape[2:], built_for[2:], strict=False)
@@ -228,13 +205,13 @@ class ConvLSTM(RNN):
             raise ShapeError(f"expected steps of shape {tuple(built_for[2:])}, got {public_shape(spec.shape[2:])}.")
 
     def build(self, input_shape: Shape) -> None:
-        """Build the cell, for channels last."""
+        """Build the cell for the channels-last layout."""
         if self.data_format == "channels_first":
             input_shape = (*input_shape[:2], *input_shape[3:], input_shape[2])
         super().build(input_shape)
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        """The last output, or the outputs of all steps; then the last states where they are asked for."""
+        """The last output, or the outputs of all steps; with `return_state` followed by the last states."""
         if self.data_format == "channels_last":
             return super().call(sequences, initial_state, mask, training)
         given = None if initial_state is None else [ops.moveaxis(s, 1, -1) for s in initial_state]
@@ -245,18 +222,175 @@ class ConvLSTM(RNN):
 
 
 class ConvLSTM1D(ConvLSTM):
-    """A `ConvLSTM` over sequences of lines: inputs `(batch, time, length, channels)`; the arguments are those of the base."""
+    """An LSTM over sequences of lines, whose products with W and U are convolutions.
+
+    i, f, o = sigmoid, g = tanh of conv(x, W) + conv(h, U) + b; c = f * c + i * g; h = o * tanh(c). Input shape
+    `(batch, time, length, channels)`, output shape `(batch, new_length, filters)`, or
+    `(batch, time, new_length, filters)` with `return_sequences`; kernel W `(*kernel_size, channels, 4 * filters)`,
+    recurrent_kernel U `(*kernel_size, filters, 4 * filters)`, bias `(4 * filters,)`, with the gates in the order i, f,
+    g, o. `initial_state` may be given to the call. A masked step keeps the states and repeats the last output; with
+    `return_sequences` the mask is passed on. `training=True` applies the dropouts.
+
+    Args:
+        filters: number of channels of the states h and c, and of the output.
+        kernel_size: size of the window of both convolutions, an integer.
+        strides: step of the window over the inputs, an integer.
+        padding: "valid" or "same", of the convolution of the inputs; that of the state is "same".
+        data_format: "channels_last" for `(batch, time, length, channels)` or "channels_first" for
+            `(batch, time, channels, length)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the entries of the inputs' kernel, an integer.
+        activation: function of g and of c in the output, or its name.
+        recurrent_activation: function of the gates i, f and o, or its name.
+        use_bias: whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        unit_forget_bias: whether the bias of the forget gate is initialized to 1.
+        dropout: fraction of the inputs to drop in training, with one mask per gate for all steps.
+        recurrent_dropout: fraction of h to drop in training, with one mask per gate for all steps.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last states h and c as well: `(output, h, c)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    References:
+        X. Shi and others, "Convolutional LSTM network: a machine learning approach for precipitation nowcasting", 2015,
+        https://arxiv.org/abs/1506.04214
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ConvLSTM1D
+        >>> layer = ConvLSTM1D(2, 3, padding="same", return_sequences=True)
+        >>> layer(np.ones((1, 2, 4, 1))).shape
+        (1, 2, 4, 2)
+    """
 
     spatial = 1
 
 
 class ConvLSTM2D(ConvLSTM):
-    """A `ConvLSTM` over films: inputs `(batch, time, rows, columns, channels)`; the arguments are those of the base."""
+    """An LSTM over sequences of images, whose products with W and U are convolutions.
+
+    i, f, o = sigmoid, g = tanh of conv(x, W) + conv(h, U) + b; c = f * c + i * g; h = o * tanh(c). Input shape
+    `(batch, time, rows, columns, channels)`, output shape `(batch, new_rows, new_columns, filters)`, or
+    `(batch, time, new_rows, new_columns, filters)` with `return_sequences`; kernel W
+    `(*kernel_size, channels, 4 * filters)`, recurrent_kernel U `(*kernel_size, filters, 4 * filters)`, bias
+    `(4 * filters,)`, with the gates in the order i, f, g, o. `initial_state` may be given to the call. A masked step
+    keeps the states and repeats the last output; with `return_sequences` the mask is passed on. `training=True` applies
+    the dropouts.
+
+    Args:
+        filters: number of channels of the states h and c, and of the output.
+        kernel_size: size of the window of both convolutions, an integer, or two of them, one per spatial dimension.
+        strides: step of the window over the inputs, an integer, or two of them, one per spatial dimension.
+        padding: "valid" or "same", of the convolution of the inputs; that of the state is "same".
+        data_format: "channels_last" for `(batch, time, rows, columns, channels)` or "channels_first" for
+            `(batch, time, channels, rows, columns)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the entries of the inputs' kernel, an integer, or two of them, one per spatial
+            dimension.
+        activation: function of g and of c in the output, or its name.
+        recurrent_activation: function of the gates i, f and o, or its name.
+        use_bias: whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        unit_forget_bias: whether the bias of the forget gate is initialized to 1.
+        dropout: fraction of the inputs to drop in training, with one mask per gate for all steps.
+        recurrent_dropout: fraction of h to drop in training, with one mask per gate for all steps.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last states h and c as well: `(output, h, c)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    References:
+        X. Shi and others, "Convolutional LSTM network: a machine learning approach for precipitation nowcasting", 2015,
+        https://arxiv.org/abs/1506.04214
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ConvLSTM2D
+        >>> layer = ConvLSTM2D(2, 3, padding="same", return_sequences=True)
+        >>> layer(np.ones((1, 2, 4, 5, 1))).shape
+        (1, 2, 4, 5, 2)
+    """
 
     spatial = 2
 
 
 class ConvLSTM3D(ConvLSTM):
-    """A `ConvLSTM` over films of volumes: inputs `(batch, time, depth, rows, columns, channels)`; arguments of the base."""
+    """An LSTM over sequences of volumes, whose products with W and U are convolutions.
+
+    i, f, o = sigmoid, g = tanh of conv(x, W) + conv(h, U) + b; c = f * c + i * g; h = o * tanh(c). Input shape
+    `(batch, time, depth, rows, columns, channels)`, output shape `(batch, new_depth, new_rows, new_columns, filters)`,
+    or `(batch, time, new_depth, new_rows, new_columns, filters)` with `return_sequences`; kernel W
+    `(*kernel_size, channels, 4 * filters)`, recurrent_kernel U `(*kernel_size, filters, 4 * filters)`, bias
+    `(4 * filters,)`, with the gates in the order i, f, g, o. `initial_state` may be given to the call. A masked step
+    keeps the states and repeats the last output; with `return_sequences` the mask is passed on. `training=True` applies
+    the dropouts.
+
+    Args:
+        filters: number of channels of the states h and c, and of the output.
+        kernel_size: size of the window of both convolutions, an integer, or three of them, one per spatial dimension.
+        strides: step of the window over the inputs, an integer, or three of them, one per spatial dimension.
+        padding: "valid" or "same", of the convolution of the inputs; that of the state is "same".
+        data_format: "channels_last" for `(batch, time, depth, rows, columns, channels)` or "channels_first" for
+            `(batch, time, channels, depth, rows, columns)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the entries of the inputs' kernel, an integer, or three of them, one per spatial
+            dimension.
+        activation: function of g and of c in the output, or its name.
+        recurrent_activation: function of the gates i, f and o, or its name.
+        use_bias: whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        unit_forget_bias: whether the bias of the forget gate is initialized to 1.
+        dropout: fraction of the inputs to drop in training, with one mask per gate for all steps.
+        recurrent_dropout: fraction of h to drop in training, with one mask per gate for all steps.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last states h and c as well: `(output, h, c)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    References:
+        X. Shi and others, "Convolutional LSTM network: a machine learning approach for precipitation nowcasting", 2015,
+        https://arxiv.org/abs/1506.04214
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ConvLSTM3D
+        >>> layer = ConvLSTM3D(2, 2, padding="same", return_sequences=True)
+        >>> layer(np.ones((1, 2, 4, 5, 3, 1))).shape
+        (1, 2, 4, 5, 3, 2)
+    """
 
     spatial = 3

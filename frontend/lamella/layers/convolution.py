@@ -30,12 +30,12 @@ def channels_of(spec: Spec, spatial: int, data_format: str) -> Any:
     """The number of channels of inputs of `spec`.
 
     Raises:
-        ShapeError: they do not have a batch, a channel and `spatial` spatial dimensions.
+        ShapeError: the rank is not `spatial` + 2.
     """
     if spec.ndim != spatial + 2:
-        words = "(batch, *spatial, channels)" if data_format == "channels_last" else "(batch, channels, *spatial)"
+        axes = "(batch, *spatial, channels)" if data_format == "channels_last" else "(batch, channels, *spatial)"
         raise ShapeError(
-            f"expected inputs with {spatial + 2} dimensions, {words}, got shape {public_shape(spec.shape)}."
+            f"expected inputs with {spatial + 2} dimensions, {axes}, got shape {public_shape(spec.shape)}."
         )
     return spec.shape[-1 if data_format == "channels_last" else 1]
 
@@ -44,32 +44,21 @@ def known_channels(input_shape: Shape, data_format: str) -> int:
     """The number of channels that a kernel is made for.
 
     Raises:
-        ShapeError: it is left free.
+        ShapeError: it is None.
     """
     axis = len(input_shape) - 1 if data_format == "channels_last" else 1
     if input_shape[axis] is None:
         raise ShapeError(
-            f"the kernel needs the number of channels, axis {axis} of inputs of shape {tuple(input_shape)}, which is left "
-            "free (None): give it in `Input(...)`."
+            f"the kernel needs the number of channels, axis {axis} of inputs of shape {tuple(input_shape)}, which is "
+            "None: give it in `Input(...)`."
         )
     return input_shape[axis]
 
 
 class Conv(Layer):
-    """y = activation(convolution of x with kernel + bias): the base of the layers over `spatial` dimensions.
+    """y = activation(convolution(x, kernel) + bias) over `spatial` dimensions: the base of the layers below.
 
-    Args:
-        filters: the number of output channels.
-        kernel_size: the window, a number or one for each spatial dimension.
-        strides: the steps of the window.
-        padding: "valid" (no padding) or "same" (ceil(size / stride) outputs; an odd cell is added on the high side); over
-            one dimension also "causal" (as many cells before as the window reaches back, so that no output sees later
-            inputs).
-        data_format: "channels_last" (default) or "channels_first".
-        dilation_rate: the distance between the kernel's taps.
-        groups: input and output channels are split into so many groups that do not see each other.
-
-    Input shape `(batch, *spatial, channels)`, kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
+    Kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`. The arguments are those of `Conv2D`.
     """
 
     activation = ActivationAttribute()
@@ -109,7 +98,7 @@ class Conv(Layer):
         self.use_bias = bool(use_bias)
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank and channels, and spatial dimensions the window fits into."""
+        """Check the rank and the number of channels."""
         channels = channels_of(spec, self.spatial, self.data_format)
         if channels % self.groups:
             raise ShapeError(f"{channels} input channels do not divide into {self.groups} groups.")
@@ -127,11 +116,11 @@ class Conv(Layer):
             self.bias = self.add_field("bias", (self.filters,))
 
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """The convolution of the inputs with the kernel, both and the result in the layer's `data_format`.
+        """The convolution of the inputs with a kernel; inputs and result are in the layer's `data_format`.
 
         Args:
             inputs: the inputs.
-            kernel: the kernel, (*window, channels / groups, filters).
+            kernel: the kernel, `(*kernel_size, channels // groups, filters)`.
         """
         first = self.data_format == "channels_first"
         x = channels_first_to_last(inputs) if first else inputs
@@ -149,37 +138,125 @@ class Conv(Layer):
         """activation(convolution_op(inputs, kernel) + bias)"""
         first = self.data_format == "channels_first"
         y = self.convolution_op(inputs, self.kernel)
-        if self.use_bias:  # with the channels last, so that `simplify` removes both transpositions
+        if self.use_bias:  # added with the channels last, so that `simplify` removes both transpositions
             y = ops.add(channels_first_to_last(y) if first else y, self.bias)
             y = channels_last_to_first(y) if first else y
         return self.activation(y)
 
 
 class Conv2D(Conv):
-    """A convolution over images: y = activation(convolution of x with kernel + bias).
+    """y = activation(convolution(x, kernel) + bias): a convolution over images.
 
-    Input shape `(batch, height, width, channels)`, or `(batch, channels, height, width)` with
-    `data_format="channels_first"`; kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
+    Input shape `(batch, height, width, channels)`, output shape `(batch, new_height, new_width, filters)`; kernel
+    `(*kernel_size, channels // groups, filters)`, bias `(filters,)`. The kernel is not flipped: it is a
+    cross-correlation.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window, an integer, or two of them, one per spatial dimension.
+        strides: step of the window, an integer, or two of them, one per spatial dimension.
+        padding: "valid" (no padding), "same" (zeros, for ceil(size / stride) outputs; an odd one is added at the end).
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the input, an integer, or two of them, one per spatial
+            dimension.
+        groups: number of groups that channels and filters are split into; each group sees only its own channels.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Conv2D
+        >>> layer = Conv2D(1, 2, strides=2, kernel_initializer="ones", use_bias=False)
+        >>> layer(np.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0]
+        array([[10., 18.],
+               [42., 50.]], dtype=float32)
     """
 
     spatial = 2
 
 
 class Conv1D(Conv):
-    """A convolution over sequences: y = activation(convolution of x with kernel + bias).
+    """y = activation(convolution(x, kernel) + bias): a convolution over sequences.
 
-    Input shape `(batch, steps, channels)`, or `(batch, channels, steps)` with `data_format="channels_first"`; kernel
-    `(kernel_size, channels // groups, filters)`, bias `(filters,)`. With `padding="causal"` output t sees inputs up to t.
+    Input shape `(batch, steps, channels)`, output shape `(batch, new_steps, filters)`; kernel
+    `(kernel_size, channels // groups, filters)`, bias `(filters,)`. The kernel is not flipped: it is a
+    cross-correlation.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window, an integer.
+        strides: step of the window, an integer.
+        padding: "valid" (no padding), "same" (zeros, for ceil(size / stride) outputs; an odd one is added at the end),
+            or "causal" (left padding only, so that output t sees inputs up to t).
+        data_format: "channels_last" for `(batch, steps, channels)` or "channels_first" for `(batch, channels, steps)`;
+            None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the input, an integer.
+        groups: number of groups that channels and filters are split into; each group sees only its own channels.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Conv1D
+        >>> layer = Conv1D(1, 2, kernel_initializer="ones", use_bias=False)
+        >>> layer(np.arange(4.0).reshape(1, 4, 1)).ravel()
+        array([1., 3., 5.], dtype=float32)
     """
 
     spatial = 1
 
 
 class Conv3D(Conv):
-    """A convolution over volumes: y = activation(convolution of x with kernel + bias).
+    """y = activation(convolution(x, kernel) + bias): a convolution over volumes.
 
-    Input shape `(batch, depth, height, width, channels)`, or `(batch, channels, depth, height, width)` with
-    `data_format="channels_first"`; kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
+    Input shape `(batch, depth, height, width, channels)`, output shape
+    `(batch, new_depth, new_height, new_width, filters)`; kernel `(*kernel_size, channels // groups, filters)`, bias
+    `(filters,)`. The kernel is not flipped: it is a cross-correlation.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window, an integer, or three of them, one per spatial dimension.
+        strides: step of the window, an integer, or three of them, one per spatial dimension.
+        padding: "valid" (no padding), "same" (zeros, for ceil(size / stride) outputs; an odd one is added at the end).
+        data_format: "channels_last" for `(batch, depth, height, width, channels)` or "channels_first" for
+            `(batch, channels, depth, height, width)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the input, an integer, or three of them, one per spatial
+            dimension.
+        groups: number of groups that channels and filters are split into; each group sees only its own channels.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, or strides and dilation_rate are both above 1.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Conv3D
+        >>> layer = Conv3D(2, (1, 2, 2), padding="same")
+        >>> layer(np.ones((1, 3, 4, 4, 1))).shape, layer.kernel.shape
+        ((1, 3, 4, 4, 2), (1, 2, 2, 1, 2))
     """
 
     spatial = 3

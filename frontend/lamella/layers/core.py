@@ -24,16 +24,27 @@ from lamella.names import deprecated
 
 
 class InputLayer(Layer):
-    """Declares a model's input shape; it is not listed among the model's layers.
+    """The declaration of an input: shape and dtype. `Input` makes one and returns its value.
+
+    A `Sequential` may begin with it; it is not listed among the model's layers.
 
     Args:
-        shape: the shape of one row, without the batch dimension.
-        batch_size: the batch size, where it is fixed.
-        dtype: the dtype of the rows; by default `floatx`.
-        batch_shape: the shape with the batch dimension (None where it is free), instead of `shape`.
+        shape: shape of one example, without the batch dimension; None for a dimension of any size.
+        batch_size: the batch size, if it is fixed.
+        dtype: dtype of the input; None for `config.floatx()`.
+        batch_shape: shape with the batch dimension, instead of `shape`.
         name: the layer's name.
-        input_shape: Keras 2's word for `shape`.
-        batch_input_shape: Keras 2's word for `batch_shape`.
+        input_shape: name of `shape` in Keras 2; deprecated.
+        batch_input_shape: name of `batch_shape` in Keras 2; deprecated.
+
+    Raises:
+        ValueError: neither or both of `shape` and `batch_shape` are given.
+
+    Example:
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, InputLayer
+        >>> Sequential([InputLayer((3,)), Dense(2)]).output_shape
+        (None, 2)
     """
 
     def __init__(
@@ -55,7 +66,7 @@ class InputLayer(Layer):
             deprecated("'batch_input_shape'", "'batch_shape'")
             batch_shape = batch_input_shape
         if (shape is None) == (batch_shape is None):
-            raise ValueError("Input needs one of `shape` (of a row) and `batch_shape` (with the batch dimension).")
+            raise ValueError("Input needs exactly one of `shape` (of one example) and `batch_shape` (with the batch).")
         if batch_shape is not None:
             dims = tuple(batch_shape)
         else:
@@ -66,7 +77,7 @@ class InputLayer(Layer):
         self.built = True
 
     def get_config(self) -> dict[str, Any]:
-        """Shape, dtype and name, in Keras's words."""
+        """Shape, dtype and name, under the names of Keras."""
         return {
             "batch_shape": list(self.batch_shape),
             "dtype": self.input_dtype,
@@ -78,7 +89,7 @@ class InputLayer(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        """The declaration that `get_config` describes."""
+        """Make the declaration that `get_config` describes."""
         return cls(**{word: value for word, value in config.items() if word not in ("optional", "trainable")})
 
     def _further_config(self) -> dict[str, Any]:
@@ -89,7 +100,7 @@ class InputLayer(Layer):
         return inputs
 
     def value(self) -> Declared:
-        """A new declared value of this shape and dtype; its free dimensions, but for the batch, are its own."""
+        """A new declared value of this shape and dtype; unknown sizes, except that of the batch, are new symbols."""
         dims = [
             d if d == symbol(BATCH) or not isinstance(d, Dim) else symbol(f"{d}_{next(_INPUTS)}")
             for d in named_shape(self.batch_shape)
@@ -108,23 +119,27 @@ def Input(  # noqa: N802 - Keras's name
     batch_shape: Sequence[int | None] | None = None,
     name: str | None = None,
 ) -> Declared:
-    """A declared value: what a model will be given. Layers, models and `lamella.ops` apply to it.
-
-    >>> from lamella import Model
-    >>> from lamella.layers import Dense, Input
-    >>> x = Input((8,))
-    >>> Model(x, Dense(1)(x)).output_shape
-    (None, 1)
+    """Declare an input of a model: a symbolic value that layers, models and `lamella.ops` can be applied to.
 
     Args:
-        shape: the shape of one row, without the batch dimension; None where a dimension is left free.
-        batch_size: the batch size, where it is fixed.
-        dtype: the dtype of the rows; by default `floatx`.
-        batch_shape: the shape with the batch dimension, instead of `shape`.
-        name: the name of the input, by which data may be given.
+        shape: shape of one example, without the batch dimension; None for a dimension of any size.
+        batch_size: the batch size, if it is fixed.
+        dtype: dtype of the input; None for `config.floatx()`.
+        batch_shape: shape with the batch dimension, instead of `shape`.
+        name: name of the input, by which a dict of data can refer to it.
 
     Returns:
-        The value; it may also stand first in a `Sequential`.
+        The value. It may also be the first entry of a `Sequential`.
+
+    Raises:
+        ValueError: neither or both of `shape` and `batch_shape` are given.
+
+    Example:
+        >>> from lamella import Model
+        >>> from lamella.layers import Dense, Input
+        >>> x = Input((8,))
+        >>> Model(x, Dense(1)(x)).output_shape
+        (None, 1)
     """
     return InputLayer(shape, batch_size=batch_size, dtype=dtype, batch_shape=batch_shape, name=name).value()
 
@@ -132,12 +147,27 @@ def Input(  # noqa: N802 - Keras's name
 class Dense(Layer):
     """y = activation(x @ kernel + bias), over the last axis.
 
-    Args:
-        units: the size of the output's last axis.
-        activation: a function or its name; None for none.
-        use_bias: whether a bias is added.
+    Input shape `(batch, ..., features)`, output shape `(batch, ..., units)`; kernel `(features, units)`, bias
+    `(units,)`. A mask is passed on.
 
-    Input shape `(batch, ..., features)`, output shape `(batch, ..., units)`; kernel `(features, units)`, bias `(units,)`.
+    Args:
+        units: size of the last axis of the output.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ShapeError: in a call, if the input has no axis besides the batch, or not the features the kernel was built for.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Dense
+        >>> layer = Dense(2, activation="relu", weights=[np.array([[1.0, -1.0]]), np.array([0.5, 0.0])])
+        >>> layer(np.array([[3.0]]))
+        array([[3.5, 0. ]], dtype=float32)
     """
 
     activation = ActivationAttribute()
@@ -158,7 +188,7 @@ class Dense(Layer):
         self.use_bias = bool(use_bias)
 
     def check_input(self, spec: Spec) -> None:
-        """At least one axis beside the batch, of the size the kernel was built for."""
+        """Check that there is an axis besides the batch, of the size that the kernel was built for."""
         if spec.ndim < 2:
             raise ShapeError(f"expected inputs of shape (batch, ..., features), got {public_shape(spec.shape)}.")
         if self.built and differ(spec.shape[-1], self.kernel.shape[0]):
@@ -182,7 +212,23 @@ class Dense(Layer):
 
 
 class Activation(Layer):
-    """y = activation(x)."""
+    """y = activation(x).
+
+    Input shape `(batch, ...)`, output shape as that of the activation, usually the same. A mask is passed on.
+
+    Args:
+        activation: a function of one array, written in `lamella.ops`, or the name of one in `lamella.activations`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        UnknownNameError: no activation has that name.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Activation
+        >>> Activation("relu")(np.array([[-1.0, 2.0]]))
+        array([[0., 2.]], dtype=float32)
+    """
 
     activation = ActivationAttribute()
     supports_masking = True
@@ -197,9 +243,20 @@ class Activation(Layer):
 
 
 class Flatten(Layer):
-    """All axes but the batch as one, in row-major order (of the channels-last layout).
+    """Merge all axes after the batch into one, in row-major order with the channels last.
 
-    Input shape `(batch, ...)`, output shape `(batch, features)`.
+    Input shape `(batch, ...)`, output shape `(batch, features)`. With "channels_first" axis 1 is moved to the end
+    before.
+
+    Args:
+        data_format: "channels_last" or "channels_first"; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Flatten
+        >>> Flatten()(np.ones((2, 3, 4))).shape
+        (2, 12)
     """
 
     def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
@@ -215,16 +272,32 @@ class Flatten(Layer):
 
 
 class Reshape(Layer):
-    """Every row under another shape; one entry of `target_shape` may be -1.
+    """Reshape each example, in row-major order.
 
     Input shape `(batch, ...)`, output shape `(batch, *target_shape)`.
+
+    Args:
+        target_shape: shape of one example of the output, without the batch dimension; one entry may be -1 and is
+            inferred.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: more than one entry is -1.
+        ShapeError: in a call, if the number of elements does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Reshape
+        >>> Reshape((-1, 2))(np.arange(4.0).reshape(1, 4))
+        array([[[0., 1.],
+                [2., 3.]]], dtype=float32)
     """
 
     def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = tuple(int(d) for d in target_shape)
         if self.target_shape.count(-1) > 1:
-            raise ValueError(f"Reshape: one entry of target_shape may be -1, got {self.target_shape}.")
+            raise ValueError(f"Reshape: at most one entry of target_shape may be -1, got {self.target_shape}.")
 
     def call(self, inputs: Any) -> Any:
         """The inputs as (batch, *target_shape)."""
@@ -238,14 +311,33 @@ class Reshape(Layer):
 
 
 class Dropout(Layer):
-    """In training, zeros a fraction `rate` of the entries and scales the rest by 1 / (1 - rate); else the identity.
+    """In training, zero a fraction `rate` of the entries and scale the rest by 1 / (1 - rate); otherwise the identity.
+
+    Input and output shape `(batch, ...)`. The mask is drawn with `training=True`, which `fit` sets; `predict`,
+    `evaluate` and a plain call leave the input unchanged. The draws depend on the seed of the model, the layer's path
+    and the training step, and are the same on every backend; the rate is exact to 2**-17. A mask of the input is passed
+    on.
 
     Args:
-        rate: the fraction to drop, from 0 to 1.
-        noise_shape: the shape of the mask, where it is smaller than the input's and broadcasts (None or 1 entries).
-        seed: makes the masks a function of this number instead of the layer's path.
+        rate: fraction of the entries to drop, from 0 to 1.
+        noise_shape: shape of the dropout mask, if entries share a draw: 1 for an axis to broadcast along, None for the
+            size of the input, such as `(None, 1, None)`.
+        seed: makes the draws depend on this integer instead of the layer's path.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Masks are integer comparisons of 16-bit lanes: the same on every backend, with a rate exact to 2**-17.
+    Raises:
+        ValueError: `rate` is not between 0 and 1.
+
+    References:
+        N. Srivastava and others, "Dropout: a simple way to prevent neural networks from overfitting", Journal of
+        Machine Learning Research 15, 2014, https://jmlr.org/papers/v15/srivastava14a.html
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Dropout
+        >>> layer, x = Dropout(0.5, seed=1), np.ones((1, 1000))
+        >>> layer(x).mean().item(), sorted(set(layer(x, training=True)[0].tolist()))
+        (1.0, [0.0, 2.0])
     """
 
     supports_masking = True
@@ -259,16 +351,16 @@ class Dropout(Layer):
         self.seed = seed
 
     def mask_shape(self, inputs: Any) -> tuple[int, ...]:
-        """The shape the mask is drawn in."""
+        """The shape of the dropout mask for these inputs."""
         shape = tuple(inputs.shape)
         if self.noise_shape is None:
             return shape
         if len(self.noise_shape) != len(shape):
-            raise ShapeError(f"noise_shape {self.noise_shape} does not have the {len(shape)} axes of the input.")
+            raise ShapeError(f"noise_shape must have the {len(shape)} axes of the input, got {self.noise_shape}.")
         return tuple(d if n is None else n for n, d in zip(self.noise_shape, shape, strict=True))
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """The inputs, thinned out in training."""
+        """The inputs; in training with a fraction of the entries dropped."""
         if not training or self.rate == 0.0:
             return inputs
         if self.rate == 1.0:

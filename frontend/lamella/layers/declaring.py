@@ -1,4 +1,4 @@
-"""A layer called with declared values: it is traced alone for their specs, and becomes an equation of a layer graph."""
+"""Call a layer with declared values: trace it alone for their specs, and add an equation to the layer graph."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 def call(layer: Layer, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """The outputs of `layer` for arguments with declared values among them.
 
-    The layer is built, with weights that get their values from the first model that has the layer.
+    The layer is built; the first model that contains it gives its weights their values.
 
     Raises:
-        ShapeError: the layer does not take such inputs; it stays as it was.
-        FreeDimensionError: it needs the number of a dimension that is left free.
+        ShapeError: the layer does not support such inputs; it is not changed.
+        FreeDimensionError: it needs the size of a dimension that is None.
     """
-    # lists and dicts of the caller's, who may go on filling them, are copied
+    # lists and dicts are copied, because the caller may change them later
     arguments: Any = map_leaves(lambda leaf: leaf, (tuple(args), dict(kwargs)))
     given: list[Declared] = [leaf for leaf in leaves(arguments) if isinstance(leaf, Declared)]
     distinct = list(dict.fromkeys(given))

@@ -1,4 +1,4 @@
-"""A layer called with arrays: it is traced alone and run at once."""
+"""Call a layer with arrays: trace it alone, and run the program at once."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 def call(
     layer: Layer, inputs: Any, args: tuple[Any, ...], training: bool | None, mask: Any, kwargs: dict[str, Any]
 ) -> Any:
-    """The outputs of `layer` on arrays, of the backend that owns them (NumPy arrays: the backend in force).
+    """The outputs of `layer` on arrays, on the backend that owns them (for NumPy arrays the current backend).
 
-    State that the call assigns is stored. Random draws in training take a new seed each call.
+    State that the call assigns is stored. In training every call uses a new seed for its draws.
 
     Raises:
-        TraceError: an input is a value of a trace that no layer runs.
-        DTypeError: an input is no array.
-        DataError: it holds integers beyond 32 bits.
+        TraceError: an input is a value of a trace outside of any layer.
+        DTypeError: an input is not an array.
+        DataError: an input holds integers beyond 32 bits.
     """
     traced = _Call(layer, (inputs, *args), {**kwargs, "mask": mask}, training)
     results = traced.run({})
@@ -72,14 +72,14 @@ def stateless_call(
 
 
 class _Call:
-    """A layer's call on arrays, traced.
+    """The traced call of a layer on arrays.
 
     Args:
         layer: the layer.
-        args: what it is called with, trees of arrays.
-        kwargs: what it is called with by name: trees of arrays, or options.
-        training: whether it trains; None leaves it to the layer's default.
-        like: further arrays, whose backend counts where the arguments are NumPy's.
+        args: positional arguments of the call, trees of arrays.
+        kwargs: keyword arguments of the call: trees of arrays, or options.
+        training: whether it trains; None for the layer's default.
+        like: further arrays, whose backend is used if the arguments are NumPy arrays.
 
     Attributes:
         count: the number of outputs.
@@ -101,11 +101,11 @@ class _Call:
                     "the operation in the `call` of that."
                 )
             if not hasattr(x, "shape"):
-                raise DTypeError(f"Layer {layer.name!r} takes arrays, got {type(x).__name__}.")
+                raise DTypeError(f"Layer {layer.name!r} expected arrays, got {type(x).__name__}.")
         owners = (backend_of(x) for x in (*self._arrays, *like))
         self._backend = next((b for b in owners if b is not None), None) or load_backend()
         for x in self._arrays:
-            # they enter as int32, in which a larger number would be another one
+            # inputs are cast to int32, which would change larger numbers
             if (
                 x.dtype == np.int64
                 and isinstance(x, np.ndarray)
@@ -128,9 +128,9 @@ class _Call:
         self._draws = bool(context.draws)
 
     def run(self, values: Mapping[int, Any]) -> Sequence[Any]:
-        """All results, with the values of variables by id; the others have those that they have now."""
+        """All results, for given values of variables by id; the other variables have their current values."""
         key = self._key
-        if key is None:  # a layer's own default may be to train
+        if key is None:  # the layer may train by default
             key = host_random.key_from_seed(host_random.next_seed()) if self._draws else np.zeros(2, np.uint32)
         operands = iter([*self._arrays, key])
         arguments: list[Any] = []
@@ -153,7 +153,7 @@ def _regularized(layer: Layer, read: Mapping[Variable, Any]) -> list[tuple[Varia
 
 
 def _entering(x: Any) -> Spec:
-    """The spec an array enters a trace with: NumPy's float64 becomes `floatx`."""
+    """The spec of an array as the input of a trace: float64 of NumPy becomes `floatx`, int64 becomes int32."""
     from lamella.ir import settings
 
     spec = spec_of(x)

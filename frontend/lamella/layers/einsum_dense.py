@@ -1,4 +1,4 @@
-"""A dense layer whose sums are written in Einstein's notation."""
+"""A dense layer whose product is an einsum equation."""
 
 from __future__ import annotations
 
@@ -24,17 +24,32 @@ _LETTERS = re.compile(
 class EinsumDense(Layer):
     """y = activation(einsum(equation, x, kernel) + bias).
 
-    Args:
-        equation: "inputs,kernel->outputs", one letter an axis, for example "abc,cd->abd" (a Dense over the last axis);
-            the first letter of inputs and outputs is the batch. "..." in front ("...x,xy->...y") or behind
-            ("ab...,bc->ac...") of inputs and outputs stands for further axes.
-        output_shape: the shape of a row of the output, without the axes that "..." stands for; None entries are taken
-            from the input.
-        activation: a function or its name; None for none.
-        bias_axes: the letters of the outputs along which the bias varies, as one string; None for no bias.
+    The kernel has one axis per letter in its part of the equation. The bias has the axes of the output from the first
+    letter of `bias_axes` on, with size 1 for letters that are not in `bias_axes`.
 
-    The kernel has the axes its letters name; the bias those of the outputs from the first in `bias_axes` on, with size 1
-    where the letter is not in `bias_axes`.
+    Args:
+        equation: "inputs,kernel->outputs" with one letter per axis, such as "abc,cd->abd" for a `Dense` over the last
+            axis; the first letter of inputs and outputs is the batch. "..." at the beginning ("...x,xy->...y") or end
+            ("ab...,bc->ac...") of inputs and outputs stands for further axes.
+        output_shape: shape of one example of the output, without the axes of "..."; None entries are taken from the
+            input.
+        activation: function applied to the output, or its name; None for none.
+        bias_axes: letters of the output along which the bias varies, as one string; None for no bias.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: the equation cannot be parsed, or a bias axis is not an axis of the output.
+        ShapeError: when the layer is built, if a letter has two sizes, or the size of a kernel axis is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import EinsumDense
+        >>> layer = EinsumDense("abc,cde->abde", output_shape=(None, 2, 4), bias_axes="de")
+        >>> layer(np.ones((1, 3, 8))).shape, [w.shape for w in layer.weights]
+        ((1, 3, 2, 4), [(8, 2, 4), (2, 4)])
     """
 
     activation = ActivationAttribute()
@@ -66,10 +81,12 @@ class EinsumDense(Layer):
         self.bias_axes = bias_axes
         for letter in bias_axes or "":
             if letter not in self._y:
-                raise ValueError(f"EinsumDense: bias axis {letter!r} is none of the outputs' axes {self._y!r}.")
+                raise ValueError(
+                    f"EinsumDense: bias axis must be one of the axes {self._y!r} of the output, got {letter!r}."
+                )
 
     def check_input(self, spec: Spec) -> None:
-        """As many axes as the equation names."""
+        """Check that there are as many axes as the equation names."""
         extra = spec.ndim - len(self._x)
         if extra < 0 or (extra > 0 and not self._dots):
             raise ShapeError(f"{self.equation!r} does not describe inputs of shape {public_shape(spec.shape)}.")
@@ -78,12 +95,12 @@ class EinsumDense(Layer):
         """The size of every letter, and how many axes "..." stands for.
 
         Raises:
-            ShapeError: a letter has two sizes, or none.
+            ShapeError: a letter has two sizes, or no known size.
         """
         extra = len(input_shape) - len(self._x)
         named = input_shape[extra:] if self._dots == "left" else input_shape[: len(self._x)]
         sizes: dict[str, Any] = dict(zip(self._x, named, strict=True))
-        # behind leading dots the first letter is no batch: it is one of the axes that output_shape describes
+        # after leading dots the first letter is not the batch, but an axis that output_shape describes
         batch = () if self._dots == "left" and extra > 0 else (input_shape[0],)
         outputs = (*batch, *self.output_shape)
         if len(outputs) != len(self._y):
@@ -99,7 +116,7 @@ class EinsumDense(Layer):
         if missing:
             at = f" (axis {self._x.index(missing[0]) + max(extra, 0)} of the inputs)" if missing[0] in self._x else ""
             raise ShapeError(
-                f"{self.equation!r}: the kernel needs the size of {missing[0]!r}{at}, which is left free (None): "
+                f"{self.equation!r}: the kernel needs the size of {missing[0]!r}{at}, which is None: "
                 f"inputs of shape {tuple(input_shape)}."
             )
         return sizes, extra

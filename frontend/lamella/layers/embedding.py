@@ -1,4 +1,4 @@
-"""Vectors for integers."""
+"""Trained vectors for integers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,26 @@ from lamella.layers.making import WeightFields
 class Embedding(Layer):
     """y = embeddings[x]: a trained vector for each of `input_dim` integers.
 
-    Args:
-        input_dim: how many integers there are: 0 up to, not including, `input_dim`. One outside is moved to the nearest
-            end.
-        output_dim: the length of the vectors.
-        embeddings_initializer: what the vectors start as.
-        embeddings_regularizer: a penalty on them.
-        embeddings_constraint: applied to them after each optimizer step.
-        mask_zero: 0 stands for a step that does not count; the output's mask is false there.
-        weights: the vectors themselves, `(input_dim, output_dim)`, or a list of that one array.
+    Input shape `(batch, ...)` of integers, or of floats that hold integers; output shape `(batch, ..., output_dim)`;
+    embeddings `(input_dim, output_dim)`. Integers outside the table are clipped to the nearest valid one, NaN is 0.
 
-    Input shape `(batch, ...)` of integers (or of floats that hold them; NaN is 0), output shape `(batch, ..., output_dim)`.
+    Args:
+        input_dim: number of integers, which are 0 to `input_dim - 1`.
+        output_dim: size of the vectors.
+        embeddings_initializer: initializer of the weight, or its name.
+        embeddings_regularizer: penalty on the weight, added to the loss.
+        embeddings_constraint: constraint applied to the weight after each optimizer step.
+        mask_zero: whether 0 marks padding; the mask of the output is then False where the input is 0.
+        weights: the initial vectors, an array `(input_dim, output_dim)` or a list of that one array.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Embedding
+        >>> layer = Embedding(3, 2, weights=np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 4.0]]))
+        >>> layer(np.array([[2, 1]]))
+        array([[[3., 4.],
+                [1., 2.]]], dtype=float32)
     """
 
     weight_fields = WeightFields(embeddings="uniform")
@@ -53,17 +62,21 @@ class Embedding(Layer):
         self.embeddings = self.add_field("embeddings", (self.input_dim, self.output_dim))
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Apply the layer; integers are not rounded to a 16-bit float on the way, as other layers' inputs are."""
+        """Apply the layer; unlike in other layers, integers are not cast to the compute dtype."""
         if context.current() is not None and hasattr(inputs, "shape"):
             if spec_of(inputs).dtype not in ("int32", "int64", "uint32", "uint64"):
                 inputs = ops.cast(inputs, "int32")
         return super().__call__(inputs, *args, **kwargs)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """With `mask_zero`, true where the input is not 0."""
+        """With `mask_zero`, True where the input is not 0."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def call(self, inputs: Any) -> Any:
-        """The vectors of the inputs."""
-        # the strict op: here a negative index is outside, not counted from the end
+        """The vectors of the inputs.
+
+        Args:
+            inputs: integers of any shape.
+        """
+        # the primitive op, which clips a negative index instead of counting from the end
         return ops.primitives.take.bind(ops.convert_to_tensor(self.embeddings), inputs, axis=0)

@@ -1,4 +1,4 @@
-"""Attention of several heads in groups that share keys and values."""
+"""Attention with several heads, in groups that share keys and values."""
 
 from __future__ import annotations
 
@@ -14,25 +14,42 @@ from lamella.layers.making import WeightFields
 
 
 class GroupQueryAttention(Heads):
-    """Attention of several heads whose keys and values are shared by groups of query heads.
+    """Multi-head attention in which groups of query heads share the heads of keys and values.
+
+    Called as `MultiHeadAttention`, with query `(batch, T, dim)` and value `(batch, S, dim)`; output `(batch, T, dim)`.
 
     Args:
-        head_dim: the size of queries, keys and values in each head.
-        num_query_heads: the number of query heads, a multiple of the next.
-        num_key_value_heads: the number of heads of keys and values.
-        dropout: in training, the fraction of the attention weights dropped.
+        head_dim: size of queries, keys and values per head.
+        num_query_heads: number of query heads, a multiple of `num_key_value_heads`.
+        num_key_value_heads: number of heads of keys and values.
+        dropout: fraction of the attention weights to drop in training.
         use_bias: whether the projections have biases.
-        sliding_window: a query sees the keys less than so many places away.
-        flash_attention: whether attention runs in one kernel (cuDNN's, with JAX on a GPU), which needs float16 or bfloat16
-            and no dropout. True refuses what cannot; None leaves it to `config.enable_flash_attention` and what there is.
-        use_gate: multiply each head's output by the sigmoid of a projection of the query.
-        seed: makes the dropout masks a function of this number instead of the layer's path.
+        sliding_window: a query attends only to keys less than this number of positions away; None for all keys.
+        flash_attention: whether attention runs as one fused kernel (cuDNN's, with JAX on a GPU), which needs float16 or
+            bfloat16 and no dropout. True raises an error if it cannot; None decides by `config.enable_flash_attention`
+            and the inputs.
+        use_gate: whether to multiply the output of each head by the sigmoid of a projection of the query.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
 
-    Called as `MultiHeadAttention` is, with inputs `(batch, T, dim)` and `(batch, S, dim)`.
+    Raises:
+        ValueError: `num_query_heads` is not a multiple of `num_key_value_heads`.
+        ArgumentError: flash_attention=True with dropout, or in a call that the fused kernel does not support.
 
     References:
-        J. Ainslie and others, "GQA: Training Generalized Multi-Query Transformer Models from Multi-Head Checkpoints", 2023,
-        https://arxiv.org/abs/2305.13245
+        J. Ainslie and others, "GQA: training generalized multi-query transformer models from multi-head checkpoints",
+        2023, https://arxiv.org/abs/2305.13245
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import GroupQueryAttention
+        >>> layer = GroupQueryAttention(head_dim=4, num_query_heads=4, num_key_value_heads=2)
+        >>> x = np.ones((1, 3, 8))
+        >>> layer(x, x).shape, [w.shape for w in layer.weights[:3:2]]
+        ((1, 3, 8), [(8, 4, 4), (8, 2, 4)])
     """
 
     weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
@@ -67,7 +84,7 @@ class GroupQueryAttention(Heads):
         return self.num_query_heads, self.head_dim
 
     def build(self, input_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None) -> None:
-        """Make and build the projections; without the other shapes, those of the inputs of the first call."""
+        """Make and build the projections; missing shapes are those of the first call."""
         query_shape, value_shape, key_shape = self._input_shapes(input_shape, value_shape, key_shape)
         if not len(query_shape) == len(value_shape) == len(key_shape) == 3:
             raise ShapeError(f"expected inputs of shape (batch, time, features), got {query_shape} and {value_shape}.")

@@ -1,4 +1,4 @@
-"""What a layer says of its weights and of those of the layers that it holds."""
+"""The weights of a layer, including those of the layers inside it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class HeldWeights:
-    """The part of a layer that lists its variables, sets them and says which are trained."""
+    """The part of a layer that lists its variables, sets them, and knows which are trained."""
 
     name: str
     built: bool
@@ -36,7 +36,11 @@ class HeldWeights:
             ...
 
     def named_variables(self, prefix: str = "") -> Iterator[tuple[str, Variable]]:
-        """Every variable with its path: the layer's own first, then those of the layers it holds."""
+        """Iterate over the variables with their paths: the layer's first, then those of the layers inside it.
+
+        Args:
+            prefix: text in front of every path.
+        """
         for variable in self._variables:
             yield prefix + variable.name, variable
         for name, child in self.children.items():
@@ -44,7 +48,7 @@ class HeldWeights:
 
     @property
     def variables(self) -> list[Variable]:
-        """All variables, the layer's own first, then those of the layers it holds."""
+        """All variables: the layer's first, then those of the layers inside it."""
         return _distinct(v for _, v in self.named_variables())
 
     @property
@@ -54,7 +58,7 @@ class HeldWeights:
 
     @property
     def trainable_variables(self) -> list[Variable]:
-        """The variables an optimizer may change."""
+        """The variables that an optimizer may update."""
         if not self._trainable:
             return []
         own = [v for v in self._variables if v.trainable]
@@ -67,7 +71,7 @@ class HeldWeights:
 
     @property
     def non_trainable_variables(self) -> list[Variable]:
-        """The variables an optimizer may not change."""
+        """The variables that an optimizer may not update."""
         trained = set(map(id, self.trainable_variables))
         return [v for v in self.variables if id(v) not in trained]
 
@@ -78,10 +82,10 @@ class HeldWeights:
 
     @property
     def trainable(self) -> bool:
-        """Whether the layer's weights may be trained; setting it also sets it for the layers it holds.
+        """Whether the layer's weights may be trained; setting it also sets it for the layers inside.
 
-        A compiled model trains what is trainable when `fit` begins. Only where it was frozen as a whole after it was
-        compiled, as the discriminator of a GAN is, it is trained as before until it is compiled again.
+        A compiled model trains what is trainable when `fit` begins. There is one exception: a model that is frozen as a
+        whole after it was compiled, as the discriminator of a GAN is, is trained as before until it is compiled again.
         """
         return self._trainable
 
@@ -94,13 +98,13 @@ class HeldWeights:
 
     @property
     def trains(self) -> bool:
-        """Whether the layer counts as trainable in the running call: for a compiled model, as when training began."""
+        """Whether the layer is trainable in the current call: for a compiled model, its value when training began."""
         running = context.current()
         return self._trainable if running is None else running.trains(self)
 
     @property
     def losses(self) -> list[Any]:
-        """The penalties on the weights that are trained; in a `train_step` also those that layers have added so far."""
+        """The penalties on the trained weights; in a `train_step` also those that layers have added so far."""
         running = context.current()
         added = [] if running is None else running.losses
         return [*added, *[v.regularizer(v.value) for v in self.trainable_variables if v.regularizer is not None]]
@@ -110,10 +114,13 @@ class HeldWeights:
         return [v.numpy() for v in self.variables]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set all variables from a list in the order of `get_weights`.
+        """Set all variables.
+
+        Args:
+            weights: list of arrays in the order of `get_weights`.
 
         Raises:
-            ShapeError: the number of arrays or one of the shapes does not fit; nothing is set then.
+            ShapeError: the number of arrays or a shape does not match; no variable is changed then.
         """
         variables = self.variables
         arrays = [to_numpy(w) for w in weights]
@@ -131,7 +138,7 @@ class HeldWeights:
             variable.assign(array)
 
     def count_params(self) -> int:
-        """The number of weights, counted one by one."""
+        """The total number of entries of all variables."""
         return sum(int(np.prod(v.shape, dtype=np.int64)) for v in self.variables)
 
 

@@ -1,4 +1,4 @@
-"""Image layers that draw nothing at random: resizing and cropping."""
+"""Deterministic image layers: resizing and cropping."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ImageLayer(Layer):
         self.data_format = layout(data_format, self)
 
     def check_input(self, spec: Spec) -> None:
-        """Four dimensions, or three."""
+        """Check for four dimensions, or three."""
         if spec.ndim not in (3, 4):
             raise ShapeError(f"expected images (batch, height, width, channels), got shape {public_shape(spec.shape)}.")
 
@@ -35,20 +35,33 @@ class ImageLayer(Layer):
 
 
 class Resizing(ImageLayer):
-    """Images at the size (`height`, `width`).
+    """Resize images to `(height, width)`.
 
-    Integers stay integers: they are rounded after the interpolation.
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output the same
+    with the new height and width. Integer images stay integers, rounded after the interpolation.
 
     Args:
-        height: the new height.
-        width: the new width.
+        height: height of the output.
+        width: width of the output.
         interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".
-        crop_to_aspect_ratio: crop the images, in their middle, to the new aspect ratio before resizing them.
-        pad_to_aspect_ratio: pad them, on both sides, to the new aspect ratio before resizing them.
-        fill_mode: "constant", the only one.
-        fill_value: what to pad with.
-        antialias: widen the kernel where the images shrink.
-        data_format: "channels_last" (default) or "channels_first".
+        crop_to_aspect_ratio: whether to crop the center of the images to the new aspect ratio first.
+        pad_to_aspect_ratio: whether to pad the images on both sides to the new aspect ratio first.
+        fill_mode: "constant", the only mode.
+        fill_value: value to pad with.
+        antialias: whether to widen the interpolation kernel where the images shrink.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: a size is not positive, or both `crop_to_aspect_ratio` and `pad_to_aspect_ratio` are True.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Resizing
+        >>> Resizing(2, 2)(np.arange(16.0).reshape(4, 4, 1))[:, :, 0]
+        array([[ 2.5,  4.5],
+               [10.5, 12.5]], dtype=float32)
     """
 
     def __init__(
@@ -71,7 +84,7 @@ class Resizing(ImageLayer):
         self.antialias = bool(antialias)
         self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = bool(crop_to_aspect_ratio), bool(pad_to_aspect_ratio)
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
-            raise ValueError("Resizing: images are either cropped or padded to the aspect ratio, not both.")
+            raise ValueError("Resizing: images can be either cropped or padded to the aspect ratio, not both.")
 
     def call(self, inputs: Any) -> Any:
         """The resized images."""
@@ -96,18 +109,32 @@ class Resizing(ImageLayer):
 
 
 class CenterCrop(ImageLayer):
-    """The middle `height` rows and `width` columns of images.
+    """Crop the center `height` x `width` pixels of images.
 
-    Images too small for that are cropped to the aspect ratio instead, and enlarged bilinearly.
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output the same
+    with the new height and width, in the compute dtype. Images that are too small are cropped to the aspect ratio and
+    enlarged bilinearly instead.
 
     Args:
-        height: the rows to keep.
-        width: the columns to keep.
-        data_format: "channels_last" (default) or "channels_first".
+        height: number of rows to keep.
+        width: number of columns to keep.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import CenterCrop
+        >>> CenterCrop(2, 2)(np.arange(16.0).reshape(4, 4, 1))[:, :, 0]
+        array([[ 5.,  6.],
+               [ 9., 10.]], dtype=float32)
     """
 
     def call(self, inputs: Any) -> Any:
-        """The middle of the images, in the layer's compute dtype."""
+        """The center of the images, in the compute dtype."""
         x = ops.cast(inputs, self.compute_dtype)
         rows, size = self.rows(x), (self.height, self.width)
         left = [d - n for d, n in zip(x.shape[rows : rows + 2], size, strict=True)]

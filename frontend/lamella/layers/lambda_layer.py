@@ -1,4 +1,4 @@
-"""Layers that hand their inputs on, or hand them to a function."""
+"""Layers that return their inputs, or a function of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ from lamella.layers.base import Layer
 
 
 class Identity(Layer):
-    """y = x."""
+    """y = x.
+
+    Input and output of any shape. A mask is passed on.
+
+    Args:
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Identity
+        >>> Identity()(np.array([[1.0, 2.0]]))
+        array([[1., 2.]], dtype=float32)
+    """
 
     supports_masking = True
 
@@ -23,17 +35,29 @@ class Identity(Layer):
 
 
 class Lambda(Layer):
-    """y = function(x, **arguments): a function of `lamella.ops` as a layer.
+    """y = function(x, **arguments): a function written in `lamella.ops` as a layer.
 
-    The function may also take `training` and `mask`, which are then given to it. A layer with weights, or one to be
-    written to a file, is better a subclass of `Layer`.
+    The function receives `training` and `mask` if it has parameters of that name. For a layer with weights, or one to
+    be saved, write a subclass of `Layer` instead.
 
     Args:
-        function: what to compute, written in `lamella.ops`.
-        output_shape: the shape of a row of the output, or a function of the input's shape (batch first), or of those of
-            several inputs, that returns the output's. It is not needed; where it is given the output must have it.
-        mask: the mask of the output, or a function of (inputs, mask) that makes it; None: the output has none.
-        arguments: keyword arguments for the function.
+        function: function of the input, written in `lamella.ops`.
+        output_shape: shape of one example of the output, or a function from the shape of the input (or inputs), batch
+            first, to that of the output. Not needed; if it is given, the output is checked against it.
+        mask: mask of the output, or a function `(inputs, mask)` that returns it; None for no mask.
+        arguments: keyword arguments of the function, as a dict.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        TypeError: `function` is not callable.
+        ShapeError: in a call, if the output does not have the shape `output_shape`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> from lamella.layers import Lambda
+        >>> Lambda(lambda x, power: ops.power(x, power), arguments={"power": 2.0})(np.array([[3.0]]))
+        array([[9.]], dtype=float32)
     """
 
     def __init__(
@@ -55,7 +79,7 @@ class Lambda(Layer):
         self._takes = frozenset(inspect.signature(function).parameters)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """What `mask` says."""
+        """`mask`, or its result if it is a function."""
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
@@ -77,4 +101,4 @@ class Lambda(Layer):
         if len(found) != len(expected) or any(
             e is not None and differ(f, e) for f, e in zip(found, expected, strict=True)
         ):
-            raise ShapeError(f"output_shape says {expected}, the function returned shape {public_shape(found)}.")
+            raise ShapeError(f"the function must return output_shape {expected}, got shape {public_shape(found)}.")

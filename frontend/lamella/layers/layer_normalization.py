@@ -1,4 +1,4 @@
-"""Normalizations of each row by itself: over axes, over groups of channels, and to unit length."""
+"""Normalizations of each example separately: over axes, over groups of channels, and to unit norm."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import number
 from lamella.layers.making import WeightFields
-from lamella.layers.normalization import centred_moments
+from lamella.layers.normalization import centered_moments
 from lamella.names import deprecated
 from lamella.ops.coerce import normalize_axis
 
 
 def axes_of(axis: Any, layer: Layer) -> int | tuple[int, ...]:
-    """An axis argument: an int, or several.
+    """An axis argument: an int, or a sorted tuple of ints.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: it is neither an integer nor a list of integers.
     """
     if isinstance(axis, int) and not isinstance(axis, bool):
         return axis
@@ -31,12 +31,12 @@ def axes_of(axis: Any, layer: Layer) -> int | tuple[int, ...]:
 
 
 def wide(x: Any) -> Any:
-    """`x` in float32 where it is narrower: 16-bit floats have too few digits for sums."""
+    """`x`, cast to float32 if it has 16-bit floats, which are too imprecise for sums."""
     return ops.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x
 
 
 class Affine(Layer):
-    """The base of the normalizations with a trained scale (gamma) and shift (beta)."""
+    """The base of the normalizations with a trained scale (gamma) and offset (beta)."""
 
     supports_masking = True
     casts_integers = True
@@ -55,7 +55,7 @@ class Affine(Layer):
         self.beta: Any = None
 
     def add_gamma_and_beta(self, shape: Sequence[Any], *, gamma: bool, beta: bool) -> None:
-        """Make the weights that are wanted."""
+        """Make gamma, beta, or both."""
         if gamma:
             self.gamma = self.add_field("gamma", shape)
         if beta:
@@ -71,18 +71,36 @@ class Affine(Layer):
 
 
 class LayerNormalization(Affine):
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of each row over `axis`.
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of each example over `axis`.
+
+    Input and output shape `(batch, ..., features)`; gamma and beta have the shape of the normalized axes. A mask is
+    passed on.
 
     Args:
-        axis: the axis, or axes, over which each row is normalized; gamma and beta have their shape.
+        axis: the axis or axes to normalize over, not the batch axis.
         epsilon: added to the variance.
-        center: whether beta is added.
+        center: whether to add beta.
         scale: whether to multiply by gamma.
-        rms_scaling: y = gamma * x / sqrt(variance + epsilon), with the variance about the mean: a word that Keras keeps
-            for old models. It is not what RMSNormalization does.
+        beta_initializer, gamma_initializer: initializers of the weights, or their names.
+        beta_regularizer, gamma_regularizer: penalties on the weights, added to the loss.
+        beta_constraint, gamma_constraint: constraints applied to the weights after each optimizer step.
+        rms_scaling: deprecated argument of Keras: y = gamma * x / sqrt(variance + epsilon), with the variance about the
+            mean. `RMSNormalization` divides by the root of the mean square instead.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ArgumentError: in a call, if `axis` includes the batch axis.
+        ShapeError: in a call, if the sizes along `axis` are not those the layer was built for.
 
     References:
         J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016, https://arxiv.org/abs/1607.06450
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import LayerNormalization
+        >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0], [10.0, 30.0]]))
+        array([[-1.,  1.],
+               [-1.,  1.]], dtype=float32)
     """
 
     weight_fields = WeightFields(beta="zeros", gamma="ones")
@@ -104,15 +122,15 @@ class LayerNormalization(Affine):
             deprecated("rms_scaling=True", "RMSNormalization (which divides by the root of the mean square)")
 
     def places(self, ndim: int) -> tuple[int, ...]:
-        """The normalized axes, counted from the front, in the order of gamma's own."""
+        """The normalized axes, counted from the front, in the order of the axes of gamma."""
         axes = (self.axis,) if isinstance(self.axis, int) else self.axis
         return tuple(normalize_axis(a, ndim) for a in axes)
 
     def check_input(self, spec: Spec) -> None:
-        """The axes exist, are not the batch's, and have the sizes of gamma and beta."""
+        """Check that the axes exist, do not include the batch, and have the sizes of gamma and beta."""
         places = self.places(spec.ndim)
         if 0 in places:
-            raise ArgumentError(f"axis {self.axis} is the batch: rows are normalized one by one.")
+            raise ArgumentError(f"axis {self.axis} is the batch axis, but each example is normalized separately.")
         weight = self.gamma if self.gamma is not None else self.beta
         if weight is not None and shapes_differ([spec.shape[a] for a in places], weight.shape):
             raise ShapeError(
@@ -128,25 +146,41 @@ class LayerNormalization(Affine):
         """The normalized inputs."""
         x = wide(inputs)
         places = self.places(len(x.shape))
-        d, r, _, variance = centred_moments(x, tuple(sorted(places)))
-        centred = x if self.rms_scaling else ops.subtract(d, r)
-        y = ops.multiply(centred, ops.rsqrt(ops.add(variance, self.epsilon)))
+        d, r, _, variance = centered_moments(x, tuple(sorted(places)))
+        centered = x if self.rms_scaling else ops.subtract(d, r)
+        y = ops.multiply(centered, ops.rsqrt(ops.add(variance, self.epsilon)))
         shape = tuple(d if i in places else 1 for i, d in enumerate(x.shape))
         return ops.cast(self.scaled(y, shape), inputs.dtype)
 
 
 class GroupNormalization(Affine):
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of each row and group of channels.
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, with the moments of each example and group of channels.
+
+    Input and output shape `(batch, ..., channels)`; gamma and beta `(channels,)`. A mask is passed on.
 
     Args:
-        groups: the channels are split into so many groups; -1 for as many as channels (instance normalization).
+        groups: number of groups of consecutive channels; -1 for one channel per group (instance normalization).
         axis: the channel axis.
         epsilon: added to the variance.
-        center: whether beta, one entry a channel, is added.
-        scale: whether to multiply by gamma, one entry a channel.
+        center: whether to add beta.
+        scale: whether to multiply by gamma.
+        beta_initializer, gamma_initializer: initializers of the weights, or their names.
+        beta_regularizer, gamma_regularizer: penalties on the weights, added to the loss.
+        beta_constraint, gamma_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `groups` is neither positive nor -1.
+        ShapeError: in a call, if the channels cannot be divided into the groups.
 
     References:
         Y. Wu, K. He, "Group normalization", 2018, https://arxiv.org/abs/1803.08494
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import GroupNormalization
+        >>> GroupNormalization(groups=2, epsilon=0.0)(np.array([[1.0, 3.0, 10.0, 30.0]]))
+        array([[-1.,  1., -1.,  1.]], dtype=float32)
     """
 
     weight_fields = WeightFields(beta="zeros", gamma="ones")
@@ -166,7 +200,7 @@ class GroupNormalization(Affine):
         self.groups, self.axis = groups, int(axis)
 
     def check_input(self, spec: Spec) -> None:
-        """The channel axis exists, divides into groups, and has the size of gamma and beta."""
+        """Check that the channel axis exists, can be divided into the groups, and has the size of gamma and beta."""
         axis = normalize_axis(self.axis, spec.ndim)
         channels = spec.shape[axis]
         if axis == 0:
@@ -178,7 +212,7 @@ class GroupNormalization(Affine):
             raise ShapeError(f"expected {weight.shape[0]} channels in axis {self.axis}, got {channels}.")
 
     def build(self, input_shape: Shape) -> None:
-        """Make gamma and beta, one entry a channel."""
+        """Make gamma and beta, one entry per channel."""
         self.add_gamma_and_beta((input_shape[self.axis],), gamma=self.scale, beta=self.center)
 
     def call(self, inputs: Any) -> Any:
@@ -190,21 +224,34 @@ class GroupNormalization(Affine):
         parts = (groups, channels // groups)
         grouped = ops.reshape(x, (*x.shape[:axis], *parts, *x.shape[axis + 1 :]))
         ndim = len(x.shape) + 1
-        d, r, _, variance = centred_moments(grouped, tuple(a for a in range(1, ndim) if a != axis))
+        d, r, _, variance = centered_moments(grouped, tuple(a for a in range(1, ndim) if a != axis))
         y = ops.multiply(ops.subtract(d, r), ops.rsqrt(ops.add(variance, self.epsilon)))
         y = self.scaled(y, (*[1] * axis, *parts, *[1] * (ndim - axis - 2)))
         return ops.cast(ops.reshape(y, x.shape), inputs.dtype)
 
 
 class RMSNormalization(Layer):
-    """y = scale * x / sqrt(mean(x**2) + epsilon), the mean of each row over `axis`.
+    """y = scale * x / sqrt(mean(x**2) + epsilon), with the mean of each example over `axis`.
+
+    Input and output shape `(batch, ..., features)`; scale has the shape of the normalized axes.
 
     Args:
-        axis: the axis, or axes; scale has their shape.
+        axis: the axis or axes to normalize over, not the batch axis.
         epsilon: added to the mean square.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ArgumentError: in a call, if `axis` includes the batch axis.
+        ShapeError: in a call, if the sizes along `axis` are not those the layer was built for.
 
     References:
         B. Zhang, R. Sennrich, "Root mean square layer normalization", 2019, https://arxiv.org/abs/1910.07467
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RMSNormalization
+        >>> RMSNormalization(epsilon=0.0)(np.array([[1.0, 7.0]]))
+        array([[0.2, 1.4]], dtype=float32)
     """
 
     casts_integers = True
@@ -220,10 +267,10 @@ class RMSNormalization(Layer):
         return tuple(normalize_axis(a, ndim) for a in axes)
 
     def check_input(self, spec: Spec) -> None:
-        """The axes exist, are not the batch's, and have the sizes of the scale."""
+        """Check that the axes exist, do not include the batch, and have the sizes of the scale."""
         sizes = tuple(spec.shape[a] for a in self.places(spec.ndim))
         if 0 in self.places(spec.ndim):
-            raise ArgumentError(f"axis {self.axis} is the batch: rows are normalized one by one.")
+            raise ArgumentError(f"axis {self.axis} is the batch axis, but each example is normalized separately.")
         if self.built and shapes_differ(sizes, self.scale.shape):
             raise ShapeError(f"expected sizes {self.scale.shape} along axis {self.axis}, got {sizes}.")
 
@@ -242,10 +289,22 @@ class RMSNormalization(Layer):
 
 
 class UnitNormalization(Layer):
-    """y = x / sqrt(sum(x**2)), the sum over `axis`; a row of zeros stays one.
+    """y = x / sqrt(sum(x**2)), with the sum over `axis`; zeros stay zeros.
+
+    Input and output shape `(batch, ..., features)`. A mask is passed on.
 
     Args:
-        axis: the axis, or axes, along which y has length 1.
+        axis: the axis or axes along which y has norm 1.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        TypeError: `axis` is neither an integer nor a list of integers.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import UnitNormalization
+        >>> UnitNormalization()(np.array([[3.0, 4.0]]))
+        array([[0.6, 0.8]], dtype=float32)
     """
 
     supports_masking = True
@@ -259,5 +318,5 @@ class UnitNormalization(Layer):
         """The scaled inputs."""
         x = wide(inputs)
         total = ops.sum(ops.square(x), self.axis, keepdims=True)
-        # as Keras: at most 1e12 times x; the maximum keeps the root of 0 out of the gradient
+        # as in Keras, at most 1e12 * x; the maximum avoids the infinite derivative of the root at 0
         return ops.cast(ops.multiply(x, ops.rsqrt(ops.maximum(total, 1e-24))), inputs.dtype)

@@ -1,6 +1,7 @@
-"""How a layer is made from what it is called with.
+"""How layers are constructed.
 
-That is: the spellings of Keras 1, the input arguments of a first layer, the options of its weights, and its arguments kept.
+The metaclass accepts the argument names of Keras 1 and the input shape of a first layer, adds the options of weights to the
+signature, and records the arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lamella.tracebacks import filtered, user_line
 if TYPE_CHECKING:
     from lamella.layers.base import Layer
 
-_INPUT_WORDS = (
+_INPUT_ARGUMENTS = (
     "input_shape",
     "input_dim",
     "batch_input_shape",
@@ -30,11 +31,11 @@ _INPUT_WORDS = (
 )
 
 KINDS: Mapping[str, Any] = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
-"""What a layer may be told of a weight, with the module whose `get` resolves it."""
+"""The options that a layer has for a weight, with the module whose `get` resolves each."""
 
 
 def kind_of(argument: str) -> str | None:
-    """The entry of `KINDS` that an argument is named for, as `kernel_initializer` is; None for any other argument."""
+    """The kind of an argument by its name, "initializer" for `kernel_initializer`; None for other arguments."""
     weight, _, kind = argument.rpartition("_")
     return kind if weight and kind in KINDS else None
 
@@ -42,11 +43,11 @@ def kind_of(argument: str) -> str | None:
 class WeightFields:
     """The weights that a layer declares, each with the name of its default initializer.
 
-    `weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros")` in a layer's class gives its constructor the
-    arguments `kernel_initializer`, `bias_initializer`, `kernel_regularizer`, `bias_regularizer`, `kernel_constraint` and
-    `bias_constraint`. They stand where the constructor has its `*`, or behind its last argument where it has none; what is
-    behind the `*` may be given by position as well. The layer keeps each under the name of the argument, and
-    `self.add_field("kernel", shape)` makes the weight. A subclass that declares its own lists all of its weights.
+    `weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros")` in a layer class adds the parameters
+    `kernel_initializer`, `bias_initializer`, `kernel_regularizer`, `bias_regularizer`, `kernel_constraint` and
+    `bias_constraint` to its constructor: in place of the `*` in its signature, or after its last parameter if it has no
+    `*`. The parameters after the `*` can be given by position as well. The layer stores each option as an attribute of the
+    same name, and `self.add_field("kernel", shape)` makes the weight. A subclass with `weight_fields` lists all weights.
 
     >>> import lamella
     >>> class Scaled(lamella.layers.Layer):
@@ -61,11 +62,11 @@ class WeightFields:
     Zeros()
 
     Args:
-        state: weights that are not trained, and so have an initializer alone.
-        activity_regularizer: `activity_regularizer` stands between the regularizers and the constraints.
-        before_regularizers: an argument behind the `*` that stands between the initializers and the regularizers.
-        given_to_cell: the layer keeps none of them: it hands them to its cell.
-        **initializers: for each trained weight the name of its default initializer.
+        state: weights that are not trained, and have only an initializer.
+        activity_regularizer: whether `activity_regularizer` comes between the regularizers and the constraints.
+        before_regularizers: a parameter after the `*` that comes between the initializers and the regularizers.
+        given_to_cell: whether the layer passes the options to its cell instead of storing them.
+        **initializers: the name of the default initializer of each trained weight.
     """
 
     def __init__(
@@ -93,16 +94,16 @@ class WeightFields:
         return set() if self.given_to_cell else {*self.trained, *self.state}
 
     def of_layer(self) -> WeightFields:
-        """The fields of a cell as those of the recurrent layer that makes it."""
+        """The fields of a cell, for the recurrent layer that makes the cell."""
         options: dict[str, Any] = {"before_regularizers": self.before_regularizers, **self.trained}
         return WeightFields(activity_regularizer=True, given_to_cell=True, **options)
 
     def taken(self, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of the fields, given or by default, which leave `kwargs`."""
+        """Remove the options of the fields from `kwargs`, and return them with their defaults."""
         return {word: kwargs.pop(word, default) for word, default in self.defaults.items()}
 
     def constructor(self, init: Callable[..., None]) -> Callable[..., None]:
-        """`init` with the arguments of the fields, in its signature, by name and by position."""
+        """Wrap `init` to take the options of the fields, by name and by position, and to show them in its signature."""
         own = inspect.signature(init).parameters.values()
         before = [p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD]
         behind = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in own if p.kind is p.KEYWORD_ONLY]
@@ -115,7 +116,7 @@ class WeightFields:
         @functools.wraps(init)
         def wrapped(layer: Layer, *args: Any, **kwargs: Any) -> None:
             if len(args) > count:
-                signature.bind(layer, *args, **kwargs)  # raises where there are too many, or one is given twice
+                signature.bind(layer, *args, **kwargs)  # raises an error if there are too many, or one is given twice
                 kwargs.update(zip(names[: len(args) - count], args[count:], strict=True))
                 args = args[:count]
             if type(layer).weight_fields is self and not self.given_to_cell:
@@ -133,7 +134,7 @@ def _parameter(word: str, default: str | None) -> inspect.Parameter:
 
 
 class LayerMeta(type):
-    """Makes layers: translates the words of Keras 1 and remembers the arguments a layer was made with."""
+    """The metaclass of layers: translates argument names of Keras 1, and records the arguments of a layer."""
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -142,9 +143,9 @@ class LayerMeta(type):
 
     @filtered
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        """A new layer; Keras 1 spellings are accepted with a `DeprecationWarning`."""
+        """Make a layer; argument names of Keras 1 are accepted with a `DeprecationWarning`."""
         args, kwargs = compat.translate(cls, args, kwargs)
-        given = {word: kwargs.pop(word) for word in _INPUT_WORDS if word in kwargs and word not in parameters(cls)}
+        given = {word: kwargs.pop(word) for word in _INPUT_ARGUMENTS if word in kwargs and word not in parameters(cls)}
         weights = kwargs.pop("weights", None) if "weights" not in parameters(cls) else None
         try:
             arguments = _bind(cls, args, kwargs)
@@ -157,7 +158,7 @@ class LayerMeta(type):
                 raise
             raise TypeError(f"{cls.__name__} takes no such argument:{_hint(cls, kwargs)}") from None
         if "_variables" not in vars(layer):
-            raise TypeError(f"{cls.__name__}.__init__ does not call `super().__init__()`, which it begins with.")
+            raise TypeError(f"{cls.__name__}.__init__ does not call `super().__init__()`, which must come first.")
         layer._arguments, layer._made_at = arguments, user_line()
         layer._adopted()
         if weights is not None:
@@ -187,7 +188,7 @@ def call_parameters(cls: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def default_training(cls: Any) -> bool | None:
-    """What `call` of a layer's class takes for `training` where nothing else says it; None where it says nothing either."""
+    """The default of `training` in `call` of a layer's class, used if nothing else decides; None without a default."""
     found = call_parameters(cls).get("training")
     return found.default if found is not None and isinstance(found.default, bool) else None
 
@@ -210,7 +211,7 @@ def _bind(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str,
 
 
 def _input_shape(layer: Layer, given: dict[str, Any]) -> tuple[int | None, ...] | None:
-    """The batch shape that the input words of a first layer describe."""
+    """The batch shape that the input arguments of a first layer describe."""
     if given.get("batch_input_shape") is not None or given.get("batch_shape") is not None:
         batch = given.get("batch_input_shape") or given["batch_shape"]
         return tuple(None if d is None else int(d) for d in batch)

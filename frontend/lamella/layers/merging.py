@@ -1,4 +1,4 @@
-"""Layers over several inputs, for the `call` of a layer of your own: sums, products, and the like."""
+"""Layers of several inputs: sums, products, maxima, concatenation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lamella.layers.base import Layer
 
 
 class SeveralInputs(Layer):
-    """A layer called with a list of inputs, whose masks travel with them.
+    """A layer called with a list of inputs, and a list of their masks.
 
     Attributes:
         exactly: the number of inputs, or None for any.
@@ -26,7 +26,7 @@ class SeveralInputs(Layer):
     def __call__(self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         """Apply the layer to a list of symbolic values or arrays."""
         if not isinstance(inputs, list | tuple) or not inputs or not all(hasattr(x, "shape") for x in inputs):
-            raise ArgumentError(f"Layer {self.name!r} ({type(self).__name__}) is called with a list of inputs.")
+            raise ArgumentError(f"Layer {self.name!r} ({type(self).__name__}) must be called with a list of inputs.")
         if self.exactly is not None and len(inputs) != self.exactly:
             raise ArgumentError(
                 f"Layer {self.name!r} ({type(self).__name__}) takes {self.exactly} inputs, got {len(inputs)}."
@@ -37,15 +37,15 @@ class SeveralInputs(Layer):
         if mask is not None and all(m is None for m in mask):
             mask = None
         if mask is not None and len(mask) != len(inputs):
-            raise ArgumentError(f"Layer {self.name!r}: {len(mask)} masks for {len(inputs)} inputs.")
+            raise ArgumentError(f"Layer {self.name!r}: expected {len(inputs)} masks, one per input, got {len(mask)}.")
         return super().__call__(inputs, *args, mask=mask, **kwargs)
 
 
 class Merge(SeveralInputs):
     """An elementwise function of inputs that broadcast: the base of the layers below.
 
-    Inputs of fewer dimensions get theirs after the batch. The output's mask is true where one of the inputs' is; it has
-    none where one of them has none.
+    Inputs with fewer axes get axes of size 1 after the batch. The mask of the output is True where the mask of one of
+    the inputs is; it has none if one of the inputs has none.
     """
 
     def call(self, inputs: Sequence[Any], mask: Any = None) -> Any:
@@ -62,11 +62,11 @@ class Merge(SeveralInputs):
         return self.merge(spread, wide or [None] * len(spread))
 
     def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
-        """The function of inputs of one rank; `masks` have a last axis of size one."""
+        """Merge inputs of equal rank; `masks` have a last axis of size 1."""
         raise NotImplementedError
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """True where one of the masks is; none where an input has none."""
+        """True where one of the masks is; None if an input has no mask."""
         if mask is None or any(m is None for m in mask):
             return None
         result = mask[0]
@@ -76,7 +76,24 @@ class Merge(SeveralInputs):
 
 
 class Add(Merge):
-    """y = x[0] + x[1] + ..."""
+    """y = x[0] + x[1] + ..., elementwise.
+
+    Called with a list of inputs whose shapes are equal or broadcast; inputs with fewer axes get axes of size 1 after
+    the batch. The output has the broadcast shape. Its mask is True where the mask of one of the inputs is.
+
+    Args:
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: in a call, if it is not given a list of inputs.
+        ShapeError: in a call, if the shapes do not broadcast.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Add
+        >>> Add()([np.array([[1.0, 2.0]]), np.array([[10.0, 20.0]])])
+        array([[11., 22.]], dtype=float32)
+    """
 
     def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
         """The sum."""
@@ -84,7 +101,24 @@ class Add(Merge):
 
 
 class Subtract(Merge):
-    """y = x[0] - x[1]"""
+    """y = x[0] - x[1], elementwise, of two inputs.
+
+    Called with a list of inputs whose shapes are equal or broadcast; inputs with fewer axes get axes of size 1 after
+    the batch. The output has the broadcast shape. Its mask is True where the mask of one of the inputs is.
+
+    Args:
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: in a call, if it is not given a list of two inputs.
+        ShapeError: in a call, if the shapes do not broadcast.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Subtract
+        >>> Subtract()([np.array([[1.0, 2.0]]), np.array([[10.0, 20.0]])])
+        array([[ -9., -18.]], dtype=float32)
+    """
 
     exactly = 2
 
@@ -94,7 +128,24 @@ class Subtract(Merge):
 
 
 class Average(Merge):
-    """y = (x[0] + x[1] + ...) / n"""
+    """y = (x[0] + x[1] + ... + x[n - 1]) / n, elementwise.
+
+    Called with a list of inputs whose shapes are equal or broadcast; inputs with fewer axes get axes of size 1 after
+    the batch. The output has the broadcast shape. Its mask is True where the mask of one of the inputs is.
+
+    Args:
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: in a call, if it is not given a list of inputs.
+        ShapeError: in a call, if the shapes do not broadcast.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Average
+        >>> Average()([np.array([[1.0, 2.0]]), np.array([[3.0, 6.0]])])
+        array([[2., 4.]], dtype=float32)
+    """
 
     def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
         """The mean."""
@@ -102,7 +153,25 @@ class Average(Merge):
 
 
 class Multiply(Merge):
-    """y = x[0] * x[1] * ...; masked entries count as 1, and as 0 where every input is masked"""
+    """y = x[0] * x[1] * ..., elementwise.
+
+    Called with a list of inputs whose shapes are equal or broadcast; inputs with fewer axes get axes of size 1 after
+    the batch. The output has the broadcast shape. Its mask is True where the mask of one of the inputs is. Masked
+    entries count as 1, and the output is 0 where all inputs are masked.
+
+    Args:
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: in a call, if it is not given a list of inputs.
+        ShapeError: in a call, if the shapes do not broadcast.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Multiply
+        >>> Multiply()([np.array([[1.0, 2.0]]), np.array([[10.0, 20.0]])])
+        array([[10., 40.]], dtype=float32)
+    """
 
     def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
         """The product."""
@@ -114,15 +183,15 @@ class Multiply(Merge):
 
 
 class _Extreme(Merge):
-    """The greater or the smaller entry; where one of two is masked, the other."""
+    """The maximum or the minimum; masked entries are ignored where another input is not masked."""
 
     @staticmethod
     def pick(x: Any, y: Any) -> Any:
-        """The one of two that is kept."""
+        """The entries of two inputs that are kept."""
         raise NotImplementedError
 
     def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
-        """The extreme of all inputs."""
+        """The maximum or minimum of all inputs."""
         output, known = inputs[0], masks[0]
         for x, mask in zip(inputs[1:], masks[1:], strict=True):
             other = x if mask is None else ops.where(mask, x, output)
@@ -133,24 +202,72 @@ class _Extreme(Merge):
 
 
 class Maximum(_Extreme):
-    """y = max(x[0], x[1], ...), entry by entry; where one of two entries is masked, the other"""
+    """y = max(x[0], x[1], ...), elementwise.
+
+    Called with a list of inputs whose shapes are equal or broadcast; inputs with fewer axes get axes of size 1 after
+    the batch. The output has the broadcast shape. Its mask is True where the mask of one of the inputs is; masked
+    entries are ignored where another input is not masked.
+
+    Args:
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: in a call, if it is not given a list of inputs.
+        ShapeError: in a call, if the shapes do not broadcast.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Maximum
+        >>> Maximum()([np.array([[1.0, 20.0]]), np.array([[10.0, 2.0]])])
+        array([[10., 20.]], dtype=float32)
+    """
 
     pick = staticmethod(ops.maximum)
 
 
 class Minimum(_Extreme):
-    """y = min(x[0], x[1], ...), entry by entry; where one of two entries is masked, the other"""
+    """y = min(x[0], x[1], ...), elementwise.
+
+    Called with a list of inputs whose shapes are equal or broadcast; inputs with fewer axes get axes of size 1 after
+    the batch. The output has the broadcast shape. Its mask is True where the mask of one of the inputs is; masked
+    entries are ignored where another input is not masked.
+
+    Args:
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: in a call, if it is not given a list of inputs.
+        ShapeError: in a call, if the shapes do not broadcast.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Minimum
+        >>> Minimum()([np.array([[1.0, 20.0]]), np.array([[10.0, 2.0]])])
+        array([[1., 2.]], dtype=float32)
+    """
 
     pick = staticmethod(ops.minimum)
 
 
 class Concatenate(SeveralInputs):
-    """The inputs one after another along `axis`.
+    """Concatenate the inputs along `axis`.
+
+    Called with a list of inputs that have the same shape except along `axis`. The mask of the output is the
+    concatenation of the masks; an input without a mask counts as not masked.
 
     Args:
-        axis: the axis; the inputs have the same size in the others.
+        axis: the axis to join along.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
 
-    The output's mask is the concatenation of the inputs', true where an input has none.
+    Raises:
+        ArgumentError: in a call, if it is not given a list of inputs.
+        ShapeError: in a call, if the shapes differ along another axis, or have no such axis.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Concatenate
+        >>> Concatenate()([np.ones((1, 2)), np.zeros((1, 1))])
+        array([[1., 1., 0.]], dtype=float32)
     """
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
@@ -158,7 +275,7 @@ class Concatenate(SeveralInputs):
         self.axis = axis
 
     def call(self, inputs: Sequence[Any]) -> Any:
-        """The inputs side by side."""
+        """The concatenated inputs."""
         rank = len(inputs[0].shape)
         if any(len(x.shape) != rank for x in inputs) or not -rank <= self.axis < rank:
             raise ShapeError(f"inputs of shapes {_shapes(inputs)} cannot be joined along axis {self.axis}.")
@@ -171,7 +288,7 @@ class Concatenate(SeveralInputs):
         return ops.concatenate(inputs, axis)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The masks side by side."""
+        """The concatenated masks."""
         if mask is None:
             return None
         wide = []
@@ -185,14 +302,26 @@ class Concatenate(SeveralInputs):
 
 
 class Dot(SeveralInputs):
-    """y[b, i, j] = sum over k of x[0][b, i, k] * x[1][b, k, j], over an axis of each of two inputs
+    """y[b, i, j] = sum over k of x[0][b, i, k] * x[1][b, k, j]: a product of two inputs, summed over an axis of each.
+
+    Called with a list of two inputs. The output has the axes of the first input without the summed one, then those of
+    the second without batch and the summed one; `(batch, 1)` for two inputs `(batch, features)`. It has no mask.
 
     Args:
-        axes: the axis of both inputs, or one for each, that is summed over; not 0, the batch.
-        normalize: scale both to length 1 along that axis first, so that y is the cosine of the angle between them.
+        axes: the axis of both inputs to sum over, or a pair of one axis per input; not 0, the batch axis.
+        normalize: whether to scale both inputs to norm 1 along that axis first, so that y is the cosine similarity.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
 
-    Output shape: the first input's without its axis, then the second's without batch and axis; `(batch, 1)` where
-    nothing is left.
+    Raises:
+        ValueError: `axes` is a list that does not hold two integers.
+        TypeError: `axes` is neither an integer nor a list.
+        ShapeError: in a call, if the sizes along the axes differ.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Dot
+        >>> Dot(axes=1)([np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]])])
+        array([[11.]], dtype=float32)
     """
 
     exactly = 2
@@ -213,7 +342,9 @@ class Dot(SeveralInputs):
         given = (self.axes, self.axes) if isinstance(self.axes, int) else tuple(self.axes)
         ranks = len(x.shape), len(y.shape)
         if any(not -rank <= axis < rank or axis % rank == 0 for axis, rank in zip(given, ranks, strict=True)):
-            raise ShapeError(f"axes {self.axes} are no axes behind the batch of inputs of shapes {_shapes(inputs)}.")
+            raise ShapeError(
+                f"axes must be axes after the batch of inputs of shapes {_shapes(inputs)}, got {self.axes}."
+            )
         a, b = given[0] % ranks[0], given[1] % ranks[1]
         if differ(x.shape[a], y.shape[b]):
             raise ShapeError(

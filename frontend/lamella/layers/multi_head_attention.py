@@ -1,4 +1,4 @@
-"""Attention of several heads."""
+"""Attention with several heads."""
 
 from __future__ import annotations
 
@@ -16,28 +16,48 @@ from lamella.layers.making import WeightFields
 
 
 class MultiHeadAttention(Heads):
-    """concatenation over heads of softmax(Q K^T / sqrt(key_dim)) V, projected; Q, K, V are projections of the inputs
+    """Concatenation over heads of softmax(Q K^T / sqrt(key_dim)) V, projected; Q, K, V are projections of the inputs.
+
+    Called as `layer(query, value, key=None)` with query `(batch, T, dim)`, value `(batch, S, dim)` and key
+    `(batch, S, dim)`, which is the value if it is omitted. Output `(batch, T, output)`; with
+    `return_attention_scores=True` also the attention weights `(batch, heads, T, S)` before dropout. A query attends to
+    a key where the masks of query, value and key, `attention_mask` `(batch, T, S)` and, with `use_causal_mask=True`,
+    the positions allow it. The output has the mask of the query. Dropout is applied with `training=True`.
 
     Args:
-        num_heads: the number of heads.
-        key_dim: the size of Q and K in each head.
-        value_dim: the size of V in each head; `key_dim` where None.
-        dropout: in training, the fraction of the attention weights dropped.
+        num_heads: number of heads.
+        key_dim: size of Q and K per head.
+        value_dim: size of V per head; None for `key_dim`.
+        dropout: fraction of the attention weights to drop in training.
         use_bias: whether the projections have biases.
-        output_shape: the last axes of the output; the query's last where None.
-        attention_axes: the axes attended over; all but batch and last where None.
-        sliding_window: a query sees the keys less than so many places away.
-        flash_attention: whether attention runs in one kernel (cuDNN's, with JAX on a GPU), which needs float16 or bfloat16
-            and no dropout. True refuses what cannot; None leaves it to `config.enable_flash_attention` and what there is.
-        use_gate: multiply each head's output by the sigmoid of a projection of the query.
-        seed: makes the dropout masks a function of this number instead of the layer's path.
+        output_shape: the last axes of the output, an integer or several; None for the last axis of the query.
+        attention_axes: the axes to attend over; None for all but the first and the last.
+        sliding_window: a query attends only to keys less than this number of positions away; None for all keys.
+        flash_attention: whether attention runs as one fused kernel (cuDNN's, with JAX on a GPU), which needs float16 or
+            bfloat16 and no dropout. True raises an error if it cannot; None decides by `config.enable_flash_attention`
+            and the inputs.
+        use_gate: whether to multiply the output of each head by the sigmoid of a projection of the query.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
 
-    Called as `layer(query (batch, T, dim), value (batch, S, dim), key=None)`, it returns `(batch, T, output)`, and with
-    `return_attention_scores=True` also the weights `(batch, heads, T, S)` before dropout. A key is seen where the masks of
-    query, value and key, `attention_mask (batch, T, S)` and, with `use_causal_mask=True`, its place allow it.
+    Raises:
+        ArgumentError: flash_attention=True with dropout, or in a call that the fused kernel does not support.
+        ShapeError: in a call, if value and key do not match.
 
     References:
-        A. Vaswani and others, "Attention Is All You Need", 2017, https://arxiv.org/abs/1706.03762
+        A. Vaswani and others, "Attention is all you need", 2017, https://arxiv.org/abs/1706.03762
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import MultiHeadAttention
+        >>> layer = MultiHeadAttention(num_heads=2, key_dim=4)
+        >>> x = np.ones((1, 3, 8))
+        >>> y, weights = layer(x, x, use_causal_mask=True, return_attention_scores=True)
+        >>> y.shape, weights[0, 0].tolist()[:2]
+        ((1, 3, 8), [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]])
     """
 
     weight_fields = WeightFields(kernel="glorot_uniform", bias="zeros", activity_regularizer=True)
@@ -73,7 +93,7 @@ class MultiHeadAttention(Heads):
         return self.num_heads, self.value_dim
 
     def build(self, input_shape: Shape, value_shape: Shape | None = None, key_shape: Shape | None = None) -> None:
-        """Make and build the projections; without the other shapes, those of the inputs of the first call."""
+        """Make and build the projections; missing shapes are those of the first call."""
         query_shape, value_shape, key_shape = self._input_shapes(input_shape, value_shape, key_shape)
         rank = len(query_shape)
         if not rank == len(value_shape) == len(key_shape) or value_shape[1:-1] != key_shape[1:-1]:

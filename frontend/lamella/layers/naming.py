@@ -1,4 +1,4 @@
-"""The name of a layer, and the models that hold the layer by it."""
+"""The name of a layer, and the models that contain the layer by that name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LayerName(Name):
-    """A layer's name; a new one holds in every model that has the layer."""
+    """A layer's name; changing it renames the layer in every model that contains it."""
 
     def __set__(self, owner: Layer, value: Any) -> None:
         models = [] if owner.__dict__.get("name", value) == value else models_with(owner)
@@ -30,7 +30,7 @@ class LayerName(Name):
 
 
 class Models(WeakSet[Any]):
-    """The models that one layer was added to. A copy of the layer is in none."""
+    """The models that a layer was added to; a copy of the layer belongs to none."""
 
     def __reduce__(self) -> Any:
         return type(self), ()
@@ -42,11 +42,11 @@ def models_with(layer: Layer) -> list[Any]:
 
 
 DEEPEST = 24
-"""Levels of layers inside layers that a model may have: what every file format can hold, and Python's stack."""
+"""How deep layers may be nested in a model: what every file format and Python's stack support."""
 
 
 def check_depth(layer: Layer) -> None:
-    """Raise an `ArgumentError` where a layer to be added to a model holds layers more than `DEEPEST` levels deep."""
+    """Raise an `ArgumentError` if a layer to be added to a model contains layers more than `DEEPEST` levels deep."""
     level = [layer]
     for _ in range(DEEPEST):
         level = list({id(child): child for held in level for child in held.children.values()}.values())
@@ -59,10 +59,10 @@ def check_depth(layer: Layer) -> None:
 
 
 def unique_name(layer: Layer, taken: Container[str]) -> str:
-    """The layer's name, numbered where it is taken; a name the user gave is not changed.
+    """The layer's name, numbered if it is taken; a name that the user gave is not changed.
 
     Raises:
-        ValueError: the user gave two layers one name.
+        ValueError: the user gave two layers the same name.
     """
     if layer._named:
         if layer.name not in taken:
@@ -74,9 +74,9 @@ def unique_name(layer: Layer, taken: Container[str]) -> str:
 
 
 def first_free(base: str, taken: Container[str]) -> str:
-    """`base`, numbered where it is taken: with the first free number, in far fewer steps than there are numbers.
+    """`base`, numbered if it is taken, with the first free number.
 
-    Beyond 16 the number is found by doubling, then by halving; one that lies before others of the user's may be missed.
+    Above 16 the number is found by doubling and bisection, so that a gap between numbers in use may be missed.
     """
     low, high = -1, 0
     while (f"{base}_{high}" if high else base) in taken:

@@ -18,19 +18,19 @@ from lamella.layers.making import WeightFields
 from lamella.ops.coerce import normalize_axis
 
 
-def centred_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tuple[Any, Any, Any, Any]:
-    """Mean and variance of `x` over `axes`, exact far from zero.
+def centered_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tuple[Any, Any, Any, Any]:
+    """Mean and variance of `x` over `axes`, accurate far from zero.
 
-    A mean of float32 numbers around 10,000 is itself wrong by a thousandth; subtracting it and taking the mean of what is
-    left corrects that, and the variance is the mean of squares of small numbers.
+    The mean of float32 numbers around 10,000 has an error of about 0.001; subtracting it and taking the mean of the
+    differences corrects that, and the variance is the mean of squares of small numbers.
 
     Args:
         x: the operand.
-        axes: the axes reduced; they are kept with size 1.
-        weights: of the shape of `x` with the last axis 1, or None: entries counted with 0 or 1.
+        axes: the axes to reduce; they are kept with size 1.
+        weights: 0 or 1 per entry, of the shape of `x` with a last axis of size 1; None to include all entries.
 
     Returns:
-        (d, r, mean, variance) with d = x - a first mean and r the mean of d, so that x - mean = d - r.
+        (d, r, mean, variance) where d = x - a first mean and r is the mean of d, so that x - mean = d - r.
     """
 
     def average(v: Any) -> Any:
@@ -47,7 +47,7 @@ def centred_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tuple
 
 
 def move(average: Any, batch: Any, momentum: float) -> Any:
-    """Move a moving average: momentum * average + (1 - momentum) * batch, which is also returned."""
+    """Update a moving average to momentum * average + (1 - momentum) * batch, and return it."""
     moved = ops.add(ops.multiply(average, momentum), ops.multiply(batch, 1.0 - momentum))
     average.assign(moved)
     return moved
@@ -57,40 +57,62 @@ def check_clipping(clipping: Mapping[str, float]) -> None:
     """Check the limits of batch renormalization.
 
     Raises:
-        ValueError: one is not known, or they contradict each other.
+        ValueError: a limit is unknown, or the limits contradict each other.
     """
     known = ("rmax", "rmin", "dmax")
     for name in clipping:
         if name not in known:
             raise unknown_name("limit in renorm_clipping", name, known)
     if clipping.get("rmax", 1.0) < clipping.get("rmin", 0.0) or clipping.get("dmax", 0.0) < 0:
-        raise ValueError(f"renorm_clipping needs rmin <= rmax and dmax >= 0, got {dict(clipping)}.")
+        raise ValueError(f"renorm_clipping must have rmin <= rmax and dmax >= 0, got {dict(clipping)}.")
 
 
 class BatchNormalization(Layer):
-    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, each channel over the batch and all other axes.
+    """y = gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel, with moments over all other axes.
 
-    In training the moments are the batch's, and the moving averages move towards them:
-    `moving = momentum * moving + (1 - momentum) * batch` (with the population variance). Otherwise, and when the layer
-    is frozen (`trainable = False`), they are the moving averages.
+    Input and output shape `(batch, ..., channels)`; gamma, beta, moving_mean and moving_variance `(channels,)`. With
+    `training=True` the moments are those of the batch, without the entries that a mask excludes, and the moving
+    averages are updated: `moving = momentum * moving + (1 - momentum) * batch`, with the population variance.
+    Otherwise, and if the layer is frozen (`trainable = False`), the moments are the moving averages. A mask is passed
+    on.
 
     Args:
         axis: the channel axis.
-        momentum: how slowly the moving averages move.
+        momentum: weight of the old value in an update of the moving averages.
         epsilon: added to the variance.
-        center: whether beta is added.
+        center: whether to add beta.
         scale: whether to multiply by gamma.
-        renorm: batch renormalization: in training y is also multiplied by r = sqrt(variance + epsilon) / renorm_stddev
-            and shifted by d = (mean - renorm_mean) / renorm_stddev (before gamma), which count as constants, so that
-            training sees what inference will compute. The layer then keeps `moving_stddev`, `renorm_mean` and
-            `renorm_stddev` as well.
-        renorm_clipping: limits "rmin" and "rmax" of r, and "dmax" of |d|.
-        renorm_momentum: how slowly `renorm_mean` and `renorm_stddev` move.
-        synchronized: False, the only value there is without several devices.
+        beta_initializer, gamma_initializer: initializers of the weights, or their names.
+        beta_regularizer, gamma_regularizer: penalties on the weights, added to the loss.
+        beta_constraint, gamma_constraint: constraints applied to the weights after each optimizer step.
+        moving_mean_initializer, moving_variance_initializer: initializers of the moving averages, or their names.
+        renorm: batch renormalization: in training, y before gamma is also multiplied by r = sqrt(variance + epsilon) /
+            renorm_stddev and shifted by d = (mean - renorm_mean) / renorm_stddev, both without gradient, so that
+            training computes what inference will. Adds the weights moving_stddev, renorm_mean and renorm_stddev.
+        renorm_clipping: limits "rmin" and "rmax" of r, and "dmax" of |d|, as a dict.
+        renorm_momentum: weight of the old value in an update of renorm_mean and renorm_stddev.
+        synchronized: must be False: with a distribution the moments are those of the whole batch anyway.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `axis` is not one integer, `synchronized` is True, or the limits of `renorm_clipping` do not fit.
+        ShapeError: in a call, if the number of channels is not the one the layer was built for.
 
     References:
-        S. Ioffe, C. Szegedy, "Batch Normalization", 2015, https://arxiv.org/abs/1502.03167
-        S. Ioffe, "Batch Renormalization", 2017, https://arxiv.org/abs/1702.03275
+        S. Ioffe, C. Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
+        shift", 2015, https://arxiv.org/abs/1502.03167
+        S. Ioffe, "Batch renormalization: towards reducing minibatch dependence in batch-normalized models", 2017,
+        https://arxiv.org/abs/1702.03275
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import BatchNormalization
+        >>> layer = BatchNormalization(momentum=0.5, epsilon=0.0)
+        >>> layer(np.array([[1.0], [3.0]]), training=True)
+        array([[-1.],
+               [ 1.]], dtype=float32)
+        >>> layer.moving_mean.numpy(), layer.moving_variance.numpy()
+        (array([1.], dtype=float32), array([1.], dtype=float32))
     """
 
     supports_masking = True
@@ -117,10 +139,12 @@ class BatchNormalization(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if synchronized:
-            raise ValueError("BatchNormalization: synchronized=True needs several devices, which lamella does not use.")
+            raise ValueError(
+                "BatchNormalization: synchronized must be False: the moments across several devices are those of the batch."
+            )
         if isinstance(axis, list | tuple):
             if len(axis) != 1:
-                raise ValueError(f"BatchNormalization: one axis, got {axis}.")
+                raise ValueError(f"BatchNormalization: axis must be one integer, got {axis}.")
             axis = axis[0]
         if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
             raise ValueError(f"BatchNormalization: axis must be an integer, got {axis!r}.")
@@ -131,10 +155,10 @@ class BatchNormalization(Layer):
         self.renorm_clipping = dict(renorm_clipping or {})
         check_clipping(self.renorm_clipping)
         if self.renorm_clipping and not renorm:
-            raise ValueError(f"{type(self).__name__}: renorm_clipping without renorm=True would do nothing.")
+            raise ValueError(f"{type(self).__name__}: renorm_clipping needs renorm=True.")
 
     def check_input(self, spec: Spec) -> None:
-        """The channel axis must exist, beside the batch, and have the size the layer was built for."""
+        """Check that the channel axis exists, is not the batch axis, and has the size that the layer was built for."""
         if spec.ndim < 2:
             raise ShapeError(f"expected at least 2 dimensions, got shape {public_shape(spec.shape)}.")
         axis = normalize_axis(self.axis, spec.ndim)
@@ -147,7 +171,7 @@ class BatchNormalization(Layer):
             )
 
     def build(self, input_shape: Shape) -> None:
-        """Make gamma, beta and the moving averages, one entry a channel."""
+        """Make gamma, beta and the moving averages, one entry per channel."""
         shape = (input_shape[self.axis],)
         if self.scale:
             self.gamma = self.add_field("gamma", shape)
@@ -156,7 +180,7 @@ class BatchNormalization(Layer):
         self.moving_mean = self.add_field("moving_mean", shape)
         self.moving_variance = self.add_field("moving_variance", shape)
         if self.renorm:
-            # a standard deviation starts as the root of what the variance starts as
+            # a standard deviation starts as the root of the initial variance
             def deviation(shape: Shape, dtype: str) -> np.ndarray:
                 return np.sqrt(self.moving_variance.numpy())
 
@@ -168,7 +192,7 @@ class BatchNormalization(Layer):
                 setattr(self, name, self.add_weight(shape, start, name=name, trainable=False))
 
     def _renormalized(self, mean: Any, variance: Any) -> tuple[Any, Any]:
-        """(r, d) of batch renormalization for the batch's moments, per channel; and the averages moved towards them."""
+        """(r, d) of batch renormalization for the moments of the batch, per channel; updates the moving averages."""
         stddev = ops.sqrt(ops.add(variance, self.epsilon))
         floor = ops.maximum(self.renorm_stddev, self.epsilon**0.5)
         r = ops.divide(stddev, floor)
@@ -194,7 +218,7 @@ class BatchNormalization(Layer):
         shape = tuple(d if i == axis else 1 for i, d in enumerate(inputs.shape))
         dtype = inputs.dtype
         correction = None
-        # 16-bit floats have too few digits for sums over a batch
+        # 16-bit floats are too imprecise for sums over a batch
         x = ops.cast(inputs, "float32") if dtype in ("float16", "bfloat16") else inputs
 
         def spread(v: Any) -> Any:
@@ -206,7 +230,7 @@ class BatchNormalization(Layer):
             if mask is not None:
                 full = ops.reshape(ops.cast(mask, x.dtype), (*mask.shape, *[1] * (ndim - len(mask.shape))))
                 weights = full
-            d, r, mean, variance = centred_moments(x, axes, weights)
+            d, r, mean, variance = centered_moments(x, axes, weights)
             of_channel = [ops.reshape(v, (shape[axis],)) for v in (mean, variance)]
             if self.renorm:
                 correction = self._renormalized(*of_channel)

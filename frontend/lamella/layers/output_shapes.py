@@ -1,4 +1,4 @@
-"""The shape of a layer's outputs, worked out without building it."""
+"""The shape of a layer's outputs, computed without building the layer."""
 
 from __future__ import annotations
 

@@ -25,9 +25,18 @@ _LEAST_DEVIATION = 1e-7
 class Rescaling(Layer):
     """y = x * scale + offset.
 
+    Input and output shape `(batch, ...)`, the output in the compute dtype. A mask is passed on.
+
     Args:
-        scale: a number, or an array that broadcasts against the inputs: 1 / 255 takes bytes to [0, 1].
-        offset: likewise.
+        scale: number, or array that broadcasts to the input; 1 / 255 maps bytes to [0, 1].
+        offset: number, or array that broadcasts to the input.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Rescaling
+        >>> Rescaling(1 / 127.5, offset=-1.0)(np.array([[0, 255]], "uint8"))
+        array([[-1.,  1.]], dtype=float32)
     """
 
     supports_masking = True
@@ -37,42 +46,58 @@ class Rescaling(Layer):
         self.scale, self.offset = scale, offset
 
     def call(self, inputs: Any) -> Any:
-        """The rescaled inputs, in the layer's compute dtype."""
+        """The rescaled inputs, in the compute dtype."""
         dtype = self.compute_dtype
         scale, offset = (ops.cast(np.asarray(v, np.float64), dtype) for v in (self.scale, self.offset))
         return ops.add(ops.multiply(ops.cast(inputs, dtype), scale), offset)
 
 
 def batches_of(data: Any) -> Iterator[np.ndarray]:
-    """What `adapt` was given as arrays, one a batch: an array, or an iterable of arrays (or of tuples that begin with one).
+    """Iterate over the argument of `adapt` as arrays, one per batch; of a batch that is a tuple the first entry.
 
     Raises:
-        TypeError: it is neither.
-        ValueError: it holds no batch.
+        TypeError: it is neither an array nor an iterable of arrays.
+        ValueError: it has no batches.
     """
     if hasattr(data, "shape") or hasattr(data, "__array__"):
         return iter([np.asarray(data)])
     if not isinstance(data, Iterable):
-        raise TypeError(f"adapt takes an array or an iterable of batches, got {type(data).__name__}.")
+        raise TypeError(f"adapt: data must be an array or an iterable of batches, got {type(data).__name__}.")
     arrays = (batch[0] if isinstance(batch, tuple) else batch for batch in data)
     first = next(arrays, None)
     if first is None:
-        raise ValueError("adapt got an iterable without batches.")
+        raise ValueError("adapt: data must have at least one batch.")
     if not hasattr(first, "shape"):
-        raise TypeError(f"adapt takes an iterable of arrays, got one of {type(first).__name__}.")
+        raise TypeError(f"adapt: batches must be arrays, got {type(first).__name__}.")
     return (np.asarray(batch) for batch in itertools.chain([first], arrays))
 
 
 class Normalization(Layer):
-    """y = (x - mean) / max(sqrt(variance), 1e-7), with mean and variance given, or taken from data by `adapt`.
+    """y = (x - mean) / max(sqrt(variance), 1e-7), with mean and variance given or computed from data by `adapt`.
+
+    Input and output shape `(batch, ...)`, the output in the compute dtype. The weights mean and variance, with the
+    sizes of `axis`, and count are not trained. A mask is passed on.
 
     Args:
-        axis: the axis, or axes, that keep their own mean and variance; None for one mean and variance of everything.
-        mean: the mean(s), together with `variance`; else `adapt` sets both.
-        variance: the variance(s).
-        invert: y = x * max(sqrt(variance), 1e-7) + mean instead.
+        axis: the axis or axes with a separate mean and variance per index; None for one mean and variance of all
+            entries.
+        mean: the mean, a number or an array with the sizes of `axis`; needs `variance`. None to compute both by
+            `adapt`.
+        variance: the variance, of the same shape as `mean`.
+        invert: whether to compute y = x * max(sqrt(variance), 1e-7) + mean instead.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Weights, none of them trained: mean and variance, with the sizes of `axis`, and a count that Keras keeps for old files.
+    Raises:
+        ValueError: only one of `mean` and `variance` is given, or their shapes do not match.
+        ShapeError: in a call, if the sizes along `axis` are not those the layer was built for.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Normalization
+        >>> layer = Normalization()
+        >>> layer.adapt(np.array([[1.0], [3.0]]))
+        >>> layer(np.array([[5.0]]))
+        array([[3.]], dtype=float32)
     """
 
     supports_masking = True
@@ -88,30 +113,32 @@ class Normalization(Layer):
         super().__init__(**kwargs)
         self.axis = () if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
         if (mean is None) != (variance is None):
-            raise ValueError(f"Normalization: mean and variance come together, got mean={mean}, variance={variance}.")
+            raise ValueError(
+                f"Normalization: mean and variance must be given together, got mean={mean}, variance={variance}."
+            )
         if mean is not None and (np.shape(mean) != np.shape(variance) or np.ndim(mean) > len(self.axis)):
             raise ValueError(
-                f"Normalization: mean and variance have one shape, of at most {len(self.axis)} dimensions; got "
+                f"Normalization: mean and variance must have one shape, of at most {len(self.axis)} dimensions, got "
                 f"{np.shape(mean)} and {np.shape(variance)}."
             )
         self.input_mean, self.input_variance = mean, variance
         self.invert = bool(invert)
 
     def kept(self, ndim: int) -> tuple[int, ...]:
-        """The axes with a mean of their own, counted from the front."""
+        """The axes with a separate mean per index, counted from the front."""
         return tuple(sorted(normalize_axis(a, ndim) for a in self.axis))
 
     def check_input(self, spec: Spec) -> None:
-        """The kept axes have the sizes the layer was built for."""
+        """Check that the sizes along `axis` are those that the layer was built for."""
         sizes = tuple(spec.shape[a] for a in self.kept(spec.ndim))
         if self.built and shapes_differ(sizes, self.sizes):
             raise ShapeError(f"expected sizes {self.sizes} along axes {self.axis}, got {sizes}.")
 
     def build(self, input_shape: Shape) -> None:
-        """Make mean, variance and count where they are to be adapted."""
+        """Make mean, variance and count, unless mean and variance were given."""
         kept = self.kept(len(input_shape))
         if any(input_shape[a] is None for a in kept):
-            raise ShapeError(f"axis {self.axis} of inputs of shape {input_shape} has no known size to keep a mean for.")
+            raise ShapeError(f"axis {self.axis} of inputs of shape {input_shape} must have a fixed size.")
         self.sizes = tuple(int(input_shape[a]) for a in kept)
         if self.input_mean is None:
             self.adapt_mean = self.add_weight(self.sizes, "zeros", name="mean", trainable=False)
@@ -120,12 +147,12 @@ class Normalization(Layer):
 
     @property
     def mean(self) -> Any:
-        """The mean along `axis` that inputs lose, which broadcasts to them: that given, or that of `adapt`; None before."""
+        """The mean that is subtracted, which broadcasts to the inputs: the given one, or that of `adapt`; None before."""
         return self._moment("mean")
 
     @property
     def variance(self) -> Any:
-        """The variance along `axis`, as `mean`."""
+        """The variance, which broadcasts to the inputs: the given one, or that of `adapt`; None before."""
         return self._moment("variance")
 
     def _moment(self, name: str) -> Any:
@@ -143,13 +170,14 @@ class Normalization(Layer):
         return ops.reshape(held, tuple(sizes.get(axis, 1) for axis in range(len(self.build_shape))))
 
     def adapt(self, data: Any) -> None:
-        """Take mean and variance from data; what they were is forgotten.
+        """Compute mean and variance from data, and replace the previous ones.
 
         Args:
-            data: an array, or an iterable of batches; of a tuple the first entry counts.
+            data: an array, or an iterable of batches; of a batch that is a tuple the first entry is used.
 
         Raises:
-            ValueError: mean and variance were given, or the shapes do not fit.
+            ValueError: mean and variance were given to the constructor.
+            ShapeError: the sizes along `axis` differ between batches.
         """
         if self.input_mean is not None:
             raise ValueError("Normalization: mean and variance were given, there is nothing to adapt.")
@@ -175,7 +203,7 @@ class Normalization(Layer):
         self.adapt_variance.assign(np.asarray(variance))
 
     def call(self, inputs: Any) -> Any:
-        """The standardized inputs, in the layer's compute dtype."""
+        """The normalized inputs, in the compute dtype."""
         ndim, dtype = len(inputs.shape), self.compute_dtype
         kept = self.kept(ndim)
         if self.input_mean is None:
@@ -199,12 +227,12 @@ def encode(indices: Any, depth: int, mode: str, dtype: str, weights: Any = None)
     """Integers as vectors of `depth` entries.
 
     Args:
-        indices: the integers; one outside 0 ... depth - 1 gives no entry.
-        depth: the number of classes.
-        mode: "one_hot" (a vector an integer; a last axis of 1 goes), "multi_hot" (a vector a row, with a 1 for every
-            class that occurs along axis 1) or "count" (how often it occurs).
-        dtype: the dtype of the vectors.
-        weights: for "count", what each integer counts.
+        indices: the integers; those outside 0 to depth - 1 are not encoded.
+        depth: number of classes.
+        mode: "one_hot" (one vector per integer; a last axis of size 1 is removed), "multi_hot" (one vector per example,
+            with 1 for every class that occurs along axis 1) or "count" (how often it occurs).
+        dtype: dtype of the vectors.
+        weights: for "count", the weight of each integer.
     """
     ndim = len(indices.shape)
     if mode == "one_hot" and ndim > 1 and indices.shape[-1] == 1:
@@ -223,14 +251,25 @@ def encode(indices: Any, depth: int, mode: str, dtype: str, weights: Any = None)
 
 
 class CategoryEncoding(Layer):
-    """Integers from 0 up to, not including, `num_tokens` as vectors.
+    """Encode integers from 0 to `num_tokens - 1` as vectors.
+
+    Input shape `(batch, length)`, output shape `(batch, num_tokens)`; with "one_hot" input shape `(batch, ...)` and
+    output shape `(batch, ..., num_tokens)`. With "count" the call takes `count_weights` of the shape of the input.
 
     Args:
-        num_tokens: how many integers there are; others give no entry.
-        output_mode: "multi_hot" (which of them occur in a row), "count" (how often) or "one_hot" (a vector an integer).
+        num_tokens: number of integers; integers outside the range are not encoded.
+        output_mode: "multi_hot" (1 for every integer that occurs in the example), "count" (how often it occurs) or
+            "one_hot" (one vector per integer).
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, length)`, output `(batch, num_tokens)`; with "one_hot" input shape `(batch, ...)`, output
-    `(batch, ..., num_tokens)`. With "count" the call takes `count_weights`, of the shape of the inputs.
+    Raises:
+        ValueError: `num_tokens` is not positive; or, in a call, `count_weights` is given and the mode is not "count".
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import CategoryEncoding
+        >>> CategoryEncoding(num_tokens=4, output_mode="count")(np.array([[0, 2, 2]]))
+        array([[1., 0., 2., 0.]], dtype=float32)
     """
 
     def __init__(self, num_tokens: int | None = None, output_mode: str = "multi_hot", **kwargs: Any) -> None:
@@ -240,24 +279,42 @@ class CategoryEncoding(Layer):
         self.output_mode = choice("output_mode", mode, ["multi_hot", "count", "one_hot"], self)
 
     def call(self, inputs: Any, count_weights: Any = None) -> Any:
-        """The vectors."""
+        """The vectors.
+
+        Args:
+            inputs: the integers.
+            count_weights: with "count", the weight of each integer, of the shape of the inputs.
+        """
         if count_weights is not None and self.output_mode != "count":
-            raise ValueError("count_weights mean something with output_mode='count' only.")
+            raise ValueError("count_weights need output_mode='count'.")
         return encode(inputs, self.num_tokens, self.output_mode, self.compute_dtype, count_weights)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, and `sparse`, which Keras's class also has."""
+        """The arguments, and `sparse`, which the class of Keras has as well."""
         return {**super().get_config(), "sparse": False}
 
 
 class Discretization(Layer):
-    """The number of the bin each entry falls into: how many boundaries are not above it.
+    """Map numbers to the index of their bin: the number of boundaries that are not above the number.
+
+    Input shape `(batch, ...)`; output of the same shape for "int", otherwise as for `CategoryEncoding`.
 
     Args:
-        bin_boundaries: the boundaries between the bins, increasing; n boundaries make n + 1 bins.
-        num_bins: instead, how many bins `adapt` makes, about equally full.
-        epsilon: how exactly `adapt` looks: it keeps about 1 / epsilon points of the data.
-        output_mode: "int" (the numbers, int32), "one_hot", "multi_hot" or "count", as in `CategoryEncoding`.
+        bin_boundaries: the boundaries in increasing order; n boundaries separate n + 1 bins.
+        num_bins: number of bins that `adapt` makes, with about equally many entries; instead of `bin_boundaries`.
+        epsilon: accuracy of `adapt`, which keeps about 1 / epsilon points of the data.
+        output_mode: "int" (indices, int32), "one_hot", "multi_hot" or "count", as in `CategoryEncoding`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: neither or both of `bin_boundaries` and `num_bins` are given, or the boundaries do not increase.
+        TraceError: in a call, if there are no boundaries yet.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Discretization
+        >>> Discretization([0.0, 1.0])(np.array([[-0.5, 0.0, 3.0]]))
+        array([[0, 1, 2]], dtype=int32)
     """
 
     config_attributes: ClassVar[Mapping[str, str]] = {"bin_boundaries": "bin_boundaries"}
@@ -273,19 +330,19 @@ class Discretization(Layer):
     ) -> None:
         super().__init__(**kwargs)
         if (bin_boundaries is None) == (num_bins is None):
-            raise ValueError("Discretization: one of bin_boundaries and num_bins is needed.")
+            raise ValueError("Discretization: exactly one of bin_boundaries and num_bins must be given.")
         self.num_bins = None if num_bins is None else positive_integer("num_bins", num_bins, self)
         self.bin_boundaries = None if bin_boundaries is None else [float(b) for b in bin_boundaries]
         if any(b < a for a, b in itertools.pairwise(self.bin_boundaries or ())):
             raise ValueError(f"Discretization: bin_boundaries must increase, got {self.bin_boundaries}.")
         self.epsilon = number("epsilon", epsilon, self, minimum=1e-6)
         self.output_mode = choice("output_mode", output_mode, ["int", "one_hot", "multi_hot", "count"], self)
-        # models whose programs hold the boundaries, for `adapt` to make them trace again
+        # models whose programs hold the boundaries: `adapt` makes them trace again
         self._users: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        """A layer from `get_config`; one that was adapted has both its boundaries and their number."""
+        """Make a layer from `get_config`; that of an adapted layer has both boundaries and their number."""
         config = dict(config)
         boundaries = config.pop("bin_boundaries", None) if config.get("num_bins") is not None else None
         layer: Any = super().from_config(config)
@@ -294,11 +351,14 @@ class Discretization(Layer):
         return layer
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
-        """Choose the boundaries so that the bins are about equally full; what they were is forgotten.
+        """Choose the boundaries so that the bins have about equally many entries, and replace the previous ones.
 
         Args:
-            data: an array, or an iterable of batches.
-            steps: how many batches to look at; None for all.
+            data: an array, or an iterable of batches; of a batch that is a tuple the first entry is used.
+            steps: number of batches to use; None for all.
+
+        Raises:
+            ValueError: the boundaries were given to the constructor.
         """
         if self.num_bins is None:
             raise ValueError("Discretization: bin_boundaries were given, there is nothing to adapt.")
@@ -318,10 +378,10 @@ class Discretization(Layer):
         if boundaries is None:
             if running is None or running.build_key is None:
                 raise TraceError("has no boundaries yet: call `adapt` with data first.")
-            boundaries = [0.0] * ((self.num_bins or 1) - 1)  # a model is being built: only the shape counts
+            boundaries = [0.0] * ((self.num_bins or 1) - 1)  # a model is being built: only the shape matters
         x = inputs if is_float(inputs.dtype) else ops.cast(inputs, "float32")
         edges = ops.cast(np.asarray(boundaries, np.float64), x.dtype)
-        # not below, instead of above or equal: a NaN falls into the last bin, as in NumPy
+        # `not less` instead of `greater_equal`: a NaN falls into the last bin, as in NumPy
         passed = ops.logical_not(ops.less(ops.expand_dims(x, -1), edges))
         indices = ops.sum(passed, -1) if boundaries else ops.zeros_like(x, "int32")
         if self.output_mode == "int":
@@ -330,7 +390,7 @@ class Discretization(Layer):
 
 
 def summary(values: np.ndarray, epsilon: float) -> np.ndarray:
-    """About 1 / epsilon points of the sorted values, and how many values each stands for: `(2, points)`."""
+    """About 1 / epsilon points of the sorted values, and the number of values that each represents; `(2, points)`."""
     ordered = np.sort(values.reshape(-1))
     step = max(ordered.size / (1.0 / epsilon), 1.0)
     points = ordered[int(step - 1) :: int(step)]
@@ -338,13 +398,13 @@ def summary(values: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 def merged(first: np.ndarray, second: np.ndarray, epsilon: float) -> np.ndarray:
-    """Two summaries as one."""
+    """Merge two summaries."""
     both = np.concatenate((first, second), axis=1)
     return compressed(both[:, np.argsort(both[0])], epsilon)
 
 
 def compressed(points: np.ndarray, epsilon: float) -> np.ndarray:
-    """A summary of about 1 / epsilon points, by linear interpolation of the cumulated weights."""
+    """Reduce a summary to about 1 / epsilon points, by linear interpolation of the cumulative weights."""
     if points.shape[1] * epsilon < 1:
         return points
     percents = epsilon + np.arange(0.0, 1.0, epsilon)

@@ -1,7 +1,7 @@
-"""Image layers that change their images at random in training, and hand them on as they are in inference.
+"""Image layers that augment images at random in training, and return them unchanged in inference.
 
-Every image of a batch has draws of its own. The draws are those of `Layer.random_uniform`, so the same seed gives the same
-picture on every backend, up to the rounding of the interpolation.
+The draws are independent for every image of a batch. They are those of `Layer.random_uniform`, so that the same seed gives
+the same image on every backend, up to the rounding of the interpolation.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _FLIPS = {"horizontal": (1,), "vertical": (0,), "horizontal_and_vertical": (0, 1
 class RandomImageLayer(Layer):
     """The base: images `(batch, height, width, channels)`, or a single one `(height, width, channels)`.
 
-    The output is in the layer's compute dtype, in training and in inference. A call that is not told which it is trains, as
-    in Keras; `predict` and `evaluate` tell it.
+    The output is in the compute dtype, in training and in inference. A call without `training` counts as training, as
+    in Keras; `predict` and `evaluate` pass False.
     """
 
     def __init__(self, seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
@@ -40,18 +40,18 @@ class RandomImageLayer(Layer):
         self.data_format = layout(data_format, self)
 
     def check_input(self, spec: Spec) -> None:
-        """Four dimensions, or three."""
+        """Check for four dimensions, or three."""
         if spec.ndim not in (3, 4):
             raise ShapeError(f"expected images (batch, height, width, channels), got shape {public_shape(spec.shape)}.")
 
     def call(self, inputs: Any, training: bool = True) -> Any:
-        """The images, changed in training."""
+        """The images, augmented in training."""
         x = ops.cast(inputs, self.compute_dtype)
         return self.changed(x) if training else x
 
     def changed(self, x: Any) -> Any:
-        """The images after the draws of this step."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what it does to images: write `changed`.")
+        """The images, augmented by the draws of this step."""
+        raise NotImplementedError(f"{type(self).__name__} must define `changed`.")
 
     def height_axis(self, x: Any) -> int:
         """The axis of the height; the width comes next."""
@@ -63,40 +63,57 @@ class RandomImageLayer(Layer):
         return x.shape[at], x.shape[at + 1]
 
     def one_each(self, x: Any) -> tuple[int, ...]:
-        """The shape of one number an image that broadcasts against the images."""
+        """The shape of one number per image that broadcasts to the images."""
         return (1, 1, 1) if len(x.shape) == 3 else (x.shape[0], 1, 1, 1)
 
     def drawn(self, shape: Sequence[int], bounds: tuple[float, float]) -> Any:
-        """Uniform numbers between the bounds, at least float32; where both are one number, that, and nothing is drawn."""
+        """Uniform numbers between the bounds, at least float32; equal bounds give that number, without a draw."""
         wide = "float64" if self.compute_dtype == "float64" else "float32"
         if bounds[0] == bounds[1]:
             return ops.full(shape, bounds[0], wide)
         return ops.cast(self.random_uniform(shape, *bounds, seed=self.seed), wide)
 
     def bounds(self, name: str, factor: Any, low: float = -1.0, high: float = 1.0) -> tuple[float, float]:
-        """(lower, upper) of a factor given as a pair, or as a number for both directions.
+        """The bounds (lower, upper) of a factor, a pair or a number for both directions.
 
         Raises:
-            ValueError: a number lies outside `low`..`high`, or there are not two.
+            ValueError: a number is not between `low` and `high`, or there are not two.
         """
         pair = isinstance(factor, list | tuple)
         if pair and len(factor) != 2:
-            raise ValueError(f"{type(self).__name__}: {name} is a number or a pair of them, got {factor!r}.")
+            raise ValueError(f"{type(self).__name__}: {name} must be a number or a pair of numbers, got {factor!r}.")
         values = [number(name, f, self) for f in (factor if pair else (factor,))]
         if any(not low <= f <= high for f in values):
-            raise ValueError(f"{type(self).__name__}: {name} must lie between {low:g} and {high:g}, got {factor!r}.")
+            raise ValueError(f"{type(self).__name__}: {name} must be between {low:g} and {high:g}, got {factor!r}.")
         least, most = (min(values), max(values)) if pair else (-abs(values[0]), abs(values[0]))
         return max(least, low), most
 
 
 class RandomFlip(RandomImageLayer):
-    """In training, mirrors every second image.
+    """In training, mirror each image with probability 1/2.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        mode: "horizontal" (left and right change places), "vertical" (top and bottom), or "horizontal_and_vertical", where
-            the one draw of an image decides about both, as in Keras.
-        seed: makes the draws a function of this number instead of the layer's path.
-        data_format: "channels_last" (default) or "channels_first".
+        mode: "horizontal" (left and right), "vertical" (top and bottom), or "horizontal_and_vertical": both or neither,
+            by one draw per image, as in Keras.
+        seed: makes the draws depend on this integer instead of the layer's path.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        UnknownNameError: `mode` is none of these.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomFlip
+        >>> images = np.array([[0.0, 1.0]] * 100).reshape(100, 1, 2, 1)
+        >>> flipped = RandomFlip("horizontal", seed=1)(images, training=True)[:, 0, 0, 0]
+        >>> bool(30 < flipped.sum() < 70)
+        True
     """
 
     def __init__(
@@ -110,14 +127,14 @@ class RandomFlip(RandomImageLayer):
         self.mode = choice("mode", mode, list(_FLIPS), self)
 
     def changed(self, x: Any) -> Any:
-        """Every image or its mirror image."""
+        """Each image, or its mirror image."""
         at = self.height_axis(x)
         flipped = ops.flip(x, tuple(at + offset for offset in _FLIPS[self.mode]))
         return ops.where(self.keep_mask(self.one_each(x), 0.5, seed=self.seed), flipped, x)
 
 
 class AffineLayer(RandomImageLayer):
-    """The base of the layers that move pixels: an affine transformation of the places, then interpolation."""
+    """The base of the layers that move pixels: an affine transformation of the coordinates, then interpolation."""
 
     def __init__(
         self,
@@ -134,8 +151,8 @@ class AffineLayer(RandomImageLayer):
         self.fill_value = number("fill_value", fill_value, self)
 
     def transform(self, count: int, height: int, width: int) -> list[Any]:
-        """(a0, a1, a2, b0, b1, b2): for output pixel (x, y) the place in the input; arrays `(count,)` or numbers."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it moves pixels: write `transform`.")
+        """(a0, a1, a2, b0, b1, b2): the coordinates in the input of output pixel (x, y); arrays `(count,)` or numbers."""
+        raise NotImplementedError(f"{type(self).__name__} must define `transform`.")
 
     def changed(self, x: Any) -> Any:
         """The images with their pixels moved."""
@@ -149,17 +166,34 @@ class AffineLayer(RandomImageLayer):
 
 
 class RandomRotation(AffineLayer):
-    """In training, turns every image about its middle, by an angle of its own.
+    """In training, rotate each image about its center by a random angle.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        factor: the largest angle in full turns, both ways, or the bounds (lower, upper) of the angle; from -1 to 1. A
-            positive angle turns counter-clockwise.
-        fill_mode: what lies outside the image: "reflect" (the image mirrored), "wrap" (the image again), "constant"
-            (`fill_value`) or "nearest" (the outermost pixels).
+        factor: largest angle in either direction as a fraction of a full turn, or the bounds (lower, upper) of the
+            angle; from -1 to 1. Positive angles rotate counterclockwise.
+        fill_mode: values outside the image: "reflect" (mirrored), "wrap" (repeated), "constant" (`fill_value`) or
+            "nearest" (the pixel at the border).
         interpolation: "bilinear" or "nearest".
-        seed: makes the draws a function of this number instead of the layer's path.
-        fill_value: for "constant".
-        data_format: "channels_last" (default) or "channels_first".
+        seed: makes the draws depend on this integer instead of the layer's path.
+        fill_value: value outside the image for fill_mode="constant".
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `factor` is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomRotation
+        >>> layer = RandomRotation((0.25, 0.25), interpolation="nearest")  # always a quarter turn
+        >>> layer(np.array([[1.0, 2.0], [3.0, 4.0]])[:, :, None], training=True)[:, :, 0]
+        array([[2., 4.],
+               [1., 3.]], dtype=float32)
     """
 
     def __init__(
@@ -176,7 +210,7 @@ class RandomRotation(AffineLayer):
         self.factor = self.bounds("factor", factor)
 
     def transform(self, count: int, height: int, width: int) -> list[Any]:
-        """cos, -sin; sin, cos, about the middle."""
+        """cos, -sin; sin, cos, about the center."""
         low, high = self.factor
         angle = ops.multiply(self.drawn((count,), (low * 360.0, high * 360.0)), math.pi / 180.0)
         cos, sin = ops.cos(angle), ops.sin(angle)
@@ -187,18 +221,35 @@ class RandomRotation(AffineLayer):
 
 
 class RandomTranslation(AffineLayer):
-    """In training, shifts every image, by amounts of its own.
+    """In training, shift each image by random amounts.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        height_factor: the largest shift as a fraction of the height, both ways, or the bounds (lower, upper); from -1 to 1.
-            A positive shift moves the image down.
-        width_factor: likewise of the width; a positive shift moves the image to the right.
-        fill_mode: what lies outside the image: "reflect" (the image mirrored), "wrap" (the image again), "constant"
-            (`fill_value`) or "nearest" (the outermost pixels).
+        height_factor: largest shift in either direction as a fraction of the height, or the bounds (lower, upper); from
+            -1 to 1. Positive shifts move the image down.
+        width_factor: the same for the width; positive shifts move the image to the right.
+        fill_mode: values outside the image: "reflect" (mirrored), "wrap" (repeated), "constant" (`fill_value`) or
+            "nearest" (the pixel at the border).
         interpolation: "bilinear" or "nearest".
-        seed: makes the draws a function of this number instead of the layer's path.
-        fill_value: for "constant".
-        data_format: "channels_last" (default) or "channels_first".
+        seed: makes the draws depend on this integer instead of the layer's path.
+        fill_value: value outside the image for fill_mode="constant".
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: a factor is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomTranslation
+        >>> layer = RandomTranslation((0.5, 0.5), 0.0, "constant", "nearest")  # always down by half the height
+        >>> layer(np.array([[1.0, 2.0], [3.0, 4.0]])[:, :, None], training=True)[:, :, 0]
+        array([[0., 0.],
+               [1., 2.]], dtype=float32)
     """
 
     def __init__(
@@ -224,18 +275,37 @@ class RandomTranslation(AffineLayer):
 
 
 class RandomZoom(AffineLayer):
-    """In training, makes every image larger or smaller about its middle, by amounts of its own.
+    """In training, scale each image about its center by random factors.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        height_factor: the largest change as a fraction of the height, both ways, or the bounds (lower, upper); above -1, at
-            most 1. Positive values zoom out, negative ones zoom in.
-        width_factor: likewise of the width; None for the draw of the height, which keeps the aspect ratio.
-        fill_mode: what lies outside the image: "reflect" (the image mirrored), "wrap" (the image again), "constant"
-            (`fill_value`) or "nearest" (the outermost pixels).
+        height_factor: largest change in either direction as a fraction of the height, or the bounds (lower, upper);
+            above -1, at most 1. Positive values zoom out, negative values zoom in.
+        width_factor: the same for the width; None to use the draw for the height, which keeps the aspect ratio.
+        fill_mode: values outside the image: "reflect" (mirrored), "wrap" (repeated), "constant" (`fill_value`) or
+            "nearest" (the pixel at the border).
         interpolation: "bilinear" or "nearest".
-        seed: makes the draws a function of this number instead of the layer's path.
-        fill_value: for "constant".
-        data_format: "channels_last" (default) or "channels_first".
+        seed: makes the draws depend on this integer instead of the layer's path.
+        fill_value: value outside the image for fill_mode="constant".
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: a factor is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomZoom
+        >>> layer = RandomZoom((-0.5, -0.5), interpolation="nearest")  # always zoom in by two
+        >>> layer(np.arange(16.0).reshape(4, 4, 1), training=True)[:, :, 0]
+        array([[ 5.,  5.,  6.,  6.],
+               [ 5.,  5.,  6.,  6.],
+               [ 9.,  9., 10., 10.],
+               [ 9.,  9., 10., 10.]], dtype=float32)
     """
 
     def __init__(
@@ -255,7 +325,7 @@ class RandomZoom(AffineLayer):
         self.width_factor = None if width_factor is None else self.bounds("width_factor", width_factor, above)
 
     def transform(self, count: int, height: int, width: int) -> list[Any]:
-        """zoom, 0, x; 0, zoom, y, about the middle."""
+        """zoom, 0, x; 0, zoom, y, about the center."""
         tall = self.drawn((count,), _above_one(self.height_factor))
         wide = tall if self.width_factor is None else self.drawn((count,), _above_one(self.width_factor))
         across = ops.multiply(ops.subtract(1.0, wide), 0.5 * (width - 1))
@@ -268,7 +338,7 @@ def _above_one(bounds: tuple[float, float]) -> tuple[float, float]:
 
 
 class ValueLayer(RandomImageLayer):
-    """The base of the layers that change values and keep them within `value_range`."""
+    """The base of the layers that change values and clip them to `value_range`."""
 
     def __init__(
         self,
@@ -279,23 +349,40 @@ class ValueLayer(RandomImageLayer):
     ) -> None:
         super().__init__(seed, data_format, **kwargs)
         if not isinstance(value_range, list | tuple) or len(value_range) != 2:
-            raise ValueError(f"{type(self).__name__}: value_range is a pair of numbers, got {value_range!r}.")
+            raise ValueError(f"{type(self).__name__}: value_range must be a pair of numbers, got {value_range!r}.")
         self.value_range = tuple(sorted(number("value_range", v, self) for v in value_range))
 
     def within(self, y: Any) -> Any:
-        """The values in the compute dtype, moved into the range."""
+        """The values in the compute dtype, clipped to the range."""
         return ops.clip(ops.cast(y, self.compute_dtype), *self.value_range)
 
 
 class RandomContrast(ValueLayer):
-    """In training, y = (x - mean) * contrast + mean for every image, its mean of each channel and a contrast of its own.
+    """In training, y = (x - mean) * contrast + mean, with a random contrast per image and its mean per channel.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        factor: the contrast lies between 1 - factor and 1 + factor, or, for a pair (lower, upper), between 1 - lower and
+        factor: the contrast is between 1 - factor and 1 + factor, or, for a pair (lower, upper), between 1 - lower and
             1 + upper; from 0 to 1.
-        value_range: the least and the largest value; the result is moved into this range.
-        seed: makes the draws a function of this number instead of the layer's path.
-        data_format: "channels_last" (default) or "channels_first".
+        value_range: the smallest and the largest value; the output is clipped to this range.
+        seed: makes the draws depend on this integer instead of the layer's path.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `factor` is out of range, or `value_range` is not a pair.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomContrast
+        >>> images = np.array([[100.0, 200.0]]).reshape(1, 1, 2, 1)
+        >>> y = RandomContrast(0.5, seed=1)(images, training=True)
+        >>> y.shape, y.mean().round().item()
+        ((1, 1, 2, 1), 150.0)
     """
 
     def __init__(
@@ -306,7 +393,7 @@ class RandomContrast(ValueLayer):
         self.factor = self.bounds("factor", both, 0.0)
 
     def changed(self, x: Any) -> Any:
-        """The images with another contrast."""
+        """The images with a random contrast."""
         at = self.height_axis(x)
         contrast = self.drawn(self.one_each(x), (1.0 - self.factor[0], 1.0 + self.factor[1]))
         if len(x.shape) == 3:
@@ -316,14 +403,30 @@ class RandomContrast(ValueLayer):
 
 
 class RandomBrightness(ValueLayer):
-    """In training, y = x + delta for every image, with a delta of its own.
+    """In training, y = x + delta, with a random delta per image.
+
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output of the
+    same shape. With `training=False` the input is returned in the compute dtype; a call without `training` counts as
+    training, as in Keras. The draws are the same on every backend, and independent for every image.
 
     Args:
-        factor: delta lies between -factor and factor, as a fraction of the size of `value_range`, or between the bounds
+        factor: delta is between -factor and factor, as a fraction of the size of `value_range`, or between the bounds
             (lower, upper); from -1 to 1.
-        value_range: the least and the largest value; the result is moved into this range.
-        seed: makes the draws a function of this number instead of the layer's path.
-        data_format: "channels_last" (default) or "channels_first".
+        value_range: the smallest and the largest value; the output is clipped to this range.
+        seed: makes the draws depend on this integer instead of the layer's path.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `factor` is out of range, or `value_range` is not a pair.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomBrightness
+        >>> layer = RandomBrightness((0.5, 0.5), value_range=(0, 1))  # always brighter by a half
+        >>> layer(np.array([[0.25, 0.75]]).reshape(1, 1, 2, 1), training=True).ravel()
+        array([0.75, 1.  ], dtype=float32)
     """
 
     def __init__(
@@ -340,16 +443,29 @@ class RandomBrightness(ValueLayer):
 
 
 class RandomCrop(RandomImageLayer):
-    """In training, a window of `height` x `width` at a random place, the same for all images of a batch.
+    """In training, crop a `height` x `width` window at a random position, the same for all images of a batch.
 
-    An image that is not larger than the window on both sides is cut from its middle instead, and enlarged bilinearly where
-    something is missing. In inference: the largest window of the same aspect ratio, from the middle, resized.
+    Input shape `(batch, height, width, channels)`, or `(height, width, channels)` for a single image; output the same
+    with the new height and width. An image that is not larger than the window in both dimensions is cropped at the
+    center instead, and enlarged bilinearly if needed. With `training=False` the largest centered window of the same
+    aspect ratio is resized.
 
     Args:
-        height: the rows of the window.
-        width: its columns.
-        seed: makes the draws a function of this number instead of the layer's path.
-        data_format: "channels_last" (default) or "channels_first".
+        height: height of the window.
+        width: width of the window.
+        seed: makes the draws depend on this integer instead of the layer's path.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RandomCrop
+        >>> RandomCrop(2, 3)(np.ones((4, 8, 8, 1)), training=True).shape
+        (4, 2, 3, 1)
     """
 
     def __init__(
@@ -377,7 +493,7 @@ class RandomCrop(RandomImageLayer):
         return resize(crop(x, at, start, window), size, data_format=self.data_format)
 
     def changed(self, x: Any) -> Any:
-        """The window at the place drawn."""
+        """The window at a random position."""
         for axis, have, want in zip((0, 1), self.size(x), (self.height, self.width), strict=True):
             start = ops.cast(self.random_uniform((), 0.0, float(have - want + 1), seed=self.seed), "int32")
             x = ops.take(x, ops.add(ops.arange(want, dtype="int32"), start), self.height_axis(x) + axis)

@@ -1,4 +1,4 @@
-"""Recurrent layers over a cell of their own: `SimpleRNN`, `LSTM` and `GRU`."""
+"""The recurrent layers `SimpleRNN`, `LSTM` and `GRU`, which make their cells."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _of_the_cell(word: str) -> property:
 
 
 class CellRNN(RNN):
-    """A recurrent layer that makes its own cell, and answers for it."""
+    """A recurrent layer that makes its cell and forwards the cell's attributes."""
 
     step_ndim = 2
     cell_class: type[KernelCell]
@@ -53,26 +53,47 @@ def cudnn_word(value: bool | str, layer: CellRNN) -> bool | str:
 
 
 class SimpleRNN(CellRNN):
-    """h = activation(x @ W + h @ U + b), step by step
+    """h = activation(x @ W + h @ U + b), step by step.
+
+    Input shape `(batch, time, features)`, output shape `(batch, units)`, or `(batch, time, units)` with
+    `return_sequences`; kernel W `(features, units)`, recurrent_kernel U `(units, units)`, bias `(units,)`.
+    `initial_state` may be given to the call. A masked step keeps the states and repeats the last output; with
+    `return_sequences` the mask is passed on. `training=True` applies the dropouts.
 
     Args:
-        units: the size of the state.
-        activation: the function of the new state (tanh).
-        use_bias: whether there is a bias.
-        dropout: in training, the fraction of the inputs dropped, with one mask for all steps.
-        recurrent_dropout: in training, the fraction of the state dropped, with one mask for all steps.
-        seed: makes the dropout masks a function of this number instead of the layer's path.
-        return_sequences: return the output of every step, not only the last.
-        return_state: return the last state, too.
-        go_backwards: read the sequence from its end; the outputs come in the order of reading.
-        stateful: begin each batch with the states the last one ended with; the batch size must be declared.
-        unroll: write the steps out instead of looping over them: the same numbers, a longer program.
+        units: size of the state and of the output.
+        activation: function of the new state, or its name.
+        use_bias: whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        dropout: fraction of the inputs to drop in training, with one mask for all steps.
+        recurrent_dropout: fraction of the state to drop in training, with one mask for all steps.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last state h as well: `(output, h)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, time, features)`, output `(batch, units)` or `(batch, time, units)`; kernel `(features, units)`,
-    recurrent_kernel `(units, units)`, bias `(units,)`. A masked step keeps the state and repeats the last output.
+    Raises:
+        ValueError: an argument is out of range; or, when the layer is built, `stateful` without a fixed batch size.
+        ShapeError: in a call, if the input does not have the features the kernel was built for.
 
     References:
-        J. L. Elman, "Finding Structure in Time", Cognitive Science 14, 1990.
+        J. L. Elman, "Finding structure in time", Cognitive Science 14, 1990, https://doi.org/10.1207/s15516709cog1402_1
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import SimpleRNN
+        >>> weights = [np.ones((1, 1)), np.ones((1, 1)), np.zeros(1)]
+        >>> layer = SimpleRNN(1, activation="linear", weights=weights, return_sequences=True)  # a running sum
+        >>> layer(np.array([[[1.0], [2.0], [3.0]]])).ravel()
+        array([1., 3., 6.], dtype=float32)
     """
 
     cell_class = SimpleRNNCell
@@ -111,30 +132,51 @@ class SimpleRNN(CellRNN):
 
 
 class LSTM(CellRNN):
-    """Long short-term memory: i, f, o = sigmoid, g = tanh of x @ W + h @ U + b; c = f * c + i * g; h = o * tanh(c)
+    """Long short-term memory: i, f, o = sigmoid, g = tanh of x @ W + h @ U + b; c = f * c + i * g; h = o * tanh(c).
+
+    Input shape `(batch, time, features)`, output shape `(batch, units)`, or `(batch, time, units)` with
+    `return_sequences`; kernel W `(features, 4 * units)`, recurrent_kernel U `(units, 4 * units)`, bias `(4 * units,)`,
+    with the gates in the order i, f, g, o. `initial_state` may be given to the call. A masked step keeps the states and
+    repeats the last output; with `return_sequences` the mask is passed on. `training=True` applies the dropouts.
 
     Args:
-        units: the size of the state.
-        activation: the function of g and of the output (tanh).
-        recurrent_activation: the function of the gates (sigmoid).
-        use_bias: whether there is a bias.
-        unit_forget_bias: the forget gate's bias starts at 1.
-        dropout: in training, the fraction of the inputs dropped, with one mask for all steps.
-        recurrent_dropout: in training, the fraction of the state dropped, with one mask a gate for all steps.
-        seed: makes the dropout masks a function of this number instead of the layer's path.
-        return_sequences: return the output of every step, not only the last.
-        return_state: return the last states h and c, too.
-        go_backwards: read the sequence from its end; the outputs come in the order of reading.
-        stateful: begin each batch with the states the last one ended with; the batch size must be declared.
-        unroll: write the steps out instead of looping over them: the same numbers, a longer program.
-        use_cudnn: "auto", True or False, as in Keras, where it chooses a kernel for a GPU, of the same numbers.
+        units: size of the states h and c, and of the output.
+        activation: function of g and of c in the output, or its name.
+        recurrent_activation: function of the gates i, f and o, or its name.
+        use_bias: whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        unit_forget_bias: whether the bias of the forget gate is initialized to 1.
+        dropout: fraction of the inputs to drop in training, with one mask for all steps.
+        recurrent_dropout: fraction of h to drop in training, with one mask per gate for all steps.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last states h and c as well: `(output, h, c)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        use_cudnn: "auto", True or False; accepted for compatibility with Keras and ignored.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, time, features)`, output `(batch, units)` or `(batch, time, units)`; kernel `(features, 4 units)`,
-    recurrent_kernel `(units, 4 units)`, bias `(4 units,)`, gates in the order i, f, g, o. A masked step keeps the state and
-    repeats the last output.
+    Raises:
+        ValueError: an argument is out of range; or, when the layer is built, `stateful` without a fixed batch size.
+        ShapeError: in a call, if the input does not have the features the kernel was built for.
 
     References:
-        S. Hochreiter, J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9, 1997.
+        S. Hochreiter, J. Schmidhuber, "Long short-term memory", Neural Computation 9, 1997,
+        https://doi.org/10.1162/neco.1997.9.8.1735
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import LSTM
+        >>> layer = LSTM(4, return_sequences=True, return_state=True)
+        >>> y, h, c = layer(np.ones((2, 3, 5)))
+        >>> y.shape, c.shape, bool((y[:, -1] == h).all())
+        ((2, 3, 4), (2, 4), True)
     """
 
     cell_class = LSTMCell
@@ -181,32 +223,54 @@ class LSTM(CellRNN):
 
 
 class GRU(CellRNN):
-    """Gated recurrent unit: z, r = sigmoid of x @ W + h @ U + b; n = tanh(x @ W + r * (h @ U + b)); h = z * h + (1 - z) * n
+    """Gated recurrent unit.
+
+    z, r = sigmoid of x @ W + h @ U + b; n = tanh(x @ W + r * (h @ U + b)); h = z * h + (1 - z) * n.
+
+    Input shape `(batch, time, features)`, output shape `(batch, units)`, or `(batch, time, units)` with
+    `return_sequences`; kernel W `(features, 3 * units)`, recurrent_kernel U `(units, 3 * units)`, bias
+    `(2, 3 * units)`, or `(3 * units,)` with `reset_after=False`; the gates are in the order z, r, n. `initial_state`
+    may be given to the call. A masked step keeps the states and repeats the last output; with `return_sequences` the
+    mask is passed on. `training=True` applies the dropouts.
 
     Args:
-        units: the size of the state.
-        activation: the function of n (tanh).
-        recurrent_activation: the function of the gates z and r (sigmoid).
-        use_bias: whether there is a bias.
-        dropout: in training, the fraction of the inputs dropped, with one mask for all steps.
-        recurrent_dropout: in training, the fraction of the state dropped, with one mask a gate for all steps.
-        seed: makes the dropout masks a function of this number instead of the layer's path.
-        return_sequences: return the output of every step, not only the last.
-        return_state: return the last state, too.
-        go_backwards: read the sequence from its end; the outputs come in the order of reading.
-        stateful: begin each batch with the states the last one ended with; the batch size must be declared.
-        unroll: write the steps out instead of looping over them: the same numbers, a longer program.
-        reset_after: True: r multiplies the product h @ U + b, as above, and inputs and state have biases of their own;
-            False: r multiplies h, n = tanh(x @ W + b + (r * h) @ U).
-        use_cudnn: "auto", True or False, as in Keras, where it chooses a kernel for a GPU, of the same numbers.
+        units: size of the state and of the output.
+        activation: function of n, or its name.
+        recurrent_activation: function of the gates z and r, or its name.
+        use_bias: whether biases are added.
+        kernel_initializer, recurrent_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, recurrent_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        dropout: fraction of the inputs to drop in training, with one mask for all steps.
+        recurrent_dropout: fraction of h to drop in training, with one mask per gate for all steps.
+        seed: makes the dropout masks depend on this integer instead of the layer's path.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last state h as well: `(output, h)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        reset_after: whether r multiplies the product h @ U + b, as above, with separate biases for input and state;
+            False for n = tanh(x @ W + (r * h) @ U + b).
+        use_cudnn: "auto", True or False; accepted for compatibility with Keras and ignored.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, time, features)`, output `(batch, units)` or `(batch, time, units)`; kernel `(features, 3 units)`,
-    recurrent_kernel `(units, 3 units)`, bias `(2, 3 units)`, or `(3 units,)` with `reset_after=False`; gates in the order
-    z, r, n. A masked step keeps the state and repeats the last output.
+    Raises:
+        ValueError: an argument is out of range; or, when the layer is built, `stateful` without a fixed batch size.
+        ShapeError: in a call, if the input does not have the features the kernel was built for.
 
     References:
-        K. Cho and others, "Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine
-        Translation", 2014, https://arxiv.org/abs/1406.1078
+        K. Cho and others, "Learning phrase representations using RNN encoder-decoder for statistical machine
+        translation", 2014, https://arxiv.org/abs/1406.1078
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import GRU
+        >>> layer = GRU(4)
+        >>> layer(np.ones((2, 3, 5))).shape, layer.count_params()
+        ((2, 4), 132)
     """
 
     cell_class = GRUCell

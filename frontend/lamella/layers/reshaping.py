@@ -1,4 +1,4 @@
-"""Layers that move, repeat, cut or pad entries and compute nothing."""
+"""Layers that permute, repeat, crop and pad entries."""
 
 from __future__ import annotations
 
@@ -16,10 +16,25 @@ from lamella.ops.resizing import INTERPOLATIONS
 
 
 class Permute(Layer):
-    """The axes of each row in another order: axis i of a row of the output is axis `dims[i - 1]` of the input's.
+    """Permute the axes of each example: axis i of the output is axis `dims[i - 1]` of the input.
+
+    Input shape `(batch, ...)` with one axis per entry of `dims`.
 
     Args:
-        dims: the axes, counted from 1 (the batch is axis 0 and stays): `(2, 1)` exchanges the two axes of a matrix.
+        dims: the axes in their new order, counted from 1; the batch is axis 0 and stays. `(2, 1)` transposes matrices.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `dims` is not a permutation of 1 to n.
+        ShapeError: in a call, if the input does not have as many axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Permute
+        >>> Permute((2, 1))(np.array([[[1.0, 2.0, 3.0]]]))
+        array([[[1.],
+                [2.],
+                [3.]]], dtype=float32)
     """
 
     def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
@@ -29,7 +44,7 @@ class Permute(Layer):
             raise ValueError(f"Permute: dims must be the numbers from 1 to {len(self.dims)} in some order, got {dims}.")
 
     def check_input(self, spec: Spec) -> None:
-        """As many axes as `dims` names."""
+        """Check that there are as many axes as `dims` has entries."""
         if spec.ndim != len(self.dims) + 1:
             raise ShapeError(f"expected {len(self.dims) + 1} dimensions, got shape {public_shape(spec.shape)}.")
 
@@ -39,24 +54,42 @@ class Permute(Layer):
 
 
 class RepeatVector(Layer):
-    """Each row `n` times in a row: `(batch, features)` to `(batch, n, features)`."""
+    """Repeat each vector `n` times along a new axis.
+
+    Input shape `(batch, features)`, output shape `(batch, n, features)`.
+
+    Args:
+        n: number of repetitions.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `n` is not positive.
+        ShapeError: in a call, if the input does not have two axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RepeatVector
+        >>> RepeatVector(2)(np.array([[1.0, 2.0]]))
+        array([[[1., 2.],
+                [1., 2.]]], dtype=float32)
+    """
 
     def __init__(self, n: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.n = positive_integer("n", n, self)
 
     def check_input(self, spec: Spec) -> None:
-        """Two dimensions."""
+        """Check for two dimensions."""
         if spec.ndim != 2:
             raise ShapeError(f"expected inputs of shape (batch, features), got {public_shape(spec.shape)}.")
 
     def call(self, inputs: Any) -> Any:
-        """The repeated rows."""
+        """The repeated vectors."""
         return ops.repeat(ops.expand_dims(inputs, 1), self.n, axis=1)
 
 
 class Spatial(Layer):
-    """The base of what follows: inputs with `spatial` dimensions between batch and channels, or after both."""
+    """The base of the layers below: inputs with `spatial` dimensions between batch and channels, or after both."""
 
     spatial = 2
     data_format = "channels_last"
@@ -67,17 +100,17 @@ class Spatial(Layer):
         return 1 if self.data_format == "channels_last" else 2
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank."""
+        """Check the rank."""
         check_rank(spec, self.spatial)
 
 
 class Cropping(Spatial):
-    """Inputs without `cropping` cells at the (low, high) ends of each spatial dimension."""
+    """Remove `cropping` entries at the (low, high) ends of each spatial dimension."""
 
     cropping: tuple[tuple[int, int], ...]
 
     def call(self, inputs: Any) -> Any:
-        """The cells that are left."""
+        """The entries that remain."""
         key = [slice(None)] * (self.spatial + 2)
         for axis, (low, high) in enumerate(self.cropping, start=self.first_axis):
             size = inputs.shape[axis]
@@ -89,10 +122,23 @@ class Cropping(Spatial):
 
 
 class Cropping1D(Cropping):
-    """`(batch, steps, channels)` without the first and the last steps.
+    """Remove entries at the ends of sequences.
+
+    Input shape `(batch, steps, channels)`, output shape `(batch, new_steps, channels)`.
 
     Args:
-        cropping: how many steps to drop: (first, last), or one number for both.
+        cropping: number of steps to remove: a pair (first, last), or one integer for both.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `cropping` does not have this form, or is negative.
+        ShapeError: in a call, if the rank does not match or nothing would be left.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Cropping1D
+        >>> Cropping1D((1, 0))(np.array([[[1.0], [2.0], [3.0]]]))[0, :, 0]
+        array([2., 3.], dtype=float32)
     """
 
     spatial = 1
@@ -103,11 +149,27 @@ class Cropping1D(Cropping):
 
 
 class Cropping2D(Cropping):
-    """Images without the outermost rows and columns.
+    """Remove entries at the ends of images.
+
+    Input shape `(batch, height, width, channels)`, output shape `(batch, new_height, new_width, channels)`.
 
     Args:
-        cropping: a number, one for each dimension, or (low, high) for each: ((top, bottom), (left, right)).
-        data_format: "channels_last" (default) or "channels_first".
+        cropping: number of entries to remove: an integer for all sides, one integer per dimension, or a pair (low,
+            high) per dimension: ((top, bottom), (left, right)).
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `cropping` does not have this form, or is negative.
+        ShapeError: in a call, if the rank does not match or nothing would be left.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Cropping2D
+        >>> Cropping2D(((1, 0), (0, 2)))(np.arange(12.0).reshape(1, 3, 4, 1))[0, :, :, 0]
+        array([[4., 5.],
+               [8., 9.]], dtype=float32)
     """
 
     spatial = 2
@@ -121,11 +183,27 @@ class Cropping2D(Cropping):
 
 
 class Cropping3D(Cropping):
-    """Volumes without the outermost cells.
+    """Remove entries at the ends of volumes.
+
+    Input shape `(batch, depth, height, width, channels)`, output shape
+    `(batch, new_depth, new_height, new_width, channels)`.
 
     Args:
-        cropping: a number, one for each dimension, or (low, high) for each.
-        data_format: "channels_last" (default) or "channels_first".
+        cropping: number of entries to remove: an integer for all sides, one integer per dimension, or a pair (low,
+            high) per dimension.
+        data_format: "channels_last" for `(batch, depth, height, width, channels)` or "channels_first" for
+            `(batch, channels, depth, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `cropping` does not have this form, or is negative.
+        ShapeError: in a call, if the rank does not match or nothing would be left.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Cropping3D
+        >>> Cropping3D(1)(np.arange(27.0).reshape(1, 3, 3, 3, 1)).ravel()
+        array([13.], dtype=float32)
     """
 
     spatial = 3
@@ -145,7 +223,7 @@ def ends(name: str, value: Any, layer: Layer) -> tuple[int, int]:
 
 
 class ZeroPadding(Spatial):
-    """Inputs with zeros at the (low, high) ends of each spatial dimension."""
+    """Add zeros at the (low, high) ends of each spatial dimension."""
 
     padding: tuple[tuple[int, int], ...]
 
@@ -157,11 +235,25 @@ class ZeroPadding(Spatial):
 
 
 class ZeroPadding1D(ZeroPadding):
-    """Sequences with zeros before and after.
+    """Pad sequences with zeros.
+
+    Input shape `(batch, steps, channels)`, output shape `(batch, new_steps, channels)`.
 
     Args:
-        padding: how many: (before, after), or one number for both.
-        data_format: "channels_last" (default) or "channels_first".
+        padding: number of zeros: a pair (before, after), or one integer for both.
+        data_format: "channels_last" for `(batch, steps, channels)` or "channels_first" for `(batch, channels, steps)`;
+            None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `padding` does not have this form, or is negative.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ZeroPadding1D
+        >>> ZeroPadding1D((1, 2))(np.array([[[1.0], [2.0]]]))[0, :, 0]
+        array([0., 1., 2., 0., 0.], dtype=float32)
     """
 
     spatial = 1
@@ -173,11 +265,28 @@ class ZeroPadding1D(ZeroPadding):
 
 
 class ZeroPadding2D(ZeroPadding):
-    """Images with zeros around them.
+    """Pad images with zeros.
+
+    Input shape `(batch, height, width, channels)`, output shape `(batch, new_height, new_width, channels)`.
 
     Args:
-        padding: a number, one for each dimension, or (low, high) for each: ((top, bottom), (left, right)).
-        data_format: "channels_last" (default) or "channels_first".
+        padding: number of zeros: an integer for all sides, one integer per dimension, or a pair (low, high) per
+            dimension: ((top, bottom), (left, right)).
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `padding` does not have this form, or is negative.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ZeroPadding2D
+        >>> ZeroPadding2D(((1, 0), (0, 2)))(np.ones((1, 2, 2, 1)))[0, :, :, 0]
+        array([[0., 0., 0., 0.],
+               [1., 1., 0., 0.],
+               [1., 1., 0., 0.]], dtype=float32)
     """
 
     spatial = 2
@@ -189,11 +298,27 @@ class ZeroPadding2D(ZeroPadding):
 
 
 class ZeroPadding3D(ZeroPadding):
-    """Volumes with zeros around them.
+    """Pad volumes with zeros.
+
+    Input shape `(batch, depth, height, width, channels)`, output shape
+    `(batch, new_depth, new_height, new_width, channels)`.
 
     Args:
-        padding: a number, one for each dimension, or (low, high) for each.
-        data_format: "channels_last" (default) or "channels_first".
+        padding: number of zeros: an integer for all sides, one integer per dimension, or a pair (low, high) per
+            dimension.
+        data_format: "channels_last" for `(batch, depth, height, width, channels)` or "channels_first" for
+            `(batch, channels, depth, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `padding` does not have this form, or is negative.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import ZeroPadding3D
+        >>> ZeroPadding3D((0, 1, 2))(np.ones((1, 2, 2, 2, 1))).shape
+        (1, 2, 4, 6, 1)
     """
 
     spatial = 3
@@ -207,14 +332,31 @@ class ZeroPadding3D(ZeroPadding):
 
 
 class UpSampling1D(Layer):
-    """Each step `size` times in a row: `(batch, steps, channels)` to `(batch, steps * size, channels)`."""
+    """Repeat each step of sequences `size` times.
+
+    Input shape `(batch, steps, channels)`, output shape `(batch, steps * size, channels)`.
+
+    Args:
+        size: number of repetitions.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `size` is not positive.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import UpSampling1D
+        >>> UpSampling1D(2)(np.array([[[1.0], [2.0]]]))[0, :, 0]
+        array([1., 1., 2., 2.], dtype=float32)
+    """
 
     def __init__(self, size: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = positive_integer("size", size, self)
 
     def check_input(self, spec: Spec) -> None:
-        """Three dimensions."""
+        """Check for three dimensions."""
         check_rank(spec, 1)
 
     def call(self, inputs: Any) -> Any:
@@ -223,12 +365,27 @@ class UpSampling1D(Layer):
 
 
 class UpSampling2D(Spatial):
-    """Images at `size` times their height and width.
+    """Enlarge images by the factors `size`.
+
+    Input shape `(batch, height, width, channels)`, output shape `(batch, height * size[0], width * size[1], channels)`.
 
     Args:
-        size: the factor, a number or one for each dimension.
-        data_format: "channels_last" (default) or "channels_first".
-        interpolation: "nearest" (each cell repeated), "bilinear", "bicubic", "lanczos3" or "lanczos5".
+        size: the factor, an integer, or two of them for height and width.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        interpolation: "nearest" (repeated pixels), "bilinear", "bicubic", "lanczos3" or "lanczos5".
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `size` is not positive.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import UpSampling2D
+        >>> UpSampling2D((1, 2))(np.array([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1))[0, :, :, 0]
+        array([[1., 1., 2., 2.],
+               [3., 3., 4., 4.]], dtype=float32)
     """
 
     spatial = 2
@@ -255,11 +412,26 @@ class UpSampling2D(Spatial):
 
 
 class UpSampling3D(Spatial):
-    """Volumes with each cell repeated `size` times along each spatial dimension.
+    """Repeat the entries of volumes `size` times along each spatial dimension.
+
+    Input shape `(batch, depth, height, width, channels)`, output shape
+    `(batch, depth * size[0], height * size[1], width * size[2], channels)`.
 
     Args:
-        size: the factor, a number or one for each dimension.
-        data_format: "channels_last" (default) or "channels_first".
+        size: number of repetitions, an integer, or three of them, one per spatial dimension.
+        data_format: "channels_last" for `(batch, depth, height, width, channels)` or "channels_first" for
+            `(batch, channels, depth, height, width)`; None for `config.image_data_format()`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: `size` is not positive.
+        ShapeError: in a call, if the rank does not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import UpSampling3D
+        >>> UpSampling3D((1, 2, 3))(np.ones((1, 2, 2, 2, 1))).shape
+        (1, 2, 4, 6, 1)
     """
 
     spatial = 3

@@ -1,4 +1,4 @@
-"""A cell run over time: what all recurrent layers share."""
+"""Run a cell over time: the base of the recurrent layers."""
 
 from __future__ import annotations
 
@@ -21,27 +21,42 @@ from lamella.tree import flatten, unflatten
 
 
 class RNN(Layer):
-    """A cell applied step by step: output, states = cell(inputs[:, t], states).
+    """Apply a cell step by step: output, states = cell(inputs[:, t], states).
+
+    Input shape `(batch, time, ...)`; output shape `(batch, ...)`, or `(batch, time, ...)` with `return_sequences`.
+    `initial_state` may be given to the call. A masked step keeps the states and repeats the last output; with
+    `return_sequences` the mask is passed on. `training=True` applies the dropouts. Gradients do not flow into the
+    previous batch.
 
     Args:
-        cell: a cell, or a list of cells that run one on top of another (`StackedRNNCells`). A cell of your own has
-            `state_size` (a size, or a list of sizes), perhaps `output_size` and `get_initial_state(batch_size)`, and
-            `call(inputs, states)`, which returns the output of a step and the list of new states.
-        return_sequences: return the output of every step, not only the last.
-        return_state: return the last states, too: `(outputs, *states)`.
-        go_backwards: read the sequence from its end; the outputs come in the order of reading.
-        stateful: begin each batch with the states the last one ended with; the batch size must be declared.
-        unroll: write the steps out instead of looping over them: the same numbers, a longer program.
-        zero_output_for_mask: the output of a masked step is zero instead of the last output.
+        cell: a cell, or a list of cells to stack (`StackedRNNCells`). A user-defined cell has `state_size`, an integer
+            or a list of them, and `call(inputs, states)`, which returns the output of a step and the list of new
+            states; optionally `output_size` and `get_initial_state(batch_size)`.
+        return_sequences: whether to return the output of every step instead of the last.
+        return_state: whether to return the last states as well: `(output, *states)`.
+        go_backwards: whether to process the sequence in reverse; outputs are returned in the order of processing.
+        stateful: whether each batch starts with the states that the previous batch ended with; needs a fixed batch
+            size. `reset_states()` sets them to 0.
+        unroll: whether to write the steps out instead of looping over them: same results, a longer program.
+        zero_output_for_mask: whether the output of a masked step is 0 instead of the last output.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, time, ...)`; output `(batch, ...)`, or `(batch, time, ...)` with `return_sequences`. A masked step
-    keeps the states. `initial_state` may be given to the call. Gradients do not reach the batch before.
+    Raises:
+        ValueError: `cell` is not a cell; or, when the layer is built, `stateful` without a fixed batch size.
+        ShapeError: in a call, if the input does not have the shape the layer was built for.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import RNN, SimpleRNNCell
+        >>> layer = RNN([SimpleRNNCell(4), SimpleRNNCell(2)], return_sequences=True)
+        >>> layer(np.ones((1, 3, 5))).shape
+        (1, 3, 2)
     """
 
     supports_masking = True
     config_attributes: ClassVar[Mapping[str, str]] = {"cell": "cell"}
     step_ndim: int | None = None
-    """How many dimensions the inputs of a step have; None where the cell knows."""
+    """The rank of the inputs of a step; None if the cell checks it."""
 
     def __init__(
         self,
@@ -65,7 +80,7 @@ class RNN(Layer):
         self._states_structure: Any = None
         if self.return_state and self.activity_regularizer is not None:
             raise ValueError(
-                f"{type(self).__name__}: activity_regularizer takes one output; return_state gives several."
+                f"{type(self).__name__}: activity_regularizer needs one output, but return_state=True gives several."
             )
 
     @property
@@ -88,11 +103,11 @@ class RNN(Layer):
         yield from [(path, v) for path, v in found if id(v) in own]
 
     def shape_of_input_dim(self, input_dim: int, length: int | None, has_length: bool) -> tuple[int | None, ...]:
-        """`input_dim` features a step, `input_length` steps."""
+        """`input_length` steps of `input_dim` features."""
         return (length, input_dim)
 
     def check_input(self, spec: Spec) -> None:
-        """(batch, time, ...), with the features the cell's kernel was built for."""
+        """Check for `(batch, time, ...)` with the features that the kernel of the cell was built for."""
         shape = public_shape(spec.shape)
         if self.step_ndim is not None and spec.ndim != self.step_ndim + 1:
             words = "features" if self.step_ndim == 2 else f"{self.step_ndim - 1} dimensions of a step"
@@ -101,12 +116,10 @@ class RNN(Layer):
             raise ShapeError(f"expected inputs of shape (batch, time, ...), got {shape}.")
         kernel = getattr(self.cell, "kernel", None)
         if self.built and self.step_ndim == 2 and kernel is not None and differ(spec.shape[-1], kernel.shape[0]):
-            raise ShapeError(f"expected {kernel.shape[0]} features a step, got {shape[-1]} (input shape {shape}).")
-
-    # ---- building ----
+            raise ShapeError(f"expected {kernel.shape[0]} features per step, got {shape[-1]} (input shape {shape}).")
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Apply the layer; a stateful one notes the batch size it is built for."""
+        """Apply the layer; a stateful one stores the batch size that it is built for."""
         if self.stateful and not self.built:
             self._batch = declared_batch(inputs)
         return super().__call__(inputs, *args, **kwargs)
@@ -131,7 +144,7 @@ class RNN(Layer):
         self.states = [self.add_weight(s.shape, "zeros", trainable=False, name="state") for s in shapes]
 
     def reset_states(self) -> None:
-        """Let the next batch begin with states of zeros."""
+        """Set the states that the next batch starts with to 0."""
         for state in self.states or []:
             state.assign(ops.zeros(state.shape, state.dtype))
 
@@ -139,19 +152,25 @@ class RNN(Layer):
         """The same as `reset_states`."""
         self.reset_states()
 
-    # ---- calling ----
-
     @property
     def casts_integers(self) -> bool:
-        """Whether the cell computes with its inputs; a cell of the user's own may look integers up."""
+        """Whether the cell does arithmetic with its inputs; a user-defined cell may look integers up."""
         return getattr(self.cell, "casts_integers", False)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        """The input's mask where sequences are returned, else none."""
+        """The mask of the input if sequences are returned, otherwise None."""
         return mask if self.return_sequences else None
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        """The last output, or the outputs of all steps; then the last states where they are asked for."""
+        """The last output, or the outputs of all steps; with `return_state` followed by the last states.
+
+        Args:
+            sequences: the inputs, `(batch, time, ...)`.
+            initial_state: the states before the first step, one or a list; None for zeros, or for the stored states of a
+                stateful layer.
+            mask: mask `(batch, time)`, False for steps to skip.
+            training: whether to apply the dropouts.
+        """
         engine = engine_of(self.cell)
         shape = (sequences.shape[0], *sequences.shape[2:])
         dtype = sequences.dtype if is_float(sequences.dtype) else self.compute_dtype
@@ -170,7 +189,7 @@ class RNN(Layer):
             return new, output if held else None
 
         xs = steps if keeps is None else (steps, keeps)
-        # steps without a number cannot be written out; their loop computes the same
+        # an unknown number of steps cannot be unrolled; the loop computes the same
         unrolled = self.unroll and not isinstance(sequences.shape[1], Dim)
         states, outputs = (_unrolled if unrolled else ops.scan)(step, states, xs, reverse=self.go_backwards)
         if self.stateful:
@@ -197,7 +216,7 @@ class RNN(Layer):
         if given is not None:
             states = list(given) if isinstance(given, list | tuple) else [given]
         elif self.stateful:
-            # the states' first dimension counts rows of the batch
+            # the first dimension of the states is the batch dimension
             kept = [ops.reshape(ops.convert_to_tensor(s), (shape[0], *s.shape[1:])) for s in self.states or []]
             states = unflatten(self._states_structure, kept)
         else:
@@ -206,7 +225,7 @@ class RNN(Layer):
         return unflatten(structure, [ops.cast(s, dtype) for s in leaves])
 
     def _masked(self, engine: SequenceCell, keep: Any, output: Any, before: Any, after: Any) -> Any:
-        """The output of a step that some rows skip."""
+        """The output of a step that is masked for some examples."""
         if self.zero_output_for_mask:
             return choose(keep, output, ops.zeros_like(output))
         if engine.repeats_state:
@@ -214,7 +233,7 @@ class RNN(Layer):
         previous = first_of(before)
         if shapes_differ(previous.shape, output.shape):
             raise ShapeError(
-                f"a masked step repeats the first state, of shape {public_shape(previous.shape)}, which is no output of "
+                f"a masked step repeats the first state, of shape {public_shape(previous.shape)}, but the output has "
                 f"shape {public_shape(output.shape)}; give zero_output_for_mask=True."
             )
         return choose(keep, output, previous)
@@ -232,17 +251,17 @@ def declared_batch(inputs: Any) -> int | None:
 
 
 def time_first(x: Any) -> Any:
-    """(batch, time, ...) as (time, batch, ...), and back"""
+    """Swap the batch and time axes."""
     return ops.transpose(x, (1, 0, *range(2, len(x.shape))))
 
 
 def first_of(states: Any) -> Any:
-    """The state a masked step repeats: the first, of the last cell where there are several."""
+    """The state that a masked step repeats: the first one of the (last) cell."""
     return states[-1][0] if isinstance(states[0], list | tuple) else states[0]
 
 
 def choose(keep: Any, new: Any, old: Any) -> Any:
-    """For the rows where `keep` (batch,) holds the entries of `new`, else those of `old`; both may be nested."""
+    """The entries of `new` for the examples where `keep` `(batch,)` is True, otherwise those of `old`; may be nested."""
     fresh, structure = flatten(new)
     chosen = []
     for a, b in zip(fresh, flatten(old)[0], strict=True):
@@ -252,15 +271,15 @@ def choose(keep: Any, new: Any, old: Any) -> Any:
 
 
 def _kept(mask: Any) -> Any:
-    """The mask as booleans (time, batch)."""
+    """The mask as booleans `(time, batch)`."""
     if size_of(mask.shape[2:]) != 1:
-        raise ShapeError(f"a mask has the shape (batch, time), got {public_shape(mask.shape)}.")
+        raise ShapeError(f"a mask must have the shape (batch, time), got {public_shape(mask.shape)}.")
     flat = ops.reshape(mask, tuple(mask.shape[:2])) if len(mask.shape) > 2 else mask
     return ops.transpose(flat if flat.dtype == "bool" else ops.not_equal(flat, 0), (1, 0))
 
 
 def _unrolled(step: Any, states: Any, xs: Any, reverse: bool) -> tuple[Any, Any]:
-    """`ops.scan` written out; draws of the cell's own are those of a loop, the same at every step."""
+    """`ops.scan` unrolled; random draws inside the cell are the same at every step, as in the loop."""
     running = context.current()
     leaves, structure = flatten(xs)
     count = operator.index(leaves[0].shape[0])

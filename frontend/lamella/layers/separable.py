@@ -1,4 +1,4 @@
-"""Convolutions that treat each channel by itself: depthwise, and separable (depthwise, then mixing the channels)."""
+"""Depthwise convolutions, and separable ones (depthwise, then a product over the channels)."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from lamella.ops.spatial import window_padding
 
 
 class Depthwise(Layer):
-    """What depthwise and separable convolutions share: the window, and the kernel a channel.
+    """The base of depthwise and separable convolutions: the window, and one kernel per input channel.
 
-    Each channel is convolved with `depth_multiplier` windows of its own; output channel `c * depth_multiplier + m` comes
-    from input channel c.
+    Each channel is convolved with `depth_multiplier` windows; output channel `c * depth_multiplier + m` belongs to
+    input channel c.
     """
 
     activation = ActivationAttribute()
@@ -63,7 +63,7 @@ class Depthwise(Layer):
         raise NotImplementedError
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank and channels."""
+        """Check the rank and the number of channels."""
         channels = channels_of(spec, self.spatial, self.data_format)
         if self.built and differ(channels, self.depthwise_weight().shape[-2]):
             raise ShapeError(
@@ -72,12 +72,12 @@ class Depthwise(Layer):
             )
 
     def add_depthwise(self, input_shape: Shape, name: str) -> Any:
-        """A new kernel for inputs of `input_shape`."""
+        """Make the depthwise kernel for inputs of `input_shape`."""
         channels = known_channels(input_shape, self.data_format)
         return self.add_field("depthwise", (*self.kernel_size, channels, self.depth_multiplier), name=name)
 
     def depthwise(self, x: Any) -> Any:
-        """Each channel of x, channels last, convolved with its own windows."""
+        """Each channel of x, channels last, convolved with its windows."""
         kernel = ops.convert_to_tensor(self.depthwise_weight())
         *window, channels, multiplier = (int(d) for d in kernel.shape)
         return ops.convolve(
@@ -90,7 +90,7 @@ class Depthwise(Layer):
         )
 
     def mixed(self, x: Any) -> Any:
-        """What happens between the depthwise step and the bias."""
+        """The step between the depthwise convolution and the bias."""
         return x
 
     def call(self, inputs: Any) -> Any:
@@ -103,18 +103,10 @@ class Depthwise(Layer):
 
 
 class DepthwiseConv(Depthwise):
-    """y = activation(each channel of x convolved with windows of its own + bias): over `spatial` dimensions.
+    """y = activation(depthwise_convolution(x, kernel) + bias) over `spatial` dimensions: the base of two layers.
 
-    Args:
-        kernel_size: the window, a number or one for each spatial dimension.
-        strides: the steps of the window.
-        padding: "valid" or "same".
-        depth_multiplier: the output channels of each input channel.
-        data_format: "channels_last" (default) or "channels_first".
-        dilation_rate: the distance between the kernel's taps.
-
-    Input shape `(batch, *spatial, channels)`, kernel `(*kernel_size, channels, depth_multiplier)`, bias
-    `(channels * depth_multiplier,)`.
+    Kernel `(*kernel_size, channels, depth_multiplier)`, bias `(channels * depth_multiplier,)`. The arguments are those
+    of `DepthwiseConv2D`.
     """
 
     weight_fields = WeightFields(depthwise="glorot_uniform", bias="zeros", activity_regularizer=True)
@@ -147,22 +139,9 @@ class DepthwiseConv(Depthwise):
 
 
 class SeparableConv(Depthwise):
-    """y = activation((depthwise convolution of x) @ pointwise_kernel + bias): over `spatial` dimensions.
+    """y = activation(depthwise_convolution(x) @ pointwise_kernel + bias): the base of the two layers below.
 
-    Args:
-        filters: the number of output channels.
-        kernel_size: the window of the depthwise step, a number or one for each spatial dimension.
-        strides: the steps of that window.
-        padding: "valid" or "same".
-        data_format: "channels_last" (default) or "channels_first".
-        dilation_rate: the distance between the kernel's taps.
-        depth_multiplier: the channels that the depthwise step makes of each input channel.
-
-    Input shape `(batch, *spatial, channels)`, depthwise_kernel `(*kernel_size, channels, depth_multiplier)`,
-    pointwise_kernel `(1, ..., channels * depth_multiplier, filters)`, bias `(filters,)`.
-
-    References:
-        F. Chollet, "Xception: deep learning with depthwise separable convolutions", 2016, https://arxiv.org/abs/1610.02357
+    The arguments are those of `SeparableConv2D`.
     """
 
     weight_fields = WeightFields(
@@ -188,7 +167,7 @@ class SeparableConv(Depthwise):
         self.filters = positive_integer("filters", filters, self)
 
     def depthwise_weight(self) -> Any:
-        """The kernel of the first step."""
+        """The kernel of the depthwise step."""
         return self.depthwise_kernel
 
     def build(self, input_shape: Shape) -> None:
@@ -203,36 +182,168 @@ class SeparableConv(Depthwise):
             self.bias = self.add_field("bias", (self.filters,))
 
     def mixed(self, x: Any) -> Any:
-        """The channels mixed at every place: x @ pointwise_kernel."""
+        """x @ pointwise_kernel, over the channels."""
         kernel = ops.convert_to_tensor(self.pointwise_kernel)
         return ops.matmul(x, ops.reshape(kernel, kernel.shape[-2:]))
 
 
 class DepthwiseConv1D(DepthwiseConv):
-    """A depthwise convolution over sequences: `(batch, steps, channels)`, channels_first `(batch, channels, steps)`."""
+    """y = activation(depthwise_convolution(x, kernel) + bias): each channel of sequences convolved separately.
+
+    Input shape `(batch, steps, channels)`, output shape `(batch, new_steps, channels * depth_multiplier)`; kernel
+    `(kernel_size, channels, depth_multiplier)`, bias `(channels * depth_multiplier,)`. Output channel
+    `c * depth_multiplier + m` belongs to input channel c.
+
+    Args:
+        kernel_size: size of the window, an integer.
+        strides: step of the window, an integer.
+        padding: "valid" (no padding) or "same" (zeros, for ceil(size / stride) outputs).
+        depth_multiplier: number of output channels per input channel.
+        data_format: "channels_last" for `(batch, steps, channels)` or "channels_first" for `(batch, channels, steps)`;
+            None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the input, an integer.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        depthwise_initializer, bias_initializer: initializers of the weights, or their names.
+        depthwise_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        depthwise_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import DepthwiseConv1D
+        >>> layer = DepthwiseConv1D(2, depthwise_initializer="ones")
+        >>> layer(np.array([[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]])).tolist()
+        [[[3.0, 30.0], [5.0, 50.0]]]
+    """
 
     spatial = 1
 
 
 class DepthwiseConv2D(DepthwiseConv):
-    """A depthwise convolution over images, `(batch, height, width, channels)`.
+    """y = activation(depthwise_convolution(x, kernel) + bias): each channel of images convolved separately.
 
-    With `data_format="channels_first"`: `(batch, channels, height, width)`.
+    Input shape `(batch, height, width, channels)`, output shape
+    `(batch, new_height, new_width, channels * depth_multiplier)`; kernel `(*kernel_size, channels, depth_multiplier)`,
+    bias `(channels * depth_multiplier,)`. Output channel `c * depth_multiplier + m` belongs to input channel c.
+
+    Args:
+        kernel_size: size of the window, an integer, or two of them, one per spatial dimension.
+        strides: step of the window, an integer, or two of them, one per spatial dimension.
+        padding: "valid" (no padding) or "same" (zeros, for ceil(size / stride) outputs).
+        depth_multiplier: number of output channels per input channel.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the input, an integer, or two of them, one per spatial
+            dimension.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        depthwise_initializer, bias_initializer: initializers of the weights, or their names.
+        depthwise_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        depthwise_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import DepthwiseConv2D
+        >>> layer = DepthwiseConv2D(3, depth_multiplier=2)
+        >>> layer(np.ones((1, 5, 5, 4))).shape, layer.kernel.shape
+        ((1, 3, 3, 8), (3, 3, 4, 2))
     """
 
     spatial = 2
 
 
 class SeparableConv1D(SeparableConv):
-    """A separable convolution over sequences: `(batch, steps, channels)`, channels_first `(batch, channels, steps)`."""
+    """y = activation(depthwise_convolution(x) @ pointwise_kernel + bias): a separable convolution over sequences.
+
+    Input shape `(batch, steps, channels)`, output shape `(batch, new_steps, filters)`; depthwise_kernel
+    `(kernel_size, channels, depth_multiplier)`, pointwise_kernel `(1, channels * depth_multiplier, filters)`, bias
+    `(filters,)`.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window of the depthwise step, an integer.
+        strides: step of that window, an integer.
+        padding: "valid" (no padding) or "same" (zeros, for ceil(size / stride) outputs).
+        data_format: "channels_last" for `(batch, steps, channels)` or "channels_first" for `(batch, channels, steps)`;
+            None for `config.image_data_format()`.
+        dilation_rate: distance between the entries of the depthwise kernel in the input, an integer.
+        depth_multiplier: number of channels that the depthwise step makes per input channel.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        depthwise_initializer, pointwise_initializer, bias_initializer: initializers of the weights, or their names.
+        depthwise_regularizer, pointwise_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        depthwise_constraint, pointwise_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    References:
+        F. Chollet, "Xception: deep learning with depthwise separable convolutions", 2016,
+        https://arxiv.org/abs/1610.02357
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import SeparableConv1D
+        >>> layer = SeparableConv1D(1, 2, depthwise_initializer="ones", pointwise_initializer="ones")
+        >>> layer(np.array([[[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]])).ravel()
+        array([33., 55.], dtype=float32)
+    """
 
     spatial = 1
 
 
 class SeparableConv2D(SeparableConv):
-    """A separable convolution over images, `(batch, height, width, channels)`.
+    """y = activation(depthwise_convolution(x) @ pointwise_kernel + bias): a separable convolution over images.
 
-    With `data_format="channels_first"`: `(batch, channels, height, width)`.
+    Input shape `(batch, height, width, channels)`, output shape `(batch, new_height, new_width, filters)`;
+    depthwise_kernel `(*kernel_size, channels, depth_multiplier)`, pointwise_kernel
+    `(1, 1, channels * depth_multiplier, filters)`, bias `(filters,)`.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window of the depthwise step, an integer, or two of them, one per spatial dimension.
+        strides: step of that window, an integer, or two of them, one per spatial dimension.
+        padding: "valid" (no padding) or "same" (zeros, for ceil(size / stride) outputs).
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the entries of the depthwise kernel in the input, an integer, or two of them,
+            one per spatial dimension.
+        depth_multiplier: number of channels that the depthwise step makes per input channel.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        depthwise_initializer, pointwise_initializer, bias_initializer: initializers of the weights, or their names.
+        depthwise_regularizer, pointwise_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        depthwise_constraint, pointwise_constraint, bias_constraint: constraints applied to the weights after each
+            optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range.
+        ShapeError: in a call, if rank or channels do not match, or the window does not fit into the input.
+
+    References:
+        F. Chollet, "Xception: deep learning with depthwise separable convolutions", 2016,
+        https://arxiv.org/abs/1610.02357
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import SeparableConv2D
+        >>> layer = SeparableConv2D(8, 3)
+        >>> layer(np.ones((1, 5, 5, 4))).shape, [w.shape for w in layer.weights]
+        ((1, 3, 3, 8), [(3, 3, 4, 1), (1, 1, 4, 8), (8,)])
     """
 
     spatial = 2

@@ -1,4 +1,4 @@
-"""A layer whose kernel is kept at spectral norm 1."""
+"""A wrapper that keeps the kernel of a layer at spectral norm 1."""
 
 from __future__ import annotations
 
@@ -12,25 +12,39 @@ from lamella.layers.checks import positive_integer
 
 
 class SpectralNormalization(Layer):
-    """`layer`, whose kernel is divided by its largest singular value at every training step.
+    """Wrap a layer and divide its kernel by its largest singular value in every training step.
 
-    The kernel counts as a matrix `(..., last axis)`. A power iteration follows its largest singular value sigma:
-    v = normalize(u @ W^T), u = normalize(v @ W), sigma = v @ W @ u^T; u is kept from step to step. In training the kernel
-    becomes kernel / sigma; otherwise it is used as it is. A kernel of zeros stays as it is.
+    The kernel counts as a matrix `(..., last axis)`. A power iteration estimates its largest singular value sigma: v =
+    normalize(u @ W^T), u = normalize(v @ W), sigma = v @ W @ u^T; u is kept from step to step. With `training=True` the
+    kernel is replaced by kernel / sigma; otherwise it is used as it is. A kernel of zeros is not changed.
+
+    Input and output shape as those of `layer`; vector_u `(1, last axis of the kernel)`.
 
     Args:
-        layer: a layer with a `kernel` or with `embeddings`.
-        power_iterations: how many iterations a step takes.
+        layer: a layer with the weight `kernel` or `embeddings`.
+        power_iterations: number of power iterations per step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        TypeError: `layer` is not a layer.
+        ValueError: the layer has neither `kernel` nor `embeddings`.
 
     References:
         T. Miyato and others, "Spectral normalization for generative adversarial networks", 2018,
         https://arxiv.org/abs/1802.05957
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Dense, SpectralNormalization
+        >>> layer = SpectralNormalization(Dense(2, weights=[np.diag([4.0, 0.0]), np.zeros(2)]))
+        >>> layer(np.ones((1, 2)), training=True)
+        array([[1., 0.]], dtype=float32)
     """
 
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(layer, Layer):
-            raise TypeError(f"SpectralNormalization wraps a layer, got {type(layer).__name__}.")
+            raise TypeError(f"SpectralNormalization: layer must be a layer, got {type(layer).__name__}.")
         self.layer = layer
         self.power_iterations = positive_integer("power_iterations", power_iterations, self)
 
@@ -40,7 +54,9 @@ class SpectralNormalization(Layer):
         kernel = getattr(self.layer, "kernel", None)
         kernel = getattr(self.layer, "embeddings", None) if kernel is None else kernel
         if kernel is None:
-            raise ValueError(f"SpectralNormalization: {type(self.layer).__name__} has neither kernel nor embeddings.")
+            raise ValueError(
+                f"SpectralNormalization: layer must have kernel or embeddings, got {type(self.layer).__name__}."
+            )
         self.kernel: Variable = kernel
         self._variables.append(kernel)  # first among the weights, as in Keras
         self.vector_u = self.add_weight(

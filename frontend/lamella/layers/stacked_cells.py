@@ -1,4 +1,4 @@
-"""Cells one on top of another, cells of a user's own, and what a recurrent layer asks of any cell."""
+"""Stacked cells, user-defined cells, and the interface of cells that recurrent layers use."""
 
 from __future__ import annotations
 
@@ -11,13 +11,25 @@ from lamella.layers.cell_base import SequenceCell
 
 
 class StackedRNNCells(SequenceCell):
-    """Cells one on top of another: each has the output of the one before as its inputs.
+    """Stack cells: each cell receives the output of the one before as its input.
+
+    Called as `cell(inputs, states)` with inputs `(batch, features)` and a list of the states of every cell; returns the
+    output of the last cell and the list of new states of every cell.
 
     Args:
-        cells: the cells, the lowest first.
+        cells: list of cells, the first one receives the inputs.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Called with inputs `(batch, features)` and the list of the cells' lists of states, it returns the last cell's output and
-    the list of the cells' new states.
+    Raises:
+        ValueError: `cells` is not a list of cells, or is empty.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import SimpleRNNCell, StackedRNNCells
+        >>> cells = StackedRNNCells([SimpleRNNCell(4), SimpleRNNCell(2)])
+        >>> y, states = cells(np.ones((1, 3)), cells.get_initial_state(1))
+        >>> y.shape, cells.state_size
+        ((1, 2), [4, 2])
     """
 
     config_attributes: ClassVar[Mapping[str, str]] = {"cells": "cells"}
@@ -46,7 +58,7 @@ class StackedRNNCells(SequenceCell):
         return engine_of(self.cells[-1]).repeats_state
 
     def build(self, input_shape: Shape) -> None:
-        """Build every cell for the outputs of the one before."""
+        """Build every cell for the output of the one before."""
         for cell, shape in zip(self.cells, self._shapes(input_shape), strict=True):
             if isinstance(cell, Layer):
                 cell.build(shape)
@@ -69,7 +81,7 @@ class StackedRNNCells(SequenceCell):
         return engine_of(self.cells[0]).project(inputs, prepared[0])
 
     def step(self, inputs: Any, states: list[Any], prepared: list[Any]) -> tuple[Any, list[Any]]:
-        """Every cell's step in turn."""
+        """The steps of all cells, in order."""
         new = []
         x = inputs
         for index, (cell, held, constants) in enumerate(zip(self.cells, states, prepared, strict=True)):
@@ -82,7 +94,7 @@ class StackedRNNCells(SequenceCell):
 
 
 class _OwnCell(SequenceCell):
-    """A user's cell as it is run by a layer: every step is a call."""
+    """A user-defined cell as a layer runs it: every step is a call."""
 
     repeats_state = False
 
@@ -92,7 +104,7 @@ class _OwnCell(SequenceCell):
         self.state_size = cell.state_size
 
     def prepare(self, shape: Shape, dtype: str, training: bool) -> None:
-        """Nothing is known of the cell."""
+        """Nothing: the cell is opaque."""
 
     def project(self, inputs: Any, prepared: Any) -> Any:
         """The inputs."""
@@ -106,7 +118,7 @@ class _OwnCell(SequenceCell):
         return output, list(new) if isinstance(new, list | tuple) else [new]
 
     def get_initial_state(self, batch_size: int, dtype: str | None = None) -> list[Any]:
-        """What the cell says, else zeros."""
+        """The initial state of the cell if it defines one, otherwise zeros."""
         (cell,) = self._cell
         if not hasattr(cell, "get_initial_state"):
             return super().get_initial_state(batch_size, dtype)
@@ -115,24 +127,24 @@ class _OwnCell(SequenceCell):
 
 
 def engine_of(cell: Any) -> SequenceCell:
-    """The cell in its three parts; one whose `call` is the user's own does everything in the step."""
+    """The cell in its three parts; one with a user-defined `call` does everything in the step."""
     if isinstance(cell, SequenceCell) and type(cell).call is SequenceCell.call:
         return cell
     return _OwnCell(cell)
 
 
 def check_cell(cell: Any, layer: Layer) -> None:
-    """Raise a `ValueError` where `cell` is no cell."""
+    """Raise a `ValueError` if `cell` is not a cell."""
     missing = [word for word in ("call", "state_size") if not hasattr(cell, word)]
     if missing:
         given = type(cell).__name__ if not isinstance(cell, type) else f"the class {cell.__name__}"
         raise ValueError(
-            f"{type(layer).__name__}: a cell has `call(inputs, states)` and `state_size`; {given} has no `{missing[0]}`."
+            f"{type(layer).__name__}: a cell needs `call(inputs, states)` and `state_size`; {given} has no `{missing[0]}`."
         )
 
 
 def output_size(cell: Any) -> int:
-    """The size of a cell's output: its `output_size`, else its first state's size."""
+    """The size of a cell's output: its `output_size`, otherwise the size of its first state."""
     size = getattr(cell, "output_size", None)
     if size is None:
         size = cell.state_size[0] if isinstance(cell.state_size, list | tuple) else cell.state_size
@@ -140,7 +152,7 @@ def output_size(cell: Any) -> int:
 
 
 def state_shapes(cell: Any, batch: int, step: Shape) -> Any:
-    """The specs of a cell's states, nested as the cell nests them."""
+    """The specs of a cell's states, nested as in the cell."""
     shapes = getattr(cell, "state_shapes", None)
     if shapes is not None:
         return shapes(batch, step)

@@ -1,4 +1,4 @@
-"""Texts as indices of their words."""
+"""Map texts to indices of words."""
 
 from __future__ import annotations
 
@@ -21,32 +21,44 @@ _WORDS = re.compile(r"[^ \t\n\r\f\v]+")
 
 
 class TextVectorization(Vocabulary):
-    """Texts as the indices of their words in a vocabulary, or as vectors.
+    """Map texts to the indices of words in a vocabulary, or to vectors.
 
-    It prepares data, on the host: call it with texts, and give `fit` what it returns.
-
-    >>> layer = TextVectorization(output_sequence_length=4)
-    >>> layer.adapt(["foo bar", "bar baz!", "Baz bada boom"])
-    >>> layer.get_vocabulary()
-    ['', '[UNK]', 'baz', 'bar', 'foo', 'boom', 'bada']
-    >>> layer(["foo qux bar", "bar"]).tolist()
-    [[4, 1, 3, 0], [3, 0, 0, 0]]
+    Input: strings or bytes `(batch,)` or `(batch, 1)`, or one string; output: `(batch, length)` for "int", padded with
+    0, otherwise vectors `(batch, indices)`. It prepares data on the host and cannot be part of a model: call it with
+    data, and give `fit` what it returns.
 
     Args:
-        max_tokens: how many indices there may be, with that of unknown words and, in mode "int", 0; None for no limit.
-        standardize: "lower_and_strip_punctuation" or one of the two (of ASCII alone, as in Keras), None, or a function of an
-            array of strings.
-        split: "whitespace", "character", None (each text is a word), or a function of a vector of strings that returns one
-            list of words for each.
-        ngrams: also the sequences of 2 ... ngrams words, joined by spaces; of a tuple of lengths those of these lengths.
-        output_mode: "int" (indices, int32, filled up with 0), "multi_hot" (for each text a vector with a 1 for every word in
-            it), "count" (how often it is) or "tf_idf" (times the inverse document frequency).
-        output_sequence_length: in mode "int" the number of indices, to which texts are cut off or filled up; None for that
-            of the longest.
-        pad_to_max_tokens: whether vectors have `max_tokens` entries.
-        vocabulary: the words, in order, or the path of a text file with one per line; else `adapt` learns it.
+        max_tokens: largest number of indices, including those of padding ("int") and of unknown words; None for no
+            limit.
+        standardize: "lower_and_strip_punctuation", "lower", "strip_punctuation" (of ASCII characters, as in Keras),
+            None, or a function of an array of strings.
+        split: "whitespace", "character", None (each text is one word), or a function from a vector of strings to one
+            list of words per string.
+        ngrams: n to include all sequences of 2 to n words, joined by spaces; a tuple of lengths for sequences of these
+            lengths.
+        output_mode: "int" (indices, int32), "multi_hot" (one vector per text, with 1 for every word that occurs),
+            "count" (how often it occurs) or "tf_idf" (the count times the inverse document frequency).
+        output_sequence_length: for "int", the number of indices per text, which is truncated or padded; None for the
+            length of the longest text of the batch.
+        pad_to_max_tokens: whether vectors have `max_tokens` entries, however many words there are.
+        vocabulary: the words, in order, or the path of a text file with one per line; None to learn it by `adapt`.
         idf_weights: with `vocabulary` and "tf_idf", the weight of each word.
-        encoding: of bytes.
+        encoding: encoding of bytes.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: an argument is out of range, or the vocabulary is empty or has duplicates.
+        NotBuiltError: in a call, if there is no vocabulary yet.
+
+    Example:
+        >>> from lamella.layers import TextVectorization
+        >>> layer = TextVectorization(output_sequence_length=4)
+        >>> layer.adapt(["foo bar", "bar baz!", "Baz bada boom"])
+        >>> layer.get_vocabulary()
+        ['', '[UNK]', 'baz', 'bar', 'foo', 'boom', 'bada']
+        >>> layer(["foo qux bar", "bar"])
+        array([[4, 1, 3, 0],
+               [3, 0, 0, 0]], dtype=int32)
     """
 
     def __init__(
@@ -75,7 +87,7 @@ class TextVectorization(Vocabulary):
         self._lengths = None if lengths is None else [positive_integer("ngrams", n, self) for n in lengths]
         if output_sequence_length is not None and self.output_mode != "int":
             raise ArgumentError(
-                f"TextVectorization: output_sequence_length belongs to output_mode='int', got {output_mode!r}."
+                f"TextVectorization: output_sequence_length belongs to output_mode='int', got output_mode={output_mode!r}."
             )
         self.output_sequence_length = (
             None
@@ -87,7 +99,7 @@ class TextVectorization(Vocabulary):
         return decoded(values, self.encoding)
 
     def _texts(self, inputs: Any) -> np.ndarray:
-        """The standardized texts: a vector; with no splitting also a matrix of words."""
+        """The standardized texts: a vector; with split=None also a matrix of words."""
         texts = self._array(inputs)
         if callable(self.standardize):
             texts = decoded(self.standardize(texts), self.encoding)
@@ -102,7 +114,7 @@ class TextVectorization(Vocabulary):
             return texts
         if texts.ndim > 1 and texts.shape != (len(texts), 1):
             raise ShapeError(
-                f"TextVectorization splits texts of shape (batch,) or (batch, 1), got {texts.shape}; split=None takes words."
+                f"TextVectorization: texts must have shape (batch,) or (batch, 1), got {texts.shape}; split=None takes words."
             )
         return texts.reshape(-1)
 
@@ -124,7 +136,7 @@ class TextVectorization(Vocabulary):
         return [" ".join(words[i : i + length]) for length in self._lengths for i in range(len(words) - length + 1)]
 
     def call(self, inputs: Any) -> np.ndarray:
-        """The indices `(batch, length)` or vectors `(batch, indices)`; those of one text have no batch.
+        """The indices `(batch, length)` or vectors `(batch, indices)`; for a single text without the batch axis.
 
         Args:
             inputs: texts `(batch,)` or `(batch, 1)`, strings or bytes, or one text.

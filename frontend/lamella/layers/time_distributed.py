@@ -13,14 +13,25 @@ from lamella.layers.base import Layer
 
 
 class TimeDistributed(Layer):
-    """y[:, t] = layer(x[:, t]), with one set of weights for all steps.
+    """y[:, t] = layer(x[:, t]): apply a layer to every time step, with one set of weights.
+
+    Input shape `(batch, time, ...)`, output shape `(batch, time, ...)`. A layer that treats examples independently is
+    applied once, to `batch * time` examples; another one step by step, so that a `BatchNormalization` normalizes over
+    the batch at each step. A mask is passed on, and to the layer if its `call` takes one.
 
     Args:
         layer: the layer to apply.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
-    Input shape `(batch, time, ...)`, output shape `(batch, time, ...)`. Where the layer keeps rows apart and has no state,
-    all steps are one batch of `batch * time` rows; elsewhere it is applied step by step, so that a `BatchNormalization`
-    takes its moments over the batch at each step.
+    Raises:
+        ValueError: `layer` is not a layer.
+        ShapeError: in a call, if the input has fewer than three axes.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Dense, TimeDistributed
+        >>> TimeDistributed(Dense(4))(np.ones((2, 3, 5))).shape
+        (2, 3, 4)
     """
 
     supports_masking = True
@@ -28,11 +39,11 @@ class TimeDistributed(Layer):
     def __init__(self, layer: Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(layer, Layer):
-            raise ValueError(f"TimeDistributed wraps a layer, got {type(layer).__name__}.")
+            raise ValueError(f"TimeDistributed: layer must be a layer, got {type(layer).__name__}.")
         self.layer = layer
 
     def check_input(self, spec: Spec) -> None:
-        """Batch, time, and at least one more dimension."""
+        """Check for batch, time, and at least one more dimension."""
         if spec.ndim < 3:
             raise ShapeError(f"expected inputs of shape (batch, time, ...), got {public_shape(spec.shape)}.")
 
@@ -44,7 +55,9 @@ class TimeDistributed(Layer):
         """The layer's outputs for every step."""
         batch, steps = inputs.shape[:2]
         if mask is not None and shapes_differ(mask.shape[:2], (batch, steps)):
-            raise ShapeError(f"a mask of shape {public_shape(mask.shape)} does not fit {steps} steps of {batch} rows.")
+            raise ShapeError(
+                f"a mask for {steps} steps must have shape ({batch}, {steps}), got {public_shape(mask.shape)}."
+            )
         masked = mask is not None and "mask" in inspect.signature(self.layer.call).parameters
         if not masked and _rows_apart(self.layer):
             rows = self.layer(ops.reshape(inputs, (batch * steps, *inputs.shape[2:])))
@@ -53,7 +66,7 @@ class TimeDistributed(Layer):
         def step(x: Any, m: Any) -> Any:
             return self.layer(x, **({"mask": m} if masked else {}))
 
-        if isinstance(steps, Dim):  # what cannot be written out is a loop, which computes the same
+        if isinstance(steps, Dim):  # an unknown number of steps cannot be unrolled; the loop computes the same
             xs = [ops.swapaxes(x, 0, 1) for x in ((inputs, mask) if masked else (inputs,))]
             return ops.swapaxes(ops.scan(lambda _, xs: (None, step(xs[0], xs[-1])), None, xs)[1], 0, 1)
         outputs = [step(inputs[:, t], ops.getitem(mask, (slice(None), t)) if masked else None) for t in range(steps)]
@@ -61,7 +74,7 @@ class TimeDistributed(Layer):
 
 
 def _rows_apart(layer: Layer) -> bool:
-    """Whether a layer is known to treat every row alike and for itself, with nothing kept between calls."""
+    """Whether a layer is known to treat all examples independently, without state between calls."""
     every = [layer, *[held for _, held in layer.named_layers()]]
     for held in every:
         own = type(held).__module__.startswith("lamella.")

@@ -1,4 +1,4 @@
-"""Transposed convolutions: what a strided convolution's gradient does, learned as a layer of its own."""
+"""Transposed convolutions: the gradient of a strided convolution with respect to its input, as a layer."""
 
 from __future__ import annotations
 
@@ -23,27 +23,9 @@ from lamella.ops.spatial import transposed_convolution
 
 
 class ConvTranspose(Layer):
-    """y = activation(transpose of a convolution applied to x + bias): the base of the layers over `spatial` dimensions.
+    """y = activation(transposed_convolution(x, kernel) + bias) over `spatial` dimensions: the base of the layers below.
 
-    Each input scales the kernel, laid into the output `strides` apart; where copies overlap they add up. So it is the
-    gradient of a convolution of `filters` channels in its input.
-
-    Args:
-        filters: the number of output channels.
-        kernel_size: the window, a number or one for each spatial dimension.
-        strides: the distance of two inputs in the output.
-        padding: "valid" ((size - 1) * stride + max(kernel_size, stride) outputs) or "same" (size * stride).
-        output_padding: cells added on the high side, below the stride; the outputs are then
-            (size - 1) * stride + kernel_size + output_padding ("valid") or
-            (size - 1) * stride + kernel_size % 2 + output_padding ("same").
-        data_format: "channels_last" (default) or "channels_first".
-        dilation_rate: the distance between the kernel's taps.
-
-    Input shape `(batch, *spatial, channels)`, kernel `(*kernel_size, filters, channels)`, bias `(filters,)`.
-
-    References:
-        V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016,
-        https://arxiv.org/abs/1603.07285
+    The arguments are those of `Conv2DTranspose`.
     """
 
     activation = ActivationAttribute()
@@ -89,7 +71,7 @@ class ConvTranspose(Layer):
         self.use_bias = bool(use_bias)
 
     def check_input(self, spec: Spec) -> None:
-        """The right rank and channels."""
+        """Check the rank and the number of channels."""
         channels = channels_of(spec, self.spatial, self.data_format)
         if self.built and differ(channels, self.kernel.shape[-1]):
             raise ShapeError(
@@ -116,28 +98,144 @@ class ConvTranspose(Layer):
 
 
 class Conv1DTranspose(ConvTranspose):
-    """A transposed convolution over sequences: `(batch, steps, channels)` to `(batch, new_steps, filters)`.
+    """y = activation(transposed_convolution(x, kernel) + bias): a transposed convolution over sequences.
 
-    With `data_format="channels_first"`: `(batch, channels, steps)`. Kernel `(kernel_size, filters, channels)`.
+    Every input adds a copy of the kernel, scaled by it, to the output; copies of neighboring inputs are `strides`
+    apart. This is the gradient of a convolution with respect to its input.
+
+    Input shape `(batch, steps, channels)`, output shape `(batch, new_steps, filters)`; kernel
+    `(kernel_size, filters, channels)`, bias `(filters,)`.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window, an integer.
+        strides: distance in the output between two neighboring inputs, an integer.
+        padding: "valid" for (size - 1) * stride + max(kernel_size, stride) outputs, or "same" for size * stride.
+        output_padding: number of outputs added at the end, below the stride; the outputs are then (size - 1) * stride +
+            kernel_size + output_padding ("valid") or (size - 1) * stride + kernel_size % 2 + output_padding ("same").
+            None for the sizes above.
+        data_format: "channels_last" for `(batch, steps, channels)` or "channels_first" for `(batch, channels, steps)`;
+            None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the output, an integer.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, output_padding is not below strides, or strides and dilation_rate are
+            both above 1.
+        ShapeError: in a call, if rank or channels do not match.
+
+    References:
+        V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016,
+        https://arxiv.org/abs/1603.07285
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Conv1DTranspose
+        >>> layer = Conv1DTranspose(1, 2, strides=2, kernel_initializer="ones", use_bias=False)
+        >>> layer(np.array([[[1.0], [2.0], [3.0]]])).ravel()
+        array([1., 1., 2., 2., 3., 3.], dtype=float32)
     """
 
     spatial = 1
 
 
 class Conv2DTranspose(ConvTranspose):
-    """A transposed convolution over images: `(batch, height, width, channels)` to `(batch, rows, columns, filters)`.
+    """y = activation(transposed_convolution(x, kernel) + bias): a transposed convolution over images.
 
-    With `data_format="channels_first"`: `(batch, channels, height, width)`. Kernel `(*kernel_size, filters, channels)`.
+    Every input adds a copy of the kernel, scaled by it, to the output; copies of neighboring inputs are `strides`
+    apart. This is the gradient of a convolution with respect to its input.
+
+    Input shape `(batch, height, width, channels)`, output shape `(batch, new_height, new_width, filters)`; kernel
+    `(*kernel_size, filters, channels)`, bias `(filters,)`.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window, an integer, or two of them, one per spatial dimension.
+        strides: distance in the output between two neighboring inputs, an integer, or two of them, one per spatial
+            dimension.
+        padding: "valid" for (size - 1) * stride + max(kernel_size, stride) outputs, or "same" for size * stride.
+        output_padding: number of outputs added at the end, below the stride; the outputs are then (size - 1) * stride +
+            kernel_size + output_padding ("valid") or (size - 1) * stride + kernel_size % 2 + output_padding ("same").
+            None for the sizes above.
+        data_format: "channels_last" for `(batch, height, width, channels)` or "channels_first" for
+            `(batch, channels, height, width)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the output, an integer, or two of them, one per spatial
+            dimension.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, output_padding is not below strides, or strides and dilation_rate are
+            both above 1.
+        ShapeError: in a call, if rank or channels do not match.
+
+    References:
+        V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016,
+        https://arxiv.org/abs/1603.07285
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Conv2DTranspose
+        >>> layer = Conv2DTranspose(8, 3, strides=2, padding="same")
+        >>> layer(np.ones((1, 4, 4, 16))).shape, layer.kernel.shape
+        ((1, 8, 8, 8), (3, 3, 8, 16))
     """
 
     spatial = 2
 
 
 class Conv3DTranspose(ConvTranspose):
-    """A transposed convolution over volumes, `(batch, depth, height, width, channels)`.
+    """y = activation(transposed_convolution(x, kernel) + bias): a transposed convolution over volumes.
 
-    With `data_format="channels_first"`: `(batch, channels, depth, height, width)`. Kernel
-    `(*kernel_size, filters, channels)`.
+    Every input adds a copy of the kernel, scaled by it, to the output; copies of neighboring inputs are `strides`
+    apart. This is the gradient of a convolution with respect to its input.
+
+    Input shape `(batch, depth, height, width, channels)`, output shape
+    `(batch, new_depth, new_height, new_width, filters)`; kernel `(*kernel_size, filters, channels)`, bias `(filters,)`.
+
+    Args:
+        filters: number of output channels.
+        kernel_size: size of the window, an integer, or three of them, one per spatial dimension.
+        strides: distance in the output between two neighboring inputs, an integer, or three of them, one per spatial
+            dimension.
+        padding: "valid" for (size - 1) * stride + max(kernel_size, stride) outputs, or "same" for size * stride.
+        output_padding: number of outputs added at the end, below the stride; the outputs are then (size - 1) * stride +
+            kernel_size + output_padding ("valid") or (size - 1) * stride + kernel_size % 2 + output_padding ("same").
+            None for the sizes above.
+        data_format: "channels_last" for `(batch, depth, height, width, channels)` or "channels_first" for
+            `(batch, channels, depth, height, width)`; None for `config.image_data_format()`.
+        dilation_rate: distance between the kernel's entries in the output, an integer, or three of them, one per
+            spatial dimension.
+        activation: function applied to the output, or its name; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: initializers of the weights, or their names.
+        kernel_regularizer, bias_regularizer: penalties on the weights, added to the loss.
+        kernel_constraint, bias_constraint: constraints applied to the weights after each optimizer step.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
+
+    Raises:
+        ValueError: an argument is out of range, output_padding is not below strides, or strides and dilation_rate are
+            both above 1.
+        ShapeError: in a call, if rank or channels do not match.
+
+    References:
+        V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016,
+        https://arxiv.org/abs/1603.07285
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Conv3DTranspose
+        >>> Conv3DTranspose(2, 2, strides=2)(np.ones((1, 2, 3, 3, 1))).shape
+        (1, 4, 6, 6, 2)
     """
 
     spatial = 3

@@ -1,6 +1,7 @@
-"""Words and numbers as indices into a vocabulary, given or learned from data by `adapt`.
+"""Map strings and integers to indices in a vocabulary, which is given or learned from data by `adapt`.
 
-These layers prepare data: they take arrays and lists, on the host. No program holds strings, so they are no parts of models.
+These layers prepare data: they take arrays and lists, on the host. Programs hold no strings, so that the layers cannot be
+part of a model.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ _MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 _MODES_BEFORE = {"binary": "multi_hot", "tf-idf": "tf_idf"}
 
 Tokens = Sequence[Any]
-"""The words of a text, or the integers of a row."""
+"""The tokens of one example: words or integers."""
 
 
 class Vocabulary(Layer):
-    """What the layers here share: a list of tokens, how it is learned, and how tokens are looked up.
+    """The base of the layers with a vocabulary: how it is learned, and how tokens are looked up.
 
-    The indices begin with 0 for the mask token, in mode "int" and where there is one, then come those of unknown tokens,
-    then the vocabulary.
+    The first index is that of the mask token, in mode "int" and if there is one; then come the indices of unknown
+    tokens, then those of the vocabulary.
 
     Args:
-        max_tokens: how many indices there may be; None for no limit.
-        num_oov_indices: how many indices there are for unknown tokens.
+        max_tokens: largest number of indices; None for no limit.
+        num_oov_indices: number of indices for unknown tokens.
         mask_token: the token of index 0, or None.
         oov_token: the entry of the vocabulary for unknown tokens.
         vocabulary: the tokens, in order, or the path of a text file with one per line.
@@ -85,31 +86,29 @@ class Vocabulary(Layer):
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
 
-    # ---- the vocabulary ----
-
     @property
     def _first_unknown(self) -> int:
         return int(self.mask_token is not None and self.output_mode == "int")
 
     @property
     def _special(self) -> list[Any]:
-        """The tokens of the indices before the vocabulary."""
+        """The tokens of the indices before those of the vocabulary."""
         return [self.mask_token] * self._first_unknown + [self.oov_token] * self.num_oov_indices
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
-        """The tokens by their index.
+        """The list of tokens, in the order of their indices.
 
         Args:
-            include_special_tokens: whether the mask token and those of unknown tokens come first.
+            include_special_tokens: whether to begin with the mask token and the tokens for unknown ones.
         """
         return [*(self._special if include_special_tokens else ()), *self._tokens]
 
     def vocabulary_size(self) -> int:
-        """The number of indices, with those of the mask and of unknown tokens."""
+        """The number of indices, including those of the mask and of unknown tokens."""
         return len(self._special) + len(self._tokens)
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
-        """Use this vocabulary.
+        """Set the vocabulary.
 
         Args:
             vocabulary: the tokens, in order, with or without the mask and unknown tokens in front; or the path of a text
@@ -117,14 +116,15 @@ class Vocabulary(Layer):
             idf_weights: for mode "tf_idf" the weight of each token.
 
         Raises:
-            ArgumentError: it is empty, too long, has a token twice or a special one elsewhere, or the weights do not fit.
+            ArgumentError: the vocabulary is empty, too long, has duplicates or misplaced special tokens, or the number of
+                weights does not match.
         """
         what, special = type(self).__name__, self._special
         if (self.output_mode == "tf_idf") != (idf_weights is not None):
-            raise ArgumentError(f"{what}: idf_weights must be given in output_mode='tf_idf', and in no other.")
+            raise ArgumentError(f"{what}: idf_weights must be given with output_mode='tf_idf', and only then.")
         if isinstance(vocabulary, str | Path):
             text = Path(vocabulary).read_text(encoding="utf-8")
-            lines = text.removesuffix("\n").split("\n") if text else []  # a token may have other line breaks in it
+            lines = text.removesuffix("\n").split("\n") if text else []  # a token may contain other line breaks
             vocabulary = [self.kind(line) for line in lines]
         given = [self.kind(token) for token in self._flat(vocabulary)]
         tokens = given[len(special) :] if special and given[: len(special)] == special else given
@@ -132,7 +132,7 @@ class Vocabulary(Layer):
             raise ArgumentError(f"{what}: the vocabulary is empty.")
         repeated = [token for token, count in Counter(tokens).items() if count > 1]
         if repeated:
-            raise ArgumentError(f"{what}: the vocabulary has {repeated[0]!r} more than once.")
+            raise ArgumentError(f"{what}: the vocabulary must not have {repeated[0]!r} more than once.")
         if self.mask_token in tokens or (self._inverts and self.oov_token in tokens):
             raise ArgumentError(f"{what}: mask and unknown tokens must be left out, or come first as {special}.")
         if self.max_tokens is not None and len(special) + len(tokens) > self.max_tokens:
@@ -153,24 +153,24 @@ class Vocabulary(Layer):
         start = len(self._special)
         self._tokens = tokens
         self._indices = {token: i for i, token in enumerate(tokens, start)}
-        # as they were given: with weights of unknown tokens, the tokens in front are included
+        # as given: the tokens in front are included if they have weights
         front = self._special if weights is not None and len(weights) > len(tokens) else ()
         self.vocabulary = [*front, *tokens]
         self.idf_weights = None if weights is None else weights.tolist()
-        if weights is not None and len(weights) == len(tokens):  # unknown tokens count as a mean one
+        if weights is not None and len(weights) == len(tokens):  # unknown tokens get the mean weight
             weights = np.concatenate([np.full(start, weights.mean()), weights])
         self._idf = weights
 
     def adapt(self, data: Any, steps: int | None = None) -> None:
-        """Learn the vocabulary: the most frequent tokens first, of equally frequent ones the last in the alphabet first.
+        """Learn the vocabulary, by decreasing frequency; equally frequent tokens are in reverse alphabetical order.
 
         Args:
-            data: an array or a list, or an iterable of batches; of a batch that is a tuple the first part.
-            steps: how many batches to look at; None for all.
+            data: an array or a list, or an iterable of batches; of a batch that is a tuple the first entry is used.
+            steps: number of batches to use; None for all.
 
         Raises:
-            ArgumentError: a vocabulary was given.
-            DataError: there is no token in the data.
+            ArgumentError: a vocabulary was given to the constructor.
+            DataError: the data have no tokens.
         """
         self.reset_state()
         for number, batch in enumerate(_batches(data)):
@@ -180,7 +180,7 @@ class Vocabulary(Layer):
         self.finalize_state()
 
     def reset_state(self) -> None:
-        """Forget what `update_state` has counted."""
+        """Reset the counts of `update_state`."""
         self._counts: Counter[Any] = Counter()
         self._documents: Counter[Any] = Counter()
         self._seen = 0
@@ -188,8 +188,11 @@ class Vocabulary(Layer):
     def update_state(self, data: Any) -> None:
         """Count the tokens of a batch.
 
+        Args:
+            data: an array or a list.
+
         Raises:
-            ArgumentError: a vocabulary was given.
+            ArgumentError: a vocabulary was given to the constructor.
         """
         if self._given:
             raise ArgumentError(f"{type(self).__name__}: a vocabulary was given, there is nothing to adapt.")
@@ -199,15 +202,15 @@ class Vocabulary(Layer):
             self._seen += 1
 
     def finalize_state(self) -> None:
-        """Make the vocabulary of what was counted.
+        """Make the vocabulary from the counts.
 
         Raises:
-            DataError: nothing was.
+            DataError: no tokens were counted.
         """
         for token in (self.mask_token, self.oov_token):
             self._counts.pop(token, None)
         if not self._counts:
-            raise DataError(f"{type(self).__name__}: there is no token in the data.")
+            raise DataError(f"{type(self).__name__}: the data have no tokens.")
         room = None if self.max_tokens is None else self.max_tokens - len(self._special)
         ordered = sorted(self._counts, key=lambda token: (self._counts[token], token), reverse=True)[:room]
         weights = None
@@ -216,26 +219,24 @@ class Vocabulary(Layer):
         self._use(ordered, weights)
         self.reset_state()
 
-    # ---- looking up ----
-
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Look the tokens of an array or a list up, and return a NumPy array.
+        """Look up the tokens of an array or a list, and return a NumPy array.
 
         Raises:
-            TraceError: the inputs are those of a model.
+            TraceError: the inputs are symbolic values.
             NotBuiltError: there is no vocabulary.
         """
         if context.current() is not None or is_declared((inputs, args, kwargs)):
             raise TraceError(
-                f"{type(self).__name__} prepares data, and is no part of a model: no program holds strings. Call it with the "
-                "data, and give `fit` what it returns."
+                f"{type(self).__name__} prepares data and cannot be part of a model: programs hold no strings. Call it "
+                "with the data, and give `fit` what it returns."
             )
         if not self._tokens:
             raise NotBuiltError(f"{type(self).__name__} has no vocabulary yet: call `adapt` with data first.")
         return self.call(inputs)
 
     def _rows(self, data: Any) -> Iterator[Tokens]:
-        """The rows of a batch: the entries along its last axis."""
+        """The tokens of each example of a batch: the entries along its last axis."""
         array = self._array(data)
         yield from self._lists(array.reshape(-1, array.shape[-1] if array.ndim > 1 else array.size))
 
@@ -253,7 +254,7 @@ class Vocabulary(Layer):
         """The index of a token; -1 for the mask in vectors.
 
         Raises:
-            DataError: it is unknown, and there is no index for such.
+            DataError: the token is unknown, and there is no index for unknown tokens.
         """
         if self.mask_token is not None and token == self.mask_token:
             return 0 if self.output_mode == "int" else -1
@@ -261,17 +262,17 @@ class Vocabulary(Layer):
         if found is None:
             if not self.num_oov_indices:
                 raise DataError(
-                    f"{type(self).__name__}: {token!r} is not in the vocabulary, and num_oov_indices=0 has no index for it."
+                    f"{type(self).__name__}: {token!r} is not in the vocabulary, and num_oov_indices=0 gives it no index."
                 )
             found = self._first_unknown + (self._bucket(token) if self.num_oov_indices > 1 else 0)
         return found
 
     def _bucket(self, token: Any) -> int:
-        """Which index of unknown tokens a token gets."""
+        """The number of an unknown token's index among those of unknown tokens."""
         raise NotImplementedError
 
     def _vectors(self, rows: Iterable[Tokens], count: int) -> np.ndarray:
-        """One vector per row, in the modes of vectors."""
+        """One vector per example, for the modes of vectors."""
         depth = self.max_tokens if self.pad_to_max_tokens and self.max_tokens else self.vocabulary_size()
         vectors = np.zeros((count, depth), numpy_dtype(settings.floatx()))
         for vector, tokens in zip(vectors, rows, strict=True):
@@ -286,7 +287,7 @@ class Vocabulary(Layer):
         return vectors
 
     def call(self, inputs: Any) -> np.ndarray:
-        """The indices, of the shape of the inputs, or vectors.
+        """The indices, with the shape of the inputs, or vectors.
 
         Args:
             inputs: tokens, of any shape.
@@ -302,12 +303,12 @@ class Vocabulary(Layer):
 
 
 def _batches(data: Any) -> Iterator[Any]:
-    """What `adapt` was given as batches; a vector is a column."""
+    """The argument of `adapt` as batches; a vector becomes a column."""
     if hasattr(data, "shape") or hasattr(data, "__array__") or isinstance(data, list | tuple):
         array = np.asarray(data)
         return iter([array[:, None] if array.ndim == 1 else array])
     if not isinstance(data, Iterable):
-        raise DTypeError(f"adapt takes an array, a list or an iterable of batches, got {type(data).__name__}.")
+        raise DTypeError(f"adapt: data must be an array, a list or an iterable of batches, got {type(data).__name__}.")
     return (batch[0] if isinstance(batch, tuple) else batch for batch in data)
 
 
@@ -315,7 +316,7 @@ def decoded(values: Any, encoding: str = "utf-8") -> np.ndarray:
     """Strings, or bytes of an encoding, as an array of strings.
 
     Raises:
-        DTypeError: something else is among them.
+        DTypeError: an entry is neither a string nor bytes.
     """
     array = np.asarray(values)
     if array.dtype.kind == "S":
@@ -323,7 +324,7 @@ def decoded(values: Any, encoding: str = "utf-8") -> np.ndarray:
     if array.dtype.kind == "O":
         flat = [x.decode(encoding) if isinstance(x, bytes) else x for x in array.reshape(-1)]
         if not all(isinstance(x, str) for x in flat):
-            raise DTypeError("expected strings, got objects of other kinds.")
+            raise DTypeError("expected strings, got other objects.")
         return np.array(flat, object).reshape(array.shape)
     if array.dtype.kind not in "UT" and array.size:
         raise DTypeError(f"expected strings, got {array.dtype}.")
@@ -331,25 +332,36 @@ def decoded(values: Any, encoding: str = "utf-8") -> np.ndarray:
 
 
 class StringLookup(Vocabulary):
-    """Strings as their indices in a vocabulary, or as vectors.
+    """Map strings to their indices in a vocabulary, or to vectors; inverted, map indices to strings.
 
-    >>> layer = StringLookup(vocabulary=["a", "b"])
-    >>> layer([["a", "c"], ["b", "b"]]).tolist(), layer.get_vocabulary()
-    ([[1, 0], [2, 2]], ['[UNK]', 'a', 'b'])
+    Input: strings or bytes of any shape; output: an array of the same shape for "int", otherwise of vectors. It
+    prepares data on the host and cannot be part of a model: call it with data, and give `fit` what it returns.
 
     Args:
-        max_tokens: how many indices there may be, with those below; None for no limit.
-        num_oov_indices: 1: all unknown strings have one index; 0: they are an error.
-        mask_token: a string with index 0, or None.
-        oov_token: the entry of the vocabulary for unknown strings.
-        vocabulary: the strings, in order, or the path of a text file with one per line; else `adapt` learns it.
+        max_tokens: largest number of indices, including those of the mask and of unknown strings; None for no limit.
+        num_oov_indices: 1 for one index for all unknown strings; 0 to raise an error for them.
+        mask_token: string with index 0, or None.
+        oov_token: entry of the vocabulary for unknown strings.
+        vocabulary: the strings, in order, or the path of a text file with one per line; None to learn it by `adapt`.
         idf_weights: with `vocabulary` and "tf_idf", the weight of each string.
-        invert: whether it takes indices and returns strings.
-        output_mode: "int" (indices, int32), "one_hot" (a vector for each string; a last axis of 1 goes), "multi_hot" (one for
-            each row, with a 1 for every string in it), "count" (how often it is) or "tf_idf" (times the inverse document
-            frequency).
-        pad_to_max_tokens: whether vectors have `max_tokens` entries.
-        encoding: of bytes.
+        invert: whether to map indices to strings.
+        output_mode: "int" (indices, int32), "one_hot" (one vector per string), "multi_hot" (one vector per example,
+            with 1 for every string that occurs), "count" (how often it occurs) or "tf_idf" (the count times the inverse
+            document frequency).
+        pad_to_max_tokens: whether vectors have `max_tokens` entries, however many strings there are.
+        encoding: encoding of bytes.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: an argument is out of range, or the vocabulary is empty or has duplicates.
+        NotBuiltError: in a call, if there is no vocabulary yet.
+        DataError: in a call, if a string is unknown and `num_oov_indices` is 0.
+
+    Example:
+        >>> from lamella.layers import StringLookup
+        >>> layer = StringLookup(vocabulary=["a", "b"])
+        >>> layer([["a", "c"], ["b", "b"]]).tolist(), layer.get_vocabulary()
+        ([[1, 0], [2, 2]], ['[UNK]', 'a', 'b'])
     """
 
     def __init__(
@@ -397,24 +409,37 @@ class StringLookup(Vocabulary):
 
 
 class IntegerLookup(Vocabulary):
-    """Integers as their indices in a vocabulary, or as vectors.
+    """Map integers to their indices in a vocabulary, or to vectors; inverted, map indices to integers.
 
-    >>> layer = IntegerLookup(vocabulary=[12, 36])
-    >>> layer([[12, 7], [36, 36]]).tolist(), layer.get_vocabulary()
-    ([[1, 0], [2, 2]], [-1, 12, 36])
+    Input: integers of any shape; output: an array of the same shape for "int", otherwise of vectors. It prepares data
+    on the host and cannot be part of a model: call it with data, and give `fit` what it returns.
 
     Args:
-        max_tokens: how many indices there may be, with those below; None for no limit.
-        num_oov_indices: how many indices there are for unknown integers, which take one by their remainder; with 0 they are
-            an error.
-        mask_token: an integer with index 0, or None.
-        oov_token: the entry of the vocabulary for unknown integers.
-        vocabulary: the integers, in order, or the path of a text file with one per line; else `adapt` learns it.
-        vocabulary_dtype: "int64" or "int32", the dtype of what an inverted layer returns.
+        max_tokens: largest number of indices, including those of the mask and of unknown integers; None for no limit.
+        num_oov_indices: number of indices for unknown integers, which are distributed by their remainder; 0 to raise an
+            error for them.
+        mask_token: integer with index 0, or None.
+        oov_token: entry of the vocabulary for unknown integers.
+        vocabulary: the integers, in order, or the path of a text file with one per line; None to learn it by `adapt`.
+        vocabulary_dtype: "int64" or "int32", dtype of the output of an inverted layer.
         idf_weights: with `vocabulary` and "tf_idf", the weight of each integer.
-        invert: whether it takes indices and returns integers of the vocabulary.
-        output_mode: as of `StringLookup`.
-        pad_to_max_tokens: whether vectors have `max_tokens` entries.
+        invert: whether to map indices to integers of the vocabulary.
+        output_mode: "int" (indices, int32), "one_hot" (one vector per integer), "multi_hot" (one vector per example,
+            with 1 for every integer that occurs), "count" (how often it occurs) or "tf_idf" (the count times the
+            inverse document frequency).
+        pad_to_max_tokens: whether vectors have `max_tokens` entries, however many integers there are.
+        name, trainable, dtype, activity_regularizer: as in `Layer`.
+
+    Raises:
+        ArgumentError: an argument is out of range, or the vocabulary is empty or has duplicates.
+        NotBuiltError: in a call, if there is no vocabulary yet.
+        DataError: in a call, if an integer is unknown and `num_oov_indices` is 0.
+
+    Example:
+        >>> from lamella.layers import IntegerLookup
+        >>> layer = IntegerLookup(vocabulary=[12, 36])
+        >>> layer([[12, 7], [36, 36]]).tolist(), layer.get_vocabulary()
+        ([[1, 0], [2, 2]], [-1, 12, 36])
     """
 
     kind = int
@@ -475,7 +500,7 @@ def _inverting(layer: Vocabulary, invert: bool) -> bool:
 
 
 def _tokens_of(layer: Vocabulary, indices: Any) -> np.ndarray:
-    """The tokens of indices, with the token of unknown ones for those outside the vocabulary."""
+    """The tokens of indices; the token for unknown ones for indices outside the vocabulary."""
     array = np.asarray(indices)
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{type(layer).__name__}: expected integers, got {array.dtype}.")

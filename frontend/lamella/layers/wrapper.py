@@ -1,4 +1,4 @@
-"""The base of layers that wrap another one."""
+"""The base of layers that hold another layer."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from lamella.layers.base import Layer
 
 
 class Wrapper(Layer):
-    """A layer that holds another one, which it builds: subclass it and write `call`.
-
-    >>> class Twice(Wrapper):
-    ...     def call(self, inputs):
-    ...         return self.layer(self.layer(inputs))
-    >>> from lamella.layers import Dense
-    >>> import numpy as np
-    >>> Twice(Dense(2, use_bias=False, kernel_initializer="ones"))(np.ones((1, 2))).tolist()
-    [[4.0, 4.0]]
+    """The base of layers that hold another layer and build it; a subclass writes `call`.
 
     Args:
-        layer: the layer.
+        layer: the layer to hold, as the attribute `layer`.
+        name, trainable, dtype, activity_regularizer, input_shape: as in `Layer`.
 
     Raises:
-        ArgumentError: it is not a layer.
+        ArgumentError: `layer` is not a layer.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.layers import Dense, Wrapper
+        >>> class Twice(Wrapper):
+        ...     def call(self, inputs):
+        ...         return self.layer(self.layer(inputs))
+        >>> Twice(Dense(2, use_bias=False, kernel_initializer="ones"))(np.ones((1, 2)))
+        array([[4., 4.]], dtype=float32)
     """
 
     def __init__(self, layer: Layer, **kwargs: Any) -> None:

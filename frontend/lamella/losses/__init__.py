@@ -1,7 +1,7 @@
-"""Losses: by class, by function, and by name.
+"""Losses, by class, by function, and by name.
 
 `compile(loss=...)` takes a name ("mse"), a class or an instance (`MeanSquaredError()`), one of the functions here, or a
-function of your own `(y_true, y_pred) -> one value a sample`, written in `lamella.ops`.
+function `(y_true, y_pred) -> one value per sample` written in `lamella.ops`.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ _MODULES = {
     "sequence": "CTC ctc",
     "similarity": "Circle circle",
 }
-"""Families that few models use, imported when one of their names is first asked for; a test holds it against the imports
-above, which type checkers read."""
+"""Families that are imported on first access to one of their names; a test compares them with the imports for type
+checkers above."""
 
 kld = KLD = kullback_leibler_divergence = kl_divergence
 logcosh = log_cosh
@@ -122,7 +122,7 @@ TABLE: Mapping[str, type[Loss]] = LazyTable({
     "MSLE": MeanSquaredLogarithmicError,
     **name_table({name: place for name, place in lazy_exports(__name__, _MODULES).items() if name[0].isupper()}),
 })  # fmt: skip
-"""Every name `compile(loss=...)` takes, besides `AUTOMATIC`."""
+"""Every name that `compile(loss=...)` accepts, besides `AUTOMATIC`."""
 
 FUNCTIONS: Mapping[str, Any] = LazyTable({
     **{function.__name__: function for function in _OF_FUNCTION},
@@ -137,7 +137,7 @@ OLD = {
     "kullback_leibler_divergence": "kl_divergence",
     "logcosh": "log_cosh",
 }
-"""Names of earlier Keras releases, and today's."""
+"""Names of earlier Keras releases, and the current ones."""
 
 
 AUTOMATIC = ("crossentropy", "ce")
@@ -145,11 +145,22 @@ AUTOMATIC = ("crossentropy", "ce")
 
 
 def get(identifier: Any) -> Loss | None:
-    """The loss that a name, a class, an instance, a config dict or a function stands for; None stays None.
+    """Return the loss for a name, a class, an instance, a config dict or a function; None for None.
+
+    Args:
+        identifier: a name such as "mse", a `Loss` class or instance, `{"class_name": ..., "config": ...}`, or a
+            function `(y_true, y_pred) -> one value per sample`.
 
     Raises:
-        UnknownNameError: the name is not known.
-        ValueError: it is nothing of these.
+        UnknownNameError: the name is unknown.
+        ValueError: `identifier` is none of these.
+
+    Example:
+        >>> from lamella import losses
+        >>> losses.get("mse")
+        MeanSquaredError(name='mean_squared_error', reduction='sum_over_batch_size')
+        >>> losses.get({"class_name": "Huber", "config": {"delta": 2.0}}).get_config()["delta"]
+        2.0
     """
     if isinstance(identifier, str) and identifier.lower() in AUTOMATIC:
         return Crossentropy(identifier)
@@ -160,7 +171,7 @@ def get(identifier: Any) -> Loss | None:
         known = _class_of(made)
         return LossFunctionWrapper(made) if known is None else known()
     raise ValueError(
-        f"a loss is a name, a Loss, or a function of (y_true, y_pred); got {type(made).__name__}: {made!r}."
+        f"a loss must be a name, a Loss, or a function of (y_true, y_pred), got {type(made).__name__}: {made!r}."
     )
 
 
@@ -172,16 +183,32 @@ serialize, deserialize = registration.for_module("keras.losses", _named)
 
 
 def _class_of(function: Any) -> type[Loss] | None:
-    """The class that says what is expected of the targets of a function here."""
+    """The class of a loss function defined here, which checks the targets."""
     if getattr(function, "__module__", None) in [f"{__name__}.{module}" for module in _MODULES]:
         return TABLE[function.__name__]
     return _OF_FUNCTION.get(function)
 
 
 class Crossentropy(Loss):
-    """What "crossentropy" and "ce" stand for: the binary, sparse or categorical crossentropy, by the shapes of a batch.
+    """The loss "crossentropy" or "ce": the binary, sparse or categorical crossentropy, by the shapes of a batch.
 
-    One output is binary; targets with fewer dimensions than the predictions, or a last dimension of 1, are class numbers.
+    One output is binary; targets with fewer dimensions than the predictions, or a last dimension of 1, are class
+    numbers; other targets are one-hot.
+
+    Args:
+        name: the name in messages and files.
+        reduction: "sum_over_batch_size" (the mean), "sum", "mean_with_sample_weight" or "none"; see `reduce_weighted`.
+        dtype: the dtype of the computation; None is the float dtype of the predictions, but at least float32.
+
+    Raises:
+        ValueError: `reduction` is unknown.
+
+    Example:
+        >>> from lamella.losses import Crossentropy
+        >>> round(float(Crossentropy()([1], [[0.25, 0.75]])), 4)
+        0.2877
+        >>> round(float(Crossentropy()([[0.0, 1.0]], [[0.25, 0.75]])), 4)
+        0.2877
     """
 
     def chosen(self, y: Spec, prediction: Spec) -> Loss:
@@ -191,17 +218,28 @@ class Crossentropy(Loss):
         return kind(reduction=self.reduction, name=self.name, dtype=self.dtype)
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:
-        """The values of the loss that the shapes choose."""
+        """The values of the loss that the shapes select."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         return self.chosen(spec_of(y_true), spec_of(y_pred)).per_sample(y_true, y_pred)
 
     def check(self, y: Spec, prediction: Spec, y_array: Any = None) -> None:
-        """Refuse targets that the loss chosen for them would refuse."""
+        """Check the targets for the loss that the shapes select."""
         self.chosen(y, prediction).check(y, prediction, y_array)
 
 
 def kind_of_targets(y: Spec, prediction: Spec) -> str:
-    """One of "binary", "sparse" and "categorical", by Keras's rule for "accuracy" and "crossentropy"."""
+    """Return "binary", "sparse" or "categorical", by Keras's rule for "accuracy" and "crossentropy".
+
+    Args:
+        y: the spec of a batch of targets.
+        prediction: the spec of a batch of predictions.
+
+    Example:
+        >>> from lamella.ir.spec import Spec
+        >>> from lamella.losses import kind_of_targets
+        >>> kind_of_targets(Spec((8,), "int32"), Spec((8, 10), "float32"))
+        'sparse'
+    """
     if len(prediction.shape) < 2 or prediction.shape[-1] == 1:
         return "binary"
     if len(y.shape) < len(prediction.shape) or y.shape[-1] == 1:

@@ -1,4 +1,4 @@
-"""A loss: values of one batch, and how they become one number."""
+"""The base classes of losses, and the reduction of the values of a batch to one number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lamella.names import Name, snake_case
 from lamella.tracebacks import filtered
 
 MEAN = "sum_over_batch_size"
-"""What becomes of the values of a batch where a loss is told nothing else."""
+"""The default reduction."""
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none")
 
 
@@ -36,7 +36,7 @@ class Reduction:
 
     @classmethod
     def all(cls) -> tuple[str, ...]:
-        """Every reduction that has a name here."""
+        """All reductions of this class."""
         return (cls.AUTO, cls.NONE, cls.SUM, cls.SUM_OVER_BATCH_SIZE)
 
 
@@ -44,18 +44,29 @@ def standardize_reduction(reduction: str | None) -> str:
     """`reduction` as one of `REDUCTIONS`; None is "none".
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is not one of them.
     """
     reduction = "none" if reduction is None else reduction
     if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction is one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}.")
+        raise ValueError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, got {reduction!r}.")
     return reduction
 
 
 def squeeze_or_expand_to_same_rank(x1: Any, x2: Any) -> tuple[Any, Any]:
-    """Two operands with their ranks made equal where one has a trailing dimension of 1 more, as Keras does.
+    """Return two operands with equal ranks where one has one more dimension of size 1 at its end, as in Keras.
 
-    The vector of a pair (n,) and (n, 1) gains the dimension; otherwise the 1 goes. Anything else stays as it is.
+    Of a pair `(n,)` and `(n, 1)` the vector is expanded; otherwise the dimension is squeezed. Other shapes are
+    unchanged.
+
+    Args:
+        x1: the first operand.
+        x2: the second operand.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.losses import squeeze_or_expand_to_same_rank
+        >>> [x.shape for x in squeeze_or_expand_to_same_rank(np.zeros((2, 3, 1)), np.zeros((2, 3)))]
+        [(2, 3), (2, 3)]
     """
     x1, x2 = ops.convert_to_tensor(x1), ops.convert_to_tensor(x2)
     first, second = same_rank(tuple(x1.shape), tuple(x2.shape))
@@ -67,7 +78,7 @@ def _reshaped(x: Any, shape: tuple[int, ...]) -> Any:
 
 
 def compute_dtype(y_pred: Any, dtype: str | None = None) -> str:
-    """The dtype a loss is computed in: `dtype`, else the prediction's, but at least float32."""
+    """The dtype of the computation: `dtype`, else that of the predictions, but at least float32."""
     if dtype is not None:
         return dtype
     have = spec_of(ops.convert_to_tensor(y_pred)).dtype
@@ -75,12 +86,12 @@ def compute_dtype(y_pred: Any, dtype: str | None = None) -> str:
 
 
 def of_one_shape(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, Any]:
-    """Targets and predictions that were checked to have one shape, after `squeeze_or_expand_to_same_rank`.
+    """Targets and predictions after `squeeze_or_expand_to_same_rank`, checked to have the same shape.
 
-    A single number may stand for all targets (the labels 0 and 1 of a GAN).
+    A scalar target (the labels 0 and 1 of a GAN) is accepted for predictions of any shape.
 
     Raises:
-        ShapeError: they would only meet by broadcasting.
+        ShapeError: the operands would only meet by broadcasting.
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     first, second = squeeze_or_expand_to_same_rank(y_true, y_pred) if squeeze else (y_true, y_pred)
@@ -88,13 +99,13 @@ def of_one_shape(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, A
         shapes = [public_shape(x.shape) for x in (y_true, y_pred)]
         raise ShapeError(
             f"y_true has shape {shapes[0]} and y_pred {shapes[1]}: they would only meet by broadcasting, which compares "
-            f"targets with predictions that they are not for. Give y_true the shape {shapes[1]}."
+            f"targets with predictions for other targets. Give y_true the shape {shapes[1]}."
         )
     return first, second
 
 
 def operands(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, Any]:
-    """Targets and predictions in the dtype a loss is computed in, and of one shape."""
+    """Targets and predictions in the dtype of the computation, checked to have the same shape."""
     dtype = compute_dtype(y_pred)
     return of_one_shape(ops.cast(y_true, dtype), ops.cast(y_pred, dtype), squeeze)
 
@@ -106,10 +117,10 @@ def divide_no_nan(x: Any, y: Any) -> Any:
 
 
 def align_weight(weight: Any, values: Any) -> tuple[Any, Any]:
-    """A weight made to broadcast against `values` (and `values`, which may gain a trailing 1 as in Keras).
+    """A weight reshaped to broadcast against `values` (and `values`, which may get a trailing 1 as in Keras).
 
-    A weight of fewer dimensions counts for whole rows (positions ...): dimensions of 1 are added at its end. Keras only
-    adds one to a vector, and broadcasts other shapes from the right.
+    A weight with fewer dimensions applies to whole rows (positions ...): dimensions of 1 are added at its end. Keras
+    only adds one to a vector, and broadcasts other shapes from the right.
 
     Raises:
         ShapeError: the shapes do not fit.
@@ -120,7 +131,7 @@ def align_weight(weight: Any, values: Any) -> tuple[Any, Any]:
     if len(shape) != len(target) or any(w not in (1, v) for w, v in zip(shape, target, strict=True)):
         raise ShapeError(
             f"a sample_weight (or mask) of shape {public_shape(weight.shape)} does not fit loss values of shape "
-            f"{public_shape(values.shape)}: give one weight a row, or one a value."
+            f"{public_shape(values.shape)}: give one weight per row, or one per value."
         )
     return _reshaped(weight, shape), _reshaped(values, target)
 
@@ -132,26 +143,33 @@ def reduce_weighted(
     reduction: str | None = "sum_over_batch_size",
     mask: Any = None,
 ) -> Any:
-    """One number from the values of a batch, or the weighted values.
+    """Reduce the values of a batch to one number, or return the weighted values.
 
-    With values v, weights w (1 where there is none) and N values of real rows:
+    With values v, weights w (1 by default) and N values in real rows:
 
-    - "sum_over_batch_size", "mean": sum(v w) / N. Weights do not enter the divisor, as in Keras.
-    - "mean_with_sample_weight": sum(v w) / sum(w), or / N without weights.
+    - "sum_over_batch_size", "mean": sum(v w) / N. As in Keras, the divisor does not contain the weights.
+    - "mean_with_sample_weight": sum(v w) / sum(w); without weights, sum(v) / N.
     - "sum": sum(v w).
     - "none": v w.
 
-    A divisor of 0 gives 0. A mask removes values; for the means N then counts the values it leaves.
+    A divisor of 0 gives 0. A mask removes values; in the means, N counts the values that it keeps.
 
     Args:
-        values: floats (batch, ...), or one number, which is returned as it is.
-        sample_weight: (batch,), or any shape that broadcasts to `values` from the left.
-        rows: floats (batch,): 1 for a real row, 0 for one that only fills the batch up; it counts for nothing.
-        reduction: one of `REDUCTIONS`.
-        mask: True where a value counts; shapes as for `sample_weight`.
+        values: floats `(batch, ...)`, or one number, which is returned unchanged.
+        sample_weight: `(batch,)`, or any shape that broadcasts to `values` from the left.
+        rows: floats `(batch,)`: 1 for real rows, 0 for rows that pad the batch and are ignored.
+        reduction: one of the above.
+        mask: True for values that count; shaped like `sample_weight`.
 
     Raises:
         ValueError: the reduction is unknown, or shapes do not fit.
+
+    Example:
+        >>> from lamella.losses import reduce_weighted
+        >>> float(reduce_weighted([1.0, 2.0, 6.0]))
+        3.0
+        >>> float(reduce_weighted([1.0, 2.0, 6.0], [1.0, 1.0, 0.0], reduction="mean_with_sample_weight"))
+        1.5
     """
     reduction = standardize_reduction(reduction)
     values = ops.convert_to_tensor(values)
@@ -191,21 +209,21 @@ def reduce_weighted(
 
 
 def with_rank_of(weight: Any, like: Any) -> Any:
-    """`weight` with dimensions of 1 at its end, up to the rank of `like`."""
+    """`weight` with dimensions of 1 added at its end, up to the rank of `like`."""
     return ops.reshape(weight, (*weight.shape, *(1,) * (len(like.shape) - len(weight.shape))))
 
 
 def _count(values: Any, rows: Any) -> Any:
-    """How many entries of `values` belong to real rows: a number where every row is real."""
+    """The number of entries of `values` in real rows: a Python number if every row is real."""
     if rows is None:
         return as_number(size_of(values.shape))
     return ops.multiply(ops.sum(rows), as_number(size_of(values.shape[1:])))
 
 
 def row_by_row(function: Callable[..., Any], y: Spec, prediction: Spec, where: str = "loss") -> bool:
-    """Whether `function(y_true, y_pred)` gives values for each row of a batch, of nothing but that row.
+    """Whether `function(y_true, y_pred)` returns values per row of a batch, each of which depends on that row alone.
 
-    A message about the function says that it stands at `where`.
+    `where` is the part of the model that error messages about the function name.
     """
     from lamella.passes import find_cross_batch_op
 
@@ -218,17 +236,29 @@ def row_by_row(function: Callable[..., Any], y: Spec, prediction: Spec, where: s
 
 
 class Loss:
-    """The base of all losses. Subclass it and write `call(y_true, y_pred)`.
+    """The base class of losses: subclass it and write `call(y_true, y_pred)`.
 
     Args:
-        name: the name in messages; by default the class's, in snake case.
-        reduction: what becomes of the values of a batch, see `reduce_weighted`.
-        dtype: the dtype to compute in; None is the prediction's float dtype, but at least float32.
+        name: the name in messages; None is the class name in snake case.
+        reduction: "sum_over_batch_size" (the mean), "sum", "mean_with_sample_weight" or "none"; see `reduce_weighted`.
+        dtype: the dtype of the computation; None is the float dtype of the predictions, but at least float32.
+
+    Raises:
+        ValueError: `reduction` is unknown.
+
+    Example:
+        >>> from lamella import losses, ops
+        >>> class Quantile(losses.Loss):
+        ...     def call(self, y_true, y_pred):
+        ...         error = ops.subtract(y_true, y_pred)
+        ...         return ops.mean(ops.maximum(ops.multiply(0.9, error), ops.multiply(-0.1, error)), -1)
+        >>> round(float(Quantile()([[1.0], [1.0]], [[0.0], [2.0]])), 4)
+        0.5
     """
 
     name: str = Name("a loss", label=True)  # type: ignore[assignment]
     integer_targets = False
-    """Whether `call` wants the targets as they came (class numbers) instead of in the dtype of the loss."""
+    """Whether `call` takes the targets in their dtype (class numbers) instead of that of the loss."""
 
     def __init__(
         self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
@@ -238,8 +268,13 @@ class Loss:
         self.dtype = None if dtype is None else dtype_name(getattr(dtype, "name", dtype))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The unreduced values, one a sample (or position): (batch, ...)."""
-        raise NotImplementedError(f"the loss {type(self).__name__} does not say how it is computed: write `call`.")
+        """The values before the reduction, one per sample (or position): `(batch, ...)`.
+
+        Args:
+            y_true: the targets, in the dtype of the loss unless `integer_targets` is true.
+            y_pred: the predictions, in the dtype of the loss.
+        """
+        raise NotImplementedError(f"the loss {type(self).__name__} does not define `call`.")
 
     def per_sample(self, y_true: Any, y_pred: Any) -> Any:
         """`call` on operands in the dtype of the loss."""
@@ -248,14 +283,14 @@ class Loss:
         return self.call(y_true if self.integer_targets else ops.cast(y_true, dtype), ops.cast(y_pred, dtype))
 
     def mask(self, y_true: Any, y_pred: Any, values: Any) -> Any:
-        """Where a value counts, for losses that leave some of their `values` out; None where all do."""
+        """True for values that count, in losses that leave some of their `values` out; None if all count."""
         return None
 
     def is_per_example(self, y: Spec, prediction: Spec) -> bool:
-        """Whether there is a value for each row, of that row alone: then a short batch may be filled up with other rows.
+        """Whether there is one value per row that depends on that row alone: then a short batch may be padded.
 
         Args:
-            y: the spec of a batch of targets, its batch dimension left free.
+            y: the spec of a batch of targets, with a free batch dimension.
             prediction: the spec of the model's prediction for the batch, likewise.
         """
         return row_by_row(self.per_sample, y, prediction)
@@ -267,11 +302,11 @@ class Loss:
         """The loss of a batch.
 
         Args:
-            y_true: targets.
-            y_pred: predictions (batch, ...).
-            sample_weight: one weight a row, or one a value.
-            rows: 1 for a real row, 0 for one that fills the batch up, (batch,); see `reduce_weighted`.
-            mask: True where a value counts, for predictions with a mask (a padded sequence).
+            y_true: the targets, `(batch, ...)`.
+            y_pred: the predictions, `(batch, ...)`.
+            sample_weight: one weight per row, or one per value.
+            rows: 1 for real rows, 0 for rows that pad the batch, `(batch,)`; see `reduce_weighted`.
+            mask: True for values that count, for predictions with a mask (a padded sequence).
         """
         values = self.per_sample(y_true, y_pred)
         own = self.mask(y_true, y_pred, values)
@@ -280,19 +315,19 @@ class Loss:
         return reduce_weighted(values, sample_weight, rows, self.reduction, mask)
 
     def check(self, y: Spec, prediction: Spec, y_array: Any = None) -> None:
-        """Refuse targets that cannot be meant for these predictions.
+        """Check before training that targets fit these predictions.
 
         Args:
             y: the spec of a batch of targets.
             prediction: the spec of the model's prediction for the batch.
-            y_array: the targets themselves (a NumPy array, all rows), where they are on the host.
+            y_array: all targets (a NumPy array), if they are in host memory.
 
         Raises:
-            ValueError: what came, what was expected, and how to mend it.
+            ValueError: they do not fit; the message says what was expected.
         """
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal loss."""
+        """The constructor's arguments, as JSON values."""
         return {"name": self.name, "reduction": self.reduction}
 
     @classmethod
@@ -309,15 +344,26 @@ class LossFunctionWrapper(Loss):
     """A function `(y_true, y_pred) -> values` as a loss.
 
     Args:
-        fn: the function; it gets operands of one rank in the dtype of the loss.
-        reduction: see `reduce_weighted`.
-        name: the name; by default the function's.
-        dtype: the dtype to compute in.
+        fn: the function; its operands have equal ranks and the dtype of the loss.
+        reduction: "sum_over_batch_size" (the mean), "sum", "mean_with_sample_weight" or "none"; see `reduce_weighted`.
+        name: the name in messages; None is the function's.
+        dtype: the dtype of the computation; None is the float dtype of the predictions, but at least float32.
         **kwargs: passed on to `fn`.
+
+    Raises:
+        ValueError: `reduction` is unknown.
+
+    Example:
+        >>> from lamella import losses, ops
+        >>> def power_error(y_true, y_pred, power):
+        ...     return ops.mean(ops.power(ops.abs(ops.subtract(y_true, y_pred)), power), -1)
+        >>> loss = losses.LossFunctionWrapper(power_error, power=3.0)
+        >>> float(loss([[0.0]], [[2.0]]))
+        8.0
     """
 
     targets: CheckTargets = staticmethod(no_check)
-    """What is checked of targets before training, from `losses.check`."""
+    """The check of targets before training, from `losses.check`."""
 
     def __init__(
         self,
@@ -332,23 +378,23 @@ class LossFunctionWrapper(Loss):
         self.kwargs = kwargs
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """The function's values."""
+        """The values of the function."""
         return self.fn(*squeeze_or_expand_to_same_rank(y_true, y_pred), **self.kwargs)
 
     def check(self, y: Spec, prediction: Spec, y_array: Any = None) -> None:
-        """Refuse targets that cannot be meant for these predictions."""
+        """Check before training that targets fit these predictions."""
         array = np.asarray(y_array) if isinstance(y_array, np.ndarray) else None
         self.targets(Targets(self.name, y, prediction, array, self.kwargs))
 
     def get_config(self) -> dict[str, Any]:
-        """Name, reduction and the arguments of the function that its class takes."""
+        """Name, reduction and the keyword arguments of the function."""
         return {**super().get_config(), **self.kwargs}
 
 
 class Declared:
-    """What a loss or metric is that takes no arguments of its function: a subclass declares `function`.
+    """A loss or metric without further arguments: a subclass declares `function`.
 
-    The subclass gets its own constructor, so that errors name it, with the function's name as the default of `name`.
+    The subclass gets a separate constructor, so that errors name it, and the function's name is the default of `name`.
     """
 
     function: Callable[..., Any]
@@ -365,12 +411,12 @@ class Declared:
 
 
 class FunctionLoss(LossFunctionWrapper, Declared):
-    """A loss that takes no arguments of its function, such as `MeanSquaredError`.
+    """A loss without further arguments, such as `MeanSquaredError`.
 
     Args:
-        reduction: see `reduce_weighted`.
-        name: the name; by default the function's.
-        dtype: the dtype to compute in.
+        reduction: "sum_over_batch_size" (the mean), "sum", "mean_with_sample_weight" or "none"; see `reduce_weighted`.
+        name: the name in messages; None is the function's.
+        dtype: the dtype of the computation; None is the float dtype of the predictions, but at least float32.
     """
 
     def __init__(self, reduction: str | None = MEAN, name: str | None = None, dtype: Any = None) -> None:

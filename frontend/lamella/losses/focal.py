@@ -1,4 +1,4 @@
-"""Losses that weigh examples by how hard they are, or by how far their labels can be trusted."""
+"""Losses that weight examples by their difficulty, or by the reliability of their labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lamella.ops.networks import probabilities
 
 
 def _focus(rest: Any, gamma: float) -> Any:
-    """rest**gamma, where `rest` is what a prediction lacks to certainty; at least 1e-7, for its slope at 0 is infinite."""
+    """rest**gamma for rest = 1 - probability, at least 1e-7: for gamma below 1 the derivative at 0 is infinite."""
     return ops.power(ops.maximum(rest, settings.epsilon()), float(gamma))
 
 
@@ -30,22 +30,34 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Any:
-    """mean((1 - q)**gamma binary_crossentropy) over `axis`, where q = y p + (1 - y)(1 - p) is what the label's side gets
+    """Binary focal crossentropy, with less weight for easy examples: mean((1 - q)**gamma crossentropy) over `axis`.
 
-    Probabilities are clipped to [1e-7, 1 - 1e-7]. Logits stay in log space, where Keras clips them, too.
+    q = y p + (1 - y) (1 - p) is the probability of the label. Probabilities are clipped to [1e-7, 1 - 1e-7]. Logits
+    stay in log space (Keras clips their probabilities, too).
 
     Args:
-        y_true: labels from 0 to 1.
-        y_pred: probabilities, or logits.
-        apply_class_balancing: weigh values by y alpha + (1 - y)(1 - alpha).
+        y_true: labels y from 0 to 1, `(batch, ..., outputs)`.
+        y_pred: probabilities p, or logits, of the same shape.
+        apply_class_balancing: whether to weight values by y alpha + (1 - y) (1 - alpha).
         alpha: the weight of class 1.
-        gamma: how much easy examples lose; 0 is the plain crossentropy.
-        from_logits: predictions are logits: p = sigmoid(y_pred).
-        label_smoothing: s moves labels to y (1 - s) + s / 2.
+        gamma: how much less easy examples count; 0 is the plain crossentropy.
+        from_logits: whether predictions are logits: p = sigmoid(y_pred).
+        label_smoothing: s from 0 to 1 moves labels to y (1 - s) + s / 2.
         axis: the axis of the mean.
 
+    Returns:
+        `(batch, ...)`, in the float dtype of `y_pred`, but at least float32.
+
+    Raises:
+        ShapeError: the shapes differ, so that they would only meet by broadcasting.
+
     References:
-        T.-Y. Lin et al., "Focal Loss for Dense Object Detection", 2017, https://arxiv.org/abs/1708.02002
+        T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017, https://arxiv.org/abs/1708.02002.
+
+    Example:
+        >>> from lamella.losses import binary_focal_crossentropy
+        >>> binary_focal_crossentropy([[1.0], [1.0]], [[0.5], [0.9]]).round(4)
+        array([0.1733, 0.0011], dtype=float32)
     """
     y_true, y_pred = operands(y_true, y_pred)
     y_true = smooth_binary(y_true, label_smoothing)
@@ -74,19 +86,31 @@ def categorical_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Any:
-    """-sum(alpha (1 - p)**gamma y_true log(p)) over the classes along `axis`
+    """Focal crossentropy of one-hot labels: -sum(alpha (1 - p)**gamma y_true log(p)) over the classes along `axis`.
 
     Args:
-        y_true: one column a class, shaped like `y_pred`.
-        y_pred: probabilities, divided by their sum and clipped to [1e-7, 1 - 1e-7], or logits, which stay in log space.
-        alpha: a weight, or one for each class along `axis`.
-        gamma: how much easy examples lose; 0 is the plain crossentropy.
-        from_logits: predictions are logits: p = softmax(y_pred).
-        label_smoothing: s moves labels to y (1 - s) + s / classes.
+        y_true: one column per class, `(batch, ..., classes)`.
+        y_pred: probabilities, which are divided by their sum and clipped to [1e-7, 1 - 1e-7], or logits, which stay in
+            log space; of the same shape.
+        alpha: a weight, or one per class along `axis`.
+        gamma: how much less easy examples count; 0 is the plain crossentropy.
+        from_logits: whether predictions are logits: p = softmax(y_pred).
+        label_smoothing: s from 0 to 1 moves labels to y (1 - s) + s / classes.
         axis: the axis of the classes.
 
+    Returns:
+        The shape of `y_pred` without `axis`, in the float dtype of `y_pred`, but at least float32.
+
+    Raises:
+        ShapeError: the shapes differ, so that they would only meet by broadcasting.
+
     References:
-        T.-Y. Lin et al., "Focal Loss for Dense Object Detection", 2017, https://arxiv.org/abs/1708.02002
+        T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017, https://arxiv.org/abs/1708.02002.
+
+    Example:
+        >>> from lamella.losses import categorical_focal_crossentropy
+        >>> categorical_focal_crossentropy([[0.0, 1.0], [0.0, 1.0]], [[0.5, 0.5], [0.1, 0.9]], alpha=1.0).round(4)
+        array([0.1733, 0.0011], dtype=float32)
     """
     y_true, y_pred = operands(y_true, y_pred, squeeze=False)
     y_true = smooth(y_true, label_smoothing, axis)
@@ -107,18 +131,30 @@ def categorical_focal_crossentropy(
 
 
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0.5) -> Any:
-    """(1 - p**q) / q, where p is the probability of the class that y_true numbers: crossentropy for q near 0, MAE for 1
+    """Generalized crossentropy of class numbers, robust to wrong labels: (1 - p**q) / q, where p = y_pred[y_true].
 
-    At p = 0 the gradient is 0 (it would be infinite).
+    It approaches the crossentropy for q near 0, and the mean absolute error for q near 1. The gradient at p = 0, where
+    it would be infinite, is 0.
 
     Args:
-        y_true: class numbers, shaped like `y_pred` without the last axis, or with 1 there.
-        y_pred: probabilities, one column a class.
+        y_true: class numbers, integers `(batch, ...)` or `(batch, ..., 1)`.
+        y_pred: probabilities, `(batch, ..., classes)`.
         q: between 0 and 1; the nearer to 1, the less wrong labels count.
 
+    Returns:
+        `(batch, ...)`, in the float dtype of `y_pred`, but at least float32.
+
+    Raises:
+        ShapeError: the class numbers do not have the shape of the predictions without the last axis.
+
     References:
-        Z. Zhang, M. R. Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels",
-        2018, https://arxiv.org/abs/1805.07836
+        Z. Zhang, M. R. Sabuncu, "Generalized cross entropy loss for training deep neural networks with noisy labels",
+        NeurIPS 2018, https://arxiv.org/abs/1805.07836.
+
+    Example:
+        >>> from lamella.losses import categorical_generalized_cross_entropy
+        >>> categorical_generalized_cross_entropy([1, 1], [[0.75, 0.25], [0.0, 1.0]])
+        array([1., 0.], dtype=float32)
     """
     _, y_pred = operands(0.0, y_pred, squeeze=False)
     labels, _ = class_numbers(y_true, y_pred, None)
@@ -131,11 +167,37 @@ def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0
 
 def _gamma(gamma: float) -> None:
     if not gamma >= 0:
-        raise ValueError(f"gamma is a number from 0, got {gamma!r}.")
+        raise ValueError(f"gamma must not be negative, got {gamma!r}.")
 
 
 class BinaryFocalCrossentropy(LossFunctionWrapper):
-    """mean((1 - q)**gamma binary_crossentropy); see `losses.binary_focal_crossentropy` for the arguments"""
+    """Binary focal crossentropy: mean((1 - q)**gamma crossentropy), which gives less weight to easy examples.
+
+    q = y p + (1 - y) (1 - p) is the probability of the label. Targets are labels y from 0 to 1, of the shape of the
+    predictions.
+
+    Args:
+        apply_class_balancing: whether to weight values by y alpha + (1 - y) (1 - alpha).
+        alpha: the weight of class 1, from 0 to 1.
+        gamma: how much less easy examples count; 0 is the plain crossentropy.
+        from_logits: whether predictions are logits, p = sigmoid(y_pred), instead of probabilities.
+        label_smoothing: s from 0 to 1 moves labels to y (1 - s) + s / 2.
+        axis: the axis of the mean.
+        reduction: "sum_over_batch_size" (the mean), "sum", "mean_with_sample_weight" or "none"; see `reduce_weighted`.
+        name: the name in messages and files.
+        dtype: the dtype of the computation; None is the float dtype of the predictions, but at least float32.
+
+    Raises:
+        ValueError: `alpha`, `gamma` or `label_smoothing` is out of range, or `reduction` is unknown.
+
+    References:
+        T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017, https://arxiv.org/abs/1708.02002.
+
+    Example:
+        >>> from lamella.losses import BinaryFocalCrossentropy
+        >>> BinaryFocalCrossentropy(reduction="none")([[1.0], [1.0]], [[0.5], [0.9]]).round(4)
+        array([0.1733, 0.0011], dtype=float32)
+    """
 
     targets = staticmethod(check.binary)
 
@@ -169,7 +231,32 @@ class BinaryFocalCrossentropy(LossFunctionWrapper):
 
 
 class CategoricalFocalCrossentropy(LossFunctionWrapper):
-    """-sum(alpha (1 - p)**gamma y_true log(p)); see `losses.categorical_focal_crossentropy` for the arguments"""
+    """Focal crossentropy of one-hot labels: -sum(alpha (1 - p)**gamma y_true log(p)).
+
+    Targets and predictions have one column per class, `(batch, ..., classes)`.
+
+    Args:
+        alpha: a weight, or one per class along `axis`.
+        gamma: how much less easy examples count; 0 is the plain crossentropy.
+        from_logits: whether predictions are logits, p = softmax(y_pred), instead of probabilities.
+        label_smoothing: s from 0 to 1 moves labels to y (1 - s) + s / classes.
+        axis: the axis of the classes.
+        reduction: "sum_over_batch_size" (the mean), "sum", "mean_with_sample_weight" or "none"; see `reduce_weighted`.
+        name: the name in messages and files.
+        dtype: the dtype of the computation; None is the float dtype of the predictions, but at least float32.
+
+    Raises:
+        ValueError: `gamma` or `label_smoothing` is out of range, or `reduction` is unknown.
+
+    References:
+        T.-Y. Lin et al., "Focal loss for dense object detection", ICCV 2017, https://arxiv.org/abs/1708.02002.
+
+    Example:
+        >>> from lamella.losses import CategoricalFocalCrossentropy
+        >>> loss = CategoricalFocalCrossentropy(alpha=[0.5, 1.0], reduction="none")
+        >>> loss([[1.0, 0.0], [0.0, 1.0]], [[0.5, 0.5], [0.5, 0.5]]).round(4)
+        array([0.0866, 0.1733], dtype=float32)
+    """
 
     targets = staticmethod(check.categorical)
 
@@ -200,7 +287,28 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
 
 
 class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
-    """(1 - p[y_true]**q) / q, class numbers; see `losses.categorical_generalized_cross_entropy` for the arguments"""
+    """Generalized crossentropy of class numbers, robust to wrong labels: (1 - p**q) / q, where p = y_pred[y_true].
+
+    Targets are integers `(batch, ...)` or `(batch, ..., 1)`, predictions probabilities `(batch, ..., classes)`.
+
+    Args:
+        q: between 0 and 1; the nearer to 1, the less wrong labels count.
+        reduction: "sum_over_batch_size" (the mean), "sum", "mean_with_sample_weight" or "none"; see `reduce_weighted`.
+        name: the name in messages and files.
+        dtype: the dtype of the computation; None is the float dtype of the predictions, but at least float32.
+
+    Raises:
+        ValueError: `q` is out of range, or `reduction` is unknown.
+
+    References:
+        Z. Zhang, M. R. Sabuncu, "Generalized cross entropy loss for training deep neural networks with noisy labels",
+        NeurIPS 2018, https://arxiv.org/abs/1805.07836.
+
+    Example:
+        >>> from lamella.losses import CategoricalGeneralizedCrossEntropy
+        >>> CategoricalGeneralizedCrossEntropy(reduction="none")([1, 1], [[0.75, 0.25], [0.0, 1.0]])
+        array([1., 0.], dtype=float32)
+    """
 
     targets = staticmethod(check.sparse)
     integer_targets = True
@@ -213,5 +321,5 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         if not 0 < q < 1:
-            raise ValueError(f"q lies between 0 and 1, got {q!r}.")
+            raise ValueError(f"q must be between 0 and 1, got {q!r}.")
         super().__init__(categorical_generalized_cross_entropy, reduction, name, dtype, q=q)

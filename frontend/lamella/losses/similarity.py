@@ -1,4 +1,4 @@
-"""A loss of embeddings: near to those of their own class, far from the others."""
+"""Circle loss: embeddings near those of the same class and far from the others."""
 
 from __future__ import annotations
 
@@ -21,24 +21,36 @@ def circle(
     gamma: float = 80.0,
     margin: float = 0.4,
 ) -> Any:
-    """softplus(log(sum(exp(gamma a (d - m)))) + log(sum(exp(gamma b (1 - m - d))))), one value a row
+    """Circle loss of embeddings, one value per row.
 
-    d is the cosine distance max(1 - <x, x'>, 0) of a row to another; the first sum goes over the rows of its own class,
-    with a = m + d, the second over the others, with b = max(1 + m - d, 0), and m is the margin. A row with no other of
-    its class, or none of another class, has the value 0 and gradient 0.
+    softplus(log(sum(exp(gamma a (d - m)))) + log(sum(exp(gamma b (1 - m - d))))), where d is the cosine distance max(1
+    - <x, x'>, 0) of two rows and m the margin. The first sum is over rows of the same class, with a = m + d; the second
+    over rows of other classes, with b = max(1 + m - d, 0). A row without another of its class, or without one of
+    another class, has the value 0 and the gradient 0.
 
     Args:
-        y_true: class numbers (batch,) or (batch, 1).
-        y_pred: embeddings (batch, features), each of length 1.
-        ref_labels: the classes of `ref_embeddings`; None is `y_true`.
-        ref_embeddings: what rows are compared with, (others, features); None is `y_pred`.
-        remove_diagonal: a row is not compared with the reference of its own number.
+        y_true: class numbers, `(batch,)` or `(batch, 1)`.
+        y_pred: embeddings of length 1, `(batch, features)`.
+        ref_labels: the class numbers of `ref_embeddings`; None is `y_true`.
+        ref_embeddings: the embeddings to compare with, `(others, features)`; None is `y_pred`.
+        remove_diagonal: whether to leave out the pairs of rows with the same index.
         gamma: the scale.
-        margin: how much nearer the own class should be.
+        margin: the margin m between the distances within and between classes.
+
+    Returns:
+        `(batch,)`, in the float dtype of `y_pred`, but at least float32.
+
+    Raises:
+        ShapeError: the numbers of labels and embeddings differ.
 
     References:
-        Y. Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization", 2020,
-        https://arxiv.org/abs/2002.10857
+        Y. Sun et al., "Circle loss: a unified perspective of pair similarity optimization", CVPR 2020,
+        https://arxiv.org/abs/2002.10857.
+
+    Example:
+        >>> from lamella.losses import circle
+        >>> circle([0, 0, 1], [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]], gamma=1.0).round(3)
+        array([0.563, 0.734, 0.   ], dtype=float32)
     """
     _, y_pred = operands(0.0, y_pred, squeeze=False)
     labels = _column(y_true)
@@ -46,7 +58,7 @@ def circle(
     other_labels = labels if ref_labels is None else _column(ref_labels)
     for given, rows in ((labels, y_pred), (other_labels, others)):
         if differ(given.shape[0], rows.shape[0]):
-            raise ShapeError(f"one label for each embedding, got {given.shape[0]} and {rows.shape[0]}.")
+            raise ShapeError(f"expected one label per embedding, got {given.shape[0]} and {rows.shape[0]}.")
     distance = ops.maximum(ops.subtract(1.0, ops.matmul(y_pred, ops.transpose(others))), 0.0)
     same = ops.equal(labels, ops.transpose(other_labels))
     different = ops.logical_not(same)
@@ -67,7 +79,7 @@ def _column(labels: Any) -> Any:
 
 
 def _log_sum_exp(x: Any, mask: Any) -> Any:
-    """log(sum(exp(x))) of a row over the entries where the mask holds; 0 where it holds nowhere, with no NaN behind it."""
+    """log(sum(exp(x))) per row over the masked entries; 0 where there are none, with a finite gradient."""
     peak = ops.stop_gradient(ops.max(ops.where(mask, x, -1e30), 1, keepdims=True))
     terms = ops.where(mask, ops.exp(ops.where(mask, ops.subtract(x, peak), 0.0)), 0.0)
     total = ops.sum(terms, 1)
@@ -77,20 +89,44 @@ def _log_sum_exp(x: Any, mask: Any) -> Any:
 
 
 def embeddings(t: Targets) -> None:
-    """One class number a row, for predictions that are one vector a row.
+    """Check that there is one class number and one embedding per row.
 
     Raises:
-        ValueError: they are not.
+        ValueError: the shapes do not fit.
     """
     if len(t.prediction.shape) != 2 or tuple(t.y.shape[1:]) not in ((), (1,)):
         raise ValueError(
             f"{t.loss}: y has shape {shown(t.y.shape)} and the model predicts {shown(t.prediction.shape)}; this loss takes "
-            "one class number a row, (batch,), and one embedding a row, (batch, features)."
+            "one class number per row, (batch,), and one embedding per row, (batch, features)."
         )
 
 
 class Circle(LossFunctionWrapper):
-    """The circle loss of embeddings of length 1; see `losses.circle` for the formula. Rows whose value is 0 do not count."""
+    """Circle loss of embeddings of length 1; see `losses.circle` for the formula.
+
+    Rows whose value is 0 are left out of the mean. Targets are class numbers `(batch,)` or `(batch, 1)`, predictions
+    embeddings `(batch, features)`.
+
+    Args:
+        gamma: the scale; positive.
+        margin: the margin between the distances within and between classes.
+        remove_diagonal: whether to leave out the pairs of a row with itself.
+        reduction: "sum_over_batch_size" (the mean), "sum", "mean_with_sample_weight" or "none"; see `reduce_weighted`.
+        name: the name in messages and files.
+        dtype: the dtype of the computation; None is the float dtype of the predictions, but at least float32.
+
+    Raises:
+        ValueError: `gamma` is not positive, or `reduction` is unknown.
+
+    References:
+        Y. Sun et al., "Circle loss: a unified perspective of pair similarity optimization", CVPR 2020,
+        https://arxiv.org/abs/2002.10857.
+
+    Example:
+        >>> from lamella.losses import Circle
+        >>> round(float(Circle(gamma=1.0)([0, 0, 1], [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])), 3)
+        0.648
+    """
 
     targets = staticmethod(embeddings)
     integer_targets = True
@@ -105,9 +141,9 @@ class Circle(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         if not gamma > 0:
-            raise ValueError(f"Circle takes a positive gamma, got {gamma!r}.")
+            raise ValueError(f"Circle: gamma must be positive, got {gamma!r}.")
         super().__init__(circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
 
     def mask(self, y_true: Any, y_pred: Any, values: Any) -> Any:
-        """Where the value is above 0, as in Keras: the mean is over the rows that still teach something."""
+        """True where the value is above 0, as in Keras: the mean is over rows with a nonzero gradient."""
         return ops.greater(values, 0.0)

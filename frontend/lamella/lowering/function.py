@@ -108,7 +108,7 @@ class Lowered:
             (y, new_state), or (y, new_state, penalty).
 
         Raises:
-            TypeError: `training` is no Python bool (under `jit`, fix it with `lower(backend, training=True)`).
+            TypeError: `training` is not a Python bool (under `jit`, fix it with `lower(backend, training=True)`).
             TraceError: training a model with a random layer without a seed; the layer is named.
             ValueError: keys or shapes do not fit.
         """
@@ -155,7 +155,7 @@ class Lowered:
             return bool(self.training)
         if not isinstance(training, bool | np.bool_):
             raise TypeError(
-                f"`training` is a Python bool, got {type(training).__name__}. Under `jax.jit` fix it when lowering: "
+                f"`training` must be a Python bool, got {type(training).__name__}. Under `jax.jit` fix it when lowering: "
                 "`model.lower('jax', training=True)`, or mark it static."
             )
         if self.training is not None and bool(training) != self.training:
@@ -243,7 +243,7 @@ def key_of(seed: Any, backend: Backend) -> Any:
     if spec == KEY:
         return seed
     if spec is None or spec.shape != () or spec.dtype not in ("int32", "uint32", "int64", "uint64"):
-        raise DTypeError(f"a seed is an integer or a key, got {type(seed).__name__ if spec is None else spec}.")
+        raise DTypeError(f"a seed must be an integer or a key, got {type(seed).__name__ if spec is None else spec}.")
     if isinstance(seed, np.ndarray):
         return host_random.key_from_seed(int(seed))
     low = ops.cast(seed, "uint32")

@@ -1,7 +1,7 @@
-"""Metrics: by class, by function, and by name.
+"""Metrics, by class, by function, and by name.
 
-`compile(metrics=[...])` takes names ("accuracy", "mae"), classes, instances, or functions of your own
-`(y_true, y_pred) -> one value a sample`, written in `lamella.ops`.
+`compile(metrics=[...])` takes names ("accuracy", "mae"), classes, instances, or functions
+`(y_true, y_pred) -> one value per sample`, written in `lamella.ops`.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ _MODULES = {
     "overlap": "BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU",
     "regression": ("ConcordanceCorrelation PearsonCorrelation R2Score concordance_correlation pearson_correlation"),
 }
-"""Families that few models use, imported when one of their names is first asked for; a test holds it against the imports
-above, which type checkers read."""
+"""Families that are imported on first access to one of their names; a test compares them with the imports for type
+checkers above."""
 
 if not TYPE_CHECKING:
     _, __getattr__, __dir__ = lazily(__name__, _MODULES)
@@ -147,10 +147,10 @@ TABLE: Mapping[str, Any] = LazyTable({
     "RMSE": RootMeanSquaredError,
     **name_table(lazy_exports(__name__, _MODULES)),
 })  # fmt: skip
-"""Every name a list of metrics takes, besides those whose meaning depends on the shapes (`AUTOMATIC`)."""
+"""Every name that a list of metrics accepts, besides those whose meaning depends on the shapes (`AUTOMATIC`)."""
 
 AUTOMATIC = ("accuracy", "acc", "crossentropy", "ce")
-"""Names that become the binary, sparse or categorical metric by the shapes of targets and predictions."""
+"""Names that stand for the binary, sparse or categorical metric, depending on the shapes of targets and predictions."""
 
 OLD = {
     "cosine": "cosine_similarity",
@@ -159,15 +159,26 @@ OLD = {
     "kullback_leibler_divergence": "kl_divergence",
     "logcosh": "log_cosh",
 }
-"""Names of earlier Keras releases, and today's."""
+"""Names of earlier Keras releases, and the current ones."""
 
 
 def get(identifier: Any) -> Metric | None:
-    """The metric that a name, a class, an instance, a config dict, a loss or a function stands for; None stays None.
+    """Return the metric for a name, a class, an instance, a config dict, a loss or a function; None for None.
+
+    Args:
+        identifier: a name such as "mae", a `Metric` class or instance, `{"class_name": ..., "config": ...}`, a `Loss`,
+            or a function `(y_true, y_pred) -> one value per sample`.
 
     Raises:
-        UnknownNameError: the name is not known.
-        ValueError: it is nothing of these, or a class that needs arguments.
+        UnknownNameError: the name is unknown.
+        ValueError: `identifier` is none of these, or a class with required arguments.
+
+    Example:
+        >>> from lamella import metrics
+        >>> metrics.get("mae")([1.0, 2.0], [1.0, 4.0])
+        1.0
+        >>> metrics.get({"class_name": "Recall", "config": {"thresholds": 0.9}}).thresholds
+        [0.9]
     """
     try:
         made = from_identifier("metric", "accuracy" if identifier == "acc" else identifier, TABLE, OLD)
@@ -177,7 +188,7 @@ def get(identifier: Any) -> Metric | None:
         found = TABLE[identifier] if isinstance(identifier, str) else identifier
         needed = str(error).partition("argument")[2].partition(":")[2]
         raise ValueError(
-            f"the metric {identifier!r} needs arguments:{needed}; give an instance, metrics.{found.__name__}(...)."
+            f"the metric {identifier!r} needs arguments:{needed}; pass an instance, metrics.{found.__name__}(...)."
         ) from None
     if made is None or isinstance(made, Metric):
         return made
@@ -186,7 +197,7 @@ def get(identifier: Any) -> Metric | None:
     if callable(made):
         return MeanMetricWrapper(made)
     raise ValueError(
-        f"a metric is a name, a Metric, or a function of (y_true, y_pred); got {type(made).__name__}: {made!r}."
+        f"a metric must be a name, a Metric, or a function of (y_true, y_pred), got {type(made).__name__}: {made!r}."
     )
 
 
@@ -194,21 +205,27 @@ serialize, deserialize = registration.for_module("keras.metrics", get)
 
 
 def resolve(identifier: Any, y: Spec, prediction: Spec, loss: Any = None) -> Metric:
-    """The metric of one entry of `compile(metrics=...)`, with the name its log key has.
+    """Return the metric for one entry of `compile(metrics=...)`, with its key in logs as its name.
 
-    "accuracy" and "acc" become binary accuracy for one output, sparse categorical accuracy where the targets have fewer
-    dimensions than the predictions or a last dimension of 1, else categorical accuracy; "crossentropy" and "ce" likewise.
-    A string is the log key as the user wrote it; objects keep their `name`, functions theirs.
+    "accuracy" and "acc" become binary accuracy for one output, sparse categorical accuracy if the targets have fewer
+    dimensions than the predictions or a last dimension of 1, else categorical accuracy; "crossentropy" and "ce"
+    likewise. The key of a string is the string itself; objects keep their `name`, functions theirs.
 
     Args:
-        identifier: what the user gave.
+        identifier: the entry.
         y: the spec of a batch of targets.
         prediction: the spec of a batch of predictions.
-        loss: the compiled loss; Keras's rule reads the shapes only, so it decides nothing.
+        loss: the compiled loss; ignored: as in Keras, the shapes decide.
 
     Raises:
-        UnknownNameError: the name is not known.
-        ValueError: it is no metric.
+        UnknownNameError: the name is unknown.
+        ValueError: the entry is not a metric.
+
+    Example:
+        >>> from lamella import metrics
+        >>> from lamella.ir.spec import Spec
+        >>> metrics.resolve("acc", Spec((8,), "int32"), Spec((8, 10), "float32"))
+        <SparseCategoricalAccuracy 'acc'>
     """
     if isinstance(identifier, str) and identifier.lower() in AUTOMATIC:
         what = "accuracy" if identifier.lower() in ("accuracy", "acc") else "crossentropy"
@@ -216,7 +233,7 @@ def resolve(identifier: Any, y: Spec, prediction: Spec, loss: Any = None) -> Met
         return TABLE[kind + what.capitalize()](name=identifier)
     made = get(identifier)
     if made is None:
-        raise ValueError("a list of metrics holds None; leave it out, or name a metric.")
+        raise ValueError("a list of metrics contains None; leave it out, or name a metric.")
     if isinstance(identifier, str):
         made.name = identifier
     return made

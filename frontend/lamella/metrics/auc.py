@@ -1,4 +1,4 @@
-"""The area under a curve of two shares, traced by a threshold."""
+"""The area under a curve of two rates over a threshold."""
 
 from __future__ import annotations
 
@@ -21,24 +21,36 @@ SUMMATIONS = ("interpolation", "minoring", "majoring")
 
 
 class AUC(Confusion):
-    """The area under the ROC curve (recall over the share of false alarms), or under another, as a sum over thresholds.
+    """The area under the ROC curve (true over false positive rate), or under another curve, as a sum over thresholds.
+
+    Targets are labels 0 and 1, predictions probabilities of the same shape.
 
     Args:
-        num_thresholds: how many thresholds, at least 2: 0 and 1 and equal steps between.
+        num_thresholds: the number of thresholds, at least 2: 0 and 1, and equal steps between.
         curve: "ROC", "PR" (precision over recall) or "PRGAIN" (precision gain over recall gain).
-        summation_method: "interpolation" (the trapezium rule; for "PR" the formula of Davis and Goadrich), "minoring" or
-            "majoring".
+        summation_method: "interpolation" (the trapezoidal rule; for "PR" the formula of Davis and Goadrich), "minoring"
+            or "majoring" (the lower or upper sum).
         name: the key in logs.
-        dtype: the dtype of the state.
-        thresholds: thresholds of one's own between 0 and 1, instead of `num_thresholds`.
-        multi_label: predictions (batch, labels) have a curve for each label, and the areas are averaged.
-        num_labels: the number of labels; by default it is seen from the predictions.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+        thresholds: thresholds between 0 and 1, instead of `num_thresholds`.
+        multi_label: whether predictions `(batch, labels)` have one curve per label, whose areas are averaged.
+        num_labels: the number of labels; None uses the shape of the predictions.
         label_weights: with `multi_label` the weight of each label's area, otherwise of each column's predictions.
-        from_logits: predictions are logits.
+        from_logits: whether predictions are logits.
+
+    Raises:
+        ValueError: an argument is unknown or out of range.
 
     References:
-        J. Davis, M. Goadrich, "The relationship between Precision-Recall and ROC curves", ICML 2006.
-        P. Flach, M. Kull, "Precision-Recall-Gain Curves: PR Analysis Done Right", NeurIPS 2015.
+        J. Davis, M. Goadrich, "The relationship between Precision-Recall and ROC curves", ICML 2006,
+        https://doi.org/10.1145/1143844.1143874.
+        P. Flach, M. Kull, "Precision-Recall-Gain curves: PR analysis done right", NeurIPS 2015,
+        https://proceedings.neurips.cc/paper/2015/hash/33e8075e9970de0cfea955afd4644bb2-Abstract.html.
+
+    Example:
+        >>> from lamella.metrics import AUC
+        >>> AUC(num_thresholds=3)([0.0, 0.0, 1.0, 1.0], [0.0, 0.5, 0.3, 0.9])
+        0.75
     """
 
     def __init__(
@@ -57,14 +69,14 @@ class AUC(Confusion):
         self.curve = _choice("curve", curve, CURVES)
         self.summation_method = _choice("summation method", summation_method, SUMMATIONS)
         if num_labels is not None and not multi_label:
-            raise ValueError("AUC: num_labels is for multi_label=True.")
+            raise ValueError("AUC: num_labels requires multi_label=True.")
         if thresholds is None:
             if isinstance(num_thresholds, bool) or not isinstance(num_thresholds, int) or num_thresholds < 2:
-                raise ValueError(f"AUC takes at least two thresholds, got num_thresholds={num_thresholds!r}.")
+                raise ValueError(f"AUC: num_thresholds must be an integer of at least 2, got {num_thresholds!r}.")
             inner = even_thresholds(num_thresholds)[1:-1]
         else:
             inner = sorted(threshold_list(list(thresholds)))
-        # beyond both ends, so that the curve reaches its corners
+        # beyond 0 and 1, so that the curve reaches its end points
         self._own = None if thresholds is None else inner
         ends = (-settings.epsilon(), 1.0 + settings.epsilon())
         super().__init__([ends[0], *inner, ends[1]], name, dtype, labels=num_labels)
@@ -73,10 +85,10 @@ class AUC(Confusion):
         self.label_weights = None if label_weights is None else [float(w) for w in label_weights]
 
     def build(self, y: Spec, prediction: Spec, weighted: bool = False) -> None:
-        """See how many labels there are.
+        """Set the number of labels.
 
         Raises:
-            ValueError: predictions are not (batch, labels), or the numbers of labels differ.
+            ValueError: predictions are not `(batch, labels)`, or the numbers of labels differ.
         """
         shape = public_shape(prediction.shape)
         width = shape[-1] if len(shape) > 1 else 1
@@ -89,15 +101,16 @@ class AUC(Confusion):
             self.labels = width
         if self.label_weights is not None and len(self.label_weights) != width:
             raise ShapeError(
-                f"metric {self.name!r} has {len(self.label_weights)} label_weights for predictions {shape}: give one a label."
+                f"metric {self.name!r} has {len(self.label_weights)} label_weights for predictions {shape}: expected one "
+                "per label."
             )
 
     def scores(self, y_pred: Any) -> Any:
-        """Probabilities."""
+        """The predictions as probabilities."""
         return ops.sigmoid(y_pred) if self.from_logits else y_pred
 
     def weighed(self, x: Any) -> Any:
-        """With label weights but one curve, every prediction weighs what its column does."""
+        """The weights of predictions, with label weights and a single curve times the weight of the column."""
         if self.label_weights is None or self.multi_label:
             return x
         return ops.multiply(x, np.asarray(self.label_weights, self.dtype))
@@ -123,7 +136,7 @@ class AUC(Confusion):
         return divide_no_nan(ops.sum(ops.multiply(areas, weights)), ops.sum(weights))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal metric."""
+        """The constructor's arguments, as JSON values."""
         return {
             "num_thresholds": self.num_thresholds,
             "curve": self.curve,
@@ -153,7 +166,7 @@ def _precision_recall(n: Counts) -> tuple[Any, Any]:
 
 
 def _gains(n: Counts) -> tuple[Any, Any]:
-    """Recall gain and precision gain; without true positives 0 and 1, and a recall gain below 0 counts as 0."""
+    """Recall gain and precision gain; 0 and 1 without true positives. A negative recall gain counts as 0."""
     scale = divide_no_nan(ops.add(n.tp, n.fn), ops.add(n.tn, n.fp))
     none = ops.equal(n.tp, 0.0)
     recall = ops.subtract(1.0, ops.multiply(scale, divide_no_nan(n.fn, n.tp)))
@@ -162,9 +175,9 @@ def _gains(n: Counts) -> tuple[Any, Any]:
 
 
 def _interpolated(n: Counts) -> Any:
-    """The area under precision between neighbouring thresholds, where true and predicted positives grow linearly.
+    """The area under precision between adjacent thresholds, where true and predicted positives grow linearly.
 
-    slope (dTP + intercept log(P_b / P_a)) / positives, with P = TP + FP and slope = dTP / dP.
+    ratio (dTP + intercept log(P_b / P_a)) / positives, with P = TP + FP and ratio = dTP / dP.
     """
     found = ops.add(n.tp, n.fp)
     d_tp, d_found = ops.subtract(n.tp[:-1], n.tp[1:]), ops.subtract(found[:-1], found[1:])

@@ -1,7 +1,7 @@
-"""A metric: a small state, a pure rule that takes a batch into it, and a result.
+"""The base classes of metrics: a small state, a pure function that adds a batch to it, and a result.
 
-The training step traces `update` and `result`; the stand-alone methods (`update_state`, `result()`, `reset_state`) run the
-same rules eagerly.
+The training step traces `update` and `result`; the eager methods (`update_state`, `result()`, `reset_state`) run the
+same functions on arrays.
 """
 
 from __future__ import annotations
@@ -31,17 +31,31 @@ State = dict[str, Any]
 
 
 class Metric:
-    """The base of all metrics.
+    """The base class of metrics.
 
-    A metric of one's own is written in Keras's words: `__init__` makes variables with `self.add_variable(...)`,
-    `update_state(y_true, y_pred, sample_weight=None)` assigns them, `result()` computes from them, all in `lamella.ops`.
-    The training step traces `update_state`: nothing else it keeps on `self` lasts.
+    A custom metric is written as in Keras: `__init__` creates variables with `self.add_variable(...)`,
+    `update_state(y_true, y_pred, sample_weight=None)` assigns them, and `result()` computes the value from them, all in
+    `lamella.ops`. The training step traces `update_state`, so that only variables keep values between batches.
 
-    The metrics here are written as what that becomes, pure functions of a state: `state_specs`, `update` and `compute`.
+    The built-in metrics are written as pure functions of a state instead: `state_specs`, `update` and `compute`.
 
     Args:
-        name: the key in logs; by default the class's name, in snake case.
+        name: the key in logs; None is the class name in snake case.
         dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Example:
+        >>> from lamella import metrics, ops
+        >>> class Largest(metrics.Metric):
+        ...     def __init__(self):
+        ...         super().__init__("largest")
+        ...         self.error = self.add_variable((), name="error")
+        ...     def update_state(self, y_true, y_pred, sample_weight=None):
+        ...         errors = ops.abs(ops.subtract(y_true, y_pred))
+        ...         self.error.assign(ops.maximum(self.error, ops.max(errors)))
+        ...     def result(self):
+        ...         return self.error
+        >>> Largest()([1.0, 2.0], [1.0, 4.5])
+        2.5
     """
 
     name: str = Name("a metric", label=True)  # type: ignore[assignment]
@@ -65,7 +79,7 @@ class Metric:
     # ---- a metric as pure functions ----
 
     def build(self, y: Spec, prediction: Spec, weighted: bool = False) -> None:
-        """Look at the specs of a batch, and whether it has weights, before there is a state; by default nothing is seen.
+        """Inspect the specs of a batch, and whether it has weights, before the state is created.
 
         Raises:
             ValueError: the metric does not fit them.
@@ -75,25 +89,24 @@ class Metric:
         """Shape, dtype and initial value of every entry of the state."""
         if not self._variables:
             raise NotImplementedError(
-                f"the metric {type(self).__name__} keeps nothing: make its variables in `__init__` with `self.add_variable`."
+                f"the metric {type(self).__name__} has no variables: create them in `__init__` with `self.add_variable`."
             )
         return {v.name: (v.shape, v.dtype, v.initial) for v in self._variables}
 
     @property
     def keras_words(self) -> bool:
-        """Whether the metric is written as `update_state` and `result`, not as pure functions."""
+        """Whether the metric is written with `update_state` and `result`, not as pure functions."""
         return type(self).update is Metric.update
 
     def update(self, state: State, *arguments: Any, **words: Any) -> State:
-        """`update(state, y_true, y_pred, weight=None)`: the state with a batch taken in, a pure function.
+        """`update(state, y_true, y_pred, weight=None)`: return the state with a batch added, as a pure function.
 
-        `weight` is None or floats (batch,) (or one a position): the product of sample weights with 1 for a real row and 0
-        for one that only fills the batch up, which must change nothing. Here: what `update_state` makes of a state.
+        `weight` is None or floats `(batch,)` (or one per position): the product of sample weights with 1 for real rows
+        and 0 for rows that pad the batch, which must change nothing. By default, `update_state` is run on variables
+        with the values of the state.
         """
         if type(self).update_state is Metric.update_state:
-            raise NotImplementedError(
-                f"the metric {type(self).__name__} does not say what it does: write `update_state`."
-            )
+            raise NotImplementedError(f"the metric {type(self).__name__} does not define `update_state`.")
         weight = words.get("weight")
         with self._holding(state):
             self.update_state(*arguments, **({} if weight is None else {"sample_weight": weight}))
@@ -102,23 +115,23 @@ class Metric:
     def compute(self, state: State) -> Any:
         """The metric's value: a scalar, or an array of values."""
         if type(self).result is Metric.result:
-            raise NotImplementedError(f"the metric {type(self).__name__} does not say its result: write `result`.")
+            raise NotImplementedError(f"the metric {type(self).__name__} does not define `result`.")
         with self._holding(state):
             return operand(self.result())
 
     def is_per_example(self, y: Spec, prediction: Spec) -> bool:
-        """Whether a row of weight 0 changes nothing, so that a short batch may be filled up with such rows."""
+        """Whether a row of weight 0 changes nothing, so that a short batch may be padded with such rows."""
         return not self.keras_words
 
     def initial_state(self) -> State:
-        """A fresh state: NumPy arrays."""
+        """A new state of NumPy arrays."""
         return {
             name: np.full(shape, value, numpy_dtype(dtype))
             for name, (shape, dtype, value) in self.state_specs().items()
         }
 
     def read(self, state: State) -> Any:
-        """What logs hold of a state: a float, or a NumPy array of values."""
+        """The value that logs contain for a state: a float, or a NumPy array of values."""
         return _as_log(self.compute(state))
 
     # ---- a metric that keeps its state itself ----
@@ -126,13 +139,13 @@ class Metric:
     def add_variable(
         self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
     ) -> MetricVariable:
-        """A variable of the metric's state, for `update_state` to assign and `result` to read.
+        """Create a variable of the metric's state, for `update_state` to assign and `result` to read.
 
         Args:
-            shape: its shape.
-            initializer: what it starts from, and what `reset_state` sets it to.
-            dtype: its dtype; None is the metric's.
-            name: its name in saved states; by default numbered.
+            shape: the shape.
+            initializer: the initial value, to which `reset_state` resets the variable: an initializer or its name.
+            dtype: the dtype; None is the metric's.
+            name: the name in saved states; None is a number.
         """
         if isinstance(shape, str):  # Keras 2: add_weight(name, shape)
             shape, name = (), shape
@@ -147,16 +160,16 @@ class Metric:
         return variable
 
     add_weight = add_variable
-    """Keras's other name."""
+    """Another name of `add_variable` in Keras."""
 
     @property
     def variables(self) -> list[MetricVariable]:
-        """What `add_variable` made."""
+        """The variables that `add_variable` created."""
         return list(self._variables)
 
     @contextmanager
     def _holding(self, state: State) -> Iterator[None]:
-        """The variables hold `state`, and afterwards what they held before."""
+        """Give the variables the values of `state` for the time of the context."""
         held = [v.value for v in self._variables]
         try:
             for v in self._variables:
@@ -168,9 +181,13 @@ class Metric:
 
     @filtered
     def update_state(self, *arguments: Any, sample_weight: Any = None) -> None:
-        """Take a batch in: `(y_true, y_pred, sample_weight=None)`, or `(values, sample_weight=None)` for a mean.
+        """Add a batch: `(y_true, y_pred, sample_weight=None)`, or `(values, sample_weight=None)` for a mean.
 
-        In a model's own step that is a part of the step, where the model keeps the metric in an attribute.
+        In a model's custom step, this is a part of the step; the metric must be an attribute of the model.
+
+        Args:
+            *arguments: targets and predictions, or values.
+            sample_weight: weights, `(batch,)` or one per position.
         """
         weight = {} if sample_weight is None else {"weight": ops.convert_to_tensor(sample_weight)}
         states = _states()
@@ -185,7 +202,7 @@ class Metric:
         self._state = self.update(self._state, *arguments, **weight)
 
     def result(self) -> Any:
-        """The value over the batches taken in: a float, or a NumPy array of values; in a model's step a symbolic value."""
+        """The value over all batches: a float, or a NumPy array of values; in a model's step a symbolic value."""
         states = _states()
         if states is not None:
             return self.compute(self._state_of_step(states))
@@ -194,13 +211,13 @@ class Metric:
     def _state_of_step(self, states: dict[int, State]) -> State:
         if id(self) not in states:
             raise TraceError(
-                f"the metric {self.name!r} is used in a model's step, and the model does not keep it: assign it to an "
-                "attribute of the model, so that its state lasts from step to step."
+                f"the metric {self.name!r} is used in a model's step, but is not an attribute of the model: assign it to "
+                "one, so that its state is kept between steps."
             )
         return states[id(self)]
 
     def reset_state(self) -> None:
-        """Forget every batch."""
+        """Discard all batches."""
         states = _states()
         if states is None:
             self._state = None
@@ -210,16 +227,16 @@ class Metric:
             v.value = v.initial
 
     reset_states = reset_state
-    """Keras 2's name."""
+    """The name in Keras 2."""
 
     def __call__(self, *arguments: Any, **words: Any) -> Any:
-        """Take a batch in and return the value so far."""
+        """Add a batch and return the value over all batches so far."""
         self.update_state(*arguments, **words)
         result = operand(self.result())
         return _as_log(result) if _states() is None else result
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal metric."""
+        """The constructor's arguments, as JSON values."""
         return {"name": self.name, "dtype": self.dtype}
 
     @classmethod
@@ -232,13 +249,13 @@ class Metric:
 
 
 def _states() -> dict[int, State] | None:
-    """The states of a model's metrics while its own step is traced."""
+    """The states of a model's metrics while its custom step is traced."""
     running = context.current()
     return None if running is None else running.metrics
 
 
 def _noted(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`result`, which in a model's own step tells which metric its value is the result of."""
+    """`result`, which in a model's custom step records the metric that its value belongs to."""
 
     @functools.wraps(result)
     def wrapped(self: Any) -> Any:
@@ -259,10 +276,10 @@ def _as_log(value: Any) -> Any:
 
 
 def by_sample(values: Any, weight: Any, dtype: str) -> tuple[Any, Any]:
-    """One weighted value a sample, and the weight of each (None without weights).
+    """One weighted value per sample, and the weight of each (None without weights).
 
-    The mean over the axes after the batch; with a weight of several dimensions, of the products with it. So a sample
-    counts by the mean of its weights, as in Keras.
+    Values are averaged over the axes after the batch; with a weight of several dimensions, their products with it are.
+    So the weight of a sample is the mean of its weights, as in Keras.
     """
     values = ops.cast(values, dtype)
     if weight is not None:
@@ -282,14 +299,27 @@ def _mean_from(x: Any, axis: int) -> Any:
 
 
 class Mean(Metric):
-    """sum(values * weights) / sum(weights) over all batches."""
+    """The weighted mean of values over all batches: sum(values * weights) / sum(weights).
+
+    Args:
+        name: the key in logs; None is the class name in snake case.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Example:
+        >>> from lamella.metrics import Mean
+        >>> mean = Mean()
+        >>> mean.update_state([1.0, 3.0])
+        >>> mean.update_state([8.0], sample_weight=[2.0])
+        >>> mean.result()
+        5.0
+    """
 
     def state_specs(self) -> dict[str, tuple[Shape, str, float]]:
-        """Two scalars: the weighted total and the weights."""
+        """Two scalars: the weighted sum of the values and the sum of the weights."""
         return {"total": ((), self.dtype, 0.0), "count": ((), self.dtype, 0.0)}
 
     def accumulate(self, state: State, values: Any, weight: Any = None) -> State:
-        """Add a batch of values (batch, ...); a single number counts once, whatever the weights of the rows behind it."""
+        """Add a batch of values `(batch, ...)`; a scalar is added once, without weight."""
         if not values.shape and weight is not None and weight.shape:
             weight = None
         values, weight = by_sample(values, weight, self.dtype)
@@ -297,19 +327,32 @@ class Mean(Metric):
         return {"total": ops.add(state["total"], ops.sum(values)), "count": ops.add(state["count"], count)}
 
     def update(self, state: State, values: Any, weight: Any = None) -> State:
-        """Add a batch of values (batch, ...)."""
+        """Add a batch of values `(batch, ...)`."""
         return self.accumulate(state, ops.convert_to_tensor(values), weight)
 
     def compute(self, state: State) -> Any:
         """total / count, and 0 before the first batch."""
         total, count = state["total"], state["count"]
-        if isinstance(count, np.ndarray | np.generic):  # logs are read every epoch: no machinery for two host numbers
+        if isinstance(count, np.ndarray | np.generic):  # two host numbers, read every epoch, need no ops
             return total / count if count else total * 0
         return divide_no_nan(total, count)
 
 
 class Sum(Metric):
-    """sum(values * weights) over all batches."""
+    """The weighted sum of values over all batches.
+
+    Args:
+        name: the key in logs; None is the class name in snake case.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Example:
+        >>> from lamella.metrics import Sum
+        >>> total = Sum()
+        >>> total.update_state([1.0, 3.0])
+        >>> total.update_state([8.0], sample_weight=[2.0])
+        >>> total.result()
+        20.0
+    """
 
     def state_specs(self) -> dict[str, tuple[Shape, str, float]]:
         """One scalar."""
@@ -335,13 +378,20 @@ def _sum_from(x: Any, axis: int) -> Any:
 
 
 class MeanMetricWrapper(Mean):
-    """The mean of `fn(y_true, y_pred, **kwargs)`, a function to one value a sample (or position).
+    """The mean of `fn(y_true, y_pred, **kwargs)`, a function with one value per sample (or position).
 
     Args:
         fn: the function, written in `lamella.ops`.
-        name: the key in logs; by default the function's name.
-        dtype: the dtype of the state.
+        name: the key in logs; None is the function's name.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
         **kwargs: passed on to `fn`.
+
+    Example:
+        >>> from lamella import metrics, ops
+        >>> def within(y_true, y_pred, limit):
+        ...     return ops.cast(ops.less(ops.abs(ops.subtract(y_true, y_pred)), limit), "float32")
+        >>> metrics.MeanMetricWrapper(within, limit=1.0)([1.0, 2.0], [1.5, 4.0])
+        0.5
     """
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
@@ -354,21 +404,21 @@ class MeanMetricWrapper(Mean):
         return self.accumulate(state, ops.convert_to_tensor(self.fn(y_true, y_pred, **self.kwargs)), weight)
 
     def is_per_example(self, y: Spec, prediction: Spec) -> bool:
-        """Whether the function gives values for each row, of that row alone."""
+        """Whether the function returns values per row that depend on that row alone."""
         values = partial(self.fn, **self.kwargs)
         return row_by_row(values, y, prediction, f"metrics/{self.name}")
 
     def get_config(self) -> dict[str, Any]:
-        """Name, dtype and the function's arguments."""
+        """Name, dtype and the keyword arguments of the function."""
         return {**super().get_config(), **self.kwargs}
 
 
 class FunctionMetric(MeanMetricWrapper, Declared):
-    """The mean of a function, without arguments of its own, such as `MeanSquaredError`.
+    """The mean of a function without further arguments, such as `MeanSquaredError`.
 
     Args:
-        name: the key in logs; by default the function's name.
-        dtype: the dtype of the state.
+        name: the key in logs; None is the function's name.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
     """
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:

@@ -1,8 +1,8 @@
-"""Metrics made of true and false positives and negatives, at one threshold or many.
+"""Metrics computed from true and false positives and negatives, at one threshold or many.
 
-All of them keep the same two histograms: how much weight of positive and of negative labels lies between neighbouring
-thresholds. What is counted above a threshold follows at the end, so a step costs one addition a prediction, however many
-thresholds there are.
+All of them keep two histograms: the weight of positive and of negative labels between adjacent thresholds. The counts
+above a threshold are computed from these at the end, so a step costs one addition per prediction for any number of
+thresholds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BELOW_ALL = -1e10
 
 
 class Counts(NamedTuple):
-    """True and false positives and negatives: floats, one for each threshold (and label)."""
+    """True and false positives and negatives: floats, one per threshold (and label)."""
 
     tp: Any
     fp: Any
@@ -37,33 +37,33 @@ def threshold_list(thresholds: Thresholds, default: float = 0.5) -> list[float]:
     """`thresholds` as a list of numbers from 0 to 1; None is the `default`.
 
     Raises:
-        ValueError: one lies outside.
+        ValueError: one is out of range.
     """
     if thresholds is None:
         return [default]
     found = [thresholds] if isinstance(thresholds, int | float) else list(thresholds)
     wrong = [t for t in found if t is None or not 0 <= t <= 1]
     if wrong or not found:
-        raise ValueError(f"thresholds are numbers from 0 to 1, got {wrong or found}.")
+        raise ValueError(f"thresholds must be numbers from 0 to 1, got {wrong or found}.")
     return [float(t) for t in found]
 
 
 def even_thresholds(count: int) -> list[float]:
-    """`count` thresholds from 0 to 1 with equal steps."""
+    """`count` evenly spaced thresholds from 0 to 1."""
     limits.reserve((count,))
     return [0.0, *((i + 1) * 1.0 / (count - 1) for i in range(count - 2)), 1.0]
 
 
 class Confusion(Metric):
-    """The base: what is counted at `thresholds`, given in any order.
+    """The base class: histograms of predictions between `thresholds`, given in any order.
 
     Args:
         thresholds: the thresholds; a prediction above one counts as positive.
         name: the key in logs.
-        dtype: the dtype of the state.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
         top_k: only the k highest predictions of a row can count as positive.
-        class_id: only this column of the last axis counts.
-        labels: None for one count over everything, or the number of columns that are counted apart.
+        class_id: the only column of the last axis that counts; None counts all.
+        labels: None for one count over all predictions, or the number of columns that are counted separately.
     """
 
     def __init__(
@@ -79,7 +79,9 @@ class Confusion(Metric):
         super().__init__(name, dtype)
         for word, value, least in (("top_k", top_k, 1), ("class_id", class_id, 0)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise ValueError(f"{type(self).__name__} takes a whole number from {least} as {word}, got {value!r}.")
+                raise ValueError(
+                    f"{type(self).__name__}: {word} must be an integer of at least {least}, got {value!r}."
+                )
         self.thresholds = list(thresholds)
         limits.reserve((len(self.thresholds), labels or 1))
         self.top_k, self.class_id, self.labels = top_k, class_id, labels
@@ -87,21 +89,24 @@ class Confusion(Metric):
         self._evenly = _is_even(self._sorted)
 
     def build(self, y: Spec, prediction: Spec, weighted: bool = False) -> None:
-        """Refuse predictions without the axis that `top_k` and `class_id` speak of.
+        """Check that predictions have the axis that `top_k` and `class_id` refer to.
 
         Raises:
             ValueError: there is none, or it is too short.
         """
         width = prediction.shape[-1] if len(prediction.shape) > 1 else 0
-        for word, value in (("top_k", self.top_k), ("class_id", None if self.class_id is None else self.class_id + 1)):
+        for option, value in (
+            ("top_k", self.top_k),
+            ("class_id", None if self.class_id is None else self.class_id + 1),
+        ):
             if value is not None and value > width:
                 shape = public_shape(prediction.shape)
                 raise ShapeError(
-                    f"metric {self.name!r}: {word}={getattr(self, word)} does not fit predictions {shape}."
+                    f"metric {self.name!r}: {option}={getattr(self, option)} does not fit predictions {shape}."
                 )
 
     def state_specs(self) -> dict[str, tuple[Shape, str, float]]:
-        """The weight of positive and of negative labels between neighbouring thresholds, lowest first."""
+        """The weight of positive and of negative labels between adjacent thresholds, in ascending order."""
         shape = (len(self.thresholds) + 1, *(() if self.labels is None else (self.labels,)))
         return {"positives": (shape, self.dtype, 0.0), "negatives": (shape, self.dtype, 0.0)}
 
@@ -134,7 +139,7 @@ class Confusion(Metric):
         }
 
     def scores(self, y_pred: Any) -> Any:
-        """The predictions as they are compared with the thresholds."""
+        """The predictions that are compared with the thresholds."""
         return y_pred
 
     def weighed(self, x: Any) -> Any:
@@ -142,11 +147,11 @@ class Confusion(Metric):
         return x
 
     def _places(self, y_pred: Any) -> Any:
-        """How many thresholds each prediction exceeds (int32)."""
+        """The number of thresholds below each prediction (int32)."""
         if not self._evenly:
             above = ops.greater(ops.expand_dims(y_pred, -1), self._sorted.astype(self.dtype))
             return ops.sum(ops.cast(above, "int32"), -1)
-        # computed, as Keras does: a prediction at a threshold must be rounded alike; NaN exceeds nothing
+        # computed as in Keras, so that predictions at a threshold are rounded in the same way; NaN exceeds nothing
         steps = ops.ceil(ops.multiply(ops.clip(y_pred, 0.0, 1.0), float(len(self.thresholds) - 1)))
         places = ops.cast(ops.where(ops.greater(y_pred, 0.0), steps, 0.0), "int32")
         return ops.maximum(places, 1) if self._sorted[0] < 0 else places
@@ -161,7 +166,7 @@ class Confusion(Metric):
         return ops.reshape(summed, (size, self.labels))
 
     def counts(self, state: State) -> Counts:
-        """What a state counts at each threshold, in the order the thresholds were given in."""
+        """The counts at each threshold, in the order in which the thresholds were given."""
         order = np.argsort(np.argsort(np.asarray(self.thresholds), kind="stable"), kind="stable")
         size = len(self.thresholds) + 1
         above = (np.arange(size)[None, :] > order[:, None]).astype(self.dtype)  # histogram cells above each threshold
@@ -179,7 +184,7 @@ def _is_even(thresholds: np.ndarray) -> bool:
 
 
 def _among_top(y_pred: Any, k: int) -> Any:
-    """Where an entry is among the k highest of its row; of ties the first count."""
+    """True where an entry is among the k highest of its row; of equal entries the first count."""
     width = y_pred.shape[-1]
     mine, others = ops.expand_dims(y_pred, -1), ops.expand_dims(y_pred, -2)
     earlier = np.arange(width)[None, :] < np.arange(width)[:, None]
@@ -188,7 +193,13 @@ def _among_top(y_pred: Any, k: int) -> Any:
 
 
 class _Count(Confusion):
-    """One of the four counts: a number, or one for each threshold."""
+    """One of the four counts: a number, or one per threshold.
+
+    Args:
+        thresholds: one or several numbers from 0 to 1; None is 0.5.
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+    """
 
     which: str
 
@@ -210,31 +221,87 @@ def _single(x: Any) -> Any:
 
 
 class TruePositives(_Count):
-    """The weight of positive labels predicted above each threshold."""
+    """True positives: the weight of positive labels with a prediction above each threshold.
+
+    Args:
+        thresholds: one or several numbers from 0 to 1; None is 0.5.
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: a threshold is out of range.
+
+    Example:
+        >>> from lamella.metrics import TruePositives
+        >>> TruePositives()([0, 1, 1, 1], [0.9, 0.8, 0.7, 0.2])
+        2.0
+    """
 
     which = "tp"
 
 
 class TrueNegatives(_Count):
-    """The weight of negative labels not predicted above each threshold."""
+    """True negatives: the weight of negative labels with a prediction up to each threshold.
+
+    Args:
+        thresholds: one or several numbers from 0 to 1; None is 0.5.
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: a threshold is out of range.
+
+    Example:
+        >>> from lamella.metrics import TrueNegatives
+        >>> TrueNegatives()([0, 0, 1], [0.9, 0.1, 0.7])
+        1.0
+    """
 
     which = "tn"
 
 
 class FalsePositives(_Count):
-    """The weight of negative labels predicted above each threshold."""
+    """False positives: the weight of negative labels with a prediction above each threshold.
+
+    Args:
+        thresholds: one or several numbers from 0 to 1; None is 0.5.
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: a threshold is out of range.
+
+    Example:
+        >>> from lamella.metrics import FalsePositives
+        >>> FalsePositives(thresholds=[0.5, 0.95])([0, 0, 1], [0.9, 0.1, 0.7])
+        array([1., 0.], dtype=float32)
+    """
 
     which = "fp"
 
 
 class FalseNegatives(_Count):
-    """The weight of positive labels not predicted above each threshold."""
+    """False negatives: the weight of positive labels with a prediction up to each threshold.
+
+    Args:
+        thresholds: one or several numbers from 0 to 1; None is 0.5.
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: a threshold is out of range.
+
+    Example:
+        >>> from lamella.metrics import FalseNegatives
+        >>> FalseNegatives()([0, 1, 1, 1], [0.9, 0.8, 0.7, 0.2])
+        1.0
+    """
 
     which = "fn"
 
 
 class _Share(Confusion):
-    """A share of the predictions, at each threshold."""
+    """The base class of rates at each threshold."""
 
     def __init__(
         self,
@@ -255,49 +322,77 @@ class _Share(Confusion):
 
 
 class Precision(_Share):
-    """tp / (tp + fp): how many of those predicted positive are; 0 where none is.
+    """Precision: tp / (tp + fp), the share of positive labels among positive predictions; 0 if there are none.
 
     Args:
-        thresholds: one or several numbers from 0 to 1; by default 0.5, or with `top_k` none.
+        thresholds: one or several numbers from 0 to 1; None is 0.5, or with `top_k` no threshold.
         top_k: only the k highest predictions of a row can count as positive.
-        class_id: only this column of the last axis counts.
+        class_id: the only column of the last axis that counts; None counts all.
         name: the key in logs.
-        dtype: the dtype of the state.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lamella.metrics import Precision
+        >>> round(Precision()([0, 1, 1, 1], [0.9, 0.8, 0.7, 0.2]), 3)
+        0.667
+        >>> Precision(top_k=1)([[0, 1], [0, 1]], [[0.1, 0.2], [0.8, 0.7]])
+        0.5
     """
 
     def compute(self, state: State) -> Any:
-        """A number, or one for each threshold."""
+        """A number, or one per threshold."""
         n = self.counts(state)
         return _single(divide_no_nan(n.tp, ops.add(n.tp, n.fp)))
 
 
 class Recall(_Share):
-    """tp / (tp + fn): how many of the positive are predicted so; 0 where there is none. Arguments as for `Precision`."""
+    """Recall: tp / (tp + fn), the share of positive labels that are predicted positive; 0 if there are none.
+
+    Args:
+        thresholds: one or several numbers from 0 to 1; None is 0.5, or with `top_k` no threshold.
+        top_k: only the k highest predictions of a row can count as positive.
+        class_id: the only column of the last axis that counts; None counts all.
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lamella.metrics import Recall
+        >>> Recall(thresholds=[0.1, 0.5])([0, 1, 1, 1], [0.9, 0.8, 0.7, 0.2]).round(3)
+        array([1.   , 0.667], dtype=float32)
+    """
 
     def compute(self, state: State) -> Any:
-        """A number, or one for each threshold."""
+        """A number, or one per threshold."""
         n = self.counts(state)
         return _single(divide_no_nan(n.tp, ops.add(n.tp, n.fn)))
 
 
 class _AtLeast(Confusion):
-    """The best of one share among the thresholds where another is at least a given value."""
+    """The maximum of one rate over the thresholds at which another rate is at least a given value."""
 
     word: str
-    """The name of the argument that gives the value."""
+    """The name of the argument with this value."""
 
     def __init__(self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any) -> None:
         if isinstance(value, bool) or not 0 <= value <= 1:
-            raise ValueError(f"{type(self).__name__} takes a {self.word} from 0 to 1, got {value!r}.")
+            raise ValueError(f"{type(self).__name__}: {self.word} must be from 0 to 1, got {value!r}.")
         if isinstance(num_thresholds, bool) or not isinstance(num_thresholds, int) or num_thresholds < 1:
-            raise ValueError(f"{type(self).__name__} takes a positive num_thresholds, got {num_thresholds!r}.")
+            raise ValueError(
+                f"{type(self).__name__}: num_thresholds must be a positive integer, got {num_thresholds!r}."
+            )
         super().__init__(
             [0.5] if num_thresholds == 1 else even_thresholds(num_thresholds), name, dtype, class_id=class_id
         )
         self.value, self.num_thresholds = value, num_thresholds
 
     def best(self, constrained: Any, wanted: Any) -> Any:
-        """The highest `wanted` where `constrained` is at least the value, and 0 where it nowhere is."""
+        """The largest `wanted` where `constrained` is at least the value; 0 if there is no such threshold."""
         return ops.max(ops.where(ops.greater_equal(constrained, self.value), wanted, 0.0))
 
     def get_config(self) -> dict[str, Any]:
@@ -319,7 +414,23 @@ def _specificity(n: Counts) -> Any:
 
 
 class SensitivityAtSpecificity(_AtLeast):
-    """The highest tp / (tp + fn) at a threshold where tn / (tn + fp) is at least `specificity`."""
+    """The largest sensitivity tp / (tp + fn) at a threshold where tn / (tn + fp) is at least `specificity`.
+
+    Args:
+        specificity: the least tn / (tn + fp), from 0 to 1.
+        num_thresholds: the number of evenly spaced thresholds from 0 to 1.
+        class_id: the only column of the last axis that counts; None counts all.
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lamella.metrics import SensitivityAtSpecificity
+        >>> SensitivityAtSpecificity(0.5)([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.8])
+        1.0
+    """
 
     word = "specificity"
 
@@ -340,7 +451,23 @@ class SensitivityAtSpecificity(_AtLeast):
 
 
 class SpecificityAtSensitivity(_AtLeast):
-    """The highest tn / (tn + fp) at a threshold where tp / (tp + fn) is at least `sensitivity`."""
+    """The largest specificity tn / (tn + fp) at a threshold where tp / (tp + fn) is at least `sensitivity`.
+
+    Args:
+        sensitivity: the least tp / (tp + fn), from 0 to 1.
+        num_thresholds: the number of evenly spaced thresholds from 0 to 1.
+        class_id: the only column of the last axis that counts; None counts all.
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lamella.metrics import SpecificityAtSensitivity
+        >>> SpecificityAtSensitivity(1.0)([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.8])
+        0.5
+    """
 
     word = "sensitivity"
 
@@ -361,7 +488,23 @@ class SpecificityAtSensitivity(_AtLeast):
 
 
 class PrecisionAtRecall(_AtLeast):
-    """The highest tp / (tp + fp) at a threshold where tp / (tp + fn) is at least `recall`."""
+    """The largest precision tp / (tp + fp) at a threshold where tp / (tp + fn) is at least `recall`.
+
+    Args:
+        recall: the least tp / (tp + fn), from 0 to 1.
+        num_thresholds: the number of evenly spaced thresholds from 0 to 1.
+        class_id: the only column of the last axis that counts; None counts all.
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lamella.metrics import PrecisionAtRecall
+        >>> PrecisionAtRecall(0.5)([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.8])
+        1.0
+    """
 
     word = "recall"
 
@@ -382,7 +525,23 @@ class PrecisionAtRecall(_AtLeast):
 
 
 class RecallAtPrecision(_AtLeast):
-    """The highest tp / (tp + fn) at a threshold where tp / (tp + fp) is at least `precision`."""
+    """The largest recall tp / (tp + fn) at a threshold where tp / (tp + fp) is at least `precision`.
+
+    Args:
+        precision: the least tp / (tp + fp), from 0 to 1.
+        num_thresholds: the number of evenly spaced thresholds from 0 to 1.
+        class_id: the only column of the last axis that counts; None counts all.
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lamella.metrics import RecallAtPrecision
+        >>> RecallAtPrecision(1.0)([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.8])
+        0.5
+    """
 
     word = "precision"
 

@@ -17,18 +17,28 @@ from lamella.metrics.base import Metric, State
 
 
 class IoU(Metric):
-    """mean(tp / (tp + fp + fn)) over the target classes that occur
+    """Intersection over union: the mean of tp / (tp + fp + fn) over the target classes that occur.
 
     Args:
-        num_classes: how many classes there are. Labels and predictions outside 0 ... num_classes - 1 do not count.
-        target_class_ids: the classes the mean is over.
+        num_classes: the number of classes. Labels and predictions outside 0 ... num_classes - 1 do not count.
+        target_class_ids: the classes of the mean.
         name: the key in logs.
-        dtype: the dtype of the confusion matrix; None is int32, which counts further than float32, or float32 where the
-            first batch has weights. In an integer matrix weights must be whole numbers.
-        ignore_class: a label whose positions do not count.
-        sparse_y_true: labels are class numbers, not one column a class.
-        sparse_y_pred: predictions are class numbers, not one column a class.
-        axis: the axis of the classes, where one is.
+        dtype: the dtype of the confusion matrix; None is int32, which counts further than float32, or float32 if the
+            first batch has weights. With an integer dtype weights must be integers.
+        ignore_class: a label whose positions do not count; None for none.
+        sparse_y_true: whether labels are class numbers, instead of one column per class.
+        sparse_y_pred: whether predictions are class numbers, instead of one column per class.
+        axis: the axis of the classes, if there is one.
+
+    Raises:
+        ValueError: `num_classes` or `target_class_ids` is out of range.
+
+    Example:
+        Class 1 has one true positive, one false positive and one false negative:
+
+        >>> from lamella.metrics import IoU
+        >>> round(IoU(num_classes=2, target_class_ids=[1])([0, 0, 1, 1], [0, 1, 0, 1]), 3)
+        0.333
     """
 
     def __init__(
@@ -44,12 +54,12 @@ class IoU(Metric):
     ) -> None:
         super().__init__(name, dtype)
         if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
-            raise ValueError(f"num_classes is a positive whole number, got {num_classes!r}.")
+            raise ValueError(f"num_classes must be a positive integer, got {num_classes!r}.")
         limits.reserve((num_classes, num_classes))
         wrong = [i for i in target_class_ids if not 0 <= i < num_classes]
         if wrong or not target_class_ids:
             raise ValueError(
-                f"target_class_ids are class numbers 0 to {num_classes - 1}, got {list(target_class_ids)}."
+                f"target_class_ids must be class indices from 0 to {num_classes - 1}, got {list(target_class_ids)}."
             )
         self.num_classes, self.target_class_ids = num_classes, [int(i) for i in target_class_ids]
         self._weighted = False
@@ -66,7 +76,7 @@ class IoU(Metric):
         self._weighted = weighted
 
     def state_specs(self) -> dict[str, tuple[Shape, str, float]]:
-        """The confusion matrix: a row for each label, a column for each prediction."""
+        """The confusion matrix: one row per label, one column per prediction."""
         return {"total_confusion_matrix": ((self.num_classes, self.num_classes), self.dtype, 0)}
 
     def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:
@@ -105,12 +115,12 @@ class IoU(Metric):
         fractions = isinstance(weight, np.ndarray) and is_float(spec_of(weight).dtype) and np.any(np.mod(weight, 1))
         if fractions and not is_float(self.dtype):
             raise ValueError(
-                f"metric {self.name!r} counts whole numbers; for weights that are none give dtype='float32'."
+                f"metric {self.name!r} has an integer dtype; for weights that are not integers pass dtype='float32'."
             )
         return align_weight(weight, labels)[0] if weight.shape else weight
 
     def compute(self, state: State) -> Any:
-        """The mean over the target classes that occur, and 0 where none does."""
+        """The mean over the target classes that occur, and 0 if none does."""
         matrix = ops.cast(state["total_confusion_matrix"], "float64" if self.dtype == "float64" else "float32")
         hit = ops.sum(ops.multiply(matrix, np.eye(self.num_classes, dtype=spec_of(matrix).dtype)), 0)
         union = ops.subtract(ops.add(ops.sum(matrix, 0), ops.sum(matrix, 1)), hit)
@@ -122,7 +132,7 @@ class IoU(Metric):
         return ops.divide(ops.sum(shares), ops.add(count, settings.epsilon()))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal metric."""
+        """The constructor's arguments, as JSON values."""
         names = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
         return {"name": self.name, "dtype": self._dtype, **{name: getattr(self, name) for name in names}}
 
@@ -131,7 +141,22 @@ class IoU(Metric):
 
 
 class BinaryIoU(IoU):
-    """`IoU` of the classes y_pred < threshold (0) and y_pred >= threshold (1)"""
+    """Intersection over union of the classes y_pred < threshold (0) and y_pred >= threshold (1).
+
+    Args:
+        target_class_ids: the classes of the mean.
+        threshold: predictions of at least this count as 1.
+        name: the key in logs.
+        dtype: the dtype of the confusion matrix; None is int32, or float32 if the first batch has weights.
+
+    Raises:
+        ValueError: a target class is neither 0 nor 1.
+
+    Example:
+        >>> from lamella.metrics import BinaryIoU
+        >>> round(BinaryIoU(threshold=0.3)([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7]), 3)
+        0.333
+    """
 
     def __init__(
         self,
@@ -148,13 +173,31 @@ class BinaryIoU(IoU):
         return super().update(state, y_true, ops.cast(ops.greater_equal(y_pred, self.threshold), "int32"), weight)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal metric."""
+        """The constructor's arguments, as JSON values."""
         config = self._config_without("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
         return {**config, "threshold": self.threshold}
 
 
 class MeanIoU(IoU):
-    """`IoU` with every class a target; the arguments are those of `IoU`"""
+    """Intersection over union, as a mean over all classes that occur.
+
+    Args:
+        num_classes: the number of classes. Labels and predictions outside 0 ... num_classes - 1 do not count.
+        name: the key in logs.
+        dtype: the dtype of the confusion matrix; None is int32, or float32 if the first batch has weights.
+        ignore_class: a label whose positions do not count; None for none.
+        sparse_y_true: whether labels are class numbers, instead of one column per class.
+        sparse_y_pred: whether predictions are class numbers, instead of one column per class.
+        axis: the axis of the classes, if there is one.
+
+    Raises:
+        ValueError: `num_classes` is not a positive integer.
+
+    Example:
+        >>> from lamella.metrics import MeanIoU
+        >>> round(MeanIoU(num_classes=2)([0, 0, 1, 1], [0, 1, 0, 1]), 3)
+        0.333
+    """
 
     def __init__(
         self,
@@ -170,12 +213,31 @@ class MeanIoU(IoU):
         super().__init__(num_classes, every, name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal metric."""
+        """The constructor's arguments, as JSON values."""
         return self._config_without("target_class_ids")
 
 
 class OneHotIoU(IoU):
-    """`IoU` of labels (and, unless `sparse_y_pred`, predictions) with one column a class"""
+    """Intersection over union of one-hot labels and, unless `sparse_y_pred`, predictions with one column per class.
+
+    Args:
+        num_classes: the number of classes.
+        target_class_ids: the classes of the mean.
+        name: the key in logs.
+        dtype: the dtype of the confusion matrix; None is int32, or float32 if the first batch has weights.
+        ignore_class: a label whose positions do not count; None for none.
+        sparse_y_pred: whether predictions are class numbers, instead of one column per class.
+        axis: the axis of the classes.
+
+    Raises:
+        ValueError: `num_classes` or `target_class_ids` is out of range.
+
+    Example:
+        >>> from lamella.metrics import OneHotIoU
+        >>> metric = OneHotIoU(num_classes=2, target_class_ids=[1])
+        >>> round(metric([[1, 0], [0, 1], [0, 1]], [[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]]), 3)
+        0.5
+    """
 
     def __init__(
         self,
@@ -190,12 +252,30 @@ class OneHotIoU(IoU):
         super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal metric."""
+        """The constructor's arguments, as JSON values."""
         return self._config_without("sparse_y_true")
 
 
 class OneHotMeanIoU(MeanIoU):
-    """`MeanIoU` of labels (and, unless `sparse_y_pred`, predictions) with one column a class"""
+    """Intersection over union of one-hot labels and predictions, as a mean over all classes that occur.
+
+    Args:
+        num_classes: the number of classes.
+        name: the key in logs.
+        dtype: the dtype of the confusion matrix; None is int32, or float32 if the first batch has weights.
+        ignore_class: a label whose positions do not count; None for none.
+        sparse_y_pred: whether predictions are class numbers, instead of one column per class.
+        axis: the axis of the classes.
+
+    Raises:
+        ValueError: `num_classes` is not a positive integer.
+
+    Example:
+        >>> from lamella.metrics import OneHotMeanIoU
+        >>> metric = OneHotMeanIoU(num_classes=2)
+        >>> round(metric([[1, 0], [0, 1], [0, 1]], [[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]]), 3)
+        0.5
+    """
 
     def __init__(
         self,
@@ -209,5 +289,5 @@ class OneHotMeanIoU(MeanIoU):
         super().__init__(num_classes, name, dtype, ignore_class, False, sparse_y_pred, axis)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal metric."""
+        """The constructor's arguments, as JSON values."""
         return self._config_without("target_class_ids", "sparse_y_true")

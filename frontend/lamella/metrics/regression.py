@@ -1,4 +1,4 @@
-"""How much of the targets predictions explain: the coefficient of determination, and correlations."""
+"""The coefficient of determination, and correlations of targets and predictions."""
 
 from __future__ import annotations
 
@@ -18,21 +18,29 @@ AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
 
 class R2Score(Metric):
-    """1 - sum((y_true - y_pred)**2) / sum((y_true - mean)**2) of each output, averaged; (batch, outputs)
+    """Coefficient of determination: 1 - sum((y_true - y_pred)**2) / sum((y_true - mean)**2), averaged over outputs.
 
-    The sum of squares around the mean is joined from batch to batch around the mean so far, which keeps its digits where
-    targets lie far from 0. An output whose targets are all equal has the value 0.
+    Targets and predictions are `(batch, outputs)`. The sums of squares of two batches are combined around their means,
+    which is accurate also for targets far from 0. An output whose targets are all equal has the value 0.
 
     Args:
-        class_aggregation: "uniform_average", "variance_weighted_average", or None for one value an output.
+        class_aggregation: "uniform_average", "variance_weighted_average", or None for one value per output.
         num_regressors: the number p of independent regressors, for the adjusted score 1 - (1 - r)(n - 1) / (n - p - 1),
-            where n counts the rows with a weight other than 0; 0 is the plain score.
+            where n is the number of rows with a nonzero weight; 0 is the plain score.
         name: the key in logs.
-        dtype: the dtype of the state.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+
+    Raises:
+        ValueError: an argument is unknown or out of range.
 
     References:
-        T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances",
-        1979.
+        T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+        variances", COMPSTAT 1982, https://doi.org/10.1007/978-3-642-51461-6_3.
+
+    Example:
+        >>> from lamella.metrics import R2Score
+        >>> R2Score()([[1.0], [2.0], [3.0]], [[1.0], [2.0], [4.0]])
+        0.5
     """
 
     def __init__(
@@ -45,18 +53,18 @@ class R2Score(Metric):
         super().__init__(name, dtype)
         if class_aggregation not in AGGREGATIONS:
             raise ValueError(
-                f"class_aggregation is one of {', '.join(map(repr, AGGREGATIONS))}, got {class_aggregation!r}."
+                f"class_aggregation must be one of {', '.join(map(repr, AGGREGATIONS))}, got {class_aggregation!r}."
             )
         if isinstance(num_regressors, bool) or num_regressors < 0:
-            raise ValueError(f"num_regressors is a number from 0, got {num_regressors!r}.")
+            raise ValueError(f"num_regressors must not be negative, got {num_regressors!r}.")
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
         self._outputs = 1
 
     def build(self, y: Spec, prediction: Spec, weighted: bool = False) -> None:
-        """See how many outputs there are.
+        """Set the number of outputs.
 
         Raises:
-            ValueError: predictions are not (batch, outputs), or the targets do not fit them.
+            ValueError: predictions are not `(batch, outputs)`, or the targets do not fit them.
         """
         outputs = public_shape(prediction.shape[1:])
         given = public_shape(y.shape[1:])
@@ -68,12 +76,12 @@ class R2Score(Metric):
         self._outputs = outputs[0]
 
     def state_specs(self) -> dict[str, tuple[Shape, str, float]]:
-        """For each output the weight, the mean, the sum of squares around it and the residual's; the number of rows."""
+        """Per output the weight, the mean, the sums of squares around it and of the residual; the number of rows."""
         each = {name: ((self._outputs,), self.dtype, 0.0) for name in ("weight", "mean", "squares", "residual")}
         return {**each, "num_samples": ((), self.dtype, 0.0)}
 
     def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:
-        """Join a batch to the sums."""
+        """Combine a batch with the sums."""
         y_true, y_pred = ops.cast(y_true, self.dtype), ops.cast(y_pred, self.dtype)
         y_true, y_pred = of_one_shape(y_true, y_pred)
         if weight is None:
@@ -100,7 +108,7 @@ class R2Score(Metric):
         }
 
     def compute(self, state: State) -> Any:
-        """A number, or without an aggregation one an output."""
+        """A number, or without an aggregation one per output."""
         squares = state["squares"]
         flat = ops.equal(squares, 0.0)
         score = ops.where(flat, 0.0, ops.subtract(1.0, ops.divide(state["residual"], ops.where(flat, 1.0, squares))))
@@ -115,51 +123,116 @@ class R2Score(Metric):
         if free <= 0:
             warnings.warn(
                 f"the adjusted R2 score needs more than {self.num_regressors + 1} rows for {self.num_regressors} "
-                f"regressors, and has {float(samples):g}; this is the plain score.",
+                f"regressors, got {float(samples):g}; returning the plain score.",
                 stacklevel=user_level(),
             )
             return score
         return ops.subtract(1.0, ops.multiply(ops.subtract(1.0, score), (float(samples) - 1.0) / free))
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal metric."""
+        """The constructor's arguments, as JSON values."""
         own = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
         return {**super().get_config(), **own}
 
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
-    """mean(a b), where a and b are y_true and y_pred less their means, divided by their deviations, along `axis`
+    """Pearson's correlation along `axis`: mean(a b) of targets and predictions standardized to mean 0 and deviation 1.
 
-    Without a deviation there is no correlation: the value is 0.
+    The value is 0 where one of them is constant.
+
+    Args:
+        y_true: the targets, `(batch, ..., outputs)`.
+        y_pred: the predictions, of the same shape.
+        axis: the axis of the values that are correlated.
+
+    Returns:
+        The shape of `y_pred` without `axis`, in the float dtype of `y_pred`, but at least float32.
+
+    Raises:
+        ShapeError: the shapes differ, so that they would only meet by broadcasting.
+
+    Example:
+        >>> from lamella.metrics import pearson_correlation
+        >>> pearson_correlation([[0.0, 1.0, 2.0]], [[1.0, 3.0, 5.0]]).round(3)
+        array([1.], dtype=float32)
     """
     y_true, y_pred = operands(y_true, y_pred)
     return ops.mean(ops.multiply(_standard(y_true, axis), _standard(y_pred, axis)), axis)
 
 
 def _standard(x: Any, axis: int) -> Any:
-    centred = ops.subtract(x, ops.mean(x, axis, keepdims=True))
-    return divide_no_nan(centred, ops.std(centred, axis, keepdims=True))
+    centered = ops.subtract(x, ops.mean(x, axis, keepdims=True))
+    return divide_no_nan(centered, ops.std(centered, axis, keepdims=True))
 
 
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
-    """2 cov / (var(y_true) + var(y_pred) + (difference of the means)**2 + 1e-7) along `axis`"""
+    """Lin's concordance correlation along `axis`: 2 cov / (var(y_true) + var(y_pred) + (mean difference)**2 + 1e-7).
+
+    Unlike Pearson's, it is 1 only where predictions equal targets.
+
+    Args:
+        y_true: the targets, `(batch, ..., outputs)`.
+        y_pred: the predictions, of the same shape.
+        axis: the axis of the values that are correlated.
+
+    Returns:
+        The shape of `y_pred` without `axis`, in the float dtype of `y_pred`, but at least float32.
+
+    Raises:
+        ShapeError: the shapes differ, so that they would only meet by broadcasting.
+
+    References:
+        L. I. Lin, "A concordance correlation coefficient to evaluate reproducibility", Biometrics 45, 1989,
+        https://doi.org/10.2307/2532051.
+
+    Example:
+        >>> from lamella.metrics import concordance_correlation
+        >>> concordance_correlation([[0.0, 1.0, 2.0]], [[1.0, 3.0, 5.0]]).round(3)
+        array([0.364], dtype=float32)
+    """
     y_true, y_pred = operands(y_true, y_pred)
     means = [ops.mean(x, axis, keepdims=True) for x in (y_true, y_pred)]
-    centred = [ops.subtract(x, mean) for x, mean in zip((y_true, y_pred), means, strict=True)]
-    variances = ops.add(*(ops.var(x, axis, keepdims=True) for x in centred))
+    centered = [ops.subtract(x, mean) for x, mean in zip((y_true, y_pred), means, strict=True)]
+    variances = ops.add(*(ops.var(x, axis, keepdims=True) for x in centered))
     scale = ops.add(variances, ops.square(ops.subtract(*means)))
-    return ops.mean(ops.divide(ops.multiply(2.0, ops.multiply(*centred)), ops.add(scale, settings.epsilon())), axis)
+    return ops.mean(ops.divide(ops.multiply(2.0, ops.multiply(*centered)), ops.add(scale, settings.epsilon())), axis)
 
 
 class PearsonCorrelation(MeanMetricWrapper):
-    """mean(Pearson's correlation of each row along `axis`); see `metrics.pearson_correlation`"""
+    """The mean over rows of Pearson's correlation along `axis`; see `metrics.pearson_correlation`.
+
+    Args:
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+        axis: the axis of the values that are correlated.
+
+    Example:
+        >>> from lamella.metrics import PearsonCorrelation
+        >>> round(PearsonCorrelation()([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]], [[1.0, 3.0, 5.0], [1.0, 3.0, 2.0]]), 3)
+        0.75
+    """
 
     def __init__(self, name: str = "pearson_correlation", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(pearson_correlation, name, dtype, axis=axis)
 
 
 class ConcordanceCorrelation(MeanMetricWrapper):
-    """mean(Lin's concordance correlation of each row along `axis`); see `metrics.concordance_correlation`"""
+    """The mean over rows of Lin's concordance correlation along `axis`; see `metrics.concordance_correlation`.
+
+    Args:
+        name: the key in logs.
+        dtype: the dtype of the state; None is `floatx`, but at least float32.
+        axis: the axis of the values that are correlated.
+
+    References:
+        L. I. Lin, "A concordance correlation coefficient to evaluate reproducibility", Biometrics 45, 1989,
+        https://doi.org/10.2307/2532051.
+
+    Example:
+        >>> from lamella.metrics import ConcordanceCorrelation
+        >>> round(ConcordanceCorrelation()([[0.0, 1.0, 2.0]], [[1.0, 3.0, 5.0]]), 3)
+        0.364
+    """
 
     def __init__(self, name: str = "concordance_correlation", dtype: Any = None, axis: int = -1) -> None:
         super().__init__(concordance_correlation, name, dtype, axis=axis)

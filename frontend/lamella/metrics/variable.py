@@ -1,4 +1,4 @@
-"""The variables of a metric of one's own."""
+"""The variables of a custom metric."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from lamella.names import Name
 
 
 class MetricVariable(HeldVariable):
-    """One array of a metric's state: read and assigned in `update_state`, read in `result`.
+    """One array of a metric's state, assigned in `update_state` and read in `result`.
 
     Attributes:
-        initial: what it starts from, a NumPy array.
+        initial: the initial value, a NumPy array.
     """
 
     name: str = Name("a metric's variable")  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Models: layers put together, and read from files."""
+"""Models: `Sequential`, `Model`, and functions that load, save and clone them."""
 
 from __future__ import annotations
 
@@ -20,21 +20,34 @@ from lamella.tracebacks import filtered as _filtered
 def load_model(
     filepath: _Path, custom_objects: Mapping[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
 ) -> Sequential:
-    """The model of a file that `model.save` of lamella or of Keras wrote: ".keras", ".h5", ".safetensors".
+    """Return the model stored in a file that `model.save` of lamella or of Keras wrote.
 
-    Nothing in the file is run, imported, unpickled or followed: layers come from lamella's catalogue, and from
+    Nothing in the file is executed, imported, unpickled or followed: layers come from lamella's own classes and from
     `custom_objects`.
 
     Args:
-        filepath: the file.
-        custom_objects: the classes and functions of your own that the model uses: {name: class}.
-        compile: whether the model comes compiled, with its optimizer's state, where the file says how.
-        safe_mode: True: files are data.
+        filepath: path of a `.keras`, `.h5`, `.hdf5` or `.safetensors` file.
+        custom_objects: dict from name to class or function, for the user-defined objects that the model uses.
+        compile: whether to compile the model, and to restore its optimizer state, if the file describes both.
+        safe_mode: must be True; files are treated as data only.
+
+    Returns:
+        The model, a `Sequential` or a `Model`.
 
     Raises:
         ArgumentError: `safe_mode` is False.
-        FormatError: the file is damaged, or describes what lamella does not have.
-        FileNotFoundError: there is no such file.
+        FormatError: the file is damaged, or describes something that lamella does not implement.
+        FileNotFoundError: the file does not exist.
+
+    Example:
+        >>> import os, tempfile
+        >>> from lamella.layers import Dense, Input
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> path = os.path.join(folder.name, "small.safetensors")
+        >>> Sequential([Input((2,)), Dense(3)], name="small").save(path)
+        >>> load_model(path).output_shape
+        (None, 3)
+        >>> folder.cleanup()
     """
     from lamella import saving
 
@@ -49,16 +62,51 @@ def save_model(
     include_optimizer: bool = True,
     save_format: str | None = None,
 ) -> None:
-    """The same as `model.save`."""
+    """Write a model to a file; the same as `model.save`.
+
+    Args:
+        model: the model to write.
+        filepath: path whose ending selects the format: `.keras`, `.h5`, `.hdf5` or `.safetensors`.
+        overwrite: whether an existing file is replaced.
+        include_optimizer: whether the compile configuration and the optimizer state are written.
+        save_format: deprecated, "keras" or "h5"; the ending of `filepath` selects the format.
+
+    Raises:
+        ValueError: the ending is not supported, or the model contains something that a file cannot describe.
+        FileExistsError: the file exists and `overwrite` is False.
+        ImportError: the format needs h5py, which is not installed.
+
+    Example:
+        >>> import os, tempfile
+        >>> from lamella.layers import Dense, Input
+        >>> model = Sequential([Input((2,)), Dense(3)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_model(model, os.path.join(folder, "small.safetensors"))
+        ...     os.listdir(folder)
+        ['small.safetensors']
+    """
     model.save(filepath, overwrite, include_optimizer, save_format)
 
 
 @_filtered
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Sequential:
-    """A model, with weights of its own, from what `model.to_json` of lamella or of Keras gave.
+    """Return a model with newly drawn weights from the JSON text that `model.to_json` of lamella or of Keras returned.
+
+    Args:
+        json_string: the JSON text.
+        custom_objects: dict from name to class or function, for the user-defined objects that the model uses.
+
+    Returns:
+        The model, not compiled.
 
     Raises:
-        FormatError: the text is no such configuration.
+        FormatError: the text does not describe a model.
+
+    Example:
+        >>> from lamella.layers import Dense, Input
+        >>> text = Sequential([Input((2,)), Dense(3)]).to_json()
+        >>> model_from_json(text).output_shape
+        (None, 3)
     """
     from lamella import saving
 
@@ -67,19 +115,28 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
 
 @_filtered
 def clone_model(model: Any, *, clone_function: Callable[[Layer], Layer] | None = None, recursive: bool = False) -> Any:
-    """A model of the same layers, not compiled, with weights of its own.
-
-    >>> from lamella.layers import Dense, Input
-    >>> model = Sequential([Input((2,)), Dense(3, activation="relu"), Dense(1)])
-    >>> def linear(layer):
-    ...     return type(layer).from_config({**layer.get_config(), "activation": None})
-    >>> clone_model(model, clone_function=linear).layers[0].activation.__name__
-    'linear'
+    """Return a model with the same layers and newly drawn weights, not compiled.
 
     Args:
-        model: the model.
-        clone_function: makes the layer of the copy from a layer of the model; by default an equal one.
-        recursive: whether it is called for the layers of a model among the layers, instead of for that model.
+        model: the model to clone.
+        clone_function: function from a layer of `model` to the layer that replaces it; by default every layer is
+            rebuilt from its configuration.
+        recursive: whether `clone_function` is called for the layers inside a nested model, instead of for the nested
+            model itself.
+
+    Returns:
+        The clone, of the same class as `model`.
+
+    Raises:
+        ValueError: the layers that `clone_function` returns do not fit together.
+
+    Example:
+        >>> from lamella.layers import Dense, Input
+        >>> model = Sequential([Input((2,)), Dense(3, activation="relu"), Dense(1)])
+        >>> def linear(layer):
+        ...     return type(layer).from_config({**layer.get_config(), "activation": None})
+        >>> clone_model(model, clone_function=linear).layers[0].activation.__name__
+        'linear'
     """
     if clone_function is None:
         return type(model).from_config(model.get_config())

@@ -1,4 +1,4 @@
-"""What every model has: weights by path, a summary, a program, a lowered function, an export."""
+"""The base class of all models: weights by path, a summary, a program, a lowered function, an export."""
 
 from __future__ import annotations
 
@@ -29,21 +29,32 @@ from lamella.models.trainer import TrainableModel
 BatchShape = tuple[int | None, ...]
 
 _MOST_SHOWN = 200
-"""So many boxes a picture in a notebook has at most."""
+"""The largest number of boxes in a diagram that a notebook shows."""
 
 
 class BaseModel(Persistent, TrainableModel):
-    """A model, however it is declared.
+    """The base class of `Model` and `Sequential`.
+
+    Args:
+        name: the model's name; by default the class name in snake case, numbered.
+        trainable: whether the weights may be trained.
+        dtype: the dtype policy of what the model itself computes.
+        activity_regularizer: penalty on the model's output that is added to the loss, or None.
 
     Attributes:
-        described_by_layers: whether a configuration of the class is a list of layers, applied one after another.
+        described_by_layers: whether the configuration of the class is a list of layers that are applied in order.
+
+    Example:
+        >>> import lamella
+        >>> isinstance(lamella.Sequential(), lamella.models.BaseModel)
+        True
     """
 
     described_by_layers: ClassVar[bool] = False
 
     @abstractmethod
     def shown_parts(self) -> Parts:
-        """The calls of layers, and the operations, that the model consists of, as far as they are known."""
+        """Return the layer calls and operations that the model consists of, as far as they are known."""
 
     def __len__(self) -> int:
         """The number of layers."""
@@ -55,18 +66,32 @@ class BaseModel(Persistent, TrainableModel):
 
     @property
     def compiled(self) -> bool:
-        """Whether the model is compiled."""
+        """Whether `compile` has been called."""
         return self._compiled is not None
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of a name or at a place.
+        """Return the layer with a given name or index.
+
+        Args:
+            name: the layer's name within the model.
+            index: the layer's position in `layers`; takes precedence over `name`.
+
+        Returns:
+            The layer.
 
         Raises:
-            ValueError: there is none; the nearest name is given.
+            ValueError: there is no such layer; the message suggests the nearest name.
+
+        Example:
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense
+            >>> model = Sequential([Dense(3, name="hidden"), Dense(1)])
+            >>> model.get_layer("hidden").units, model.get_layer(index=-1).units
+            (3, 1)
         """
         if index is not None:
             if not -len(self.children) <= index < len(self.children):
-                raise ValueError(f"The model has {len(self.children)} layers, there is no layer {index}.")
+                raise ValueError(f"index must be less than the number of layers, {len(self.children)}, got {index}.")
             return self.layers[index]
         if name not in self.children:
             raise unknown_name("layer", name, self.children)
@@ -82,14 +107,18 @@ class BaseModel(Persistent, TrainableModel):
     # ---- inputs ----
 
     def arranged(self, x: Any, what: str = "x") -> Any:
-        """What the user gave as inputs, in the structure of the inputs; as it is where that is not known yet.
+        """Return the inputs that the user passed in the structure that the model takes.
 
         Args:
-            x: an array, or a list, tuple or dict (by the inputs' names, or by the keys of their structure) of arrays.
-            what: what messages call it.
+            x: an array, or a list, tuple or dict of arrays; a dict is keyed by input name or by the keys of the
+                structure.
+            what: the name of the argument in error messages.
+
+        Returns:
+            The arrays in the structure of `input_spec`; `x` itself if that structure is not known yet.
 
         Raises:
-            ArgumentError: the structures do not match; missing and unknown keys are named.
+            ArgumentError: the structures do not match; missing and unknown keys are listed.
         """
         if not self.has_input_shape:
             return x
@@ -100,21 +129,32 @@ class BaseModel(Persistent, TrainableModel):
 
     @property
     def fixed_batch_size(self) -> int | None:
-        """The number of examples that every batch has; None where it is free."""
+        """The batch size, if it is fixed; None if it is free."""
         size = next(spec.shape[0] for spec in tree.leaves(self.input_spec))
         return size if isinstance(size, int) else None
 
     # ---- weights ----
 
     def named_weights(self) -> list[tuple[str, Variable]]:
-        """Every variable once, with the path that names it in `lower` and in files: "dense_1/kernel"."""
+        """Return every variable once, with the path that identifies it in `lower` and in files.
+
+        Returns:
+            A list of `(path, variable)` pairs.
+
+        Example:
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> model = Sequential([Input((2,)), Dense(3)])
+            >>> [(path, variable.shape) for path, variable in model.named_weights()]
+            [('dense/kernel', (2, 3)), ('dense/bias', (3,))]
+        """
         seen: dict[int, tuple[str, Variable]] = {}
         for path, variable in self.named_variables():
             seen.setdefault(id(variable), (path, variable))
         return list(seen.values())
 
     def frozen_layers(self) -> frozenset[int]:
-        """Ids of the layers that are not trainable now."""
+        """Return the ids of the layers whose `trainable` is False, the model itself included."""
         every = [self, *[layer for _, layer in self.named_layers()]]
         return frozenset(id(layer) for layer in every if not layer._trainable)
 
@@ -125,7 +165,7 @@ class BaseModel(Persistent, TrainableModel):
             self.functions["trains by default"] = any(map(default_training, classes))
         return self.functions["trains by default"]
 
-    # ---- looking and lowering ----
+    # ---- summary, program and lowering ----
 
     def summary(
         self,
@@ -136,33 +176,36 @@ class BaseModel(Persistent, TrainableModel):
         show_trainable: bool = False,
         layer_range: Sequence[str] | None = None,
     ) -> None:
-        """Print the layers with their output shapes, their parameters, and, where they are no chain, what feeds them.
+        """Print a table of the layers with their output shapes and parameter counts.
 
-        Operations between layers have rows of their own. "dense[1][0]" is the first output of the second call of `dense`.
-
-        >>> from lamella import Sequential
-        >>> from lamella.layers import Dense, Input
-        >>> Sequential([Input((3,)), Dense(2)], name="small").summary()
-        Model: "small"
-        ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━━━━┓
-        ┃ Layer (type)  ┃ Output shape ┃ Parameters ┃
-        ┡━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━━━━┩
-        │ dense (Dense) │ (None, 2)    │          8 │
-        └───────────────┴──────────────┴────────────┘
-        Total parameters: 8 (32.00 B)
-        Trainable parameters: 8 (32.00 B)
-        Non-trainable parameters: 0 (0.00 B)
+        If the layers do not form a chain, a column lists the inputs of each layer, where `dense[1][0]` is the first
+        output of the second call of `dense`, and operations between layers have their own rows. On a terminal the table
+        fits its width, and is printed in color if `rich` is installed.
 
         Args:
-            line_length: the width of the table; by default that of the terminal.
-            positions: where each column ends, as fractions of the width (98 by default) or in characters.
-            print_fn: gets the text, once, instead of the terminal.
-            expand_nested: whether models within the model are followed by their layers.
-            show_trainable: add a column that says which layers are trainable.
-            layer_range: the names of the first and of the last layer to be shown, or regular expressions for them.
+            line_length: the width of the table in characters; by default the width of the terminal.
+            positions: where each column ends: fractions of the width (98 characters by default), or characters.
+            print_fn: function that is called once with the whole text, instead of printing it.
+            expand_nested: whether the layers of nested models are listed below them.
+            show_trainable: whether to add a column that shows which layers are trainable.
+            layer_range: names, or regular expressions, of the first and the last layer to show.
 
         Raises:
-            ValueError: no layer is called as `layer_range` says, or `positions` are not one for each column.
+            ValueError: no layer matches `layer_range`, or `positions` does not have one entry per column.
+
+        Example:
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> Sequential([Input((3,)), Dense(2)], name="small").summary()
+            Model: "small"
+            ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━━━━┓
+            ┃ Layer (type)  ┃ Output shape ┃ Parameters ┃
+            ┡━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━━━━┩
+            │ dense (Dense) │ (None, 2)    │          8 │
+            └───────────────┴──────────────┴────────────┘
+            Total parameters: 8 (32.00 B)
+            Trainable parameters: 8 (32.00 B)
+            Non-trainable parameters: 0 (0.00 B)
         """
         from lamella.models.summary import summary
 
@@ -177,7 +220,7 @@ class BaseModel(Persistent, TrainableModel):
         )
 
     def _repr_svg_(self) -> str | None:
-        """The picture that a notebook shows of the model; none where it has no layers, or too many to be looked at."""
+        """Return the diagram for a notebook; None if the model has no layers, or too many for a readable diagram."""
         from lamella.models.diagram import Options, picture_of
 
         if not 0 < len(self.shown_parts().parts) <= _MOST_SHOWN:
@@ -185,34 +228,38 @@ class BaseModel(Persistent, TrainableModel):
         return picture_of(self, Options(show_shapes=True, show_layer_names=True)).svg()
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of the model: its picture, where it has one, its counts and a table of its layers."""
+        """Return the HTML for a notebook: the diagram, the parameter counts and a table of the layers."""
         from lamella.models.summary import summary_html
 
         return summary_html(self, self._repr_svg_())
 
     def program(self, batch_size: int | None = None, training: bool = False, backward: bool = False) -> Program:
-        """The printable program of the model's call on a batch, or of what training computes for one.
-
-        >>> from lamella import Sequential
-        >>> from lamella.layers import Dense, Input
-        >>> model = Sequential([Input((3,)), Dense(2)])
-        >>> model.compile("sgd", "mse")
-        >>> model.program(batch_size=4).output_specs
-        (Spec(shape=(4, 2), dtype='float32'),)
-        >>> step = model.program(batch_size=4, training=True, backward=True)
-        >>> step.output_names[:2]
-        ('params/dense/kernel', 'params/dense/bias')
+        """Return the printable program of the model's forward pass, or of a whole training step.
 
         Args:
-            batch_size: the rows of the batch, 32 by default; with `backward`, other dimensions that are left free have the
-                size 32.
+            batch_size: the batch size, 32 by default. With `backward`, other free dimensions have size 32 as well.
             training: whether layers behave as in training.
-            backward: whether the loss and its gradients are computed, and with `training` the optimizer's step: all that a
-                step of `fit` does. A model that is not compiled has the sum of its outputs as its loss.
+            backward: whether the program computes the loss and its gradients, and with `training` the optimizer's
+                update as well: everything that a step of `fit` computes. The loss of a model that is not compiled is
+                the sum of its outputs.
+
+        Returns:
+            The program; `print` shows one equation per line.
 
         Raises:
-            ValueError: the model is not built and its input shape is not known; or, with `backward`, it is not known what
-                targets the loss takes, and the model was not trained yet.
+            ValueError: the model is not built and its input shape is not known; or, with `backward`, the shape of the
+                targets is not known because the model has not been trained yet.
+
+        Example:
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> model = Sequential([Input((3,)), Dense(2)])
+            >>> model.compile("sgd", "mse")
+            >>> model.program(batch_size=4).output_specs
+            (Spec(shape=(4, 2), dtype='float32'),)
+            >>> step = model.program(batch_size=4, training=True, backward=True)
+            >>> step.output_names[:2]
+            ('params/dense/kernel', 'params/dense/bias')
         """
         self.require_built()
         if backward:
@@ -231,17 +278,31 @@ class BaseModel(Persistent, TrainableModel):
         training: bool | None = None,
         optimize: bool = True,
     ) -> Lowered:
-        """The model as a pure function `fn(params, state, x, training=False, seed=None) -> (y, new_state)`.
+        """Return the model as a pure function `fn(params, state, x, training=False, seed=None) -> (y, new_state)`.
 
         Args:
-            backend: a backend's name; None for the one in force.
+            backend: the name of a backend; by default the model's.
             input_shape: the shape of a batch, for a model that is not built yet.
-            training: fixes `training`, so that a plain `jax.jit` takes the function.
-            optimize: False asks the backend for one readable step an equation.
+            training: fixes the argument `training`, so that `jax.jit` can trace the function without static arguments.
+            optimize: False asks the backend for unoptimized code with one readable statement per equation.
+
+        Returns:
+            The function, with `params` and `state` (dicts from path to array) and, on NumPy, its `source` as
+            attributes.
 
         Raises:
             BackendError: the backend is unknown or not installed.
             ValueError: the model is not built and no `input_shape` is given.
+
+        Example:
+            >>> import numpy as np
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> model = Sequential([Input((2,)), Dense(1, kernel_initializer="ones")])
+            >>> function = model.lower("numpy")
+            >>> y, _ = function(function.params, function.state, np.array([[1.0, 2.0]], "float32"))
+            >>> y
+            array([[3.]], dtype=float32)
         """
         found = load_backend(self.backend_name if backend is None else backend)
         if input_shape is not None:
@@ -250,21 +311,34 @@ class BaseModel(Persistent, TrainableModel):
         return Lowered(self, found, training=training, optimize=optimize)
 
     def export(self, filepath: str | os.PathLike[str], *, weights: str | None = None, sample: Any = None) -> None:
-        """Write the model's prediction to a file that runs without lamella.
+        """Write the model's prediction function to a file that runs without lamella.
 
-        A layer that keeps a state starts every call from the state that it has now.
+        A layer with state starts every call from the state that it has now.
 
         Args:
-            filepath: its ending says what is written. ".py": one readable Python file that needs NumPy alone, with
-                `predict(x)`. ".onnx": an ONNX graph (opset 18). ".stablehlo": what `jax.export.deserialize(data).call(x)`
-                computes on CPU, CUDA and TPU. All take any number of rows where the model does.
-            weights: for ".py": "inside" the file (the default) or "beside" it, as `.npz`.
-            sample: for ".py": a batch that the file records with its output, instead of one drawn for it.
+            filepath: path whose ending selects the format. `.py`: one readable Python file with a function `predict(x)`
+                that needs only NumPy. `.onnx`: an ONNX graph (opset 18). `.stablehlo`: an artifact for
+                `jax.export.deserialize(data).call(x)` on CPU, CUDA and TPU. All accept any batch size that the model
+                accepts.
+            weights: for `.py`: "inside" the file (the default), or "beside" it in an `.npz` file.
+            sample: for `.py`: the batch that the file records together with its output; by default a random one.
 
         Raises:
-            ValueError: the ending is another, the model is not built, or the format has no words for it (`ExportError`);
-                nothing is written then.
+            ValueError: the ending is not supported, the model is not built, or the format cannot express the model
+                (`ExportError`); no file is written.
             ImportError: the package `onnx`, or JAX, is not installed.
+
+        Example:
+            >>> import os, runpy, tempfile
+            >>> import numpy as np
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> model = Sequential([Input((2,)), Dense(1, kernel_initializer="ones")])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.export(os.path.join(folder, "model.py"))
+            ...     exported = runpy.run_path(os.path.join(folder, "model.py"))
+            >>> exported["predict"](np.array([[1.0, 2.0]], "float32"))
+            array([[3.]], dtype=float32)
         """
         from lamella.export import export
 
@@ -272,17 +346,34 @@ class BaseModel(Persistent, TrainableModel):
         export(self, filepath, weights=weights, sample=sample)
 
     def require_built(self) -> None:
-        """Build the model, if its input shape is known; complain where it is not, or there are no layers."""
+        """Build the model if its input shape is known.
+
+        Raises:
+            ValueError: the input shape is not known, or the model has no layers.
+        """
         if not self.built:
             self.build(None)
         if not self.layers:
             raise ValueError(f"Model {self.name!r} has no layers yet; add one.")
 
     def assign(self, params: dict[str, Any], state: dict[str, Any] | None = None) -> None:
-        """Set the model's variables from the `params` (and `state`) of a lowered function.
+        """Set the model's variables to the arrays of a lowered function.
+
+        Args:
+            params: dict from path to array, as `Lowered.params`.
+            state: dict from path to array of the non-trainable state, or None.
 
         Raises:
-            ValueError: a key is unknown or a shape does not fit; nothing is set then.
+            ValueError: a path is unknown, or a shape does not match; no variable has been changed then.
+
+        Example:
+            >>> import numpy as np
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> model = Sequential([Input((2,)), Dense(1)])
+            >>> model.assign({"dense/bias": np.array([5.0], "float32")})
+            >>> model.get_layer("dense").bias.numpy()
+            array([5.], dtype=float32)
         """
         variables = dict(self.named_weights())
         given = {**params, **(state or {})}
@@ -291,7 +382,7 @@ class BaseModel(Persistent, TrainableModel):
             if name not in variables:
                 raise unknown_name("weight", name, variables)
             if tuple(array.shape) != variables[name].shape:
-                raise ShapeError(f"weight {name!r} has shape {variables[name].shape}, got {tuple(array.shape)}.")
+                raise ShapeError(f"weight {name!r} must have shape {variables[name].shape}, got {tuple(array.shape)}.")
             arrays[name] = np.array(to_numpy(array))
         for name, array in arrays.items():
             variables[name].assign(array)

@@ -1,4 +1,4 @@
-"""A picture of a model: a box for each call of a layer and each operation, and lines for what feeds them."""
+"""The diagram of a model: a box per layer call and per operation, and lines from outputs to inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INPUT, _MODEL, _WEIGHTS, _PLAIN, _OPERATION = "#0f766e", "#6d28d9", "#1d4ed8", 
 
 
 class Options(NamedTuple):
-    """What a picture shows; see `utils.plot_model`."""
+    """The options of a diagram; see `utils.plot_model`."""
 
     show_shapes: bool = False
     show_dtype: bool = False
@@ -29,7 +29,7 @@ class Options(NamedTuple):
 
 
 def picture_of(model: BaseModel, options: Options) -> Picture:
-    """A picture of a model; nothing is computed for it.
+    """Return the diagram of a model, without running it.
 
     Raises:
         ArgumentError: the model has no layers, or the direction is unknown.
@@ -38,7 +38,7 @@ def picture_of(model: BaseModel, options: Options) -> Picture:
 
 
 def frame_of(model: BaseModel, options: Options) -> Frame:
-    """The boxes and lines of a picture of a model.
+    """Return the boxes and lines of the diagram of a model.
 
     Raises:
         ArgumentError: the model has no layers, or the direction is unknown.
@@ -47,12 +47,12 @@ def frame_of(model: BaseModel, options: Options) -> Frame:
         raise unknown_name("direction", options.rankdir, DIRECTIONS)
     parts = model.shown_parts()
     if not parts.parts:
-        raise ArgumentError(f"Model {model.name!r} has no layers to be drawn; add one.")
+        raise ArgumentError(f"Model {model.name!r} has no layers to draw; add one.")
     return _frame(model.name, parts, options, outermost=True)
 
 
 def _frame(heading: str, parts: Parts, options: Options, *, outermost: bool) -> Frame:
-    """The drawing of a model; within another one it has ports where lines go on."""
+    """The frame of a model; a nested model has ports where lines enter and leave."""
     ports = 0 if outermost else len(parts.entries)
     items: list[Box | Frame | Port] = [Port(first=True) for _ in range(ports)]
     edges = [Edge(i, ports + part) for i, taken in enumerate(parts.entries) for part in taken if not outermost]
@@ -65,7 +65,7 @@ def _frame(heading: str, parts: Parts, options: Options, *, outermost: bool) -> 
             items.append(_box(part, options))
         for entry, (source, output) in enumerate(part.sources):
             begin, end = ports + source, ports + number
-            # only frames have several places at which lines leave or enter
+            # only frames have several ports
             exit_ = output if isinstance(items[begin], Frame) else 0
             edges.append(Edge(begin, end, exit_, entry if isinstance(items[end], Frame) else 0))
     if not outermost:
@@ -101,7 +101,7 @@ def _box(part: Part, options: Options) -> Box:
 
 
 def _listed(label: str, specs: tuple[Spec, ...]) -> list[tuple[str, str]]:
-    """A row for each shape, one for those that are equal."""
+    """One row per distinct shape."""
     shapes = [shapes_of([spec]) for spec in specs] or ["?"]
     counted = {shape: shapes.count(shape) for shape in shapes}
     texts = [f"{count} x {shape}" if count > 1 else shape for shape, count in counted.items()]

@@ -1,7 +1,7 @@
-"""A graph as plain data in Keras 3's functional schema, and the graph made from such data.
+"""Conversion of a graph to plain data in Keras 3's functional schema, and back.
 
-Each layer and each operation is listed once, with its calls as `inbound_nodes`; a value is named by what makes it, the number
-of the call, and its place among the outputs of the call.
+Each layer and each operation is listed once, with its calls as `inbound_nodes`; a value is identified by the layer or
+operation that returns it, the number of the call, and its index among the outputs of the call.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def described(model: Any) -> Config:
 
 
 class _Description:
-    """What is known of a graph while it is described.
+    """The state of describing a graph.
 
     Attributes:
         parts: the layers and the equations that call none, in Keras's order.
         places: for each free dimension the input that has it, and the axis.
         dtypes: the dtype of each input, by the id of its declaration.
-        described: for each operation that is written, by the id of its equation, what it is.
-        names: for each value that something computes with [what makes it, the number of the call, the place].
+        described: the description of each listed operation, by the id of its equation.
+        names: for each used value [layer or operation, number of the call, index of the output].
         labels: the name of each layer and operation, by id.
     """
 
@@ -62,13 +62,13 @@ class _Description:
                     self.places.setdefault(str(dim), (layer.name, axis))
         self.described = self._operations()
         listed = set(map(id, self.parts))
-        # what broadcasting does where it can is an operation where a layer takes its result
+        # a broadcast is listed as an operation only if a layer takes its result
         self.parts += [e for e in self.graph.equations if id(e) in self.described and id(e) not in listed]
         self.names: dict[Value, list[Any]] = {}
         self.labels = self._named()
 
     def _operations(self) -> dict[int, operations.Described]:
-        """The operations that are written: those that outputs depend on once numbers stand where they are used."""
+        """The listed operations: those that outputs depend on after constants are inlined."""
         found: dict[int, operations.Described] = {}
         needed = set(self.graph.outputs)
         for equation in reversed(self.graph.equations):
@@ -80,7 +80,7 @@ class _Description:
         return found
 
     def _named(self) -> dict[int, str]:
-        """A name for each layer and operation, by id; and the names of what they make."""
+        """A name per layer and operation, by id; also fills in the names of their outputs."""
         labels = {id(layer): name for name, layer in self.model._nodes.items()}
         taken = set(labels.values())
         for part in self.parts:
@@ -133,7 +133,7 @@ class _Description:
         }
 
     def _end(self, value: Declared) -> list[Any]:
-        """The name of an output; in these alone Keras counts a functional model's own graph as its first call."""
+        """The name of an output; only here Keras counts the graph of a functional model as its first call."""
         name, number, place = self.names[value]
         return [name, number + _counted_from(self.model._nodes.get(name)), place]
 
@@ -141,7 +141,7 @@ class _Description:
         args, kwargs = _with_keywords(equation)
         node = {"args": self._plain(list(args)), "kwargs": self._plain(kwargs)}
         if isinstance(kwargs.get("training"), bool):
-            node["training"] = kwargs["training"]  # Keras writes one for every call, and does not look at it
+            node["training"] = kwargs["training"]  # Keras writes it for every call, and ignores it
         return node
 
     def _plain(self, value: Any) -> Any:
@@ -164,7 +164,7 @@ class _Description:
 
 
 def _with_keywords(equation: Equation) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a call, those behind one that is left out by their keywords."""
+    """The arguments of a call; those after an omitted one are passed by keyword."""
     args, kwargs = equation.attrs["arguments"]
     names = list(call_parameters(type(equation.attrs["layer"])))[1:]
     kept = list(itertools.takewhile(lambda item: item is not None, args))
@@ -180,13 +180,13 @@ def _counted_from(owner: Any) -> int:
 
 
 def made(cls: type[Any], config: Mapping[str, Any]) -> Any:
-    """The model, of a class, that a configuration describes."""
+    """Return the model of class `cls` that a configuration describes."""
     inputs, outputs, layers = declared(config)
     named = [layer._named for layer in layers]
     for layer, entry in zip(
         layers, [e for e in config["layers"] if not operations.is_operation(e.get("module"))], strict=True
     ):
-        layer.name, layer._named = entry["name"], True  # it is not numbered as unnamed layers are
+        layer.name, layer._named = entry["name"], True  # the name in the file is kept
     model: Any = cls(inputs=inputs, outputs=outputs, name=config.get("name"), trainable=config.get("trainable", True))
     for layer, flag in zip(layers, named, strict=True):
         layer._named = flag
@@ -196,10 +196,10 @@ def made(cls: type[Any], config: Mapping[str, Any]) -> Any:
 
 
 def declared(config: Mapping[str, Any]) -> tuple[Any, Any, list[Layer]]:
-    """The inputs and outputs of the graph that a configuration describes, and its layers as it lists them.
+    """Return the inputs and outputs of the graph that a configuration describes, and its layers in their order.
 
     Raises:
-        ArgumentError: a call refers to what is not there, or depends on itself.
+        ArgumentError: a call refers to a value that does not exist, or depends on itself.
     """
     made: dict[str, Any] = {}
     for entry in config["layers"]:
@@ -213,7 +213,7 @@ def declared(config: Mapping[str, Any]) -> tuple[Any, Any, list[Layer]]:
         name, number, place = history
         outputs = values.get((name, number), [])
         if not 0 <= place < len(outputs):
-            raise ArgumentError(f"the value {history} is used, which nothing makes.")
+            raise ArgumentError(f"the value {history} is used, but no call returns it.")
         return outputs[place]
 
     def end(history: Any) -> Declared:
@@ -241,7 +241,7 @@ Call = tuple[str, int]
 
 
 def _in_order(nodes: Mapping[Call, Config], given: Container[Call]) -> Iterator[Call]:
-    """The calls, each behind those that it depends on; of several that could be next, the one that is listed first.
+    """The calls in topological order; of several that are ready, the one that is listed first.
 
     Raises:
         ArgumentError: a call depends on itself, or on one that is not listed.
@@ -258,7 +258,7 @@ def _in_order(nodes: Mapping[Call, Config], given: Container[Call]) -> Iterator[
         unknown = next((other for other in waiting if other not in nodes), None)
         if unknown is not None:
             raise ArgumentError(
-                f"{name!r} is called with the output of call {unknown[1]} of {unknown[0]!r}: there is none."
+                f"{name!r} is called with the output of call {unknown[1]} of {unknown[0]!r}, which does not exist."
             )
         missing[call] = len(waiting)
         for other in waiting:
@@ -292,7 +292,7 @@ def _histories(value: Any) -> Iterator[Any]:
 
 
 def _with_values(part: Any, value: Callable[[Any], Declared]) -> Any:
-    """The arguments of a call with values in the places of what describes them."""
+    """The arguments of a call with values in place of their descriptions."""
     if isinstance(part, list | tuple):
         return [_with_values(item, value) for item in part]
     if isinstance(part, operations.Body):
@@ -316,7 +316,7 @@ def _with_values(part: Any, value: Callable[[Any], Declared]) -> Any:
 
 
 def _ends(part: Any, value: Callable[[Any], Any]) -> Any:
-    """The structure of the inputs or outputs of a graph, with a value for each that is named in it."""
+    """The structure of the inputs or outputs of a graph, with values in place of their names."""
     if isinstance(part, dict):
         return {key: _ends(item, value) for key, item in part.items()}
     if _is_history(part):
@@ -325,5 +325,5 @@ def _ends(part: Any, value: Callable[[Any], Any]) -> Any:
 
 
 def _is_history(part: Any) -> bool:
-    """Whether an entry names a value: what makes it, the number of the call, and its place."""
+    """Whether an entry names a value: layer or operation, number of the call, index of the output."""
     return isinstance(part, list | tuple) and len(part) == 3 and isinstance(part[0], str)

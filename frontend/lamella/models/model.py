@@ -1,4 +1,4 @@
-"""`Model`: a graph from declared inputs to outputs, or the `call` of a subclass."""
+"""`Model`: a graph from declared inputs to outputs, or a subclass with its own `call`."""
 
 from __future__ import annotations
 
@@ -38,30 +38,31 @@ from lamella.models.parts import Parts, parts_of_attributes, parts_of_graph
 
 
 class Model(BaseModel):
-    """A model: `Model(inputs, outputs)`, or a subclass with layers in its attributes and a `call`.
+    """A model: `Model(inputs, outputs)`, or a subclass that keeps layers in attributes and defines `call`.
 
-    >>> from lamella import Input, Model, layers
-    >>> x = Input((8,))
-    >>> y = layers.Dense(8, "relu")(x)
-    >>> Model(x, layers.Dense(2)(x + y)).output_shape
-    (None, 2)
+    A graph is built immediately. Weights are a function of the model's seed and of their path within the first model
+    that contains their layer; the seed is the next draw after `utils.set_random_seed`. A subclass is built by
+    `build(input_shape)` or by the first data; its `call(inputs, training=False, mask=None)` receives the structure that
+    the caller passes. A model is itself a layer, and can be used in other models.
 
     Args:
-        inputs: declared values, of `Input` or of layers within another graph: one, or a list, tuple or dict of them.
-        outputs: what is made of them: one declared value, or a list, tuple or dict.
+        inputs: symbolic values from `Input` or from layers of another graph: one, or a list, tuple or dict of them.
+        outputs: the symbolic values computed from them: one, or a list, tuple or dict.
         name: the model's name.
         trainable: whether its weights may be trained.
-        dtype: the policy of what the model itself computes.
-
-    A graph is built at once. Weights are a function of the model's seed, which is the next draw after
-    `utils.set_random_seed`, and of their path within the first model that has their layer. A subclass is built by
-    `build(input_shape)` or by the first data; its `call(inputs, training=False, mask=None)` takes the structure that is fed.
-    A model is a layer itself, and may be a part of another.
+        dtype: the dtype policy of what the model itself computes.
 
     Raises:
-        TypeError: something among inputs or outputs is no declared value.
-        ArgumentError: an output depends on an `Input` that is not given, or an input reaches no output.
-        ValueError: the user gave two layers one name.
+        TypeError: an input or output is not a symbolic value.
+        ArgumentError: an output depends on an `Input` that is not listed, or an input is not used by any output.
+        ValueError: two layers were given the same name.
+
+    Example:
+        >>> from lamella import Input, Model, layers
+        >>> x = Input((8,))
+        >>> y = layers.Dense(8, "relu")(x)
+        >>> Model(x, layers.Dense(2)(x + y)).output_shape
+        (None, 2)
     """
 
     keras_module = "keras"
@@ -97,17 +98,17 @@ class Model(BaseModel):
         for what, given in (("inputs", inputs), ("outputs", outputs)):
             found = list(tree.leaves(given))
             if not found:
-                raise ArgumentError(f"Model(inputs, outputs): there are no {what}.")
+                raise ArgumentError(f"Model(inputs, outputs): {what} must not be empty.")
             for leaf in found:
                 if not isinstance(leaf, Declared):
                     raise TypeError(
-                        f"Model(inputs, outputs): among the {what} is {leaf!r}, which is no declared value. Begin with "
+                        f"Model(inputs, outputs): {what} must be symbolic values, got {leaf!r}. Start from "
                         "`x = Input(shape)`, and apply layers to it."
                     )
         inputs, outputs = _single(inputs), _single(outputs)
         entries: list[Declared] = list(tree.leaves(inputs))
         if len(set(entries)) < len(entries):
-            raise ArgumentError(f"Model {self.name!r}: one of its inputs is listed twice.")
+            raise ArgumentError(f"Model {self.name!r}: an input is listed twice.")
         graph = graph_of(entries, list(tree.leaves(outputs)), self.name)
         self._inputs, self._outputs = (tree.map_leaves(lambda value: value, given) for given in (inputs, outputs))
         self._declarations = [_input_layer(value) for value in entries]
@@ -120,7 +121,7 @@ class Model(BaseModel):
         self._nodes = {part.name: part for part in self._in_keras_order() if isinstance(part, Layer)}
         key, _ = building(self)
         for layer in graph.layers:
-            for variable in layer.variables:  # its path begins with the name that the layer was built under
+            for variable in layer.variables:  # the path starts with the name that the layer had when it was built
                 variable.claim(key, f"{layer.name}/{variable.path.partition('/')[2]}")
         self._given = self._canonical_inputs()
         with limits.counted_before():
@@ -128,22 +129,22 @@ class Model(BaseModel):
         self.built = True
 
     def _in_keras_order(self) -> list[Any]:
-        """The declarations of the inputs, the layers and the equations of the graph, as Keras lists them."""
+        """The input layers, the layers and the equations of the graph, in Keras's order."""
         return [] if self._graph is None else in_keras_order(self._graph, self._declarations, self._outputs)
 
     def _canonical_inputs(self) -> Any:
-        """The specs of the inputs, with free dimensions that are named after the inputs where there are several."""
+        """The specs of the inputs; with several inputs, free dimensions are named after the input."""
         values, structure = tree.flatten(self._inputs)
         names = self.input_names if len(values) > 1 else [""] * len(values)
         pairs = zip(values, names, strict=True)
         return tree.unflatten(structure, [Spec(_named_dims(public_shape(v.shape), name), v.dtype) for v, name in pairs])
 
     def _number(self, layer: Layer, *, fresh: bool) -> None:
-        """Give a layer that the user has not named a name that is free here, and in the other models that have the layer.
+        """Rename an unnamed layer so that its name is unique here and in the other models that contain it.
 
         Args:
             layer: the layer.
-            fresh: whether no other model knows it by the name that it has.
+            fresh: whether no other model refers to the layer by its current name.
         """
         taken, named = self._names_taken(), layer._named
         if named or fresh:
@@ -157,14 +158,14 @@ class Model(BaseModel):
         return self._nodes
 
     def _rename_layers(self) -> None:
-        """Keep the layers by the names that they have now."""
+        """Update the table of layers after their names have changed."""
         layers = list(self._nodes.values())
         self._nodes = {layer.name: layer for layer in layers}
         self._forget_programs()  # random draws depend on the layers' paths
         for model in models_with(self):
             model._rename_layers()
 
-    # ---- what it holds ----
+    # ---- layers, inputs and outputs ----
 
     @property
     def children(self) -> dict[str, Layer]:
@@ -172,56 +173,60 @@ class Model(BaseModel):
         return self._kept_layers(dict(self._nodes), _OWN)
 
     def name_of(self, layer: Layer) -> str:
-        """The name that `layer` has in the model; the attributes are searched only for layers outside of the graph."""
+        """Return the name of `layer` within the model.
+
+        Args:
+            layer: a layer of the graph, or one that is kept in an attribute.
+        """
         return layer.name if self._nodes.get(layer.name) is layer else super().name_of(layer)
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers: of a graph, with the declarations of its inputs, in Keras's order; else as attributes have them."""
+        """The layers: for a graph in Keras's order with its `InputLayer`s, otherwise in the order of the attributes."""
         return list(self.children.values())
 
     @property
     def inputs(self) -> list[Declared]:
-        """The declared values that the model's graph begins with.
+        """The symbolic values that the graph starts from.
 
         Raises:
-            AttributeError: it has no graph: its `call` is a subclass's own.
+            AttributeError: the model is a subclass with its own `call`, and has no graph.
         """
         return list(tree.leaves(self._declared_ends()[0]))
 
     @property
     def outputs(self) -> list[Declared]:
-        """The declared values that the model's graph ends with.
+        """The symbolic values that the graph returns.
 
         Raises:
-            AttributeError: it has no graph: its `call` is a subclass's own.
+            AttributeError: the model is a subclass with its own `call`, and has no graph.
         """
         return list(tree.leaves(self._declared_ends()[1]))
 
     def declare(self) -> None:
-        """Give every layer its `input` and `output`, where the model has a graph."""
+        """Set `input` and `output` of every layer, if the model has a graph."""
 
     def _declared_ends(self) -> tuple[Any, Any]:
-        """The inputs and the outputs in their structures."""
+        """The symbolic inputs and outputs in their structures."""
         if self._graph is None:
             raise AttributeError(
-                f"Model {self.name!r} has no declared inputs: what it does is in the `call` of {type(self).__name__}."
+                f"Model {self.name!r} has no symbolic inputs: {type(self).__name__} defines its own `call`."
             )
         return self._inputs, self._outputs
 
     @property
     def input(self) -> Any:
-        """The declared inputs, in their structure."""
+        """The symbolic inputs, in their structure."""
         return self._declared_ends()[0]
 
     @property
     def output(self) -> Any:
-        """The declared outputs, in their structure."""
+        """The symbolic outputs, in their structure."""
         return self._declared_ends()[1]
 
     @property
     def input_names(self) -> list[str]:
-        """A name for each input: that of its `Input`, or the key of a dict of inputs."""
+        """One name per input: the name of its `Input`, or its key in a dict of inputs."""
         if self._graph is None:
             return names_of(self._given, "input")
         keys = keys_of(self._inputs)
@@ -230,7 +235,7 @@ class Model(BaseModel):
 
     @property
     def output_names(self) -> list[str]:
-        """A name for each output: the key of a dict of outputs, or the name of the layer that makes it."""
+        """One name per output: its key in a dict of outputs, or the name of the layer that computes it."""
         if self._graph is None:
             return names_of(self._returned, "output")
         keys, names = keys_of(self._outputs), list[str]()
@@ -241,7 +246,27 @@ class Model(BaseModel):
     # ---- building ----
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the weights of a subclass for batches of a shape, or of a structure of shapes, None where they are free."""
+        """Create the weights of a subclass for batches of a given shape.
+
+        Args:
+            input_shape: the shape of a batch, or a structure of shapes; None for free dimensions.
+
+        Raises:
+            ValueError: no shape is given or known, or the layers do not fit together.
+
+        Example:
+            >>> import lamella
+            >>> class Small(lamella.Model):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.dense = lamella.layers.Dense(3)
+            ...     def call(self, x):
+            ...         return self.dense(x)
+            >>> model = Small()
+            >>> model.build((None, 2))
+            >>> model.count_params()
+            9
+        """
 
     def _shape_for_build(self, inputs: Any) -> Any:
         return tree.map_leaves(lambda x: public_shape(x.shape), inputs)
@@ -255,14 +280,14 @@ class Model(BaseModel):
         if self._graph is None and self._returned is None:
             if input_shape is None and self._given is None:
                 raise ValueError(
-                    f"Model {self.name!r} has no input shape yet: call it on data, or `build((None, ...))`."
+                    f"Model {self.name!r} has no input shape yet: call it on data, or call `build((None, ...))`."
                 )
             specs = self._given if self._given is not None else specs_of_shapes(input_shape, None)
             self._given, self._returned = self._traced_with_free(specs)
         self._forget_programs()
 
     def build_for(self, batch: Any) -> None:
-        """Build the model, where it is not built yet, for data of which `batch` is the first.
+        """Build the model for the data that it is called with first, if it is not built yet.
 
         Args:
             batch: a spec, or the structure of specs that `call` takes.
@@ -281,11 +306,11 @@ class Model(BaseModel):
             raise
 
     def _traced_with_free(self, batch: Any) -> tuple[Any, Any]:
-        """Specs for batches like `batch`, with as much left free as the layers allow, and those of the outputs."""
+        """Trace with as many free dimensions as the layers allow; return the specs of the inputs and of the outputs."""
         given, structure = tree.flatten(batch)
         names = names_of(batch, "input") if len(given) > 1 else [""] * len(given)
         failure: Exception | None = None
-        for kept in (0, 1, None, -1):  # axes that are not free, counted from the last; None: all but the batch; -1: all
+        for kept in (0, 1, None, -1):  # how many last axes are fixed; None: all but the batch; -1: all
             pairs = zip(given, names, strict=True)
             specs = tree.unflatten(
                 structure, [spec if kept == -1 else _freed(spec, kept, name) for spec, name in pairs]
@@ -303,7 +328,7 @@ class Model(BaseModel):
         raise failure
 
     def _traced(self, specs: Any, place: tuple[np.ndarray, str] | None) -> Any:
-        """The specs of the outputs for inputs of `specs`; layers that are not built are, as part of `place`."""
+        """Return the specs of the outputs for inputs of `specs`; unbuilt layers are built under `place`."""
         flat, structure = tree.flatten(specs)
         key, path = place or (None, "")
         named = {f"input {i}": spec for i, spec in enumerate(flat)}
@@ -330,7 +355,7 @@ class Model(BaseModel):
 
     @contextmanager
     def built_on_success(self) -> Iterator[None]:
-        """What is built inside is undone where an exception leaves the block."""
+        """Context manager that undoes the building inside it if an exception leaves the block."""
         if self.built:
             yield
             return
@@ -345,7 +370,7 @@ class Model(BaseModel):
             raise
 
     def snapshot(self) -> Model:
-        """The same layers in a model that training, and `add` and `pop`, on this one do not change."""
+        """Return a model that shares the layers, and that later training or changes of this model do not affect."""
         clone = copy.copy(self)
         clone._prepare_training()
         return clone
@@ -353,10 +378,32 @@ class Model(BaseModel):
     # ---- calling ----
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """The outputs for inputs: the graph's; a subclass says here what it computes."""
+        """Return the outputs for the inputs; a subclass overrides this with its computation.
+
+        Args:
+            inputs: symbolic values in the structure of the inputs.
+            training: whether layers behave as in training; by default the mode of the surrounding call.
+            mask: masks of the inputs, in their structure, or None.
+
+        Returns:
+            The outputs, in their structure.
+
+        Raises:
+            NotImplementedError: a subclass does not define `call`.
+            ArgumentError: the number of inputs does not match.
+
+        Example:
+            >>> import numpy as np
+            >>> import lamella
+            >>> class Doubled(lamella.Model):
+            ...     def call(self, x):
+            ...         return 2 * x
+            >>> Doubled()(np.array([[1.0, 2.0]], "float32"))
+            array([[2., 4.]], dtype=float32)
+        """
         if self._graph is None:
             raise NotImplementedError(
-                f"{type(self).__name__} defines no `call`: write `call(self, inputs, training=False)`, or give "
+                f"{type(self).__name__} defines no `call`: define `call(self, inputs, training=False)`, or use "
                 "Model(inputs, outputs)."
             )
         arguments = list(tree.leaves(self.arranged(inputs, "inputs")))
@@ -377,28 +424,30 @@ class Model(BaseModel):
         return tree.unflatten(tree.structure(self._outputs), results[: len(self._graph.outputs)])
 
     def add_loss(self, loss: Any) -> None:
-        """Add to the loss of the model: a scalar, from inside `call`; or a declared value, made of values of the graph.
-
-        >>> from lamella import Input, Model, layers, ops
-        >>> x = Input((3,))
-        >>> y = layers.Dense(2)(x)
-        >>> model = Model(x, y)
-        >>> model.add_loss(ops.mean(ops.square(y)))
-        >>> model.compile("sgd")
+        """Add a term to the model's loss: a scalar inside `call`, or a symbolic value computed from the graph.
 
         Args:
-            loss: the scalar; of a declared value of other shape the mean counts. A declared one is not in files and copies.
+            loss: the term; a symbolic value of any other shape is averaged. A symbolic term is not saved to files or
+                copied.
 
         Raises:
-            ArgumentError: the model has no graph, or the loss depends on other inputs, or on weights that are not the
+            ArgumentError: the model has no graph, or the term depends on other inputs, or on weights that are not the
                 model's.
+
+        Example:
+            >>> from lamella import Input, Model, layers, ops
+            >>> x = Input((3,))
+            >>> y = layers.Dense(2)(x)
+            >>> model = Model(x, y)
+            >>> model.add_loss(ops.mean(ops.square(y)))
+            >>> model.compile("sgd")
         """
         if not isinstance(loss, Declared):
             super().add_loss(loss)
             return
         if self._graph is None:
             raise ArgumentError(
-                f"Model {self.name!r}: a declared loss is for Model(inputs, outputs); write it in `call`."
+                f"Model {self.name!r}: a symbolic loss needs Model(inputs, outputs); call `add_loss` inside `call`."
             )
         whole: Any = self._graph if self._with_losses is None else self._with_losses
         graph = graph_of(list(tree.leaves(self._inputs)), [*whole.outputs, loss], self.name)
@@ -406,16 +455,20 @@ class Model(BaseModel):
         strange = [layer.name for layer in graph.layers if any(id(v) not in known for v in layer.variables)]
         if strange:
             raise ArgumentError(
-                f"Model {self.name!r}: the loss depends on weights of {strange[0]!r}, which are not its own."
+                f"Model {self.name!r}: the loss depends on weights of {strange[0]!r}, which the model does not contain."
             )
         self._with_losses = graph
         self._forget_programs()
 
     def check_input(self, spec: Spec) -> None:
-        """As a layer of another model: nothing, each input is checked by the layers that it reaches."""
+        """Accept any spec: each input is checked by the layers that take it.
+
+        Args:
+            spec: the spec of an input.
+        """
 
     def __call__(self, inputs: Any, *args: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
-        """Apply the model inside a trace, to declared values, or to a batch of arrays at once."""
+        """Apply the model inside a trace, to symbolic values, or eagerly to a batch of arrays."""
         if context.current() is not None or mask is not None or args or kwargs or is_declared(inputs):
             return super().__call__(inputs, *args, training=training, mask=mask, **kwargs)
         from lamella.training import inference
@@ -433,7 +486,7 @@ class Model(BaseModel):
 
     @property
     def input_spec(self) -> Any:
-        """The spec of a batch, or the structure of specs; what is left free is a `Dim`."""
+        """The spec of a batch, or the structure of specs; free dimensions are `Dim`s."""
         return self._given
 
     @property
@@ -443,10 +496,10 @@ class Model(BaseModel):
 
     @property
     def input_shape(self) -> Any:
-        """The shape of a batch, or the structure of shapes, None for what is left free.
+        """The shape of a batch, or the structure of shapes; None for free dimensions.
 
         Raises:
-            NotBuiltError: it is not known yet; `hasattr` says False then.
+            NotBuiltError: the shape is not known yet; `hasattr` returns False then.
         """
         if self._given is None:
             raise NotBuiltError(f"Model {self.name!r} has no input shape yet.")
@@ -457,7 +510,7 @@ class Model(BaseModel):
         """The shape of a batch of predictions, or the structure of shapes.
 
         Raises:
-            NotBuiltError: it is not known yet; `hasattr` says False then.
+            NotBuiltError: the shape is not known yet; `hasattr` returns False then.
         """
         if self._returned is None:
             raise NotBuiltError(f"Model {self.name!r} is not built yet, so its output shape is not known.")
@@ -465,15 +518,18 @@ class Model(BaseModel):
 
     @property
     def input_dtype(self) -> str:
-        """The dtype that batches of the first input are cast to."""
+        """The dtype that the first input is cast to."""
         return next(spec.dtype for spec in tree.leaves(self._given))
 
     def check_batch(self, specs: Any) -> Any:
-        """`specs`, where a batch of them fits the model: the structure, ranks, and the dimensions that are not left free.
+        """Return `specs` if a batch of them fits the model: its structure, ranks and fixed dimensions.
+
+        Args:
+            specs: the specs of a batch, in the structure of the inputs.
 
         Raises:
-            ShapeError: what came and what was expected are named.
-            ArgumentError: the structure is another.
+            ShapeError: a shape does not match.
+            ArgumentError: the structure does not match.
         """
         given, expected = list(tree.leaves(specs)), list(tree.leaves(self._given))
         if len(given) != len(expected):
@@ -494,7 +550,7 @@ class Model(BaseModel):
         return specs
 
     def shown_parts(self) -> Parts:
-        """The calls of layers, and the operations, that the model consists of, as far as they are known."""
+        """Return the layer calls and operations that the model consists of, as far as they are known."""
         if self._graph is None:
             return parts_of_attributes(self.children, self._returned_by)
         return parts_of_graph(self._graph, self._declarations)
@@ -509,22 +565,22 @@ _OWN = frozenset(
         "functions", "_run", "history",
     )
 )  # fmt: skip
-"""Attributes of a model in which there are no layers of its own to be found."""
+"""Attributes that are not searched for layers."""
 
 
 def misfits(size: Any, expected: Dimension) -> bool:
-    """Whether a dimension that is not left free has another size, or, within `jax.export`, a symbol of JAX's."""
+    """Whether a fixed dimension has another size, or, within `jax.export`, is a symbolic dimension of JAX."""
     return not isinstance(expected, Dim) and (not isinstance(size, int | Dim) or differ(size, expected))
 
 
 def _named_dims(shape: Sequence[int | None], name: str) -> tuple[Dimension, ...]:
-    """`shape` with symbols for what is free, named after the input `name` where there are several inputs."""
+    """`shape` with symbols for free dimensions, named after the input `name` if there are several inputs."""
     dims = named_shape(shape)
     return tuple(symbol(f"{name}_{d}") if name and isinstance(d, Dim) and str(d) != BATCH else d for d in dims)
 
 
 def _freed(spec: Spec, kept: int | None, name: str) -> Spec:
-    """`spec` with all axes free but the last `kept` ones, and the features of floats; None: but all behind the batch."""
+    """`spec` with all axes free but the last `kept`, and the features of floats; None frees the batch axis only."""
     count = max(kept, 1) if kept is not None and is_float(spec.dtype) else kept
     free = 1 if count is None else len(spec.shape) - count
     shape = [None if i < free else d for i, d in enumerate(public_shape(spec.shape))]
@@ -532,12 +588,12 @@ def _freed(spec: Spec, kept: int | None, name: str) -> Spec:
 
 
 def _single(given: Any) -> Any:
-    """The one entry of a list or tuple, which Keras takes for the value itself."""
+    """The only entry of a list or tuple, which Keras treats as the value itself."""
     return given[0] if isinstance(given, list | tuple) and len(given) == 1 else given
 
 
 def _input_layer(value: Declared) -> Layer:
-    """The `InputLayer` of an input; a new one for a value within another graph."""
+    """The `InputLayer` of an input; for a value inside another graph, a new `InputLayer`."""
     layer = value.maker.attrs.get("layer")
     if isinstance(layer, InputLayer):
         return layer

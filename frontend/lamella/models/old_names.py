@@ -1,4 +1,4 @@
-"""Methods of earlier Keras releases, which warn and call today's."""
+"""Methods of earlier Keras releases, which emit a `DeprecationWarning` and call their replacements."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORKERS = {"nb_worker": "workers", "max_q_size": "max_queue_size", "pickle_safe
 
 
 class OldNames:
-    """`fit_generator` and its kin, `predict_classes`, `predict_proba`."""
+    """`fit_generator` and its relatives, `predict_classes`, `predict_proba`."""
 
     fit: Callable[..., Any]
     evaluate: Callable[..., Any]
@@ -34,14 +34,26 @@ class OldNames:
         validation_data: Any = None,
         **words: Any,
     ) -> Any:
-        """`fit(generator, ...)`.
+        """Call `fit(generator, ...)`.
 
-        Takes the words of Keras 1 as well: `samples_per_epoch` and `nb_val_samples` count rows, and are divided by the rows
-        of the first batch; `nb_epoch`; `max_q_size`, `nb_worker`, `pickle_safe` are those of a `PyDataset`, and a generator
-        is read ahead by one thread, `max_q_size` batches far (with `workers=0` it is not).
+        Accepts the arguments of Keras 1 as well: `samples_per_epoch` and `nb_val_samples` count examples, and are
+        divided by the size of the first batch; `nb_epoch`; `max_q_size`, `nb_worker` and `pickle_safe` are those of a
+        `PyDataset`. A generator is read ahead by one thread, up to `max_q_size` batches (not with `workers=0`).
+
+        Args:
+            generator: batches, as for `fit`.
+            steps_per_epoch: batches per epoch.
+            epochs: the number of the last epoch.
+            verbose: as for `fit`.
+            callbacks: as for `fit`.
+            validation_data: as for `fit`.
+            **words: further arguments of `fit`, or of `fit_generator` in Keras 1.
+
+        Returns:
+            The `History`.
 
         Raises:
-            TypeError: an unknown word.
+            TypeError: an argument is unknown.
         """
         deprecated("fit_generator", "fit")
         epochs = words.pop("nb_epoch", epochs)
@@ -56,27 +68,51 @@ class OldNames:
         )
 
     def evaluate_generator(self, generator: Any, steps: int | None = None, **words: Any) -> Any:
-        """`evaluate(generator, ...)`; words as for `fit_generator`, and `val_samples`."""
+        """Call `evaluate(generator, ...)`.
+
+        Args:
+            generator: batches, as for `evaluate`.
+            steps: the number of batches.
+            **words: further arguments, as for `fit_generator`, and `val_samples`.
+        """
         deprecated("evaluate_generator", "evaluate")
         words[_ROWS] = words.pop("val_samples", None)
         batches, words = _opened(generator, words)
         return self.evaluate(batches, **{"verbose": 0, **words, "steps": words["steps"] or steps})
 
     def predict_generator(self, generator: Any, steps: int | None = None, **words: Any) -> np.ndarray:
-        """`predict(generator, ...)`; words as for `fit_generator`, and `val_samples`."""
+        """Call `predict(generator, ...)`.
+
+        Args:
+            generator: batches, as for `predict`.
+            steps: the number of batches.
+            **words: further arguments, as for `fit_generator`, and `val_samples`.
+        """
         deprecated("predict_generator", "predict")
         words[_ROWS] = words.pop("val_samples", None)
         batches, words = _opened(generator, words)
         return self.predict(batches, **{"verbose": 0, **words, "steps": words["steps"] or steps})
 
     def predict_classes(self, x: Any, batch_size: int | None = None, verbose: int | str = 0) -> np.ndarray:
-        """The most probable class of each row."""
+        """Return the most probable class of each example.
+
+        Args:
+            x: inputs, as for `predict`.
+            batch_size: the batch size, 32 by default.
+            verbose: as for `predict`.
+        """
         deprecated("predict_classes", "predict(x).argmax(-1)")
         y = self.predict(x, batch_size, verbose)
         return y.argmax(-1) if y.shape[-1] > 1 else (y > 0.5).astype(np.int32)
 
     def predict_proba(self, x: Any, batch_size: int | None = None, verbose: int | str = 0) -> np.ndarray:
-        """The predictions."""
+        """Return the predictions.
+
+        Args:
+            x: inputs, as for `predict`.
+            batch_size: the batch size, 32 by default.
+            verbose: as for `predict`.
+        """
         deprecated("predict_proba", "predict")
         return self.predict(x, batch_size, verbose)
 
@@ -85,7 +121,7 @@ filter_methods(OldNames)
 
 
 def _opened(given: Any, words: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """What to iterate, and the words that are left; `steps` among them where a number of rows was given."""
+    """What to iterate over, and the remaining arguments; with `steps` if a number of examples was given."""
     from lamella.training.arrays import as_array, as_tree
     from lamella.training.batches import ahead
     from lamella.training.pydataset import PyDataset
@@ -107,7 +143,7 @@ def _opened(given: Any, words: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def _peeked(given: Any) -> tuple[Any, Any]:
-    """The first batch, and what still begins with it."""
+    """The first batch, and an iterable that still starts with it."""
     if not isinstance(given, types.GeneratorType):
         return next(iter(given)), given
     first = next(given)

@@ -1,4 +1,4 @@
-"""What a model consists of, as a summary and a picture show it: its layers and operations, and what each is fed with."""
+"""The layer calls and operations of a model, and their inputs, as summaries and diagrams show them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Part(NamedTuple):
         name: the layer's name within the model, or one for the operation.
         layer: the layer, None for an operation.
         kind: the layer's class, or the operation.
-        sources: what it is fed with.
-        inputs: the specs of that, as far as they are known.
-        outputs: the specs of what it returns; none where they are not known.
-        call: the number of the call, from 0, where the layer is called several times.
-        calls: how many calls of the layer there are.
+        sources: its inputs, as outputs of other parts.
+        inputs: the specs of its inputs, as far as they are known.
+        outputs: the specs of its outputs; empty if they are not known.
+        call: the number of the call, from 0.
+        calls: the number of calls of the layer.
     """
 
     name: str
@@ -46,18 +46,18 @@ class Part(NamedTuple):
 
     @property
     def output_shapes(self) -> str:
-        """The shapes of the outputs as text, "?" where they are not known."""
+        """The shapes of the outputs as text; "?" if they are not known."""
         return shapes_of(self.outputs)
 
 
 class Parts(NamedTuple):
-    """The parts of a model, each behind those that feed it.
+    """The parts of a model in topological order.
 
     Attributes:
         parts: the parts.
         entries: for each input of the model the parts that take it.
-        exits: what the model returns.
-        linked: whether it is known how the parts are linked; of a subclass with its own `call` it is not.
+        exits: the outputs of the model.
+        linked: whether the inputs of the parts are known; they are not for a subclass with its own `call`.
     """
 
     parts: list[Part]
@@ -67,7 +67,7 @@ class Parts(NamedTuple):
 
     @property
     def is_chain(self) -> bool:
-        """Whether each part is fed by the first output of the one before it alone, and no layer is called twice."""
+        """Whether the only input of each part is the first output of the previous one, and no layer is called twice."""
         if not self.linked:
             return True
         return all(
@@ -76,13 +76,13 @@ class Parts(NamedTuple):
 
 
 def shapes_of(specs: Sequence[Spec]) -> str:
-    """The shapes of some specs as text, None for what is left free, "?" where there are none."""
+    """The shapes of some specs as text, with None for free dimensions; "?" if there are no specs."""
     shapes = [str(public_shape(spec.shape)) for spec in specs]
     return "?" if not shapes else shapes[0] if len(shapes) == 1 else f"[{', '.join(shapes)}]"
 
 
 def parts_of_graph(graph: Graph, declarations: Sequence[Layer]) -> Parts:
-    """The parts of a graph: its inputs, then its equations, without numbers and what only broadcasts.
+    """The parts of a graph: its inputs, then its equations without constants and broadcasts.
 
     Args:
         graph: the graph.
@@ -102,7 +102,7 @@ def parts_of_graph(graph: Graph, declarations: Sequence[Layer]) -> Parts:
             found[equation.outputs[0]] = found[operands[0]]
             continue
         if not operands:
-            continue  # a number, or what is made of numbers alone
+            continue  # computed from constants only
         layer = equation.attrs["layer"] if equation.op is CALL else None
         for i, value in enumerate(equation.outputs):
             found[value] = (len(parts), i)
@@ -127,7 +127,7 @@ def parts_of_graph(graph: Graph, declarations: Sequence[Layer]) -> Parts:
 
 
 def _operands(equation: Equation) -> list[Value]:
-    """The declared values that an equation takes, those of a model within the model in the order of its inputs."""
+    """The symbolic operands of an equation; those of a nested model in the order of its inputs."""
     if equation.op is not CALL:
         return list(equation.inputs)
     args, kwargs = equation.attrs["arguments"]
@@ -138,11 +138,11 @@ def _operands(equation: Equation) -> list[Value]:
 
 
 def parts_of_chain(layers: Sequence[Layer], specs: Sequence[Spec]) -> Parts:
-    """The parts of layers one after another.
+    """The parts of layers that are applied in order.
 
     Args:
         layers: the layers.
-        specs: what the first takes and what each returns, as far as it is known.
+        specs: the specs of the first input and of each output, as far as they are known.
     """
     counts = Counter(map(id, layers))
     met: Counter[int] = Counter()
@@ -171,7 +171,7 @@ def parts_of_attributes(layers: Mapping[str, Layer], specs: Mapping[str, Sequenc
 
     Args:
         layers: the layers by name.
-        specs: what those return that are known to be called.
+        specs: the specs of the outputs of those layers that are known to be called.
     """
     return Parts(
         [Part(name, layer, type(layer).__name__, (), (), tuple(specs.get(name, ()))) for name, layer in layers.items()],

@@ -1,4 +1,4 @@
-"""A model that outlives its process: its configuration, copies of it, and files."""
+"""The part of a model that writes and reads configurations, copies and files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Path = str | os.PathLike[str]
 
 
 class Persistent(Layer):
-    """The part of a model that has to do with configurations and files."""
+    """The part of a model that writes and reads configurations, copies and files."""
 
     keras_module = "keras"
     _graph: Graph | None
@@ -30,9 +30,17 @@ class Persistent(Layer):
     # ---- configuration ----
 
     def get_config(self) -> dict[str, Any]:
-        """The graph in Keras 3's functional schema; of a subclass with a constructor of its own, that one's arguments.
+        """Return the graph in Keras 3's functional schema, or the constructor arguments of a subclass.
 
-        `from_config` makes an equal model with weights of its own.
+        Returns:
+            A dict for `from_config`, which makes an equal model with newly drawn weights.
+
+        Example:
+            >>> from lamella import Input, Model, layers
+            >>> x = Input((2,), name="x")
+            >>> model = Model(x, layers.Dense(3)(x), name="small")
+            >>> sorted(model.get_config())
+            ['input_layers', 'layers', 'name', 'output_layers', 'trainable']
         """
         if self._graph is None or not _takes_a_graph(type(self)):
             return super().get_config()
@@ -43,14 +51,24 @@ class Persistent(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
-        """A model, with weights of its own, from what `get_config` gave.
+        """Return a model with newly drawn weights from what `get_config` returned.
 
         Args:
             config: the configuration.
-            custom_objects: the classes and functions of your own that it names: {name: class}.
+            custom_objects: dict from name to class or function, for the user-defined objects that it names.
+
+        Returns:
+            The model, not compiled.
 
         Raises:
-            UnknownNameError: it names a class that neither lamella nor the caller knows.
+            UnknownNameError: it names a class that neither lamella nor `custom_objects` defines.
+
+        Example:
+            >>> from lamella import Input, Model, layers
+            >>> x = Input((2,))
+            >>> config = Model(x, layers.Dense(3)(x)).get_config()
+            >>> Model.from_config(config).output_shape
+            (None, 3)
         """
         with serialization.custom_objects(custom_objects), serialization.sharing():
             if "input_layers" not in config:
@@ -61,7 +79,7 @@ class Persistent(Layer):
 
     @property
     def class_in_files(self) -> str:
-        """The name of the class in files: that of a graph without a class of the user's own is Keras's."""
+        """The class name in files: "Functional", as in Keras, for a graph without a user-defined class."""
         return "Functional" if self._graph is not None and serialization.module_of(type(self)) else type(self).__name__
 
     def _further_config(self) -> dict[str, Any]:
@@ -77,13 +95,22 @@ class Persistent(Layer):
         return found | compiling.compile_config(self)
 
     def to_json(self, **options: Any) -> str:
-        """The configuration as JSON text; `lamella.models.model_from_json` makes a model from it.
+        """Return the configuration as JSON text, for `lamella.models.model_from_json`.
 
         Args:
-            **options: as for `json.dumps`, for instance `indent=2`.
+            **options: options of `json.dumps`, for example `indent=2`.
+
+        Returns:
+            The JSON text.
 
         Raises:
-            ValueError: it holds something that no text can describe, such as a lambda.
+            ValueError: the model contains something that text cannot describe, such as a lambda.
+
+        Example:
+            >>> import json
+            >>> from lamella import Sequential
+            >>> json.loads(Sequential(name="empty").to_json())["config"]["name"]
+            'empty'
         """
         from lamella.files import text
 
@@ -100,20 +127,32 @@ class Persistent(Layer):
     ) -> None:
         """Write the model to a file: architecture, weights, compile configuration and optimizer state.
 
-        Args:
-            filepath: ends in ".keras" (Keras 3's archive), ".h5" or ".hdf5" (Keras's older format), or ".safetensors"
-                (weights, with the architecture beside them).
-            overwrite: replace a file that is there.
-            include_optimizer: False writes the model as if it had not been compiled.
-            save_format: a word of earlier releases, "keras" or "h5": what `filepath` ends in already.
+        The file is written atomically: after a failure the previous file, if any, is unchanged. Equal models give
+        identical bytes.
 
-        The file is whole or not there at all, whatever happens in between. The same model gives the same bytes.
+        Args:
+            filepath: path that ends in `.keras` (Keras 3's archive), `.h5` or `.hdf5` (Keras's older format), or
+                `.safetensors` (weights, with the architecture in the metadata).
+            overwrite: whether an existing file is replaced.
+            include_optimizer: False writes the model as if it had not been compiled.
+            save_format: deprecated, "keras" or "h5"; the ending of `filepath` selects the format.
 
         Raises:
-            ValueError: the name has none of these endings, `save_format` is another, or the model holds what no file can
-                hold.
-            FileExistsError: there is such a file, and `overwrite` is False.
-            ImportError: h5py is not installed.
+            ValueError: the ending is not supported, `save_format` contradicts it, or the model contains something that
+                a file cannot describe.
+            FileExistsError: the file exists and `overwrite` is False.
+            ImportError: the format needs h5py, which is not installed.
+
+        Example:
+            >>> import os, tempfile
+            >>> import lamella
+            >>> from lamella.layers import Dense, Input
+            >>> model = lamella.Sequential([Input((2,)), Dense(3)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save(os.path.join(folder, "small.safetensors"))
+            ...     loaded = lamella.models.load_model(os.path.join(folder, "small.safetensors"))
+            >>> bool((loaded.get_weights()[0] == model.get_weights()[0]).all())
+            True
         """
         from lamella import saving
 
@@ -123,14 +162,24 @@ class Persistent(Layer):
         """Write the weights to a file.
 
         Args:
-            filepath: ends in ".weights.h5" (Keras 3's layout, with the optimizer's state), in any other ".h5" or in ".hdf5"
-                (Keras's older format), or in ".safetensors".
-            overwrite: replace a file that is there.
+            filepath: path that ends in `.weights.h5` (Keras 3's layout, with the optimizer state), in another `.h5` or
+                in `.hdf5` (Keras's older format), or in `.safetensors`.
+            overwrite: whether an existing file is replaced.
 
         Raises:
-            ValueError: the name has none of these endings, or the model has no weights yet.
-            FileExistsError: there is such a file, and `overwrite` is False.
-            ImportError: h5py is not installed.
+            ValueError: the ending is not supported, or the model has no weights yet.
+            FileExistsError: the file exists and `overwrite` is False.
+            ImportError: the format needs h5py, which is not installed.
+
+        Example:
+            >>> import os, tempfile
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> model = Sequential([Input((2,)), Dense(3)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save_weights(os.path.join(folder, "small.safetensors"))
+            ...     os.listdir(folder)
+            ['small.safetensors']
         """
         from lamella import saving
 
@@ -140,16 +189,28 @@ class Persistent(Layer):
         """Set the weights from a file.
 
         Args:
-            filepath: a ".weights.h5", ".keras" or ".safetensors" file, or an ".h5" or ".hdf5" file of Keras 1, 2 or 3,
-                whatever its name is.
-            skip_mismatch: leave weights whose shape or number does not fit as they are.
-            by_name: take layers by their names instead of by their places; layers without a counterpart stay.
+            filepath: path of a `.weights.h5`, `.keras` or `.safetensors` file, or of an HDF5 file of Keras 1, 2 or 3
+                with any name.
+            skip_mismatch: whether weights whose shape or number does not match are left unchanged.
+            by_name: whether layers are matched by name instead of by position; layers without a counterpart are
+                unchanged.
 
         Returns:
-            What was taken, and what was not, and why.
+            A `LoadReport`: which weights were set, which were not, and why.
 
         Raises:
-            FormatError: the file is damaged, or does not fit the model; the model stays as it was.
+            FormatError: the file is damaged, or does not fit the model, which is unchanged then.
+
+        Example:
+            >>> import os, tempfile
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> model = Sequential([Input((2,)), Dense(3)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = os.path.join(folder, "small.safetensors")
+            ...     model.save_weights(path)
+            ...     print(model.load_weights(path))
+            2 weights taken, 0 kept, 0 arrays of the file unused
         """
         from lamella import saving
 
@@ -158,24 +219,24 @@ class Persistent(Layer):
     # ---- copies ----
 
     def __copy__(self) -> Self:
-        """The same layers and weights, shared."""
+        """Return a model that shares layers and weights."""
         clone = type(self).__new__(type(self))
         vars(clone).update(vars(self))
         return clone
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """A model of equal configuration, weights and training state; programs are made again."""
+        """Return a model with equal configuration, weights and training state; programs are compiled again."""
         from lamella.saving import copies
 
         return copies.restored(type(self), copy.deepcopy(copies.state_of(self), memo))
 
     def __reduce__(self) -> Any:
-        """A pickle holds what a deep copy does."""
+        """Pickle the same data as a deep copy contains."""
         from lamella.saving import copies
 
         return copies.restored, (type(self), copies.state_of(self, pickled=True))
 
 
 def _takes_a_graph(cls: type) -> bool:
-    """Whether the constructor of a class takes inputs and outputs, or passes on whatever it is given."""
+    """Whether the constructor of a class takes `inputs` and `outputs`, or passes on all its arguments."""
     return {"inputs", "outputs"} <= set(parameters(cls)) or {"args", "kwargs"} <= set(parameters(cls))

@@ -1,4 +1,4 @@
-"""`Sequential`: layers one after another, declared, built, compiled, trained."""
+"""`Sequential`: a model whose layers are applied in order."""
 
 from __future__ import annotations
 
@@ -30,18 +30,29 @@ from lamella.models.parts import Parts, parts_of_chain
 
 
 class Sequential(Model):
-    """A model whose layers are applied one after another.
+    """A model whose layers are applied in order.
+
+    The model is built, and its weights are drawn, as soon as its input shape is known: from `Input`, from the first
+    layer's `input_shape=`, from `build(input_shape)`, or from the first data. Weights are a function of the model's
+    seed and of their path within the model (`dense_1/kernel`); the seed is the next draw after `utils.set_random_seed`.
+    A `Sequential` is itself a layer, and can be used in other models.
 
     Args:
-        layers: the layers, in order; the first may be `Input(shape)`, or carry `input_shape=`.
-        name: the model's name.
+        layers: the layers, in order; the first may be `Input(shape)`, or be given `input_shape=`.
         trainable: whether its weights may be trained.
+        name: the model's name.
 
-    A model is built, its weights drawn, as soon as its input shape is known: from `Input`, from the first layer's
-    `input_shape=`, from `build(input_shape)`, or from the first data. Weights are a function of the model's seed and of
-    their path within the model ("dense_1/kernel"); the seed is the next draw after `utils.set_random_seed`.
+    Raises:
+        TypeError: an element of `layers` is not a layer.
+        ValueError: two layers were given the same name, or a layer does not accept the output of the previous one.
 
-    A `Sequential` is a layer itself, and may stand in another.
+    Example:
+        >>> import numpy as np
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> model = Sequential([Input((2,)), Dense(3, "relu"), Dense(1)])
+        >>> model.predict(np.zeros((4, 2)), verbose=0).shape
+        (4, 1)
     """
 
     keras_module = "keras"
@@ -63,14 +74,26 @@ class Sequential(Model):
     # ---- declaring ----
 
     def add(self, layer: Layer) -> None:
-        """Append `layer`; where the input shape is known, it is built at once.
+        """Append a layer, and build it if the input shape is known.
 
-        A layer that the model has already is applied again, with the same weights.
+        A layer that the model already contains is applied again, with the same weights.
+
+        Args:
+            layer: the layer.
 
         Raises:
-            TypeError: it is no layer.
-            ValueError: its name is taken, it holds layers too deep, or it does not fit behind the layers before it; the
-                model stays as it was.
+            TypeError: `layer` is not a layer.
+            ValueError: its name is taken, layers are nested too deeply, or it does not accept the output of the
+                previous layer; the model is unchanged then.
+
+        Example:
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> model = Sequential()
+            >>> model.add(Input((2,)))
+            >>> model.add(Dense(3))
+            >>> model.output_shape
+            (None, 3)
         """
         if isinstance(layer, Declared):
             layer = layer.maker.attrs.get("layer", layer)
@@ -103,13 +126,27 @@ class Sequential(Model):
 
     def _declare(self, layer: InputLayer) -> None:
         if self._places or self._input is not None:
-            raise ValueError("Input stands first in a Sequential, and once.")
+            raise ValueError("Input must be the first layer of a Sequential, and appear only once.")
         self._input, self._input_name = (layer.batch_shape, layer.input_dtype), layer.name
 
     def pop(self) -> Layer | None:
-        """Remove the last layer and return it."""
+        """Remove the last layer.
+
+        Returns:
+            The removed layer.
+
+        Raises:
+            ValueError: the model has no layers.
+
+        Example:
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> model = Sequential([Input((2,)), Dense(3), Dense(1)])
+            >>> model.pop().units, model.output_shape
+            (1, (None, 3))
+        """
         if not self._places:
-            raise ValueError("pop from a Sequential without layers.")
+            raise ValueError("pop needs a Sequential with at least one layer.")
         layer = self._places.pop()
         self._nodes = {held.name: held for held in self._places}
         self._specs = self._specs[: len(self._places) + 1]
@@ -129,21 +166,21 @@ class Sequential(Model):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers in order, one that is applied twice at both places, without the input's declaration."""
+        """The layers in order, without the `InputLayer`; a layer that is applied twice is listed twice."""
         return self._places[:]
 
     @property
     def input_names(self) -> list[str]:
-        """The name of the input."""
+        """A list with the name of the input."""
         return [self._input_name or "input"]
 
     @property
     def output_names(self) -> list[str]:
-        """The name of the last layer."""
+        """A list with the name of the last layer."""
         return [self._places[-1].name if self._places else self.name]
 
     def declare(self) -> None:
-        """Apply the layers to a declared input, so that each has its `input` and `output`."""
+        """Apply the layers to a symbolic input, which sets `input` and `output` of every layer."""
         if self._ends is None and self.built and self._input is not None:
             shape, dtype = public_shape(self._specs[0].shape), self._specs[0].dtype
             first = value = InputLayer(batch_shape=shape, dtype=dtype, name=self._input_name).value()
@@ -154,16 +191,27 @@ class Sequential(Model):
     def _declared_ends(self) -> tuple[Any, Any]:
         self.declare()
         if self._ends is None:
-            raise NotBuiltError(f"Model {self.name!r} has no input shape yet, so it has no declared input and output.")
+            raise NotBuiltError(f"Model {self.name!r} has no input shape yet, so it has no symbolic input and output.")
         return self._ends
 
     # ---- building ----
 
     def build(self, input_shape: Any = None) -> None:
-        """Build the model for batches of `input_shape`, with None for the batch and for what else is left free.
+        """Build the model for batches of a given shape.
+
+        Args:
+            input_shape: the shape of a batch; None for the batch size and for other free dimensions.
 
         Raises:
             ValueError: no shape is given or known, or the layers do not fit together.
+
+        Example:
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense
+            >>> model = Sequential([Dense(3)])
+            >>> model.build((None, 2))
+            >>> model.count_params()
+            9
         """
         before = self._input
         if input_shape is not None:
@@ -172,7 +220,7 @@ class Sequential(Model):
             needs_number = self._advance()
             if not self._specs:
                 raise ValueError(
-                    f"Model {self.name!r} has no input shape yet: begin with `Input(shape)`, give the first layer "
+                    f"Model {self.name!r} has no input shape yet: start with `Input(shape)`, give the first layer "
                     "`input_shape=...`, or call `build((None, ...))`."
                 )
         except BaseException:
@@ -183,10 +231,13 @@ class Sequential(Model):
             raise needs_number
 
     def build_for(self, batch: Any) -> None:
-        """Build the model, where it is not built yet, for data of which `batch` is the first.
+        """Build the model for the data that it is called with first, if it is not built yet.
 
-        A model whose shape was not declared takes it from there. So does one that left dimensions free whose numbers a
-        layer needs; what was declared is kept for its files.
+        A model without a declared shape takes the shape of the data. So does a model with free dimensions whose size a
+        layer needs; files keep the declared shape.
+
+        Args:
+            batch: the spec of the data.
 
         Raises:
             ShapeError: the layers do not fit together.
@@ -194,7 +245,7 @@ class Sequential(Model):
         if self.built:
             return
         if not isinstance(batch, Spec):
-            raise ArgumentError(f"Model {self.name!r} is a Sequential, which has one input: give one array.")
+            raise ArgumentError(f"Model {self.name!r} is a Sequential, which has one input: pass one array.")
         before = self._input
         self._input = before or ((None, *public_shape(batch.shape[1:])), None)
         try:
@@ -206,7 +257,7 @@ class Sequential(Model):
         self._changed()
 
     def _finish_build(self, input_shape: Any) -> None:
-        """Nothing: `build` traces the layers."""
+        """Do nothing: `build` traces the layers."""
 
     def _build_again(self, input_shape: Any) -> None:
         if input_shape is not None and shapes_differ(
@@ -217,10 +268,11 @@ class Sequential(Model):
             )
 
     def _advance(self, batch: Spec | None = None) -> Exception | None:
-        """Work out specs, and build layers, as far as the input shape allows; all or nothing.
+        """Compute specs and build layers as far as the input shape allows, all or nothing.
 
-        Where a layer needs the number of a free dimension, the layers from there on wait for data, and its error is
-        returned. The numbers of a `batch` of data are taken, with as much left free as the layers allow.
+        If a layer needs the size of a free dimension, the layers from there on wait for data, and the error of that
+        layer is returned. With a `batch` of data its sizes are used, with as many dimensions left free as the layers
+        allow.
         """
         if self._input is None:
             return None
@@ -245,7 +297,7 @@ class Sequential(Model):
         return failure
 
     def _trace_from(self, specs: list[Any], masks: list[Any]) -> Exception | None:
-        """Append the specs of the layers behind those that `specs` knows; the error of one that needs a missing number."""
+        """Append the specs of the remaining layers; return the error of one that needs the size of a free dimension."""
         added = self._places[len(specs) - 1 :]
         every = [part for layer in added for part in (layer, *[inner for _, inner in layer.named_layers()])]
         unbuilt = [layer for layer in every if not layer.built]
@@ -270,7 +322,7 @@ class Sequential(Model):
                     return error
                 if not hasattr(y, "spec"):
                     raise ShapeError(
-                        f"Layer {layer.name!r} returned {type(y).__name__}; in a Sequential it returns one array."
+                        f"Layer {layer.name!r} returned {type(y).__name__}; in a Sequential it must return one array."
                     )
                 specs.append(y.spec)
                 masks.append(None if found is None else found.spec)
@@ -285,7 +337,13 @@ class Sequential(Model):
         self._specs, self._masks = [], []
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """The layers applied one after another."""
+        """Return the result of applying the layers in order.
+
+        Args:
+            inputs: a symbolic value.
+            training: whether layers behave as in training; by default the mode of the surrounding call.
+            mask: the mask of the inputs, or None.
+        """
         running = context.current()
         if running is not None and mask is not None:
             running.set_mask(inputs, mask)
@@ -295,7 +353,14 @@ class Sequential(Model):
         return x
 
     def check_input(self, spec: Spec) -> None:
-        """As a layer of another model: the row shape the model was built for."""
+        """Check the spec of an input against the shape that the model was built for.
+
+        Args:
+            spec: the spec of the input.
+
+        Raises:
+            ShapeError: the shapes do not match.
+        """
         if self._specs and shapes_differ(spec.shape[1:], self._specs[0].shape[1:]):
             raise ShapeError(f"expected inputs of shape {self.input_shape}, got {public_shape(spec.shape)}.")
 
@@ -308,10 +373,10 @@ class Sequential(Model):
 
     @property
     def input_shape(self) -> BatchShape:
-        """The shape of a batch, None for a free number of rows.
+        """The shape of a batch; None for free dimensions.
 
         Raises:
-            ValueError: it is not known yet.
+            NotBuiltError: the shape is not known yet.
         """
         if self._specs:
             return public_shape(self._specs[0].shape)
@@ -321,10 +386,10 @@ class Sequential(Model):
 
     @property
     def output_shape(self) -> BatchShape:
-        """The shape of a batch of predictions.
+        """The shape of a batch of predictions; None for free dimensions.
 
         Raises:
-            ValueError: it is not known yet.
+            NotBuiltError: the model is not built yet.
         """
         if not self.built:
             raise NotBuiltError(f"Model {self.name!r} is not built yet, so its output shape is not known.")
@@ -337,7 +402,7 @@ class Sequential(Model):
 
     @property
     def input_spec(self) -> Spec:
-        """The spec of a batch; what is left free is a `Dim`."""
+        """The spec of a batch; free dimensions are `Dim`s."""
         return self._specs[0] if self._specs else Spec(named_shape(self.input_shape), self.input_dtype)
 
     @property
@@ -346,7 +411,21 @@ class Sequential(Model):
         return self._specs[-1]
 
     def compute_output_shape(self, input_shape: Any, *more: Any) -> Any:
-        """The shape of the predictions for batches of a shape; nothing is built."""
+        """Return the shape of the predictions for batches of a given shape, without building the model.
+
+        Args:
+            input_shape: the shape of a batch; None for free dimensions.
+            *more: ignored; a `Sequential` has one input.
+
+        Raises:
+            ShapeError: the layers do not fit together.
+
+        Example:
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Flatten
+            >>> Sequential([Flatten(), Dense(3)]).compute_output_shape((None, 4, 4))
+            (None, 3)
+        """
         specs: list[Any] = [Spec(named_shape(_batch_shape(input_shape)), self.input_dtype)]
         unbuilt = [layer for layer in self._every_layer() if not layer.built]
         try:
@@ -360,14 +439,17 @@ class Sequential(Model):
         return public_shape(specs[-1].shape)
 
     def shown_parts(self) -> Parts:
-        """The layers, one after another, as far as their shapes are known."""
+        """Return the layers in order, with their shapes as far as they are known."""
         return parts_of_chain(self._places, self._specs)
 
     def check_batch(self, specs: Spec) -> Spec:
-        """`specs`, where a batch of it fits the model: its rank, and the dimensions that are not left free.
+        """Return `specs` if a batch of it fits the model: its rank and its fixed dimensions.
+
+        Args:
+            specs: the spec of a batch.
 
         Raises:
-            ShapeError: what came and what was expected are named.
+            ShapeError: the shape does not match.
         """
         expected = self._specs[0].shape if self._specs else named_shape(self.input_shape)
         if len(specs.shape) != len(expected) or any(map(misfits, specs.shape[1:], expected[1:])):
@@ -382,7 +464,7 @@ class Sequential(Model):
 
     @contextmanager
     def built_on_success(self) -> Iterator[None]:
-        """What is built inside is undone where an exception leaves the block."""
+        """Context manager that undoes the building inside it if an exception leaves the block."""
         if self.built:
             yield
             return
@@ -401,7 +483,7 @@ class Sequential(Model):
     # ---- configuration ----
 
     def get_config(self) -> dict[str, Any]:
-        """Name, layers and input shape, in Keras 3's schema; `from_config` makes an equal model with weights of its own."""
+        """Return name, layers and input shape in Keras 3's schema, for `from_config`."""
         layers: list[Layer] = self.layers
         if self._input is not None:
             shape, dtype = self._input
@@ -420,7 +502,22 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
-        """A model, with weights of its own, from what `get_config` gave; see `Model.from_config`."""
+        """Return a model with newly drawn weights from what `get_config` returned.
+
+        Args:
+            config: the configuration.
+            custom_objects: dict from name to class or function, for the user-defined objects that it names.
+
+        Raises:
+            UnknownNameError: it names a class that neither lamella nor `custom_objects` defines.
+
+        Example:
+            >>> from lamella import Sequential
+            >>> from lamella.layers import Dense, Input
+            >>> config = Sequential([Input((2,)), Dense(3)]).get_config()
+            >>> Sequential.from_config(config).output_shape
+            (None, 3)
+        """
         model = cls(name=config.get("name"), trainable=config.get("trainable", True))
         with serialization.custom_objects(custom_objects), serialization.sharing():
             for entry in config["layers"]:
@@ -428,7 +525,7 @@ class Sequential(Model):
                 named = layer._named
                 layer._named = named or entry["config"].get("name") is not None
                 model.add(layer)
-                layer._named = named  # another model may number a name of the pattern that unnamed layers get
+                layer._named = named  # another model may still renumber an automatic name
         shape = config.get("build_input_shape")
         if shape is not None and model._input is None:
             model.build(tuple(shape))
@@ -443,7 +540,7 @@ class Sequential(Model):
         return found | compiling.compile_config(self)
 
     def snapshot(self) -> Sequential:
-        """The same layers in a model of their own, which `add` and `pop` on this one do not change."""
+        """Return a model that shares the layers, and that later `add` and `pop` on this model do not affect."""
         clone = copy.copy(self)
         clone._places, clone._nodes = self._places[:], dict(self._nodes)
         clone._specs, clone._masks = self._specs[:], self._masks[:]
@@ -455,18 +552,18 @@ class Sequential(Model):
 
 
 def _asks_for_number(error: Exception, free: frozenset[str]) -> bool:
-    """Whether a layer failed because it needs the number of a free dimension."""
+    """Whether a layer failed because it needs the size of a free dimension."""
     if isinstance(error, FreeDimensionError):
         return True
     if isinstance(error, LamellaError) or not free:
         return False
-    # NumPy puts a TypeError of its own, with the dimension, in the place of ours; and code that compares a length that was
-    # never free before may raise anything
+    # NumPy replaces our error by a TypeError that names the dimension, and user code that compares a length that was
+    # never free before may raise anything.
     return free != {BATCH} or (isinstance(error, TypeError) and any(f"'{name}'" in str(error) for name in free))
 
 
 def _with_free_batch(spec: Spec | None, rows: Any) -> Any:
-    """`spec`, worked out for a batch of `rows` rows, with its first dimension free where that counts them."""
+    """`spec`, computed for a batch of `rows` rows, with a free first dimension if that is the batch."""
     if spec is None or not spec.shape or spec.shape[0] != rows:
         return spec
     return Spec((symbol(BATCH), *spec.shape[1:]), spec.dtype)
@@ -476,14 +573,14 @@ serialization.register(serialization.CONTAINERS, {"Sequential": Sequential})
 
 
 def _batch_shape(shape: Any) -> BatchShape:
-    """A batch shape as a user gives it; of a list of them, the first."""
+    """The batch shape that the user passed; of a list of shapes, the first."""
     if len(shape) and isinstance(shape[0], list | tuple):
         shape = shape[0]
     return tuple(None if d is None else int(d) for d in shape)
 
 
 def _declared_by(layer: Layer) -> tuple[BatchShape, str | None] | None:
-    """The input a first layer brings along: its `input_shape=`, or, for a built model, the model's own."""
+    """The input that a first layer declares: its `input_shape=`, or the input of a nested model."""
     if layer._declared_input is not None:
         shape, dtype = layer._declared_input
         return shape, None if dtype is None else str(dtype)

@@ -1,4 +1,4 @@
-"""The program of a training step, to be printed: forward, loss, gradients, and the optimizer's step."""
+"""The printable program of a training step: forward pass, loss, gradients and the optimizer's update."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 _SUM = "sum of the outputs"
 _SIZE = 32
-"""The size of what the model leaves free beside the batch."""
+"""The size of free dimensions other than the batch."""
 
 
 def step_program(model: BaseModel, rows: int, *, training: bool) -> Program:
-    """What a training step computes for a batch of `rows` rows; see `Model.program`.
+    """Return the program of a training step for a batch of `rows` examples; see `Model.program`.
 
     Raises:
-        ValueError: it is not known what targets the loss takes, and the model was not trained yet.
+        ValueError: the shape of the targets is not known because the model has not been trained yet.
     """
     compiled = model._compiled
     if compiled is None:
         return _summed(model, rows, training=training)
     trained = [key for key in model._loops if key[0]]
     if training and trained:
-        return model._loops[trained[-1]].program(rows, _SIZE)  # for data like those that it was trained on
+        return model._loops[trained[-1]].program(rows, _SIZE)  # for data of the shapes that it was trained on
     failure: Exception | None = None
     for data in _batches(model, rows):
         try:
@@ -54,13 +54,13 @@ def step_program(model: BaseModel, rows: int, *, training: bool) -> Program:
 
 
 def _specs(model: BaseModel, specs: Any, rows: int) -> Any:
-    """The specs of inputs or of outputs with sizes for what is left free."""
+    """The specs of inputs or outputs with sizes for free dimensions."""
     sizes = dict.fromkeys(symbols_of(d for spec in tree.leaves(model.input_spec) for d in spec.shape), _SIZE)
     return tree.map_leaves(lambda spec: spec.at(sizes | {BATCH: rows}), specs)
 
 
 def _batches(model: BaseModel, rows: int) -> Iterator[Data]:
-    """Batches of zeros: with targets like the predictions, then with integer labels for some of the outputs."""
+    """Batches of zeros: with targets shaped like the predictions, then with integer labels for some outputs."""
 
     def zeros(spec: Spec) -> np.ndarray:
         return np.zeros(spec.shape, numpy_dtype(spec.dtype))
@@ -76,7 +76,7 @@ def _batches(model: BaseModel, rows: int) -> Iterator[Data]:
 
 
 def _summed(model: BaseModel, rows: int, *, training: bool) -> Program:
-    """The sum of all outputs of a model that is not compiled, with the penalties of its layers, and its gradients."""
+    """The sum of all outputs of a model that is not compiled, plus the penalties of its layers, and its gradients."""
     specs, structure = tree.flatten(_specs(model, model.input_spec, rows))
     names = ["x"] if structure == "leaf" else [f"x/{i}" for i in range(len(specs))]
     given = dict(zip(names, specs, strict=True))
@@ -94,7 +94,7 @@ def _summed(model: BaseModel, rows: int, *, training: bool) -> Program:
 
 
 def _differentiated(model: BaseModel, program: Program) -> Program:
-    """A program of the model's variables and of a batch, with the gradients of its first output in the trained ones."""
+    """The program with the gradients of its first output with respect to the trained variables."""
     trained = {id(variable) for variable in model.trainable_variables}
     wrt = [i for i, (_, variable) in enumerate(model.named_weights()) if id(variable) in trained]
     return differentiate(pool_first(program), wrt)

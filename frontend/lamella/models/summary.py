@@ -1,4 +1,4 @@
-"""What a model looks like: a table of its layers."""
+"""The summary of a model: a table of its layers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def summary(
     layer_range: Sequence[str] | None,
     positions: Sequence[float] | None,
 ) -> None:
-    """Print the table, or hand its text to `print_fn`; see `Model.summary`."""
+    """Print the table, or pass its text to `print_fn`; see `Model.summary`."""
     parts = model.shown_parts()
     links = not _all_chains(parts, expand_nested)
     columns = _columns(links, show_trainable)
@@ -47,11 +47,11 @@ def summary(
 
 
 def summary_html(model: BaseModel, picture: str | None) -> str:
-    """The summary for a notebook: counts, the picture, and a table of layers that opens.
+    """Return the summary for a notebook: counts, the diagram, and a foldable table of layers.
 
     Args:
         model: the model.
-        picture: its picture as SVG, or None.
+        picture: its diagram as SVG, or None.
     """
     parts = model.shown_parts()
     links = not _all_chains(parts, expand_nested=True)
@@ -74,13 +74,13 @@ def _columns(links: bool, show_trainable: bool) -> list[console.Column]:
 
 
 def _widths(positions: Sequence[float], line_length: int, columns: int) -> list[int]:
-    """The characters in each column, for columns that end at `positions`.
+    """The width of each column in characters, for columns that end at `positions`.
 
     Raises:
-        ArgumentError: there is not one for each column, or a column would have no room.
+        ArgumentError: the number of positions is not the number of columns, or a column is too narrow.
     """
     if len(positions) != columns:
-        raise ArgumentError(f"positions must hold the end of each of {columns} columns, got {list(positions)!r}.")
+        raise ArgumentError(f"positions must have one entry per column ({columns}), got {list(positions)!r}.")
     ends = [round(p * line_length) if max(positions) <= 1 else round(p) for p in positions]
     widths = [end - start - 3 for start, end in zip([0, *ends], ends, strict=False)]
     if min(widths) < 1:
@@ -103,7 +103,7 @@ def _rows(
     layer_range: Sequence[str] | None = None,
     level: int = 0,
 ) -> list[list[str]]:
-    """A row for each layer and each operation; that of a layer is for all its calls."""
+    """One row per layer, for all its calls, and per operation."""
     grouped: dict[int, list[Part]] = {}
     for part in parts.parts:
         grouped.setdefault(id(part if part.layer is None else part.layer), []).append(part)
@@ -129,24 +129,24 @@ def _rows(
 
 
 def _told(parts: Parts, source: tuple[int, int]) -> str:
-    """An output of a call of a layer, as Keras writes it: "name[call][output]"."""
+    """An output of a layer call in Keras's notation: "name[call][output]"."""
     number, output = source
     part = parts.parts[number]
     return f"{part.name}[{part.call}][{output}]"
 
 
 def _bounds(names: Sequence[str], layer_range: Sequence[str] | None) -> tuple[int, int]:
-    """Where a range of names begins and ends.
+    """The indices at which a range of names begins and ends.
 
     Raises:
-        ArgumentError: it is no pair of strings.
-        ValueError: there is no such name.
+        ArgumentError: it is not a pair of strings.
+        ValueError: no layer has such a name.
     """
     if layer_range is None:
         return 0, len(names)
     if isinstance(layer_range, str) or [isinstance(name, str) for name in layer_range] != [True, True]:
         raise ArgumentError(
-            f"layer_range must be the names of two layers, such as ('conv2d', 'flatten'); got {layer_range!r}."
+            f"layer_range must be a pair of layer names such as ('conv2d', 'flatten'), got {layer_range!r}."
         )
     found = [[i for i, name in enumerate(names) if re.match(pattern, name)] for pattern in layer_range]
     for pattern, numbers in zip(layer_range, found, strict=True):

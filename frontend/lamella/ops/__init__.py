@@ -1,8 +1,8 @@
-"""The vocabulary layers, losses, metrics and optimizers are written in.
+"""The functions that layers, losses, metrics and optimizers are written in.
 
-These functions promote and broadcast their operands as `keras.ops` does. On symbolic values they add equations to the
-running trace; on arrays, NumPy's or a loaded backend's (tracers too), they compute at once. docs/ops.md lists them beside
-`keras.ops`.
+They promote and broadcast their operands as `keras.ops` does. On symbolic values they add equations to the current
+trace; on arrays of NumPy or of a loaded backend (tracers as well) they compute immediately. docs/ops.md lists them
+beside `keras.ops`.
 """
 
 from typing import TYPE_CHECKING
@@ -329,7 +329,7 @@ if TYPE_CHECKING:
 
 _attach_operators()
 
-# families of composed functions: a module is loaded when one of its functions is first asked for
+# Composed functions by module; a module is loaded when one of its functions is first used.
 _FAMILIES = {
     "activation": """
         celu elu gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid mish relu6

@@ -1,4 +1,4 @@
-"""Affine transformations of images: every output pixel is read at a computed place of the input, by gathering."""
+"""Affine transformations of images: every output pixel is gathered from a computed position of the input."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from lamella.tracebacks import filter_functions
 INTERPOLATIONS = ("nearest", "bilinear")
 
 _ROUNDING = 2.0**-22
-"""How far a place may be rounded, as a part of the size of the image."""
+"""The tolerance of positions for rounding errors, as a fraction of the size of the image."""
 
 
 def _mirrored(index: Any, size: int) -> Any:
-    """Down and up again, the outermost cells once: (d c b | a b c d | c b a)"""
+    """The index mirrored at the ends, the outermost pixels once: (d c b | a b c d | c b a)."""
     if size == 1:
         return multiply(index, 0)
     turn = size - 1
@@ -42,7 +42,7 @@ def _mirrored(index: Any, size: int) -> Any:
 
 
 def _reflected(index: Any, size: int) -> Any:
-    """Down and up again, the outermost cells twice: (b a | a b c d | d c)"""
+    """The index mirrored at the ends, the outermost pixels twice: (b a | a b c d | d c)."""
     doubled = _mirrored(add(multiply(index, 2), 1), 2 * size + 1)
     return floor_divide(subtract(doubled, 1), 2)
 
@@ -54,14 +54,14 @@ FILL_MODES: dict[str, Callable[[Any, int], Any]] = {
     "mirror": _mirrored,
     "reflect": _reflected,
 }
-"""For each fill mode the cell inside the image that stands for a cell outside."""
+"""For each fill mode the pixel inside the image that replaces a pixel outside."""
 
 Cells = list[tuple[Any, Any]]
-"""The cells along one axis that a place is read from: (index, weight), the weight None where it is 1."""
+"""The pixels along one axis that a position is interpolated from: (index, weight), the weight None where it is 1."""
 
 
 def _nearest(place: Any, size: int) -> Cells:
-    """The nearest cell; half-way the one farther from 0."""
+    """The nearest pixel; half-way the one farther from 0."""
     low = floor(place)
     rest = subtract(place, low)
     up = where(less(place, 0.0), greater(rest, 0.5), greater_equal(rest, 0.5))
@@ -69,11 +69,11 @@ def _nearest(place: Any, size: int) -> Cells:
 
 
 def _linear(place: Any, size: int) -> Cells:
-    """The cells on both sides, weighted by nearness.
+    """The pixels on both sides with their weights for linear interpolation.
 
-    A place that rounding left just below a cell counts as on it. XLA computes a place again wherever it is needed, and not
-    always to the same last bit: the middle of an image would otherwise be split after the cell below and weighted as if after
-    the cell itself.
+    A position that rounding left just below a pixel counts as on it. XLA recomputes a position wherever it is needed,
+    and not always to the same last bit: otherwise the index could be that of the pixel below, and the weight that of
+    the pixel itself.
     """
     low = floor(add(place, size * _ROUNDING))
     rest = maximum(subtract(place, low), 0.0)
@@ -94,17 +94,30 @@ def affine_transform(
     Differentiable with respect to the images. The projective entries c0 and c1 are not applied.
 
     Args:
-        images: `(batch, height, width, channels)`, or one image `(height, width, channels)`; floats.
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height.
         transform: (a0, a1, a2, b0, b1, b2, c0, c1) for each image, `(batch, 8)`, or once, `(8,)`; x counts columns.
         interpolation: "bilinear" or "nearest".
-        fill_mode: what lies outside: "constant" (`fill_value`), "nearest" (the outermost pixel), "wrap" (the image again),
-            "reflect" (the image mirrored, its outermost pixels twice) or "mirror" (once).
-        fill_value: for "constant".
-        data_format: "channels_last" (default) or "channels_first".
+        fill_mode: how pixels outside are filled: "constant" (`fill_value`), "nearest" (the outermost pixel), "wrap"
+            (the image again), "reflect" (the image mirrored, its outermost pixels twice) or "mirror" (once).
+        fill_value: the value of pixels outside for the mode "constant".
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of the shape and dtype of `images`; integers are rounded.
 
     Raises:
         ShapeError: images or transform have another rank, or another number of entries.
         UnknownNameError: the interpolation or the fill mode is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.arange(9.0, dtype="float32").reshape(3, 3, 1)
+        >>> ops.image.affine_transform(x, [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0], fill_value=-1.0)[:, :, 0]
+        array([[ 1.,  2., -1.],
+               [ 4.,  5., -1.],
+               [ 7.,  8., -1.]], dtype=float32)
     """
     if interpolation not in INTERPOLATIONS:
         raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
@@ -112,9 +125,9 @@ def affine_transform(
         raise unknown_name("fill_mode", fill_mode, list(FILL_MODES))
     x, entries = as_tensor(images), as_tensor(transform)
     if spec_of(x).ndim not in (3, 4):
-        raise ShapeError(f"expected images of 4 dimensions, or one of 3, got {spec_of(x)}.")
+        raise ShapeError(f"images must have 4 dimensions, or 3 for a single one, got {spec_of(x)}.")
     if spec_of(entries).ndim not in (1, 2) or spec_of(entries).shape[-1] != 8:
-        raise ShapeError(f"a transform has 8 entries, once or for each image; got {spec_of(entries)}.")
+        raise ShapeError(f"transform must have 8 entries, once or per image, got {spec_of(entries)}.")
     single = spec_of(x).ndim == 3
     if single:
         x = expand_dims(x, 0)
@@ -130,7 +143,7 @@ def affine_transform(
 
 
 def _gathered(x: Any, entries: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
-    """The pixels of channels-last images at the transformed places."""
+    """The pixels of channels-last images at the transformed positions."""
     _, height, width, _ = spec_of(x).shape
     wide = place_dtype(x)
     entries = cast(entries, wide)
@@ -142,7 +155,7 @@ def _gathered(x: Any, entries: Any, interpolation: str, fill_mode: str, fill_val
 
 
 def place_dtype(x: Any) -> str:
-    """The dtype of places in images: at least float32, as half a byte of mantissa would not tell the columns apart."""
+    """The dtype of positions in images: at least float32, because 16-bit floats cannot represent every column."""
     return "float64" if spec_of(x).dtype == "float64" else "float32"
 
 
@@ -153,15 +166,15 @@ def grid(height: int, width: int, dtype: str) -> tuple[Any, Any]:
 
 
 def gather_at(x: Any, rows: Any, columns: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
-    """Pixels of channels-last images at given places.
+    """Pixels of channels-last images at given positions.
 
     Args:
         x: `(batch, height, width, channels)`.
-        rows: the rows of the places, `(batch or 1, new height, new width)`, in `place_dtype(x)`.
-        columns: their columns.
+        rows: the rows of the positions, `(batch or 1, new height, new width)`, in `place_dtype(x)`.
+        columns: the columns of the positions, likewise.
         interpolation: "bilinear" or "nearest".
         fill_mode: one of `FILL_MODES`.
-        fill_value: for "constant".
+        fill_value: the value of pixels outside for the mode "constant".
     """
     batch, height, width, channels = spec_of(x).shape
     dtype, wide = spec_of(x).dtype, place_dtype(x)
@@ -183,14 +196,14 @@ def gather_at(x: Any, rows: Any, columns: Any, interpolation: str, fill_mode: st
 
 
 def as_pixels(values: Any, dtype: str) -> Any:
-    """Values between pixels in the dtype of pixels; integers are the nearest ones, halves away from zero."""
+    """Interpolated values in the dtype of the pixels, rounded for integers, halves away from zero."""
     if not is_float(dtype):
         values = multiply(sign(values), floor(add(abs_(values), 0.5)))
     return cast(values, dtype)
 
 
 def _within(index: Any, size: int) -> Any:
-    """Whether a cell lies in the image."""
+    """Whether a pixel is inside the image."""
     return logical_and(greater_equal(index, 0), less(index, size))
 
 

@@ -20,31 +20,95 @@ def _like(x: Any, value: float) -> Any:
 
 
 def exp2(x: Any) -> Any:
-    """2 ** x"""
+    """2 ** x
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.exp2([-1.0, 0.0, 3.0]).round(4)
+        array([0.5, 1. , 8. ], dtype=float32)
+    """
     (x,) = floating(x)
     return ops.exp(ops.multiply(x, _like(x, math.log(2.0))))
 
 
 def log2(x: Any) -> Any:
-    """The logarithm to base 2"""
+    """The logarithm to base 2; minus infinity at 0 and NaN below 0.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.log2([1.0, 8.0, 0.5]).round(4)
+        array([ 0.,  3., -1.], dtype=float32)
+    """
     (x,) = floating(x)
     return ops.multiply(ops.log(x), _like(x, 1.0 / math.log(2.0)))
 
 
 def log10(x: Any) -> Any:
-    """The logarithm to base 10"""
+    """The logarithm to base 10; minus infinity at 0 and NaN below 0.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.log10([1.0, 1000.0, 0.1]).round(4)
+        array([ 0.,  3., -1.], dtype=float32)
+    """
     (x,) = floating(x)
     return ops.multiply(ops.log(x), _like(x, 1.0 / math.log(10.0)))
 
 
 def cbrt(x: Any) -> Any:
-    """The cube root, of either sign; the derivative at 0 is infinite"""
+    """The cube root, of either sign; the derivative at 0 is NaN.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.cbrt([-8.0, 0.0, 27.0]).round(4)
+        array([-2.,  0.,  3.], dtype=float32)
+    """
     (x,) = floating(x)
     return ops.multiply(ops.sign(x), ops.power(ops.abs(x), _like(x, 1.0 / 3.0)))
 
 
 def hypot(x1: Any, x2: Any) -> Any:
-    """sqrt(x1**2 + x2**2), without overflow; the derivative at (0, 0) is 0"""
+    """sqrt(x1**2 + x2**2), without overflow; the derivative at (0, 0) is 0
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted float dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.hypot([3.0, 3e30], [4.0, 4e30])
+        array([5.e+00, 5.e+30], dtype=float32)
+    """
     x1, x2 = floating_pair(x1, x2)
     a, b = ops.abs(x1), ops.abs(x2)
     large = ops.stop_gradient(ops.maximum(a, b))
@@ -56,9 +120,25 @@ def hypot(x1: Any, x2: Any) -> Any:
 
 
 def logaddexp(x1: Any, x2: Any) -> Any:
-    """log(exp(x1) + exp(x2)), without overflow"""
+    """log(exp(x1) + exp(x2)), without overflow
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted float dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.logaddexp([0.0, 100.0], [0.0, 100.0]).round(3)
+        array([  0.693, 100.693], dtype=float32)
+    """
     x1, x2 = floating_pair(x1, x2)
-    # two equal infinities have no difference
+    # The difference of two equal infinities would be NaN.
     alike = ops.logical_and(ops.equal(x1, x2), ops.isinf(x1))
     apart = ops.subtract(ops.where(alike, 0.0, x1), ops.where(alike, 0.0, x2))
     high = ops.where(ops.greater_equal(x1, x2), x1, ops.where(ops.isnan(x1), x1, x2))
@@ -66,14 +146,42 @@ def logaddexp(x1: Any, x2: Any) -> Any:
 
 
 def logaddexp2(x1: Any, x2: Any) -> Any:
-    """log2(2**x1 + 2**x2), without overflow"""
+    """log2(2**x1 + 2**x2), without overflow
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted float dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.logaddexp2([0.0, 200.0], [0.0, 200.0]).round(3)
+        array([  1., 201.], dtype=float32)
+    """
     x1, x2 = floating_pair(x1, x2)
     ln2 = math.log(2.0)
     return ops.divide(logaddexp(ops.multiply(x1, ln2), ops.multiply(x2, ln2)), ln2)
 
 
 def sinc(x: Any) -> Any:
-    """sin(pi x) / (pi x), 1 at 0"""
+    """sin(pi x) / (pi x), 1 at 0
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.sinc([0.0, 0.5, 1.5]).round(4)
+        array([ 1.    ,  0.6366, -0.2122], dtype=float32)
+    """
     (x,) = floating(x)
     zero = ops.equal(x, 0.0)
     y = ops.multiply(ops.where(zero, 1.0, x), math.pi)
@@ -81,61 +189,197 @@ def sinc(x: Any) -> Any:
 
 
 def heaviside(x1: Any, x2: Any) -> Any:
-    """0 where x1 < 0, x2 where it is 0, 1 where it is above; NaN stays"""
+    """0 where x1 < 0, x2 where it is 0, 1 where it is above; NaN stays
+
+    The derivative with respect to x1 is 0 everywhere, and with respect to x2 it is 1 where x1 is 0.
+
+    Args:
+        x1: array or number.
+        x2: the value at 0: array or number that broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted float dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.heaviside([-2.0, 0.0, 2.0], 0.5)
+        array([0. , 0.5, 1. ], dtype=float32)
+    """
     x1, x2 = floating_pair(x1, x2)
     step = ops.where(ops.less(x1, 0.0), 0.0, ops.where(ops.equal(x1, 0.0), x2, 1.0))
     return ops.where(ops.isnan(x1), x1, step)
 
 
 def fmax(x1: Any, x2: Any) -> Any:
-    """The maximum, of which a NaN operand is no part"""
+    """The maximum, ignoring NaN: NaN only where both operands are.
+
+    Ties share the gradient equally.
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.fmax([1.0, float("nan"), 5.0], 3.0)
+        array([3., 3., 5.], dtype=float32)
+    """
     x1, x2 = promoted(x1, x2)
     return ops.where(ops.isnan(x1), x2, ops.where(ops.isnan(x2), x1, ops.maximum(x1, x2)))
 
 
 def fmin(x1: Any, x2: Any) -> Any:
-    """The minimum, of which a NaN operand is no part"""
+    """The minimum, ignoring NaN: NaN only where both operands are.
+
+    Ties share the gradient equally.
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.fmin([1.0, float("nan"), 5.0], 3.0)
+        array([1., 3., 3.], dtype=float32)
+    """
     x1, x2 = promoted(x1, x2)
     return ops.where(ops.isnan(x1), x2, ops.where(ops.isnan(x2), x1, ops.minimum(x1, x2)))
 
 
 def fmod(x1: Any, x2: Any) -> Any:
-    """x1 modulo x2, with the sign of x1 (C's rule)"""
+    """x1 modulo x2, with the sign of x1 (C's rule)
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+        DTypeError: both operands are bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.fmod([-7, 7], 3), ops.mod([-7, 7], 3)
+        (array([-1,  1], dtype=int32), array([2, 1], dtype=int32))
+    """
     x1, x2 = promoted(x1, x2)
     return ops.multiply(ops.sign(x1), ops.mod(ops.abs(x1), ops.abs(x2)))
 
 
 def trunc(x: Any) -> Any:
-    """x without its fraction; its derivative is 0"""
+    """x without its fraction; its derivative is 0
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.trunc([-1.7, 0.5, 2.9])
+        array([-1.,  0.,  2.], dtype=float32)
+    """
     x = ops.convert_to_tensor(x)
     return x if not is_float(spec_of(x).dtype) else ops.multiply(ops.sign(x), ops.floor(ops.abs(x)))
 
 
 def fabs(x: Any) -> Any:
-    """|x|, as a float"""
+    """|x|, as a float; the derivative at 0 is +1
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.fabs([-2, 3])
+        array([2., 3.], dtype=float32)
+    """
     (x,) = floating(x)
     return ops.abs(x)
 
 
 def deg2rad(x: Any) -> Any:
-    """Degrees as radians"""
+    """Degrees converted to radians.
+
+    Args:
+        x: array of angles in degrees; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.deg2rad([0, 90, 180]).round(4)
+        array([0.    , 1.5708, 3.1416], dtype=float32)
+    """
     (x,) = floating(x)
     return ops.multiply(x, math.pi / 180.0)
 
 
 def rad2deg(x: Any) -> Any:
-    """Radians as degrees"""
+    """Radians converted to degrees.
+
+    Args:
+        x: array of angles in radians; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.rad2deg([0.0, 1.0]).round(2)
+        array([ 0. , 57.3], dtype=float32)
+    """
     (x,) = floating(x)
     return ops.multiply(x, 180.0 / math.pi)
 
 
 def ldexp(x1: Any, x2: Any) -> Any:
-    """x1 * 2**x2, for an integer x2"""
+    """x1 * 2**x2, for an integer x2
+
+    Args:
+        x1: array or number; integers and booleans are converted to `floatx`.
+        x2: array or number of integers, the exponents; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the dtype of `x1`.
+
+    Raises:
+        DTypeError: `x2` is not an integer.
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.ldexp([1.0, 3.0], [4, -1])
+        array([16. ,  1.5], dtype=float32)
+    """
     (x1,) = floating(x1)
     x2 = ops.convert_to_tensor(x2)
     if not is_integer(spec_of(x2).dtype):
-        raise DTypeError(f"the exponent of ldexp is an integer, got {spec_of(x2)}.")
-    # in two factors: 2**x2 alone may leave the range that the result is in
+        raise DTypeError(f"the exponent of ldexp must be an integer, got {spec_of(x2)}.")
+    # In two factors: 2**x2 alone may exceed the range of the dtype where the result does not.
     half = ops.floor_divide(x2, 2)
     two = full_of(spec_of(ops.zeros((), spec_of(x1).dtype)), 2.0)
     first = ops.power(two, ops.cast(half, spec_of(x1).dtype))
@@ -144,9 +388,26 @@ def ldexp(x1: Any, x2: Any) -> Any:
 
 
 def gcd(x1: Any, x2: Any) -> Any:
-    """The greatest common divisor of integers, by Euclid's algorithm"""
+    """The greatest common divisor of integers, by Euclid's algorithm.
+
+    Args:
+        x1: array or number, of integers.
+        x2: the same; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        DTypeError: an operand is not an integer.
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.gcd([12, 18, 0], 8)
+        array([4, 2, 8], dtype=int32)
+    """
     a, b = (ops.abs(x) for x in _integers(*promoted(x1, x2)))
-    # of numbers below 2**n it takes at most 1.45 n steps
+    # For numbers below 2**n it takes at most 1.45 n steps.
     bits = DTYPES[spec_of(a).dtype][1]
 
     def step(_: Any, pair: Any) -> Any:
@@ -158,7 +419,24 @@ def gcd(x1: Any, x2: Any) -> Any:
 
 
 def lcm(x1: Any, x2: Any) -> Any:
-    """The least common multiple of integers; 0 where one is 0"""
+    """The least common multiple of integers; 0 where one is 0.
+
+    Args:
+        x1: array or number, of integers.
+        x2: the same; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        DTypeError: an operand is not an integer.
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.lcm([4, 6, 0], 6)
+        array([12,  6,  0], dtype=int32)
+    """
     x1, x2 = _integers(*promoted(x1, x2))
     divisor = gcd(x1, x2)
     return ops.abs(ops.multiply(ops.floor_divide(x1, ops.where(ops.equal(divisor, 0), 1, divisor)), x2))
@@ -167,19 +445,47 @@ def lcm(x1: Any, x2: Any) -> Any:
 def _integers(*xs: Any) -> tuple[Any, ...]:
     for x in xs:
         if not is_integer(spec_of(x).dtype):
-            raise DTypeError(f"needs integers, got {spec_of(x)}.")
+            raise DTypeError(f"operands must be integers, got {spec_of(x)}.")
     return xs
 
 
 def divide_no_nan(x1: Any, x2: Any) -> Any:
-    """x1 / x2, and 0 where x2 is 0; the derivative there is 0"""
+    """x1 / x2, and 0 where x2 is 0; the derivative there is 0
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted float dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.divide_no_nan([1.0, 2.0, 0.0], [2.0, 0.0, 0.0])
+        array([0.5, 0. , 0. ], dtype=float32)
+    """
     x1, x2 = floating_pair(x1, x2)
     zero = ops.equal(x2, 0.0)
     return ops.where(zero, 0.0, ops.divide(x1, ops.where(zero, 1.0, x2)))
 
 
 def isinf(x: Any) -> Any:
-    """Where `x` is plus or minus infinity"""
+    """Where `x` is plus or minus infinity.
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        A bool array of the shape of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.isinf([1.0, float("inf"), float("-inf"), float("nan")])
+        array([False,  True,  True, False])
+    """
     x = ops.convert_to_tensor(x)
     if not is_float(spec_of(x).dtype):
         return ops.zeros_like(x, "bool")
@@ -187,19 +493,62 @@ def isinf(x: Any) -> Any:
 
 
 def isposinf(x: Any) -> Any:
-    """Where `x` is plus infinity"""
+    """Where `x` is plus infinity.
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        A bool array of the shape of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.isposinf([1.0, float("inf"), float("-inf")])
+        array([False,  True, False])
+    """
     x = ops.convert_to_tensor(x)
     return ops.logical_and(isinf(x), ops.greater(x, _like(x, 0)))
 
 
 def isneginf(x: Any) -> Any:
-    """Where `x` is minus infinity"""
+    """Where `x` is minus infinity.
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        A bool array of the shape of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.isneginf([1.0, float("inf"), float("-inf")])
+        array([False, False,  True])
+    """
     x = ops.convert_to_tensor(x)
     return ops.logical_and(isinf(x), ops.less(x, _like(x, 0)))
 
 
 def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """Where |x1 - x2| <= atol + rtol |x2|; infinities are close where they are equal"""
+    """Where |x1 - x2| <= atol + rtol |x2|; infinities are close where they are equal.
+
+    Args:
+        x1: array or number.
+        x2: array or number that `rtol` refers to; it broadcasts against `x1`.
+        rtol: the relative tolerance.
+        atol: the absolute tolerance.
+        equal_nan: whether two NaN are close.
+
+    Returns:
+        A bool array of the broadcast shape.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.isclose([1.0, 1.0, float("nan")], [1.000001, 1.1, float("nan")])
+        array([ True, False, False])
+    """
     x1, x2 = floating_pair(x1, x2)
     near = ops.less_equal(ops.abs(ops.subtract(x1, x2)), ops.add(ops.multiply(ops.abs(x2), rtol), atol))
     finite = ops.logical_and(ops.isfinite(x1), ops.isfinite(x2))
@@ -208,12 +557,43 @@ def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan:
 
 
 def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    """Whether |x1 - x2| <= atol + rtol |x2| everywhere"""
+    """Whether |x1 - x2| <= atol + rtol |x2| everywhere.
+
+    Args:
+        x1: array or number.
+        x2: array or number that `rtol` refers to; it broadcasts against `x1`.
+        rtol: the relative tolerance.
+        atol: the absolute tolerance.
+        equal_nan: whether two NaN are close.
+
+    Returns:
+        A bool scalar.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.allclose([1.0, 2.0], [1.000001, 2.0]), ops.allclose([1.0, 2.0], 1.0)
+        (array(True), array(False))
+    """
     return ops.all(isclose(x1, x2, rtol, atol, equal_nan))
 
 
 def signbit(x: Any) -> Any:
-    """Where the sign bit is set: below 0, and at -0.0 (not told of a NaN)"""
+    """Where the sign bit is set: below 0, and at -0.0; False for every NaN.
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        A bool array of the shape of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.signbit([-1.0, -0.0, 0.0, 1.0])
+        array([ True,  True, False, False])
+    """
     x = ops.convert_to_tensor(x)
     if not is_float(spec_of(x).dtype):
         return ops.less(x, _like(x, 0))
@@ -222,7 +602,24 @@ def signbit(x: Any) -> Any:
 
 
 def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
-    """NaN as `nan` and infinities as `posinf`, `neginf` (None: the largest and the least number of the dtype)"""
+    """`x` with NaN and infinities replaced by numbers.
+
+    The derivative at replaced entries is 0.
+
+    Args:
+        x: array of numbers.
+        nan: replaces NaN.
+        posinf: replaces plus infinity; None is the largest number of the dtype.
+        neginf: replaces minus infinity; None is the lowest number of the dtype.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.nan_to_num([1.0, float("nan"), float("inf")], nan=-1.0, posinf=100.0)
+        array([  1.,  -1., 100.], dtype=float32)
+    """
     x = ops.convert_to_tensor(x)
     dtype = spec_of(x).dtype
     if not is_float(dtype):
@@ -234,14 +631,30 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
 
 
 def saturate_cast(x: Any, dtype: Any) -> Any:
-    """`x` in `dtype`; a number outside its range becomes the nearest end"""
+    """`x` in `dtype`; a number outside its range becomes the nearest end.
+
+    Args:
+        x: array of numbers.
+        dtype: the dtype of the result.
+
+    Returns:
+        An array of the shape of `x` in `dtype`.
+
+    Raises:
+        DTypeError: `dtype` is not a supported dtype.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.saturate_cast([-5.0, 100.7, 300.0], "uint8")
+        array([  0, 100, 255], dtype=uint8)
+    """
     x, dtype = ops.convert_to_tensor(x), dtype_name(dtype)
     have = spec_of(x).dtype
     if "bool" in (have, dtype) or have == dtype or (is_float(dtype) and not is_float(have)):
         return ops.cast(x, dtype)
     low, high = _range(dtype)
     least, most = _range(have)
-    # the ends as numbers of `have` inside the range
+    # The ends as numbers of `have` that are inside the range.
     low, high = max(low, least), min(high, most)
     if is_float(have) and is_integer(dtype):
         wide = np.dtype("float32" if have == "bfloat16" else have)
@@ -262,7 +675,20 @@ def _range(dtype: str) -> tuple[float, float]:
 
 
 def round(x: Any, decimals: int = 0) -> Any:
-    """`x` to `decimals` digits after the point, halves to even; its derivative is 0"""
+    """`x` to `decimals` digits after the point, halves to even; its derivative is 0.
+
+    Args:
+        x: array of numbers.
+        decimals: the digits after the point; a negative number rounds to tens, hundreds and so on.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.round([0.5, 1.5, 2.567]), ops.round([0.125, 2.567], 1), ops.round([149, 151], -2)
+        (array([0., 2., 3.], dtype=float32), array([0.1, 2.6], dtype=float32), array([100, 200], dtype=int32))
+    """
     from lamella.ops.elementwise import round_
 
     x = ops.convert_to_tensor(x)

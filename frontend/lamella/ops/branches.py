@@ -1,4 +1,4 @@
-"""`switch`: an op that holds one program for each of its branches and computes the one that an index names."""
+"""`switch`: an op that holds one program per branch and computes the one that an index selects."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lamella.tree import flatten, unflatten
 
 @op
 def switch_(index: Spec, *operands: Spec, branches: tuple[Program, ...]) -> tuple[Spec, ...]:
-    """The outputs of the branch that `index` (int32, moved to the nearest end) names; no other is computed.
+    """The outputs of the branch that `index` (int32, clipped to the valid range) selects; no other is computed.
 
-    Every branch takes the operands and returns the same specs. By its definition all branches are computed, and one is
-    chosen. Equal computations inside and outside of a branch stay two, of a single one as well.
+    Every branch takes the operands and returns the same specs. The definition computes all branches and selects one.
+    Common subexpressions are not shared between the inside and the outside of a branch, even if it is the only branch.
     """
     if index != Spec((), "int32"):
-        raise DTypeError(f"the index of a switch is an int32 scalar, got {index}.")
+        raise DTypeError(f"the index of a switch must be an int32 scalar, got {index}.")
     for branch in branches:
         if branch.input_specs != operands:
             raise ShapeError("the inputs of a branch do not fit the operands.")
@@ -59,49 +59,65 @@ def _(index: Any, *operands: Any, branches: tuple[Program, ...]) -> Any:
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
     """`branches[index](*operands)`; only that branch is computed, and it is differentiable.
 
-    The branches are traced once each, written in `lamella.ops`, and return values of the same shapes and dtypes; values of
-    the surrounding code may be used inside. A branch must change nothing outside (no `assign`, no `add_loss`).
+    The branches are traced once each, are written in `lamella.ops`, and return values of the same shapes and dtypes;
+    values of the surrounding code may be used inside. A branch must not change anything outside (no `assign`, no
+    `add_loss`).
 
     Args:
         index: an integer scalar; one outside is moved to the nearest branch.
         branches: functions of the operands.
-        operands: values or nested tuples, lists or dicts of them.
+        *operands: values or nested tuples, lists or dicts of them.
 
     Returns:
-        What the branch returns.
+        The result of the branch.
 
     Raises:
-        ShapeError: the branches return different structures, shapes or dtypes, or there are none.
-        DTypeError: the index is no integer.
+        ShapeError: the branches return different structures, shapes or dtypes.
+        DTypeError: the index is not an integer scalar.
+        ArgumentError: there are no branches.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.switch(1, [lambda x: x + 1.0, lambda x: x * 10.0], 5.0)
+        array(50., dtype=float32)
     """
     index = as_tensor(index)
     if not is_integer(spec_of(index).dtype) or spec_of(index).shape != ():
-        raise DTypeError(f"the index of a switch is an integer scalar, got {spec_of(index)}.")
+        raise DTypeError(f"the index of a switch must be an integer scalar, got {spec_of(index)}.")
     if not branches:
         raise ArgumentError("a switch needs at least one branch.")
     return _chosen(cast(index, "int32"), branches, operands, [f"branch {i}" for i in range(len(branches))])
 
 
 def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    """`true_fn()` where the scalar `pred` holds, else `false_fn()`; only the one is computed, and it is differentiable.
+    """`true_fn()` if the scalar `pred` holds, else `false_fn()`; only that function is computed.
 
-    Both functions are traced, written in `lamella.ops`, and return values of the same shapes and dtypes; values of the
-    surrounding code may be used inside. Neither may change anything outside (no `assign`, no `add_loss`).
+    The result is differentiable. Both functions are traced, are written in `lamella.ops`, and return values of the same
+    shapes and dtypes; values of the surrounding code may be used inside. Neither must change anything outside (no
+    `assign`, no `add_loss`).
 
     Args:
-        pred: a scalar; a number holds where it is not 0.
+        pred: a scalar; a number holds if it is not 0.
         true_fn: a function without arguments.
-        false_fn: another.
+        false_fn: a function without arguments.
 
     Returns:
-        What the function returns: a value, or a nested tuple, list or dict of values.
+        The result of the function: a value, or a nested tuple, list or dict of values.
 
     Raises:
-        ShapeError: `pred` is no scalar, or the functions return different structures, shapes or dtypes.
+        ShapeError: `pred` is not a scalar, or the functions return different structures, shapes or dtypes.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = ops.array([1.0, -3.0])
+        >>> ops.cond(ops.sum(x) > 0, lambda: ops.sqrt(x), lambda: ops.abs(x))
+        array([1., 3.], dtype=float32)
     """
     pred = logical(pred)
     if spec_of(pred).shape != ():
-        raise ShapeError(f"the condition of a cond is a scalar, got {spec_of(pred)}; `where` chooses entry by entry.")
+        raise ShapeError(
+            f"the condition of a cond must be a scalar, got {spec_of(pred)}; `where` chooses entry by entry."
+        )
     return _chosen(cast(pred, "int32"), (false_fn, true_fn), (), ["false_fn", "true_fn"])
 
 
@@ -117,7 +133,7 @@ def _chosen(index: Any, functions: Sequence[Callable[..., Any]], operands: Seque
                 f"{_listed(traced[0][0].output_specs)}, {name} returns {_listed(program.output_specs)}"
                 + (" in another structure." if other != tree else "; `ops.cast` or `ops.reshape` one of them.")
             )
-    # what any branch captured is an operand of all of them
+    # The values that any branch captured become operands of all of them.
     captured: dict[int, Any] = {id(outer): outer for _, _, outers in traced for outer in outers}
     branches = [_widened(program, len(flat), outers, captured) for program, _, outers in traced]
     results = switch_.bind(index, *flat, *captured.values(), branches=tuple(branches))
@@ -125,7 +141,7 @@ def _chosen(index: Any, functions: Sequence[Callable[..., Any]], operands: Seque
 
 
 def _traced(function: Callable[..., Any], flat: Sequence[Any], structure: Any) -> tuple[Program, Any, list[Any]]:
-    """The program of one branch, the structure of what it returns, and what it captured."""
+    """The program of one branch, the structure of its result, and the values that it captured."""
     with Trace(captures_arrays=True) as inner:
         inputs = [inner.input(spec_of(x)) for x in flat]
         leaves, tree = flatten(function(*unflatten(structure, inputs)))
@@ -134,7 +150,7 @@ def _traced(function: Callable[..., Any], flat: Sequence[Any], structure: Any) -
 
 
 def _widened(program: Program, given: int, outers: Sequence[Any], captured: dict[int, Any]) -> Program:
-    """`program` with an input for everything that some branch captured."""
+    """`program` with one input per value that any branch captured."""
     own = dict(zip(map(id, outers), program.inputs[given:], strict=True))
     extra = [own[key] if key in own else Value(spec_of(outer)) for key, outer in captured.items()]
     return Program((*program.inputs[:given], *extra), program.equations, program.outputs)

@@ -1,4 +1,4 @@
-"""What the friendly ops do before a strict one: promotion by the one table, broadcasting as an explicit equation."""
+"""Promotion and broadcasting of operands before a strict op; broadcasting is an explicit equation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,23 @@ def is_weak(x: Any) -> bool:
 def as_tensor(x: Any, dtype: Any = None) -> Any:
     """`x` as an operand: values, variables and arrays stay, lists and scalars become NumPy arrays.
 
-    A NumPy float64 array that meets a trace becomes `floatx`, as a Python float does.
+    A Python float, and a NumPy float64 array that meets a trace, become `floatx`; Python integers become int32.
+
+    Args:
+        x: a value, a variable, an array, a number, or a nested list of numbers.
+        dtype: the dtype of the result; None keeps that of `x`.
+
+    Returns:
+        A value or array of the shape of `x`.
+
+    Raises:
+        DTypeError: `x` has entries that are not numbers, or its dtype is not supported.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.convert_to_tensor([[1, 2], [3, 4]], "float32")
+        array([[1., 2.],
+               [3., 4.]], dtype=float32)
     """
     x = operand(x)
     if dtype is not None and not isinstance(dtype, str):
@@ -41,7 +57,7 @@ def as_tensor(x: Any, dtype: Any = None) -> Any:
     if isinstance(x, bool | int | float | list | tuple):
         items = np.asarray(x)
         if items.dtype == object:
-            raise DTypeError(f"cannot make an array of {type(x).__name__} with entries that are no numbers.")
+            raise DTypeError(f"cannot make an array of {type(x).__name__} with entries that are not numbers.")
         kind = dtype or {"f": settings.floatx(), "i": "int32"}.get(items.dtype.kind) or dtype_name(items.dtype)
         return _held(items.astype(numpy_dtype(kind)), kind)
     spec = spec_of(x)
@@ -53,9 +69,9 @@ def as_tensor(x: Any, dtype: Any = None) -> Any:
 
 
 def _held(x: Any, dtype: str) -> Any:
-    """In a trace some arrays become constants at once: a bare one would be taken for another dtype at its next use.
+    """`x`, as a constant if a trace is running and its dtype could not be told from the array at its next use.
 
-    One of float64 would pass for `floatx`, one of bfloat16, which NumPy stores in float32, for that.
+    A float64 array would be taken for `floatx`, and a bfloat16 array, which NumPy stores in float32, for float32.
     """
     trace = current_trace()
     if trace is None or not isinstance(x, np.ndarray) or dtype not in ("float64", "bfloat16"):
@@ -70,8 +86,8 @@ def _convert(x: Any, dtype: str) -> Any:
 
 
 def common_dtype(*xs: Any) -> str:
-    """The dtype the operands meet in; scalars give way to arrays."""
-    xs = operands(xs)  # a variable in mixed precision is read in another dtype than it is kept in
+    """The dtype that the operands are promoted to; scalars give way to arrays."""
+    xs = operands(xs)  # With mixed precision a variable is read in another dtype than it is stored in.
     symbolic = current_trace() is not None or any(isinstance(x, Declared) for x in xs)
     strong = [_strong_dtype(x, symbolic) for x in xs if not is_weak(x)]
     result = promote(*strong) if strong else None
@@ -89,7 +105,7 @@ def common_dtype(*xs: Any) -> str:
 
 
 def operands(xs: Sequence[Any]) -> tuple[Any, ...]:
-    """What each of `xs` stands for.
+    """The value of each of `xs`: that of a variable, and others unchanged.
 
     Raises:
         TraceError: a variable is among them beside a declared value.
@@ -120,12 +136,12 @@ def promoted(*xs: Any, dtype: str | None = None) -> list[Any]:
 def stretched(*tensors: Any) -> list[Any]:
     """The operands broadcast to their common shape.
 
-    Next to a symbolic operand an array becomes a constant first, so that an equation repeats it: a scalar stays a scalar
-    in the program, instead of a constant of the full shape.
+    Next to a symbolic operand an array becomes a constant first, so that an equation repeats it: a scalar stays a
+    scalar in the program, instead of a constant of the full shape.
     """
     trace = current_trace()
     if trace is not None and any(isinstance(t, Value) for t in tensors):
-        # a value of another trace is told before its shape is
+        # A value of another trace is reported before a shape that does not fit.
         tensors = tuple(trace.local(as_value(t)) for t in tensors)
     shape = broadcast_shape(*[tuple(t.shape) for t in tensors])
     return [broadcast_to(t, shape) for t in tensors]
@@ -189,14 +205,14 @@ def broadcast_shape(*shapes: Shape) -> Shape:
             if dim != 1 and here != 1 and differ(dim, here):
                 listed = " and ".join(str(public_shape(s)) for s in shapes)
                 raise ShapeError(f"shapes {listed} do not broadcast: dimensions {here} and {dim}.")
-            # of a free dimension and a number the number holds, unless it is the 1 that repeats
+            # A known size wins over a free dimension, unless it is 1 and is broadcast.
             if here == 1 or (dim != 1 and isinstance(here, Dim) and not isinstance(dim, Dim)):
                 result[offset + i] = dim
     return tuple(result)
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
-    """`x` stretched to `shape` by NumPy's rule: one `broadcast` equation, with a `reshape` where a 1 is stretched."""
+    """`x` broadcast to `shape` by NumPy's rule: a `broadcast` equation, after a `reshape` where a 1 is repeated."""
     from lamella.ops.shapes import broadcast, reshape
 
     x = as_tensor(x)
@@ -233,21 +249,21 @@ def normalize_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
 
 
 def full_of(spec: Spec, value: Any) -> Any:
-    """`value` everywhere, of `spec`."""
+    """An array of `spec` filled with `value`."""
     scalar = np.asarray(value).astype(numpy_dtype(spec.dtype))
     trace = current_trace()
     if trace is not None:
         return broadcast_to(constant_value(trace, scalar, spec.dtype), spec.shape)
-    if any(isinstance(d, Dim) for d in spec.shape):  # of a model that is being declared
+    if any(isinstance(d, Dim) for d in spec.shape):  # A size that the declared model leaves free.
         return broadcast_to(scalar, spec.shape)
     return np.broadcast_to(scalar, spec.shape)
 
 
 def dtype_argument(dtype: Any, default: str) -> str:
-    """The dtype a user asked for, or `default`; "float" is `floatx`, "int" int32."""
+    """The name of the requested dtype, or `default` for None; "float" is `floatx`, "int" int32."""
     if dtype is None:
         return default
-    # by identity: NumPy's dtypes are equal to Python's types, and np.dtype("float64") is no floatx
+    # By identity, because np.dtype("float64") == float, and it must not become `floatx`.
     if dtype is float or (isinstance(dtype, str) and dtype == "float"):
         return settings.floatx()
     return "int32" if dtype is int or (isinstance(dtype, str) and dtype == "int") else dtype_name(dtype)

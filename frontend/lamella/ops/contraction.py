@@ -1,4 +1,4 @@
-"""Sums of products: matrix multiplication and everything einsum-like with two operands."""
+"""Contractions of two operands: matrix multiplication, tensor products and einsum."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def contract(x: Spec, y: Spec, *, contracting: Pairs, batch: Pairs) -> Spec:
         if len(left) != len(right) or any(differ(x.shape[a], y.shape[b]) for a, b in zip(left, right, strict=True)):
             raise ShapeError(f"{what} axes {left} of {x} and {right} of {y} do not agree.")
     if len({*contracting[0], *batch[0]}) != len(contracting[0]) + len(batch[0]):
-        raise ShapeError(f"an axis of {x} is named twice in {contracting}, {batch}.")
+        raise ShapeError(f"axes of {x} must be distinct in contracting {contracting} and batch {batch}.")
     shape = (
         *[x.shape[a] for a in batch[0]],
         *[x.shape[a] for a in _free(x.ndim, contracting[0], batch[0])],
@@ -58,7 +58,7 @@ def _operand_gradient(
     """The gradient of one operand: `g` contracted with the other over the other's free axes, axes put back in order."""
     (mine, theirs), (my_batch, their_batch) = contracting, batch
     shared = dict(zip((*their_batch, *theirs), (*my_batch, *mine), strict=True))
-    # an axis has the number that it has in the operand, or, where it is the other's alone, one beyond
+    # Axes are named by their number in the operand; axes of the other operand alone get higher numbers.
     others = [shared.get(a, ndim + a) for a in range(other_ndim)]
     free, other_free = _free(ndim, mine, my_batch), [ndim + a for a in _free(other_ndim, theirs, their_batch)]
     if left:
@@ -67,11 +67,11 @@ def _operand_gradient(
 
 
 def _product(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], result: Sequence[Any]) -> Any:
-    """Products of x and y, whose axes are named, with the axes of `result`, summed over every other axis that both have.
+    """The contraction of x and y, whose axes are named, to the axes of `result`, summed over the other common axes.
 
-    Of the two orders of operands it is the one that gives the axes in the order of the result. Where neither does, the
-    larger operand stands where its rows are read as they lie: left if it is summed over its last axis, right if not. (XLA
-    on a CPU takes twice the time for a product of the other kind.)
+    The operands are ordered so that the result has its axes in order. If neither order does, the larger operand is
+    placed so that it is read in row-major order: left if it is summed over its last axis, right if not. (The other
+    order takes twice the time with XLA on a CPU.)
     """
     both = set(of_x) & set(of_y)
     kept, gone = [c for c in result if c in both], [c for c in of_x if c in both and c not in result]
@@ -89,12 +89,9 @@ def _product(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], result: S
 
 
 def _rows_as_they_lie(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], gone: Sequence[Any]) -> bool:
-    """Whether a product of x and y reads the rows of the larger one as they lie."""
+    """Whether the product of x and y reads the larger operand in row-major order."""
     x_is_larger = not exceeds(spec_of(y).size, spec_of(x).size)
     return of_x[-1] in gone if x_is_larger else of_y[-1] not in gone
-
-
-# ---- friendly functions ---------------------------------------------------------------------------------------------
 
 
 def _product_dtype(*xs: Any) -> str:
@@ -104,9 +101,27 @@ def _product_dtype(*xs: Any) -> str:
 
 
 def matmul(x1: Any, x2: Any) -> Any:
-    """x1 @ x2 by NumPy's rule: the last axis of x1 with the last but one of x2, the leading axes broadcast.
+    """x1 @ x2 by NumPy's rule: the last axis of x1 with the last but one of x2, the leading axes broadcast
 
-    Integers of less than 32 bits become 32 bits wide first, for sums of their products would wrap around.
+    Integers of less than 32 bits become 32 bits wide first, because sums of their products would wrap around.
+
+    Args:
+        x1: array `(..., n, k)`, or a vector `(k,)`.
+        x2: array `(..., k, m)`, or a vector `(k,)`.
+
+    Returns:
+        An array `(..., n, m)` in the promoted dtype; the axis of a vector is left out.
+
+    Raises:
+        ShapeError: an operand is a scalar, the inner sizes differ, or the leading axes do not broadcast.
+        DTypeError: both operands are bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = [[1, 2], [3, 4]]
+        >>> ops.matmul(x, [[0, 1], [1, 0]]), ops.matmul(x, [1, 1])
+        (array([[2, 1],
+               [4, 3]], dtype=int32), array([3, 7], dtype=int32))
     """
     x1, x2 = operand(x1), operand(x2)
     dtype = _product_dtype(x1, x2)
@@ -129,7 +144,28 @@ def matmul(x1: Any, x2: Any) -> Any:
 
 
 def dot(x1: Any, x2: Any) -> Any:
-    """Sums of products over the last axis of x1 and the last but one of x2 (of a vector its own); a number multiplies."""
+    """Sums of products over the last axis of x1 and the last but one of x2 (the only one of a vector).
+
+    Unlike in `matmul` the leading axes do not broadcast: those of x1 come first in the result, then those of x2. A
+    scalar multiplies every entry.
+
+    Args:
+        x1: array `(..., k)`, or a scalar.
+        x2: array `(..., k, m)`, a vector `(k,)`, or a scalar.
+
+    Returns:
+        An array in the promoted dtype with the axes of `x1` and then those of `x2`, without the two that are summed
+        over.
+
+    Raises:
+        ShapeError: the sizes of the two axes differ.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.dot([1, 2], [3, 4]), ops.dot([[1, 2], [3, 4]], [[0, 1], [1, 0]])
+        (array(11, dtype=int32), array([[2, 1],
+               [4, 3]], dtype=int32))
+    """
     from lamella.ops.elementwise import multiply
 
     x1, x2 = as_tensor(x1), as_tensor(x2)
@@ -139,7 +175,25 @@ def dot(x1: Any, x2: Any) -> Any:
 
 
 def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
-    """Products summed over the last `axes` axes of x1 and the first of x2, or over a pair of axis lists."""
+    """Products summed over the last `axes` axes of x1 and the first of x2, or over a pair of axis lists.
+
+    Args:
+        x1: array of numbers.
+        x2: array of numbers.
+        axes: the number of axes, or a pair: the axes of `x1`, and those of `x2`, an integer or a list each.
+
+    Returns:
+        An array in the promoted dtype with the remaining axes of `x1`, then those of `x2`.
+
+    Raises:
+        ShapeError: sizes of paired axes differ, or an axis is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> x, y = ops.ones((2, 3, 4)), ops.ones((4, 3, 5))
+        >>> ops.tensordot(x, y, ((1, 2), (1, 0))).shape, ops.tensordot([1, 2], [3, 4], axes=1)
+        ((2, 5), array(11, dtype=int32))
+    """
     x1, x2 = operand(x1), operand(x2)
     dtype = common_dtype(x1, x2) if axes == 0 else _product_dtype(x1, x2)
     x1, x2 = as_tensor(x1, dtype), as_tensor(x2, dtype)
@@ -156,10 +210,27 @@ def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
 def einsum(subscripts: str, *operands: Any) -> Any:
     """Einstein summation of one or more operands, for example `einsum("bij,bjk->bik", x, y)`.
 
-    "..." stands for shared leading axes. Pairs are contracted from left to right.
+    An index that is missing on the right of "->" is summed over. Without "->" the result has the indices that occur
+    once, in alphabetical order. "..." stands for shared leading axes. Pairs are contracted from left to right.
+
+    Args:
+        subscripts: one letter per axis, operands separated by commas, then "->" and the indices of the result.
+        *operands: one array per comma-separated term.
+
+    Returns:
+        An array in the promoted dtype with the axes that the right side names.
 
     Raises:
-        ShapeError: the subscripts do not fit the operands.
+        ShapeError: a term does not have as many indices as its operand has axes, or sizes of one index differ.
+        ArgumentError: the number of terms and operands differs, an index occurs twice in one term, or the right side
+            names an index that no operand has.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.einsum("ij,j->i", [[1, 2], [3, 4]], [10, 1])
+        array([12, 34], dtype=int32)
+        >>> ops.einsum("bij,bkj->bik", ops.ones((2, 3, 4)), ops.ones((2, 5, 4))).shape
+        (2, 3, 5)
     """
     dtype = _product_dtype(*operands)
     items = [as_tensor(x, dtype) for x in operands]
@@ -203,7 +274,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
 
 
 def _sum_out(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
-    """Sum the axes of `x` that nothing else names."""
+    """The term and `x`, summed over the axes that are not needed."""
     axes = tuple(i for i, c in enumerate(term) if c not in needed)
     if not axes:
         return term, x
@@ -211,7 +282,22 @@ def _sum_out(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
 
 
 def outer(x1: Any, x2: Any) -> Any:
-    """All products of the entries of two vectors."""
+    """All products of an entry of x1 and an entry of x2.
+
+    Args:
+        x1: array of numbers, which is flattened.
+        x2: array of numbers, which is flattened.
+
+    Returns:
+        An array `(size of x1, size of x2)` in the promoted dtype.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.outer([1, 2, 3], [10, 1])
+        array([[10,  1],
+               [20,  2],
+               [30,  3]], dtype=int32)
+    """
     return tensordot(reshape(x1, (-1,)), reshape(x2, (-1,)), 0)
 
 

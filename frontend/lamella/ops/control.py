@@ -19,11 +19,11 @@ from lamella.tree import flatten, unflatten
 
 @op
 def scan_(*operands: Spec, body: Program, consts: int, carries: int, length: int, reverse: bool) -> tuple[Spec, ...]:
-    """A loop: operands are `consts`, initial carries, and stacked inputs (time first); the body is applied once per step.
+    """A loop over `consts`, initial carries and stacked inputs (time first) that applies the body once per step.
 
     The body's inputs are the consts, the carries and one slice of each stacked input; its outputs the new carries and
-    one slice of each stacked output. Returns the last carries and the stacked outputs. With `reverse` time runs from the
-    last slice to the first; slice t of an output still belongs to slice t of the inputs.
+    one slice of each stacked output. Returns the last carries and the stacked outputs. With `reverse` time runs from
+    the last slice to the first; slice t of an output still belongs to slice t of the inputs.
     """
     fixed, stacked = operands[: consts + carries], operands[consts + carries :]
     slices = tuple(Spec(s.shape[1:], s.dtype) for s in stacked)
@@ -69,19 +69,29 @@ def scan(
     reverse: bool = False,
     unroll: int | bool = 1,
 ) -> tuple[Any, Any]:
-    """Run `carry, y = f(carry, x)` over the leading axis of `xs` and stack the ys, as `jax.lax.scan`.
+    """The last carry and the stacked ys of `carry, y = f(carry, x)` over the leading axis of `xs`, as `jax.lax.scan`.
 
     Args:
         f: the step, written in `lamella.ops`; values of the surrounding code may be used inside.
-        init: the first carry: a value or a nested tuple, list or dict of values. Every step must keep its specs.
+        init: the first carry: a value or a nested tuple, list or dict of values. Every step must keep its shapes and
+            dtypes.
         xs: stacked inputs (time first), nested likewise, or None.
         length: the number of steps, needed when `xs` is None.
-        reverse: run from the last step to the first.
+        reverse: whether to run from the last step to the first; ys stay in the order of `xs`.
         unroll: with True every step is written into the program, without a loop; a number of steps is a hint that no
             backend uses, and changes no result.
 
     Returns:
-        The last carry and the stacked ys.
+        A tuple of the last carry and the ys with a leading axis.
+
+    Raises:
+        ArgumentError: the number of steps is not known, or the leading axes differ in length.
+        ShapeError: the step changes the structure, a shape or a dtype of the carry.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.scan(lambda total, x: (total + x, total + x), 0.0, ops.array([1.0, 2.0, 3.0]))
+        (array(6., dtype=float32), array([1., 3., 6.], dtype=float32))
     """
     first, carry_tree = flatten(init)
     stacked, xs_tree = flatten(xs)
@@ -102,7 +112,7 @@ def scan(
         body = inner.program(outputs)
     consts = [outer for outer, _ in inner.captures]
     n = len(consts)
-    # captured values come last in the trace's program; the op wants them first
+    # Captured values are the last inputs of the trace's program; the op expects them first.
     ordered = Program(
         (*body.inputs[len(body.inputs) - n :], *body.inputs[: len(body.inputs) - n]), body.equations, body.outputs
     )
@@ -116,9 +126,9 @@ def scan(
 def foreach_(*operands: Spec, body: Program, tensors: int, groups: int) -> tuple[Spec, ...]:
     """One elementwise rule over many tensors: the operands are `groups` lists of `tensors` operands each, then scalars.
 
-    The body is a program of scalars: one input per group, then the scalar operands; one output per result list. Element by
-    element, result list r of tensor i is output r of the body at the i-th operands of every group. A backend may run the
-    rule over the concatenation of all tensors.
+    The body is a program of scalars: one input per group, then the scalar operands; one output per result list. Element
+    by element, result list r of tensor i is output r of the body at the i-th operands of every group. A backend may run
+    the rule over the concatenation of all tensors.
     """
     shapes = [s.shape for s in operands[:tensors]]
     for group in range(groups):
@@ -141,7 +151,7 @@ def _(*operands: Any, body: Program, tensors: int, groups: int) -> Any:
 
 
 def elementwise_replay(body: Program, arguments: Sequence[Any]) -> list[Any]:
-    """A program of scalars applied element by element: operands broadcast where they meet, results take the full shape."""
+    """A program of scalars applied element by element; operands broadcast, and results have the full shape."""
     from lamella.ops.coerce import broadcast_shape, broadcast_to
     from lamella.ops.elementwise import convert
 
@@ -159,7 +169,10 @@ def elementwise_replay(body: Program, arguments: Sequence[Any]) -> list[Any]:
 def foreach(
     rule: Callable[..., Sequence[Any]], groups: Sequence[Sequence[Any]], scalars: Sequence[Any] = ()
 ) -> list[list[Any]]:
-    """Apply an elementwise `rule(*one of each group, *scalars) -> results` to every tensor.
+    """Lists of the results of an elementwise `rule(*one of each group, *scalars)` for every tensor.
+
+    A backend may run the rule once over the concatenation of all tensors (multi-tensor apply), which saves the overhead
+    of many small operations, for example in an optimizer.
 
     Args:
         rule: written in elementwise ops on scalars; returns a sequence of results.
@@ -167,7 +180,16 @@ def foreach(
         scalars: values of shape () that every tensor shares.
 
     Returns:
-        One list of tensors for every result of the rule.
+        One list of tensors per result of the rule.
+
+    Raises:
+        ShapeError: the shapes or dtypes within the groups do not match.
+
+    Example:
+        >>> from lamella import ops
+        >>> weights, gradients = [ops.ones(2), ops.ones((1, 3))], [ops.full(2, 4.0), ops.full((1, 3), 8.0)]
+        >>> ops.foreach(lambda w, g, rate: [w - rate * g], [weights, gradients], [0.125])
+        [[array([0.5, 0.5], dtype=float32), array([[0., 0., 0.]], dtype=float32)]]
     """
     tensors = len(groups[0])
     if tensors == 0:

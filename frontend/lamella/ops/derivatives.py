@@ -15,9 +15,9 @@ from lamella.tree import flatten, unflatten
 
 @op
 def custom_gradient_(*operands: Spec, body: Program, gradient: Program) -> tuple[Spec, ...]:
-    """The outputs of `body`; its derivative is the program `gradient`, from operands and cotangents to gradients"""
+    """The outputs of `body`; its derivative is the program `gradient`, from operands and cotangents to gradients."""
     if body.input_specs != operands or gradient.input_specs != (*operands, *body.output_specs):
-        raise ShapeError("the inputs of the programs of a custom_gradient do not fit its operands.")
+        raise ShapeError("the inputs of the programs of a custom_gradient must match its operands.")
     return body.output_specs
 
 
@@ -29,7 +29,7 @@ def _(*operands: Any, body: Program, gradient: Program) -> Any:
 @custom_gradient_.def_vjp
 def _(g: Any, y: Any, *operands: Any, body: Program, gradient: Program) -> Any:
     found = iter(replay(gradient, (*operands, *as_tuple(g))))
-    # gradients of the float operands alone stand among the outputs; captured values have none
+    # The outputs are the gradients of the arguments; captured values have none.
     count = len(gradient.outputs)
     return tuple(next(found) if i < count else None for i in range(len(operands)))
 
@@ -39,7 +39,7 @@ def with_gradient(f: Callable[..., Any], xs: Sequence[Any]) -> Any:
     xs = [as_tensor(x) for x in xs]
     for x in xs:
         if not is_float(spec_of(x).dtype):
-            raise DTypeError(f"custom_gradient is for floats, got {spec_of(x)}.")
+            raise DTypeError(f"arguments of a custom_gradient must be floats, got {spec_of(x)}.")
     with Trace(captures_arrays=True) as inner:
         inputs = [inner.input(spec_of(x)) for x in xs]
         value, rule = f(*inputs)
@@ -49,14 +49,14 @@ def with_gradient(f: Callable[..., Any], xs: Sequence[Any]) -> Any:
         found = rule(*cotangents)
         found = list(found) if isinstance(found, tuple | list) else [found]
         if len(found) != len(xs):
-            raise ArgumentError(f"grad returns one gradient for each of {len(xs)} arguments, got {len(found)}.")
+            raise ArgumentError(f"grad must return one gradient for each of {len(xs)} arguments, got {len(found)}.")
         gradients = [
             inner.local(as_value(full_of(spec_of(x), 0) if g is None else as_tensor(g, spec_of(x).dtype)))
             for x, g in zip(xs, found, strict=True)
         ]
     for i, (x, g) in enumerate(zip(xs, gradients, strict=True)):
         if spec_of(g) != spec_of(x):
-            raise ShapeError(f"grad returns {spec_of(g)} for argument {i} of {spec_of(x)}.")
+            raise ShapeError(f"grad must return {spec_of(x)} for argument {i}, got {spec_of(g)}.")
     captured = [value for _, value in inner.captures]
     before = (*inputs, *captured)
     body = _needed(before, inner, outputs)

@@ -23,13 +23,13 @@ def _equal_specs(x: Spec, y: Spec) -> Spec:
 
 def _number(x: Spec) -> Spec:
     if x.dtype == "bool":
-        raise DTypeError("arithmetic on bool: convert it to a number first.")
+        raise DTypeError("arithmetic needs numbers, got bool: cast it first.")
     return x
 
 
 def _float(x: Spec) -> Spec:
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     return x
 
 
@@ -37,12 +37,27 @@ def _like(x: Any, value: float) -> Any:
     return full_of(spec_of(x), value)
 
 
-# ---- binary -------------------------------------------------------------------------------------------------------
-
-
 @op(mandatory=True, prepare=promoted)
 def add(x1: Spec, x2: Spec) -> Spec:
-    """x1 + x2"""
+    """x1 + x2
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+        DTypeError: both operands are bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.add([[1, 2], [3, 4]], [0.5, 1.0])
+        array([[1.5, 3. ],
+               [3.5, 5. ]], dtype=float32)
+    """
     return _number(_equal_specs(x1, x2))
 
 
@@ -53,7 +68,25 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 @op(mandatory=True, prepare=promoted)
 def subtract(x1: Spec, x2: Spec) -> Spec:
-    """x1 - x2"""
+    """x1 - x2
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+        DTypeError: both operands are bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.subtract([[5], [7]], [1, 2])
+        array([[4, 3],
+               [6, 5]], dtype=int32)
+    """
     return _number(_equal_specs(x1, x2))
 
 
@@ -64,7 +97,25 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 @op(mandatory=True, prepare=promoted)
 def multiply(x1: Spec, x2: Spec) -> Spec:
-    """x1 * x2"""
+    """x1 * x2
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+        DTypeError: both operands are bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.multiply([[1], [2]], [10, 20, 30])
+        array([[10, 20, 30],
+               [20, 40, 60]], dtype=int32)
+    """
     return _number(_equal_specs(x1, x2))
 
 
@@ -75,7 +126,25 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 @op(mandatory=True, prepare=floating_pair)
 def divide(x1: Spec, x2: Spec) -> Spec:
-    """x1 / x2, of floats"""
+    """x1 / x2, of floats
+
+    Integers are converted to `floatx` first. Division by zero gives an infinity, 0 / 0 gives NaN.
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted float dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.divide([1, 2, 3], 2)
+        array([0.5, 1. , 1.5], dtype=float32)
+    """
     return _float(_equal_specs(x1, x2))
 
 
@@ -87,7 +156,26 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 @op(mandatory=True, prepare=promoted)
 def remainder(x1: Spec, x2: Spec) -> Spec:
-    """x1 modulo x2, with the sign of x2 (Python's rule)"""
+    """x1 modulo x2, with the sign of x2 (Python's rule)
+
+    The derivative with respect to x1 is 1 and with respect to x2 is -floor(x1 / x2), at the jumps as well.
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+        DTypeError: both operands are bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.remainder([-7, 7], 3), ops.remainder(7, -3)
+        (array([2, 1], dtype=int32), array(-2, dtype=int32))
+    """
     return _number(_equal_specs(x1, x2))
 
 
@@ -98,7 +186,26 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 @op(prepare=promoted)
 def floor_divide(x1: Spec, x2: Spec) -> Spec:
-    """floor(x1 / x2); exact for integers"""
+    """floor(x1 / x2); exact for integers
+
+    The derivative is 0 everywhere.
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+        DTypeError: both operands are bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.floor_divide([-7, 7], 2)
+        array([-4,  3], dtype=int32)
+    """
     return _number(_equal_specs(x1, x2))
 
 
@@ -116,7 +223,26 @@ floor_divide.differentiable = False
 
 @op(mandatory=True, prepare=floating_pair)
 def power(x1: Spec, x2: Spec) -> Spec:
-    """x1 ** x2, of floats"""
+    """x1 ** x2, of floats
+
+    Integers are converted to `floatx` first. A negative base with a fractional exponent gives NaN. The derivative with
+    respect to x1 is 0 where x2 is 0; the derivative with respect to x2 is 0 where x1 is not positive.
+
+    Args:
+        x1: the base, an array or number.
+        x2: the exponent, an array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted float dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.power([1.0, 2.0, 3.0], 2)
+        array([1., 4., 9.], dtype=float32)
+    """
     return _float(_equal_specs(x1, x2))
 
 
@@ -125,7 +251,7 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
     from lamella.ops.comparison import equal, less_equal, where
 
     zero, one = _like(a, 0), _like(a, 1)
-    # x**0 is constant; the guard keeps 0 * inf (a NaN) out of the gradient at x = 0
+    # x**0 is constant; the guard keeps 0 * inf (a NaN) out of the gradient at x = 0.
     slope = where(equal(b, zero), zero, multiply(b, power(a, where(equal(b, zero), one, subtract(b, one)))))
     positive = less_equal(a, zero)
     logarithm = where(positive, zero, multiply(y, log(where(positive, one, a))))
@@ -134,7 +260,23 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 @op(mandatory=True, prepare=promoted)
 def maximum(x1: Spec, x2: Spec) -> Spec:
-    """max(x1, x2); the gradient is shared equally where they tie; a NaN operand gives NaN"""
+    """max(x1, x2); the gradient is shared equally where they tie; a NaN operand gives NaN
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.maximum([1.0, 5.0, 3.0], 3.0)
+        array([3., 5., 3.], dtype=float32)
+    """
     return _equal_specs(x1, x2)
 
 
@@ -145,7 +287,23 @@ def _(g: Any, y: Any, a: Any, b: Any) -> Any:
 
 @op(mandatory=True, prepare=promoted)
 def minimum(x1: Spec, x2: Spec) -> Spec:
-    """min(x1, x2); the gradient is shared equally where they tie; a NaN operand gives NaN"""
+    """min(x1, x2); the gradient is shared equally where they tie; a NaN operand gives NaN
+
+    Args:
+        x1: array or number.
+        x2: array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.minimum([1.0, 5.0, 3.0], 3.0)
+        array([1., 3., 3.], dtype=float32)
+    """
     return _equal_specs(x1, x2)
 
 
@@ -162,12 +320,24 @@ def _extremum(g: Any, y: Any, a: Any, b: Any) -> Any:
     return where(equal(a, y), shared, zero), where(equal(b, y), shared, zero)
 
 
-# ---- unary --------------------------------------------------------------------------------------------------------
-
-
 @op(mandatory=True, prepare=same)
 def negative(x: Spec) -> Spec:
-    """-x"""
+    """-x
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Raises:
+        DTypeError: `x` is bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.negative([1, -2])
+        array([-1,  2], dtype=int32)
+    """
     return _number(x)
 
 
@@ -178,7 +348,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def exp(x: Spec) -> Spec:
-    """e ** x"""
+    """e ** x
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.exp([0.0, 1.0]).round(4)
+        array([1.    , 2.7183], dtype=float32)
+    """
     return _float(x)
 
 
@@ -189,7 +371,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def expm1(x: Spec) -> Spec:
-    """e ** x - 1, exact near 0"""
+    """e ** x - 1, exact near 0
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.expm1([0.0, 1.0]).round(4)
+        array([0.    , 1.7183], dtype=float32)
+    """
     return _float(x)
 
 
@@ -200,7 +394,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def log(x: Spec) -> Spec:
-    """The natural logarithm"""
+    """The natural logarithm; minus infinity at 0 and NaN below 0.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.log([1.0, 10.0]).round(4)
+        array([0.    , 2.3026], dtype=float32)
+    """
     return _float(x)
 
 
@@ -211,7 +417,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def log1p(x: Spec) -> Spec:
-    """log(1 + x), exact near 0"""
+    """log(1 + x), exact near 0
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.log1p([-1.0, 0.0, 1.0]).round(4)
+        array([  -inf, 0.    , 0.6931], dtype=float32)
+    """
     return _float(x)
 
 
@@ -222,7 +440,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def sqrt(x: Spec) -> Spec:
-    """The square root"""
+    """The square root; NaN below 0, and an infinite derivative at 0.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.sqrt([4, 9])
+        array([2., 3.], dtype=float32)
+    """
     return _float(x)
 
 
@@ -233,7 +463,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def tanh(x: Spec) -> Spec:
-    """tanh(x)"""
+    """The hyperbolic tangent of x.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.tanh([-10.0, 0.0, 0.5]).round(4)
+        array([-1.    ,  0.    ,  0.4621], dtype=float32)
+    """
     return _float(x)
 
 
@@ -244,7 +486,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def sin(x: Spec) -> Spec:
-    """sin(x)"""
+    """The sine of x.
+
+    Args:
+        x: array of angles in radians; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.sin([0.0, 0.5]).round(4)
+        array([0.    , 0.4794], dtype=float32)
+    """
     return _float(x)
 
 
@@ -255,7 +509,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=floating)
 def cos(x: Spec) -> Spec:
-    """cos(x)"""
+    """The cosine of x.
+
+    Args:
+        x: array of angles in radians; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.cos([0.0, 0.5]).round(4)
+        array([1.    , 0.8776], dtype=float32)
+    """
     return _float(x)
 
 
@@ -266,7 +532,22 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=same)
 def abs_(x: Spec) -> Spec:
-    """|x|; the derivative at 0 is +1, as in Keras on JAX"""
+    """|x|; the derivative at 0 is +1, as in Keras on JAX
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Raises:
+        DTypeError: `x` is bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.abs([-2, 0, 3])
+        array([2, 0, 3], dtype=int32)
+    """
     return _number(x)
 
 
@@ -279,25 +560,64 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(mandatory=True, prepare=same, differentiable=False)
 def sign(x: Spec) -> Spec:
-    """-1, 0 or 1; its derivative is 0 everywhere"""
+    """-1, 0 or 1; its derivative is 0 everywhere
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Raises:
+        DTypeError: `x` is bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.sign([-2.5, 0.0, 3.0])
+        array([-1.,  0.,  1.], dtype=float32)
+    """
     return _number(x)
 
 
 @op(mandatory=True, prepare=floating, differentiable=False)
 def floor(x: Spec) -> Spec:
-    """The largest integer not above x, as a float; its derivative is 0 everywhere"""
+    """The largest integer not above x, as a float; its derivative is 0 everywhere.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.floor([-1.5, 1.5])
+        array([-2.,  1.], dtype=float32)
+    """
     return _float(x)
 
 
 @op(mandatory=True, prepare=floating, differentiable=False)
 def round_(x: Spec) -> Spec:
-    """The nearest integer, halves to even, as a float; its derivative is 0 everywhere"""
+    """The nearest integer, halves to even, as a float; its derivative is 0 everywhere."""
     return _float(x)
 
 
 @op(prepare=same)
 def stop_gradient(variable: Spec) -> Spec:
-    """variable itself, through which no gradient flows"""
+    """variable itself, through which no gradient flows
+
+    Args:
+        variable: array of any dtype.
+
+    Returns:
+        The array unchanged; its derivative is 0.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.stop_gradient([1.0, 2.0])
+        array([1., 2.], dtype=float32)
+    """
     return variable
 
 
@@ -327,18 +647,49 @@ convert = convert_
 
 
 def cast(x: Any, dtype: Any) -> Any:
-    """`x` in `dtype`; itself where it has it already."""
+    """`x` in `dtype`; unchanged if it already has that dtype.
+
+    Floats become integers by truncation towards 0; a float outside the range of the integers becomes the nearest end of
+    that range, and NaN becomes 0. Numbers become bool by `x != 0`. Only casts between floats pass gradients.
+
+    Args:
+        x: array of any dtype.
+        dtype: the new dtype or its name; "float" stands for `floatx`, "int" for int32, None for the dtype of `x`.
+
+    Returns:
+        An array of the shape of `x` in `dtype`.
+
+    Raises:
+        DTypeError: `dtype` is not a supported dtype.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.cast([-1.7, 0.0, 2.9], "int32"), ops.cast([0.0, 0.5], "bool")
+        (array([-1,  0,  2], dtype=int32), array([False,  True]))
+    """
     x = as_tensor(x)
     dtype = dtype_argument(dtype, spec_of(x).dtype)
     return x if spec_of(x).dtype == dtype else convert_.bind(x, dtype=dtype)
 
 
-# ---- ops with a definition ------------------------------------------------------------------------------------------
-
-
 @op(prepare=same)
 def relu(x: Spec) -> Spec:
-    """max(x, 0); the derivative at 0 is 0"""
+    """max(x, 0); the derivative at 0 is 0
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Raises:
+        DTypeError: `x` is bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.relu([-1.0, 0.0, 2.0])
+        array([0., 0., 2.], dtype=float32)
+    """
     return _number(x)
 
 
@@ -349,7 +700,7 @@ def _(x: Any) -> Any:
 
 @relu.def_vjp
 def _(g: Any, y: Any, x: Any) -> Any:
-    # written on y, so that the backward pass need not keep x
+    # A function of y, so that the backward pass need not keep x.
     return relu_gradient.bind(g, y)
 
 
@@ -373,13 +724,25 @@ def _(h: Any, out: Any, g: Any, y: Any) -> Any:
 
 @op(prepare=floating)
 def sigmoid(x: Spec) -> Spec:
-    """1 / (1 + exp(-x)); where exp(-x) is beyond the dtype's range the result is 0"""
+    """1 / (1 + exp(-x)); where exp(-x) is beyond the dtype's range the result is 0
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.sigmoid([-1.0, 0.0, 1.0]).round(4)
+        array([0.2689, 0.5   , 0.7311], dtype=float32)
+    """
     return _float(x)
 
 
 @sigmoid.define
 def _(x: Any) -> Any:
-    # (1 + tanh(x / 2)) / 2 would lose every digit where x is far below 0, and take longer
+    # (1 + tanh(x / 2)) / 2 would lose all digits far below 0, and is slower.
     one = _like(x, 1)
     return divide(one, add(exp(negative(x)), one))
 
@@ -391,7 +754,24 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=promoted)
 def clip(x: Spec, x_min: Spec, x_max: Spec) -> Spec:
-    """min(max(x, x_min), x_max); at a bound x and the bound get half of the gradient each, as in Keras on JAX"""
+    """min(max(x, x_min), x_max); at a bound x and the bound get half of the gradient each, as in Keras on JAX
+
+    Args:
+        x: array of numbers.
+        x_min: the lower bound, an array or number that broadcasts against `x`.
+        x_max: the upper bound, likewise; where it is below `x_min` the result is `x_max`.
+
+    Returns:
+        An array of the broadcast shape in the promoted dtype.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.clip([-3.0, 0.5, 3.0], -1.0, 1.0)
+        array([-1. ,  0.5,  1. ], dtype=float32)
+    """
     _equal_specs(x, x_min)
     return _equal_specs(x, x_max)
 
@@ -413,7 +793,7 @@ def _(g: Any, y: Any, x: Any, x_min: Any, x_max: Any) -> Any:
 
 @op
 def clip_gradient(g: Spec, x: Spec, x_min: Spec, x_max: Spec) -> Spec:
-    """g where x lies between its bounds, half of it on a bound, 0 outside"""
+    """g where x is between its bounds, half of it on a bound, 0 outside"""
     _equal_specs(g, x)
     _equal_specs(x, x_min)
     return _equal_specs(x, x_max)
@@ -429,7 +809,19 @@ def _(g: Any, x: Any, x_min: Any, x_max: Any) -> Any:
 
 @op(prepare=floating)
 def softplus(x: Spec) -> Spec:
-    """log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)): stable for every x"""
+    """log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)): stable for every x
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.softplus([-100.0, 0.0, 100.0]).round(4)
+        array([  0.    ,   0.6931, 100.    ], dtype=float32)
+    """
     return _float(x)
 
 
@@ -443,42 +835,135 @@ def _(g: Any, y: Any, x: Any) -> Any:
     return multiply(g, sigmoid(x))
 
 
-# ---- friendly functions ---------------------------------------------------------------------------------------------
-
-
 def square(x: Any) -> Any:
-    """x * x"""
+    """x * x
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Raises:
+        DTypeError: `x` is bool.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.square([-3, 2])
+        array([9, 4], dtype=int32)
+    """
     x = as_tensor(x)
     return multiply(x, x)
 
 
 def rsqrt(x: Any) -> Any:
-    """1 / sqrt(x)"""
+    """1 / sqrt(x); infinite at 0, and NaN below 0
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.rsqrt([0.25, 4.0])
+        array([2. , 0.5], dtype=float32)
+    """
     return divide(1.0, sqrt(x))
 
 
 def reciprocal(x: Any) -> Any:
-    """1 / x"""
+    """1 / x
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.reciprocal([2, -4])
+        array([ 0.5 , -0.25], dtype=float32)
+    """
     return divide(1.0, x)
 
 
 def ceil(x: Any) -> Any:
-    """The smallest integer not below x, as a float"""
+    """The smallest integer not below x, as a float; its derivative is 0 everywhere.
+
+    Args:
+        x: array; integers are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.ceil([-1.5, 1.5])
+        array([-1.,  2.], dtype=float32)
+    """
     return negative(floor(negative(x)))
 
 
 def zeros_like(x: Any, dtype: Any = None) -> Any:
-    """Zeros of the shape of `x`."""
+    """Zeros of the shape of `x`.
+
+    Args:
+        x: array.
+        dtype: the dtype of the result; None takes that of `x`.
+
+    Returns:
+        An array of zeros of the shape of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.zeros_like([[1.5, 2.5]]), ops.zeros_like([[1.5, 2.5]], "int32")
+        (array([[0., 0.]], dtype=float32), array([[0, 0]], dtype=int32))
+    """
     return full_like(x, 0, dtype)
 
 
 def ones_like(x: Any, dtype: Any = None) -> Any:
-    """Ones of the shape of `x`."""
+    """Ones of the shape of `x`.
+
+    Args:
+        x: array.
+        dtype: the dtype of the result; None takes that of `x`.
+
+    Returns:
+        An array of ones of the shape of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.ones_like([[1, 2], [3, 4]])
+        array([[1, 1],
+               [1, 1]], dtype=int32)
+    """
     return full_like(x, 1, dtype)
 
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """`fill_value` everywhere, a number or something that broadcasts, of the shape of `x`."""
+    """`fill_value` broadcast to the shape of `x`.
+
+    Args:
+        x: array.
+        fill_value: a number, or an array that broadcasts to the shape of `x`.
+        dtype: the dtype of the result; None takes that of `x`.
+
+    Returns:
+        An array of the shape of `x`.
+
+    Raises:
+        ShapeError: `fill_value` does not broadcast to the shape of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.full_like([[1, 2], [3, 4]], [5, 6])
+        array([[5, 6],
+               [5, 6]], dtype=int32)
+    """
     spec = spec_of(as_tensor(x))
     kind = dtype_argument(dtype, spec.dtype)
     if isinstance(fill_value, bool | int | float | np.generic):
@@ -487,7 +972,19 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 
 def isfinite(x: Any) -> Any:
-    """Where `x` is neither infinite nor NaN."""
+    """Where `x` is neither infinite nor NaN.
+
+    Args:
+        x: array of numbers.
+
+    Returns:
+        A bool array of the shape of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.isfinite([1.0, float("inf"), float("nan")])
+        array([ True, False, False])
+    """
     from lamella.ops.comparison import less
 
     x = as_tensor(x)

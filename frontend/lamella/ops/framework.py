@@ -1,6 +1,7 @@
-"""A call of a function that is written in a backend's own framework.
+"""A call of a function that is written in the framework of a backend.
 
-The op is in no table: no backend need have it, and a program that holds it runs where its function's framework is only.
+The op is not in the table of ops, and backends need not have it: a program with such a call runs only on a backend of
+the function's framework.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from lamella.ir.spec import Spec
 
 
 def _rule(x: Spec, *, function: Callable[[Any], Any], dtype: str) -> Spec:
-    """function(x), a number of shape (), in `dtype`; the function is traced by the backend's framework."""
+    """function(x), a scalar in `dtype`; the function is traced by the backend's framework."""
     return Spec((), dtype)
 
 

@@ -1,4 +1,4 @@
-"""Functions of images, `(batch, height, width, channels)` or one image without the batch: `ops.image.resize` and its kin."""
+"""Functions of images, `(batch, height, width, channels)` or a single image without the batch, as `keras.ops.image`."""
 
 from __future__ import annotations
 
@@ -46,21 +46,35 @@ def pad_images(
 ) -> Any:
     """Images with rows and columns of zeros around them.
 
-    >>> pad_images(np.ones((2, 2, 1)), 1, 0, target_height=4, target_width=3)[:, :, 0].tolist()
-    [[0.0, 0.0, 0.0], [1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    Two of `top_padding`, `bottom_padding` and `target_height` must be given, and two of `left_padding`, `right_padding`
+    and `target_width`.
 
     Args:
-        images: the images.
-        top_padding: rows above; two of it, `bottom_padding` and `target_height` are given.
-        left_padding: columns on the left; two of it, `right_padding` and `target_width` are given.
-        bottom_padding: rows below.
-        right_padding: columns on the right.
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height.
+        top_padding: the number of rows above.
+        left_padding: the number of columns on the left.
+        bottom_padding: the number of rows below.
+        right_padding: the number of columns on the right.
         target_height: the height of the result.
         target_width: the width of the result.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        The larger images, in the dtype of `images`.
 
     Raises:
-        ArgumentError: not two of three are given, or the target is smaller than the images.
+        ArgumentError: not exactly two of three are given, or the target is smaller than the images.
+        ShapeError: `images` has another number of dimensions.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.image.pad_images(np.ones((2, 2, 1)), 1, 0, target_height=4, target_width=3)[:, :, 0]
+        array([[0., 0., 0.],
+               [1., 1., 0.],
+               [1., 1., 0.],
+               [0., 0., 0.]])
     """
     _of_three(top_padding, bottom_padding, target_height, "top_padding, bottom_padding and target_height")
     _of_three(left_padding, right_padding, target_width, "left_padding, right_padding and target_width")
@@ -89,21 +103,34 @@ def crop_images(
 ) -> Any:
     """Images without some rows and columns at their edges.
 
-    >>> crop_images(np.arange(9.0).reshape(3, 3, 1), 1, 0, target_height=1, right_cropping=1)[:, :, 0].tolist()
-    [[3.0, 4.0]]
+    Two of `top_cropping`, `bottom_cropping` and `target_height` must be given, and two of `left_cropping`,
+    `right_cropping` and `target_width`.
 
     Args:
-        images: the images.
-        top_cropping: rows above; two of it, `bottom_cropping` and `target_height` are given.
-        left_cropping: columns on the left; two of it, `right_cropping` and `target_width` are given.
-        bottom_cropping: rows below.
-        right_cropping: columns on the right.
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height.
+        top_cropping: the number of rows to remove above.
+        left_cropping: the number of columns to remove on the left.
+        bottom_cropping: the number of rows to remove below.
+        right_cropping: the number of columns to remove on the right.
         target_height: the height of the result.
         target_width: the width of the result.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        The smaller images, in the dtype of `images`.
 
     Raises:
-        ArgumentError: not two of three are given, or the images are smaller than what is to remain.
+        ArgumentError: not exactly two of three are given, or the images are smaller than the rows and columns to keep
+            and to remove.
+        ShapeError: `images` has another number of dimensions.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.arange(9).reshape(3, 3, 1)
+        >>> ops.image.crop_images(x, 1, 0, target_height=1, right_cropping=1)[:, :, 0]
+        array([[3, 4]])
     """
     _of_three(top_cropping, bottom_cropping, target_height, "top_cropping, bottom_cropping and target_height")
     _of_three(left_cropping, right_cropping, target_width, "left_cropping, right_cropping and target_width")
@@ -118,7 +145,7 @@ def crop_images(
         stop: Any = size - after if after is not None else start + target
         if not any(isinstance(n, Dim) for n in (start, stop)) and not 0 <= start <= stop <= size:
             raise ArgumentError(
-                f"images of shape {public_shape(x.shape)} are smaller than what is to remain and to go."
+                f"images of shape {public_shape(x.shape)} are smaller than the rows and columns to keep and to remove."
             )
         kept[axis] = slice(start, stop)
     return x[tuple(kept)]
@@ -127,12 +154,22 @@ def crop_images(
 def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
     """0.2989 red + 0.587 green + 0.114 blue, with one channel; images of one channel stay as they are.
 
-    >>> rgb_to_grayscale(np.ones((1, 1, 3))).round(4).tolist()
-    [[[0.9999]]]
-
     Args:
-        images: the images, of 3 channels or one.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        images: `(batch, height, width, 3)` or with one channel, or one image without the batch; with data_format
+            "channels_first" the channels come before the height.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        Images of one channel, in the dtype of `images`.
+
+    Raises:
+        ShapeError: the images have neither 3 channels nor one, or another number of dimensions.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.image.rgb_to_grayscale(np.array([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])).round(4).ravel()
+        array([0.2989, 0.587 ])
     """
     x, _, channel = image_axes(images, data_format)
     if x.shape[channel] == 1:
@@ -147,12 +184,26 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
 def rgb_to_hsv(images: Any, data_format: str | None = None) -> Any:
     """Hue, saturation and value, each from 0 to 1, of red, green and blue.
 
-    >>> rgb_to_hsv(np.array([[[0.0, 0.5, 0.0]]])).tolist()
-    [[[0.3333333333333333, 1.0, 0.5]]]
-
     Args:
-        images: floats from 0 to 1, of 3 channels.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        images: floats from 0 to 1, `(batch, height, width, 3)`, or one image without the batch; with data_format
+            "channels_first" the channels come before the height.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of the shape and dtype of `images`.
+
+    Raises:
+        ShapeError: the images do not have 3 channels, or have another number of dimensions.
+        DTypeError: the images are not floats.
+
+    References:
+        A. R. Smith, "Color gamut transform pairs", SIGGRAPH 1978, https://doi.org/10.1145/965139.807361.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.image.rgb_to_hsv(np.array([[[0.0, 0.5, 0.0]]])).round(4).ravel()
+        array([0.3333, 1.    , 0.5   ])
     """
     x, _, channel = image_axes(images, data_format)
     red, green, blue = _channels(x, channel, "rgb_to_hsv", floats=True)
@@ -171,12 +222,26 @@ def rgb_to_hsv(images: Any, data_format: str | None = None) -> Any:
 def hsv_to_rgb(images: Any, data_format: str | None = None) -> Any:
     """Red, green and blue of hue, saturation and value: the inverse of `rgb_to_hsv`.
 
-    >>> hsv_to_rgb(np.array([[[0.0, 1.0, 0.5]]])).tolist()
-    [[[0.5, 0.0, 0.0]]]
-
     Args:
-        images: floats, of 3 channels; hues are taken modulo 1.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        images: floats, `(batch, height, width, 3)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height. Hues are taken modulo 1.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of the shape and dtype of `images`.
+
+    Raises:
+        ShapeError: the images do not have 3 channels, or have another number of dimensions.
+        DTypeError: the images are not floats.
+
+    References:
+        A. R. Smith, "Color gamut transform pairs", SIGGRAPH 1978, https://doi.org/10.1145/965139.807361.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.image.hsv_to_rgb(np.array([[[0.0, 1.0, 0.5]]])).ravel()
+        array([0.5, 0. , 0. ])
     """
     x, _, channel = image_axes(images, data_format)
     hue, saturation, value = _channels(x, channel, "hsv_to_rgb", floats=True)
@@ -194,9 +259,9 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> Any:
 
 def _channels(x: Any, channel: int, what: str, *, floats: bool = False) -> list[Any]:
     if x.shape[channel] != 3:
-        raise ShapeError(f"{what} takes images of 3 channels, got shape {public_shape(x.shape)}.")
+        raise ShapeError(f"{what}: images must have 3 channels, got shape {public_shape(x.shape)}.")
     if floats and not is_float(spec_of(x).dtype):
-        raise DTypeError(f"{what} takes floats, got {spec_of(x).dtype}: divide by 255.")
+        raise DTypeError(f"{what}: images must be floats, got {spec_of(x).dtype}: divide by 255.")
     return [ops.take(x, np.int32(i), axis=channel) for i in range(3)]
 
 

@@ -1,4 +1,4 @@
-"""Functions of images that look at the neighbors of each pixel: patches, blurring, edges and structural similarity."""
+"""Functions of images that combine neighboring pixels: patches, blurring, edges and structural similarity."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def batch_of(images: Any, data_format: str | None) -> Any:
 
 
 def like(y: Any, images: Any, data_format: str | None) -> Any:
-    """The result of images that `batch_of` arranged, in the arrangement of `images`."""
+    """The result `y` for images that `batch_of` transposed, in the layout of `images`."""
     x, _, channel = image_axes(images, data_format)
     y = ops.squeeze(y, 0) if len(x.shape) == 3 else y
     return ops.moveaxis(y, -1, channel)
@@ -51,26 +51,31 @@ def extract_patches(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Any:
-    """The patches of images, the values of each in a row.
-
-    >>> extract_patches(np.arange(16.0).reshape(4, 4, 1), 2)[0].tolist()
-    [[0.0, 1.0, 4.0, 5.0], [2.0, 3.0, 6.0, 7.0]]
+    """The patches of images, with the values of each patch along the last axis.
 
     Args:
         images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
             `(batch, channels, height, width)`. Or volumes, with a size of three numbers, see `extract_patches_3d`.
         size: (height, width) of a patch, or one number for both.
-        strides: how far apart patches are; None is their size.
-        dilation_rate: how far apart the pixels of a patch are.
-        padding: "valid" or "same".
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        strides: the distance between patches; None is their size.
+        dilation_rate: the distance between the pixels of a patch.
+        padding: "valid" (none) or "same" (zeros on both sides, for ceil(size / stride) patches).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
 
     Returns:
-        `(batch, rows, columns, patch height * patch width * channels)`, or the last axis where the channels are.
+        An array `(batch, rows, columns, patch height * patch width * channels)`, or with the last axis where the
+        channels are.
 
     Raises:
         ArgumentError: `size` is neither one number nor two (or three).
         ShapeError: `images` has another number of dimensions.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.image.extract_patches(np.arange(16).reshape(4, 4, 1), 2)[0]
+        array([[0, 1, 4, 5],
+               [2, 3, 6, 7]])
     """
     if not isinstance(size, int) and len(size) == 3:
         return extract_patches_3d(images, size, strides, dilation_rate, padding, data_format)
@@ -85,26 +90,28 @@ def extract_patches_3d(
     padding: str = "valid",
     data_format: str | None = None,
 ) -> Any:
-    """The patches of volumes, the values of each in a row.
-
-    >>> extract_patches_3d(np.zeros((2, 4, 4, 6, 3)), (2, 2, 3)).shape
-    (2, 2, 2, 2, 36)
+    """The patches of volumes, with the values of each patch along the last axis.
 
     Args:
         volumes: `(batch, depth, height, width, channels)`, or one volume without the batch; with data_format
             "channels_first" the channels come before the depth.
         size: (depth, height, width) of a patch, or one number for all.
-        strides: how far apart patches are; None is their size.
-        dilation_rate: how far apart the values of a patch are.
-        padding: "valid" or "same".
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        strides: the distance between patches; None is their size.
+        dilation_rate: the distance between the values of a patch.
+        padding: "valid" (none) or "same" (zeros on both sides, for ceil(size / stride) patches).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
 
     Returns:
-        `(batch, planes, rows, columns, values of a patch)`, or the last axis where the channels are.
+        An array `(batch, planes, rows, columns, values of a patch)`, or with the last axis where the channels are.
 
     Raises:
         ArgumentError: `size` is neither one number nor three.
         ShapeError: `volumes` has another number of dimensions.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.image.extract_patches_3d(ops.zeros((2, 4, 4, 6, 3)), (2, 2, 3)).shape
+        (2, 2, 2, 2, 36)
     """
     return _patches(volumes, 3, size, strides, dilation_rate, padding, data_format)
 
@@ -128,7 +135,7 @@ def _patches(
     batch, *sizes, channels = x.shape
     dense = steps == window and padding == "valid" and dilation_rate in (1, (1,) * count, [1] * count)
     if dense and not any(isinstance(n, Dim) for n in sizes):
-        # whole patches beside each other: the values change places
+        # Adjacent whole patches are a reshape and a transposition.
         counts = [n // w for n, w in zip(sizes, window, strict=True)]
         x = x[(slice(None), *(slice(n * w) for n, w in zip(counts, window, strict=True)))]
         x = ops.reshape(x, (batch, *(n for pair in zip(counts, window, strict=True) for n in pair), channels))
@@ -146,7 +153,7 @@ def _patches(
 
 
 def _taken(x: Any, window: tuple[Any, ...], steps: tuple[Any, ...], dilation: tuple[Any, ...], padding: str) -> Any:
-    """The patches of channels-last integers, whose values no sum of floats shall change."""
+    """The patches of channels-last integers, gathered: a convolution would round them as floats."""
     batch, *size, channels = x.shape
     around, count = spatial.window_padding(padding, size, window, steps, dilation), len(size)
     places = windows._positions(tuple(size), window, steps, around, dilation)
@@ -159,7 +166,7 @@ def _taken(x: Any, window: tuple[Any, ...], steps: tuple[Any, ...], dilation: tu
 
 
 def gaussian_kernel(size: int, sigma: Any, dtype: str) -> Any:
-    """exp(-x**2 / (2 sigma**2)) at `size` places about 0, with the sum 1."""
+    """exp(-x**2 / (2 sigma**2)) at `size` points around 0, normalized to the sum 1."""
     places = np.arange(size) - (size - 1) / 2
     values = ops.exp(ops.multiply(ops.square(ops.divide(ops.cast(places, dtype), ops.cast(sigma, dtype))), -0.5))
     return ops.divide(values, ops.sum(values))
@@ -180,22 +187,31 @@ def gaussian_blur(
     sigma: Sequence[float] = (1.0, 1.0),
     data_format: str | None = None,
 ) -> Any:
-    """Images whose pixels are weighted means of those around them, with zeros outside.
-
-    >>> y = gaussian_blur(np.ones((5, 5, 1)), (3, 3), (1.0, 1.0))
-    >>> y[2, 2].round(6).tolist(), y[0, 0].round(6).tolist()
-    ([1.0], [0.526976])
+    """Images whose pixels are Gaussian-weighted means of those around them, with zeros outside.
 
     Args:
-        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first" the
-            channels come before the height.
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height.
         kernel_size: (width, height) of the window, as in Keras.
-        sigma: the standard deviations of the weights, (across, down).
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        sigma: the standard deviations of the weights in pixels, (across, down).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of floats of the shape of `images`.
 
     Raises:
         ArgumentError: `kernel_size` is not two positive integers.
         ShapeError: `images` has another number of dimensions.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.zeros((3, 3, 1), "float32")
+        >>> x[1, 1] = 1.0
+        >>> ops.image.gaussian_blur(x)[:, :, 0].round(3)
+        array([[0.075, 0.124, 0.075],
+               [0.124, 0.204, 0.124],
+               [0.075, 0.124, 0.075]], dtype=float32)
     """
     if len(kernel_size) != 2 or any(int(n) < 1 for n in kernel_size):
         raise ArgumentError(f"kernel_size must be two positive integers, (width, height), got {kernel_size!r}.")
@@ -208,19 +224,24 @@ def gaussian_blur(
 def sobel_edges(images: Any, data_format: str | None = None) -> Any:
     """The differences down and across each pixel, smoothed over three columns or rows: Sobel's operator.
 
-    >>> sobel_edges(np.tile(np.arange(4.0), (1, 4, 1))[..., None])[0, 1, 1].tolist()
-    [[0.0, 8.0]]
-
     Args:
-        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first" the
-            channels come before the height.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
 
     Returns:
-        The shape of `images` with a last axis of 2: (down, across). Outside the images there are zeros.
+        An array of floats of the shape of `images` with a last axis of 2: (down, across). There are zeros outside the
+        images.
 
     Raises:
         ShapeError: `images` has another number of dimensions.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.tile(np.arange(4.0), (4, 1))[..., None]
+        >>> ops.image.sobel_edges(x)[1, 1, 0]
+        array([0., 8.])
     """
     x = batch_of(images, data_format)
     dtype = spec_of(x).dtype
@@ -241,30 +262,33 @@ def ssim(
 ) -> Any:
     """The structural similarity of images: 1 where they are the same.
 
-    >>> x = np.linspace(0, 1, 16 * 16).reshape(16, 16, 1)
-    >>> round(float(ssim(x, x)), 6), round(float(ssim(x, 1 - x)), 2)
-    (1.0, -0.83)
-
     Args:
-        image1: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first" the
-            channels come before the height.
-        image2: as `image1`, of the same shape.
-        max_val: the largest value that a pixel may have: 1, or 255.
-        filter_size: the size of the window.
+        image1: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height.
+        image2: images of the same shape.
+        max_val: the largest value that a pixel can have: 1, or 255.
+        filter_size: the size of the Gaussian window.
         filter_sigma: the standard deviation of its weights.
-        k1: steadies the comparison of brightness.
-        k2: steadies that of contrast.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        k1: stabilizes the comparison of brightness; (k1 * max_val)**2 is added to both sides of the fraction.
+        k2: stabilizes the comparison of contrast, likewise.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
 
     Returns:
-        A number for each pair of images, `(batch,)` or `()`.
+        One number per pair of images, `(batch,)` or `()`.
 
     Raises:
-        ShapeError: the images have other shapes, or are smaller than the window.
+        ShapeError: the shapes differ, or the images are smaller than the window.
 
     References:
-        Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from error visibility to structural
-        similarity", IEEE Transactions on Image Processing 13, 2004.
+        Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image quality assessment: from error visibility to
+        structural similarity", IEEE Transactions on Image Processing 13, 2004, https://doi.org/10.1109/TIP.2003.819861.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.linspace(0, 1, 16 * 16).reshape(16, 16, 1)
+        >>> round(float(ops.image.ssim(x, x)), 4), round(float(ops.image.ssim(x, 1 - x)), 2)
+        (1.0, -0.83)
     """
     x, y = batch_of(image1, data_format), batch_of(image2, data_format)
     if x.shape != y.shape:

@@ -1,4 +1,4 @@
-"""Functions of images whose pixels are read at computed places: by coordinates, in perspective, distorted, or scaled."""
+"""Functions of images that interpolate at computed positions: coordinates, perspective, distortion and scaling."""
 
 from __future__ import annotations
 
@@ -23,34 +23,38 @@ _METHODS = {
     "lanczos3": "lanczos3",
     "lanczos5": "lanczos5",
 }
-"""The kernels of `scale_and_translate`, by their names."""
+"""The interpolation for every `method` of `scale_and_translate`."""
 
 
 def map_coordinates(
     inputs: Any, coordinates: Any, order: int, fill_mode: str = "constant", fill_value: float = 0
 ) -> Any:
-    """The values of an array at given places, as `scipy.ndimage.map_coordinates`.
+    """The values of an array at given coordinates, as `scipy.ndimage.map_coordinates`.
 
-    Differentiable with respect to the array and, for order 1, to the places.
-
-    >>> map_coordinates(np.array([[0.0, 1.0], [2.0, 3.0]]), [[0.5, 1.0], [0.5, 0.0]], 1).tolist()
-    [1.5, 2.0]
+    Differentiable with respect to the array and, for order 1, to the coordinates.
 
     Args:
-        inputs: an array of any number of dimensions.
-        coordinates: `(dimensions of inputs, *shape)`: for each dimension where the places are.
+        inputs: array of any number of dimensions.
+        coordinates: `(dimensions of inputs, *shape)`: the coordinates along each dimension.
         order: 1 interpolates linearly, 0 takes the nearest value.
         fill_mode: how points outside are filled: "constant" (`fill_value`), "nearest", "wrap", "reflect" (the outermost
             values twice) or "mirror" (once).
-        fill_value: for "constant".
+        fill_value: the value of points outside for the mode "constant".
 
     Returns:
-        `shape`, in the dtype of `inputs`; integers are rounded.
+        An array of `shape`, in the dtype of `inputs`; integers are rounded.
 
     Raises:
         ArgumentError: `order` is neither 0 nor 1.
-        ShapeError: `coordinates` has not one entry for each dimension, or fewer than two dimensions.
+        ShapeError: `coordinates` does not have one entry per dimension, or has less than two dimensions.
         UnknownNameError: the fill mode is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([[0.0, 1.0], [2.0, 3.0]])
+        >>> ops.image.map_coordinates(x, [[0.5, 1.0], [0.5, 0.0]], order=1)
+        array([1.5, 2. ])
     """
     if fill_mode not in affine.FILL_MODES:
         raise unknown_name("fill_mode", fill_mode, list(affine.FILL_MODES))
@@ -62,13 +66,13 @@ def map_coordinates(
     )
     if len(places.shape) < 2 or places.shape[0] != len(x.shape):
         raise ShapeError(
-            f"coordinates must be ({len(x.shape)}, ...), one entry for each dimension of the inputs of shape "
-            f"{public_shape(x.shape)}; got shape {public_shape(places.shape)}."
+            f"coordinates must be ({len(x.shape)}, ...), one entry per dimension of the inputs of shape "
+            f"{public_shape(x.shape)}, got shape {public_shape(places.shape)}."
         )
     wide = "float64" if "float64" in (spec_of(x).dtype, spec_of(places).dtype) else "float32"
     places = ops.cast(places, wide)
     cells = affine._linear if order else affine._nearest
-    # for each way to choose a cell along every axis: its place in the flat array, whether it is inside, and its weight
+    # For each combination of neighbors: the index in the flat array, whether it is inside, and the weight.
     corners: list[tuple[Any, Any, Any]] = [(0, None, None)]
     for axis, size in enumerate(x.shape):
         chosen = cells(places[axis], int(size))
@@ -104,28 +108,35 @@ def perspective_transform(
     fill_value: float = 0,
     data_format: str | None = None,
 ) -> Any:
-    """Images seen in perspective: what is at `start_points` moves to `end_points`.
+    """Images in another perspective: the pixels at `start_points` move to `end_points`.
 
     Differentiable with respect to the images and the points.
 
-    >>> x = np.arange(9.0).reshape(3, 3, 1)
-    >>> corners = [[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 2.0]]
-    >>> shifted = [[1.0, 0.0], [3.0, 0.0], [1.0, 2.0], [3.0, 2.0]]
-    >>> perspective_transform(x, corners, shifted)[:, :, 0].round(4).tolist()
-    [[0.0, 0.0, 1.0], [0.0, 3.0, 4.0], [0.0, 6.0, 7.0]]
-
     Args:
-        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first" the
-            channels come before the height.
-        start_points: `(4, 2)`, or `(batch, 4, 2)`: four places (x, y), no three of them on a line; x counts columns.
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height.
+        start_points: `(4, 2)`, or `(batch, 4, 2)`: four points (x, y), no three of them on a line; x counts columns.
         end_points: where they move to, in the same shape.
         interpolation: "bilinear" or "nearest".
-        fill_value: for points outside the image.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        fill_value: the value of points outside the image.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of the shape and dtype of `images`; integers are rounded.
 
     Raises:
         ShapeError: images or points have another shape.
         UnknownNameError: the interpolation is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> corners = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [2.0, 2.0]])
+        >>> shifted = corners + np.array([1.0, 0.0])
+        >>> ops.image.perspective_transform(np.arange(9.0).reshape(3, 3, 1), corners, shifted)[:, :, 0].round(4)
+        array([[0., 0., 1.],
+               [0., 3., 4.],
+               [0., 6., 7.]])
     """
     if interpolation not in affine.INTERPOLATIONS:
         raise unknown_name("interpolation", interpolation, affine.INTERPOLATIONS)
@@ -136,12 +147,12 @@ def perspective_transform(
     for name, points in (("start_points", starts), ("end_points", ends)):
         if len(points.shape) not in (2, 3) or tuple(points.shape[-2:]) != (4, 2) or points.shape != starts.shape:
             raise ShapeError(
-                f"{name} must be (4, 2) or (batch, 4, 2), both alike, got shape {public_shape(points.shape)} beside "
+                f"{name} must be (4, 2) or (batch, 4, 2), with equal shapes, got shape {public_shape(points.shape)} beside "
                 f"{public_shape(starts.shape)}."
             )
     if len(starts.shape) == 2:
         starts, ends = ops.expand_dims(starts, 0), ops.expand_dims(ends, 0)
-    # sizes near 1 keep the digits of products of three coordinates
+    # Coordinates near 1 keep their precision in products of three.
     unit = float(max(height, width))
     to_start, to_end = (_basis(ops.divide(points, unit)) for points in (starts, ends))
     matrix = ops.matmul(to_start, _adjugate(to_end))
@@ -158,13 +169,13 @@ def perspective_transform(
 def _basis(points: Any) -> Any:
     """Matrices `(batch, 3, 3)` that map three unit vectors and their sum to four points, in homogeneous coordinates."""
     ones = ops.ones_like(points[:, :, :1])
-    corners = ops.transpose(ops.concatenate([points, ones], -1), (0, 2, 1))  # one point in each column
+    corners = ops.transpose(ops.concatenate([points, ones], -1), (0, 2, 1))  # one point per column
     shares = ops.matmul(_adjugate(corners[:, :, :3]), corners[:, :, 3:])
     return ops.multiply(corners[:, :, :3], ops.transpose(shares, (0, 2, 1)))
 
 
 def _adjugate(matrix: Any) -> Any:
-    """The inverse of matrices `(batch, 3, 3)` but for the factor 1 / determinant: products of rows in their order."""
+    """The adjugates of matrices `(batch, 3, 3)`: their inverses times their determinants."""
     rows = [[matrix[:, i, j] for j in range(3)] for i in range(3)]
 
     def minor(i: int, j: int) -> Any:
@@ -186,30 +197,42 @@ def elastic_transform(
     seed: Any = None,
     data_format: str | None = None,
 ) -> Any:
-    """Images whose pixels move by random distances, those of neighbors alike.
+    """Images whose pixels move by random distances that are similar for neighbors.
 
-    The distances down and across are drawn independently: normal numbers of the deviation `sigma`, blurred with `sigma`,
-    times `alpha`.
-
-    >>> bool((elastic_transform(np.ones((8, 8, 3)), seed=1).round(5) == 1).all())
-    True
+    The distances down and across are drawn independently: normal numbers of the deviation `sigma`, blurred with
+    `sigma`, times `alpha`.
 
     Args:
-        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first" the
-            channels come before the height.
-        alpha: how far pixels move.
-        sigma: over how many pixels the distances are blurred, a number.
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height.
+        alpha: the factor of the distances.
+        sigma: the width in pixels of the blur of the distances, a positive number.
         interpolation: "bilinear" or "nearest".
         fill_mode: how points outside are filled: "reflect", "constant" (`fill_value`), "nearest", "wrap" or "mirror".
-        fill_value: for "constant".
+        fill_value: the value of points outside for the mode "constant".
         seed: an integer or a `random.SeedGenerator`. None gives other numbers for each call: in the `call` of a layer a
             function of the model's seed, the layer's path and the step.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of the shape and dtype of `images`; integers are rounded.
 
     Raises:
         ArgumentError: `sigma` is not positive, or `seed` is none of these.
         ShapeError: `images` has another number of dimensions.
         UnknownNameError: the interpolation or the fill mode is not known.
+
+    References:
+        P. Y. Simard, D. Steinkraus, J. C. Platt, "Best practices for convolutional neural networks applied to visual
+        document analysis", ICDAR 2003, https://doi.org/10.1109/ICDAR.2003.1227801.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.tile(np.arange(8.0), (8, 1))[..., None]
+        >>> y = ops.image.elastic_transform(x, alpha=5.0, sigma=2.0, seed=1)
+        >>> y.shape, bool(abs(y - x).max() > 0.1)
+        ((8, 8, 1), True)
     """
     if interpolation not in affine.INTERPOLATIONS:
         raise unknown_name("interpolation", interpolation, affine.INTERPOLATIONS)
@@ -254,25 +277,32 @@ def scale_and_translate(
 ) -> Any:
     """An array scaled and shifted along some of its dimensions, as `jax.image.scale_and_translate`.
 
-    Cell j of the result is centered at (j + 1/2 - translation) / scale - 1/2; it is 0 where that is outside. Differentiable
-    with respect to the images, the scale and the translation.
-
-    >>> scale_and_translate(np.array([[1.0, 2.0, 3.0]]), (1, 3), [1.0], [1.0], [1], "linear").tolist()
-    [[0.0, 1.0, 2.0]]
+    Entry j of the result is centered at (j + 1/2 - translation) / scale - 1/2 of the input; it is 0 where that is
+    outside. Differentiable with respect to the images, the scale and the translation.
 
     Args:
-        images: an array of any number of dimensions.
+        images: array of any number of dimensions.
         output_shape: the shape of the result; it differs from that of `images` in `spatial_dims` only. Dimensions that
             are left free, such as the batch, stay as they are.
-        scale: a factor for each of `spatial_dims`.
-        translation: a shift for each, in cells of the result.
+        scale: one factor per entry of `spatial_dims`.
+        translation: one shift per entry of `spatial_dims`, in entries of the result.
         spatial_dims: the dimensions.
-        method: "linear", "bilinear", "trilinear" or "triangle"; "cubic", "bicubic" or "tricubic"; "lanczos3" or "lanczos5".
-        antialias: widen the kernel where the array shrinks.
+        method: "linear", "bilinear", "trilinear" or "triangle"; "cubic", "bicubic" or "tricubic"; "lanczos3" or
+            "lanczos5".
+        antialias: whether the kernel is widened where the array shrinks.
+
+    Returns:
+        An array of floats of `output_shape`.
 
     Raises:
-        ShapeError: the shapes do not fit, or there is not one scale and translation for each dimension.
+        ShapeError: the shapes do not fit, or there is not one scale and translation per dimension.
         UnknownNameError: the method is not known.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.image.scale_and_translate(np.array([[1.0, 2.0, 3.0]]), (1, 3), [1.0], [1.0], [1], "linear")
+        array([[0., 1., 2.]])
     """
     if method not in _METHODS:
         raise unknown_name("method", method, _METHODS)
@@ -304,7 +334,7 @@ def scale_and_translate(
 
 
 def _weights(size: int, new_size: int, scale: Any, translation: Any, method: str, antialias: bool) -> Any:
-    """How much every input cell gives to every output cell, `(size, new_size)`."""
+    """The weight of every input entry in every output entry, `(size, new_size)`."""
     limits.reserve((size, new_size))
     wide = "float64" if "float64" in (spec_of(scale).dtype, spec_of(translation).dtype) else "float32"
     step = ops.divide(1.0, ops.cast(scale, wide))

@@ -1,4 +1,4 @@
-"""Keras's second place for the functions of linear algebra: `ops.linalg.norm` is `ops.norm`."""
+"""The functions of linear algebra under the name of `keras.ops.linalg`: `ops.linalg.norm` is `ops.norm`."""
 
 from lamella import ops as _ops
 from lamella.absent import forwarding as _forwarding

@@ -20,25 +20,33 @@ from lamella.tree import flatten, unflatten
 
 
 def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
-    """`v = init_val`, then `v = body_fun(i, v)` for i from `lower` to below `upper`; returns the last v.
+    """The last v of `v = init_val`, then `v = body_fun(i, v)` for i from `lower` to below `upper`.
 
-    A `scan`: differentiable, and one body run per step on every backend.
+    It is a `scan`: differentiable, and executed one step at a time on every backend.
 
     Args:
-        lower: a Python integer, as the number of steps is part of the program.
-        upper: another; not above `lower` means no step.
+        lower: a Python integer, because the number of steps is part of the program.
+        upper: a Python integer; not above `lower` means no step.
         body_fun: takes an int32 scalar and v, and returns a v of the same structure, shapes and dtypes.
         init_val: a value, or a nested tuple, list or dict of values.
 
+    Returns:
+        A v of the structure of `init_val`.
+
     Raises:
         TraceError: a bound is not known when the program is traced.
-        ShapeError: `body_fun` returns something of another structure, shape or dtype.
+        ShapeError: `body_fun` returns another structure, shape or dtype.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.fori_loop(1, 5, lambda i, v: v * i, 1)
+        array(24, dtype=int32)
     """
     try:
         first, last = operator.index(lower), operator.index(upper)
     except (TypeError, TraceError):
         raise TraceError(
-            "the bounds of a fori_loop are Python integers; for a number of steps that is computed use "
+            "the bounds of a fori_loop must be Python integers; for a computed number of steps use "
             "`while_loop(..., maximum_iterations=n)`."
         ) from None
     start, structure = flatten(init_val)
@@ -50,20 +58,31 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_
 def while_loop(
     cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
 ) -> Any:
-    """`loop_vars = body(*loop_vars)` as long as `cond(*loop_vars)` holds; returns the last `loop_vars`.
+    """The last `loop_vars` of `loop_vars = body(*loop_vars)`, repeated as long as `cond(*loop_vars)` holds.
 
-    With `maximum_iterations` it is a `scan` of that many steps, the ones after the end doing nothing: it may stand in a
-    layer, and it is differentiable. Without, nothing bounds the program, so it is a Python loop over arrays and cannot be
-    traced.
+    With `maximum_iterations` it is a `scan` of that many steps, of which those after the end do nothing: it can be used
+    in a layer, and it is differentiable. Without a maximum it is a Python loop over arrays and cannot be traced.
 
     Args:
         cond: returns a scalar.
-        body: returns new variables of the same structure, shapes and dtypes: a tuple or list, or one value for one.
+        body: returns new variables of the same structure, shapes and dtypes: a tuple or list, or one value for a single
+            one.
         loop_vars: a tuple or list of values (or of nested ones), or a single value.
-        maximum_iterations: the most steps there may be; a Python integer.
+        maximum_iterations: the largest number of steps, a Python integer.
+
+    Returns:
+        The variables in the structure of `loop_vars`.
 
     Raises:
         TraceError: a loop without `maximum_iterations` in a layer's `call`, or under `jax.jit`.
+        ShapeError: `body` returns another structure, shape or dtype.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.while_loop(lambda x: x < 100, lambda x: 2 * x, 3)
+        array(192, dtype=int32)
+        >>> ops.while_loop(lambda x, n: x < 100, lambda x, n: (2 * x, n + 1), (3, 0), maximum_iterations=10)
+        (array(192, dtype=int32), array(6, dtype=int32))
     """
     single = not isinstance(loop_vars, tuple | list)
     start = (loop_vars,) if single else tuple(loop_vars)
@@ -89,14 +108,14 @@ def _decided(condition: Any) -> bool:
     try:
         if not isinstance(condition, Value):
             return bool(condition)
-    except Exception as error:  # a tracer of any framework refuses in its own words
+    except Exception as error:  # A tracer raises an exception of its framework.
         raise TraceError(f"{_UNBOUNDED} ({type(error).__name__})") from error
     raise TraceError(_UNBOUNDED)
 
 
 _UNBOUNDED = (
-    "A while_loop that is traced needs `maximum_iterations`: how often a traced condition will hold is not known, and the "
-    "loop is a `scan` of so many steps at most."
+    "A while_loop that is traced needs `maximum_iterations`: the number of steps of a traced condition is not known, and the "
+    "loop becomes a `scan` of at most that many steps."
 )
 
 
@@ -121,6 +140,18 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     Args:
         f: takes a slice (nested as `xs` is) and returns a value or a nested tuple, list or dict of values.
         xs: a value, or a nested tuple, list or dict of values with equally long leading axes.
+
+    Returns:
+        The results of `f` with a leading axis.
+
+    Raises:
+        ArgumentError: the leading axes differ in length.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.map(lambda row: ops.sum(row), np.array([[1.0, 2.0], [3.0, 4.0]], "float32"))
+        array([3., 7.], dtype=float32)
     """
     return scan(lambda _, x: (None, f(x)), None, xs)[1]
 
@@ -128,22 +159,52 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     """`function` applied to every entry of the leading axis of `elements`, and the results stacked.
 
-    It is `map`: one entry after the other. Where speed counts write the function for a whole batch.
+    It is `map`: one entry after the other. A function that takes a whole batch is faster.
+
+    Args:
+        function: takes a slice (nested as `elements` is) and returns a value or a nested tuple, list or dict of values.
+        elements: a value, or a nested tuple, list or dict of values with equally long leading axes.
+
+    Returns:
+        The results of `function` with a leading axis.
+
+    Raises:
+        ArgumentError: the leading axes differ in length.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.vectorized_map(lambda row: ops.max(row), np.array([[1, 2], [5, 4]], "int32"))
+        array([2, 5], dtype=int32)
     """
     return map(function, elements)
 
 
 def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
-    """All partial results `x0`, `f(x0, x1)`, `f(f(x0, x1), x2)` ... of an associative `f`, in about 2 log2(n) calls of it.
+    """All partial results `x0`, `f(x0, x1)`, `f(f(x0, x1), x2)` ... of an associative `f`.
+
+    It takes about 2 log2(n) calls of `f`.
 
     Args:
         f: takes and returns entries nested as `elems` is, many at once along `axis`; it works entry by entry.
         elems: a value, or a nested tuple, list or dict of values, equally long along `axis`.
-        reverse: begin at the last entry.
-        axis: the axis to run along.
+        reverse: whether to begin at the last entry.
+        axis: the axis to scan along.
+
+    Returns:
+        The partial results in the structure and the shapes of `elems`.
+
+    Raises:
+        ShapeError: the lengths along `axis` differ, or `f` returns another structure.
 
     References:
-        G. E. Blelloch, "Prefix sums and their applications", 1990.
+        G. E. Blelloch, "Prefix sums and their applications", Carnegie Mellon University, CMU-CS-90-190, 1990.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = ops.array([1, 3, 2, 5])
+        >>> ops.associative_scan(ops.maximum, x), ops.associative_scan(ops.add, x)
+        (array([1, 3, 3, 5], dtype=int32), array([ 1,  4,  6, 11], dtype=int32))
     """
     leaves, structure = flatten(elems)
     leaves = [as_tensor(x) for x in leaves]
@@ -185,7 +246,7 @@ def _every(xs: list[Any], axis: int, start: int, stop: int) -> list[Any]:
 
 
 def _interleaved(even: Any, odd: Any, axis: int) -> Any:
-    """Entries of `even` and `odd` in turn; there may be one more of `even`."""
+    """The entries of `even` and `odd` alternately; `even` may have one more."""
     shape = list(spec_of(even).shape)
     extra = shape[axis] - spec_of(odd).shape[axis]
     short = _cut(even, axis, slice(0, -1)) if extra else even

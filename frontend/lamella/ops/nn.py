@@ -1,4 +1,4 @@
-"""Ops that a layer names as one thing: softmax, its logarithm, and attention."""
+"""Composite ops for which a backend may have a fused kernel: softmax, its logarithm, and attention."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lamella.tracebacks import filter_functions
 
 def _normalized(x: Spec, axis: int) -> Spec:
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     if not 0 <= axis < x.ndim:
         raise ShapeError(f"axis {axis} is out of range for {x}.")
     if x.shape[axis] == 0:
@@ -67,29 +67,31 @@ def _(g: Any, y: Any, x: Any, *, axis: int) -> Any:
 
 def _check_attention(query: Spec, key: Spec, value: Spec, mask: tuple[Spec, ...]) -> None:
     if any(s.ndim != 4 for s in (query, key, value)):
-        raise ShapeError(f"attention takes (batch, length, heads, size), got {query}, {key} and {value}.")
+        raise ShapeError(f"operands of attention must be (batch, length, heads, size), got {query}, {key} and {value}.")
     if not is_float(query.dtype) or not query.dtype == key.dtype == value.dtype:
-        raise DTypeError(f"attention takes floats of one dtype, got {query}, {key} and {value}.")
+        raise DTypeError(f"operands of attention must be floats of one dtype, got {query}, {key} and {value}.")
     (batch, _, heads, size), (b, sources, h, s) = query.shape, key.shape
     pairs = [(batch, b), (heads, h), (size, s), *zip(value.shape[:3], (b, sources, h), strict=True)]
     if any(differ(x, y) for x, y in pairs):
-        raise ShapeError(f"attention of {query}, {key} and {value}: batch, heads and sizes must agree.")
+        raise ShapeError(f"batch, heads and sizes of attention must agree, got {query}, {key} and {value}.")
     if any(m.dtype != "bool" or m.ndim != 4 for m in mask):
-        raise ShapeError(f"the mask is bool of (batch, heads, targets, sources) or ones in their place, got {mask[0]}.")
+        raise ShapeError(
+            f"the mask must be bool (batch, heads, targets, sources), each size possibly 1, got {mask[0]}."
+        )
 
 
 @op(mixed_axes=lambda spec, attrs: (1, 2))
 def attention(query: Spec, key: Spec, value: Spec, *mask: Spec, scale: float, causal: bool, fused: bool) -> Spec:
-    """softmax(scale * query @ key^T) @ value head by head, without the keys that a mask or, if causal, their place hides
+    """softmax(scale * query @ key^T) @ value per head, without the keys that a mask or, if causal, their position hides
 
-    `fused` refuses a backend that has no one kernel for it.
+    With `fused` a backend without a fused kernel raises an error.
     """
     _check_attention(query, key, value, mask)
     return Spec((*query.shape[:3], value.shape[3]), query.dtype)
 
 
 def _attention_weights(query: Any, key: Any, mask: tuple[Any, ...], scale: float, causal: bool) -> tuple[Any, Any]:
-    """The weights (batch, heads, targets, sources), and where keys are seen, or None."""
+    """The weights (batch, heads, targets, sources), and the mask of the visible keys, or None."""
     scores = ops.einsum("bsnh,btnh->bnts", key, ops.multiply(query, scale))
     seen = mask[0] if mask else None
     if causal:
@@ -116,7 +118,7 @@ def _(g: Any, y: Any, *operands: Any, **attrs: Any) -> Any:
 def attention_gradient(
     g: Spec, query: Spec, key: Spec, value: Spec, *mask: Spec, scale: float, causal: bool, fused: bool
 ) -> tuple[Spec, Spec, Spec]:
-    """The gradients of `attention` in query, key and value, whose weights are computed again"""
+    """The gradients of `attention` with respect to query, key and value; the weights are recomputed."""
     _check_attention(query, key, value, mask)
     return query, key, value
 
@@ -136,12 +138,47 @@ def _(
 
 
 def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
-    """exp(x) / sum(exp(x)) along `axis`, or over several axes."""
+    """exp(x) / sum(exp(x)) along `axis`, or over several axes, shifted by the maximum
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis of the classes, or several axes.
+
+    Returns:
+        An array of the shape of `x`; its entries along `axis` sum to 1.
+
+    Raises:
+        ShapeError: `axis` is out of range, or has no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.softmax([[1.0, 1.0], [0.0, 1000.0]])
+        array([[0.5, 0.5],
+               [0. , 1. ]], dtype=float32)
+    """
     return _along(softmax_, x, axis)
 
 
 def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
-    """The logarithm of softmax along `axis`, or over several axes, without ever leaving log space."""
+    """The logarithm of softmax along `axis`, or over several axes: x - log(sum(exp(x))).
+
+    It stays finite where the softmax itself rounds to 0.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis of the classes, or several axes.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Raises:
+        ShapeError: `axis` is out of range, or has no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.log_softmax([1.0, 1.0, 1000.0])
+        array([-999., -999.,    0.], dtype=float32)
+    """
     return _along(log_softmax_, x, axis)
 
 

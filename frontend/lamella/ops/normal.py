@@ -33,12 +33,25 @@ def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
 
 @filtered
 def normal_from_bits(bits: Any, dtype: str = "float32") -> Any:
-    """sqrt(2) * erfinv(u) for u = (bits // 2**9 + 1/2) / 2**22 - 1: a standard normal variate from each uint32.
+    """sqrt(2) * erfinv(u) for u = (bits // 2**9 + 1/2) / 2**22 - 1: a standard normal variate from each uint32
 
-    The 23 bits give numbers up to 5.3; mean and variance are 0 and 1 to 1e-6.
+    The 23 bits give numbers up to 5.3 in magnitude; the mean is 0 and the variance 1, to 1e-6.
+
+    Args:
+        bits: a uint32 array, as `random_bits` returns it.
+        dtype: a float dtype of at least 32 bits.
+
+    Returns:
+        An array of the shape of `bits` in `dtype`.
 
     References:
         M. Giles, "Approximating the erfinv function", GPU Computing Gems Jade Edition, 2011.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.normal_from_bits(np.array([0, 2**31, 2**32 - 1], "uint32")).round(3)
+        array([-5.295,  0.   ,  5.295], dtype=float32)
     """
     places = cast(right_shift(as_tensor(bits), np.uint32(9)), dtype)
     u = add(multiply(places, 2.0**-22), 2.0**-23 - 1.0)

@@ -1,4 +1,4 @@
-"""Keras's second place for the functions of NumPy: `ops.numpy.mean` is `ops.mean`."""
+"""The functions of NumPy under the name of `keras.ops.numpy`: `ops.numpy.mean` is `ops.mean`."""
 
 from lamella import ops as _ops
 from lamella.absent import forwarding as _forwarding

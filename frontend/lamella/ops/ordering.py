@@ -1,4 +1,4 @@
-"""Ops along one axis: order, running sums, entries at positions of their own; and maxima by index."""
+"""Ops along one axis: order, running sums, gathering and scattering along an axis; and maxima by index."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _along(x: Spec, axis: int) -> Spec:
 
 @op(differentiable=False, mixed_axes=lambda spec, attrs: (attrs["axis"],))
 def argsort_(x: Spec, *, axis: int) -> Spec:
-    """The int32 positions that put x in ascending order along `axis`; equal entries keep theirs, NaN comes last"""
+    """The int32 positions that put x in ascending order along `axis`; equal entries keep theirs, NaN comes last."""
     return Spec(_along(x, axis).shape, "int32")
 
 
@@ -53,9 +53,9 @@ def _(x: Any, *, axis: int) -> Any:
 
 @op(mixed_axes=lambda spec, attrs: (attrs["axis"],))
 def cumsum_(x: Spec, *, axis: int) -> Spec:
-    """The sums of the entries up to each one along `axis`, in x's dtype"""
+    """The sums of the entries up to each one along `axis`, in x's dtype."""
     if x.dtype == "bool":
-        raise DTypeError("a sum of bool: convert it to a number first.")
+        raise DTypeError("a sum needs numbers, got bool: cast it first.")
     return _along(x, axis)
 
 
@@ -109,7 +109,7 @@ def _fits(x: Spec, indices: Spec, axis: int) -> None:
 
 @op(mixed_axes=lambda spec, attrs: (attrs["axis"],))
 def take_along_axis_(x: Spec, indices: Spec, *, axis: int) -> Spec:
-    """For every entry of indices the entry of x it names along `axis` (moved to the nearest end)"""
+    """For every entry of indices the entry of x it names along `axis` (moved to the nearest end)."""
     _fits(x, indices, axis)
     if x.shape[axis] == 0:
         raise ShapeError(f"cannot take along axis {axis} of {x}.")
@@ -132,7 +132,7 @@ def _(g: Any, y: Any, x: Any, indices: Any, *, axis: int) -> Any:
 
 @op(mixed_axes=lambda spec, attrs: (attrs["axis"],))
 def scatter_along_axis(updates: Spec, indices: Spec, *, axis: int, size: int) -> Spec:
-    """Zeros with `size` entries along `axis`, to which each update is added at the entry its index names along it"""
+    """Zeros with `size` entries along `axis`, to which each update is added at the entry its index names along it."""
     _fits(updates, indices, axis)
     if shapes_differ(updates.shape, indices.shape):
         raise ShapeError(f"updates {updates} and indices {indices} must have one shape.")

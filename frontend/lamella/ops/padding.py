@@ -1,4 +1,4 @@
-"""Padding with what stands in an array: repeated entries, statistics of an axis, ramps."""
+"""Padding computed from the array: repeated entries, statistics of an axis, ramps."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _STATISTICS = ("maximum", "mean", "median", "minimum")
 
 
 def padded(x: Any, pad_width: Any, mode: str) -> Any:
-    """`x` padded along one axis after the other; see `pad`."""
+    """`x` padded, one axis at a time; see `pad`."""
     if mode not in (*_REPEATED, *_STATISTICS, "linear_ramp", "empty"):
         known = ", ".join(sorted({"constant", "linear_ramp", "empty", *_REPEATED, *_STATISTICS}))
-        raise ValueError(f"mode is one of {known}; got {mode!r}.")
+        raise ValueError(f"mode must be one of {known}, got {mode!r}.")
     x = ops.convert_to_tensor(x)
     widths = np.broadcast_to(np.asarray(pad_width, int), (spec_of(x).ndim, 2))
     if mode == "empty":
@@ -57,7 +57,7 @@ def _with_statistic(x: Any, axis: int, low: int, high: int, mode: str) -> list[A
 
 
 def _ramp(x: Any, axis: int, low: int, high: int) -> Any:
-    """From 0 at either end up to the outermost entries."""
+    """`x` with linear ramps from 0 to its first and from its last entry along `axis`."""
     shape = [1] * spec_of(x).ndim
     before = (slice(None),) * axis
 

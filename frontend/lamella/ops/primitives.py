@@ -1,6 +1,6 @@
-"""Every op under the name a program prints: the keys of a backend's kernel table.
+"""Every op under the name that a program prints, which is its key in a backend's kernel table.
 
-`lamella.ops.sum` is what a layer calls; `primitives.reduce_sum` is the equation it becomes.
+A layer calls `lamella.ops.sum`, which becomes an equation of `primitives.reduce_sum`.
 """
 
 from __future__ import annotations
@@ -108,5 +108,5 @@ def every_op() -> dict[str, Op]:
 
 
 def mandatory_ops() -> dict[str, Op]:
-    """The ops that a backend must have a kernel for (`constant` is bound by whoever runs the program)."""
+    """The ops that a backend must have a kernel for (`constant` is bound by the interpreter of the program)."""
     return {name: op for name, op in OPS.items() if op.mandatory and op is not constant}

@@ -21,16 +21,16 @@ from lamella.ops.shapes import broadcast, concatenate_, iota, reshape_, slice_
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
 FOLD = 0xFFFFFFFF
-"""The counter's high word of `fold_in`; steps stay below it, so a key folds and draws without meeting itself."""
+"""The upper 32 bits of the counter in `fold_in`; steps are smaller, so that keys differ from draws."""
 
 
 NEW_KEYS: list[Callable[[], tuple[Any, Any]]] = []
-"""What gives a draw without a seed its key and its step: `core.context` fills it in, which knows the layer being called."""
+"""The function that returns the key and the step of a draw without a seed; `core.context` sets it."""
 
 
 def _key(key: Spec) -> None:
     if key != Spec((2,), "uint32"):
-        raise DTypeError(f"a key is uint32[2], got {key}.")
+        raise DTypeError(f"a key must be uint32[2], got {key}.")
 
 
 @op(differentiable=False)
@@ -39,18 +39,59 @@ def random_bits(key: Spec, step: Spec, *, shape: tuple[int, ...], bits: int) -> 
 
     The 64-bit block with index j is threefry(key, (step, j)); element i is word i % 2 of block i // 2, or for bits=16
     the 16-bit lane i % 4 of block i // 4, low lane first. So an element depends on its index only, not on the shape.
+
+    Args:
+        key: a uint32 array `(2,)`.
+        step: a uint32 scalar.
+        shape: the shape of the result.
+        bits: 32 or 16.
+
+    Returns:
+        An array of `shape`.
+
+    Raises:
+        DTypeError: the key or the step has another shape or dtype.
+        ArgumentError: `bits` is neither 16 nor 32.
+
+    References:
+        J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011,
+        https://doi.org/10.1145/2063384.2063405.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> ops.random_bits(np.array([0, 1], "uint32"), np.array(0, "uint32"), shape=(4,), bits=16)
+        array([ 6197,  7743,  8322, 28277], dtype=uint16)
     """
     _key(key)
     if step != Spec((), "uint32"):
-        raise DTypeError(f"step is uint32[], got {step}.")
+        raise DTypeError(f"step must be uint32[], got {step}.")
     if bits not in (16, 32):
-        raise ArgumentError(f"bits is 16 or 32, got {bits}.")
+        raise ArgumentError(f"bits must be 16 or 32, got {bits}.")
     return Spec(shape, f"uint{bits}")
 
 
 @op(differentiable=False)
 def fold_in(key: Spec, *, data: int) -> Spec:
-    """A new key from a key and a number below 2**32: threefry(key, (2**32 - 1, data))"""
+    """A new key from a key and a number below 2**32: threefry(key, (2**32 - 1, data)).
+
+    Args:
+        key: a uint32 array `(2,)`.
+        data: a Python integer from 0 to 2**32 - 1.
+
+    Returns:
+        A uint32 array `(2,)`, whose numbers are independent of those of `key`.
+
+    Raises:
+        DTypeError: the key has another shape or dtype.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> key = np.array([0, 1], "uint32")
+        >>> ops.fold_in(key, data=1), ops.fold_in(key, data=2)
+        (array([2951458035, 1344942095], dtype=uint32), array([1794465123, 1911866576], dtype=uint32))
+    """
     _key(key)
     return key
 
@@ -68,7 +109,7 @@ def _entry(key: Any, i: int) -> Any:
 
 
 def threefry(key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
-    """One block a pair of counter words; all operands uint32 of one shape."""
+    """One block per pair of counter words; all operands are uint32 arrays of one shape."""
     keys = (key0, key1, bitwise_xor(bitwise_xor(key0, key1), _like(key0, PARITY)))
     x0, x1 = add(x0, keys[0]), add(x1, keys[1])
     for group in range(5):

@@ -1,4 +1,4 @@
-"""Reductions: axes go, and their dimensions with them."""
+"""Reductions over axes."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def _spread(g: Any, x: Any, axes: tuple[int, ...]) -> Any:
 
 @op(mandatory=True)
 def reduce_sum(x: Spec, *, axes: tuple[int, ...]) -> Spec:
-    """The sum over `axes`, in x's dtype"""
+    """The sum over `axes`, in x's dtype."""
     if x.dtype == "bool":
-        raise DTypeError("a sum of bool: convert it to a number first.")
+        raise DTypeError("a sum needs numbers, got bool: cast it first.")
     return _reduced(x, axes)
 
 
@@ -62,14 +62,14 @@ def _(g: Any, y: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
 
 @op(mandatory=True)
 def reduce_max(x: Spec, *, axes: tuple[int, ...]) -> Spec:
-    """The maximum over `axes`; ties share the gradient equally; a NaN gives NaN"""
+    """The maximum over `axes`; ties share the gradient equally; a NaN gives NaN."""
     _nonempty(x, axes)
     return _reduced(x, axes)
 
 
 @op(mandatory=True)
 def reduce_min(x: Spec, *, axes: tuple[int, ...]) -> Spec:
-    """The minimum over `axes`; ties share the gradient equally; a NaN gives NaN"""
+    """The minimum over `axes`; ties share the gradient equally; a NaN gives NaN."""
     _nonempty(x, axes)
     return _reduced(x, axes)
 
@@ -92,12 +92,9 @@ reduce_min.def_vjp(_extremum_vjp)
 
 @op(mandatory=True, differentiable=False)
 def argmax_(x: Spec, *, axis: int) -> Spec:
-    """The int32 index of the first maximum along `axis`"""
+    """The int32 index of the first maximum along `axis`."""
     _nonempty(x, (axis,))
     return Spec(_reduced(x, (axis,)).shape, "int32")
-
-
-# ---- friendly functions ---------------------------------------------------------------------------------------------
 
 
 def _keep(y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -112,14 +109,56 @@ def _countable(x: Any) -> Any:
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The sum over `axis` (None: all); booleans and integers of less than 32 bits are added up in 32 bits."""
+    """The sum over `axis` (None: all).
+
+    Booleans and integers of less than 32 bits are added up in 32 bits.
+
+    Args:
+        x: array of numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array without the reduced axes, in the dtype of `x` or the wider integer.
+
+    Raises:
+        ShapeError: `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = [[1, 2, 3], [4, 5, 6]]
+        >>> ops.sum(x), ops.sum(x, axis=0), ops.sum(x, axis=1, keepdims=True)
+        (array(21, dtype=int32), array([5, 7, 9], dtype=int32), array([[ 6],
+               [15]], dtype=int32))
+    """
     x = _countable(x)
     axes = normalize_axes(axis, spec_of(x).ndim)
     return _keep(reduce_sum.bind(x, axes=axes), x, axes, keepdims)
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
-    """The maximum over `axis` (None: all), and of `initial`."""
+    """The maximum over `axis` (None: all), and of `initial`; a NaN gives NaN.
+
+    Ties share the gradient equally.
+
+    Args:
+        x: array of numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+        initial: a lower bound of the result; it is the result where there are no entries.
+
+    Returns:
+        An array without the reduced axes, in the dtype of `x`.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries and no `initial`.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = [[1, 5, 3], [4, 2, 6]]
+        >>> ops.max(x), ops.max(x, axis=1), ops.max(x, axis=0, initial=5)
+        (array(6, dtype=int32), array([5, 6], dtype=int32), array([5, 5, 6], dtype=int32))
+    """
     return _extreme(reduce_max, maximum, x, axis, keepdims, initial)
 
 
@@ -134,23 +173,103 @@ def _extreme(reduce: Any, combine: Any, x: Any, axis: Axis, keepdims: bool, init
 
 
 def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
-    """The minimum over `axis` (None: all), and of `initial`."""
+    """The minimum over `axis` (None: all), and of `initial`; a NaN gives NaN.
+
+    Ties share the gradient equally.
+
+    Args:
+        x: array of numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+        initial: an upper bound of the result; it is the result where there are no entries.
+
+    Returns:
+        An array without the reduced axes, in the dtype of `x`.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries and no `initial`.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = [[1, 5, 3], [4, 2, 6]]
+        >>> ops.min(x), ops.min(x, axis=1), ops.min(x, axis=0, initial=2)
+        (array(1, dtype=int32), array([1, 2], dtype=int32), array([1, 2, 2], dtype=int32))
+    """
     return _extreme(reduce_min, minimum, x, axis, keepdims, initial)
 
 
 def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The maximum over `axis` (None: all)."""
+    """The maximum over `axis` (None: all); a NaN gives NaN.
+
+    Ties share the gradient equally. It is `max` without an `initial`.
+
+    Args:
+        x: array of numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array without the reduced axes, in the dtype of `x`.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.amax([[1, 5, 3], [4, 2, 6]], axis=0)
+        array([4, 5, 6], dtype=int32)
+    """
     return max(x, axis, keepdims)
 
 
 def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The minimum over `axis` (None: all)."""
+    """The minimum over `axis` (None: all); a NaN gives NaN.
+
+    Ties share the gradient equally. It is `min` without an `initial`.
+
+    Args:
+        x: array of numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array without the reduced axes, in the dtype of `x`.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.amin([[1, 5, 3], [4, 2, 6]], axis=0)
+        array([1, 2, 3], dtype=int32)
+    """
     return min(x, axis, keepdims)
 
 
 @in_float32
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The mean over `axis` (None: all); integers become `floatx`."""
+    """The mean over `axis` (None: all).
+
+    16-bit floats are added up in float32.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array of floats without the reduced axes.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = [[1, 2, 3], [4, 5, 6]]
+        >>> ops.mean(x), ops.mean(x, axis=1, keepdims=True)
+        (array(3.5, dtype=float32), array([[2.],
+               [5.]], dtype=float32))
+    """
     axes = normalize_axes(axis, spec_of(x).ndim)
     count = size_of(x.shape[a] for a in axes)
     if count == 0:
@@ -161,18 +280,74 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @in_float32
 def variance(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The population variance over `axis`, in two passes: the mean of the squared distances from the mean."""
+    """The population variance over `axis`, in two passes: the mean of the squared distances from the mean.
+
+    The sum of squares is divided by the number of entries, not by one less. 16-bit floats are computed in float32.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array of floats without the reduced axes.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.var([[1.0, 3.0], [10.0, 20.0]], axis=1)
+        array([ 1., 25.], dtype=float32)
+    """
     return mean(square(subtract(x, mean(x, axis, keepdims=True))), axis, keepdims)
 
 
 @in_float32
 def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """The population standard deviation over `axis`."""
+    """The population standard deviation over `axis`: the square root of `variance`.
+
+    The derivative is NaN where all entries are equal.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array of floats without the reduced axes.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.std([[1.0, 3.0], [10.0, 20.0]], axis=1)
+        array([1., 5.], dtype=float32)
+    """
     return sqrt(variance(x, axis, keepdims))
 
 
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index (int32) of the first maximum along `axis` (None: of the flattened operand)."""
+    """The index (int32) of the first maximum along `axis` (None: of the flattened array).
+
+    Args:
+        x: array of numbers.
+        axis: the axis to reduce; None reduces the flattened array.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An int32 array without the reduced axis; a scalar for None.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = [[1, 5, 5], [4, 2, 6]]
+        >>> ops.argmax(x, axis=1), ops.argmax(x)
+        (array([1, 2], dtype=int32), array(5, dtype=int32))
+    """
     x = as_tensor(x)
     ndim = spec_of(x).ndim
     axes = normalize_axes(axis, ndim)
@@ -181,25 +356,94 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index (int32) of the first minimum along `axis` (None: of the flattened operand)."""
+    """The index (int32) of the first minimum along `axis` (None: of the flattened array).
+
+    Args:
+        x: array of numbers.
+        axis: the axis to reduce; None reduces the flattened array.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An int32 array without the reduced axis; a scalar for None.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = [[3, 1, 1], [4, 2, 6]]
+        >>> ops.argmin(x, axis=1), ops.argmin(x)
+        (array([1, 1], dtype=int32), array(1, dtype=int32))
+    """
     x = _countable(x)
-    # -x of the least integer is itself, and of an unsigned one wraps around
+    # Negation overflows for the least integer, and wraps around for unsigned ones.
     return argmax(bitwise_not(x) if is_integer(spec_of(x).dtype) else negative(x), axis, keepdims)
 
 
 def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Whether one entry along `axis` holds."""
+    """Whether an entry along `axis` holds (None: an entry of the whole array).
+
+    Args:
+        x: bool array; numbers hold where they are not 0.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        A bool array without the reduced axes.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.any([[True, False], [False, False]], axis=1)
+        array([ True, False])
+    """
     return max(as_tensor(x, "bool"), axis, keepdims)
 
 
 def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Whether every entry along `axis` holds."""
+    """Whether every entry along `axis` holds (None: every entry of the whole array).
+
+    Args:
+        x: bool array; numbers hold where they are not 0.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        A bool array without the reduced axes.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.all([[True, False], [True, True]], axis=1)
+        array([False,  True])
+    """
     return min(as_tensor(x, "bool"), axis, keepdims)
 
 
 @in_float32
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(x))) over `axis`, shifted by the maximum so that it never overflows."""
+    """log(sum(exp(x))) over `axis`, shifted by the maximum so that it never overflows
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array of floats without the reduced axes; minus infinity where all entries are.
+
+    Raises:
+        ShapeError: `axis` is out of range, or there are no entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.logsumexp([[0.0, 0.0], [100.0, -100.0]], axis=1).round(4)
+        array([  0.6931, 100.    ], dtype=float32)
+    """
     from lamella.ops.comparison import where
     from lamella.ops.elementwise import isfinite, stop_gradient
 
@@ -215,15 +459,27 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     """The norm over `axis`: Euclidean, or of order `ord`.
 
+    The derivative of the Euclidean norm at 0 is NaN; `normalize` has a finite one.
+
     Args:
-        x: any value.
-        ord: of vectors (one axis) any number, plus or minus infinity; of matrices (two axes) "fro", 1, -1 and plus or
+        x: array; integers and booleans are converted to `floatx`.
+        ord: for vectors (one axis) any number, plus or minus infinity; for matrices (two axes) "fro", 1, -1 and plus or
             minus infinity. None takes the root of the sum of squares over all of `axis`.
-        axis: the axes to reduce; None is all.
-        keepdims: whether they stay, with 1 entry.
+        axis: the axis or axes to reduce; None reduces all of them.
+        keepdims: whether reduced axes are kept with size 1.
+
+    Returns:
+        An array of floats without the reduced axes.
 
     Raises:
+        ShapeError: `axis` is out of range.
         ValueError: the order needs singular values (2, -2 and "nuc" of matrices), or is unknown.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = [[3.0, 4.0], [6.0, -8.0]]
+        >>> ops.norm(x, axis=1), ops.norm(x, ord=1, axis=1), ops.norm(x, ord=float("inf"), axis=1)
+        (array([ 5., 10.], dtype=float32), array([ 7., 14.], dtype=float32), array([4., 8.], dtype=float32))
     """
     axes = tuple(range(spec_of(x).ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
     if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
@@ -257,7 +513,23 @@ def _drop(y: Any, x: Any, axes: Sequence[int], keepdims: bool) -> Any:
 
 
 def count_nonzero(x: Any, axis: Axis = None) -> Any:
-    """How many entries along `axis` are not zero (int32)."""
+    """The number of entries along `axis` (None: all) that are not zero.
+
+    Args:
+        x: array of numbers.
+        axis: the axis or axes to reduce; None reduces all of them.
+
+    Returns:
+        An int32 array without the reduced axes.
+
+    Raises:
+        ShapeError: `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.count_nonzero([[1, 0, 3], [0, 0, 6]], axis=1)
+        array([2, 1], dtype=int32)
+    """
     return sum(as_tensor(x, "bool"), axis)
 
 

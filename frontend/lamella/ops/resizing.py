@@ -1,4 +1,4 @@
-"""Resizing of images: a product with a constant matrix for each of the two spatial dimensions."""
+"""Resizing of images: a product with a constant matrix per spatial dimension."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ KERNELS: dict[str, Callable[[Any, Any], Any]] = {
     "lanczos3": _lanczos(3.0),
     "lanczos5": _lanczos(5.0),
 }
-"""For each interpolation but "nearest" the weight of an input cell by its distance in cells.
+"""For each interpolation but "nearest" the weight of an input pixel as a function of its distance in pixels.
 
-Each takes the module that computes it: NumPy, or `lamella.ops` where the size of the image is free."""
+The second argument is the module that computes it: NumPy, or `lamella.ops` where the size of the image is left free."""
 
 INTERPOLATIONS = ("nearest", *KERNELS)
 
 
 @functools.lru_cache(maxsize=256)
 def resize_matrix(size: int, new_size: int, interpolation: str, antialias: bool) -> np.ndarray:
-    """How much every input cell gives to every output cell, `(size, new_size)`; the columns sum to 1.
+    """The weight of every input pixel in every output pixel, `(size, new_size)`; the columns sum to 1.
 
-    Output cell j is centred at (j + 1/2) * size / new_size - 1/2 in the input. With `antialias` the kernel is widened
-    where the image shrinks, so that every input cell counts.
+    Output pixel j is centered at (j + 1/2) * size / new_size - 1/2 in the input. With `antialias` the kernel is widened
+    where the image shrinks, so that every input pixel counts.
 
     References:
         R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on Acoustics, Speech,
@@ -60,8 +60,8 @@ def resize_matrix(size: int, new_size: int, interpolation: str, antialias: bool)
     """
     limits.reserve((size, new_size))
     step = size / new_size
-    centre = (np.arange(new_size) + 0.5) * step - 0.5
-    distance = np.abs(centre[None, :] - np.arange(size)[:, None]) / (max(step, 1.0) if antialias else 1.0)
+    center = (np.arange(new_size) + 0.5) * step - 0.5
+    distance = np.abs(center[None, :] - np.arange(size)[:, None]) / (max(step, 1.0) if antialias else 1.0)
     weights = KERNELS[interpolation](distance, np)
     matrix = weights / weights.sum(0, keepdims=True)
     matrix.flags.writeable = False
@@ -73,24 +73,24 @@ def _matrix_of_free_size(size: Any, new_size: Any, interpolation: str, antialias
     from lamella import ops
 
     step = ops.divide(ops.cast(size, "float32"), as_number(new_size))
-    centre = (ops.arange(new_size, dtype="float32") + 0.5) * step - 0.5
+    center = (ops.arange(new_size, dtype="float32") + 0.5) * step - 0.5
     cells = ops.arange(size, dtype="float32")
-    distance = ops.abs(ops.expand_dims(centre, 0) - ops.expand_dims(cells, 1))
+    distance = ops.abs(ops.expand_dims(center, 0) - ops.expand_dims(cells, 1))
     distance = distance / ops.maximum(step, 1.0) if antialias else distance
     weights = KERNELS[interpolation](distance, ops)
     return weights / ops.sum(weights, 0, keepdims=True)
 
 
 def nearest_cells(size: Any, new_size: Any) -> Any:
-    """For every output cell the input cell its centre lies in (int32), in the float32 arithmetic of `jax.image`."""
+    """The input pixel (int32) that contains the center of each output pixel, in float32 as in `jax.image`."""
     if isinstance(size, Dim) or isinstance(new_size, Dim):
         from lamella import ops
 
-        centre = (ops.arange(new_size, dtype="float32") + 0.5) * ops.cast(size, "float32") / as_number(new_size)
-        return ops.minimum(ops.cast(ops.floor(centre), "int32"), size - 1)
+        center = (ops.arange(new_size, dtype="float32") + 0.5) * ops.cast(size, "float32") / as_number(new_size)
+        return ops.minimum(ops.cast(ops.floor(center), "int32"), size - 1)
     limits.reserve((new_size,))
-    centre = (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) * np.float32(size) / np.float32(new_size)
-    return np.minimum(np.floor(centre), size - 1).astype(np.int32)
+    center = (np.arange(new_size, dtype=np.float32) + np.float32(0.5)) * np.float32(size) / np.float32(new_size)
+    return np.minimum(np.floor(center), size - 1).astype(np.int32)
 
 
 def resize(
@@ -104,35 +104,49 @@ def resize(
     fill_value: float = 0.0,
     data_format: str | None = None,
 ) -> Any:
-    """Images at another size, as `keras.ops.image.resize`.
+    """Images resized to another height and width, as `keras.ops.image.resize`.
 
     Args:
-        images: `(batch, height, width, channels)` or one image `(height, width, channels)`; integers become float32
-            unless the interpolation is "nearest".
+        images: `(batch, height, width, channels)`, or one image without the batch; with data_format "channels_first"
+            the channels come before the height. Integers become float32 unless the interpolation is "nearest".
         size: the new (height, width).
         interpolation: "nearest", "bilinear", "bicubic", "lanczos3" or "lanczos5".
-        antialias: widen the kernel where the image shrinks.
-        crop_to_aspect_ratio: crop the image, in its middle, to the aspect ratio of `size` first.
-        pad_to_aspect_ratio: pad it, on both sides, to that aspect ratio first.
+        antialias: whether the kernel is widened where the image shrinks, so that every pixel counts.
+        crop_to_aspect_ratio: whether the image is cropped at its center to the aspect ratio of `size` first.
+        pad_to_aspect_ratio: whether the image is padded on both sides to that aspect ratio first.
         fill_mode: "constant", the only one.
-        fill_value: what to pad with.
-        data_format: "channels_last" (default) or "channels_first".
+        fill_value: the value to pad with.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        The images with the new height and width.
 
     Raises:
         ShapeError: `images` has neither three nor four dimensions.
         UnknownNameError: the interpolation or the fill mode is not known.
         ValueError: both cropping and padding are asked for.
+
+    References:
+        R. Keys, "Cubic convolution interpolation for digital image processing", IEEE Transactions on Acoustics, Speech,
+        and Signal Processing 29, 1981, https://doi.org/10.1109/TASSP.1981.1163711.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([[0.0, 4.0]], "float32").reshape(1, 2, 1)
+        >>> ops.image.resize(x, (1, 4))[:, :, 0], ops.image.resize(x, (1, 4), "nearest")[:, :, 0]
+        (array([[0., 1., 3., 4.]], dtype=float32), array([[0., 0., 4., 4.]], dtype=float32))
     """
     if interpolation not in INTERPOLATIONS:
         raise unknown_name("interpolation", interpolation, INTERPOLATIONS)
     if fill_mode != "constant":
         raise unknown_name("fill_mode", fill_mode, ["constant"])
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
-        raise ValueError("an image is either cropped or padded to the aspect ratio, not both.")
+        raise ValueError("crop_to_aspect_ratio and pad_to_aspect_ratio must not both be True.")
     x = as_tensor(images)
     ndim = spec_of(x).ndim
     if ndim not in (3, 4):
-        raise ShapeError(f"expected images of 4 dimensions, or one of 3, got {spec_of(x)}.")
+        raise ShapeError(f"images must have 4 dimensions, or 3 for a single one, got {spec_of(x)}.")
     rows = ndim - 3 if settings.layout_of(data_format) == "channels_last" else ndim - 2
     if crop_to_aspect_ratio:
         x = crop_to_ratio(x, rows, size)
@@ -154,7 +168,7 @@ def resize(
 
 
 def crop_to_ratio(x: Any, rows: int, size: tuple[int, int]) -> Any:
-    """The middle of the image whose height stands at axis `rows`, with the aspect ratio of `size`."""
+    """The center of the image, cropped to the aspect ratio of `size`; its height is axis `rows`."""
     height, width = spec_of(x).shape[rows : rows + 2]
     kept = (
         maximum(minimum(height, width * size[0] // size[1]), 1),
@@ -164,7 +178,7 @@ def crop_to_ratio(x: Any, rows: int, size: tuple[int, int]) -> Any:
 
 
 def crop(x: Any, rows: int, start: tuple[Any, Any], size: tuple[Any, Any]) -> Any:
-    """`size` rows and columns from `start` of the image whose height stands at axis `rows`."""
+    """`size` rows and columns of the image from `start`; its height is axis `rows`."""
     key = [slice(None)] * spec_of(x).ndim
     for axis, low, count in zip((rows, rows + 1), start, size, strict=True):
         key[axis] = slice(low, low + count)
@@ -172,7 +186,7 @@ def crop(x: Any, rows: int, start: tuple[Any, Any], size: tuple[Any, Any]) -> An
 
 
 def pad_to_ratio(x: Any, rows: int, size: tuple[int, int], fill_value: float) -> Any:
-    """The image whose height stands at axis `rows`, equally padded on both sides to the aspect ratio of `size`."""
+    """The image, padded equally on both sides to the aspect ratio of `size`; its height is axis `rows`."""
     height, width = spec_of(x).shape[rows : rows + 2]
     above = (maximum(height, width * size[0] // size[1]) - height) // 2
     beside = (maximum(width, height * size[1] // size[0]) - width) // 2

@@ -1,4 +1,4 @@
-"""Shapes: moving, repeating, cutting and joining, without arithmetic."""
+"""Functions of shapes: reshaping, transposing, repeating, slicing and joining, without arithmetic."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Ints = tuple[Any, ...]
 
 @op(mandatory=True)
 def reshape_(x: Spec, *, shape: Ints) -> Spec:
-    """The same elements in row-major order under another shape"""
+    """The same elements in row-major order under another shape."""
     if differ(size_of(shape), x.size):
         raise ShapeError(f"cannot reshape {x} ({x.size} elements) to {public_shape(shape)}.")
     return Spec(shape, x.dtype)
@@ -36,9 +36,9 @@ def _(g: Any, y: Any, x: Any, *, shape: Ints) -> Any:
 
 @op(mandatory=True)
 def transpose_(x: Spec, *, permutation: Ints) -> Spec:
-    """Axis i of the result is axis permutation[i] of x"""
+    """Axis i of the result is axis permutation[i] of x."""
     if sorted(permutation) != list(range(x.ndim)):
-        raise ShapeError(f"{permutation} is no permutation of the {x.ndim} axes of {x}.")
+        raise ShapeError(f"expected a permutation of the {x.ndim} axes of {x}, got {permutation}.")
     return Spec(tuple(x.shape[a] for a in permutation), x.dtype)
 
 
@@ -49,7 +49,7 @@ def _(g: Any, y: Any, x: Any, *, permutation: Ints) -> Any:
 
 @op(mandatory=True)
 def broadcast(x: Spec, *, shape: Ints, axes: Ints) -> Spec:
-    """Axis i of x becomes axis axes[i] of the result; x repeats along the others. No dimension of 1 is stretched"""
+    """Axis i of x becomes axis axes[i] of the result; x repeats along the others. No dimension of 1 is stretched."""
     if list(axes) != sorted(set(axes)) or len(axes) != x.ndim or any(not 0 <= a < len(shape) for a in axes):
         raise ShapeError(f"axes {axes} do not place the {x.ndim} axes of {x} in {len(shape)} dimensions.")
     if any(differ(x.shape[i], shape[a]) for i, a in enumerate(axes)):
@@ -66,13 +66,13 @@ def _(g: Any, y: Any, x: Any, *, shape: Ints, axes: Ints) -> Any:
 
 @op(mandatory=True)
 def slice_(x: Spec, *, start: Ints, stop: Ints, strides: Ints) -> Spec:
-    """Entries start, start + stride, ... below stop of every axis (all positive)"""
+    """Entries start, start + stride, ... below stop of every axis (all positive)."""
     if not len(start) == len(stop) == len(strides) == x.ndim:
         raise ShapeError(f"start {start}, stop {stop} and strides {strides} must have {x.ndim} entries for {x}.")
     shape = []
     for a, b, s, d in zip(start, stop, strides, x.shape, strict=True):
         if exceeds(0, a) or exceeds(a, b) or exceeds(b, d) or s < 1:
-            raise ShapeError(f"slice {a}:{b}:{s} does not lie within a dimension of {d} of {x}.")
+            raise ShapeError(f"slice {a}:{b}:{s} is not within a dimension of {d} of {x}.")
         shape.append(ceil_div(b - a, s))
     return Spec(tuple(shape), x.dtype)
 
@@ -87,7 +87,7 @@ def _(g: Any, y: Any, x: Any, *, start: Ints, stop: Ints, strides: Ints) -> Any:
 
 @op(mandatory=True)
 def pad_(x: Spec, *, low: Ints, high: Ints, interior: Ints, value: float) -> Spec:
-    """x with `low` entries of `value` before, `high` after and `interior` between neighbours of each axis"""
+    """x with `low` entries of `value` before, `high` after and `interior` between neighbors along each axis"""
     if not len(low) == len(high) == len(interior) == x.ndim or any(exceeds(0, n) for n in (*low, *high, *interior)):
         raise ShapeError(f"low {low}, high {high}, interior {interior} do not pad {x}.")
     shape = tuple(a + b + d + maximum(d - 1, 0) * i for d, a, b, i in zip(x.shape, low, high, interior, strict=True))
@@ -105,7 +105,7 @@ def _(g: Any, y: Any, x: Any, *, low: Ints, high: Ints, interior: Ints, value: f
 
 @op(mandatory=True)
 def concatenate_(*xs: Spec, axis: int) -> Spec:
-    """The operands one after the other along `axis`"""
+    """The operands one after the other along `axis`."""
     first = xs[0]
     if not 0 <= axis < first.ndim:
         raise ShapeError(f"axis {axis} is out of range for {first}.")
@@ -127,7 +127,7 @@ def _(g: Any, y: Any, *xs: Any, axis: int) -> Any:
 
 @op
 def split_(x: Spec, *, sizes: Ints, axis: int) -> tuple[Spec, ...]:
-    """Consecutive parts of `sizes` along `axis`: the opposite of concatenate"""
+    """Consecutive parts of `sizes` along `axis`: the inverse of concatenate."""
     if not 0 <= axis < x.ndim or differ(sum(sizes), x.shape[axis]):
         raise ShapeError(f"parts {sizes} do not make up axis {axis} of {x}.")
     return tuple(Spec((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
@@ -144,7 +144,7 @@ def _(x: Any, *, sizes: Ints, axis: int) -> Any:
 
 @split_.def_vjp
 def _(g: Any, y: Any, x: Any, *, sizes: Ints, axis: int) -> Any:
-    # a single part is no tuple of one
+    # A single part comes without a tuple.
     return concatenate_.bind(*g, axis=axis) if isinstance(g, tuple) else g
 
 
@@ -163,7 +163,7 @@ def _(g: Any, y: Any, x: Any, *, axes: Ints) -> Any:
 
 @op(differentiable=False)
 def dimension_value(*, dim: Any, dtype: str) -> Spec:
-    """The size of a dimension as a number; in programs with free dimensions, where others hold a constant"""
+    """The size of a free dimension as a scalar; programs with known sizes hold a constant instead."""
     return Spec((), dtype)
 
 
@@ -174,7 +174,7 @@ def _(*, dim: Any, dtype: str) -> Any:
 
 @op(mandatory=True, differentiable=False)
 def iota(*, shape: Ints, dtype: str, axis: int) -> Spec:
-    """Every entry is its index along `axis`"""
+    """Every entry is its index along `axis`."""
     if not 0 <= axis < len(shape):
         raise ShapeError(f"axis {axis} is out of range for shape {shape}.")
     return Spec(shape, dtype)
@@ -187,17 +187,32 @@ def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
     return slice_.bind(x, start=low, stop=high, strides=(1,) * len(shape))
 
 
-# ---- friendly functions ---------------------------------------------------------------------------------------------
-
-
 def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
-    """`x` under another shape; one entry may be -1 and is worked out."""
+    """`x` in another shape; one entry may be -1 and is computed.
+
+    Args:
+        x: array.
+        newshape: the new shape, an integer or a sequence of integers of which at most one is -1.
+
+    Returns:
+        An array of the new shape with the same entries in row-major order.
+
+    Raises:
+        ShapeError: the number of entries differs, or there is more than one -1.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.reshape([[1, 2, 3], [4, 5, 6]], (3, -1))
+        array([[1, 2],
+               [3, 4],
+               [5, 6]], dtype=int32)
+    """
     x = as_tensor(x)
     shape = (newshape,) if isinstance(newshape, int | np.integer | Dim) else tuple(newshape)
     have = spec_of(x)
     if -1 in shape:
         if shape.count(-1) > 1 or any(exceeds(-1, d) for d in shape):
-            raise ShapeError(f"a shape may hold one -1, got {shape}.")
+            raise ShapeError(f"a shape must have at most one -1, and no other negative size, got {shape}.")
         rest = 1
         for d in shape:
             rest = rest * d if d != -1 else rest
@@ -211,7 +226,27 @@ def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
-    """`x` with its axes in the order `axes` (None: reversed)."""
+    """`x` with its axes in the order `axes` (None: reversed).
+
+    Args:
+        x: array.
+        axes: a permutation: axis i of the result is axis `axes[i]` of `x`.
+
+    Returns:
+        An array with the permuted shape.
+
+    Raises:
+        ShapeError: `axes` is not a permutation of the axes.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.transpose([[1, 2, 3], [4, 5, 6]])
+        array([[1, 4],
+               [2, 5],
+               [3, 6]], dtype=int32)
+        >>> ops.transpose(ops.ones((2, 3, 4)), (0, 2, 1)).shape
+        (2, 4, 3)
+    """
     x = as_tensor(x)
     ndim = spec_of(x).ndim
     order = tuple(reversed(range(ndim))) if axes is None else tuple(normalize_axis(a, ndim) for a in axes)
@@ -219,13 +254,33 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 
 def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
-    """`x` with axis `source` at place `destination`, or several axes at as many places."""
+    """`x` with axis `source` at position `destination`, or several axes at as many positions.
+
+    The other axes keep their order.
+
+    Args:
+        x: array.
+        source: the axis or axes to move.
+        destination: their positions in the result.
+
+    Returns:
+        An array with the permuted shape.
+
+    Raises:
+        ArgumentError: the numbers of axes and positions differ, or one is repeated.
+        ShapeError: an axis is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.moveaxis(ops.ones((2, 3, 4)), 0, -1).shape
+        (3, 4, 2)
+    """
     x = as_tensor(x)
     ndim = spec_of(x).ndim
     sources = [normalize_axis(a, ndim) for a in ([source] if isinstance(source, int) else source)]
     places = [normalize_axis(a, ndim) for a in ([destination] if isinstance(destination, int) else destination)]
     if len(set(sources)) != len(sources) or len(set(places)) != len(sources) or len(places) != len(sources):
-        raise ArgumentError(f"moveaxis needs as many distinct places as axes, got {sources} and {places}.")
+        raise ArgumentError(f"moveaxis needs as many distinct destinations as axes, got {sources} and {places}.")
     order = [i for i in range(ndim) if i not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
@@ -233,7 +288,24 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
-    """`x` with two axes exchanged."""
+    """`x` with two axes exchanged.
+
+    Args:
+        x: array.
+        axis1: one axis.
+        axis2: the other axis.
+
+    Returns:
+        An array with the two sizes exchanged.
+
+    Raises:
+        ShapeError: an axis is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.swapaxes(ops.ones((2, 3, 4)), 0, 2).shape
+        (4, 3, 2)
+    """
     x = as_tensor(x)
     ndim = spec_of(x).ndim
     order = list(range(ndim))
@@ -243,7 +315,23 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 
 def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
-    """`x` with a new dimension of 1 at `axis`, or at each of several axes of the result."""
+    """`x` with a new dimension of 1 at `axis`, or at each of several axes of the result.
+
+    Args:
+        x: array.
+        axis: the position of the new axis in the result, or several.
+
+    Returns:
+        An array with the same entries.
+
+    Raises:
+        ShapeError: `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.expand_dims([1, 2, 3], 0).shape, ops.expand_dims([1, 2, 3], (0, -1)).shape
+        ((1, 3), (1, 3, 1))
+    """
     x = as_tensor(x)
     shape = list(spec_of(x).shape)
     axes = [axis] if isinstance(axis, int | np.integer) else list(axis)
@@ -253,7 +341,24 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
 
 
 def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
-    """`x` without its dimensions of 1 (or those at `axis`)."""
+    """`x` without its dimensions of 1 (or those at `axis`).
+
+    Args:
+        x: array.
+        axis: the axis or axes to remove; None removes every dimension of 1.
+
+    Returns:
+        An array with the same entries.
+
+    Raises:
+        ShapeError: the size at `axis` is not 1, or `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = ops.ones((1, 3, 1))
+        >>> ops.squeeze(x).shape, ops.squeeze(x, 0).shape
+        ((3,), (3, 1))
+    """
     x = as_tensor(x)
     shape = spec_of(x).shape
     axes = tuple(i for i, d in enumerate(shape) if d == 1) if axis is None else normalize_axes(axis, len(shape))
@@ -263,7 +368,25 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
-    """`x` stretched to `shape` by NumPy's rule."""
+    """`x` broadcast to `shape` by NumPy's rule.
+
+    Args:
+        x: array.
+        shape: the shape of the result.
+
+    Returns:
+        An array of `shape`.
+
+    Raises:
+        ShapeError: the shape of `x` does not broadcast to `shape`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.broadcast_to([1, 2, 3], (2, 3)), ops.broadcast_to([[1], [2]], (2, 3))
+        (array([[1, 2, 3],
+               [1, 2, 3]], dtype=int32), array([[1, 1, 1],
+               [2, 2, 2]], dtype=int32))
+    """
     return coerce.broadcast_to(x, shape)
 
 
@@ -271,11 +394,27 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float |
     """`x` padded: `pad_width` is a number, a pair, or a pair for every axis, as in NumPy.
 
     Args:
-        x: any value.
-        pad_width: how many entries before and after.
+        x: array.
+        pad_width: the number of entries before and after: one number, one pair for all axes, or one pair per axis.
         mode: "constant"; "edge", "reflect", "symmetric" and "wrap" (also "circular") repeat entries; "maximum", "mean",
-            "median" and "minimum" those of each axis; "linear_ramp" goes down to 0; "empty" pads with zeros.
-        constant_values: of "constant": the value, 0 where none is given.
+            "median" and "minimum" pad with a statistic of each axis; "linear_ramp" goes down to 0; "empty" pads with
+            zeros.
+        constant_values: the value for mode "constant"; None is 0.
+
+    Returns:
+        An array in the dtype of `x`, larger by the padding.
+
+    Raises:
+        ShapeError: an axis without entries is padded with its own entries.
+        ValueError: the mode is unknown, or `constant_values` is given with another mode than "constant".
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.pad([[1, 2]], ((1, 0), (0, 2)), constant_values=9)
+        array([[9, 9, 9, 9],
+               [1, 2, 9, 9]], dtype=int32)
+        >>> ops.pad([1, 2, 3], 2, mode="reflect"), ops.pad([1, 2, 3], (0, 2), mode="edge")
+        (array([3, 2, 1, 2, 3, 2, 1], dtype=int32), array([1, 2, 3, 3, 3], dtype=int32))
     """
     if mode != "constant":
         from lamella.ops.padding import padded
@@ -300,7 +439,25 @@ def _pad_widths(pad_width: Any, ndim: int) -> tuple[Ints, Ints]:
 
 
 def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
-    """The operands, promoted, one after the other along `axis`."""
+    """The operands, promoted, one after the other along `axis`.
+
+    Args:
+        xs: a sequence of arrays whose shapes agree outside of `axis`.
+        axis: the axis along which they are joined.
+
+    Returns:
+        An array in the promoted dtype; its size along `axis` is the sum of theirs.
+
+    Raises:
+        ArgumentError: there are no operands.
+        ShapeError: the shapes differ outside of `axis`, or `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.concatenate([[[1, 2]], [[3, 4]]], axis=0), ops.concatenate([[[1, 2]], [[3, 4]]], axis=1)
+        (array([[1, 2],
+               [3, 4]], dtype=int32), array([[1, 2, 3, 4]], dtype=int32))
+    """
     if not xs:
         raise ArgumentError("concatenate needs at least one operand.")
     dtype = coerce.common_dtype(*xs)
@@ -309,12 +466,50 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
 
 
 def stack(x: Sequence[Any], axis: int = 0) -> Any:
-    """The operands along a new axis."""
+    """The operands, promoted, along a new axis.
+
+    Args:
+        x: a sequence of arrays of one shape.
+        axis: the position of the new axis in the result.
+
+    Returns:
+        An array of one more dimension, in the promoted dtype.
+
+    Raises:
+        ArgumentError: there are no operands.
+        ShapeError: the shapes differ, or `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.stack([[1, 2], [3, 4]]), ops.stack([[1, 2], [3, 4]], axis=1)
+        (array([[1, 2],
+               [3, 4]], dtype=int32), array([[1, 3],
+               [2, 4]], dtype=int32))
+    """
     return concatenate([expand_dims(part, axis) for part in x], axis)
 
 
 def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
-    """Equal parts (a number) or parts between the given indices, along `axis`."""
+    """Equal parts (for a number) or parts between the given indices, along `axis`.
+
+    Args:
+        x: array.
+        indices_or_sections: the number of equal parts, or the indices where a new part begins.
+        axis: the axis to split.
+
+    Returns:
+        A list of arrays.
+
+    Raises:
+        ShapeError: the size does not divide into so many parts, or `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.split([1, 2, 3, 4], 2)
+        [array([1, 2], dtype=int32), array([3, 4], dtype=int32)]
+        >>> [part.tolist() for part in ops.split([1, 2, 3, 4], [1, 3])]
+        [[1], [2, 3], [4]]
+    """
     x = as_tensor(x)
     axis = normalize_axis(axis, spec_of(x).ndim)
     size = spec_of(x).shape[axis]
@@ -330,13 +525,48 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
 
 
 def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
-    """`x` with the order along `axis` (None: all) reversed."""
+    """`x` with the order along `axis` (None: all axes) reversed.
+
+    Args:
+        x: array.
+        axis: the axis or axes to reverse.
+
+    Returns:
+        An array of the shape and dtype of `x`.
+
+    Raises:
+        ShapeError: `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.flip([[1, 2, 3], [4, 5, 6]], axis=1)
+        array([[3, 2, 1],
+               [6, 5, 4]], dtype=int32)
+    """
     x = as_tensor(x)
     return reverse.bind(x, axes=normalize_axes(axis, spec_of(x).ndim))
 
 
 def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
-    """Every entry along `axis` (None: of the flattened operand) `repeats` times in a row: a number, or one an entry."""
+    """Every entry along `axis` (None: of the flattened array) repeated `repeats` times in a row.
+
+    Args:
+        x: array.
+        repeats: one number for all entries, or a sequence with one number per entry.
+        axis: the axis; None works on the flattened array.
+
+    Returns:
+        An array in the dtype of `x`, longer along `axis`.
+
+    Raises:
+        ShapeError: there is not one number per entry, or `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.repeat([[1, 2], [3, 4]], 2, axis=1), ops.repeat([1, 2, 3], [0, 1, 2])
+        (array([[1, 1, 2, 2],
+               [3, 3, 4, 4]], dtype=int32), array([2, 3, 3], dtype=int32))
+    """
     x = as_tensor(x)
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
@@ -359,7 +589,22 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
 
 
 def tile(x: Any, repeats: int | Sequence[int]) -> Any:
-    """`x` repeated `repeats[i]` times along axis i, counted from the last one; dimensions of 1 are added in front."""
+    """`x` repeated `repeats[i]` times along axis i, counted from the last one.
+
+    Args:
+        x: array.
+        repeats: a number for the last axis, or one per axis. Where there are more than axes, dimensions of 1 are added
+            in front of `x`.
+
+    Returns:
+        An array in the dtype of `x`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.tile([[1, 2]], 2), ops.tile([1, 2], (2, 1))
+        (array([[1, 2, 1, 2]], dtype=int32), array([[1, 2],
+               [1, 2]], dtype=int32))
+    """
     x = as_tensor(x)
     repeats = (repeats,) if isinstance(repeats, int | np.integer) else tuple(repeats)
     ndim = spec_of(x).ndim
@@ -371,17 +616,64 @@ def tile(x: Any, repeats: int | Sequence[int]) -> Any:
 
 
 def zeros(shape: int | Sequence[int], dtype: Any = None) -> Any:
-    """Zeros of `shape` (dtype: `floatx`)."""
+    """Zeros of `shape`.
+
+    Args:
+        shape: an integer or a sequence of integers.
+        dtype: the dtype; None is `floatx`.
+
+    Returns:
+        An array of `shape` in `dtype`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.zeros((2, 3)), ops.zeros(2, "int32")
+        (array([[0., 0., 0.],
+               [0., 0., 0.]], dtype=float32), array([0, 0], dtype=int32))
+    """
     return full(shape, 0, dtype)
 
 
 def ones(shape: int | Sequence[int], dtype: Any = None) -> Any:
-    """Ones of `shape` (dtype: `floatx`)."""
+    """Ones of `shape`.
+
+    Args:
+        shape: an integer or a sequence of integers.
+        dtype: the dtype; None is `floatx`.
+
+    Returns:
+        An array of `shape` in `dtype`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.ones((2, 3)), ops.ones(2, "int32")
+        (array([[1., 1., 1.],
+               [1., 1., 1.]], dtype=float32), array([1, 1], dtype=int32))
+    """
     return full(shape, 1, dtype)
 
 
 def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
-    """`fill_value` everywhere, a number or something that broadcasts (dtype: `floatx`)."""
+    """`fill_value` broadcast to `shape`.
+
+    Args:
+        shape: an integer or a sequence of integers.
+        fill_value: a number, or an array that broadcasts to `shape`.
+        dtype: the dtype; None is `floatx`.
+
+    Returns:
+        An array of `shape` in `dtype`.
+
+    Raises:
+        ShapeError: `fill_value` does not broadcast to `shape`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.full((2, 2), 7), ops.full((2, 2), [1, 2], "int32")
+        (array([[7., 7.],
+               [7., 7.]], dtype=float32), array([[1, 2],
+               [1, 2]], dtype=int32))
+    """
     sizes = (shape,) if isinstance(shape, int | np.integer | Dim) else tuple(shape)
     kind = dtype_argument(dtype, settings.floatx())
     if isinstance(fill_value, bool | int | float | np.generic):
@@ -390,7 +682,25 @@ def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
 
 
 def arange(start: float | Dim, stop: float | Dim | None = None, step: float | None = None, dtype: Any = None) -> Any:
-    """start, start + step, ... below stop (of Python numbers or dimensions; int32, or `floatx` where one is a float)."""
+    """start, start + step, ... below stop
+
+    With one argument it counts from 0 up to that number. Bounds are Python numbers or dimensions, because the size of
+    the result is part of the program.
+
+    Args:
+        start: the first number, or the bound if it is the only argument.
+        stop: the bound, which is not included.
+        step: the distance between two numbers; None is 1.
+        dtype: the dtype; None is int32, or `floatx` where an argument is a float.
+
+    Returns:
+        A vector, empty where `stop` is not beyond `start`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.arange(4), ops.arange(1, 2, 0.25)
+        (array([0, 1, 2, 3], dtype=int32), array([1.  , 1.25, 1.5 , 1.75], dtype=float32))
+    """
     begin, end = (0, start) if stop is None else (start, stop)
     step = 1 if step is None else step
     whole = all(isinstance(n, int | np.integer | Dim) for n in (begin, end, step))
@@ -405,7 +715,29 @@ def arange(start: float | Dim, stop: float | Dim | None = None, step: float | No
 
 
 def getitem(x: Any, key: Any) -> Any:
-    """`x[key]` for integers, slices, None, Ellipsis, and one array of integers."""
+    """`x[key]` for integers, slices, None, Ellipsis, and one array of integers.
+
+    A negative integer counts from the end. Indices of an array that are outside are moved to the nearest end, as in
+    `take`.
+
+    Args:
+        x: array.
+        key: an index or a tuple of them, as in NumPy.
+
+    Returns:
+        An array in the dtype of `x`.
+
+    Raises:
+        ShapeError: there are more indices than axes, or an integer is out of range.
+        ArgumentError: there is more than one array of indices.
+
+    Example:
+        >>> from lamella import ops
+        >>> x = [[1, 2, 3], [4, 5, 6]]
+        >>> ops.getitem(x, (0, slice(None, None, -1))), ops.getitem(x, (..., [2, 0]))
+        (array([3, 2, 1], dtype=int32), array([[3, 1],
+               [6, 4]], dtype=int32))
+    """
     from lamella.ops.indexing import take
 
     x = as_tensor(x)
@@ -430,7 +762,7 @@ def getitem(x: Any, key: Any) -> Any:
             cuts.append((index, index + 1, 1))
         elif isinstance(k, slice):
             start, stop, step = _bounds_of(k, size)
-            count = maximum(ceil_div(stop - start, step) if step > 0 else ceil_div(start - stop, -step), 0)
+            count = maximum(ceil_div(stop - start, step), 0)
             if step < 0:
                 flips.append(axis)
                 start, stop, step = (0, 0, 1) if count == 0 else (start + (count - 1) * step, start + 1, -step)
@@ -456,9 +788,9 @@ def getitem(x: Any, key: Any) -> Any:
 
 
 def _position(index: int, size: Any) -> Any:
-    """The place of an entry along a dimension, counted from its start."""
+    """The index of an entry along a dimension, counted from its start."""
     if exceeds(index + 1, size) or exceeds(-index, size):
-        raise ShapeError(f"index {index} is out of range for {size} dimensions.")
+        raise ShapeError(f"index {index} is out of range for a dimension of {size}.")
     return index + size if index < 0 else index
 
 
@@ -478,7 +810,25 @@ def _bounds_of(key: slice, size: Any) -> tuple[Any, Any, int]:
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
-    """An (N, M) matrix with ones on diagonal `k`, zeros elsewhere; without the others the identity."""
+    """A matrix with ones on diagonal `k`, zeros elsewhere; the identity for `N` alone.
+
+    Args:
+        N: the number of rows.
+        M: the number of columns; None is `N`.
+        k: the diagonal: 0 is the main one, positive numbers are above it and negative ones below.
+        dtype: the dtype; None is `floatx`.
+
+    Returns:
+        An array `(N, M)` in `dtype`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.eye(2, 3), ops.eye(3, k=-1, dtype="int32")
+        (array([[1., 0., 0.],
+               [0., 1., 0.]], dtype=float32), array([[0, 0, 0],
+               [1, 0, 0],
+               [0, 1, 0]], dtype=int32))
+    """
     from lamella.ops.comparison import equal
     from lamella.ops.elementwise import cast
 

@@ -1,4 +1,4 @@
-"""Order: sorting, the largest entries, searching, sets."""
+"""Sorting, searching, segment reductions and scattering."""
 
 from __future__ import annotations
 
@@ -16,13 +16,50 @@ from lamella.tracebacks import filter_functions
 
 
 def argsort(x: Any, axis: int | None = -1) -> Any:
-    """The int32 positions that sort `x` along `axis` (None: flattened); equal entries keep their order, NaN comes last."""
+    """The int32 positions that sort `x` along `axis` (None: flattened) in ascending order.
+
+    Equal entries keep their order; NaN comes last.
+
+    Args:
+        x: array of numbers.
+        axis: the axis to sort along; None sorts the flattened array.
+
+    Returns:
+        An int32 array of the shape of `x`, or a vector for None.
+
+    Raises:
+        ShapeError: `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.argsort([[30, 10, 20], [2, 2, 1]])
+        array([[1, 2, 0],
+               [2, 0, 1]], dtype=int32)
+    """
     x, axis = _flattened(x, axis)
     return argsort_.bind(x, axis=axis)
 
 
 def sort(x: Any, axis: int | None = -1) -> Any:
-    """`x` in ascending order along `axis` (None: flattened); NaN comes last."""
+    """`x` in ascending order along `axis` (None: flattened); NaN comes last.
+
+    Args:
+        x: array of numbers.
+        axis: the axis to sort along; None sorts the flattened array.
+
+    Returns:
+        An array of the shape and dtype of `x`, or a vector for None.
+
+    Raises:
+        ShapeError: `axis` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.sort([[30, 10, 20], [2, 3, 1]]), ops.sort([[30, 10, 20], [2, 3, 1]], axis=0)
+        (array([[10, 20, 30],
+               [ 1,  2,  3]], dtype=int32), array([[ 2,  3,  1],
+               [30, 10, 20]], dtype=int32))
+    """
     x, axis = _flattened(x, axis)
     return ops.take_along_axis(x, argsort_.bind(x, axis=axis), axis)
 
@@ -35,25 +72,55 @@ def _flattened(x: Any, axis: int | None) -> tuple[Any, int]:
 
 
 def argpartition(x: Any, kth: int, axis: int = -1) -> Any:
-    """Positions with the `kth` smallest entry in its sorted place, smaller ones before it: those of `argsort`."""
+    """Positions with the `kth` smallest entry in its sorted place and smaller ones before it: those of `argsort`.
+
+    Args:
+        x: array of numbers.
+        kth: the position that must be in order; a negative one counts from the end.
+        axis: the axis to partition along.
+
+    Returns:
+        An int32 array of the shape of `x`.
+
+    Raises:
+        ShapeError: `axis` or `kth` is out of range.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.argpartition([30, 10, 20], 1)
+        array([1, 2, 0], dtype=int32)
+    """
     x, axis = _flattened(x, axis)
     normalize_axis(kth, spec_of(x).shape[axis], "kth")
     return argsort_.bind(x, axis=axis)
 
 
 def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
-    """The `k` largest entries along the last axis, largest first, and their int32 positions; of equal ones the first.
+    """The `k` largest entries along the last axis, largest first, and their int32 positions.
 
-    They come sorted whatever `sorted` says.
+    Among equal entries the first come first.
+
+    Args:
+        x: array `(..., n)`.
+        k: how many entries.
+        sorted: has no effect: the entries are always sorted.
+
+    Returns:
+        A tuple of two arrays `(..., k)`: the entries and their positions.
 
     Raises:
         ShapeError: there are fewer than `k` entries.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.top_k([1, 7, 3, 7], 3)
+        (array([7, 7, 3], dtype=int32), array([1, 3, 2], dtype=int32))
     """
     x = ops.convert_to_tensor(x)
     shape = spec_of(x).shape
     if not shape or not 0 <= k <= shape[-1]:
         raise ShapeError(f"top_k needs a last axis with at least {k} entries, got {spec_of(x)}.")
-    # ascending order of the reversed entries, read backwards: among equal ones the first comes first
+    # The reversed ascending order of the reversed entries: among equal entries the first comes first.
     last = len(shape) - 1
     backwards = argsort_.bind(ops.flip(x, last), axis=last)[..., shape[-1] - k :]
     places = ops.subtract(shape[-1] - 1, ops.flip(backwards, last))
@@ -61,7 +128,24 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
 
 
 def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
-    """Whether class `targets[i]` is among the `k` largest of `predictions[i]`; one that ties with the k-th is."""
+    """Whether class `targets[i]` is among the `k` largest of `predictions[i]`; a class that ties with the k-th is.
+
+    Args:
+        targets: integer array `(batch,)`.
+        predictions: array `(batch, classes)`.
+        k: how many classes count.
+
+    Returns:
+        A bool array `(batch,)`.
+
+    Raises:
+        ShapeError: there are fewer than `k` classes.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.in_top_k([0, 1], [[0.1, 0.7, 0.2], [0.1, 0.7, 0.2]], 2)
+        array([False,  True])
+    """
     targets, predictions = ops.convert_to_tensor(targets), ops.convert_to_tensor(predictions)
     least = top_k(predictions, k)[0][..., -1]
     own = ops.squeeze(ops.take_along_axis(predictions, ops.expand_dims(targets, -1), -1), -1)
@@ -69,9 +153,27 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
 
 
 def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
-    """For every value the int32 number of entries of an ascending vector below it ("right": not above it)."""
+    """For every value the int32 number of entries of an ascending vector below it ("right": not above it).
+
+    Args:
+        sorted_sequence: a vector in ascending order.
+        values: array of numbers.
+        side: "left" inserts before equal entries, "right" after them.
+
+    Returns:
+        An int32 array of the shape of `values`.
+
+    Raises:
+        ShapeError: `sorted_sequence` does not have one dimension.
+        ValueError: `side` is neither.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.searchsorted([1, 3, 5], [0, 3, 9]), ops.searchsorted([1, 3, 5], [0, 3, 9], side="right")
+        (array([0, 1, 3], dtype=int32), array([0, 2, 3], dtype=int32))
+    """
     if side not in ("left", "right"):
-        raise ValueError(f"side is 'left' or 'right', got {side!r}.")
+        raise ValueError(f"side must be 'left' or 'right', got {side!r}.")
     sequence, values = ops.convert_to_tensor(sorted_sequence), ops.convert_to_tensor(values)
     if spec_of(sequence).ndim != 1:
         raise ShapeError(f"searchsorted needs a vector, got {spec_of(sequence)}.")
@@ -83,7 +185,7 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
         return low
     high = ops.full_like(values, count, "int32")
     before = ops.less if side == "left" else ops.less_equal
-    # binary search, every value at once
+    # A binary search for all values together.
     for _ in range(count.bit_length()):
         middle = ops.right_shift(ops.add(low, high), 1)
         going = ops.logical_and(ops.less(low, high), before(ops.take(sequence, ops.minimum(middle, count - 1)), values))
@@ -96,18 +198,28 @@ def digitize(x: Any, bins: Any) -> Any:
     """The int32 number of the bin of every entry: bin i runs from `bins[i - 1]` to below `bins[i]`, as in NumPy.
 
     Args:
-        x: any numbers.
-        bins: a vector that ascends or descends; of a descending one bin i runs from below `bins[i - 1]` down to `bins[i]`.
+        x: array of numbers.
+        bins: a vector that ascends or descends; for a descending one bin i runs from below `bins[i - 1]` down to
+            `bins[i]`.
+
+    Returns:
+        An int32 array of the shape of `x`; 0 is before the first bin, and `len(bins)` after the last one.
 
     Raises:
-        ValueError: the bins are known and go both ways.
+        ShapeError: `bins` does not have one dimension.
+        ValueError: the bins are known, and neither ascend nor descend.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.digitize([-5.0, 0.0, 3.0, 20.0], [0.0, 1.0, 10.0])
+        array([0, 1, 2, 3], dtype=int32)
     """
     known = np.asarray(bins) if isinstance(bins, list | tuple | np.ndarray) else None
     bins = ops.convert_to_tensor(bins)
     if spec_of(bins).ndim != 1:
         raise ShapeError(f"digitize needs a vector of bins, got {spec_of(bins)}.")
     if known is not None and np.any(known[1:] < known[:-1]) and np.any(known[1:] > known[:-1]):
-        raise ValueError("digitize: the bins must ascend or descend, these do both.")
+        raise ValueError("digitize: the bins must ascend or descend, got bins that do both.")
     count = spec_of(bins).shape[0]
     if count < 2 or (known is not None and known[0] <= known[-1]):
         return searchsorted(bins, x, side="right")
@@ -117,7 +229,23 @@ def digitize(x: Any, bins: Any) -> Any:
 
 
 def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
-    """Where an entry of `x1` is one of `x2` (`invert`: none); `assume_unique` changes nothing."""
+    """Where an entry of `x1` is among those of `x2`.
+
+    Args:
+        x1: array of numbers.
+        x2: array of numbers, which is flattened.
+        assume_unique: has no effect.
+        invert: True gives where it is not.
+
+    Returns:
+        A bool array of the shape of `x1`.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.isin([[1, 2], [3, 4]], [2, 4, 6])
+        array([[False,  True],
+               [False,  True]])
+    """
     x1, x2 = ops.convert_to_tensor(x1), ops.reshape(ops.convert_to_tensor(x2), (-1,))
     if not spec_of(x2).shape[0]:
         return ops.full_like(x1, invert, "bool")
@@ -126,7 +254,23 @@ def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) ->
 
 
 def unravel_index(indices: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
-    """The positions along every axis of an array of `shape` of entries counted row by row."""
+    """The positions along every axis of entries that are counted in row-major order.
+
+    Args:
+        indices: integer array; a negative index counts from the end, one outside is moved to the nearest end.
+        shape: the shape of the array whose entries are counted.
+
+    Returns:
+        A tuple with one integer array of the shape of `indices` per axis.
+
+    Raises:
+        DTypeError: `indices` are not integers.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.unravel_index([0, 4, -1], (2, 3))
+        (array([0, 1, 1], dtype=int32), array([0, 1, 2], dtype=int32))
+    """
     indices = ops.convert_to_tensor(indices)
     if not is_integer(spec_of(indices).dtype):
         raise DTypeError(f"indices must be integers, got {spec_of(indices)}.")
@@ -141,7 +285,29 @@ def unravel_index(indices: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """The sums of the rows of each segment; see `segment_max`."""
+    """The sums of the rows of each segment; an empty one has 0.
+
+    Args:
+        data: rows, `(n, ...)`.
+        segment_ids: integers `(n,)`, the segment of each row; a row outside of 0 ... `num_segments` - 1 is left out.
+        num_segments: the number of segments; needed in a trace, where the largest id is not known.
+        sorted: has no effect: whether the ids ascend.
+
+    Returns:
+        An array `(num_segments, ...)` in the dtype of `data`.
+
+    Raises:
+        ShapeError: there is not one id per row.
+        DTypeError: `segment_ids` are not integers.
+        TraceError: `num_segments` is missing in a trace.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.segment_sum([[1, 2], [3, 4], [5, 6]], [0, 2, 0])
+        array([[6, 8],
+               [0, 0],
+               [3, 4]], dtype=int32)
+    """
     data, ids, count = _segments(data, segment_ids, num_segments)
     return ops.scatter_add.bind(data, ids, axis=0, size=count + 1)[:count]
 
@@ -149,14 +315,26 @@ def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, so
 def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
     """The maxima of the rows of each segment; an empty one has minus infinity, or the least integer.
 
+    Ties share the gradient equally.
+
     Args:
         data: rows, `(n, ...)`.
-        segment_ids: the segment of each, integers `(n,)`; a row outside 0 ... `num_segments` - 1 counts nowhere.
-        num_segments: how many there are; needed in a trace, where the largest id is not known.
-        sorted: that ids ascend; nothing depends on it.
+        segment_ids: integers `(n,)`, the segment of each row; a row outside of 0 ... `num_segments` - 1 is left out.
+        num_segments: the number of segments; needed in a trace, where the largest id is not known.
+        sorted: has no effect: whether the ids ascend.
 
     Returns:
-        `(num_segments, ...)`.
+        An array `(num_segments, ...)` in the dtype of `data`.
+
+    Raises:
+        ShapeError: there is not one id per row.
+        DTypeError: `segment_ids` are not integers.
+        TraceError: `num_segments` is missing in a trace.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.segment_max([1.0, 7.0, 3.0], [0, 0, 2])
+        array([  7., -inf,   3.], dtype=float32)
     """
     from lamella.ops.ordering import scatter_max
 
@@ -165,14 +343,56 @@ def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, so
 
 
 def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """The minima of the rows of each segment; an empty one has infinity, or the largest integer; see `segment_max`."""
+    """The minima of the rows of each segment; an empty one has infinity, or the largest integer.
+
+    Ties share the gradient equally.
+
+    Args:
+        data: rows, `(n, ...)`.
+        segment_ids: integers `(n,)`, the segment of each row; a row outside of 0 ... `num_segments` - 1 is left out.
+        num_segments: the number of segments; needed in a trace, where the largest id is not known.
+        sorted: has no effect: whether the ids ascend.
+
+    Returns:
+        An array `(num_segments, ...)` in the dtype of `data`.
+
+    Raises:
+        ShapeError: there is not one id per row.
+        DTypeError: `segment_ids` are not integers.
+        TraceError: `num_segments` is missing in a trace.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.segment_min([1.0, 7.0, 3.0], [0, 0, 2])
+        array([ 1., inf,  3.], dtype=float32)
+    """
     data = ops.convert_to_tensor(data)
     turn = ops.bitwise_not if is_integer(spec_of(data).dtype) else ops.negative
     return turn(segment_max(turn(data), segment_ids, num_segments, sorted))
 
 
 def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
-    """The products of the rows of each segment; an empty one has 1; see `segment_max`."""
+    """The products of the rows of each segment; an empty one has 1.
+
+    Args:
+        data: rows, `(n, ...)`.
+        segment_ids: integers `(n,)`, the segment of each row; a row outside of 0 ... `num_segments` - 1 is left out.
+        num_segments: the number of segments; needed in a trace, where the largest id is not known.
+        sorted: has no effect: whether the ids ascend.
+
+    Returns:
+        An array `(num_segments, ...)` in the dtype of `data`.
+
+    Raises:
+        ShapeError: there is not one id per row.
+        DTypeError: `segment_ids` are not integers.
+        TraceError: `num_segments` is missing in a trace.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.segment_prod([2, 3, 5], [0, 2, 0])
+        array([10,  1,  3], dtype=int32)
+    """
     data, ids, count = _segments(data, segment_ids, num_segments)
     total = spec_of(ids).shape[0]
     one = full_of(spec_of(ops.zeros((count, *spec_of(data).shape[1:]), spec_of(data).dtype)), 1)
@@ -194,10 +414,10 @@ def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, s
 
 
 def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[Any, Any, int]:
-    """The rows, their segments with those outside in one more, and the number of segments."""
+    """The rows, their segments (one more for ids outside of the range), and the number of segments."""
     data, ids = ops.convert_to_tensor(data), ops.convert_to_tensor(segment_ids)
     if spec_of(ids).ndim != 1 or not spec_of(data).ndim or spec_of(data).shape[0] != spec_of(ids).shape[0]:
-        raise ShapeError(f"segment_ids must hold one integer a row of {spec_of(data)}, got {spec_of(ids)}.")
+        raise ShapeError(f"segment_ids must have one integer per row of {spec_of(data)}, got {spec_of(ids)}.")
     if not is_integer(spec_of(ids).dtype):
         raise DTypeError(f"segment_ids must be integers, got {spec_of(ids)}.")
     if num_segments is None:
@@ -207,7 +427,25 @@ def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[An
 
 
 def scatter(indices: Any, values: Any, shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape`, to which `values[i]` is added at the position `indices[i]`: `(..., k)` for the first k axes."""
+    """Zeros of `shape`, to which `values[i]` is added at the position `indices[i]`.
+
+    Args:
+        indices: integers `(..., k)`: positions along the first k axes; a negative one counts from the end, and a
+            position outside is left out.
+        values: array `(..., *shape[k:])`.
+        shape: the shape of the result.
+
+    Returns:
+        An array of `shape` in the dtype of `values`.
+
+    Raises:
+        ShapeError: `indices` are not integers, k is larger than the number of axes, or `values` do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.scatter([[0], [2], [0]], [1.0, 2.0, 4.0], (4,))
+        array([5., 0., 2., 0.], dtype=float32)
+    """
     values = ops.convert_to_tensor(values)
     zeros = ops.zeros(shape, spec_of(values).dtype)
     return scatter_update(zeros, indices, values, "add")
@@ -217,19 +455,33 @@ def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | Non
     """`inputs` with `updates[i]` at the position `indices[i]`; an index outside changes nothing.
 
     Args:
-        inputs: any value.
+        inputs: array.
         indices: integers `(..., k)`: positions along the first k axes; a negative one counts from the end.
-        updates: `(..., *inputs.shape[k:])`.
-        reduction: None sets entries (of several updates of one entry the last wins), "add", "mul", "max" and "min"
-            combine with what is there.
+        updates: array `(..., *inputs.shape[k:])`; it is converted to the dtype of `inputs`.
+        reduction: None sets entries (of several updates of one entry the last wins); "add", "mul", "max" and "min"
+            combine with the present entries.
+
+    Returns:
+        An array of the shape and dtype of `inputs`.
+
+    Raises:
+        ShapeError: `indices` are not integers, k is larger than the number of axes, or `updates` do not broadcast.
+        ValueError: `reduction` is none of these.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.scatter_update([0, 0, 0], [[1], [-1]], [5, 7])
+        array([0, 5, 7], dtype=int32)
+        >>> ops.scatter_update([10, 10, 10], [[1], [1]], [5, 7], reduction="add")
+        array([10, 22, 10], dtype=int32)
     """
     inputs, indices = ops.convert_to_tensor(inputs), ops.convert_to_tensor(indices)
     spec, given = spec_of(inputs), spec_of(indices)
     updates = ops.cast(updates, spec.dtype)
     if not is_integer(given.dtype) or not given.ndim or given.shape[-1] > spec.ndim:
-        raise ShapeError(f"indices of {spec} are integers (..., k), k up to {spec.ndim}; got {given}.")
+        raise ShapeError(f"indices of {spec} must be integers (..., k) with k up to {spec.ndim}, got {given}.")
     if reduction not in (None, "add", "mul", "max", "min"):
-        raise ValueError(f"reduction is None, 'add', 'mul', 'max' or 'min', got {reduction!r}.")
+        raise ValueError(f"reduction must be None, 'add', 'mul', 'max' or 'min', got {reduction!r}.")
     k = given.shape[-1]
     cells, inner = spec.shape[:k], spec.shape[k:]
     size, count = math.prod(map(int, cells)), int(given.size) // max(k, 1)

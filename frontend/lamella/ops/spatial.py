@@ -1,4 +1,4 @@
-"""Convolution and pooling in Keras's words: paddings by name, either layout, kernels as layers keep them."""
+"""Convolution and pooling with the arguments of Keras: paddings by name, either layout, and the kernels of layers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Ints = int | Sequence[int]
 def window_padding(
     padding: str, size: Sequence[int], window: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
 ) -> tuple[tuple[int, int], ...]:
-    """The (low, high) padding of each spatial dimension for a word."""
+    """The (low, high) padding of each spatial dimension for "valid", "same" or "causal"."""
     if padding == "valid":
         return ((0, 0),) * len(window)
     if padding == "causal":
@@ -34,18 +34,18 @@ def window_padding(
 def output_padding_of(
     padding: str, window: int, stride: int, dilation: int, output_padding: int | None
 ) -> tuple[int, int]:
-    """How far the window reaches over the two ends of the spread-out input, as Keras on JAX counts it.
+    """How far the window exceeds the two ends of the dilated input, as in Keras on JAX.
 
     Args:
         padding: "valid" or "same".
-        window: the taps of the kernel along the dimension.
+        window: the size of the kernel along the dimension.
         stride: the distance of two inputs in the output.
-        dilation: the distance of two taps.
-        output_padding: cells added on the high side; None for as many as make `size * stride` outputs ("same") or let
-            every tap of the last input land ("valid").
+        dilation: the distance of two kernel offsets.
+        output_padding: entries added on the high side; None adds as many as give `size * stride` outputs ("same") or
+            keep every product of the last input ("valid").
 
     Returns:
-        (low, high): the output has `(size - 1) * stride + 1 + low + high - (window - 1) * dilation` cells.
+        (low, high): the output has `(size - 1) * stride + 1 + low + high - (window - 1) * dilation` entries.
     """
     reach = (window - 1) * dilation
     if padding == "valid":
@@ -57,7 +57,7 @@ def output_padding_of(
 
 
 def adaptive_windows(size: Any, count: int) -> list[tuple[Any, Any]]:
-    """The (start, stop) of `count` windows over `size` cells: floor(i * size / count) to ceil((i + 1) * size / count)."""
+    """The (start, stop) of `count` windows: floor(i * size / count) and ceil((i + 1) * size / count)."""
     return [(i * size // count, ceil_div((i + 1) * size, count)) for i in range(count)]
 
 
@@ -69,14 +69,14 @@ def transposed_convolution(
     output_padding: Sequence[int | None],
     dilation: Sequence[int],
 ) -> Any:
-    """Channels last: each input scales the kernel `(*window, filters, channels)`, laid into the output `strides` apart."""
+    """`conv_transpose` of channels-last inputs with a kernel `(*window, filters, channels)`."""
     size, paddings = [], []
     window = [int(d) for d in spec_of(kernel).shape[:-2]]
     for d, w, s, t, o in zip(spec_of(x).shape[1:-1], window, strides, dilation, output_padding, strict=True):
         low, high = output_padding_of(padding, w, s, t, o)
         reach = (w - 1) * t
         size.append((d - 1) * s + 1 + low + high - reach)
-        # the padding of the convolution of this size whose output is x
+        # The padding of the convolution that maps this size to that of x.
         paddings.append((reach - low, max(0, reach - high)))
     return p.convolve_input_gradient.bind(
         x, kernel, size=tuple(size), strides=tuple(strides), padding=tuple(paddings), dilation=tuple(dilation), groups=1
@@ -84,14 +84,14 @@ def transposed_convolution(
 
 
 def _inside(size: Any, windows: list[tuple[Any, Any]]) -> Any:
-    """Which cells of a dimension of free size lie in which window, `(size, windows)`."""
+    """Whether each entry of a dimension of free size is in each window, `(size, windows)`."""
     cells = ops.expand_dims(ops.arange(size), 1)
     start, stop = (ops.stack([ops.cast(ends[i], "int32") for ends in windows]) for i in (0, 1))
     return ops.logical_and(ops.greater_equal(cells, start), ops.less(cells, stop))
 
 
 def adaptive_mean(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
-    """The mean of each window along `axis`: a product with a constant matrix that holds 1 / length in its cells."""
+    """The mean of each window along `axis`: a product with a constant matrix of 1 / length."""
     size = spec_of(x).shape[axis]
     if isinstance(size, Dim):
         hit = ops.cast(_inside(size, windows), x.dtype)
@@ -104,7 +104,7 @@ def adaptive_mean(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
 
 
 def adaptive_maximum(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
-    """The maximum of each window along `axis`: of the maxima of all windows of each length the ones asked for."""
+    """The maximum of each window along `axis`, gathered from a max pooling for each length of windows."""
     size = spec_of(x).shape[axis]
     if isinstance(size, Dim):
         x = ops.expand_dims(ops.moveaxis(x, axis, -1), -1)
@@ -120,9 +120,6 @@ def adaptive_maximum(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
     return ops.take(ops.concatenate(pooled, axis), chosen, axis)
 
 
-# ---- the functions ----------------------------------------------------------------------------------------------------
-
-
 def _each(name: str, value: Ints, n: int) -> tuple[int, ...]:
     found = (value,) * n if isinstance(value, int) else tuple(int(v) for v in value)
     if len(found) != n or min(found) < 1:
@@ -132,13 +129,13 @@ def _each(name: str, value: Ints, n: int) -> tuple[int, ...]:
 
 def _word(padding: str, *known: str) -> str:
     if padding.lower() not in known:
-        raise ValueError(f"padding must be one of {', '.join(map(repr, known))}; got {padding!r}.")
+        raise ValueError(f"padding must be one of {', '.join(map(repr, known))}, got {padding!r}.")
     return padding.lower()
 
 
 def _channels_last(x: Any, data_format: str | None) -> tuple[Any, bool]:
     if spec_of(x).ndim < 3:
-        raise ShapeError(f"expected (batch, spatial dimensions, channels), got {spec_of(x)}.")
+        raise ShapeError(f"inputs must be (batch, spatial dimensions, channels), got {spec_of(x)}.")
     first = settings.layout_of(data_format) == "channels_first"
     return (ops.moveaxis(x, 1, -1) if first else x), first
 
@@ -157,15 +154,32 @@ def conv(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """The convolution of `(batch, *spatial, channels)` with a kernel `(*window, channels / groups, filters)`.
+    """The convolution (cross-correlation) of `inputs` with a kernel.
 
     Args:
-        inputs: floats; with data_format "channels_first" `(batch, channels, *spatial)`.
-        kernel: how many groups of channels are kept apart follows from its shape.
-        strides: the steps of the window, a number or one for each spatial dimension.
-        padding: "valid", "same" or "causal" (of one spatial dimension).
-        data_format: "channels_last" (default) or "channels_first".
-        dilation_rate: the distance between the kernel's taps.
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        kernel: `(*window, channels / groups, filters)`; the number of groups of channels follows from its shape.
+        strides: the steps of the window, one number or one per spatial dimension.
+        padding: "valid" (none), "same" (zeros on both sides, for ceil(size / stride) outputs) or, for one spatial
+            dimension, "causal" (zeros before the first entry).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries, one number or one per spatial dimension.
+
+    Returns:
+        An array of floats `(batch, *new spatial, filters)`, or with channels first.
+
+    Raises:
+        ShapeError: the kernel does not fit the inputs, or the window is larger than the padded inputs.
+        ArgumentError: strides or dilation are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 2.0, 4.0, 8.0], "float32").reshape(1, 4, 1)
+        >>> difference = np.array([-1.0, 1.0], "float32").reshape(2, 1, 1)
+        >>> ops.conv(x, difference).ravel(), ops.conv(x, difference, padding="causal").ravel()
+        (array([1., 2., 4.], dtype=float32), array([1., 1., 2., 4.], dtype=float32))
     """
     x, kernel = _operands(inputs, kernel)
     x, first = _channels_last(x, data_format)
@@ -173,7 +187,7 @@ def conv(
     word = _word(padding, *(("valid", "same", "causal") if n == 1 else ("valid", "same")))
     strides, dilation = _each("strides", strides, n), _each("dilation_rate", dilation_rate, n)
     if spec_of(kernel).ndim != n + 2 or not spec_of(kernel).shape[-2]:
-        raise ShapeError(f"a kernel over {n} spatial dimensions has {n + 2} dimensions, got {spec_of(kernel)}.")
+        raise ShapeError(f"a kernel over {n} spatial dimensions must have {n + 2} dimensions, got {spec_of(kernel)}.")
     channels, group = spec_of(x).shape[-1], spec_of(kernel).shape[-2]
     if channels % group:
         raise ShapeError(
@@ -198,7 +212,32 @@ def depthwise_conv(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """Every channel convolved with windows of its own: kernel `(*window, channels, multiplier)`; see `conv`."""
+    """Every channel convolved with separate kernels.
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        kernel: `(*window, channels, multiplier)`: `multiplier` kernels per channel.
+        strides: the steps of the window, one number or one per spatial dimension.
+        padding: "valid", "same" or, for one spatial dimension, "causal", as in `conv`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries, one number or one per spatial dimension.
+
+    Returns:
+        An array of floats `(batch, *new spatial, channels * multiplier)`, or with channels first.
+
+    Raises:
+        ShapeError: the kernel does not fit the inputs, or the window is larger than the padded inputs.
+        ArgumentError: strides or dilation are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]], "float32").reshape(1, 3, 2)
+        >>> ops.depthwise_conv(x, ops.ones((2, 2, 1)))[0]
+        array([[ 3., 30.],
+               [ 5., 50.]], dtype=float32)
+    """
     kernel = ops.convert_to_tensor(kernel)
     *window, channels, multiplier = (int(d) for d in spec_of(kernel).shape)
     return conv(
@@ -215,7 +254,35 @@ def separable_conv(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """`depthwise_conv`, then `conv` with a `pointwise_kernel` over windows of one cell."""
+    """`depthwise_conv`, then `conv` with a `pointwise_kernel` over windows of one entry.
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        depthwise_kernel: `(*window, channels, multiplier)`.
+        pointwise_kernel: `(*ones, channels * multiplier, filters)`.
+        strides: the steps of the window, one number or one per spatial dimension.
+        padding: "valid", "same" or, for one spatial dimension, "causal", as in `conv`.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the entries of the first kernel, one number or one per spatial dimension.
+
+    Returns:
+        An array of floats `(batch, *new spatial, filters)`, or with channels first.
+
+    Raises:
+        ShapeError: a kernel does not fit, or the window is larger than the padded inputs.
+        ArgumentError: strides or dilation are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    References:
+        F. Chollet, "Xception: deep learning with depthwise separable convolutions", CVPR 2017,
+        https://arxiv.org/abs/1610.02357.
+
+    Example:
+        >>> from lamella import ops
+        >>> y = ops.separable_conv(ops.ones((1, 4, 4, 3)), ops.ones((2, 2, 3, 1)), ops.ones((1, 1, 3, 5)))
+        >>> y.shape, float(y[0, 0, 0, 0])
+        ((1, 3, 3, 5), 12.0)
+    """
     y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
     return conv(y, pointwise_kernel, data_format=data_format)
 
@@ -229,9 +296,37 @@ def conv_transpose(
     data_format: str | None = None,
     dilation_rate: Ints = 1,
 ) -> Any:
-    """The transpose of a convolution: each input scales the kernel `(*window, filters, channels)`, and copies add up.
+    """The transpose of a convolution: each input scales the kernel, and the results are added up `strides` apart.
 
-    `output_padding` cells are added on the high side, as in the layers; the other arguments as in `conv`.
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        kernel: `(*window, filters, channels)`.
+        strides: the distance of two inputs in the output, one number or one per spatial dimension.
+        padding: "valid" keeps everything; "same" gives `size * stride` outputs.
+        output_padding: the number of entries that are added at the end, one number or one per spatial dimension; None
+            chooses it by the padding.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+        dilation_rate: the distance between the kernel's entries, one number or one per spatial dimension.
+
+    Returns:
+        An array of floats `(batch, *new spatial, filters)`, or with channels first.
+
+    Raises:
+        ShapeError: the kernel does not fit the inputs.
+        ArgumentError: strides or dilation are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    References:
+        V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learning", 2016,
+        https://arxiv.org/abs/1603.07285.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 10.0], "float32").reshape(1, 2, 1)
+        >>> kernel = np.array([1.0, 2.0, 3.0], "float32").reshape(3, 1, 1)
+        >>> ops.conv_transpose(x, kernel, strides=2).ravel()
+        array([ 1.,  2., 13., 20., 30.], dtype=float32)
     """
     x, kernel = _operands(inputs, kernel)
     x, first = _channels_last(x, data_format)
@@ -258,14 +353,64 @@ def _pool(op: Any, inputs: Any, pool_size: Ints, strides: Ints | None, padding: 
 def max_pool(
     inputs: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
 ) -> Any:
-    """The maximum of every window, `strides` (by default `pool_size`) apart; the first one takes the gradient."""
+    """The maximum of every window; among equal entries the first one takes the gradient.
+
+    Padding counts as minus infinity.
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        pool_size: the size of the window, one number or one per spatial dimension.
+        strides: the steps of the window; None is `pool_size`.
+        padding: "valid" (none) or "same" (for ceil(size / stride) outputs).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of floats `(batch, *new spatial, channels)`, or with channels first.
+
+    Raises:
+        ShapeError: `inputs` have less than three dimensions, or the window is larger than the padded inputs.
+        ArgumentError: the window or the strides are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 5.0, 2.0, 3.0, 4.0], "float32").reshape(1, 5, 1)
+        >>> ops.max_pool(x, 2).ravel(), ops.max_pool(x, 2, strides=1).ravel()
+        (array([5., 3.], dtype=float32), array([5., 5., 3., 4.], dtype=float32))
+        >>> ops.max_pool(x, 2, padding="same").ravel()
+        array([5., 3., 4.], dtype=float32)
+    """
     return _pool(p.max_pool, inputs, pool_size, strides, padding, data_format)
 
 
 def average_pool(
     inputs: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
 ) -> Any:
-    """The mean of every window over its real cells, `strides` (by default `pool_size`) apart."""
+    """The mean of every window; padding does not count.
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        pool_size: the size of the window, one number or one per spatial dimension.
+        strides: the steps of the window; None is `pool_size`.
+        padding: "valid" (none) or "same" (for ceil(size / stride) outputs).
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of floats `(batch, *new spatial, channels)`, or with channels first.
+
+    Raises:
+        ShapeError: `inputs` have less than three dimensions, or the window is larger than the padded inputs.
+        ArgumentError: the window or the strides are not positive, or not one per spatial dimension.
+        ValueError: the padding is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 5.0, 2.0, 3.0, 4.0], "float32").reshape(1, 5, 1)
+        >>> ops.average_pool(x, 2).ravel(), ops.average_pool(x, 2, padding="same").ravel()
+        (array([3. , 2.5], dtype=float32), array([3. , 2.5, 4. ], dtype=float32))
+    """
     return _pool(p.average_pool, inputs, pool_size, strides, padding, data_format)
 
 
@@ -277,12 +422,56 @@ def _adaptive(reduce: Any, inputs: Any, output_size: Ints, data_format: str | No
 
 
 def adaptive_max_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
-    """The maxima of `output_size` windows, which share cells where the size does not divide."""
+    """The maxima of `output_size` windows, which overlap where the size does not divide.
+
+    Window i covers the entries from floor(i * size / count) to below ceil((i + 1) * size / count).
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        output_size: the number of windows, one number or one per spatial dimension.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of floats `(batch, *output_size, channels)`, or with channels first.
+
+    Raises:
+        ShapeError: `inputs` have less than three dimensions.
+        ArgumentError: `output_size` is not positive, or not one per spatial dimension.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 5.0, 2.0, 3.0, 4.0], "float32").reshape(1, 5, 1)
+        >>> ops.adaptive_max_pool(x, 2).ravel()
+        array([5., 4.], dtype=float32)
+    """
     return _adaptive(adaptive_maximum, inputs, output_size, data_format)
 
 
 def adaptive_average_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
-    """The means of `output_size` windows, which share cells where the size does not divide."""
+    """The means of `output_size` windows, which overlap where the size does not divide.
+
+    Window i covers the entries from floor(i * size / count) to below ceil((i + 1) * size / count).
+
+    Args:
+        inputs: `(batch, *spatial, channels)`, or with data_format "channels_first" `(batch, channels, *spatial)`.
+        output_size: the number of windows, one number or one per spatial dimension.
+        data_format: "channels_last" or "channels_first"; None uses `lamella.config.image_data_format()`.
+
+    Returns:
+        An array of floats `(batch, *output_size, channels)`, or with channels first.
+
+    Raises:
+        ShapeError: `inputs` have less than three dimensions.
+        ArgumentError: `output_size` is not positive, or not one per spatial dimension.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x = np.array([1.0, 5.0, 3.0, 3.0, 6.0], "float32").reshape(1, 5, 1)
+        >>> ops.adaptive_average_pool(x, 2).ravel().round(4)
+        array([3., 4.], dtype=float32)
+    """
     return _adaptive(adaptive_mean, inputs, output_size, data_format)
 
 

@@ -1,4 +1,4 @@
-"""Functions defined by approximations: rational functions of other elementwise ops."""
+"""The error function and related functions, approximated by rational functions."""
 
 from __future__ import annotations
 
@@ -33,13 +33,25 @@ def _like(x: Any, value: float) -> Any:
 
 @op(prepare=floating)
 def erf(x: Spec) -> Spec:
-    """The error function, to 1e-15 in float64.
+    """The error function 2 / sqrt(pi) * integral of exp(-t**2) from 0 to x, to 1e-15 in float64.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
 
     References:
-        W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23, 1969.
+        W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23, 1969,
+        https://doi.org/10.1090/S0025-5718-1969-0247736-4.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.erf([-1.0, 0.0, 3.0]).round(4)
+        array([-0.8427,  0.    ,  1.    ], dtype=float32)
     """
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     return x
 
 
@@ -111,7 +123,7 @@ def _ratio(table: tuple[tuple[float, ...], tuple[float, ...]], x: Any) -> Any:
 def _parts(x: Any, end: float) -> tuple[Any, Any]:
     """erf(|x|) for |x| below 0.46875, and 1 - erf(|x|) above it and up to `end`.
 
-    Each range is computed on operands clipped into it, so that the branches not taken stay finite.
+    Each range is computed on operands clipped to it, so that the branches that are not taken stay finite.
     """
     size = abs_(x)
     small = minimum(size, _like(x, 0.5))
@@ -126,7 +138,7 @@ def _parts(x: Any, end: float) -> tuple[Any, Any]:
 
 
 def _bell(x: Any) -> Any:
-    """exp(-x**2), in two factors: the square of a number of few digits has no rounding to be magnified."""
+    """exp(-x**2) as two factors: the square of a number of few digits is exact, and no error is magnified."""
     short = multiply(floor(multiply(x, _like(x, 16.0))), _like(x, 1 / 16))
     rest = multiply(subtract(x, short), add(x, short))
     return multiply(exp(negative(multiply(short, short))), exp(negative(rest)))
@@ -149,11 +161,23 @@ def _(g: Any, y: Any, x: Any) -> Any:
 def erfc(x: Spec) -> Spec:
     """1 - erf(x), exact where that is small.
 
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
     References:
-        W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23, 1969.
+        W. J. Cody, "Rational Chebyshev approximations for the error function", Mathematics of Computation 23, 1969,
+        https://doi.org/10.1090/S0025-5718-1969-0247736-4.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.erfc([0.0, 1.0]).round(4), float(ops.erfc(5.0)) > 0
+        (array([1.    , 0.1573], dtype=float32), True)
     """
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     return x
 
 
@@ -176,13 +200,24 @@ def _(g: Any, y: Any, x: Any) -> Any:
 def erfinv(x: Spec) -> Spec:
     """The number whose error function is x: infinite at -1 and 1, NaN outside.
 
-    Giles's approximation, good to float32, and two of Newton's steps.
+    Giles's approximation, accurate to float32, followed by two Newton steps.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
 
     References:
         M. Giles, "Approximating the erfinv function", GPU Computing Gems Jade Edition, 2011.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.erfinv([-0.5, 0.0, 1.0]).round(4)
+        array([-0.4769,  0.    ,     inf], dtype=float32)
     """
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     return x
 
 
@@ -206,7 +241,7 @@ def _(x: Any) -> Any:
     y = multiply(where(less(w, _like(x, 5.0)), near, far), inside)
     if DTYPES[spec_of(x).dtype][1] >= 32:
         for _ in range(2):
-            # erf(y) - x as (1 - x) - erfc(y), which keeps its digits near 1
+            # erf(y) - x as (1 - x) - erfc(y), which is precise near 1.
             short = subtract(subtract(one, inside), erfc(y))
             y = add(y, multiply(multiply(negative(short), exp(multiply(y, y))), _like(x, math.sqrt(math.pi) / 2)))
     edge = where(equal(size, one), _like(x, math.inf), _like(x, math.nan))

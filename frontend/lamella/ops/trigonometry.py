@@ -36,7 +36,7 @@ def _like(x: Any, value: float) -> Any:
 
 def _float(x: Spec) -> Spec:
     if not is_float(x.dtype):
-        raise DTypeError(f"needs a float operand, got {x.dtype}.")
+        raise DTypeError(f"operands must be floats, got {x.dtype}.")
     return x
 
 
@@ -48,7 +48,19 @@ def _square_rest(x: Any) -> Any:
 
 @op(prepare=floating)
 def tan(x: Spec) -> Spec:
-    """sin(x) / cos(x)"""
+    """The tangent of x: sin(x) / cos(x).
+
+    Args:
+        x: array of angles in radians; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.tan([0.0, 1.0]).round(4)
+        array([0.    , 1.5574], dtype=float32)
+    """
     return _float(x)
 
 
@@ -64,15 +76,27 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=floating)
 def sinh(x: Spec) -> Spec:
-    """(exp(x) - exp(-x)) / 2, exact near 0"""
+    """(exp(x) - exp(-x)) / 2, exact near 0
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.sinh([-1.0, 0.0, 1.0]).round(4)
+        array([-1.1752,  0.    ,  1.1752], dtype=float32)
+    """
     return _float(x)
 
 
 @sinh.define
 def _(x: Any) -> Any:
-    # halved inside the exponential, which would overflow before the result does
+    # The half is taken inside the exponential, which would overflow before the result does.
     halved = expm1(subtract(abs_(x), _like(x, math.log(2.0))))
-    half_e = add(halved, _like(x, 0.5))  # (exp|x| - 1) / 2 is exact near 0 where this is not
+    half_e = add(halved, _like(x, 0.5))  # Near 0 this is not exact, and (exp|x| - 1) / 2 is.
     near = multiply(expm1(minimum(abs_(x), _like(x, 1))), _like(x, 0.5))
     rise = where(less(abs_(x), _like(x, 1)), near, half_e)
     scaled = divide(rise, add(add(rise, rise), _like(x, 1)))
@@ -86,7 +110,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=floating)
 def cosh(x: Spec) -> Spec:
-    """(exp(x) + exp(-x)) / 2"""
+    """(exp(x) + exp(-x)) / 2
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.cosh([-1.0, 0.0, 1.0]).round(4)
+        array([1.5431, 1.    , 1.5431], dtype=float32)
+    """
     return _float(x)
 
 
@@ -105,8 +141,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 def arctan(x: Spec) -> Spec:
     """The angle in (-pi/2, pi/2) whose tangent is x.
 
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float. The angles are in radians.
+
     References:
         S. L. Moshier, "Methods and programs for mathematical functions", 1989.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.arctan([-1.0, 0.0, 1e9]).round(4)
+        array([-0.7854,  0.    ,  1.5708], dtype=float32)
     """
     return _float(x)
 
@@ -140,7 +187,7 @@ def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
 @arctan.define
 def _(x: Any) -> Any:
     size, one = abs_(x), _like(x, 1)
-    # a rational function up to 0.66; pi/4 and pi/2 are taken away above it, on operands clipped into each range
+    # A rational function up to 0.66; above it pi/4 or pi/2 is subtracted, on operands clipped to each range.
     steep, middle = less(_like(x, math.tan(3 * math.pi / 8)), size), less(_like(x, 0.66), size)
     inverse = negative(divide(one, maximum(size, one)))
     bounded = minimum(size, _like(x, 4.0))
@@ -160,7 +207,25 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=floating_pair)
 def arctan2(x1: Spec, x2: Spec) -> Spec:
-    """The angle in [-pi, pi] of the point with ordinate x1 and abscissa x2; zeros of either sign count"""
+    """The angle in [-pi, pi] of the point with ordinate x1 and abscissa x2; the sign of a zero is significant.
+
+    The derivative at the origin is NaN.
+
+    Args:
+        x1: the ordinate, an array or number.
+        x2: the abscissa, an array or number; it broadcasts against `x1`.
+
+    Returns:
+        An array of the broadcast shape in the promoted float dtype. The angles are in radians.
+
+    Raises:
+        ShapeError: the shapes do not broadcast.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.arctan2([1.0, 1.0, -0.0], [1.0, -1.0, -1.0]).round(4)
+        array([ 0.7854,  2.3562, -3.1416], dtype=float32)
+    """
     if x1 != x2:
         raise (DTypeError if x1.dtype != x2.dtype else ShapeError)(f"operands must have one spec, got {x1} and {x2}.")
     return _float(x1)
@@ -177,7 +242,7 @@ def _(x1: Any, x2: Any) -> Any:
     rise, run = abs_(x1), abs_(x2)
     low, high = minimum(rise, run), maximum(rise, run)
     zero, one = _like(x1, 0), _like(x1, 1)
-    # two zeros make no angle, two infinities the middle one
+    # Two zeros give the angle 0, two infinities pi/4.
     slope = where(
         equal(low, high), where(equal(high, zero), zero, one), divide(low, where(equal(high, zero), one, high))
     )
@@ -196,7 +261,21 @@ def _(g: Any, y: Any, x1: Any, x2: Any) -> Any:
 
 @op(prepare=floating)
 def arcsin(x: Spec) -> Spec:
-    """The angle in [-pi/2, pi/2] whose sine is x; NaN outside [-1, 1]"""
+    """The angle in [-pi/2, pi/2] whose sine is x; NaN outside [-1, 1].
+
+    The derivative at -1 and 1 is infinite.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float. The angles are in radians.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.arcsin([0.0, 0.5, 1.0]).round(4)
+        array([0.    , 0.5236, 1.5708], dtype=float32)
+    """
     return _float(x)
 
 
@@ -212,7 +291,21 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=floating)
 def arccos(x: Spec) -> Spec:
-    """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1]"""
+    """The angle in [0, pi] whose cosine is x; NaN outside [-1, 1].
+
+    The derivative at -1 and 1 is infinite.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float. The angles are in radians.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.arccos([0.0, 0.5, 1.0]).round(4)
+        array([1.5708, 1.0472, 0.    ], dtype=float32)
+    """
     return _float(x)
 
 
@@ -228,7 +321,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=floating)
 def arcsinh(x: Spec) -> Spec:
-    """log(x + sqrt(x**2 + 1)), exact near 0 and without overflow"""
+    """log(x + sqrt(x**2 + 1)), exact near 0 and without overflow
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.arcsinh([-1.0, 0.0, 1e30]).round(4)
+        array([-0.8814,  0.    , 69.7707], dtype=float32)
+    """
     return _float(x)
 
 
@@ -250,7 +355,21 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=floating)
 def arccosh(x: Spec) -> Spec:
-    """log(x + sqrt(x**2 - 1)); NaN below 1"""
+    """log(x + sqrt(x**2 - 1)); NaN below 1
+
+    The derivative at 1 is infinite.
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.arccosh([1.0, 2.0]).round(4)
+        array([0.   , 1.317], dtype=float32)
+    """
     return _float(x)
 
 
@@ -268,7 +387,19 @@ def _(g: Any, y: Any, x: Any) -> Any:
 
 @op(prepare=floating)
 def arctanh(x: Spec) -> Spec:
-    """log((1 + x) / (1 - x)) / 2, exact near 0; NaN outside [-1, 1]"""
+    """log((1 + x) / (1 - x)) / 2, exact near 0; infinite at -1 and 1, NaN outside
+
+    Args:
+        x: array; integers and booleans are converted to `floatx`.
+
+    Returns:
+        An array of the shape of `x`, and of its dtype if that is a float.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.arctanh([-0.5, 0.0, 1.0]).round(4)
+        array([-0.5493,  0.    ,     inf], dtype=float32)
+    """
     return _float(x)
 
 

@@ -1,8 +1,8 @@
-"""Windows sliding over n spatial dimensions: convolution with its two gradients, and pooling.
+"""Sliding windows over n spatial dimensions: convolution with its two gradients, and pooling.
 
 Layouts are fixed: operands (batch, spatial ..., channels), kernels (spatial ..., channels in / groups, channels out).
-Layers with another `data_format` transpose around these ops. `padding` is a (low, high) pair for each spatial dimension;
-output position o reads input positions `o * stride - low + tap * dilation`.
+Layers with another `data_format` transpose around these ops. `padding` is one (low, high) pair per spatial dimension;
+output position o reads the input at `o * stride - low + k * dilation` for every kernel offset k.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Padding = tuple[tuple[Any, Any], ...]
 
 
 def window_positions(size: Any, window: int, stride: int, padding: tuple[Any, Any], dilation: int = 1) -> Any:
-    """How many places a window has along a dimension of `size`; ceil(size / stride) where the padding is `same_padding`."""
+    """The number of positions of a window along a dimension of `size`; ceil(size / stride) for `same_padding`."""
     total = sum(padding)
     if isinstance(total, Dim) and total == sum(same_padding(size, window, stride, dilation)):
         return ceil_div(size, stride)
@@ -40,7 +40,22 @@ def window_positions(size: Any, window: int, stride: int, padding: tuple[Any, An
 
 
 def same_padding(size: Any, window: int, stride: int, dilation: int = 1) -> tuple[Any, Any]:
-    """The padding for ceil(size / stride) outputs; an odd cell goes to the high side, as in Keras."""
+    """The padding (low, high) for ceil(size / stride) outputs; an odd entry goes to the high side, as in Keras.
+
+    Args:
+        size: the size of the dimension.
+        window: the size of the window.
+        stride: the steps of the window.
+        dilation: the distance between the entries of the window.
+
+    Returns:
+        A pair of integers, or of dimensions where the size is left free.
+
+    Example:
+        >>> from lamella import ops
+        >>> ops.same_padding(5, 2, 1), ops.same_padding(5, 3, 2)
+        ((0, 1), (1, 1))
+    """
     total = larger((ceil_div(size, stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
     return total // 2, total - total // 2
 
@@ -67,11 +82,36 @@ def _positions(size: Ints, window: Ints, strides: Ints, padding: Padding, dilati
 
 @op
 def convolve(x: Spec, kernel: Spec, *, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Spec:
-    """Cross-correlation of x with a kernel: y[o] = sum over taps of x[o * stride - low + tap * dilation] @ kernel[tap]"""
+    """Cross-correlation of x with a kernel: y[o] = sum over k of x[o * stride - low + k * dilation] @ kernel[k].
+
+    It is what `conv` computes for one layout, with the padding in numbers.
+
+    Args:
+        x: array of floats `(batch, *spatial, channels)`.
+        kernel: array of floats `(*window, channels / groups, filters)`.
+        strides: one step per spatial dimension.
+        padding: one pair (low, high) per spatial dimension.
+        dilation: the distance between the kernel's entries, one per spatial dimension.
+        groups: the number of groups of channels that are convolved separately.
+
+    Returns:
+        An array `(batch, *new spatial, filters)`.
+
+    Raises:
+        ShapeError: the kernel does not fit `x`, or the window is larger than the padded `x`.
+        DTypeError: the operands are not floats of one dtype.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> x, kernel = np.array([1.0, 2.0, 4.0]).reshape(1, 3, 1), np.array([-1.0, 1.0]).reshape(2, 1, 1)
+        >>> ops.convolve(x, kernel, strides=(1,), padding=((1, 0),), dilation=(1,), groups=1).ravel()
+        array([1., 1., 2.])
+    """
     n = len(strides)
     size = _spatial(x, n)
     if kernel.ndim != n + 2:
-        raise ShapeError(f"a kernel over {n} spatial dimensions has {n + 2} dimensions, got {kernel}.")
+        raise ShapeError(f"a kernel over {n} spatial dimensions must have {n + 2} dimensions, got {kernel}.")
     if x.dtype != kernel.dtype or not is_float(x.dtype):
         raise DTypeError(f"x and kernel must be floats of one dtype, got {x.dtype} and {kernel.dtype}.")
     if x.shape[-1] != kernel.shape[-2] * groups or kernel.shape[-1] % groups:
@@ -85,10 +125,35 @@ def convolve(x: Spec, kernel: Spec, *, strides: Ints, padding: Padding, dilation
 def convolve_input_gradient(
     g: Spec, kernel: Spec, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
 ) -> Spec:
-    """The gradient of convolve in x, whose spatial dimensions are `size`; the definition of a transposed convolution"""
+    """The gradient of convolve with respect to x, whose spatial dimensions are `size`; a transposed convolution.
+
+    Args:
+        g: the cotangent of the convolution, `(batch, *new spatial, filters)`.
+        kernel: array of floats `(*window, channels / groups, filters)`.
+        size: the spatial dimensions of x.
+        strides: one step per spatial dimension.
+        padding: one pair (low, high) per spatial dimension.
+        dilation: the distance between the kernel's entries, one per spatial dimension.
+        groups: the number of groups of channels that are convolved separately.
+
+    Returns:
+        An array `(batch, *size, channels)`.
+
+    Raises:
+        ShapeError: `g` does not have the shape of the result of such a convolution.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops
+        >>> g, kernel = np.array([1.0, 10.0]).reshape(1, 2, 1), np.array([-1.0, 1.0]).reshape(2, 1, 1)
+        >>> ops.convolve_input_gradient(
+        ...     g, kernel, size=(3,), strides=(1,), padding=((0, 0),), dilation=(1,), groups=1
+        ... ).ravel()
+        array([-1., -9., 10.])
+    """
     n = len(strides)
     if shapes_differ(_spatial(g, n), _positions(size, kernel.shape[:n], strides, padding, dilation)):
-        raise ShapeError(f"{g} is no result of a convolution of spatial size {size} with {kernel}.")
+        raise ShapeError(f"{g} is not the result of a convolution of spatial size {size} with {kernel}.")
     if g.shape[-1] != kernel.shape[-1]:
         raise ShapeError(f"{g} does not have the {kernel.shape[-1]} output channels of {kernel}.")
     return Spec((g.shape[0], *size, kernel.shape[-2] * groups), g.dtype)
@@ -98,16 +163,16 @@ def convolve_input_gradient(
 def convolve_kernel_gradient(
     x: Spec, g: Spec, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int
 ) -> Spec:
-    """The gradient of convolve in the kernel, whose spatial dimensions are `size`"""
+    """The gradient of convolve with respect to the kernel, whose spatial dimensions are `size`."""
     n = len(strides)
     if shapes_differ(
         (g.shape[0], *_spatial(g, n)), (x.shape[0], *_positions(_spatial(x, n), size, strides, padding, dilation))
     ):
-        raise ShapeError(f"{g} is no result of a convolution of {x} with a kernel of spatial size {size}.")
+        raise ShapeError(f"{g} is not the result of a convolution of {x} with a kernel of spatial size {size}.")
     return Spec((*size, x.shape[-1] // groups, g.shape[-1]), x.dtype)
 
 
-def _taps(window: Ints) -> Iterator[Ints]:
+def _offsets(window: Ints) -> Iterator[Ints]:
     return itertools.product(*[range(int(k)) for k in window])
 
 
@@ -118,10 +183,10 @@ def _pad_spatial(x: Any, padding: Padding, value: float) -> Any:
     return pad_.bind(x, low=low, high=high, interior=(0,) * len(low), value=value)
 
 
-def _at_tap(x: Any, tap: Ints, out: Ints, strides: Ints, dilation: Ints) -> Any:
-    """The entries of the padded `x` that meet `tap`, one for each output position."""
+def _at_offset(x: Any, offset: Ints, out: Ints, strides: Ints, dilation: Ints) -> Any:
+    """The entries of the padded `x` at one kernel offset, one per output position."""
     shape = spec_of(x).shape
-    start = (0, *[t * d for t, d in zip(tap, dilation, strict=True)], 0)
+    start = (0, *[t * d for t, d in zip(offset, dilation, strict=True)], 0)
     stop = (
         shape[0],
         *[a + (o - 1) * s + 1 for a, o, s in zip(start[1:-1], out, strides, strict=True)],
@@ -130,10 +195,10 @@ def _at_tap(x: Any, tap: Ints, out: Ints, strides: Ints, dilation: Ints) -> Any:
     return slice_.bind(x, start=start, stop=stop, strides=(1, *strides, 1))
 
 
-def _kernel_at(kernel: Any, tap: Ints) -> Any:
+def _kernel_at(kernel: Any, offset: Ints) -> Any:
     shape = spec_of(kernel).shape
-    n = len(tap)
-    start, stop = (*tap, 0, 0), (*[t + 1 for t in tap], *shape[n:])
+    n = len(offset)
+    start, stop = (*offset, 0, 0), (*[t + 1 for t in offset], *shape[n:])
     return reshape(slice_.bind(kernel, start=start, stop=stop, strides=(1,) * (n + 2)), shape[n:])
 
 
@@ -142,10 +207,10 @@ def _grouped(x: Any, groups: int) -> Any:
     return reshape(x, (*shape[:-1], groups, shape[-1] // groups))
 
 
-def _back_to_place(x: Any, tap: Ints, padded: Ints, strides: Ints, dilation: Ints) -> Any:
-    """The transpose of `_at_tap`: entries put back among zeros of the padded spatial size."""
+def _back_to_place(x: Any, offset: Ints, padded: Ints, strides: Ints, dilation: Ints) -> Any:
+    """The transpose of `_at_offset`: entries placed among zeros of the padded spatial size."""
     out = spec_of(x).shape[1:-1]
-    low = tuple(t * d for t, d in zip(tap, dilation, strict=True))
+    low = tuple(t * d for t, d in zip(offset, dilation, strict=True))
     high = tuple(p - a - (o - 1) * s - 1 for p, a, o, s in zip(padded, low, out, strides, strict=True))
     return pad_.bind(x, low=(0, *low, 0), high=(0, *high, 0), interior=(0, *[s - 1 for s in strides], 0), value=0.0)
 
@@ -171,8 +236,8 @@ def _(x: Any, kernel: Any, *, strides: Ints, padding: Padding, dilation: Ints, g
     out = _positions(spec_of(x).shape[1:-1], window, strides, padding, dilation)
     padded = _pad_spatial(x, padding, 0.0)
 
-    def term(tap: Ints) -> Any:
-        part, weights = _at_tap(padded, tap, out, strides, dilation), _kernel_at(kernel, tap)
+    def term(offset: Ints) -> Any:
+        part, weights = _at_offset(padded, offset, out, strides, dilation), _kernel_at(kernel, offset)
         if groups == 1:
             return contract.bind(part, weights, contracting=((n + 1,), (0,)), batch=((), ()))
         product = contract.bind(
@@ -180,7 +245,7 @@ def _(x: Any, kernel: Any, *, strides: Ints, padding: Padding, dilation: Ints, g
         )
         return _channels_last(product, n)
 
-    return _total(term(tap) for tap in _taps(window))
+    return _total(term(offset) for offset in _offsets(window))
 
 
 def _channels_last(product: Any, n: int) -> Any:
@@ -196,8 +261,8 @@ def _(g: Any, kernel: Any, *, size: Ints, strides: Ints, padding: Padding, dilat
     window = spec_of(kernel).shape[:n]
     padded = tuple(s + sum(p) for s, p in zip(size, padding, strict=True))
 
-    def term(tap: Ints) -> Any:
-        weights = _kernel_at(kernel, tap)
+    def term(offset: Ints) -> Any:
+        weights = _kernel_at(kernel, offset)
         if groups == 1:
             part = contract.bind(g, weights, contracting=((n + 1,), (1,)), batch=((), ()))
         else:
@@ -207,9 +272,9 @@ def _(g: Any, kernel: Any, *, size: Ints, strides: Ints, padding: Padding, dilat
                 ),
                 n,
             )
-        return _back_to_place(part, tap, padded, strides, dilation)
+        return _back_to_place(part, offset, padded, strides, dilation)
 
-    return _crop(_total(term(tap) for tap in _taps(window)), padding, size)
+    return _crop(_total(term(offset) for offset in _offsets(window)), padding, size)
 
 
 @convolve_kernel_gradient.define
@@ -219,8 +284,8 @@ def _(x: Any, g: Any, *, size: Ints, strides: Ints, padding: Padding, dilation: 
     padded = _pad_spatial(x, padding, 0.0)
     axes = tuple(range(n + 1))
 
-    def term(tap: Ints) -> Any:
-        part = _at_tap(padded, tap, out, strides, dilation)
+    def term(offset: Ints) -> Any:
+        part = _at_offset(padded, offset, out, strides, dilation)
         if groups == 1:
             weights = contract.bind(part, g, contracting=(axes, axes), batch=((), ()))
         else:
@@ -232,7 +297,7 @@ def _(x: Any, g: Any, *, size: Ints, strides: Ints, padding: Padding, dilation: 
             weights = reshape(moved, (shape[0], shape[1] * shape[2]))
         return reshape_.bind(weights, shape=(1, *spec_of(weights).shape))
 
-    stacked = concatenate_.bind(*[term(tap) for tap in _taps(size)], axis=0)
+    stacked = concatenate_.bind(*[term(offset) for offset in _offsets(size)], axis=0)
     return reshape(stacked, (*size, *spec_of(stacked).shape[1:]))
 
 
@@ -244,7 +309,7 @@ def _spatial_size(x: Any) -> Ints:
     return spec_of(x).shape[1:-1]
 
 
-# a convolution is linear in either operand, so the three ops are each other's derivatives
+# A convolution is linear in either operand, so that the three ops are each other's derivatives.
 
 
 @convolve.def_vjp
@@ -271,47 +336,44 @@ def _(h: Any, y: Any, x: Any, g: Any, *, size: Ints, **attrs: Any) -> Any:
     )
 
 
-# ---- pooling --------------------------------------------------------------------------------------------------------
-
-
 def _pooled(x: Spec, window: Ints, strides: Ints, padding: Padding) -> Spec:
     if not is_float(x.dtype):
-        raise DTypeError(f"pooling needs floats, got {x.dtype}.")
+        raise DTypeError(f"operands of pooling must be floats, got {x.dtype}.")
     size = _spatial(x, len(window))
     return Spec((x.shape[0], *_positions(size, window, strides, padding, (1,) * len(window)), x.shape[-1]), x.dtype)
 
 
 @op
 def max_pool(x: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
-    """The maximum of every window; padding counts as minus infinity; the first maximum takes the whole gradient"""
+    """The maximum of every window; padding counts as minus infinity; the first maximum takes the whole gradient."""
     return _pooled(x, window, strides, padding)
 
 
 @op
 def max_pool_gradient(g: Spec, x: Spec, y: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
-    """g moved back to the first maximum of every window of x, whose pooled value is y"""
+    """g at the first maximum of every window of x, whose pooled value is y"""
     if shapes_differ(_pooled(x, window, strides, padding).shape, y.shape) or g != y:
-        raise ShapeError(f"{g} and {y} are no pooling of {x}.")
+        raise ShapeError(f"{g} and {y} are not results of a pooling of {x}.")
     return x
 
 
 @op
 def average_pool(x: Spec, *, window: Ints, strides: Ints, padding: Padding) -> Spec:
-    """The mean of every window over its real cells (padding does not count)"""
+    """The mean of every window over its entries without padding."""
     return _pooled(x, window, strides, padding)
 
 
 @op
 def average_pool_gradient(g: Spec, *, size: Ints, window: Ints, strides: Ints, padding: Padding) -> Spec:
-    """g shared equally among the real cells of every window of an operand of spatial `size`"""
+    """g shared equally among the entries without padding of every window over spatial `size`"""
     x = Spec((g.shape[0], *size, g.shape[-1]), g.dtype)
     if shapes_differ(_pooled(x, window, strides, padding).shape, g.shape):
-        raise ShapeError(f"{g} is no pooling of spatial size {size}.")
+        raise ShapeError(f"{g} is not the result of a pooling of spatial size {size}.")
     return x
 
 
 def window_counts(size: Ints, window: Ints, strides: Ints, padding: Padding) -> np.ndarray:
-    """How many real cells every window covers, shaped (1, positions ..., 1)."""
+    """The number of entries without padding in every window, of shape (1, positions ..., 1)."""
     counts = np.ones((), np.float64)
     for s, w, t, p in zip(size, window, strides, padding, strict=True):
         start = np.arange(window_positions(s, w, t, p)) * t - p[0]
@@ -331,13 +393,16 @@ def _windows(x: Any, window: Ints, strides: Ints, padding: Padding, value: float
     ones = (1,) * len(window)
     out = _positions(_spatial_size(x), window, strides, padding, ones)
     padded = _pad_spatial(x, padding, value)
-    return (_at_tap(padded, tap, out, strides, ones) for tap in _taps(window))
+    return (_at_offset(padded, offset, out, strides, ones) for offset in _offsets(window))
 
 
 def _spread_back(parts: Sequence[Any], size: Ints, window: Ints, strides: Ints, padding: Padding) -> Any:
     padded = tuple(s + sum(p) for s, p in zip(size, padding, strict=True))
     ones = (1,) * len(window)
-    placed = (_back_to_place(part, tap, padded, strides, ones) for part, tap in zip(parts, _taps(window), strict=True))
+    placed = (
+        _back_to_place(part, offset, padded, strides, ones)
+        for part, offset in zip(parts, _offsets(window), strict=True)
+    )
     return _crop(_total(placed), padding, size)
 
 

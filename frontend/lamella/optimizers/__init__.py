@@ -1,4 +1,4 @@
-"""Optimizers: by class and by name. Update rules, defaults and names are Keras's."""
+"""Optimizers, by class and by name. Update rules, defaults and names are those of Keras."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _MODULES = {
     "muon": "Muon",
     "schedule_free": "ScheduleFreeAdamW",
 }
-"""Optimizers that few programs use are imported when they are asked for."""
+"""Optimizers that are imported on first access."""
 
 _PLACES = lazy_exports(__name__, _MODULES)
 _OFTEN = (SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lamb, Lion)
@@ -48,10 +48,11 @@ _WRAPPERS = ("LossScaleOptimizer", "MultiOptimizer", "OptimizerMap")
 _ALL = {made.__name__: made for made in _OFTEN} | _PLACES
 
 TABLE: Mapping[str, type[Optimizer]] = LazyTable({name: made for name, made in _ALL.items() if name not in _WRAPPERS})
-"""Every name an optimizer argument takes; case does not matter."""
+"""Every name that an optimizer argument accepts; case is ignored."""
 
 CONFIGURABLE: Mapping[str, Any] = LazyTable(_ALL)
-"""What a configuration may name."""
+"""The classes that a configuration may name."""
+
 
 if not TYPE_CHECKING:
     _late, __getattr__, __dir__ = lazily(__name__, _MODULES, ("legacy",))
@@ -60,13 +61,25 @@ if not TYPE_CHECKING:
 
 
 def get(identifier: Any) -> Any:
-    """The optimizer that a name, a class, an instance or a config dict stands for.
+    """Return the optimizer for a name, a class, an instance or a config dict.
 
-    An optax `GradientTransformation` (anything with `init` and `update`) is returned as it is: the JAX backend runs it.
+    An optax `GradientTransformation` (anything with `init` and `update`) is returned unchanged: the JAX backend runs
+    it.
+
+    Args:
+        identifier: a name such as "adam" (case is ignored), an optimizer class, an `Optimizer`, `{"class_name": ...,
+            "config": ...}`, or an optax transformation.
 
     Raises:
-        UnknownNameError: the name is not known.
-        ValueError: it is nothing of these.
+        UnknownNameError: the name is unknown.
+        ValueError: `identifier` is none of these.
+
+    Example:
+        >>> from lamella import optimizers
+        >>> optimizers.get("rmsprop").get_config()["rho"]
+        0.9
+        >>> optimizers.get({"class_name": "SGD", "config": {"momentum": 0.5}}).momentum
+        0.5
     """
     table = TABLE
     if isinstance(identifier, str):
@@ -78,12 +91,12 @@ def get(identifier: Any) -> Any:
     if isinstance(made, Optimizer) or is_external_optimizer(made):
         return made
     raise ValueError(
-        f"an optimizer is a name, an Optimizer, or an optax transformation; got {type(made).__name__}: {made!r}."
+        f"an optimizer must be a name, an Optimizer, or an optax transformation, got {type(made).__name__}: {made!r}."
     )
 
 
 def _named(name: str, table: Mapping[str, Any]) -> str:
-    """The entry of the table that differs from `name` by case at most.
+    """The entry of the table that equals `name` up to case.
 
     Raises:
         UnknownNameError: there is none.

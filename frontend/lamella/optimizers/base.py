@@ -1,7 +1,7 @@
-"""What every optimizer shares: learning rate, common options, state, and ways to run its rule.
+"""The base class of optimizers: learning rate, common options, state, and ways to run the update rule.
 
-An optimizer states its rule once: `slots` (what it keeps beside each number of a weight), `scalars` (what depends on the
-step only) and `rule`. The same rule runs in the compiled training step, in `apply` on arrays, and in `as_optax`.
+An optimizer states its rule once: `slots` (state per element of a weight), `scalars` (values that depend on the step
+alone) and `rule`. The compiled training step, `apply` on arrays, and `as_optax` all run the same rule.
 """
 
 from __future__ import annotations
@@ -30,40 +30,51 @@ COMMON = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
     "loss_scale_factor", "gradient_accumulation_steps", "name",
 )  # fmt: skip
-"""The options that every optimizer takes after its own, in this order; `Optimizer` says what they mean."""
+"""The options that every optimizer takes after those specific to it, in this order; see `Optimizer`."""
 
-# Arguments of earlier releases that lamella has no use for, and the value at which they do nothing.
+# Arguments of earlier Keras releases without an effect in lamella, and the value at which they are accepted.
 _NEUTRAL: dict[str, Any] = {"jit_compile": True, "is_legacy_optimizer": False}
 
 
 class Optimizer(KerasWords):
-    """The base of all optimizers. Subclass it and write `slots`, `scalars` and `rule`.
+    """The base class of optimizers: subclass it and write `slots`, `scalars` and `rule`.
 
-    An optimizer in Keras's words, which writes `build` and `update_step` instead, runs as well.
+    Subclasses written for Keras, with `build` and `update_step`, work as well.
 
     Args:
-        learning_rate: a number, a `LearningRateSchedule`, a function of the step written in `lamella.ops` (on JAX also one
-            written in JAX, such as optax's schedules), or a function without arguments that returns a number.
-        weight_decay: every update first takes learning_rate * weight_decay * w from every weight, biases included; see
-            `exclude_from_weight_decay`.
-        clipnorm: gradients of one weight are scaled down to this Euclidean norm.
-        clipvalue: gradients are limited to [-clipvalue, clipvalue].
+        learning_rate: a number, a `LearningRateSchedule`, a function of the step written in `lamella.ops` (on JAX also
+            one written in JAX, such as optax's schedules), or a function without arguments that returns a number. None
+            is the class attribute `default_learning_rate`.
+        weight_decay: decoupled weight decay: every update first subtracts learning_rate * weight_decay * w from every
+            weight, biases included; see `exclude_from_weight_decay`.
+        clipnorm: the gradient of each weight is scaled down to this Euclidean norm.
+        clipvalue: gradients are clipped to [-clipvalue, clipvalue].
         global_clipnorm: all gradients together are scaled down to this Euclidean norm; a norm that is not finite makes
             them NaN.
-        use_ema: keep a moving average of every weight, average = ema_momentum average + (1 - ema_momentum) w after each
-            step, from the first step's weights on. At the end of `fit` the weights become their averages.
-        ema_momentum: from 0 to 1.
-        ema_overwrite_frequency: also after every so many updates.
-        loss_scale_factor: the loss is multiplied by it before it is differentiated, and the gradients are divided by it.
-        gradient_accumulation_steps: weights and slots change on every so-manieth step only, by the mean of the gradients
-            since the last update. Schedules count steps, the corrections of Adam and its kin count updates, and the
-            averages of `use_ema` move on every step, as in Keras.
-        name: the name in files; by default the class's, in snake case ("rm_sprop", as in Keras).
-        **kwargs: earlier Keras's `lr` and `decay`, which warn.
+        use_ema: keep an exponential moving average of every weight, average = ema_momentum average + (1 - ema_momentum)
+            w after each step, which starts as the weights after the first step. At the end of `fit` the weights are set
+            to their averages.
+        ema_momentum: the decay rate of the averages, from 0 to 1.
+        ema_overwrite_frequency: the number of updates after which the weights are also set to their averages.
+        loss_scale_factor: the loss is multiplied by it before differentiation, and the gradients are divided by it.
+        gradient_accumulation_steps: weights and slots change every `gradient_accumulation_steps` steps, by the mean of
+            the gradients since the last update. As in Keras, schedules count steps, bias corrections count updates, and
+            the averages of `use_ema` change on every step.
+        name: the name in files; None is the class name in snake case ("rm_sprop", as in Keras).
+        **kwargs: `lr` and `decay`, deprecated arguments of earlier Keras versions.
 
     Raises:
-        ValueError: an argument is out of range, or more than one way of clipping is asked for.
+        ValueError: an argument is out of range, or more than one way of clipping is given.
         TypeError: an argument is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import ops, optimizers
+        >>> class SignDescent(optimizers.Optimizer):
+        ...     def rule(self, w, g, slots, scalars):
+        ...         return ops.subtract(w, ops.multiply(scalars["learning_rate"], ops.sign(g))), {}
+        >>> SignDescent(0.5, clipvalue=1.0).apply([np.array([0.1, -3.0])], [np.zeros(2)])
+        [array([-0.5,  0.5])]
     """
 
     name: str = Name("an optimizer")  # type: ignore[assignment]
@@ -88,7 +99,7 @@ class Optimizer(KerasWords):
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = {key: value for key, value in clips.items() if value is not None}
         if len(given) > 1:
-            raise ValueError(f"an optimizer clips one way: choose one of {', '.join(given)}.")
+            raise ValueError(f"an optimizer clips gradients in one way: choose one of {', '.join(given)}.")
         self.name = name or snake_case(type(self).__name__)
         self.weight_decay = _number("weight_decay", weight_decay, least=0.0)
         self.clipnorm = _number("clipnorm", clipnorm)
@@ -100,8 +111,8 @@ class Optimizer(KerasWords):
         self.loss_scale_factor = _number("loss_scale_factor", loss_scale_factor)
         self.gradient_accumulation_steps = _count("gradient_accumulation_steps", gradient_accumulation_steps, 2)
         if self.ema_overwrite_frequency and not self.use_ema:
-            raise ValueError("ema_overwrite_frequency without use_ema=True would do nothing.")
-        self._iterations: Any = 0  # `fit` puts an array of its backend there, which is read when it is asked for
+            raise ValueError("ema_overwrite_frequency has no effect without use_ema=True.")
+        self._iterations: Any = 0  # `fit` stores an array of its backend, read on access
         self.own_loop = OwnLoop()
         self.training: Callable[[], Any] | None = None
         self._excluded: frozenset[int] = frozenset()
@@ -116,7 +127,7 @@ class Optimizer(KerasWords):
         return self.default_learning_rate if learning_rate is None else learning_rate
 
     def _old_arguments(self, learning_rate: Any, kwargs: dict[str, Any]) -> Any:
-        """The learning rate after the words of earlier releases; complains of words nobody knows."""
+        """The learning rate after deprecated arguments; raises on unknown ones."""
         if "lr" in kwargs:
             deprecated("'lr'", "'learning_rate'")
             learning_rate = kwargs.pop("lr")
@@ -129,7 +140,7 @@ class Optimizer(KerasWords):
             if key in _NEUTRAL and kwargs[key] == _NEUTRAL[key]:
                 del kwargs[key]
             elif key in _NEUTRAL:
-                raise ValueError(f"{type(self).__name__}: lamella's optimizers have no {key}; leave it out.")
+                raise ValueError(f"{type(self).__name__}: the optimizers of lamella have no {key}; leave it out.")
         if kwargs:
             word = next(iter(kwargs))
             raise TypeError(f"{type(self).__name__} has no argument {word!r}: {did_you_mean(word, self._arguments())}")
@@ -144,7 +155,10 @@ class Optimizer(KerasWords):
 
     @property
     def learning_rate(self) -> LearningRate:
-        """The learning rate now, as a number; of a schedule, its value at `iterations`. It has Keras's `assign`, too."""
+        """The current learning rate as a number; of a schedule, its value at `iterations`.
+
+        The number has an `assign` method, as Keras's variable has.
+        """
         return LearningRate(self._current_rate(), self._assign_rate)
 
     def _current_rate(self) -> float:
@@ -155,8 +169,8 @@ class Optimizer(KerasWords):
     def _assign_rate(self, value: Any) -> None:
         if self._schedule is not None:
             raise ValueError(
-                f"the learning rate is a {type(self._schedule).__name__}, which decides it by the step; to put another in "
-                "its place write `optimizer.learning_rate = ...`."
+                f"the learning rate is a {type(self._schedule).__name__}, a function of the step; to replace the schedule "
+                "write `optimizer.learning_rate = ...`."
             )
         self.learning_rate = value
 
@@ -171,8 +185,8 @@ class Optimizer(KerasWords):
             self._rate = float(np.asarray(value).reshape(()))
         except (TypeError, ValueError):
             raise ValueError(
-                "learning_rate is a number, a LearningRateSchedule, or a function without arguments that returns one; got "
-                f"{value!r}."
+                "learning_rate must be a number, a LearningRateSchedule, or a function without arguments that returns "
+                f"one, got {value!r}."
             ) from None
 
     lr = learning_rate
@@ -180,15 +194,15 @@ class Optimizer(KerasWords):
 
     @property
     def schedule(self) -> LearningRateSchedule | None:
-        """The learning-rate schedule, where there is one: then the step alone decides the rate."""
+        """The learning-rate schedule, or None. With a schedule, the rate depends on the step alone."""
         return self._schedule
 
     def schedules(self) -> list[LearningRateSchedule]:
-        """The schedules at work."""
+        """The schedules in use."""
         return [] if self._schedule is None else [self._schedule]
 
     def with_learning_rate(self) -> list[Optimizer]:
-        """The optimizers that have a learning rate: this one, or those it stands for."""
+        """The optimizers that have a learning rate: this one, or those that it wraps."""
         return [self]
 
     def rates(self) -> Rates:
@@ -200,11 +214,20 @@ class Optimizer(KerasWords):
     def exclude_from_weight_decay(
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Leave weights out of `weight_decay`; a second call replaces the first.
+        """Exclude weights from `weight_decay`; a second call replaces the first.
 
         Args:
             var_list: variables of the model.
-            var_names: regular expressions; a weight in whose path ("dense/bias") one of them is found is left out.
+            var_names: regular expressions, searched for in the paths of weights ("dense/bias").
+
+        Example:
+            >>> import numpy as np
+            >>> import lamella
+            >>> optimizer = lamella.optimizers.SGD(0.1, weight_decay=1.0)
+            >>> optimizer.exclude_from_weight_decay(var_names=["bias"])
+            >>> weights = {"dense/kernel": np.ones(1), "dense/bias": np.ones(1)}
+            >>> optimizer.apply({path: np.zeros(1) for path in weights}, weights)
+            {'dense/kernel': array([0.9]), 'dense/bias': array([1.])}
         """
         self._excluded = frozenset(id(variable) for variable in var_list or ())
         self._excluded_words = re.compile("|".join(var_names)) if var_names else None
@@ -220,42 +243,51 @@ class Optimizer(KerasWords):
     # ---- the rule, written by every optimizer ----
 
     def slots(self) -> dict[str, float | None]:
-        """What is kept beside each number of a weight: name and initial value (None: the weight's own number)."""
+        """The state per element of a weight: names and initial values (None: the initial value of the weight)."""
         return {}
 
     def slots_of(self, weight: Weight) -> dict[str, Slot]:
-        """What is kept for a weight; by default `slots`, each of the weight's shape."""
+        """The state for one weight; by default one array of the weight's shape per entry of `slots`."""
         return {name: Slot(weight.shape, weight.dtype, initial) for name, initial in self.slots().items()}
 
     def scalar_slots(self) -> dict[str, Slot]:
-        """What is kept once for all weights, arrays of shape ()."""
+        """The state shared by all weights: arrays of shape ()."""
         return self._words_shared()
 
     def elementwise(self, weight: Weight) -> bool:
-        """Whether `rule` is written for one number of this weight; else it gets the whole weight."""
+        """Whether `rule` updates each element of this weight independently; otherwise it receives the whole weight."""
         return not self.in_keras_words
 
     def rule_at(self, number: int) -> Callable[..., tuple[Any, Slots]]:
-        """The rule of weight `number`, of an optimizer that gets whole weights."""
+        """The rule of weight `number`, for optimizers whose rule receives whole weights."""
         return super().rule_at(number) if self.in_keras_words else self.rule
 
     def scalars(self, step: Any, learning_rate: Any) -> dict[str, Any]:
-        """What the rule needs that depends on the step only: values of shape () in the dtype of `learning_rate`.
+        """The values of shape () that the rule uses and that depend on the step alone, in the dtype of `learning_rate`.
 
         Args:
-            step: how many updates were made before this one: uint32[].
+            step: the number of updates before this one: uint32[].
             learning_rate: a float of shape ().
         """
         return {"learning_rate": learning_rate}
 
     def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
-        """The new number of a weight and the new slots, from its gradient `g`. Pure; elementwise where `elementwise` is."""
-        raise NotImplementedError(f"the optimizer {type(self).__name__} does not say how it updates: write `rule`.")
+        """The new weight and the new slots: a pure function written in `lamella.ops`.
+
+        Where `elementwise` is true, the function must treat each element independently.
+
+        Args:
+            w: the weight, float32 or wider.
+            g: its gradient, clipped and unscaled.
+            slots: the state of the weight, by name.
+            scalars: the values that `scalars` returned, by name.
+        """
+        raise NotImplementedError(f"the optimizer {type(self).__name__} does not define `rule`.")
 
     # ---- state ----
 
     def slot_specs(self, weights: Sequence[Weight]) -> dict[str, Any]:
-        """The state for these weights: `Slots` with a `Slot` in the place of every array."""
+        """The state for these weights: `Slots` with a `Slot` for every array."""
         kept = self._words_slots(weights) if self.in_keras_words else [self.slots_of(weight) for weight in weights]
         for weight, own in zip(weights, kept, strict=True):
             if self.use_ema:
@@ -266,7 +298,7 @@ class Optimizer(KerasWords):
         return {**{name: [own.get(name) for own in kept] for name in names}, **self.scalar_slots()}
 
     def initial_slots(self, weights: Sequence[Weight], params: Sequence[Any]) -> Slots:
-        """The state before the first step, for weights of the values `params`."""
+        """The state before the first step, for weights with the values `params`."""
         found: Slots = {}
         for name, held in self.slot_specs(weights).items():
             if isinstance(held, Slot):
@@ -278,12 +310,12 @@ class Optimizer(KerasWords):
     # ---- one update of all weights ----
 
     def scale_loss(self, loss: Any, slots: Mapping[str, Any] | None = None) -> Any:
-        """What is differentiated in the place of the loss: the loss times its scale.
+        """The loss times its scale: the value to differentiate.
 
         Args:
             loss: a float of shape ().
-            slots: the state, of which only the arrays of shape () are looked at; None: that of the running step, or the one
-                kept by `apply`.
+            slots: the state, of which only the arrays of shape () are used; None: the state of the current step, or of
+                `apply`.
         """
         return loss if self.loss_scale_factor is None else ops.multiply(loss, self.loss_scale_factor)
 
@@ -296,20 +328,22 @@ class Optimizer(KerasWords):
         rates: Mapping[str, Any] | None = None,
         weights: Sequence[Weight] | None = None,
     ) -> tuple[list[Any], Slots]:
-        """One step: unscale, accumulate, clip, decay, update (one `foreach` over all weights of a kind), average, constrain.
+        """One step: unscale, accumulate, clip, decay, update, average, constrain.
+
+        The update is one multi-tensor `foreach` per group of weights with the same dtype and options.
 
         Works on symbolic values and on arrays. The rule is computed in the weights' dtype, but at least in float32.
 
         Args:
             params: the weights.
-            gradients: one a weight, of the scaled loss; None leaves weight and slots as they are.
+            gradients: one gradient of the scaled loss per weight; None leaves weight and slots unchanged.
             slots: the state, see `Slots`.
-            step: how many steps were taken before: uint32[].
-            rates: the learning rates that are numbers, as `rates` names them; None asks the optimizer.
-            weights: what is known of the weights; None: their shapes.
+            step: the number of steps before this one: uint32[].
+            rates: the learning rates that are numbers, as `rates` names them; None uses the optimizer's.
+            weights: descriptions of the weights (paths, constraints); None: their shapes and dtypes alone.
 
         Returns:
-            The new weights and the new slots, ordered as they came.
+            The new weights and the new slots, in the order of the arguments.
         """
         if self._schedule is not None:
             rate = self._schedule(step)
@@ -318,14 +352,14 @@ class Optimizer(KerasWords):
         return update(self, weights or described(params), params, gradients, slots, step, rate)
 
     def final_values(self, params: Sequence[Any], slots: Slots) -> list[Any]:
-        """What the weights are at the end of `fit`: with `use_ema` their averages."""
+        """The weights at the end of `fit`: with `use_ema` their averages."""
         return list(slots["average"]) if self.use_ema else list(params)
 
     # ---- on arrays ----
 
     @property
     def iterations(self) -> Any:
-        """How many steps `fit` or `apply` took with this optimizer; in an `update_step` the updates before, a value."""
+        """The number of steps that `fit` or `apply` took; in `update_step`, the symbolic number of updates."""
         return int(to_numpy(self._iterations)) if self._counted is None else self._counted
 
     @iterations.setter
@@ -333,47 +367,48 @@ class Optimizer(KerasWords):
         set_step(self, int(steps))
 
     def follow(self, training: Any) -> None:
-        """Report on a training from now on, and update variables of its model as part of it.
+        """Report the progress of a training from now on, and update variables of its model as part of it.
 
         Args:
-            training: what holds its `state`, which is replaced in every step.
+            training: the owner of the `state`, which is replaced in every step.
         """
         self.training = weakref.ref(training)
         state = training.state
         self._reached(state.step, {slot: held[0] for slot, held in state.slots.items() if 0 in held})
 
     def _reached(self, step: Any, scalars: Mapping[str, Any]) -> None:
-        """Note how many steps were taken; `scalars` are the slots that belong to the optimizer as a whole."""
+        """Record the number of steps taken; `scalars` are the slots shared by all weights."""
         self._iterations = step
 
     @filtered
     def apply(self, gradients: Any, variables: Any) -> Any:
-        """One step, for training loops of one's own; slots and step are kept here.
+        """Take one step in a custom training loop; slots and step count are kept in the optimizer.
 
         Args:
-            gradients: one a weight, NumPy arrays or a loaded backend's; None leaves the weight as it is. A list, or a dict
-                by path.
-            variables: the weights now: arrays, or variables, which get their new values. A dict tells the optimizer the
-                weights' paths, which `exclude_from_weight_decay`, `Muon` and `MultiOptimizer` look at; variables know
-                theirs.
+            gradients: one per weight, NumPy arrays or arrays of a loaded backend; None leaves the weight unchanged. A
+                list, or a dict by path.
+            variables: the current weights: arrays, or variables, which are assigned their new values. The keys of a
+                dict are the weights' paths, which `exclude_from_weight_decay`, `Muon` and `MultiOptimizer` use;
+                variables have paths.
 
         Returns:
             The new arrays: a list, or a dict where `variables` is one.
 
         Raises:
-            ValueError: there is not one gradient a weight, or variables come without any gradient.
+            ValueError: the numbers of gradients and weights differ, or none of the variables has a gradient.
 
-        >>> import numpy as np
-        >>> import lamella
-        >>> lamella.optimizers.SGD(0.5).apply([np.ones(2)], [np.zeros(2)])[0].tolist()
-        [-0.5, -0.5]
+        Example:
+            >>> import numpy as np
+            >>> import lamella
+            >>> lamella.optimizers.SGD(0.5).apply([np.ones(2)], [np.zeros(2)])[0].tolist()
+            [-0.5, -0.5]
         """
         paths = list(variables) if isinstance(variables, Mapping) else None
         if paths is not None:
             gradients, variables = [gradients.get(path) for path in paths], variables.values()
         gradients, variables = list(gradients), list(variables)
         if len(gradients) != len(variables):
-            raise ArgumentError(f"one gradient a weight: got {len(gradients)} for {len(variables)} weights.")
+            raise ArgumentError(f"expected one gradient per weight, got {len(gradients)} for {len(variables)} weights.")
         if any(isinstance(v, Variable) for v in variables):
             updated = update_variables(self, gradients, variables, paths)
         else:
@@ -387,7 +422,7 @@ class Optimizer(KerasWords):
 
     @filtered
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> None:
-        """Update variables by their gradients: in a `train_step` as part of the step, elsewhere at once.
+        """Update variables with their gradients: in a `train_step` as part of the step, elsewhere immediately.
 
         Args:
             grads_and_vars: pairs of a gradient (or None) and a variable.
@@ -399,7 +434,7 @@ class Optimizer(KerasWords):
         update_variables(self, [g for g, _ in pairs], [v for _, v in pairs], None)
 
     def finalize_variable_values(self, variables: Any) -> Any:
-        """The last values of weights trained by `apply`, which variables get: with `use_ema` their averages."""
+        """The final values of weights trained with `apply`, assigned to variables: with `use_ema` their averages."""
         if variables and all(isinstance(v, Variable) for v in variables):
             return finalize_variables(self, variables)
         if self._applied is None:
@@ -409,19 +444,20 @@ class Optimizer(KerasWords):
         return self.final_values(variables, self._applied)
 
     def reset(self) -> None:
-        """Forget the steps and slots of `apply` and of a loop of the user's own."""
+        """Discard the step count and the slots of `apply` and of custom training loops."""
         self._reached(0, {})
         self._applied, self.own_loop = None, OwnLoop()
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy is of no training yet."""
+        """The state of a copy, which belongs to no training."""
         return {**vars(self), "training": None, "own_loop": OwnLoop()}
 
     def as_optax(self) -> Any:
         """This optimizer as an `optax.GradientTransformation`: the same rule on JAX arrays, also under `jax.jit`.
 
-        The state holds the slots and the count of steps; `update` needs the params. A learning rate that is a number is
-        fixed when this is called. Gradients are those of `scale_loss(loss, state.scalars)` where the loss is scaled.
+        The state holds the slots and the step count; `update` needs the params. A learning rate that is a number is
+        fixed when this method is called. With loss scaling, gradients must be those of `scale_loss(loss,
+        state.scalars)`.
         """
         rates = self.rates()
 
@@ -440,7 +476,7 @@ class Optimizer(KerasWords):
     # ---- configuration ----
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal optimizer."""
+        """The constructor's arguments, as JSON values."""
         return {
             "name": self.name,
             "learning_rate": self._current_rate() if self._schedule is None else self._schedule.to_config(),
@@ -456,7 +492,7 @@ class Optimizer(KerasWords):
         }
 
     def serialized_config(self) -> dict[str, Any]:
-        """The arguments as a file describes them: a schedule stands for the learning rate."""
+        """The arguments for a file, in which a schedule is itself serialized."""
         config = self.get_config()
         if "learning_rate" in config and self.schedule is not None:
             config["learning_rate"] = self.schedule
@@ -475,31 +511,31 @@ class Optimizer(KerasWords):
 
 
 def fraction(name: str, value: float, closed: bool = False) -> float:
-    """`value` as a float from 0 up to, not including, 1 (`closed`: up to 1).
+    """`value` as a float in [0, 1), or in [0, 1] if `closed`.
 
     Raises:
-        ValueError: it lies outside.
+        ValueError: it is outside.
     """
     if not (0.0 <= value < 1.0 or (closed and value == 1.0)):
-        raise ValueError(f"{name} is from 0 to 1, got {value}.")
+        raise ValueError(f"{name} must be from 0 to 1, got {value}.")
     return float(value)
 
 
 def _number(name: str, value: float | None, least: float | None = None) -> float | None:
-    """`value` as a float: positive, or from `least`."""
+    """`value` as a positive float, or as a float of at least `least`."""
     if value is None:
         return None
     if least is not None and not value >= least:
-        raise ValueError(f"{name} is not negative, got {value}.")
+        raise ValueError(f"{name} must not be negative, got {value}.")
     if least is None and not value > 0:
-        raise ValueError(f"{name} is positive, got {value}.")
+        raise ValueError(f"{name} must be positive, got {value}.")
     return float(value)
 
 
 def _count(name: str, value: int | None, least: int) -> int | None:
-    """`value` as an integer from `least`; None and 0 are None, as in Keras."""
+    """`value` as an integer of at least `least`; None and 0 are None, as in Keras."""
     if value is None or (isinstance(value, int | np.integer) and value == 0):
         return None
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name} is an integer from {least}, or None; got {value!r}.")
+        raise ValueError(f"{name} must be an integer of at least {least}, or None, got {value!r}.")
     return int(value)

@@ -1,6 +1,7 @@
-"""Optimizers of the user's own in Keras's words: `build` makes variables, `update_step` assigns them.
+"""Optimizers written for Keras: `build` creates variables, `update_step` assigns them.
 
-What they keep becomes slots, and `update_step` the rule for whole weights: in a step the variables hold its symbolic values.
+Their variables become slots, and `update_step` the rule for whole weights: in a step the variables hold symbolic
+values.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from lamella.optimizers.state import Slot, Slots, Weight
 
 
 class OptimizerVariable(HeldVariable):
-    """An array that an optimizer keeps, or the stand-in for a weight in `update_step`.
+    """An array of an optimizer's state, or the placeholder for a weight in `update_step`.
 
     Attributes:
         path: the path of the weight that it belongs to.
-        initial: what it starts from.
+        initial: the initial value.
     """
 
     def __init__(self, name: str, shape: Sequence[int], dtype: str, path: str = "", initial: Any = 0.0) -> None:
@@ -33,14 +34,14 @@ class OptimizerVariable(HeldVariable):
 
 
 class Built:
-    """What `build` made for some weights.
+    """The variables that `build` created for some weights.
 
     Attributes:
-        weights: the weights that it was called with, or their stand-ins.
-        standing_in: for each weight the variable that `update_step` gets.
+        weights: the weights that `build` was called with, or placeholders.
+        standing_in: for each weight the placeholder that `update_step` receives.
         slots: {name: the variable of each weight, or None}.
         shared: the variables that belong to no weight, by name.
-        order: name and number of the weight, None for a shared one, of all variables as they were made.
+        order: name and index of the weight (None for shared variables), in order of creation.
     """
 
     def __init__(self, variables: Sequence[Any]) -> None:
@@ -51,7 +52,7 @@ class Built:
         self.order: list[tuple[str, int | None]] = []
 
     def index(self, variable: Any) -> int:
-        """The number of a weight.
+        """The index of a weight.
 
         Raises:
             ArgumentError: `build` was not called with it.
@@ -63,7 +64,7 @@ class Built:
         raise ArgumentError(f"the optimizer was not built for the variable {getattr(variable, 'name', variable)!r}.")
 
     def is_for(self, weights: Sequence[Weight]) -> bool:
-        """Whether it was made for these weights, or weights like them."""
+        """Whether the variables were created for these weights, or weights with the same paths, shapes and dtypes."""
         if len(weights) != len(self.weights):
             return False
         pairs = zip(weights, self.weights, self.standing_in, strict=True)
@@ -75,7 +76,7 @@ class Built:
 
 
 class KerasWords:
-    """The part of `Optimizer` that runs those written as `build` and `update_step`.
+    """The part of `Optimizer` that runs subclasses written with `build` and `update_step`.
 
     Attributes:
         built: whether `build` was called.
@@ -88,14 +89,14 @@ class KerasWords:
     _counted: Any = None
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update a weight: what an optimizer in Keras's words writes, with `self.assign`.
+        """Update a weight with `self.assign`; overridden by optimizers written for Keras.
 
         Args:
             gradient: the gradient.
             variable: the weight.
             learning_rate: the learning rate of the step.
         """
-        raise NotImplementedError(f"the optimizer {type(self).__name__} does not say how it updates: write `rule`.")
+        raise NotImplementedError(f"the optimizer {type(self).__name__} does not define `rule`.")
 
     @property
     def in_keras_words(self) -> bool:
@@ -103,7 +104,7 @@ class KerasWords:
         return type(self).update_step is not KerasWords.update_step
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Make what is kept for these weights, before the first step makes it.
+        """Create the state for these weights, before the first step would.
 
         Args:
             variables: the weights, `model.trainable_variables`.
@@ -116,13 +117,14 @@ class KerasWords:
 
     @property
     def variables(self) -> list[Any]:
-        """Steps, learning rate and slots as variables, in Keras's order; what is assigned to one goes into the training.
+        """Step count, learning rate and slots as variables, in the order of Keras; assigning one changes the state.
 
-        >>> import lamella
-        >>> optimizer, w = lamella.optimizers.SGD(0.5, momentum=0.9), lamella.Variable([1.0, 2.0], name="w")
-        >>> optimizer.build([w])
-        >>> [variable.name for variable in optimizer.variables]
-        ['iteration', 'learning_rate', 'w_momentum']
+        Example:
+            >>> import lamella
+            >>> optimizer, w = lamella.optimizers.SGD(0.5, momentum=0.9), lamella.Variable([1.0, 2.0], name="w")
+            >>> optimizer.build([w])
+            >>> [variable.name for variable in optimizer.variables]
+            ['iteration', 'learning_rate', 'w_momentum']
         """
         from lamella.optimizers.variables import variables_of
 
@@ -139,15 +141,15 @@ class KerasWords:
         layout: Any = None,
         name: str | None = None,
     ) -> Any:
-        """A variable of the optimizer that belongs to no weight; called in `build`.
+        """Create a variable that belongs to no weight; called in `build`.
 
         Args:
-            shape: its shape.
-            initializer: what it starts from.
-            dtype: its dtype; None is `floatx`.
-            aggregation: how copies on several devices are joined; there is one copy.
-            layout: how it is spread over devices: None.
-            name: its name.
+            shape: the shape.
+            initializer: the initial value: an initializer or its name.
+            dtype: the dtype; None is `floatx`.
+            aggregation: ignored: there is one copy of the variable.
+            layout: ignored: the variable is not sharded.
+            name: the name.
 
         Raises:
             ArgumentError: `super().build(variables)` was not called before.
@@ -165,12 +167,12 @@ class KerasWords:
     def add_variable_from_reference(
         self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
     ) -> Any:
-        """A variable of the optimizer for a weight, of its shape and dtype; called in `build`.
+        """Create a variable for a weight, with its shape and dtype; called in `build`.
 
         Args:
             reference_variable: the weight.
-            name: its name.
-            initializer: what it starts from.
+            name: the name.
+            initializer: the initial value: an initializer or its name.
         """
         made, label = self._begun(), name or "var"
         number = made.index(reference_variable)
@@ -183,12 +185,12 @@ class KerasWords:
         return variable
 
     def add_optimizer_variables(self, trainable_variables: Sequence[Any], name: Any, initializer: Any = "zeros") -> Any:
-        """Variables for all weights, a list of them; for a list of names a list for each.
+        """Create one variable per weight and return them as a list; for a list of names, one list per name.
 
         Args:
             trainable_variables: the weights.
             name: the name, or several.
-            initializer: what they start from, or one for each name.
+            initializer: the initial value, or one per name.
         """
         names = [name] if isinstance(name, str) else list(name)
         first = list(initializer) if isinstance(initializer, list | tuple) else [initializer] * len(names)
@@ -199,7 +201,7 @@ class KerasWords:
         return found[0] if isinstance(name, str) else found
 
     def assign(self, variable: Any, value: Any) -> None:
-        """Give a variable a value."""
+        """Assign `value` to a variable."""
         variable.assign(value)
 
     def assign_add(self, variable: Any, value: Any) -> None:
@@ -222,11 +224,11 @@ class KerasWords:
 
     @property
     def made_order(self) -> list[tuple[str, int | None]]:
-        """Slot and number of the weight of what `build` made, in order; the number is None where it belongs to none."""
+        """Slot name and weight index (None for shared variables) of each variable that `build` created, in order."""
         return [] if self._made is None else self._made.order
 
     def _made_for(self, weights: Sequence[Weight]) -> Built:
-        """What `build` makes for these weights, which it is called for where they are others than before."""
+        """The variables for these weights; calls `build` if the weights differ from those of the last call."""
         if self._made is None or not self._made.is_for(weights):
             self.built, self._made = False, None
             self.build([OptimizerVariable(w.name or "variable", w.shape, w.dtype, w.path) for w in weights])
@@ -244,7 +246,7 @@ class KerasWords:
         return {name: Slot(v.shape, v.dtype, v.initial) for name, v in shared.items()}
 
     def rule_at(self, number: int) -> Any:
-        """The rule of weight `number` of those that `build` was called for."""
+        """The rule of weight `number`, in the order in which `build` received the weights."""
         made = self._begun()
 
         def rule(w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
@@ -263,13 +265,13 @@ class KerasWords:
         return rule
 
     def stepping(self, slots: Slots, count: Any) -> None:
-        """Let the variables that belong to no weight hold their values in `slots`, and `iterations` the count of updates."""
+        """Set the shared variables to their values in `slots`, and `iterations` to the number of updates."""
         for name, variable in self._begun().shared.items():
             variable.value = slots[name]
         self._counted = ops.cast(count, "int32")
 
     def stepped(self, slots: Slots, updates: Any) -> Slots:
-        """Their values after the step; where it only accumulates gradients, those before."""
+        """The values of the shared variables after the step; unchanged in a step that only accumulates gradients."""
         self._counted = None
         after = {name: variable.value for name, variable in self._begun().shared.items()}
         for variable in self._begun().shared.values():

@@ -1,4 +1,4 @@
-"""An optimizer around another one that scales the loss, by as much as float16 gradients bear."""
+"""Dynamic loss scaling, for gradients in float16."""
 
 from __future__ import annotations
 
@@ -16,20 +16,34 @@ from lamella.optimizers.update import selected
 
 
 class LossScaleOptimizer(Optimizer):
-    """The inner optimizer on gradients of the scaled loss, divided by the scale again.
+    """Scale the loss for float16 gradients, dynamically, around an inner optimizer that gets the unscaled gradients.
 
-    A step with a gradient that is not finite changes no weight and no slot, does not count for the inner optimizer, and
-    halves the scale. After `dynamic_growth_steps` finite steps in a row the scale doubles.
+    A step with a gradient that is not finite changes no weight and no slot, is not counted by the inner optimizer, and
+    halves the scale. After `dynamic_growth_steps` consecutive finite steps the scale doubles.
 
     Args:
-        inner_optimizer: an optimizer, or what `lamella.optimizers.get` takes. Its options (clipping, weight decay ...) hold;
-            its `loss_scale_factor` is taken away, for it would scale a second time.
-        initial_scale: the first scale.
-        dynamic_growth_steps: so many steps at least lie between two changes for the better.
-        name: the name in files.
+        inner_optimizer: an optimizer, or an argument of `lamella.optimizers.get`. Its options (clipping, weight decay
+            ...) apply; its `loss_scale_factor` is set to None, since the loss is scaled here.
+        initial_scale: the first scale; positive.
+        dynamic_growth_steps: the number of consecutive finite steps after which the scale doubles, at least 1.
+        name: the name in files; None is "loss_scale_optimizer".
 
     Raises:
         ValueError: an argument is out of range, or the inner optimizer is a LossScaleOptimizer itself.
+
+    References:
+        P. Micikevicius et al., "Mixed precision training", ICLR 2018, https://arxiv.org/abs/1710.03740.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.optimizers import SGD, LossScaleOptimizer
+        >>> optimizer = LossScaleOptimizer(SGD(1.0), initial_scale=4.0)
+        >>> optimizer.apply([np.array([8.0])], [np.zeros(1)])  # the gradient of the scaled loss
+        [array([-2.])]
+        >>> optimizer.apply([np.array([np.inf])], [np.zeros(1)])  # not finite: the step is skipped
+        [array([0.])]
+        >>> float(optimizer.scale_loss(1.0))
+        2.0
     """
 
     def __init__(
@@ -44,13 +58,14 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer: Optimizer = get(inner_optimizer)
         if not isinstance(self.inner_optimizer, Optimizer) or isinstance(self.inner_optimizer, LossScaleOptimizer):
             raise ValueError(
-                f"inner_optimizer is one of lamella's optimizers that scales no loss yet, got {self.inner_optimizer!r}."
+                "inner_optimizer must be an optimizer of lamella that does not scale the loss dynamically, got "
+                f"{self.inner_optimizer!r}."
             )
         super().__init__(self.inner_optimizer.default_learning_rate, name=name)
         if not initial_scale > 0:
-            raise ValueError(f"initial_scale is positive, got {initial_scale}.")
+            raise ValueError(f"initial_scale must be positive, got {initial_scale}.")
         if dynamic_growth_steps < 1:
-            raise ValueError(f"dynamic_growth_steps is an integer from 1, got {dynamic_growth_steps}.")
+            raise ValueError(f"dynamic_growth_steps must be an integer of at least 1, got {dynamic_growth_steps}.")
         self.inner_optimizer.loss_scale_factor = None
         self.initial_scale = float(initial_scale)
         self.dynamic_growth_steps = int(dynamic_growth_steps)
@@ -59,35 +74,35 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def learning_rate(self) -> Any:
-        """The inner optimizer's."""
+        """Forwarded to the inner optimizer."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if hasattr(self, "initial_scale"):  # what the base sets while it is made is nobody's
+        if hasattr(self, "initial_scale"):  # the base constructor sets a rate, which is unused
             self.inner_optimizer.learning_rate = value
 
     @property
     def schedule(self) -> Any:
-        """The inner optimizer's."""
+        """Forwarded to the inner optimizer."""
         return self.inner_optimizer.schedule
 
     def schedules(self) -> list[Any]:
-        """The inner optimizer's."""
+        """Forwarded to the inner optimizer."""
         return self.inner_optimizer.schedules()
 
     def with_learning_rate(self) -> list[Optimizer]:
-        """The inner optimizer's."""
+        """Forwarded to the inner optimizer."""
         return self.inner_optimizer.with_learning_rate()
 
     def rates(self) -> Rates:
-        """The inner optimizer's."""
+        """Forwarded to the inner optimizer."""
         return self.inner_optimizer.rates()
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """The inner optimizer's."""
+        """Forwarded to the inner optimizer."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
     # ---- state ----
@@ -97,7 +112,7 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer._reached(scalars.get("iterations", 0), {})
 
     def scalar_slots(self) -> dict[str, Slot]:
-        """The scale, the finite steps since it changed, and the steps that counted."""
+        """The scale, the number of finite steps since it changed, and the number of steps that were not skipped."""
         return {
             "dynamic_scale": Slot((), "float32", self.initial_scale),
             "step_counter": Slot((), "int32"),
@@ -105,11 +120,11 @@ class LossScaleOptimizer(Optimizer):
         }
 
     def slot_specs(self, weights: Sequence[Weight]) -> dict[str, Any]:
-        """The inner optimizer's state, and the scale."""
+        """The state of the inner optimizer, and the scale."""
         return {**self.inner_optimizer.slot_specs(weights), **self.scalar_slots()}
 
     def scale_loss(self, loss: Any, slots: Mapping[str, Any] | None = None) -> Any:
-        """The loss times the scale, in the dtype of the loss."""
+        """The loss times the current scale, in the dtype of the loss."""
         running = context.current()
         kept = slots if slots is not None else self._applied if running is None else running.slots
         scale = self.initial_scale if kept is None else kept["dynamic_scale"]
@@ -126,9 +141,9 @@ class LossScaleOptimizer(Optimizer):
         rates: Mapping[str, Any] | None = None,
         weights: Sequence[Weight] | None = None,
     ) -> tuple[list[Any], Slots]:
-        """One step of the inner optimizer where all gradients are finite; see `Optimizer.apply_gradients_program`.
+        """One step of the inner optimizer if all gradients are finite; see `Optimizer.apply_gradients_program`.
 
-        The inner optimizer counts the steps that were finite, so `step` is not looked at.
+        The inner optimizer counts the finite steps only, so `step` is ignored.
         """
         scale, counter, counted = (slots[name] for name in self.scalar_slots())
         finite: Any = None
@@ -156,13 +171,13 @@ class LossScaleOptimizer(Optimizer):
         return selected(finite, new, params), result
 
     def final_values(self, params: Sequence[Any], slots: Slots) -> list[Any]:
-        """The inner optimizer's."""
+        """Forwarded to the inner optimizer."""
         return self.inner_optimizer.final_values(params, slots)
 
     # ---- configuration ----
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal optimizer."""
+        """The constructor's arguments, as JSON values."""
         return {
             "name": self.name,
             "inner_optimizer": description(self.inner_optimizer),

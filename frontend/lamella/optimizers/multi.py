@@ -1,4 +1,4 @@
-"""Several optimizers for one model: each weight has one of them."""
+"""Several optimizers in one model: each weight is assigned to one of them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ from lamella.optimizers.state import Rates, Slot, Slots, Weight, described, desc
 
 
 class OptimizerMap(MutableMapping[str, Optimizer]):
-    """Which optimizer a weight has, by its path ("dense/kernel", without the model's name).
+    """A mapping from the path of a weight ("dense/kernel", without the model's name) to its optimizer.
 
-    A key is a path, or a regular expression that matches the whole of one; a path comes first.
+    A key is a path, or a regular expression that must match a whole path; keys that are equal to the path take
+    precedence.
 
     Args:
-        default_optimizer: for paths without an entry; an optimizer or what `lamella.optimizers.get` takes.
-        optimizer_map: {path or expression: optimizer}.
+        default_optimizer: the optimizer of paths without an entry, or an argument of `lamella.optimizers.get`.
+        optimizer_map: `{path or expression: optimizer}`.
 
     Raises:
-        ValueError: two expressions match one path, or an entry is no plain optimizer.
+        ValueError: an entry is an optimizer that wraps others; on lookup, if two expressions match one path.
+
+    Example:
+        >>> from lamella.optimizers import SGD, OptimizerMap
+        >>> optimizers = OptimizerMap("adam", {"head/.*": SGD(0.1)})
+        >>> optimizers["head/kernel"].name, optimizers["dense/kernel"].name
+        ('sgd', 'adam')
     """
 
     def __init__(self, default_optimizer: Any, optimizer_map: Mapping[str, Any] | None = None) -> None:
@@ -35,14 +42,16 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
             return self._entries[key]
         found = [expression for expression in self._entries if re.fullmatch(expression, key)]
         if len(found) > 1:
-            raise ValueError(f"OptimizerMap: {key!r} is matched by {' and '.join(map(repr, found))}; one may.")
+            raise ValueError(
+                f"OptimizerMap: {key!r} is matched by {' and '.join(map(repr, found))}; expected one match."
+            )
         return self._entries[found[0]] if found else self.default_optimizer
 
     def __setitem__(self, key: str, optimizer: Any) -> None:
         if not isinstance(key, str):
-            raise ValueError(f"a key of an OptimizerMap is a string, got {key!r}.")
+            raise ValueError(f"a key of an OptimizerMap must be a string, got {key!r}.")
         if key in self._entries:
-            raise ValueError(f"OptimizerMap has an entry {key!r} already: delete it first.")
+            raise ValueError(f"OptimizerMap already has an entry {key!r}: delete it first.")
         self._entries[key] = _plain(optimizer)
 
     def __delitem__(self, key: str) -> None:
@@ -55,11 +64,11 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         return iter(self._entries)
 
     def __call__(self, variable: Any) -> Optimizer:
-        """The optimizer of a weight: anything with a `path`."""
+        """The optimizer of a weight: any object with a `path`."""
         return self[variable.path]
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal map."""
+        """The constructor's arguments, as JSON values."""
         return {
             "default_optimizer": description(self.default_optimizer),
             "optimizer_map": {key: description(optimizer) for key, optimizer in self._entries.items()},
@@ -72,18 +81,28 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
 
 
 class MultiOptimizer(Optimizer):
-    """Every weight is trained by the optimizer that a map, or a function of the weight, gives it.
+    """Train every weight with the optimizer that a map, or a function of the weight, assigns to it.
 
-    Clipping by a global norm, weight decay, averages and accumulation are each optimizer's own, over its own weights.
+    Clipping by a global norm, weight decay, averages and accumulation apply per optimizer, to the weights assigned to
+    it.
 
     Args:
-        optimizer_map: an `OptimizerMap`, its configuration, or a function from a weight (with `path`, `name`, `shape` and
-            `dtype`) to an optimizer. The function is asked once for each path.
-        loss_scale_factor: takes the place of the optimizers' own.
-        name: the name in files.
+        optimizer_map: an `OptimizerMap`, its configuration, or a function from a weight (with `path`, `name`, `shape`
+            and `dtype`) to an optimizer. The function is called once per path.
+        loss_scale_factor: replaces that of the optimizers.
+        name: the name in files; None is "multi_optimizer".
 
     Raises:
-        AttributeError: somebody asks for one learning rate.
+        ValueError: `optimizer_map` is none of these, or an optimizer wraps others.
+        AttributeError: on access to `learning_rate`: set that of one of the `optimizers`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.optimizers import SGD, MultiOptimizer, OptimizerMap
+        >>> optimizer = MultiOptimizer(OptimizerMap(SGD(1.0), {"head/.*": SGD(0.1)}))
+        >>> weights = {"dense/kernel": np.zeros(1), "head/kernel": np.zeros(1)}
+        >>> optimizer.apply({"dense/kernel": np.ones(1), "head/kernel": np.ones(1)}, weights)
+        {'dense/kernel': array([-1.]), 'head/kernel': array([-0.1])}
     """
 
     def __init__(
@@ -99,7 +118,7 @@ class MultiOptimizer(Optimizer):
         if isinstance(optimizer_map, dict):
             optimizer_map = OptimizerMap.from_config(optimizer_map.get("config", optimizer_map))
         if not callable(optimizer_map):
-            raise ValueError(f"optimizer_map is an OptimizerMap or a function of a weight, got {optimizer_map!r}.")
+            raise ValueError(f"optimizer_map must be an OptimizerMap or a function of a weight, got {optimizer_map!r}.")
         self.optimizer_map = optimizer_map
         if isinstance(optimizer_map, OptimizerMap):
             for optimizer in (*optimizer_map.values(), optimizer_map.default_optimizer):
@@ -107,7 +126,7 @@ class MultiOptimizer(Optimizer):
 
     @property
     def optimizers(self) -> list[Optimizer]:
-        """The optimizers, in the order of the map, the default one last; of a function, those it has given so far."""
+        """The optimizers in the order of the map, the default one last; of a function, those returned so far."""
         return list(self._inner)
 
     def _place(self, optimizer: Any) -> int:
@@ -119,9 +138,11 @@ class MultiOptimizer(Optimizer):
         return number
 
     def _parts(self, weights: Sequence[Weight]) -> list[tuple[int, list[int]]]:
-        """For every optimizer that has weights its number and theirs."""
+        """The number of each optimizer that has weights, and the indices of these weights."""
         if len(weights) > 1 and not any(weight.path for weight in weights):
-            raise ValueError("a MultiOptimizer chooses by the weights' paths: give `apply` dicts of arrays by path.")
+            raise ValueError(
+                "a MultiOptimizer chooses by the paths of the weights: pass `apply` dicts of arrays by path."
+            )
         parts: dict[int, list[int]] = {}
         for i, weight in enumerate(weights):
             if weight.path not in self._places:
@@ -129,36 +150,36 @@ class MultiOptimizer(Optimizer):
             parts.setdefault(self._places[weight.path], []).append(i)
         return sorted(parts.items())
 
-    # ---- learning rates: one an optimizer ----
+    # ---- learning rates: one per optimizer ----
 
     @property
     def learning_rate(self) -> Any:
-        """There is none: each of `optimizers` has its own."""
+        """Raises an AttributeError: each of `optimizers` has a learning rate."""
         raise AttributeError(
-            "a MultiOptimizer has no learning rate of its own: read or set that of its `optimizers`, one by one."
+            "a MultiOptimizer has no learning rate: read or set those of its `optimizers`, one by one."
         )
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         if hasattr(self, "optimizer_map"):
-            raise AttributeError("a MultiOptimizer has no learning rate of its own: set that of its `optimizers`.")
+            raise AttributeError("a MultiOptimizer has no learning rate: set those of its `optimizers`.")
 
     def with_learning_rate(self) -> list[Optimizer]:
         """The optimizers."""
         return self.optimizers
 
     def rates(self) -> Rates:
-        """Those of the optimizers, numbered."""
+        """The learning rates of the optimizers, numbered."""
         return {_numbered(name, n): rate for n, o in enumerate(self._inner) for name, rate in o.rates().items()}
 
     def schedules(self) -> list[Any]:
-        """Those of the optimizers."""
+        """The schedules of the optimizers."""
         return [schedule for optimizer in self._inner for schedule in optimizer.schedules()]
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Any] | None = None, var_names: Sequence[str] | None = None
     ) -> None:
-        """Leave weights out of the weight decay of every optimizer known so far."""
+        """Exclude weights from the weight decay of all current `optimizers`."""
         for optimizer in self._inner:
             optimizer.exclude_from_weight_decay(var_list, var_names)
 
@@ -222,20 +243,20 @@ class MultiOptimizer(Optimizer):
         return new_params, new_slots
 
     def final_values(self, params: Sequence[Any], slots: Slots) -> list[Any]:
-        """The averages of weights whose optimizer keeps some."""
+        """The averages of weights whose optimizer keeps averages; other weights unchanged."""
         averages = slots.get("average", [None] * len(params))
         return [w if average is None else average for w, average in zip(params, averages, strict=True)]
 
     # ---- configuration ----
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal optimizer.
+        """The constructor's arguments, as JSON values.
 
         Raises:
-            ValueError: a function chooses the optimizers; a configuration cannot hold it.
+            ValueError: `optimizer_map` is a function, which has no configuration.
         """
         if not isinstance(self.optimizer_map, OptimizerMap):
-            raise ValueError("a MultiOptimizer made of a function has no configuration: use an OptimizerMap.")
+            raise ValueError("a MultiOptimizer with a function has no configuration: use an OptimizerMap.")
         return {
             "name": self.name,
             "optimizer_map": description(self.optimizer_map),
@@ -256,13 +277,13 @@ def _of_number(named: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def _plain(optimizer: Any) -> Optimizer:
-    """An optimizer of lamella's that is no wrapper itself."""
+    """An optimizer of lamella that wraps no other one."""
     from lamella.optimizers import get  # the table of optimizers names these classes
 
     found = get(optimizer)
     if not isinstance(found, Optimizer) or isinstance(found, LossScaleOptimizer | MultiOptimizer):
         raise ValueError(
-            f"an optimizer of a weight is one of lamella's own, and neither a LossScaleOptimizer nor a MultiOptimizer; got "
+            f"the optimizer of a weight must be one of lamella's, and neither a LossScaleOptimizer nor a MultiOptimizer, got "
             f"{found!r}."
         )
     return found

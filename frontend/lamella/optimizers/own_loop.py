@@ -1,4 +1,4 @@
-"""Updates of variables outside `fit`: in a loop of the user's own, as part of a model's training or of none."""
+"""Updates of variables outside `fit`, in custom training loops, with or without a compiled model."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ KeyedSlots = Mapping[str, Mapping[int, Any]]
 
 
 class Progress(NamedTuple):
-    """How far an optimizer has come with variables of no compiled model.
+    """The progress of an optimizer with variables that belong to no compiled model.
 
     Attributes:
         step: the number of steps taken.
         slots: the optimizer's slots.
-        variables: the variables: while they are kept, no other has one of their ids.
+        variables: the variables, kept so that no other object gets the id of one of them.
     """
 
     step: Any
@@ -37,10 +37,10 @@ class Progress(NamedTuple):
 
 
 class OwnLoop:
-    """The training of variables of no compiled model.
+    """The training of variables that belong to no compiled model.
 
     Attributes:
-        state: how far the optimizer has come with them.
+        state: the progress so far.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class OwnLoop:
 
 
 def merged(held: KeyedSlots, new: KeyedSlots) -> dict[str, Mapping[int, Any]]:
-    """Slots with other arrays for some variables; those of variables that are not among the new ones stay."""
+    """Slots in which the arrays of some variables are replaced; those of other variables are unchanged."""
     return {**held, **{slot: {**held.get(slot, {}), **arrays} for slot, arrays in new.items()}}
 
 
@@ -60,10 +60,10 @@ def filled(optimizer: Optimizer, weights: Sequence[Weight], params: Sequence[Any
     """The slots of some weights, with initial arrays where there are none yet.
 
     Args:
-        optimizer: whose slots.
+        optimizer: the optimizer.
         weights: the weights, with their variables.
-        params: their values.
-        held: what there is.
+        params: the values of the weights.
+        held: the existing slots.
     """
     return {
         name: {**fresh, **held.get(name, {})}
@@ -84,26 +84,26 @@ def _keyed(slots: Mapping[str, Any], weights: Sequence[Weight]) -> dict[str, dic
 def update_variables(
     optimizer: Optimizer, gradients: Sequence[Any], variables: Sequence[Variable], paths: Sequence[str] | None
 ) -> list[Any]:
-    """The new values of variables, which they have from now on; in a `train_step` as part of the step.
+    """Update variables and return their new values; in a `train_step` as part of the step.
 
-    Slots and step are those of the training of the variables' model, where it is compiled with the optimizer.
+    Slots and step count are those of the training of the variables' model, if that is compiled with the optimizer.
 
     Args:
-        optimizer: whose rule and options.
-        gradients: one a variable, None for one that stays as it is.
+        optimizer: the optimizer.
+        gradients: one per variable; None leaves a variable unchanged.
         variables: the variables.
-        paths: their paths; None for those that they know.
+        paths: the paths of the variables; None uses their `path`.
 
     Raises:
         ValueError: no variable has a gradient.
-        TraceError: the running trace is no training step.
+        TraceError: the current trace is not a training step.
     """
     names = list(paths or [v.path for v in variables])
     without = [name for name, g in zip(names, gradients, strict=True) if g is None]
     if without and len(without) == len(names):
         raise ArgumentError(f"no variable has a gradient: got None for {', '.join(without)}.")
     if without:
-        warnings.warn(f"no gradient for {', '.join(without)}: left as they are.", UserWarning, stacklevel=user_level())
+        warnings.warn(f"no gradient for {', '.join(without)}: left unchanged.", UserWarning, stacklevel=user_level())
     running = context.current()
     if running is not None:
         if running.apply_gradients is None:
@@ -126,21 +126,21 @@ def update_variables(
 
 
 def set_step(optimizer: Optimizer, step: int) -> None:
-    """Let the training that an optimizer reports on, or the next one, go on at a step."""
+    """Set the step count of the training that the optimizer reports on, or of the next one."""
     training = (None if optimizer.training is None else optimizer.training()) or optimizer.own_loop
     training.state = training.state._replace(step=step)
     optimizer.follow(training)
 
 
 def prepare(optimizer: Optimizer, variables: Sequence[Variable]) -> None:
-    """Make the slots of variables before the first step."""
+    """Create the slots of variables before the first step."""
     training, params = _training_of(optimizer, variables), [variable.value for variable in variables]
     weights = _weights(variables, [v.path for v in variables])
     training.state = training.state._replace(slots=filled(optimizer, weights, params, training.state.slots))
 
 
 def finalize_variables(optimizer: Optimizer, variables: Sequence[Variable]) -> list[Any]:
-    """The last values of variables, which they have from now on: with `use_ema` their averages."""
+    """Set variables to their final values, which are returned: with `use_ema` their averages."""
     params, state = [v.value for v in variables], _training_of(optimizer, variables).state
     held = filled(optimizer, _weights(variables, [v.path for v in variables]), params, state.slots)
     final = optimizer.final_values(params, _listed(held, variables))
@@ -158,7 +158,7 @@ def _listed(slots: KeyedSlots, variables: Sequence[Variable]) -> dict[str, Any]:
 
 
 def _training_of(optimizer: Optimizer, variables: Sequence[Variable]) -> Any:
-    """The training that updates of these variables belong to: that of their model, or the loop of the user's own."""
+    """The training that updates of these variables belong to: that of their model, or the custom loop."""
     training = None if optimizer.training is None else optimizer.training()
     own = optimizer.own_loop
     if training is not None and training is not own and training.holds(variables):

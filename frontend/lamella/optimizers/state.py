@@ -1,4 +1,4 @@
-"""What an optimizer knows of a weight, and what it keeps: the vocabulary that rules, wrappers and training share."""
+"""Descriptions of weights and of optimizer state, shared by update rules, wrappers and training."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from lamella.ir.spec import Shape, numpy_dtype, spec_of
 
 Slots = dict[str, Any]
-"""An optimizer's state: for every slot a list, one entry a weight (None where that weight has none), or one array of shape
-() for a slot that belongs to the optimizer as a whole."""
+"""An optimizer's state: for every slot a list with one entry per weight (None if the weight does not have the slot), or for
+a slot shared by all weights one array of shape ()."""
 
 Rates = dict[str, Any]
-"""The learning rates that are numbers, by the name of their leaf: one, or one an inner optimizer."""
+"""The learning rates that are numbers, by the name of their leaf: one, or one per inner optimizer."""
 
 
 class Weight(NamedTuple):
-    """A weight, but for its numbers.
+    """The description of a weight, without its values.
 
     Attributes:
-        path: its path in the model ("dense/kernel"); "" where nobody named it.
-        shape: its shape.
-        dtype: its dtype.
-        constraint: a function of its new value, or None.
+        path: the path in the model ("dense/kernel"); "" if the weight has no name.
+        shape: the shape.
+        dtype: the dtype.
+        constraint: a function of the new value, or None.
         variable: the model's variable, or None.
     """
 
@@ -46,12 +46,12 @@ class Weight(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """An array that an optimizer keeps.
+    """The description of an array that an optimizer keeps.
 
     Attributes:
-        shape: its shape.
-        dtype: its dtype.
-        initial: the number that fills it before the first step; None: it starts as a copy of the weight.
+        shape: the shape.
+        dtype: the dtype.
+        initial: the number that fills the array before the first step; None: the array starts as a copy of the weight.
     """
 
     shape: Shape
@@ -59,9 +59,9 @@ class Slot(NamedTuple):
     initial: float | None = 0.0
 
     def array(self, weight: Any = None) -> Any:
-        """The array before the first step, for a weight of value `weight`."""
+        """The array before the first step, for a weight with the value `weight`."""
         if self.initial is not None:
-            # one number in memory, repeated: a device fills its own memory with it
+            # a broadcast view of one number: the device fills its memory without a copy from the host
             return np.broadcast_to(np.asarray(self.initial, numpy_dtype(self.dtype)), self.shape)
         return np.array(weight, numpy_dtype(self.dtype)) if isinstance(weight, np.ndarray) else weight
 
@@ -74,7 +74,7 @@ def described(params: Sequence[Any], paths: Sequence[str] | None = None) -> list
 
 
 def description(made: Any, module: str = "keras.optimizers") -> dict[str, Any]:
-    """An optimizer, a map of some or a schedule in a configuration of another, as Keras writes it."""
+    """The serialized form of an optimizer, an `OptimizerMap` or a schedule in another configuration, as in Keras."""
     own = type(made).__module__.startswith("lamella.")
     name = type(made).__name__
     return {
@@ -86,34 +86,34 @@ def description(made: Any, module: str = "keras.optimizers") -> dict[str, Any]:
 
 
 class LearningRate(float):
-    """A learning rate as `optimizer.learning_rate` gives it: a number, with the words of Keras's variables.
+    """The value of `optimizer.learning_rate`: a float with the methods of a Keras variable.
 
-    It is the rate at the time it was asked for. What is set goes to the optimizer, and the next look sees it.
+    The number does not change after it was read; a value that is assigned is set on the optimizer.
     """
 
     __slots__ = ("_set",)
 
     def __new__(cls, rate: Any, set_rate: Callable[[Any], None]) -> LearningRate:
-        """The number `rate`; `set_rate` gives the optimizer another."""
+        """The number `rate`; `set_rate` sets another rate on the optimizer."""
         made = super().__new__(cls, rate)
         made._set = set_rate
         return made
 
     def assign(self, value: Any) -> LearningRate:
-        """Give the optimizer another rate, as `optimizer.learning_rate = value` does."""
+        """Set the optimizer's learning rate, as `optimizer.learning_rate = value` does."""
         rate = float(value)
         self._set(rate)
         return LearningRate(rate, self._set)
 
     @property
     def value(self) -> np.ndarray:
-        """The number as an array of shape (), float32: what a variable's `value` is."""
+        """The number as a float32 array of shape (), like the `value` of a variable."""
         return self.numpy()
 
     def numpy(self) -> np.ndarray:
-        """The number as an array of shape (), float32."""
+        """The number as a float32 array of shape ()."""
         return np.asarray(self, np.float32)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and files hold the number alone."""
+        """Copies and pickles contain the number alone."""
         return float, (float(self),)

@@ -1,6 +1,6 @@
-"""One step of an optimizer over all weights: unscale, accumulate, clip, decay, update, average, constrain.
+"""One optimizer step over all weights: unscale, accumulate, clip, decay, update, average, constrain.
 
-Everything here works on symbolic values and on arrays. A rule is computed in the weights' dtype, but at least in float32.
+All functions work on symbolic values and on arrays. A rule is computed in the weights' dtype, but at least in float32.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ def update(
     step: Any,
     rate: Any,
 ) -> tuple[list[Any], Slots]:
-    """The new weights and slots, as `Optimizer.apply_gradients_program` describes it.
+    """The new weights and slots, as described by `Optimizer.apply_gradients_program`.
 
     Args:
-        optimizer: whose rule and options.
-        weights: what is known of the weights.
-        params: their values.
-        gradients: one a weight, None for one that stays as it is.
+        optimizer: the optimizer, for its rule and options.
+        weights: the descriptions of the weights.
+        params: the values of the weights.
+        gradients: one per weight; None leaves a weight unchanged.
         slots: the state.
-        step: how many steps were taken before, counting those that only accumulate: uint32[].
+        step: the number of steps before this one, including steps that only accumulate: uint32[].
         rate: the learning rate of this step, a float of shape ().
     """
     new_params = list(params)
@@ -100,9 +100,9 @@ def update(
 
 
 def selected(condition: Any, new: Sequence[Any], old: Sequence[Any]) -> list[Any]:
-    """`new` where the condition (bool of shape ()) holds, else `old`, to the bit: a NaN on the other side is not looked at.
+    """`new` where the condition (bool of shape ()) is true, else `old`, bitwise identical.
 
-    None among the old stays None.
+    NaN in the values that are not selected has no effect. Entries of `old` that are None stay None.
     """
     result = list(new)
     present = [i for i, x in enumerate(old) if x is not None]
@@ -115,7 +115,7 @@ def selected(condition: Any, new: Sequence[Any], old: Sequence[Any]) -> list[Any
 
 
 def _own(slots: Mapping[str, Any], index: int) -> list[str]:
-    """The names of the rule's slots that weight number `index` has."""
+    """The names of the rule's slots that the weight with this index has."""
     common = ("average", "gradient_accumulator")
     return [n for n, held in slots.items() if isinstance(held, list) and n not in common and held[index] is not None]
 
@@ -130,9 +130,9 @@ def _grouped(indices: Iterable[int], key: Callable[[int], Hashable]) -> list[lis
 def _full_rule(
     optimizer: Optimizer, own: Callable[..., Any], names: list[str], scalar_names: list[str]
 ) -> Callable[..., list[Any]]:
-    """An optimizer's rule with clipping by value, scaling of gradients and weight decay before it, on plain arguments.
+    """The optimizer's rule on positional arguments, after clipping by value, scaling of gradients and weight decay.
 
-    With `updates` among the scalars the new numbers count only where it holds.
+    With `updates` among the scalars, the new values are used only where it is true.
     """
 
     def rule(old: Any, g: Any, *rest: Any) -> list[Any]:
@@ -166,7 +166,7 @@ def _unscaled(g: Any, factor: float | None) -> Any:
 def _accumulated(
     given: dict[int, Any], accumulators: Sequence[Any], weights: Sequence[Weight], updates: Any, every: int
 ) -> tuple[dict[int, Any], list[Any]]:
-    """The mean of the gradients since the last update, and what is accumulated after this step."""
+    """The mean of the gradients since the last update, and the accumulators after this step."""
     means, held = dict(given), list(accumulators)
 
     def rule(g: Any, total: Any, now: Any) -> list[Any]:
@@ -184,7 +184,7 @@ def _accumulated(
 
 
 def _clipped(optimizer: Optimizer, given: dict[int, Any], dtype: str) -> tuple[dict[int, Any], Any]:
-    """The gradients clipped by their own norms, and a factor for all of them (None without one)."""
+    """The gradients clipped by their norms, and a factor for all of them (None without one)."""
     if optimizer.clipnorm is not None:
         limit = optimizer.clipnorm
 
@@ -200,7 +200,7 @@ def _clipped(optimizer: Optimizer, given: dict[int, Any], dtype: str) -> tuple[d
             squares = ops.sum(ops.square(ops.cast(g, dtype)))
             total = squares if total is None else ops.add(total, squares)
         norm = ops.sqrt(total)
-        # the difference is 0, or NaN for a norm that is not finite: then no weight survives unnoticed
+        # the difference is 0, or NaN for a norm that is not finite, which makes all weights NaN
         poison = ops.subtract(norm, norm)
         limit = optimizer.global_clipnorm
         return given, ops.add(ops.divide(limit, ops.maximum(norm, limit)), poison)
@@ -210,7 +210,7 @@ def _clipped(optimizer: Optimizer, given: dict[int, Any], dtype: str) -> tuple[d
 def _averaged(
     optimizer: Optimizer, params: Sequence[Any], averages: Sequence[Any], count: Any
 ) -> tuple[list[Any], list[Any]]:
-    """The moving averages of the weights, and the weights, which every so many updates become their averages."""
+    """The moving averages of the weights, and the weights, which are periodically set to their averages."""
     shared = [ops.equal(count, np.uint32(0))]
     if optimizer.ema_overwrite_frequency:
         every = np.uint32(optimizer.ema_overwrite_frequency)

@@ -1,4 +1,4 @@
-"""The state of an optimizer as a list of variables, in Keras's order."""
+"""The state of an optimizer as a list of variables, in the order of Keras."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ _COMMON = ("average", "gradient_accumulator")
 
 
 def kind_of(optimizer: Any) -> str:
-    """The entry of `TOGETHER` that an optimizer is, or ""."""
+    """The entry of `TOGETHER` that the optimizer belongs to, or ""."""
     return next((cls.__name__ for cls in type(optimizer).__mro__ if cls.__name__ in TOGETHER), "")
 
 
 def places(optimizer: Any, specs: Mapping[str, Any], count: int) -> Iterator[tuple[str, int | None, Any]]:
-    """Slot, number of the weight and spec of each array in Keras's order; None for a slot of the optimizer as a whole.
+    """Slot name, index of the weight and spec of each array in the order of Keras; the index is None for shared slots.
 
-    Slots that Keras has and lamella does not come with the spec None.
+    Slots that Keras has and lamella does not have the spec None.
 
     Args:
         optimizer: the optimizer.
-        specs: its slots, as `slot_specs` gives them.
-        count: how many weights there are.
+        specs: its slots, as returned by `slot_specs`.
+        count: the number of weights.
     """
     order: list[tuple[str, int | None]] = [(slot, number) for slot in _COMMON for number in range(count)]
     if optimizer.in_keras_words:
@@ -66,7 +66,7 @@ def places(optimizer: Any, specs: Mapping[str, Any], count: int) -> Iterator[tup
 
 
 class StateVariable(HeldVariable):
-    """One number or array of an optimizer's state; what is assigned goes there."""
+    """One number or array of an optimizer's state; assignments change the state."""
 
     def __init__(self, name: str, shape: Sequence[int], dtype: str, read: Any, write: Any) -> None:
         self._read, self._write = read, write
@@ -74,7 +74,7 @@ class StateVariable(HeldVariable):
 
     @property
     def value(self) -> Any:
-        """The present value, an array."""
+        """The current value, an array."""
         return self._read()
 
     @value.setter
@@ -84,7 +84,7 @@ class StateVariable(HeldVariable):
 
 
 def variables_of(optimizer: Optimizer) -> list[StateVariable]:
-    """The steps, the learning rate where it is a number, and the slots of the weights that the optimizer updates."""
+    """The step count, the learning rate if it is a number, and the slots of the weights that the optimizer updates."""
     found = [
         StateVariable(
             "iteration",

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections import Counter
 
-from lamella.ir.dim import BATCH, Dim, Dimension, assumptions, symbol, symbols_of
+from lamella.ir.dim import BATCH, Dim, Dimension, assumptions, at, symbol, symbols_of
 from lamella.ir.program import Equation, Program, Value, for_sizes
 from lamella.ir.spec import Spec, size_of
 
@@ -50,11 +50,25 @@ def multiples_needed(program: Program) -> dict[str, int]:
     while max(found.values(), default=1) <= _LARGEST_MULTIPLE:
         with assumptions() as pairs:
             _check_shapes(for_sizes(program, {name: factor * symbol(name) for name, factor in found.items()}))
+        pairs = [pair for pair in pairs if _differ_somewhere(*pair)]
         free = symbols_of(itertools.chain.from_iterable(pairs)) - {BATCH}
         if not free:
             return {} if pairs else found
         found.update((name, found.get(name, 1) + 1) for name in sorted(free))
     return {}
+
+
+def _differ_somewhere(a: Dimension, b: Dimension) -> bool:
+    """Whether two expressions give different sizes for some sizes of their symbols, all of which are large.
+
+    The expressions are sums of quotients, maxima and minima, so that a period of them says it. `max(1, time - 1) - 1` and
+    `max(time - 2, 0)` are equal, whatever their form.
+    """
+    names = sorted(symbols_of([a, b]))
+    grid = (
+        {name: n + 7 * i for i, name in enumerate(names)} for n in range(4 * _LARGEST_MULTIPLE, 6 * _LARGEST_MULTIPLE)
+    )
+    return any(at(a, sizes) != at(b, sizes) for sizes in grid)
 
 
 def _check_shapes(program: Program) -> None:

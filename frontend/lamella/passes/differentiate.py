@@ -209,7 +209,7 @@ class _Tape:
 
 
 def _path_among(paths: Collection[str], where: str) -> str | None:
-    """The outermost of `paths` that the path `where` lies in."""
+    """The outermost of `paths` that the path `where` is in."""
     if not paths:
         return None
     parts = where.split("/")

@@ -88,7 +88,8 @@ def _subtract(operands: Sequence[Value], attrs: dict[str, Any], producer: Produc
 
 def _reduction(op: Op) -> Rule:
     def rule(operands: Sequence[Value], attrs: dict[str, Any], producer: Producer) -> Value | None:
-        (x,), axes = operands, attrs["axes"]
+        (x,) = operands
+        axes: tuple[int, ...] = attrs["axes"]
         shape = x.spec.shape
         long = tuple(a for a in axes if shape[a] != 1)
         if len(long) < len(axes):  # an axis of length 1 need not be reduced
@@ -98,8 +99,9 @@ def _reduction(op: Op) -> Rule:
         # a sum of sums becomes a single sum; a maximum of maxima does not: its derivative is shared among ties
         inner = _producer_of(op, x, producer) if op is p.reduce_sum else None
         if inner is not None:
-            left = [i for i in range(inner.inputs[0].spec.ndim) if i not in inner.attrs["axes"]]
-            return op.bind(inner.inputs[0], axes=tuple(sorted({*inner.attrs["axes"], *(left[a] for a in axes)})))
+            inner_axes: tuple[int, ...] = inner.attrs["axes"]
+            left: list[int] = [i for i in range(inner.inputs[0].spec.ndim) if i not in inner_axes]
+            return op.bind(inner.inputs[0], axes=tuple(sorted({*inner_axes, *(left[a] for a in axes)})))
         inner = _producer_of(p.reshape, x, producer)
         if inner is not None and len(axes) == len(shape):  # a reduction over all axes does not depend on the shape
             return op.bind(inner.inputs[0], axes=tuple(range(inner.inputs[0].spec.ndim)))

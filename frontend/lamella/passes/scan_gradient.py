@@ -272,7 +272,8 @@ def _reads(step: _JointStep, cheap: AbstractSet[Value] = frozenset()) -> _Reads:
 
 def _cheap_to_rematerialise(step: _JointStep, reads: _Reads) -> set[Value]:
     """Residuals that a few cheap equations compute from the others, and the values on the way to them."""
-    kept, cheap = set(reads.residuals), set()
+    kept = set(reads.residuals)
+    cheap: set[Value] = set()
     order = {v: i for i, e in enumerate(step.program.equations) for v in e.outputs}
     for value in sorted(reads.residuals, key=lambda v: order.get(v, -1), reverse=True):
         path = _cheap_path(step, value, (kept - {value}) | reads.slices)
@@ -309,7 +310,11 @@ def _after_loop(step: _JointStep, value: Value) -> _AfterLoop | None:
     if op not in (p.reduce_sum, p.contract) or not step.invariant.isdisjoint(inputs):
         return None
     attrs = _over_steps(equation)
-    return _AfterLoop(inputs, lambda stacks: op.bind(*[stacks[v] for v in inputs], **attrs))
+
+    def compute(stacks: Mapping[Value, Value]) -> Value:
+        return op.bind(*[stacks[v] for v in inputs], **attrs)
+
+    return _AfterLoop(inputs, compute)
 
 
 def _after_linear(step: _JointStep, equation: Equation) -> _AfterLoop | None:
@@ -321,9 +326,11 @@ def _after_linear(step: _JointStep, equation: Equation) -> _AfterLoop | None:
             return None
         operands.append(found)
     factors = tuple(v for found in operands for v in found.factors)
-    return _AfterLoop(
-        factors, lambda stacks: equation.op.bind(*[found.compute(stacks) for found in operands], **equation.attrs)
-    )
+
+    def compute(stacks: Mapping[Value, Value]) -> Value:
+        return equation.op.bind(*[found.compute(stacks) for found in operands], **equation.attrs)
+
+    return _AfterLoop(factors, compute)
 
 
 def _over_steps(equation: Equation) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from lamella.ir.program import Equation, Program, Value, with_bodies
 from lamella.ir.spec import numpy_dtype
 from lamella.ir.trace import constant
 from lamella.passes.peephole import peephole
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Attribute
 
 _FOLD_LIMIT = 4096
 """In elements: a larger constant costs more to store than to compute."""
@@ -39,7 +42,7 @@ def dead_code(program: Program) -> Program:
     return program if len(kept) == len(program.equations) else rewritten(program, kept[::-1])
 
 
-def _key(value: Any) -> Any:
+def _key(value: Attribute) -> Any:
     if isinstance(value, np.ndarray):
         # large constants are compared by identity: hashing them would cost more than it saves
         content = value.tobytes() if value.size <= _FOLD_LIMIT else id(value)

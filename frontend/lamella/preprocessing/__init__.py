@@ -1,4 +1,4 @@
-"""Images, sequences and text as arrays, under the names of Keras's `preprocessing`."""
+"""Preprocessing of images, sequences and text, under Keras's names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lamella.utils.timeseries import timeseries_dataset_from_array as timeseries_dataset_from_array
 
 _MODULES = ("image", "sequence", "text")
-"""Modules that are imported when they are first asked for."""
+"""Modules that are imported on first access."""
 
 _LATER = {
     "image_dataset_from_directory": "image_dataset",

@@ -119,7 +119,7 @@ class FileIterator(ImageIterator):
 
 
 class DirectoryIterator(FileIterator):
-    """The images in a folder in batches, labelled by subfolder; made by `ImageDataGenerator.flow_from_directory`.
+    """The images in a folder in batches, labeled by subfolder; made by `ImageDataGenerator.flow_from_directory`.
 
     Files that end with .png, .jpg, .jpeg, .bmp, .ppm, .tif or .tiff count. The arguments are those of
     `ImageDataGenerator.flow_from_directory`.

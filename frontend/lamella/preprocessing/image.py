@@ -1,4 +1,4 @@
-"""Images: `ImageDataGenerator`, its data sets, and changes of single images, in Keras's names."""
+"""Image augmentation: `ImageDataGenerator`, its data sets, and transformations of single images."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class ImageDataGenerator:
     ) -> None:
         transforms.check_filling(fill_mode, interpolation_order)
         if validation_split and not 0 < validation_split < 1:
-            raise ArgumentError(f"validation_split must lie between 0 and 1, got {validation_split}.")
+            raise ArgumentError(f"validation_split must be between 0 and 1, got {validation_split}.")
         if preprocessing_function is not None and not callable(preprocessing_function):
             raise ArgumentError(f"preprocessing_function must be a function, got {preprocessing_function!r}.")
         self.featurewise_center, self.samplewise_center = featurewise_center, samplewise_center
@@ -200,7 +200,7 @@ class ImageDataGenerator:
         interpolation: str = "nearest",
         keep_aspect_ratio: bool = False,
     ) -> DirectoryIterator:
-        """A data set of the images in a folder, labelled by the subfolders that they are in.
+        """Return a data set of the images in a folder, labeled by their subfolders.
 
         Args:
             directory: the folder.

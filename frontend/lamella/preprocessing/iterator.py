@@ -1,4 +1,4 @@
-"""What the data sets of `ImageDataGenerator` share: order, draws, Keras's iteration, and files of what was computed."""
+"""The common part of the data sets of `ImageDataGenerator`: order, random draws, iteration, and saved images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DRAWN = (
     "theta", "tx", "tx_sign", "ty", "ty_sign", "shear", "zx", "zy", "flip_horizontal", "flip_vertical",
     "channel_shift_intensity", "brightness",
 )  # fmt: skip
-"""What the random words of an image are for, one each: an option that is not used changes no other draw."""
+"""The purposes of the random numbers of an image: an unused option does not affect the others."""
 
 
 class Iterator(PyDataset):
@@ -40,7 +40,7 @@ class Iterator(PyDataset):
         seed: of the order and of all draws; None takes the next seed of the process.
         workers: how many threads compute batches ahead in `fit`, `evaluate` and `predict`.
         use_multiprocessing: processes instead of threads.
-        max_queue_size: how many batches may lie ready.
+        max_queue_size: the largest number of batches that are computed in advance.
 
     Attributes:
         batch_index: the batch that `next` gives, of the running pass.

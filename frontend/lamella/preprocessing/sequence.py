@@ -1,4 +1,4 @@
-"""Sequences as arrays, and as batches: Keras's `preprocessing.sequence`."""
+"""Preprocessing of sequences: Keras's `preprocessing.sequence`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,16 @@ __all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipg
 
 
 def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> np.ndarray:
-    """For each rank of a word the probability with which `skipgrams` keeps it: min(1, sqrt(factor / frequency)).
+    """Return the probability that `skipgrams` keeps the word of each rank: min(1, sqrt(sampling_factor / frequency)).
 
-    The frequency of the word of rank r is that of Zipf's law, about 1 / (r (log r + 0.577) + 1/2 - 1 / (12 r)).
-
-    >>> make_sampling_table(4).round(5).tolist()
-    [0.00315, 0.00315, 0.00548, 0.00742]
+    The frequency of the word of rank r follows Zipf's law, about 1 / (r (log r + 0.577) + 1/2 - 1 / (12 r)).
 
     Args:
-        size: how many words there are.
-        sampling_factor: the frequency from which on words are left out at times.
+        size: the number of words.
+        sampling_factor: the frequency above which words are subsampled.
 
     Returns:
-        float64 `(size,)`.
+        A float64 array of shape `(size,)`.
 
     Raises:
         ArgumentError: `size` is not a positive integer, or `sampling_factor` is not a positive number.
@@ -41,6 +38,10 @@ def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> np.ndarray:
     References:
         T. Mikolov et al., "Distributed representations of words and phrases and their compositionality", 2013,
         https://arxiv.org/abs/1310.4546
+
+    Example:
+        >>> make_sampling_table(4).round(5).tolist()
+        [0.00315, 0.00315, 0.00548, 0.00742]
     """
     checked_count("size", size)
     if not sampling_factor > 0:
@@ -60,37 +61,38 @@ def skipgrams(
     sampling_table: Any = None,
     seed: int | None = None,
 ) -> tuple[list[list[int]], list[Any]]:
-    """Pairs of words of a sequence: neighbors, with label 1, and words with others drawn at random, with label 0.
+    """Return pairs of words of a sequence: neighbors, with label 1, and random pairs, with label 0.
 
-    Draws are those of Python's `random`, in Keras's order, so the same state of it gives the pairs that Keras gives. As in
-    Keras, words are drawn before `random.seed(seed)` is called, with which pairs are shuffled: `random.seed` before the call
-    repeats all of it.
-
-    >>> random.seed(0)
-    >>> couples, labels = skipgrams([1, 2, 3], vocabulary_size=4, window_size=1, seed=0)
-    >>> sorted(pair for pair, label in zip(couples, labels) if label)
-    [[1, 2], [2, 1], [2, 3], [3, 2]]
+    Random numbers come from Python's `random`, in Keras's order, so the same state of it gives the same pairs as Keras.
+    As in Keras, words are drawn before `random.seed(seed)` is called for the shuffling; call `random.seed` before this
+    function to make all of it reproducible.
 
     Args:
-        sequence: numbers of words; 0 is no word and is left out.
-        vocabulary_size: one more than the largest number of a word.
-        window_size: how far from each other the words of a pair may be.
-        negative_samples: how many pairs of label 0 there are per pair of label 1.
-        shuffle: whether pairs are put in random order.
-        categorical: whether labels are [0, 1] and [1, 0] in the place of 1 and 0.
-        sampling_table: for each number of a word the probability that it is used, as of `make_sampling_table`; None uses all.
-        seed: of the shuffling; None draws one.
+        sequence: indices of words; 0 is padding and is skipped.
+        vocabulary_size: the largest index plus 1.
+        window_size: the largest distance between the words of a pair.
+        negative_samples: the number of pairs with label 0 per pair with label 1.
+        shuffle: whether the pairs are shuffled.
+        categorical: whether labels are [0, 1] and [1, 0] instead of 1 and 0.
+        sampling_table: the probability that each word is used, as of `make_sampling_table`; None uses all words.
+        seed: the seed of the shuffling; None draws one.
 
     Returns:
-        (couples, labels): lists of [word, other word] and of labels.
+        `(couples, labels)`: lists of `[word, other word]` and of labels.
 
     Raises:
-        ArgumentError: an argument is out of its range.
+        ArgumentError: an argument is out of range.
         DataError: a word has no entry in `sampling_table`.
 
     References:
         T. Mikolov et al., "Efficient estimation of word representations in vector space", 2013,
         https://arxiv.org/abs/1301.3781
+
+    Example:
+        >>> random.seed(0)
+        >>> couples, labels = skipgrams([1, 2, 3], vocabulary_size=4, window_size=1, seed=0)
+        >>> sorted(pair for pair, label in zip(couples, labels) if label)
+        [[1, 2], [2, 1], [2, 3], [3, 2]]
     """
     checked_count("vocabulary_size", vocabulary_size)
     checked_count("window_size", window_size, 0)
@@ -127,35 +129,36 @@ def skipgrams(
 
 
 class TimeseriesGenerator(PyDataset):
-    """Batches of windows of a series, each with the target of the step behind it.
+    """Batches of windows of a time series, each with the target of the step that follows it.
 
-    `utils.timeseries_dataset_from_array` is newer.
-
-    The window of row i holds the rows i - length, i - length + sampling_rate, ..., before row i, and its target is
-    `targets[i]`.
-
-    >>> series = np.arange(6.0)
-    >>> batches = TimeseriesGenerator(series, series, length=2, batch_size=3)
-    >>> x, y = batches[0]
-    >>> x.tolist(), y.tolist()
-    ([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0]], [2.0, 3.0, 4.0])
+    The window of step i contains the steps i - length, i - length + sampling_rate, and so on, before step i; its target
+    is `targets[i]`. `utils.timeseries_dataset_from_array` is the newer interface.
 
     Args:
-        data: `(steps, ...)`, an array or a list.
-        targets: `(steps, ...)`.
-        length: steps that a window reaches back.
-        sampling_rate: steps between the steps of a window.
-        stride: steps between the beginnings of windows.
+        data: an array or list of shape `(steps, ...)`.
+        targets: an array or list of shape `(steps, ...)`.
+        length: the number of steps that a window covers.
+        sampling_rate: the distance between consecutive steps of a window, in steps.
+        stride: the distance between the starts of consecutive windows, in steps.
         start_index: the first step that is used.
-        end_index: the last row that has a window; None is the last of all.
-        shuffle: whether each batch draws its rows at random, with replacement, from NumPy's generator (`np.random.seed`).
-        reverse: whether windows begin with their last step.
-        batch_size: windows per batch; the last batch may have fewer.
-        **kwargs: `workers`, `use_multiprocessing` and `max_queue_size` of `PyDataset`.
+        end_index: the last step that is the target of a window; None for the last of all.
+        shuffle: whether each batch draws its windows at random, with replacement, from NumPy's generator
+            (`np.random.seed`).
+        reverse: whether windows are reversed in time.
+        batch_size: windows per batch; the last batch may be smaller.
+        workers, use_multiprocessing, max_queue_size: as for `PyDataset`.
+        **kwargs: the arguments of `PyDataset` above.
 
     Raises:
-        ArgumentError: an argument is out of its range, or no row has a window.
+        ArgumentError: an argument is out of range, or the series is shorter than one window.
         ShapeError: `data` and `targets` have different lengths.
+
+    Example:
+        >>> series = np.arange(6.0)
+        >>> batches = TimeseriesGenerator(series, series, length=2, batch_size=3)
+        >>> x, y = batches[0]
+        >>> x.tolist(), y.tolist()
+        ([[0.0, 1.0], [1.0, 2.0], [2.0, 3.0]], [2.0, 3.0, 4.0])
     """
 
     def __init__(
@@ -235,17 +238,21 @@ class TimeseriesGenerator(PyDataset):
 
 
 def timeseries_generator_from_json(json_string: str) -> TimeseriesGenerator:
-    """The generator that `to_json` wrote; its data are arrays.
-
-    >>> batches = TimeseriesGenerator(np.arange(6), np.arange(6), length=2, batch_size=3)
-    >>> len(timeseries_generator_from_json(batches.to_json()))
-    2
+    """Return the generator that `TimeseriesGenerator.to_json` described.
 
     Args:
-        json_string: the text.
+        json_string: the JSON text.
+
+    Returns:
+        The generator, whose data are arrays.
 
     Raises:
-        FormatError: it is not such a text.
+        FormatError: the text does not describe a generator.
+
+    Example:
+        >>> batches = TimeseriesGenerator(np.arange(6), np.arange(6), length=2, batch_size=3)
+        >>> len(timeseries_generator_from_json(batches.to_json()))
+        2
     """
     where = "the JSON of a TimeseriesGenerator"
     limits: dict[str, Any] = {"largest": 1 << 28, "entries": 20_000_000, "finite": False}

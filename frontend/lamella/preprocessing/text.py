@@ -1,4 +1,4 @@
-"""Texts as numbers of words: Keras's `preprocessing.text`."""
+"""Conversion of text to sequences of word indices: Keras's `preprocessing.text`."""
 
 from __future__ import annotations
 
@@ -27,20 +27,24 @@ _ENTRIES = 20_000_000
 
 
 def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool = True, split: str = " ") -> list[str]:
-    """The words of a text.
-
-    >>> text_to_word_sequence("The cat, the mat!")
-    ['the', 'cat', 'the', 'mat']
+    """Split a text into words.
 
     Args:
         input_text: the text.
-        filters: characters that separate words, beside `split`.
-        lower: whether words are put into small letters.
-        split: what separates words.
+        filters: characters that separate words, in addition to `split`.
+        lower: whether words are converted to lower case.
+        split: the separator of words.
+
+    Returns:
+        A list of words.
 
     Raises:
         ArgumentError: `split` is empty.
         DataError: `input_text` is not a string.
+
+    Example:
+        >>> text_to_word_sequence("The cat, the mat!")
+        ['the', 'cat', 'the', 'mat']
     """
     if not split:
         raise ArgumentError("split must be the text between two words, got ''; for characters use char_level=True.")
@@ -60,26 +64,30 @@ def one_hot(
     split: str = " ",
     analyzer: Analyzer | None = None,
 ) -> list[int]:
-    """The words of a text as numbers from 1 to n - 1: Python's `hash` of each, which several words may share.
+    """Return the indices, from 1 to n - 1, of the words of a text: Python's `hash` of each word, so words may collide.
 
-    Python's hash of strings differs between processes, and so do the numbers, unless the environment
-    sets PYTHONHASHSEED; `hashing_trick(text, n, "md5")` gives the same numbers always.
-
-    >>> numbers = one_hot("the cat the mat", 50)
-    >>> len(numbers), numbers[0] == numbers[2]
-    (4, True)
+    Python's hash of strings differs between processes, unless the environment variable PYTHONHASHSEED is set;
+    `hashing_trick(text, n, "md5")` is reproducible.
 
     Args:
         input_text: the text.
-        n: one more than the largest number.
-        filters: characters that separate words, beside `split`.
-        lower: whether words are put into small letters.
-        split: what separates words.
-        analyzer: a function that gives the words of a text, in the place of the last three.
+        n: the largest index plus 1.
+        filters: characters that separate words, in addition to `split`.
+        lower: whether words are converted to lower case.
+        split: the separator of words.
+        analyzer: a function from a text to its words, which replaces the last three arguments.
+
+    Returns:
+        A list of integers.
 
     Raises:
         ArgumentError: `n` is not an integer from 2, or `split` is empty.
         DataError: `input_text` is not a string.
+
+    Example:
+        >>> numbers = one_hot("the cat the mat", 50)
+        >>> len(numbers), numbers[0] == numbers[2]
+        (4, True)
     """
     return hashing_trick(input_text, n, hash, filters, lower, split, analyzer)
 
@@ -93,25 +101,29 @@ def hashing_trick(
     split: str = " ",
     analyzer: Analyzer | None = None,
 ) -> list[int]:
-    """The words of a text as numbers from 1 to n - 1: a hash of each, which several words may share.
-
-    >>> hashing_trick("the cat the mat", 50, "md5")
-    [43, 32, 43, 29]
+    """Return the indices, from 1 to n - 1, of the words of a text: a hash of each word, so words may collide.
 
     Args:
         text: the text.
-        n: one more than the largest number.
-        hash_function: "md5", which gives the same numbers in every process, a function from a word to an integer, or None for
-            Python's `hash`, whose numbers are others in the next process.
-        filters: characters that separate words, beside `split`.
-        lower: whether words are put into small letters.
-        split: what separates words.
-        analyzer: a function that gives the words of a text, in the place of the last three.
+        n: the largest index plus 1.
+        hash_function: "md5", which is reproducible, a function from a word to an integer, or None for Python's `hash`,
+            which differs between processes.
+        filters: characters that separate words, in addition to `split`.
+        lower: whether words are converted to lower case.
+        split: the separator of words.
+        analyzer: a function from a text to its words, which replaces the last three arguments.
+
+    Returns:
+        A list of integers.
 
     Raises:
         ArgumentError: `n` is not an integer from 2, or `split` is empty.
         UnknownNameError: `hash_function` is another string.
         DataError: `text` is not a string.
+
+    Example:
+        >>> hashing_trick("the cat the mat", 50, "md5")
+        [43, 32, 43, 29]
     """
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 2:
         raise ArgumentError(f"n must be an integer from 2, one more than the largest number, got {n!r}.")
@@ -129,39 +141,40 @@ def _md5(word: str) -> int:
 
 
 class Tokenizer:
-    """Words as numbers from 1, the most frequent first, learned from texts; Keras's `Tokenizer`.
+    """A vocabulary that is learned from texts and maps words to indices from 1, by decreasing frequency.
 
-    >>> tokenizer = Tokenizer()
-    >>> tokenizer.fit_on_texts(["the cat sat", "the mat"])
-    >>> tokenizer.word_index
-    {'the': 1, 'cat': 2, 'sat': 3, 'mat': 4}
-    >>> tokenizer.texts_to_sequences(["the mat sat on the cat"])
-    [[1, 4, 3, 1, 2]]
-
-    A text is a string, or a list of words. Number 0 is no word; `pad_sequences` fills up with it.
+    A text is a string, or a list of words. Index 0 is reserved for the padding of `pad_sequences`.
 
     Args:
-        num_words: only numbers below it are given: the `num_words - 1` most frequent words. None gives all.
-        filters: characters that separate words, beside `split`.
-        lower: whether words are put into small letters.
-        split: what separates words.
-        char_level: whether each character is a word.
-        oov_token: a word, with number 1, in the place of those that are not known; by default they are left out.
-        analyzer: a function that gives the words of a string, in the place of `filters`, `lower` and `split`. It is not
-            written by `to_json`.
-        document_count: how many texts were counted before.
-        **old: `nb_words`, Keras 1's `num_words`.
+        num_words: only the `num_words - 1` most frequent words are used, with indices below `num_words`. None uses all.
+        filters: characters that separate words, in addition to `split`.
+        lower: whether words are converted to lower case.
+        split: the separator of words.
+        char_level: whether every character is a word.
+        oov_token: a word with index 1 that replaces unknown words; by default unknown words are omitted.
+        analyzer: a function from a string to its words, which replaces `filters`, `lower` and `split`. `to_json` does
+            not write it.
+        document_count: the initial number of texts.
+        **old: `nb_words`, Keras 1's name of `num_words`.
 
     Attributes:
-        word_counts: for each word how often it occurred.
-        word_docs: for each word in how many texts it occurred.
-        word_index: for each word its number.
-        index_word: for each number its word.
-        index_docs: for each number in how many texts it occurred.
-        document_count: how many texts were counted.
+        word_counts: the number of occurrences of each word.
+        word_docs: the number of texts that contain each word.
+        word_index: dict from word to index.
+        index_word: dict from index to word.
+        index_docs: the number of texts that contain the word of each index.
+        document_count: the number of texts.
 
     Raises:
         ArgumentError: `num_words` is not a positive integer, or `split` is empty.
+
+    Example:
+        >>> tokenizer = Tokenizer()
+        >>> tokenizer.fit_on_texts(["the cat sat", "the mat"])
+        >>> tokenizer.word_index
+        {'the': 1, 'cat': 2, 'sat': 3, 'mat': 4}
+        >>> tokenizer.texts_to_sequences(["the mat sat on the cat"])
+        [[1, 4, 3, 1, 2]]
     """
 
     def __init__(
@@ -197,13 +210,19 @@ class Tokenizer:
     # ---- learning ----
 
     def fit_on_texts(self, texts: Iterable[Any]) -> None:
-        """Count the words of texts, beside those counted before, and number all of them.
+        """Add the words of texts to the vocabulary, and index all words again by frequency.
 
         Args:
-            texts: a list, or another iterable, of strings or lists of words.
+            texts: an iterable of strings or lists of words.
 
         Raises:
-            DataError: something is not a text, or there is no word in all of them; nothing is counted then.
+            DataError: an element is not a text, or the texts contain no word; nothing is changed then.
+
+        Example:
+            >>> tokenizer = Tokenizer()
+            >>> tokenizer.fit_on_texts(["a b", "b c"])
+            >>> tokenizer.word_index, tokenizer.document_count
+            ({'b': 1, 'a': 2, 'c': 3}, 2)
         """
         counts: dict[Any, int] = {}
         docs: dict[Any, int] = {}
@@ -230,10 +249,10 @@ class Tokenizer:
             self.index_docs[self.word_index[word]] = count
 
     def fit_on_sequences(self, sequences: Iterable[Iterable[int]]) -> None:
-        """Count in how many sequences each number occurs, for `sequences_to_matrix(mode="tfidf")` without texts.
+        """Count the sequences that contain each index, for `sequences_to_matrix(mode="tfidf")` without texts.
 
         Args:
-            sequences: lists of numbers of words.
+            sequences: lists of word indices.
         """
         counted = [set(sequence) for sequence in sequences]
         self.document_count += len(counted)
@@ -244,24 +263,33 @@ class Tokenizer:
     # ---- texts to numbers, and back ----
 
     def texts_to_sequences(self, texts: Iterable[Any]) -> list[list[int]]:
-        """For each text the numbers of its words; words that are not known are left out, or are the `oov_token`.
+        """Return the word indices of each text; unknown words are omitted, or replaced by `oov_token`.
 
         Args:
             texts: strings or lists of words.
 
+        Returns:
+            A list of lists of integers.
+
         Raises:
-            DataError: something is not a text.
+            DataError: an element is not a text.
+
+        Example:
+            >>> tokenizer = Tokenizer(oov_token="?")
+            >>> tokenizer.fit_on_texts(["a b"])
+            >>> tokenizer.texts_to_sequences(["b a", "c"])
+            [[3, 2], [1]]
         """
         return list(self._sequences(texts, "texts_to_sequences"))
 
     def texts_to_sequences_generator(self, texts: Iterable[Any]) -> Iterator[list[int]]:
-        """As `texts_to_sequences`, one text after another.
+        """Yield the results of `texts_to_sequences` one by one.
 
         Args:
             texts: strings or lists of words.
 
         Raises:
-            DataError: something is not a text.
+            DataError: an element is not a text.
         """
         return self._sequences(texts, "texts_to_sequences_generator")
 
@@ -273,18 +301,21 @@ class Tokenizer:
             yield [number for number in numbers if number is not None]
 
     def sequences_to_texts(self, sequences: Iterable[Iterable[int]]) -> list[str]:
-        """For each sequence of numbers the words, separated by spaces.
+        """Return the words of each sequence of indices, separated by spaces.
 
         Args:
-            sequences: lists of numbers of words; those that are not known are left out, or are the `oov_token`.
+            sequences: lists of word indices; unknown ones are omitted, or replaced by `oov_token`.
+
+        Returns:
+            A list of strings.
         """
         return list(self.sequences_to_texts_generator(sequences))
 
     def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
-        """As `sequences_to_texts`, one sequence after another.
+        """Yield the results of `sequences_to_texts` one by one.
 
         Args:
-            sequences: lists of numbers of words.
+            sequences: lists of word indices.
         """
         known = self._limited(self.index_word, lambda number, word: number)
         unknown = self.oov_token if self.oov_token in self.word_index else None
@@ -301,30 +332,36 @@ class Tokenizer:
     # ---- matrices ----
 
     def texts_to_matrix(self, texts: Iterable[Any], mode: str = "binary") -> np.ndarray:
-        """One row per text, one column per number of a word: float64 `(texts, num_words)`.
+        """Return a float64 matrix of shape `(texts, num_words)`, with one row per text and one column per word index.
 
         Args:
             texts: strings or lists of words.
             mode: as for `sequences_to_matrix`.
 
         Raises:
-            ArgumentError: there is no such mode.
-            DataError: something is not a text, or nothing was learned yet.
+            ArgumentError: the mode is unknown.
+            DataError: an element is not a text, or the vocabulary is empty.
+
+        Example:
+            >>> tokenizer = Tokenizer()
+            >>> tokenizer.fit_on_texts(["a b b"])
+            >>> tokenizer.texts_to_matrix(["b b"], mode="count")
+            array([[0., 2., 0.]])
         """
         self._check_matrix(mode)
         return self.sequences_to_matrix(list(self._sequences(texts, "texts_to_matrix")), mode)
 
     def sequences_to_matrix(self, sequences: Iterable[Iterable[int]], mode: str = "binary") -> np.ndarray:
-        """One row per sequence, one column per number of a word: float64 `(sequences, num_words)`.
+        """Return a float64 matrix of shape `(sequences, num_words)`, with one column per word index.
 
         Args:
-            sequences: lists of numbers of words.
-            mode: "binary": whether the word occurs; "count": how often; "freq": how often, divided by the length; "tfidf":
-                (1 + log count) log(1 + texts / (1 + texts with the word)).
+            sequences: lists of word indices.
+            mode: "binary" for the presence of the word; "count" for its count; "freq" for its count divided by the
+                length of the sequence; "tfidf" for (1 + log count) log(1 + texts / (1 + texts with the word)).
 
         Raises:
-            ArgumentError: there is no such mode.
-            DataError: nothing was learned yet, or numbers are not integers from 0.
+            ArgumentError: the mode is unknown.
+            DataError: the vocabulary is empty, or indices are not integers from 0.
         """
         columns = self._check_matrix(mode)
         every = [np.asarray(sequence if hasattr(sequence, "__len__") else list(sequence)) for sequence in sequences]
@@ -395,7 +432,7 @@ class Tokenizer:
     # ---- JSON ----
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments, and what was learned as JSON texts, as Keras writes them."""
+        """Return the arguments, and the vocabulary as JSON texts, in Keras's schema."""
         learned = ("word_counts", "word_docs", "index_docs", "index_word", "word_index")
         arguments = ("num_words", "filters", "lower", "split", "char_level", "oov_token", "document_count")
         return {name: getattr(self, name) for name in arguments} | {
@@ -403,27 +440,31 @@ class Tokenizer:
         }
 
     def to_json(self, **kwargs: Any) -> str:
-        """The tokenizer as JSON, for `tokenizer_from_json` here and in Keras.
+        """Return the tokenizer as JSON, for `tokenizer_from_json` here and in Keras.
 
         Args:
-            **kwargs: for `json.dumps`.
+            **kwargs: options of `json.dumps`.
         """
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **kwargs)
 
 
 def tokenizer_from_json(json_string: str) -> Tokenizer:
-    """The tokenizer that `to_json` wrote, here or in Keras.
-
-    >>> tokenizer = Tokenizer(oov_token="?")
-    >>> tokenizer.fit_on_texts(["a b a"])
-    >>> tokenizer_from_json(tokenizer.to_json()).texts_to_sequences(["b c"])
-    [[3, 1]]
+    """Return the tokenizer that `Tokenizer.to_json` of lamella or of Keras described.
 
     Args:
-        json_string: the text.
+        json_string: the JSON text.
+
+    Returns:
+        The tokenizer.
 
     Raises:
-        FormatError: it is not such a text.
+        FormatError: the text does not describe a tokenizer.
+
+    Example:
+        >>> tokenizer = Tokenizer(oov_token="?")
+        >>> tokenizer.fit_on_texts(["a b a"])
+        >>> tokenizer_from_json(tokenizer.to_json()).texts_to_sequences(["b c"])
+        [[3, 1]]
     """
     where = "the JSON of a Tokenizer"
     found = parsed(json_string, where, largest=_LARGEST, entries=_ENTRIES)

@@ -1,7 +1,7 @@
-"""Changes of single images, as arrays: affine transformations with NumPy alone, brightness, shifts of channels, and flips.
+"""Transformations of single images, as arrays: affine transformations, brightness, channel shifts and flips, with NumPy.
 
 Every `random_*` function draws from the process's sequence of seeds, which `utils.set_random_seed` or `np.random.seed`
-starts.
+seeds.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def apply_affine_transform(
     cval: float = 0.0,
     order: int = 1,
 ) -> np.ndarray:
-    """An image that is turned, shifted, sheared and zoomed about its middle, with the numbers of Keras and SciPy.
+    """Rotate, shift, shear and zoom an image about its center, with the same results as Keras and SciPy.
 
     Coordinates are (x, y) where the columns follow the rows: `tx` shifts along the columns, `ty` along the rows, as in
     Keras 2 and 3.
@@ -193,7 +193,7 @@ def _rounded(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 
 def apply_channel_shift(x: Any, intensity: float, channel_axis: int = 0) -> np.ndarray:
-    """An image whose values are larger by `intensity`, within the bounds of those it has.
+    """Add `intensity` to the values of an image, clipped to its original range.
 
     >>> apply_channel_shift(np.array([[[1.0, 2.0, 3.0]]]), 1.5).tolist()
     [[[2.5, 3.0, 3.0]]]
@@ -210,7 +210,7 @@ def apply_channel_shift(x: Any, intensity: float, channel_axis: int = 0) -> np.n
 
 
 def apply_brightness_shift(x: Any, brightness: float, scale: bool = True, channel_axis: int = -1) -> np.ndarray:
-    """An image of 8 bits made darker (below 1) or brighter, as by Pillow's `ImageEnhance.Brightness`.
+    """Make an 8-bit image darker (below 1) or brighter (above 1), like Pillow's `ImageEnhance.Brightness`.
 
     Values become whole numbers from 0 to 255, fractions cut off, so that an image in the range 0 to 1 gets black without
     `scale`; one with values below 0 or above 255 is brought into that range, and back. Transparency stays.
@@ -247,7 +247,7 @@ def apply_brightness_shift(x: Any, brightness: float, scale: bool = True, channe
 
 
 def flip_axis(x: Any, axis: int) -> np.ndarray:
-    """The array reversed along one axis.
+    """Reverse an array along one axis.
 
     >>> flip_axis(np.array([[1, 2]]), 1).tolist()
     [[2, 1]]
@@ -283,7 +283,7 @@ def random_rotation(
     x: Any, rg: float, row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0, fill_mode: str = "nearest",
     cval: float = 0.0, interpolation_order: int = 1,
 ) -> np.ndarray:  # fmt: skip
-    """An image turned by a random angle of at most `rg` degrees either way.
+    """Rotate an image by a random angle between `-rg` and `rg` degrees.
 
     >>> random_rotation(np.ones((3, 4, 4)), 20).shape
     (3, 4, 4)
@@ -308,7 +308,7 @@ def random_shift(
     x: Any, wrg: float, hrg: float, row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0,
     fill_mode: str = "nearest", cval: float = 0.0, interpolation_order: int = 1,
 ) -> np.ndarray:  # fmt: skip
-    """An image shifted by random fractions of its size, as Keras's `random_shift` does.
+    """Shift an image by random fractions of its size, like Keras's `random_shift`.
 
     >>> random_shift(np.ones((3, 4, 4)), 0.5, 0.5).shape
     (3, 4, 4)
@@ -336,7 +336,7 @@ def random_shear(
     x: Any, intensity: float, row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0, fill_mode: str = "nearest",
     cval: float = 0.0, interpolation_order: int = 1,
 ) -> np.ndarray:  # fmt: skip
-    """An image sheared by a random angle of at most `intensity` degrees either way.
+    """Shear an image by a random angle between `-intensity` and `intensity` degrees.
 
     >>> random_shear(np.ones((3, 4, 4)), 20).shape
     (3, 4, 4)
@@ -361,7 +361,7 @@ def random_zoom(
     x: Any, zoom_range: Sequence[float], row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0,
     fill_mode: str = "nearest", cval: float = 0.0, interpolation_order: int = 1,
 ) -> np.ndarray:  # fmt: skip
-    """An image zoomed by two random factors, one for each axis.
+    """Zoom an image by two random factors, one per axis.
 
     >>> random_zoom(np.ones((3, 4, 4)), (0.5, 1.5)).shape
     (3, 4, 4)
@@ -384,7 +384,7 @@ def random_zoom(
 
 
 def random_channel_shift(x: Any, intensity_range: float, channel_axis: int = 0) -> np.ndarray:
-    """An image whose values are shifted by a random amount of at most `intensity_range` either way.
+    """Shift the values of an image by a random amount between `-intensity_range` and `intensity_range`.
 
     >>> random_channel_shift(np.ones((3, 2, 2)), 10.0).tolist() == np.ones((3, 2, 2)).tolist()
     True
@@ -398,7 +398,7 @@ def random_channel_shift(x: Any, intensity_range: float, channel_axis: int = 0) 
 
 
 def random_brightness(x: Any, brightness_range: Sequence[float], scale: bool = True) -> np.ndarray:
-    """An image made darker or brighter by a random factor.
+    """Make an image darker or brighter by a random factor.
 
     >>> random_brightness(np.ones((2, 2, 3)), (0.5, 1.5)).shape
     (2, 2, 3)

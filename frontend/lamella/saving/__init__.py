@@ -1,14 +1,14 @@
 """Files: models and weights, read and written.
 
-| ending | what | written | read |
+| ending | content | written | read |
 |---|---|---|---|
 | `.keras` | a model: architecture, weights, compile configuration, optimizer state | yes | of Keras 3 and lamella |
 | `.weights.h5` | weights in Keras 3's layout, optimizer state | yes | of Keras 3 and lamella |
 | `.h5`, `.hdf5` | a model, or weights alone, in Keras's older format | yes | of Keras 2 and 3; of Keras 1 the weights |
-| `.safetensors` | weights by name, the architecture beside them | yes | yes |
+| `.safetensors` | weights by name, with the architecture in the metadata | yes | yes |
 
-What is read is data: no part of a file is run, imported or followed. Whatever is wrong with a file raises `FormatError`,
-and nothing is half loaded.
+Files are treated as data: no part of a file is executed, imported or followed. A file that cannot be read raises
+`FormatError`, and nothing is loaded partially.
 """
 
 from __future__ import annotations
@@ -52,7 +52,31 @@ def save_model(
     include_optimizer: bool = True,
     save_format: str | None = None,
 ) -> None:
-    """Write a model to a file; see `Sequential.save`."""
+    """Write a model to a file; the same as `model.save`.
+
+    Args:
+        model: the model.
+        filepath: path that ends in `.keras`, `.h5`, `.hdf5` or `.safetensors`.
+        overwrite: whether an existing file is replaced.
+        include_optimizer: False writes the model as if it had not been compiled.
+        save_format: deprecated, "keras" or "h5"; the ending of `filepath` selects the format.
+
+    Raises:
+        ValueError: the ending is not supported, `save_format` contradicts it, or the model contains something that a
+            file cannot describe.
+        FileExistsError: the file exists and `overwrite` is False.
+        ImportError: the format needs h5py, which is not installed.
+
+    Example:
+        >>> import os, tempfile
+        >>> import lamella
+        >>> from lamella.layers import Dense, Input
+        >>> model = lamella.Sequential([Input((2,)), Dense(3)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_model(model, os.path.join(folder, "small.safetensors"))
+        ...     os.listdir(folder)
+        ['small.safetensors']
+    """
     import copy
 
     from lamella.files import atomic
@@ -79,7 +103,28 @@ def save_model(
 
 
 def save_weights(model: Any, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-    """Write a model's weights to a file; see `Sequential.save_weights`."""
+    """Write a model's weights to a file; the same as `model.save_weights`.
+
+    Args:
+        model: the model.
+        filepath: path that ends in `.weights.h5`, `.h5`, `.hdf5` or `.safetensors`.
+        overwrite: whether an existing file is replaced.
+
+    Raises:
+        ValueError: the ending is not supported, or the model has no weights yet.
+        FileExistsError: the file exists and `overwrite` is False.
+        ImportError: the format needs h5py, which is not installed.
+
+    Example:
+        >>> import os, tempfile
+        >>> import lamella
+        >>> from lamella.layers import Dense, Input
+        >>> model = lamella.Sequential([Input((2,)), Dense(3)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_weights(model, os.path.join(folder, "small.safetensors"))
+        ...     load_weights(model, os.path.join(folder, "small.safetensors")).taken
+        ['dense/kernel', 'dense/bias']
+    """
     from lamella.files import atomic
     from lamella.saving import h5_writing, legacy_h5, safetensors
 
@@ -100,7 +145,32 @@ def load_model(
     compile: bool = True,
     safe_mode: bool = True,
 ) -> Any:
-    """The model of a file; see `lamella.models.load_model`."""
+    """Return the model stored in a file; the same as `lamella.models.load_model`.
+
+    Args:
+        filepath: path of a `.keras`, `.h5`, `.hdf5` or `.safetensors` file.
+        custom_objects: dict from name to class or function, for the user-defined objects that the model uses.
+        compile: whether to compile the model, and to restore its optimizer state, if the file describes both.
+        safe_mode: must be True; files are treated as data only.
+
+    Returns:
+        The model.
+
+    Raises:
+        ArgumentError: `safe_mode` is False.
+        FormatError: the file is damaged, or describes something that lamella does not implement.
+        FileNotFoundError: the file does not exist.
+
+    Example:
+        >>> import os, tempfile
+        >>> import lamella
+        >>> from lamella.layers import Dense, Input
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "small.safetensors")
+        ...     lamella.Sequential([Input((2,)), Dense(3)]).save(path)
+        ...     load_model(path).output_shape
+        (None, 3)
+    """
     from lamella.saving import keras_archive, legacy_h5, safetensors
 
     if not safe_mode:
@@ -122,14 +192,55 @@ def load_model(
 def load_weights(
     model: Any, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
 ) -> LoadReport:
-    """Set a model's weights from a file; see `Sequential.load_weights`."""
+    """Set a model's weights from a file; the same as `model.load_weights`.
+
+    Args:
+        model: the model.
+        filepath: path of a `.weights.h5`, `.keras`, `.safetensors` or HDF5 file.
+        skip_mismatch: whether weights whose shape or number does not match are left unchanged.
+        by_name: whether layers are matched by name instead of by position.
+
+    Returns:
+        A `LoadReport`: which weights were set, which were not, and why.
+
+    Raises:
+        FormatError: the file is damaged, or does not fit the model, which is unchanged then.
+
+    Example:
+        >>> import os, tempfile
+        >>> import lamella
+        >>> from lamella.layers import Dense, Input
+        >>> model = lamella.Sequential([Input((2,)), Dense(3)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "small.safetensors")
+        ...     model.save_weights(path)
+        ...     load_weights(model, path).complete
+        True
+    """
     from lamella.saving import weights
 
     return weights.load(model, _content(filepath), Path(filepath).name, skip_mismatch, by_name)
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """A model, with weights of its own, from JSON text; see `lamella.models.model_from_json`."""
+    """Return a model with newly drawn weights from JSON text; the same as `lamella.models.model_from_json`.
+
+    Args:
+        json_string: the text that `model.to_json` of lamella or of Keras returned.
+        custom_objects: dict from name to class or function, for the user-defined objects that the model uses.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        FormatError: the text does not describe a model.
+
+    Example:
+        >>> import lamella
+        >>> from lamella.layers import Dense, Input
+        >>> model_from_json(lamella.Sequential([Input((2,)), Dense(3)]).to_json()).output_shape
+        (None, 3)
+    """
     from lamella.core import serialization
     from lamella.files import text
     from lamella.saving import assembly, checking, keras_2

@@ -1,4 +1,4 @@
-"""A model from a checked configuration: made and built without drawing a number, within bounds."""
+"""Building a model from a checked configuration, within bounds and without drawing weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lamella.saving import arrays, layout
 T = TypeVar("T")
 
 LARGEST_DRAWN = 2**28
-"""Weights that a configuration without a file may have drawn: a gigabyte of float32."""
+"""The largest number of weights that are drawn for a configuration without a file: a gigabyte of float32."""
 
 _EQUATIONS = 50_000
 _ENTRIES = 2**21
@@ -28,7 +28,7 @@ _LARGEST_STATE = 2**22
 
 
 def guarded(make: Callable[[], T], where: str) -> T:
-    """What `make` gives, within the bounds on what a file may ask for; any error in it is one of the file it works from.
+    """Return the result of `make`, within the bounds for files; any error in it is an error of the file.
 
     Raises:
         FormatError: something went wrong.
@@ -38,7 +38,7 @@ def guarded(make: Callable[[], T], where: str) -> T:
             return make()
     except FormatError:
         raise
-    # A checked configuration may still ask for what no layer can be, and each layer says so in its own way.
+    # A checked configuration may still be invalid for a layer, and layers raise various errors.
     except Exception as error:
         raise FormatError(f"{where}: {type(error).__name__}: {error}") from error
 
@@ -49,7 +49,7 @@ def built(checked: Mapping[str, Any], where: str, parameters: int | None = None)
     Args:
         checked: from `checking.model`.
         where: the file and the place in it, for messages.
-        parameters: how many numbers the file holds for it; a model that has more is refused as it is being built.
+        parameters: the number of weights in the file; a model with more is rejected while it is built.
 
     Raises:
         FormatError: the layers do not fit together, or the model is larger than a file may ask for.

@@ -1,7 +1,7 @@
-"""A configuration from a file, checked against closed tables before anything is made of it.
+"""Checks of a configuration from a file against closed tables, before any object is created.
 
-Only names in lamella's tables, and those the caller gives in `custom_objects`, become classes; a field that is not in the
-table of its class is refused. What comes out holds no key that the tables do not know, and every value in its range.
+Only names in lamella's tables and in `custom_objects` become classes; a field that is not in the table of its class is
+rejected. The result contains known keys only, and every value is within its range.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def described(node: Any, place: str) -> tuple[str, Any]:
         FormatError: it is none.
     """
     if not isinstance(node, dict) or not isinstance(node.get("class_name"), str):
-        raise FormatError(f"{place} is no description of an object.")
+        raise FormatError(f"{place} is not a description of an object.")
     return node["class_name"], node.get("config") if node.get("config") is not None else {}
 
 
 def host(node: Mapping[str, Any]) -> str | None:
-    """The package that a description's class comes from, as the file says; it is compared, never imported."""
+    """The package of a described class according to the file; it is compared, never imported."""
     module = node.get("module")
     return module.partition(".")[0] if isinstance(module, str) else None
 
@@ -67,7 +67,7 @@ def model(node: Any, place: str) -> Config:
     if isinstance(config, list):  # Keras before 2.2.3
         config = {"layers": config}
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config is not an object.")
     found = {"module": node.get("module"), "class_name": name, "registered_name": None, **_shared(node, place)}
     if graphs.is_graph(config):
         return {**found, "config": _of_model(config, place) | _graph(config, place)}
@@ -79,7 +79,7 @@ def model(node: Any, place: str) -> Config:
 
 
 def _of_model(config: Config, place: str) -> Config:
-    """What the configurations of all models say."""
+    """The common fields of the configurations of models."""
     known = {"name": fields.FIELDS["name"], "trainable": fields.flag}
     return {
         word: check(config[word], f"{place}: {word}") for word, check in known.items() if config.get(word) is not None
@@ -89,7 +89,7 @@ def _of_model(config: Config, place: str) -> Config:
 def _layers_of(config: Config, place: str) -> list[Any]:
     layers = config.get("layers")
     if not isinstance(layers, list) or len(layers) > _MOST_LAYERS:
-        raise FormatError(f"{place}: `layers` is no list of at most {_MOST_LAYERS:,} layers.")
+        raise FormatError(f"{place}: `layers` is not a list of at most {_MOST_LAYERS:,} layers.")
     return layers
 
 
@@ -117,13 +117,13 @@ def _chain(node: Config, config: Config, place: str) -> Config:
 
 
 def _shared(node: Config, place: str) -> Config:
-    """The number of a layer that stands in several places."""
+    """The number of a layer that occurs in several places."""
     number = node.get("shared_object_id")
     return {} if number is None else {"shared_object_id": fields.seed(number, f"{place}: shared_object_id")}
 
 
 def _first(entry: Any, place: str) -> list[Config]:
-    """The declaration of the input that the first layer of Keras 2 carries, as a layer of its own."""
+    """The input that the first layer of Keras 2 declares, as a separate `InputLayer`."""
     name, config = described(entry, place)
     if name == "InputLayer" or not isinstance(config, dict) or config.get("batch_input_shape") is None:
         return []
@@ -155,15 +155,15 @@ def layer(node: Any, place: str) -> Config:
     if cls is None:
         told = absent.sentence("lamella.layers", name)
         if name in ("IntegerLookup", "StringLookup", "TextVectorization"):
-            told = f"{name} prepares data, and is no part of a model: save the model without it."
+            told = f"{name} prepares data and cannot be part of a model: save the model without it."
         if told is not None:
             raise FormatError(f"{place}: {told}")
         raise FormatError(
             f"{place}: there is no layer {name[:100]!r}: {did_you_mean(name[:100], configuration.layer_table())} "
-            f"A class of your own is given to the call: custom_objects={{{name[:100]!r}: your_class}}."
+            f"Pass a user-defined class to the call: custom_objects={{{name[:100]!r}: your_class}}."
         )
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config is not an object.")
     return {**about, "module": "keras.layers", "class_name": name, "config": _fields(name, config, place)}
 
 
@@ -197,7 +197,7 @@ def _fields(name: str, config: Config, place: str) -> Config:
             continue
         elif key not in fields.MEANINGLESS:
             raise FormatError(
-                f"{where} = {str(value)[:60]!r} is no field that lamella's {name} has: {did_you_mean(key[:100], known)}"
+                f"{where} = {str(value)[:60]!r} is not a field of lamella's {name}: {did_you_mean(key[:100], known)}"
             )
     return checked
 
@@ -244,7 +244,7 @@ def _activation(value: Any, place: str) -> Any:
         return serialization.custom_object(name)
     if name is not None and (not isinstance(name, str) or name not in activations.TABLE):
         raise fields.wrong(
-            value, place, "the name of an activation, or a layer (a function of your own comes in `custom_objects`)"
+            value, place, "the name of an activation, or a layer (pass a user-defined function in `custom_objects`)"
         )
     return name
 
@@ -296,9 +296,9 @@ def _lambda(config: Config, place: str) -> Config:
 
 
 def _custom(node: Config, config: Any, place: str) -> Config:
-    """A class of the caller's: its fields are its own affair, the objects in them are checked as anywhere."""
+    """A user-defined class: its fields are not checked, but the objects in them are."""
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config is not an object.")
     registered = node.get("registered_name")
     return {"config": _data(config, place), "registered_name": registered if isinstance(registered, str) else None}
 
@@ -350,13 +350,7 @@ def _object(kind: str, node: Any, place: str) -> Any:
     if node is None:
         return None
     if isinstance(node, str):
-        given = serialization.custom_object(node)
-        if given is not None:
-            return given
-        old = _old_names(kind)
-        if fields.text(node, place) not in table and node.lower() not in {n.lower() for n in table} and node not in old:
-            raise FormatError(f"{place}: there is no {kind.rstrip('s')} {node!r}: {did_you_mean(node, table)}")
-        return old.get(node, node)
+        return _by_name(kind, node, table, place)
     name, config = described(node, place)
     if name == "function":
         return serialization.deserialize({"class_name": "function", "config": _known_function(node, place)})
@@ -369,10 +363,26 @@ def _object(kind: str, node: Any, place: str) -> Any:
     if host(node) not in _HOSTS or name not in table:
         raise FormatError(
             f"{place}: there is no {kind.rpartition('.')[2].rstrip('s')} {name[:100]!r}: {did_you_mean(name[:100], table)} "
-            "One of your own is given in `custom_objects`."
+            "Pass a user-defined one in `custom_objects`."
         )
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config must be an object.")
+    return {"module": f"keras.{kind}", "class_name": name, "config": _options(kind, name, config, place)}
+
+
+def _by_name(kind: str, name: str, table: Mapping[str, Any], place: str) -> Any:
+    """An object of the user's own, or a known name as it is spelled today."""
+    given = serialization.custom_object(name)
+    if given is not None:
+        return given
+    old = _old_names(kind)
+    if fields.text(name, place) not in table and name.lower() not in {n.lower() for n in table} and name not in old:
+        raise FormatError(f"{place}: there is no {kind.rstrip('s')} {name!r}: {did_you_mean(name, table)}")
+    return old.get(name, name)
+
+
+def _options(kind: str, name: str, config: Config, place: str) -> Config:
+    """The checked configuration of an object called `name`."""
     checked: Config = {}
     for key, value in config.items():
         where = f"{place}: {key[:100]}"
@@ -388,18 +398,18 @@ def _object(kind: str, node: Any, place: str) -> Any:
         elif kind == "losses" and key == "reduction" and value == "auto":
             checked[key] = "sum_over_batch_size"
         elif key == "ema_overwrite_frequency" and not config.get("use_ema"):
-            continue  # tf.keras's RMSprop has one that it does not look at
+            continue  # tf.keras's RMSprop has one that it ignores
         elif kind == "optimizers" and key in ("inner_optimizer", "default_optimizer", "optimizer_map"):
             checked[key] = _inner_optimizers(name, value, where)
         elif key == "value":
             checked[key] = fields.numbers(value, where)
         else:
             checked[key] = _SCALAR(value, where)
-    return {"module": f"keras.{kind}", "class_name": name, "config": checked}
+    return checked
 
 
 _OLD_OF_LOSS_SCALE = {**dict.fromkeys(COMMON, None), "use_ema": False, "ema_momentum": 0.99, "dynamic": True}
-"""Fields that a LossScaleOptimizer had in earlier releases of Keras, with the values at which they do nothing."""
+"""Former fields of Keras's LossScaleOptimizer, with the values at which they have no effect."""
 
 _PATHS = re.compile(r"[\w/ .|-]*([\w/ .-]\*[\w/ .|-]*){0,3}")
 
@@ -412,7 +422,7 @@ def _inner_optimizers(name: str, value: Any, place: str) -> Any:
     if name != "OptimizerMap" or _is_description(value):
         return _object("optimizers", value, place)
     if not isinstance(value, dict) or len(value) > _MOST_LAYERS:
-        raise FormatError(f"{place} is no table of optimizers.")
+        raise FormatError(f"{place} is not a table of optimizers.")
     for key in value:
         if len(key) > 200 or not _PATHS.fullmatch(key):
             raise FormatError(f"{place}: the expression {key[:100]!r} is none that is taken from a file.")
@@ -449,7 +459,7 @@ def compilation(config: Any, place: str) -> Config | None:
     if config is None or config == {}:
         return None
     if not isinstance(config, dict) or "optimizer" not in config:
-        raise FormatError(f"{place} is no compile configuration.")
+        raise FormatError(f"{place} is not a compile configuration.")
     try:
         return {
             "optimizer": _object("optimizers", config["optimizer"], f"{place}: optimizer"),

@@ -15,13 +15,13 @@ from lamella.tracebacks import user_level
 from lamella.training.state import Compiled
 
 _MOST_STARS = 3
-"""Stars of an expression in a file: `checking` takes no more."""
+"""The maximum number of stars in an expression of a file, as in `checking`."""
 _MOST_STEPS = 2 * 10**8
-"""Steps of Python's matcher: a few seconds."""
+"""The maximum number of steps of Python's matcher: a few seconds."""
 
 
 def compile_config(model: Any) -> dict[str, Any]:
-    """{"compile_config": {...}} in Keras's words; nothing without an optimizer, or with one that no file holds."""
+    """{"compile_config": {...}} in Keras's schema; empty without an optimizer, or with one that no file can describe."""
     compiled: Compiled | None = model._compiled
     if compiled is None or not optimizer_state.is_written(compiled):
         return {}
@@ -41,7 +41,7 @@ def compile_config(model: Any) -> dict[str, Any]:
 
 
 def _listed(given: Any) -> Any:
-    """What was given for one output as a list, as Keras takes it; nothing as None."""
+    """The argument of one output as a list, as Keras expects it; None for an empty one."""
     if isinstance(given, list | tuple):
         return list(given) or None
     return given if given is None or (isinstance(given, dict) and "class_name" not in given) else [given]
@@ -80,7 +80,7 @@ def _check_expressions(model: Any, optimizer: Any) -> None:
 
 
 def warn_of_optimizer(model: Any) -> None:
-    """Say that a file cannot hold the optimizer a model is compiled with."""
+    """Warn that a file cannot store the optimizer that a model is compiled with."""
     compiled: Compiled | None = model._compiled
     if compiled is None or optimizer_state.is_written(compiled):
         return

@@ -1,4 +1,4 @@
-"""Copies and pickles of a model: its configuration, the values of its weights, and how far its training has come."""
+"""Copies and pickles of a model: its configuration, its weights and its training state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ State = dict[str, Any]
 
 
 def state_of(model: Any, *, pickled: bool = False) -> State:
-    """All that makes an equal model: objects of the user's own by reference, arrays as NumPy's.
+    """Return the state for an equal model, with user-defined objects by reference and arrays as NumPy arrays.
 
     Args:
         model: the model.
@@ -105,7 +105,7 @@ def restored(cls: type, state: State) -> Any:
 
 
 def started_again(model: Any) -> Any:
-    """A model of the same layers, compiled alike, whose weights are drawn again and whose training has not begun."""
+    """Return a model with the same layers and compile configuration, with newly drawn weights and no training state."""
     state = state_of(model)
     state |= {"built": False, "weights": [], "seed": host_random.next_seed(), "calls": 0}
     if "compiled" in state:
@@ -114,7 +114,7 @@ def started_again(model: Any) -> Any:
 
 
 def _can_be_pickled(config: Configuration) -> bool:
-    """Whether the optimizer is one of lamella's, or pickles as it is; optax's functions are made inside functions."""
+    """Whether the optimizer is one of lamella's, or can be pickled; optax's functions are closures."""
     if not config.external:
         return True
     try:

@@ -1,4 +1,4 @@
-"""What a file holds, read without building a model: kind, versions, layers, weights. Nothing in it is run."""
+"""The contents of a file, read without building a model: format, versions, layers, weights."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _IN_NUMBERS = re.compile(
 
 @dataclass
 class Description:
-    """What `info` prints.
+    """The description that `info` prints.
 
     Attributes:
-        facts: what is known of the file, in the order of printing.
-        weights: the arrays that are weights.
-        others: how many numbers there are besides, by what they are for.
+        facts: label and value of each line.
+        weights: name, dtype and shape of each weight.
+        others: the number of other values, by purpose.
     """
 
     facts: dict[str, str] = field(default_factory=dict)
@@ -40,11 +40,11 @@ class Description:
 
 
 def described(path: str) -> Description:
-    """What the file at `path` holds.
+    """Return the description of the file at `path`.
 
     Raises:
-        FormatError: it is damaged, or of a kind that lamella does not know.
-        OSError: it cannot be read.
+        FormatError: the file is damaged, or of an unknown format.
+        OSError: the file cannot be read.
     """
     data = Path(path).read_bytes()
     name = Path(path).name

@@ -1,6 +1,6 @@
-"""What every field of a configuration may hold: a check for each name, which gives the value back or raises.
+"""The valid values of every field of a configuration: a check per name, which returns the value or raises.
 
-The checks bound types and sizes; what a value means is checked by the layer that gets it.
+The checks bound types and sizes; the layer checks the meaning of a value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _POLICIES = (*DTYPES, "mixed_bfloat16", "mixed_float16")
 
 
 def wrong(value: Any, place: str, expected: str) -> FormatError:
-    """The error that says that a value is not what is expected at a place."""
+    """Return the error for an unexpected value at a place."""
     return FormatError(f"{place} is {expected}, got {shown(value)}.")
 
 
@@ -213,13 +213,13 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "groups": (1,),
     "noise_shape": (None,),
 }
-"""Fields of Keras that lamella does not have, and the values at which they do nothing: others are refused."""
+"""Fields of Keras that lamella does not support, and their values without effect: others are rejected."""
 
 MEANINGLESS = frozenset(
     ("implementation", "input_length", "batch_input_shape", "virtual_batch_size", "fused", "jit_compile",
      "is_legacy_optimizer")
 )  # fmt: skip
-"""Fields of Keras 2 that say how to compute, or that are read elsewhere: not looked at."""
+"""Fields of Keras 2 that select an implementation, or that are read elsewhere: ignored."""
 
 
 def _clipping(value: Any, place: str) -> Mapping[str, Any]:

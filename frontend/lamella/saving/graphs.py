@@ -1,6 +1,6 @@
 """The description of a graph in a file, checked: its layers, their calls, and the values that the calls refer to.
 
-What Keras 1 and 2 wrote of a call is put into the words of Keras 3.
+Calls in files of Keras 1 and 2 are converted to the schema of Keras 3.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def checked(config: Config, place: str, entries: list[Any], layer: Callable[[Any
     for entry in found:
         where = f"{place}, layer {entry['name']!r}"
         if not isinstance(entry["inbound_nodes"], list):
-            raise FormatError(f"{where}: inbound_nodes is no list.")
+            raise FormatError(f"{where}: inbound_nodes is not a list.")
         entry["inbound_nodes"] = [_call(node, where, names) for node in entry["inbound_nodes"]]
         if not entry["inbound_nodes"] and entry["class_name"] != "InputLayer":
             raise FormatError(f"{where} is never called.")
@@ -112,7 +112,7 @@ def _operation(entry: Config, place: str) -> Config:
         raise FormatError(f"{place}: there is no operation {str(name)[:100]!r} that lamella reads from a file.")
     config = entry.get("config")
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config is not an object.")
     return {"module": module, "class_name": name, "config": _argument(config, place, ())}
 
 
@@ -126,7 +126,7 @@ def _call(node: Any, place: str, names: Container[str]) -> Config:
         raise FormatError(f"{place}: a call has `args`, a list, and `kwargs`, an object.")
     for word in node["kwargs"]:
         if not word.isidentifier() or len(word) > 100:
-            raise FormatError(f"{place}: {word[:100]!r} is no name of an argument.")
+            raise FormatError(f"{place}: {word[:100]!r} is not the name of an argument.")
     found = {word: _argument(node[word], place, names) for word in ("args", "kwargs")}
     if "training" in node:
         found["training"] = fields.flag(node["training"], f"{place}: training")
@@ -145,7 +145,7 @@ def _of_keras_2(node: list[Any], place: str) -> Config:
         tensors.append(_tensor(item[:3]))
         keywords = item[3] if len(item) == 4 else keywords
     if not isinstance(keywords, dict):
-        raise FormatError(f"{place}: the keywords of a call are no object.")
+        raise FormatError(f"{place}: the keywords of a call are not an object.")
     call = {"args": tensors if len(tensors) == 1 else [tensors], "kwargs": _tensors_in(keywords, _DEEPEST)}
     if isinstance(keywords.get("training"), bool):
         call["training"] = keywords["training"]
@@ -210,7 +210,7 @@ def _argument(value: Any, place: str, names: Container[str], depth: int = _DEEPE
         return {"class_name": name, "config": _OF_KIND[name](config, place, names)}
     if name == "DTypePolicy":
         return fields.policy(value, place)
-    raise FormatError(f"{place}: {str(name)[:100]!r} is no argument that lamella reads from a file.")
+    raise FormatError(f"{place}: {str(name)[:100]!r} is not an argument that lamella reads from a file.")
 
 
 def _array(config: Config, place: str, _: Container[str]) -> Config:
@@ -247,7 +247,7 @@ _OF_KIND: Mapping[str, Callable[[Config, str, Container[str]], Config]] = {
 def _ends(value: Any, place: str, names: Container[str], depth: int = _DEEPEST) -> Any:
     """The structure of the inputs or outputs."""
     if not depth or not isinstance(value, list | dict):
-        raise FormatError(f"{place} is no structure of values.")
+        raise FormatError(f"{place} is not a structure of values.")
     if isinstance(value, dict):
         return {fields.text(key, place): _ends(item, place, names, depth - 1) for key, item in value.items()}
     if value and isinstance(value[0], str):

@@ -14,11 +14,11 @@ from lamella.optimizers import LossScaleOptimizer
 from lamella.saving import arrays, layout, optimizer_state
 
 _LONGEST = 60_000
-"""Bytes of names in one attribute; Keras cuts longer lists into several."""
+"""The maximum size of the names in one attribute in bytes; Keras splits longer lists."""
 
 
 def need_h5py() -> None:
-    """Raise the `ImportError` that writing would raise, before there is anything to write."""
+    """Raise the `ImportError` of writing before anything is computed."""
     to_bytes(Tree())
 
 
@@ -44,12 +44,12 @@ class Folder:
         return held
 
     def put(self, path: str, values: np.ndarray, dtype: str = "") -> None:
-        """A dataset at a path; bfloat16 is told by an attribute."""
+        """Add a dataset at a path; bfloat16 is marked by an attribute."""
         group, _, name = path.rpartition("/")
         self.at(group).arrays[name] = Array(values, {"dtype": dtype} if dtype == "bfloat16" else {})
 
     def put_names(self, word: str, names: Sequence[str]) -> None:
-        """A list of names as an attribute, cut into several where it is too long for one.
+        """Add a list of names as an attribute, split into several if it is too long for one.
 
         Raises:
             ValueError: one of the names is too long for an attribute.

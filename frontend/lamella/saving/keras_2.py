@@ -1,4 +1,4 @@
-"""What a checked configuration of Keras 1 or 2 means today, where it would be read otherwise."""
+"""Translation of checked configurations of Keras 1 and 2 whose meaning has changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lamella.compat.files import HARD_SIGMOID
 
 
 def translate(description: Any, version: str) -> None:
-    """Write into a checked configuration what earlier Keras meant by it.
+    """Translate a checked configuration in place to the meaning that it had in its version of Keras.
 
     GRUs without `reset_after` reset before the product: Keras 2 had no such field at first, and then always wrote it.
     Its `hard_sigmoid` becomes the layers that compute it: today's is another function.

@@ -1,4 +1,4 @@
-"""`.keras` archives: written as Keras 3 writes them, and read without trusting a byte."""
+"""`.keras` archives: written like Keras 3, and read as untrusted data."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
             raise FormatError(f"{where}: no {name} in the archive, so it is no .keras file.")
     about = text.parsed(bytes(members[METADATA]), f"{where}: {METADATA}")
     if not isinstance(about, dict):
-        raise FormatError(f"{where}: {METADATA} is no object.")
+        raise FormatError(f"{where}: {METADATA} is not an object.")
     version = str(about.get("keras_version"))
     if WEIGHTS not in members:
         held = "weights as .npz, which lamella does not read" if "model.weights.npz" in members else "no weights"
@@ -102,7 +102,7 @@ def _in_todays_groups(found: dict[str, hdf5.Dataset], node: Mapping[str, Any]) -
 def _compiled(
     model: Any, node: Mapping[str, Any], tree: hdf5.Group, version: str, where: str
 ) -> list[hdf5.Dataset] | None:
-    """Compile the model as the file says, and give the checked arrays of the optimizer's state, if there are any."""
+    """Compile the model as configured in the file, and return the checked optimizer state, if there is any."""
     config = checking.compilation(node.get("compile_config"), f"{where}: {CONFIG}: compile_config")
     if config is None:
         return None
@@ -120,13 +120,13 @@ def state_of_optimizer(model: Any, tree: hdf5.Group, where: str) -> list[hdf5.Da
         return None
     group = tree["optimizer/vars"]
     if not isinstance(group, hdf5.Group):
-        raise FormatError(f"{where}: optimizer/vars is no group.")
+        raise FormatError(f"{where}: optimizer/vars is not a group.")
     found = []
     for i in range(len(group.members)):
         dataset = group.members.get(str(i))
         if not isinstance(dataset, hdf5.Dataset):
             raise FormatError(
-                f"{where}: optimizer/vars has {len(group.members)} members, and {i} is no array among them."
+                f"{where}: optimizer/vars has {len(group.members)} members, and {i} is not an array among them."
             )
         found.append(dataset)
     shapes = [(d.shape, arrays.dtype_of(d)) for d in found]

@@ -1,4 +1,4 @@
-"""Where Keras keeps a model's arrays in a file: a group for every layer, its own variables numbered in `vars`.
+"""The layout of a model's arrays in Keras's files: one group per layer, with its variables numbered in `vars`.
 
 Groups in a container are named by class in snake case, numbered where a name is taken; layers in attributes by the
 attribute. A variable that two layers share is written where it is met first, as in Keras.
@@ -18,7 +18,7 @@ from lamella.names import snake_case
 
 
 def kept(layer: Layer) -> list[Variable]:
-    """The states that a stateful recurrent layer carries from batch to batch; they are no weights in Keras's files."""
+    """The states that a stateful recurrent layer carries from batch to batch; Keras's files do not contain them."""
     states = set(map(id, getattr(layer, "states", None) or []))
     return [v for v in layer._variables if id(v) in states]
 
@@ -38,7 +38,7 @@ class Place:
         group: the path of the group, "" for the model.
         layer: the layer.
         variables: its own variables, in the order of their numbers.
-        states: the variables among its own that are no weights to Keras.
+        states: the variables that Keras does not count as weights.
     """
 
     group: str
@@ -64,7 +64,7 @@ def datasets(model: Layer) -> list[tuple[str, Variable]]:
 
 
 def states(model: Layer) -> list[tuple[str, Variable]]:
-    """The path of every state in a file, where Keras does not look, with its variable."""
+    """The path of every state in a file, which Keras ignores, with its variable."""
     return [(f"lamella/{p.group}/states/{i}", v) for p in places(model) for i, v in enumerate(p.states)]
 
 
@@ -80,7 +80,7 @@ def _visit(layer: Layer, group: str, found: list[Place], seen: set[int]) -> None
 
 
 def _attributes(layer: Layer) -> Iterator[tuple[str, Any, Layer]]:
-    """What may hold layers, and the layer that it belongs to: those of a graph first, then the attributes in Keras's order.
+    """The containers of layers, and the layer of each: those of a graph first, then the attributes in Keras's order.
 
     Private attributes come last. A recurrent layer that makes its own cell shows the cell's activations as its own.
     """

@@ -26,10 +26,10 @@ from lamella.saving import (
 from lamella.saving.keras_archive import KERAS_VERSION
 
 _BACKEND = "jax"
-"""What stands for the backend in a file: Keras reads it and does nothing with it."""
+"""The name of the backend in a file, which Keras ignores."""
 
 _LAMELLA = "lamella"
-"""The attribute with what only lamella reads."""
+"""The attribute that only lamella reads."""
 
 
 def file_of(model: Any) -> bytes:
@@ -59,7 +59,7 @@ def weights_file(model: Any) -> bytes:
 
 
 def _loss(identifier: Any) -> Any:
-    """A loss by its full name: Keras 3.15 does not load its own files with "mse" and other short names."""
+    """The full name of a loss: Keras 3.15 cannot load its own files with "mse" and other short names."""
     if not isinstance(identifier, str) or hasattr(losses, identifier):
         return identifier
     found = losses.TABLE.get(identifier)
@@ -96,7 +96,7 @@ def _put_weights(group: h5_writing.Folder, model: Any) -> None:
     own, top = layout.own(model), legacy_weights.TOP
     if own and top in model.children:
         raise ValueError(
-            f"model {model.name!r} has weights of its own, for which .h5 needs the name of its layer {top!r}."
+            f"model {model.name!r} has weights outside of its layers, for which .h5 needs the name of its layer {top!r}."
         )
     # the model's own come first: those of a layer called TOP replace an empty list
     for name, weights in ((top, own), *((name, legacy_weights.of(layer)) for name, layer in model.children.items())):
@@ -154,7 +154,7 @@ def read(data: bytes, where: str, custom_objects: Mapping[str, Any] | None, comp
 def _compiled(model: Any, node: Any, tree: hdf5.Group, version: str, where: str) -> list[hdf5.Dataset] | None:
     place = f"{where}: training_config"
     if not isinstance(node, dict):
-        raise FormatError(f"{place} is no object.")
+        raise FormatError(f"{place} is not an object.")
     config = checking.compilation({**node, "optimizer": _optimizer(node.get("optimizer_config"), place)}, place)
     if config is None:
         return None
@@ -173,7 +173,7 @@ def _compiled(model: Any, node: Any, tree: hdf5.Group, version: str, where: str)
 
 
 def _optimizer(node: Any, place: str) -> Any:
-    """The description of an optimizer, words of Keras 2 translated."""
+    """The description of an optimizer, with the arguments of Keras 2 translated."""
     name, config = checking.described(node, f"{place}: optimizer_config")
     if not isinstance(config, dict):
         raise FormatError(f"{place}: optimizer_config is damaged.")

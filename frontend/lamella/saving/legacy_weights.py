@@ -36,7 +36,7 @@ def group_of(tree: hdf5.Group, where: str) -> hdf5.Group:
     """
     group = tree.members.get("model_weights", tree)
     if not isinstance(group, hdf5.Group):
-        raise FormatError(f"{where}: model_weights is no group.")
+        raise FormatError(f"{where}: model_weights is not a group.")
     if "layer_names" not in group.attrs and "layer_names0" not in group.attrs:
         raise FormatError(f"{where}: an HDF5 file that Keras did not write: it names no layers.")
     return group
@@ -46,7 +46,7 @@ def names_in(group: hdf5.Group, word: str, where: str) -> list[str]:
     """A list of names in an attribute, or in several where it was too long for one.
 
     Raises:
-        FormatError: it is no list of names.
+        FormatError: it is not a list of names.
     """
     values = [group.attrs[word]] if word in group.attrs else []
     while f"{word}{len(values)}" in group.attrs:
@@ -58,7 +58,7 @@ def names_in(group: hdf5.Group, word: str, where: str) -> list[str]:
         if isinstance(value, np.ndarray) and value.dtype.kind == "S":
             value = [item.decode("utf-8", "replace") for item in value.reshape(-1).tolist()]
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise FormatError(f"{where}: {group.path}: {word} is no list of names.")
+            raise FormatError(f"{where}: {group.path}: {word} is not a list of names.")
         found += value
     return found
 
@@ -71,7 +71,7 @@ def dataset_in(group: hdf5.Group, name: str, where: str) -> Dataset:
     """
     found = group[name] if name in group else None
     if not isinstance(found, Dataset):
-        raise FormatError(f"{where}: {group.path}/{name[:200]} is no array.")
+        raise FormatError(f"{where}: {group.path}/{name[:200]} is not an array.")
     return found
 
 
@@ -123,7 +123,7 @@ def by_place(model: Any, group: hdf5.Group, version: str, where: str) -> Pairs:
 
 
 def refusal(variable: Variable, item: Item) -> str | None:
-    """Why an array is none for a variable."""
+    """Return why an array does not fit a variable."""
     dtype = arrays.dtype_of(item) if isinstance(item, Dataset) else item.dtype.name
     return arrays.refusal(variable, item.shape, dtype)
 
@@ -132,9 +132,9 @@ def refusal(variable: Variable, item: Item) -> str | None:
 
 
 def converted(layer: Any, held: Sequence[tuple[str, Dataset]], version: str) -> list[Item]:
-    """A layer's arrays in today's number and order.
+    """Return a layer's arrays in their current number and order.
 
-    Those of Keras 1 were one for every gate, and lay differently; those of CuDNNLSTM and CuDNNGRU had transposed kernels.
+    Keras 1 had one array per gate, with other axes; CuDNNLSTM and CuDNNGRU had transposed kernels.
     Only arrays of the size the layer has are read here.
     """
     items: list[Item] = [dataset for _, dataset in held]
@@ -206,7 +206,7 @@ def _conv2d(layer: Layer, items: list[Item]) -> list[Item]:
 
 
 def _of_cudnn(gates: int, merged: Callable[[np.ndarray], np.ndarray]) -> Callable[[Layer, list[Item]], list[Item]]:
-    """What makes today's arrays of those of a CuDNN layer, told by a bias for the inputs and one for the state, in a row."""
+    """The conversion of a CuDNN layer's arrays, recognized by concatenated biases of the inputs and of the state."""
 
     def convert(layer: Layer, items: list[Item]) -> list[Item]:
         shapes = [tuple(variable.shape) for variable in of(layer)]
@@ -229,7 +229,7 @@ _KERAS_1: dict[str, Callable[[Layer, list[Item]], list[Item]]] = {
     "Conv1D": _conv1d,
     "Conv2D": _conv2d,
 }
-"""For the layers whose arrays Keras 1 wrote otherwise, how they become today's."""
+"""The conversions of the arrays of Keras 1, by layer."""
 
 _CUDNN = {"LSTM": _of_cudnn(4, lambda biases: biases.sum(0)), "GRU": _of_cudnn(3, lambda biases: biases)}
 """The same for CuDNNLSTM and CuDNNGRU."""

@@ -33,7 +33,7 @@ def metrics(value: Any, place: str, known: Known) -> Any:
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
         value = value[0]  # Keras 2: a list for every output
     if value is not None and not isinstance(value, list | dict):
-        raise FormatError(f"{place} is no list of metrics.")
+        raise FormatError(f"{place} is not a list of metrics.")
     return _by_output(value, place, lambda item, where: _metric(item, where, known))
 
 
@@ -72,7 +72,7 @@ def _wrapped_function(config: Any, place: str) -> str:
     from lamella import metrics as every
 
     if not isinstance(config, dict):
-        raise FormatError(f"{place}: config is no object.")
+        raise FormatError(f"{place}: config is not an object.")
     name, function = (fields.text(config.get(word), f"{place}: {word}") for word in ("name", "fn"))
     same = name in every.TABLE and every.TABLE[name] is every.TABLE.get(function)
     return name if same or name.lower() in every.AUTOMATIC else function

@@ -1,4 +1,4 @@
-"""An optimizer's state as Keras numbers it: what stands in which place, and the way there and back."""
+"""Conversion of an optimizer's state to and from Keras's numbered arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lamella.tracebacks import user_level
 from lamella.training.state import Compiled
 
 _VARYING = 2**16
-"""The updates of Nadam's schedule that are computed one by one; after 900 of them u_t is beta_1 in float64."""
+"""The number of updates of Nadam's schedule that are computed one by one; after 900, u_t is beta_1 in float64."""
 
 OWN_OF_LOSS_SCALE = 4
 """Arrays of a `LossScaleOptimizer` itself; after them come those of the inner optimizer."""
@@ -108,7 +108,7 @@ def _of(optimizer: Optimizer, weights: list[Weight], trained: list[Any], *, wrap
     specs = optimizer.slot_specs(weights)
     kind = kind_of(optimizer)
     for slot, i, spec in places(optimizer, specs, len(weights)):
-        if i is None:  # of an optimizer in Keras's words
+        if i is None:  # of an optimizer written for Keras's API
             yield Entry(f"{name}/{slot}", tuple(spec.shape), spec.dtype, slot=slot)
             continue
         weight, label = weights[i], f"{name}/{weights[i].path.replace('/', '_')}"
@@ -121,7 +121,7 @@ def _of(optimizer: Optimizer, weights: list[Weight], trained: list[Any], *, wrap
 
 
 def _unused_of_adafactor(weight: Weight, label: str, wrapped: bool) -> Iterator[Entry]:
-    """What Keras keeps beside a matrix's row and column, and in their place for a vector, and never looks at."""
+    """The unused array that Keras stores beside a matrix's row and column, and in their place for a vector."""
     if weight.ndim >= 2:
         yield Entry(label, tuple(weight.shape), weight.dtype, "unused")
     elif not wrapped:
@@ -129,7 +129,7 @@ def _unused_of_adafactor(weight: Weight, label: str, wrapped: bool) -> Iterator[
 
 
 def _distinct(found: Any) -> list[Entry]:
-    """The entries with names of which no two are equal."""
+    """The entries with unique names."""
     result: list[Entry] = []
     taken: set[str] = set()
     for entry in found:
@@ -181,7 +181,7 @@ def restore(model: Any, given: Sequence[np.ndarray]) -> None:
             if np.float32(entry.owner.learning_rate) != np.float32(array):
                 entry.owner.learning_rate = float(array)
         elif entry.slot == "iterations":
-            # Keras's LossScaleOptimizer counts nothing itself
+            # Keras's LossScaleOptimizer has no counter
             steps = max(int(array), steps)
             held["iterations"] = {0: np.asarray(max(int(array), 0), np.uint32)}
         elif entry.role == "slot":
@@ -229,7 +229,7 @@ def check(model: Any, shapes: Sequence[tuple[tuple[int, ...], str]], where: str)
 
 
 def warn_of_keras_2(where: str, version: str = "2") -> None:
-    """Say that the optimizer's state in a file of Keras 1 or 2 is not read."""
+    """Warn that the optimizer state in a file of Keras 1 or 2 is not read."""
     warnings.warn(
         f"{where}: the optimizer's state of Keras {version} is not read; training begins with a new one.",
         UserWarning,
@@ -238,7 +238,7 @@ def warn_of_keras_2(where: str, version: str = "2") -> None:
 
 
 def _wraps(model: Any) -> bool:
-    """Whether the optimizer holds others: in mixed_float16 it may without a file's saying so."""
+    """Whether the optimizer wraps others: in mixed_float16 it may although the file does not say so."""
     halved = any(layer.dtype_policy.name == "mixed_float16" for layer in model.layers)
     return halved or isinstance(model._compiled.configuration.optimizer, LossScaleOptimizer | MultiOptimizer)
 

@@ -1,4 +1,4 @@
-"""What lamella needs beyond Keras's files to go on exactly where it was: it stands where Keras does not look."""
+"""State beyond Keras's files that exact resumption needs; it is stored where Keras ignores it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from lamella.training.history import History
 VERSION = 1
 
 _MOST_NUMBERS = 100_000
-"""Numbers of a history that go into a file: half of the entries that a text may have."""
+"""The maximum number of history values in a file: half of the entries that a text may have."""
 _MOST_COLUMNS = 10_000
-"""Columns whose names go into a file; of more, the names are left out."""
+"""The maximum number of columns whose names are stored."""
 
 
 def described(model: Any) -> dict[str, Any]:
@@ -44,14 +44,14 @@ def described(model: Any) -> dict[str, Any]:
 
 
 def _seed(model: Any) -> int:
-    """The model's seed; one of more than 64 bits as the bits of it that count."""
+    """The model's seed, reduced to its significant 64 bits."""
     seed = int(model.seed)
     return seed if -(2**63) <= seed < 2**64 else seed & (2**64 - 1)
 
 
 @contextmanager
 def as_compiled(model: Any, given: Any) -> Iterator[None]:
-    """Inside, those layers are frozen that were when the model was compiled, as a file says."""
+    """Context manager in which the layers are frozen that were frozen when the model was compiled."""
     flags = _frozen(given, model)
     every = _every(model)
     now = [layer._trainable for layer in every]
@@ -66,7 +66,7 @@ def as_compiled(model: Any, given: Any) -> Iterator[None]:
 
 
 def _frozen(given: Any, model: Any) -> list[bool] | None:
-    """Which layers were frozen when the model was compiled; None where those are that are frozen now."""
+    """The layers that were frozen when the model was compiled; None if they are the currently frozen ones."""
     flags = given.get("frozen") if isinstance(given, dict) else None
     if not isinstance(flags, list) or len(flags) != len(_every(model)) or not all(isinstance(f, bool) for f in flags):
         return None
@@ -74,10 +74,10 @@ def _frozen(given: Any, model: Any) -> list[bool] | None:
 
 
 def restore(model: Any, given: Any, where: str) -> None:
-    """Give a model what `described` said; a file of Keras's says nothing.
+    """Set a model's state from a result of `described`; files of Keras have none.
 
     Raises:
-        FormatError: it is no such description.
+        FormatError: it is not such a description.
     """
     if given is None:
         return
@@ -85,7 +85,7 @@ def restore(model: Any, given: Any, where: str) -> None:
         raise FormatError(f"{where}: written by a later lamella, or damaged: version {str(given)[:60]!r}.")
     seed = given.get("seed")
     if not isinstance(seed, int) or isinstance(seed, bool):
-        raise FormatError(f"{where}: the seed is no integer.")
+        raise FormatError(f"{where}: the seed is not an integer.")
     counts = {word: fields.integer(given.get(word, 0), f"{where}: {word}") for word in ("calls", "steps", "epochs")}
     columns = _columns(given.get("columns", {}), where)
     history = _history(given, where)

@@ -1,4 +1,4 @@
-"""What `load_weights` took from a file, and what it did not."""
+"""The report of `load_weights`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from dataclasses import dataclass, field
 
 @dataclass
 class LoadReport:
-    """What became of the weights of a model and of a file.
+    """Which weights `load_weights` set, and which it did not.
 
     Attributes:
         taken: paths of the model's weights that were set ("dense/kernel").
-        kept: paths of the model's weights that stayed as they were, each with the reason.
-        unused: names of the file's arrays that fit nothing, each with the reason.
+        kept: paths of the model's weights that are unchanged, each with the reason.
+        unused: names of the file's arrays that were not used, each with the reason.
+
+    Example:
+        >>> report = LoadReport(taken=["dense/kernel"], kept={"dense/bias": "the file has none"})
+        >>> report.complete
+        False
+        >>> print(report)
+        1 weights taken, 1 kept, 0 arrays of the file unused
+          kept dense/bias: the file has none
     """
 
     taken: list[str] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """`.safetensors`: a header in JSON, then the arrays one after another; here named "layer/variable", with the architecture.
 
-The format is eight bytes of length, a header and plain bytes, and is written and read here in a few lines with every number
-checked: the library would bring nothing but a dependency, and does not bound what a header may ask for.
+The format is eight bytes of length, a header and plain bytes. It is implemented here with every number checked, because the
+library does not bound the sizes in a header.
 
 References:
     Hugging Face, safetensors, https://github.com/huggingface/safetensors
@@ -67,10 +67,10 @@ def _parsed(data: bytes, where: str) -> tuple[dict[str, Any], dict[str, str], me
         raise FormatError(f"{where}: a header of {length:,} bytes in a file of {len(data):,}.")
     header = text.parsed(bytes(data[8 : 8 + length]), f"{where}: header")
     if not isinstance(header, dict):
-        raise FormatError(f"{where}: the header is no object.")
+        raise FormatError(f"{where}: the header is not an object.")
     about = header.pop("__metadata__", {})
     if not isinstance(about, dict) or not all(isinstance(value, str) for value in about.values()):
-        raise FormatError(f"{where}: the metadata are no strings.")
+        raise FormatError(f"{where}: the metadata are not strings.")
     return header, about, memoryview(data)[8 + length :]
 
 
@@ -78,7 +78,7 @@ def _views(data: bytes, where: str) -> tuple[dict[str, np.ndarray], dict[str, st
     """The arrays as views of the file, bfloat16 as raw pairs; and the metadata.
 
     Raises:
-        FormatError: an entry is no array, its size is not that of its shape, or arrays overlap or leave gaps.
+        FormatError: an entry is not an array, its size does not match its shape, or arrays overlap or leave gaps.
     """
     header, about, body = _parsed(data, where)
     found: dict[str, np.ndarray] = {}
@@ -86,12 +86,12 @@ def _views(data: bytes, where: str) -> tuple[dict[str, np.ndarray], dict[str, st
     for name, entry in header.items():
         place = f"{where}: {name[:200]!r}"
         if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-            raise FormatError(f"{place} is no array: dtype, shape and data_offsets are expected.")
+            raise FormatError(f"{place} is not an array: dtype, shape and data_offsets are expected.")
         kind, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
         if not isinstance(kind, str) or kind not in _DTYPES:
             raise FormatError(f"{place}: the dtype {str(kind)[:40]!r} is not read.")
         if not _counts(shape, _MOST_DIMENSIONS) or not _counts(offsets, 2) or len(offsets) != 2:
-            raise FormatError(f"{place}: shape or data_offsets are no lists of integers.")
+            raise FormatError(f"{place}: shape or data_offsets are not lists of integers.")
         start, stop = offsets
         dtype = np.dtype(_DTYPES[kind])
         # NumPy takes no axis that is too long beside others, even where one of them is empty

@@ -1,4 +1,4 @@
-"""`load_weights`: a model's weights from any of the files that hold some, with a report of what was taken."""
+"""`load_weights`: set a model's weights from a file of any format, and report which were set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Item = Dataset | np.ndarray
 
 
 class _Taking:
-    """The weights of a model that are to be set, and the report."""
+    """The weights to set, and the report."""
 
     def __init__(self, model: Any, where: str, skip: bool) -> None:
         self.paths = {id(v): path for path, v in model.named_weights()}
@@ -27,7 +27,7 @@ class _Taking:
         self.report = LoadReport()
 
     def offer(self, variable: Variable, item: Item, name: str) -> None:
-        """Take an array for a variable, where it fits.
+        """Assign an array to a variable, if it fits.
 
         Raises:
             FormatError: it does not, and mismatches are not skipped.
@@ -42,7 +42,7 @@ class _Taking:
             self.leave(path, name, reason)
 
     def leave(self, path: str, name: str, reason: str) -> None:
-        """A weight stays, and an array is not used, for `reason`."""
+        """Record that a weight is unchanged and an array unused, for `reason`."""
         if not self.skip:
             raise FormatError(
                 f"{self.where}: {name[:200]!r} is not for weight {path!r}: {reason}. skip_mismatch=True leaves it."
@@ -51,7 +51,7 @@ class _Taking:
         self.report.unused[name] = reason
 
     def finish(self, model: Any) -> LoadReport:
-        """Set the weights, all at once, and say what became of the others."""
+        """Set all weights together, and return the report."""
         for path, _ in model.named_weights():
             if path not in self.report.taken:
                 self.report.kept.setdefault(path, "the file has none for it")

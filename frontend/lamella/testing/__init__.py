@@ -1,6 +1,6 @@
-"""For authors of backends: what every op means, and whether a backend computes it.
+"""For authors of backends: the meaning of every op, and tests that a backend computes it.
 
-`python -m lamella.testing --backend NAME` runs the conformance suite; docs/backends.md says what a backend must provide.
+`python -m lamella.testing --backend NAME` runs the conformance suite; docs/backends.md describes the backend API.
 """
 
 from lamella.testing.conformance import run as run

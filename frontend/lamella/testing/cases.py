@@ -60,7 +60,7 @@ def case_of_sample(sample: Sample, dtype: str) -> Case:
 
 
 def cases_of_kink(kink: Kink, dtype: str) -> list[Case]:
-    """That a row at a kink has the exact value, and the exact derivative where one is given."""
+    """The cases that check the exact value at a non-differentiable point, and the exact derivative if there is one."""
     program, arguments = kink.program(dtype), kink.arguments(dtype)
     wanted = [i for i, g in enumerate(kink.gradients) if g is not None]
 
@@ -91,8 +91,8 @@ def case_of_derivative(sample: Sample, order: int) -> Case:
         if not sample.smooth:
             require_zero(results[1:])
             return
-        slopes = central_differences(derived, arguments, sample.active, "numpy")
-        compare_slopes(results[1:], sample.active, slopes)
+        gradients = central_differences(derived, arguments, sample.active, "numpy")
+        compare_slopes(results[1:], sample.active, gradients)
 
     return Case(f"{sample.label}, derivative of order {order}", derived, arguments, verify)
 

@@ -1,7 +1,7 @@
-"""The conformance suite: whether a backend computes what the ops mean, and keeps the promises of the backend API.
+"""The conformance suite: whether a backend computes every op, and satisfies the backend API.
 
-`python -m lamella.testing --backend NAME` prints the report; `run(backend)` returns it. Results are held against
-`lamella.testing.reference`, derivatives against central differences, training against the reference's.
+`python -m lamella.testing --backend NAME` prints the report; `run(backend)` returns it. Results are compared with
+`lamella.testing.reference`, derivatives with central differences, and training with that of the reference.
 """
 
 from __future__ import annotations
@@ -41,20 +41,24 @@ from lamella.testing.samples import SAMPLES, kinks_of, samples_of
 
 
 def run(backend: str | Backend, *, only: Sequence[str] = (), quick: bool = False, derivatives: bool = True) -> Report:
-    """Hold a backend against the definition of every op and against the backend API.
+    """Check a backend against the definition of every op and against the backend API.
 
     Args:
-        backend: its name, or the backend itself.
-        only: names of ops to look at; empty for all, and for the promises that are not about one op.
-        quick: the first row of each op only, in one dtype, and derivatives of the first order.
-        derivatives: whether to compare derivatives with differences at all.
+        backend: the backend, or its name.
+        only: names of ops to check; empty for all ops and for the checks that are not about one op.
+        quick: whether to check one sample per op, in one dtype, and first derivatives only.
+        derivatives: whether to compare derivatives with central differences.
 
     Returns:
-        The report; `report.passed` says whether everything held, `print(report)` shows it.
+        The report; `report.passed` is True if all checks passed, and `print(report)` shows it.
 
     Raises:
-        UnknownNameError: `only` names no op.
+        UnknownNameError: `only` contains an unknown op.
         BackendError: the backend cannot be loaded.
+
+    Example:
+        >>> run("numpy", only=["add", "exp"], quick=True).passed
+        True
     """
     chosen = load_backend(backend)
     every = p.every_op()
@@ -115,7 +119,7 @@ def _check_ops(report: Report, backend: Backend, every: Sequence[Op], quick: boo
 
 
 def add_case(cases: list[tuple[Tally, Case]], tally: Tally, label: str, make: Callable[[], Sequence[Case]]) -> None:
-    """Add the cases that `make` gives; a row that cannot even be traced counts as failed."""
+    """Add the cases that `make` returns; if it raises, the check counts as failed."""
     try:
         cases += [(tally, case) for case in make()]
     except Exception:
@@ -124,7 +128,7 @@ def add_case(cases: list[tuple[Tally, Case]], tally: Tally, label: str, make: Ca
 
 
 def check_eager(backend: Backend, sample: Sample, dtype: str) -> None:
-    """Require that `evaluate` gives what the op means, for ops that hold no program."""
+    """Check that `evaluate` computes the op, for ops without a program as attribute."""
     if sample.build is not None or sample.op is constant:
         return
     program = sample.program(dtype)

@@ -1,4 +1,4 @@
-"""Whether arrays, and whole programs on several backends, agree."""
+"""Comparison of arrays, and of programs on several backends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from lamella.testing.records import TOLERANCE
 
 
 def difference(a: Any, b: Any) -> float:
-    """max|a - b| / max|b| over the finite entries; infinite where NaN or infinity stand in other places, or shapes differ."""
+    """Return max|a - b| / max|b| over the finite entries.
+
+    It is infinite if the shapes differ, or if NaN and infinities are at different positions.
+    """
     left, right = np.asarray(a), np.asarray(b)
     if left.shape != right.shape:
         return np.inf
@@ -34,12 +37,25 @@ def difference(a: Any, b: Any) -> float:
 
 
 def assert_close(a: Any, b: Any, tolerance: float, what: str = "arrays") -> None:
-    """Require max|a - b| <= tolerance * max|b|, in the size of the whole tensor, and NaN and infinity in the same places.
+    """Assert that max|a - b| <= tolerance * max|b|, and that NaN and infinities are at the same positions.
 
-    A tensor of zeros must be met exactly.
+    An array of zeros must be matched exactly.
+
+    Args:
+        a: an array.
+        b: the expected array.
+        tolerance: the allowed difference, relative to the largest entry of `b`.
+        what: the name of the arrays in the message.
 
     Raises:
-        AssertionError: with the shapes, the largest difference and where it is.
+        AssertionError: they differ; the message contains the shapes, the largest difference and its position.
+
+    Example:
+        >>> assert_close([1.0, 2.0], [1.0, 2.0001], tolerance=1e-3)
+        >>> assert_close([1.0, 2.0], [1.0, 3.0], tolerance=1e-3)
+        Traceback (most recent call last):
+        ...
+        AssertionError: arrays: the largest difference is 0.333 of the largest entry, above 0.001: ...
     """
     left, right = np.asarray(a), np.asarray(b)
     if left.shape != right.shape:
@@ -59,7 +75,7 @@ def assert_close(a: Any, b: Any, tolerance: float, what: str = "arrays") -> None
 
 
 def run_on(backend: str | Backend, program: Program, arguments: Sequence[Any]) -> list[np.ndarray]:
-    """The outputs of `program` on a backend, as NumPy arrays."""
+    """Return the outputs of a program on a backend, as NumPy arrays."""
     chosen = load_backend(backend)
     with chosen.scope(program):
         compiled = chosen.compile(program)
@@ -69,12 +85,12 @@ def run_on(backend: str | Backend, program: Program, arguments: Sequence[Any]) -
 
 @dataclass(frozen=True)
 class Divergence:
-    """How far two backends are apart in one value of a program.
+    """The difference between two backends in one value of a program.
 
     Attributes:
-        equation: the number of the equation that computes it.
-        op: that equation's op.
-        where: the layer it came from.
+        equation: the number of the equation that computes the value.
+        op: the op of the equation.
+        where: the layer that the equation belongs to.
         backend: the backend that was compared with the first one.
         relative: max|a - b| / max|b|.
     """
@@ -93,7 +109,7 @@ class Divergence:
 def trace_differences(
     program: Program, backends: Sequence[str | Backend], arguments: Sequence[Any]
 ) -> list[Divergence]:
-    """How far the backends are from the first of them at every equation, in the program's order."""
+    """Return the differences between the first backend and the others at every equation, in the program's order."""
     values = [(i, e, v) for i, e in enumerate(program.equations) for v in e.outputs]
     opened = Program(program.inputs, program.equations, [v for _, _, v in values], program.input_names)
     first, *others = [load_backend(b) for b in backends]
@@ -113,19 +129,25 @@ def compare_backends(
     arguments: Sequence[Any],
     tolerance: float | None = None,
 ) -> dict[str, float]:
-    """Run `program` on several backends and require that all agree with the first.
+    """Run a program on several backends and assert that all agree with the first.
 
     Args:
-        program: any program.
-        backends: two or more names or backends.
-        arguments: an array for every input.
-        tolerance: in the sense of `assert_close`; None for what each output's dtype allows.
+        program: the program.
+        backends: two or more backends, or their names.
+        arguments: one array per input.
+        tolerance: as for `assert_close`; None for the tolerance of each output's dtype.
 
     Returns:
-        The largest relative difference of every backend after the first.
+        A dict from the name of each backend after the first to its largest relative difference.
 
     Raises:
-        AssertionError: two backends differ; the message names the output and the first equation where they part.
+        AssertionError: two backends differ; the message names the output and the first equation that differs.
+
+    Example:
+        >>> import lamella
+        >>> model = lamella.Sequential([lamella.layers.Input((2,)), lamella.layers.Flatten()])
+        >>> compare_backends(model.program(batch_size=1), ["numpy", "numpy"], [np.ones((1, 2), "float32")])
+        {'numpy': 0.0}
     """
     first, *others = [load_backend(b) for b in backends]
     expected = run_on(first, program, arguments)

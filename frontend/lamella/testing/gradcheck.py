@@ -1,9 +1,9 @@
-"""Derivatives against central differences, in float64, on any backend.
+"""Gradients compared with central differences, in float64, on any backend.
 
-The outputs of a program are weighed and added up to one number. `passes.differentiate` gives its gradient, and Richardson's
-extrapolation of central differences (four evaluations a direction, an error of the fourth order in the step) the slope
-along single entries, or along random directions where there are many entries. For the second order the number is one of
-the first gradient, so the derivative rules are themselves differentiated.
+The outputs of a program are reduced to a weighted sum. `passes.differentiate` computes its gradient, and Richardson
+extrapolation of central differences (four evaluations per direction, with an error of fourth order in the step) the
+directional derivatives along single entries, or along random directions of large arrays. For the second order the sum
+is one of the first gradients, so that the derivative rules themselves are differentiated.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from lamella.testing.equivalence import run_on
 from lamella.testing.records import Sample
 
 STEP = 2e-3
-"""How far an entry is moved: kinks must be farther away."""
+"""The step of the differences; non-differentiable points must be farther away."""
 
 TOLERANCE = 1e-6
-"""How far a slope may be from the differences, in units of max(1, |slope|)."""
+"""The allowed difference, in units of max(1, |derivative|)."""
 
 _ENTRIES, _DIRECTIONS = 12, 8
-"""Up to so many entries each is moved alone; more are moved together, along so many random directions."""
+"""Entries that are varied one by one; larger arrays are varied along this many random directions."""
 
 
 def _weighed(values: Sequence[Value], generator: np.random.Generator, *, squared: bool = False) -> Value:
-    """One number that depends on every entry of every float value, each with its own weight."""
+    """A weighted sum of all entries of all float values."""
     total: Any = None
     for value in values:
         if not is_float(value.spec.dtype):
@@ -49,7 +49,7 @@ def _weighed(values: Sequence[Value], generator: np.random.Generator, *, squared
 
 
 def number_of(program: Program, *, squared: bool = False, seed: int = 0) -> Program:
-    """`program` with its outputs weighed and added up to one float64."""
+    """Return the program whose only output is a weighted sum of the outputs, in float64."""
     generator = np.random.default_rng(seed)
     return trace.trace(
         lambda *inputs: _weighed(replay(program, inputs), generator, squared=squared), *program.input_specs
@@ -57,10 +57,10 @@ def number_of(program: Program, *, squared: bool = False, seed: int = 0) -> Prog
 
 
 def derivative_of(program: Program, wrt: Sequence[int], order: int) -> Program:
-    """One number made of the outputs of `program` (of its gradient, for order 2), and the gradient of that number."""
+    """Return a weighted sum of the outputs of a program (for order 2, of its gradients), and its gradient."""
     if order == 1:
         return differentiate(number_of(program), wrt)
-    # the squares make the first gradient depend on every output
+    # squares make the first gradient depend on every output
     gradients = differentiate(number_of(program, squared=True), wrt)
     only = Program(gradients.inputs, gradients.equations, gradients.outputs[1:])
     return differentiate(number_of(only, seed=1), wrt)
@@ -77,7 +77,7 @@ def _directions(shape: tuple[int, ...], generator: np.random.Generator) -> Itera
 def central_differences(
     number: Program, arguments: Sequence[np.ndarray], wrt: Sequence[int], backend: str | Backend, step: float = STEP
 ) -> Iterator[tuple[int, np.ndarray, float]]:
-    """The slopes of output 0 of `number`: the operand, the direction in which it moves, and the slope."""
+    """Yield `(index of the input, direction, derivative)` of the directional derivatives of output 0."""
     chosen = load_backend(backend)
     only = dead_code(Program(number.inputs, number.equations, number.outputs[:1]))
     specs = only.input_specs
@@ -104,16 +104,16 @@ def central_differences(
 def compare_slopes(
     gradients: Sequence[np.ndarray],
     wrt: Sequence[int],
-    slopes: Iterable[tuple[int, np.ndarray, float]],
+    differences: Iterable[tuple[int, np.ndarray, float]],
     tolerance: float = TOLERANCE,
 ) -> None:
-    """Require that the gradients in the operands `wrt` have these slopes.
+    """Assert that gradients have the given directional derivatives.
 
     Raises:
-        AssertionError: the operand, the direction, the derivative and the differences.
+        AssertionError: they differ; the message contains the input, the direction and both values.
     """
     by_place = dict(zip(wrt, gradients, strict=True))
-    for place, direction, expected in slopes:
+    for place, direction, expected in differences:
         gradient = by_place[place]
         if gradient.shape != direction.shape or gradient.dtype != np.float64:
             raise AssertionError(f"the gradient of operand {place} is {gradient.dtype}{list(gradient.shape)}.")
@@ -137,19 +137,25 @@ def check_gradients(
     tolerance: float = TOLERANCE,
     step: float = STEP,
 ) -> None:
-    """Require that the gradients of `program` agree with central differences.
+    """Assert that the gradients of a program agree with central differences.
 
     Args:
-        program: any program; the inputs to move are float64.
-        arguments: a NumPy array for every input, away from kinks by more than `step`.
-        wrt: the numbers of the inputs to move.
-        backend: who runs the differentiated program, and the differences.
-        order: 1, or 2 for the derivative of the derivative.
-        tolerance: how far a slope may be off, in units of max(1, |slope|).
-        step: how far an entry is moved.
+        program: the program; the inputs to differentiate are float64.
+        arguments: one NumPy array per input, farther than `step` from non-differentiable points.
+        wrt: the indices of the inputs to differentiate.
+        backend: the backend that computes gradients and differences.
+        order: 1, or 2 for second derivatives.
+        tolerance: the allowed difference, in units of max(1, |derivative|).
+        step: the step of the differences.
 
     Raises:
-        AssertionError: the operand, the direction, the derivative and the differences.
+        AssertionError: they differ; the message contains the input, the direction and both values.
+
+    Example:
+        >>> from lamella import ops
+        >>> from lamella.ir.spec import Spec
+        >>> square = trace.trace(ops.square, Spec((3,), "float64"))
+        >>> check_gradients(square, [np.array([1.0, 2.0, 3.0])], wrt=[0])
     """
     derived = derivative_of(program, wrt, order)
     gradients = run_on(backend, derived, arguments)[1:]
@@ -157,17 +163,26 @@ def check_gradients(
 
 
 def has_derivative(sample: Sample) -> bool:
-    """Whether a row has float operands and results, in float64."""
+    """Return whether a sample has differentiable float64 operands and results."""
     if "float64" not in sample.dtypes or not sample.active:
         return False
     return any(v.spec.dtype == "float64" for v in sample.program("float64").outputs)
 
 
 def gradcheck(sample: Sample, backend: str | Backend = "numpy", *, order: int = 1) -> None:
-    """Check the derivatives of a row in float64; for an op that hides its derivative, that the gradient is zero.
+    """Check the derivatives of an op at a sample, in float64; for an op without derivative, that the gradient is zero.
+
+    Args:
+        sample: the sample, one of `testing.SAMPLES`.
+        backend: the backend that computes gradients and differences.
+        order: 1, or 2 for second derivatives.
 
     Raises:
         AssertionError: a derivative is wrong.
+
+    Example:
+        >>> from lamella import testing
+        >>> gradcheck(next(sample for sample in testing.SAMPLES if sample.op.name == "exp"))
     """
     if not has_derivative(sample):
         return
@@ -179,7 +194,7 @@ def gradcheck(sample: Sample, backend: str | Backend = "numpy", *, order: int = 
 
 
 def require_zero(gradients: Sequence[np.ndarray]) -> None:
-    """Require that nothing flows back.
+    """Assert that gradients are zero.
 
     Raises:
         AssertionError: a gradient is not zero.

@@ -1,4 +1,4 @@
-"""Exact values and derivatives at kinks, ties, jumps and the ends of the number line. Random points never come here."""
+"""Exact values and derivatives at non-differentiable points, ties, jumps and infinities, which random points miss."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ KINKS = [
     Kink(p.power, ([0.0, 0.0], [1.0, 3.0]), [0.0, 0.0], ([1.0, 0.0], [0.0, 0.0]), reason="base 0"),
     Kink(p.power, ([-2.0], [3.0]), [-8.0], ([12.0], [0.0]), reason="negative base", tolerance=1e-6),
     Kink(p.power, ([-8.0], [0.5]), [NAN], reason="no real root"),
-    Kink(p.sqrt, ([0.0, 4.0, -1.0],), [0.0, 2.0, NAN], ([INF, 0.25, NAN],), reason="the slope at 0 is infinite"),
+    Kink(p.sqrt, ([0.0, 4.0, -1.0],), [0.0, 2.0, NAN], ([INF, 0.25, NAN],), reason="the derivative at 0 is infinite"),
     Kink(p.log, ([0.0, 1.0, -1.0],), [-INF, 0.0, NAN], ([INF, 1.0, -1.0],), reason="the edge of the domain"),
     Kink(p.divide, ([1.0, -1.0, 0.0], [0.0, 0.0, 0.0]), [INF, -INF, NAN], reason="division by 0"),
     Kink(p.log1p, ([1e-20, -1.0],), [1e-20, -INF], reason="exact near 0", tolerance=1e-7),

@@ -1,4 +1,4 @@
-"""What a row of the tables is: an op with operands to try it on, and exact values at its kinks."""
+"""The rows of the tables: an op with operands, and exact values at non-differentiable points."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Sample:
         op: the op under test.
         operands: what it is applied to.
         attributes: its attributes; a function of the float dtype where they depend on it.
-        reason: what this row shows that its neighbours do not.
+        reason: what this row tests that its neighbors do not.
         build: how the op is applied, for ops that hold a program; else `op.bind(*operands, **attributes)`.
         arrange: changes the drawn arrays so that they fit each other.
         wrt: the operands whose derivative is compared with differences; None for every float one.

@@ -1,4 +1,4 @@
-"""What a conformance run found, as data and as text."""
+"""The result of a conformance run, as data and as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lamella import console
 
 @dataclass
 class Tally:
-    """The checks of one op, or of one topic: how many held, and what the others said."""
+    """The checks of one op, or of one topic: the number of passed checks, and the messages of failed ones."""
 
     name: str
     passed: int = 0
@@ -19,7 +19,7 @@ class Tally:
 
     @contextmanager
     def check(self, what: str) -> Iterator[None]:
-        """Count the block as held, or note what it raised; a report goes on whatever a backend does."""
+        """Context manager that counts the block as passed, or records its exception, so that the run continues."""
         try:
             yield
         except Exception as error:
@@ -32,14 +32,23 @@ class Tally:
 
 @dataclass
 class Report:
-    """A conformance run.
+    """The result of a conformance run.
 
     Attributes:
         backend: the name of the backend.
-        ops: a tally an op, in the order of their definition.
-        topics: a tally for each thing that is not about one op: threads, training, error messages ...
-        kernels: the names of the ops the backend computes itself; the others run by their definitions.
+        ops: one tally per op, in the order of their definition.
+        topics: one tally per check that is not about one op: threads, training, error messages and so on.
+        kernels: the names of the ops that the backend computes itself; the others are computed by their definitions.
         mandatory: the names of the ops that have no definition.
+
+    Example:
+        >>> report = Report("mine")
+        >>> with report.op("add").check("add of two scalars"):
+        ...     assert 1 + 1 == 2
+        >>> with report.op("exp").check("exp at 0"):
+        ...     raise AssertionError("expected 1.0, got 0.0")
+        >>> report.passed, report.failures
+        (False, ['exp at 0: expected 1.0, got 0.0'])
     """
 
     backend: str
@@ -49,21 +58,29 @@ class Report:
     mandatory: frozenset[str] = frozenset()
 
     def op(self, name: str) -> Tally:
-        """The tally of an op."""
+        """Return the tally of an op.
+
+        Args:
+            name: the name of the op.
+        """
         return self.ops.setdefault(name, Tally(name))
 
     def topic(self, name: str) -> Tally:
-        """The tally of a topic."""
+        """Return the tally of a topic.
+
+        Args:
+            name: the name of the topic.
+        """
         return self.topics.setdefault(name, Tally(name))
 
     @property
     def failures(self) -> list[str]:
-        """What failed, one text a check."""
+        """The messages of failed checks."""
         return [text for tally in (*self.ops.values(), *self.topics.values()) for text in tally.failures]
 
     @property
     def passed(self) -> bool:
-        """Whether everything held."""
+        """Whether all checks passed."""
         return not self.failures
 
     def __str__(self) -> str:

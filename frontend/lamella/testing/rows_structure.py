@@ -50,7 +50,7 @@ def _shape() -> list[Sample]:
     ]
     rows += [
         Sample(p.pad, (ints(3),), {"low": (1,), "high": (1,), "interior": (1,), "value": 7.0}, "integers"),
-        # the differences of a number with infinity are no numbers
+        # the difference of two infinities is NaN
         Sample(
             p.pad, (floats(2),), {"low": (1,), "high": (0,), "interior": (0,), "value": -math.inf}, "infinity", wrt=()
         ),

@@ -1,4 +1,4 @@
-"""The table of rows: every op tried on operands, and exact values at its kinks. A registered op without a row is an error."""
+"""The table of samples: operands for every op, and exact values at non-differentiable points; every op needs a row."""
 
 from __future__ import annotations
 

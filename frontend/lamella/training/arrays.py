@@ -1,4 +1,4 @@
-"""Whatever holds numbers, as NumPy arrays of the dtypes lamella computes with; or as rows that are read when needed."""
+"""Conversion of array-like data to NumPy arrays of lamella's dtypes, or to rows that are read on demand."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class StoredRows:
     Args:
         source: what they are read from; slices of it are of its kind.
         read: gives the rows of an index array (or a slice) as a NumPy array.
-        what: what messages call it.
+        what: the name in error messages.
 
     Attributes:
-        shape: (rows, ...).
-        dtype: of the rows as they are read.
+        shape: `(rows, ...)`.
+        dtype: the dtype of the rows when they are read.
     """
 
     def __init__(self, source: Any, read: Callable[[Any, Any], np.ndarray], what: str) -> None:
@@ -57,7 +57,7 @@ Array = np.ndarray | StoredRows
 
 
 def is_array(value: Any) -> bool:
-    """Whether `value` is an array of somebody's, with at least one dimension; a list is none."""
+    """Whether `value` is an array of any library, with at least one dimension; a list is not."""
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     shape = getattr(value, "shape", None)
@@ -65,7 +65,7 @@ def is_array(value: Any) -> bool:
 
 
 def is_sparse(value: Any) -> bool:
-    """Whether `value` is a sparse matrix as SciPy has them."""
+    """Whether `value` is a sparse matrix like those of SciPy."""
     return hasattr(value, "tocsr") and hasattr(value, "toarray")
 
 
@@ -73,8 +73,8 @@ def as_rows(value: Any, what: str) -> Array:
     """`value` as an array, or as rows to be read where it is mapped from a file or large and sparse.
 
     Raises:
-        DTypeError: it holds no numbers.
-        ShapeError: it is no array, or none with rows.
+        DTypeError: it does not contain numbers.
+        ShapeError: it is not an array, or has no rows.
     """
     value = _only(value, what)
     if is_sparse(value):
@@ -91,30 +91,32 @@ def as_array(value: Any, what: str) -> np.ndarray:
     """`value` as a NumPy array of a dtype lamella computes with: float64 becomes `floatx`, int64 int32 where it fits.
 
     Raises:
-        DTypeError: it holds no numbers.
-        ShapeError: it is no array, or none with rows.
+        DTypeError: it does not contain numbers.
+        ShapeError: it is not an array, or has no rows.
     """
     if type(value) is np.ndarray and value.ndim and value.dtype == settings.floatx():
         return value
     value = _only(value, what)
     if value is None or isinstance(value, dict | str) or callable(value):
-        raise DTypeError(f"{what} is an array of numbers, got {'None' if value is None else type(value).__name__}.")
+        raise DTypeError(
+            f"{what} must be an array of numbers, got {'None' if value is None else type(value).__name__}."
+        )
     array = _numbers(value, what)
     _known(array.dtype, what)
     if array.ndim == 0:
-        raise ShapeError(f"{what} needs one entry a row, got a single number.")
+        raise ShapeError(f"{what} needs one entry per row, got a single number.")
     return canonical(array, what)
 
 
 def as_tree(value: Any, what: str, taken: Callable[[Any, str], Array], parts: int = 1) -> Any:
-    """The structure that `value` is, with `taken(leaf, name)` for each leaf.
+    """Return the structure of `value` with `taken(leaf, name)` in place of each leaf.
 
     A dict is a structure, and a list or tuple where it holds arrays or structures; otherwise it holds the numbers of one
     array.
 
     Args:
         value: what the user gave.
-        what: what messages call it.
+        what: the name in error messages.
         taken: `as_rows` or `as_array`.
         parts: how many arrays are expected; a list or tuple of as many is a structure, whatever it holds.
     """
@@ -194,7 +196,7 @@ def _numbers(value: Any, what: str) -> np.ndarray:
     try:
         return to_numpy(value) if hasattr(value, "dtype") else np.asarray(value)
     except (ValueError, TypeError):
-        raise ShapeError(f"{what} is no rectangular array of numbers: its rows differ in length.") from None
+        raise ShapeError(f"{what} is not a rectangular array of numbers: its rows differ in length.") from None
 
 
 def _of_frame(frame: Any, what: str) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Batches that come one after another: from a user's iterable or `PyDataset`, or read from rows that stay where they are.
+"""Sequences of batches: from a user's iterable or `PyDataset`, or read from rows that are not placed on the device.
 
-Both kinds say what a batch looks like (`sample`), how many there are where that is known (`steps`), and whether there can be
-more than one pass over them (`again`; a generator gives what it has once). `read` gives the batches of one pass.
+Both kinds have an example batch (`sample`), the number of batches if it is known (`steps`), and whether several passes are
+possible (`again`; a generator can be iterated once). `read` yields the batches of one pass.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def in_order() -> None:
 
 
 _NUMBERS = (dict, str, bytes, tuple, range, array, memoryview, np.ndarray, np.generic)
-"""What can be iterated and is no stream of batches."""
+"""Iterables that are not streams of batches."""
 
 _AHEAD = 16
 _AHEAD_BYTES = 32 << 20
 
 
 def is_stream(x: Any) -> bool:
-    """Whether `x` gives batches one after another, and is no array itself.
+    """Whether `x` is an iterable of batches, and not itself an array.
 
     A list counts where it consists of tuples with arrays in them: `[(x, y), (x, y)]`.
     """
@@ -61,14 +61,14 @@ class GivenBatches:
     """The batches of a generator, of anything that can be iterated, or of a `PyDataset`.
 
     A batch is `x`, or a tuple (or list) `(x,)`, `(x, y)`, `(x, y, sample_weight)`, each an array or a structure of arrays.
-    The first is looked at when this is made, every one is checked before it is used.
+    The first batch is read immediately, and every batch is checked before it is used.
 
     Args:
         model: the model; it is built for the first batch where it has no input shape.
         compiled: its training configuration; None for predictions.
         x: what the user gave.
         class_weight: weights by class, for batches without sample weights.
-        what: what messages call x.
+        what: the name of x in error messages.
 
     Raises:
         ValueError: there is no batch, or the first one does not fit.
@@ -82,7 +82,7 @@ class GivenBatches:
         self._indexed = isinstance(x, PyDataset) or not hasattr(x, "__iter__")
         self.steps = _length(x)
         self._workers = Workers(x) if self._indexed else None
-        # whatever else returns itself from `iter` may begin anew there
+        # other objects that return themselves from `iter` may start again there
         self.again = not isinstance(x, types.GeneratorType)
         self._first: Iterator[Any] | None = None
         if self._indexed:
@@ -107,7 +107,7 @@ class GivenBatches:
         return self.steps if self._indexed and not getattr(self._given, "keeps_order", False) else None
 
     def read(self, order: Order, skip: int = 0) -> Generator[Data, None, None]:
-        """One pass over the batches; behind the first `skip`, where they have numbers: an iterable begins where it likes."""
+        """Yield the batches of one pass, without the first `skip` if they can be accessed by number."""
         if self._workers is not None:
             _tell(self._given, "on_pass_begin")
             numbers = order()
@@ -125,7 +125,7 @@ class GivenBatches:
             self.steps = number
 
     def _checked(self, batch: Any, number: int, like: Data | None) -> Data:
-        """A batch as arrays that fit the model and, but for what it leaves free, the first batch."""
+        """A batch as arrays that fit the model and, except for free dimensions, the first batch."""
         try:
             x, y, weight = _unpacked(batch)
             weights = self._class_weight
@@ -151,25 +151,25 @@ class GivenBatches:
         return data
 
     def epoch_begins(self) -> None:
-        """Tell the data set, where it wants to know."""
+        """Call the hook of the data set, if it has one."""
         _tell(self._given, "on_epoch_begin")
 
     def epoch_ends(self) -> None:
-        """Tell the data set, where it wants to know."""
+        """Call the hook of the data set, if it has one."""
         _tell(self._given, "on_epoch_end")
 
     def position(self) -> dict[str, int]:
-        """How many passes were begun, of a data set that counts them."""
+        """The number of passes that have begun, if the data set counts them."""
         begun = getattr(self._given, "passes_begun", None)
         return {} if begun is None else {"passes": begun}
 
     def resume(self, position: dict[str, int]) -> None:
-        """Go on from the `position` of another process; the pass that was interrupted is begun again by `read`."""
+        """Continue from the `position` of another process; `read` starts the interrupted pass again."""
         if "passes" in position and hasattr(self._given, "passes_begun"):
             self._given.passes_begun = position["passes"] - bool(position["at"])
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Shut the workers down."""
         if self._workers is not None:
             self._workers.close()
             _tell(self._given, "on_passes_end")
@@ -207,13 +207,13 @@ class ReadBatches:
             yield batch
 
     def epoch_begins(self) -> None:
-        """Nobody wants to know."""
+        """Do nothing: rows have no hook."""
 
     def epoch_ends(self) -> None:
-        """Nobody wants to know."""
+        """Do nothing: rows have no hook."""
 
     def position(self) -> dict[str, int]:
-        """Nothing but how many batches are read."""
+        """The number of batches that have been read."""
         return {}
 
     def resume(self, position: dict[str, int]) -> None:
@@ -227,7 +227,7 @@ Batches = GivenBatches | ReadBatches
 
 
 def ahead(items: Iterator[Any], depth: int) -> Generator[Any, None, None]:
-    """The items, up to `depth` of them computed ahead in a thread; what it raises is raised here."""
+    """Yield items that a thread computes up to `depth` in advance; its exceptions are raised here."""
     import queue
     import threading
 
@@ -248,7 +248,7 @@ def ahead(items: Iterator[Any], depth: int) -> Generator[Any, None, None]:
                 put((item, None, False))
                 if stopped.is_set():
                     return
-        except BaseException as error:  # raised again where the items are taken
+        except BaseException as error:  # raised again in the consumer
             put((None, error, True))
         else:
             put((None, None, True))
@@ -265,7 +265,7 @@ def ahead(items: Iterator[Any], depth: int) -> Generator[Any, None, None]:
             yield item
     finally:
         stopped.set()
-        thread.join(timeout=1.0)  # it may hang in somebody's generator
+        thread.join(timeout=1.0)  # it may hang in the user's generator
 
 
 def room_for(data: Data, capacity: int) -> list[np.ndarray]:

@@ -10,18 +10,28 @@ from lamella.training.progress import ProgbarLogger
 
 
 class CallbackList(Callback):
-    """Several callbacks as one, for `fit` and for loops of one's own.
+    """Several callbacks as one, for `fit` and for custom training loops.
 
     Args:
-        callbacks: a callback, or lists of them.
-        add_history: append a `History` where there is none.
-        add_progbar: append a `ProgbarLogger` where there is none.
-        model: the model they are told of.
-        drawn: the caller shows the progress itself, so a `ProgbarLogger` is left out.
-        **params: what they are told of the run.
+        callbacks: a callback, or (nested) lists of them.
+        add_history: whether to append a `History` if there is none.
+        add_progbar: whether to append a `ProgbarLogger` if there is none.
+        model: the model that the callbacks get.
+        drawn: whether the caller shows the progress, so that a `ProgbarLogger` is left out.
+        **params: the parameters of the run that the callbacks get.
 
     Raises:
-        TypeError: one of them is no `Callback`.
+        TypeError: an item is not a `Callback`.
+
+    Example:
+        >>> from lamella.callbacks import CallbackList, LambdaCallback
+        >>> told = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs))
+        >>> callbacks = CallbackList([told], add_history=True, epochs=1)
+        >>> callbacks.on_train_begin()
+        >>> callbacks.on_epoch_end(0, {"loss": 0.5})
+        0 {'loss': 0.5}
+        >>> callbacks.history.history
+        {'loss': [0.5]}
     """
 
     def __init__(
@@ -48,7 +58,7 @@ class CallbackList(Callback):
             self.set_params(params)
 
     def append(self, callback: Callback) -> None:
-        """Add a callback at the end; it gets the model and the parameters the list has."""
+        """Append a callback, which gets the model and the parameters of the list."""
         found = list(_flat(callback))
         self.callbacks += found
         for item in found:
@@ -57,7 +67,7 @@ class CallbackList(Callback):
             item.set_params(self.params)
 
     def set_model(self, model: Any) -> None:
-        """Tell every callback of the model, and the model of its history."""
+        """Set the model of every callback, and the history of the model."""
         super().set_model(model)
         if self.history is not None:
             model.history = self.history
@@ -65,39 +75,39 @@ class CallbackList(Callback):
             item.set_model(model)
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Tell every callback of the run's parameters."""
+        """Set the parameters of the run for every callback."""
         super().set_params(params)
         for item in self.callbacks:
             item.set_params(params)
 
     def watches(self, hook: str) -> bool:
-        """Whether any callback does something there."""
+        """Whether the hook has an effect in any callback."""
         return any(item.watches(hook) for item in self.callbacks)
 
     @property
     def watches_batches(self) -> bool:
-        """Whether any callback wants to be called around training steps."""
+        """Whether any callback has a hook around training steps."""
         return any(map(self.watches, ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")))
 
     @property
     def undoes_steps(self) -> bool:
-        """Whether any callback may return to the state before a step, which is then kept."""
+        """Whether any callback may restore the state before a step, which is then kept."""
         return any(getattr(item, "undoes_steps", False) for item in self.callbacks)
 
     @property
     def only_records(self) -> bool:
-        """Whether the history is the only callback: then no hook can look at the model."""
+        """Whether the history is the only callback, so that no hook reads the model."""
         return all(type(item) is History for item in self.callbacks)
 
     def around_steps(
         self, kind: str, call: Callable[..., None], logs: Callable[[], Any]
     ) -> tuple[Callable[[int], None], Callable[[int], None]] | None:
-        """What a loop calls before and after each step, with the number of steps done; None without batch hooks.
+        """The functions to call before and after each step, with the number of steps done; None without batch hooks.
 
         Args:
-            kind: which hooks: "test" or "predict".
+            kind: "test" or "predict".
             call: calls a hook of every callback.
-            logs: what `..._batch_end` is given.
+            logs: returns the logs for `..._batch_end`.
         """
         begin, end = f"on_{kind}_batch_begin", f"on_{kind}_batch_end"
         if not self.watches(begin) and not self.watches(end):
@@ -105,7 +115,7 @@ class CallbackList(Callback):
         return lambda done: call(begin, done, {}), lambda done: call(end, done - 1, logs())
 
     def call(self, hook: str, *args: Any) -> None:
-        """Call `hook` of every callback, in order; batch hooks get their logs by name, as in Keras."""
+        """Call `hook` of every callback, in order; batch hooks get their logs by keyword, as in Keras."""
         if "batch" in hook:
             for item in self.callbacks:
                 getattr(item, hook)(args[0], logs=args[1])
@@ -115,7 +125,7 @@ class CallbackList(Callback):
 
 
 def _for_all(hook: str) -> Callable[..., None]:
-    """A hook of a list: that of every callback."""
+    """The hook of a list, which calls that of every callback."""
     if hook.startswith("on_epoch") or "batch" in hook:
         return lambda self, index, logs=None: self.call(hook, index, {} if logs is None else logs)
     return lambda self, logs=None: self.call(hook, {} if logs is None else logs)
@@ -133,5 +143,5 @@ def _flat(callbacks: Any) -> list[Callback]:
     if isinstance(callbacks, CallbackList):
         return callbacks.callbacks
     if not isinstance(callbacks, Callback):
-        raise TypeError(f"callbacks are instances of lamella.callbacks.Callback, got {callbacks!r}.")
+        raise TypeError(f"callbacks must be instances of lamella.callbacks.Callback, got {callbacks!r}.")
     return [callbacks]

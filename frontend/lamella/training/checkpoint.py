@@ -1,4 +1,4 @@
-"""Checkpoints: everything that decides how a training goes on, in one file that needs NumPy alone."""
+"""Checkpoints: everything that determines how training continues, in one file that NumPy reads."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def save(model: TrainingModel, path: str | os.PathLike[str], extra: Any = None) 
 
 
 class Checkpoint:
-    """A checkpoint that was read and fits the model; nothing of the model is changed before `restore`.
+    """A checkpoint that was read and fits the model, which only `restore` changes.
 
     Args:
         model: the model it is for.
         path: the file.
 
     Attributes:
-        extra: what the one who saved it added.
+        extra: the `extra` of `save_checkpoint`.
 
     Raises:
         FormatError: the file is damaged, or of another model or optimizer.
@@ -81,7 +81,7 @@ class Checkpoint:
         fresh = _initial_external(config, layout)
         self._check("slot", training["foreign"], {n: (a.shape, a.dtype.name) for n, a in fresh.items()})
         self._external = tuple(
-            # what NumPy can only hold in float32
+            # stored in float32, as NumPy has no such dtype
             config.backend.asarray(training["foreign"][n], "bfloat16")
             if a.dtype.name == "bfloat16"
             else np.asarray(training["foreign"][n])
@@ -114,7 +114,7 @@ class Checkpoint:
                 )
 
     def restore(self) -> None:
-        """Give the model everything the checkpoint holds of it."""
+        """Set the model's weights and training state from the checkpoint."""
         model = self.model
         model.seed, model.calls = self._seed, self._calls
         for name, variable in model.named_weights():
@@ -166,12 +166,12 @@ def _training_state(model: TrainingModel) -> dict[str, Any] | None:
 
 
 def _layout(model: TrainingModel) -> Layout:
-    """The layout of the training's leaves whatever the data: without metrics, which are chosen for the data."""
+    """The layout of the training state without metrics, which depend on the data."""
     return layout_of(model, model._require_compiled().configuration, None, training=True, own_logs={})
 
 
 def _with_learning_rate(config: Configuration) -> list[Any]:
-    """The optimizers that have a learning rate, those inside others, too."""
+    """The optimizers that have a learning rate, including nested ones."""
     return [] if config.external else config.optimizer.with_learning_rate()
 
 

@@ -1,4 +1,4 @@
-"""The columns of frames: they go by the names that the frame had on which the model was trained."""
+"""The columns of frames, which are matched by name to those of the frame that the model was trained on."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from lamella.training.protocol import TrainingModel
 
 Columns = Mapping[str, tuple[str, ...]]
-"""For "x" and "y", where they were frames, the names of the columns in the order of the model."""
+"""The names of the columns of "x" and "y", if they were frames, in the order of the model."""
 
 
 def names_of(value: Any) -> tuple[str, ...] | None:
-    """The names of a frame's columns; None for what is no frame, or has columns without names of their own.
+    """The names of a frame's columns; None if it is not a frame, or its columns are not named.
 
     >>> names_of(np.ones((2, 2))) is None
     True
@@ -44,7 +44,7 @@ def names_of(value: Any) -> tuple[str, ...] | None:
 
 
 def order_of(names: Sequence[str] | None, known: Sequence[str] | None, what: str) -> list[int] | None:
-    """Where the columns of a frame are that the model was trained on; None where they are in their places.
+    """The order of a frame's columns that the model was trained on; None if it is their own order.
 
     >>> order_of(["width", "height"], ["height", "width"], "x")
     [1, 0]
@@ -52,7 +52,7 @@ def order_of(names: Sequence[str] | None, known: Sequence[str] | None, what: str
     Args:
         names: the names of the frame's columns, None where it has none.
         known: those that the model was trained on, None where there were none.
-        what: what messages call the frame.
+        what: the name of the frame in error messages.
 
     Raises:
         DataError: some are missing, or are others.

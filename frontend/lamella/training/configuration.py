@@ -62,10 +62,10 @@ class Configuration:
         return [v for _, v in model.named_weights() if id(v) in found]
 
     def as_frozen_now(self, model: TrainingModel) -> Configuration:
-        """The configuration that trains what is trainable now; the same one where that is what it trains.
+        """Return the configuration that trains what is trainable now, or the same one if that has not changed.
 
-        A model that was frozen as a whole is trained as before: so old scripts train the discriminator of a GAN, which they
-        freeze between compiling it and the model that it is a part of.
+        A model that was frozen as a whole is trained as before, because scripts of GANs freeze the discriminator after
+        compiling it, before they compile the combined model.
         """
         frozen, untrained = model.frozen_layers(), _untrained(model)
         if id(model) in frozen - self.frozen or (frozen, untrained) == (self.frozen, self.untrained):
@@ -73,7 +73,7 @@ class Configuration:
         return replace(self, frozen=frozen, untrained=untrained)
 
     def is_per_example(self, model: TrainingModel, y: Any, forward: Forward, rules: Sequence[Rule]) -> bool:
-        """Whether losses and metrics take a row of weight 0 for nothing, so that such rows may fill a short batch up.
+        """Whether losses and metrics ignore rows of weight 0, so that short batches may be padded with them.
 
         Args:
             model: the model.

@@ -1,4 +1,4 @@
-"""Rows for `fit`, `evaluate` and `predict`: made into arrays, and checked before any work."""
+"""Rows for `fit`, `evaluate` and `predict`: converted to arrays, and checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 class Data:
     """Rows of inputs, of targets and of weights, on the host: in memory, or to be read from where they are stored.
 
-    Each of the three is an array, or a structure (`lamella.tree`) of arrays with one row per example.
+    Each of them is an array, or a structure (`lamella.tree`) of arrays, with one row per example.
 
     Attributes:
         arrays: all arrays, those of x first.
-        names: what they are called: "x", or "x/a" and "x/0" for the entries of a dict and of a list.
+        names: their names: "x", or "x/a" and "x/0" for the entries of a dict and of a list.
         structure: that of `(x, y, sample_weight)`.
         columns: the names of the columns, where rows were taken from frames, by the array's name.
     """
@@ -109,9 +109,9 @@ def prepare(
         model: the model.
         x: inputs, in their structure, or by name.
         y: targets, an array or a structure of arrays.
-        sample_weight: one weight a row, or one for each of its steps; the same for each output in a structure.
+        sample_weight: one weight per row, or one per step of it; for several outputs a structure of them.
         class_weight: {class: weight}.
-        what: what messages call x.
+        what: the name of x in error messages.
         stored: whether rows may stay where they are stored, to be read later.
 
     Raises:
@@ -237,7 +237,7 @@ def is_finite(array: np.ndarray) -> bool:
         return True
     with np.errstate(all="ignore"):
         flat = array.reshape(-1)
-        # a product without a copy, which only what is not finite, or very large, takes out of the range
+        # the product needs no copy, and is not finite only if an entry is not finite or very large
         return bool(np.isfinite(np.dot(flat, flat))) or bool(np.isfinite(array).all())
 
 
@@ -307,31 +307,31 @@ def _fitting(weights: np.ndarray, name: str, prediction: Spec | None, rows: int)
     if weights.shape == (rows, 1):
         weights = weights[:, 0]
     steps = weights.shape[1:] if prediction is None else prediction.shape[1:]
-    # predictions of rank 2 have one value a row: its weight is one number, too
+    # predictions of rank 2 have one value per row, so its weight is one number as well
     fits = not shapes_differ(weights.shape[1:], steps[: weights.ndim - 1])
     if len(weights) != rows or not fits or (weights.ndim > 1 and len(steps) < 2):
-        also = f" (or {public_shape((rows, steps[0]))}, one a step)" if len(steps) > 1 else ""
-        raise ShapeError(f"{name} needs one number a row, shape ({rows},){also}, got {weights.shape}.")
+        also = f" (or {public_shape((rows, steps[0]))}, one per step)" if len(steps) > 1 else ""
+        raise ShapeError(f"{name} needs one number per row, shape ({rows},){also}, got {weights.shape}.")
     return weights
 
 
 _BLOCK = 65_536
 FIRST_BATCH = 32
-"""At most so many rows are the batch that a model is built for whose layers need its size: as many as `fit` takes."""
+"""The largest batch that a model is built for if its layers need the size: the default batch size of `fit`."""
 
 
 def class_weights(y: Array, class_weight: Any) -> np.ndarray:
     """The weight of each row's class, float32 (rows,): the largest entry of a one-hot row, or its number rounded.
 
     Raises:
-        ShapeError: there are several labels a row.
-        TypeError: `class_weight` is no dict.
+        ShapeError: there are several labels per row.
+        TypeError: `class_weight` is not a dict.
     """
     if not isinstance(class_weight, dict):
         raise TypeError(f"class_weight is a dict {{class: weight}}, got {type(class_weight).__name__}.")
     if len(y.shape) > 2:
         raise ShapeError(
-            f"class_weight is for one label a row, and y has shape {y.shape}; give sample_weight for sequences."
+            f"class_weight is for one label per row, and y has shape {y.shape}; give sample_weight for sequences."
         )
     found = np.empty(len(y), np.float32)
     for at in range(0, len(y), _BLOCK):
@@ -352,13 +352,13 @@ def _sizes(model: TrainingModel, x: Any, rows: int) -> dict[str, Any]:
 
 
 def check_targets(model: TrainingModel, config: Configuration, data: Data) -> None:
-    """Raise where the targets do not fit the losses and the model's predictions; before anything is computed.
+    """Check that the targets fit the losses and the model's predictions, before anything is computed.
 
     Raises:
-        ValueError: what came, what was expected, and how to mend it.
+        ValueError: they do not.
     """
     if has_any_own_step(model):
-        return  # what the targets are for is the step's to say
+        return  # a user-defined step determines how targets are used
     names = output_names(model)
     labels = list(tree.leaves(names))
     terms = config.objective.terms(names)

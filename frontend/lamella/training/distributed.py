@@ -1,4 +1,4 @@
-"""Training on several devices: which distribution a model has, and what it means for steps and batches."""
+"""Training on several devices: the distribution of a model, and its effect on steps and batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _SLOW_PRODUCTS = 1 << 30
-"""Products of a weight and a row that a slow device does in the time of a chunk."""
+"""The number of products of a weight and a row that a slow device computes in the time of a chunk."""
 
 _MOST_STEPS = 1024
 
@@ -53,7 +53,7 @@ def distribution_of(model: TrainingModel) -> Distributes | None:
 
 
 def require_compiled_steps(config: Configuration) -> None:
-    """Refuse to compute one equation at a time on several devices.
+    """Reject eager execution on several devices.
 
     Raises:
         ArgumentError: the model was compiled with `run_eagerly=True`.
@@ -78,12 +78,12 @@ def placement_for(distribution: Distributes, layout: StateLayout) -> Placement:
 
 
 def parts_given(distribution: Distributes | None) -> int:
-    """Of how many parts, each given by one process, a batch is made up."""
+    """The number of parts of a batch, each from one process."""
     return 1 if distribution is None or distribution.auto_shard_dataset else processes.count()
 
 
 def check_own_rows(distribution: Distributes, rows: int) -> None:
-    """Refuse a part of a batch that does not divide among the devices of its process.
+    """Reject a part of a batch that is not divisible among the devices of its process.
 
     Raises:
         DataError: it does not.
@@ -98,7 +98,7 @@ def check_own_rows(distribution: Distributes, rows: int) -> None:
 
 
 def agree_on_run(model: TrainingModel, **facts: Any) -> None:
-    """Refuse to compute where the processes were given different things; data are known by their lengths and dtypes.
+    """Check that all processes were given the same model and data; data are compared by length and dtype.
 
     Args:
         model: the model; its seed and the shapes of its weights are compared.
@@ -121,13 +121,13 @@ def agree_on_run(model: TrainingModel, **facts: Any) -> None:
 
 
 def steps_by_shape(variables: Sequence[Variable], rows: int) -> int:
-    """How many steps a chunk has in each of several processes: about those of a quarter of a second on a slow device."""
+    """The number of steps per chunk in each of several processes: about a quarter of a second on a slow device."""
     steps = _SLOW_PRODUCTS // max(sum(math.prod(map(int, v.shape)) for v in variables) * rows, 1)
     return min(1 << max(steps.bit_length() - 1, 0), _MOST_STEPS)
 
 
 def rows_placed(distribution: Distributes, backend: Backend, array: Any, dtype: str) -> Any:
-    """A batch with its rows split among the devices; whole on each where they do not divide."""
+    """A batch with its rows split among the devices, or replicated if they are not divisible."""
     mesh = distribution.mesh
     divides = bool(array.shape) and array.shape[0] % mesh.parts(distribution.rows) == 0
     layout: Layout = (distribution.rows,) if divides else ()

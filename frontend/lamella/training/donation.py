@@ -1,4 +1,4 @@
-"""Steps that reuse the memory of the state before them: signals wait until the new state has an owner, or it is lost."""
+"""Steps that reuse the memory of the previous state: signals are delayed until the new state is stored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Handle the signals that arrive inside a `with` block, Ctrl-C above all, when it is left."""
+    """Context manager that delays signals, in particular Ctrl-C, until its end."""
     if threading.current_thread() is not threading.main_thread():  # no other thread runs handlers
         yield
         return
@@ -41,7 +41,7 @@ def deferred_signals() -> Iterator[None]:
 
 
 class Lost:
-    """Stands for an array that is gone; whatever reads it gets the error."""
+    """Placeholder of a lost array, which raises the error when it is read."""
 
     def __init__(self, message: str) -> None:
         self._message = message
@@ -59,7 +59,7 @@ class Lost:
 
 
 def lose(compiled: Compiled, variables: Iterable[Variable], error: Exception) -> BackendError:
-    """The error for a device that failed with the only copy of `variables` and slots; reading them raises it, too."""
+    """The error for a device that failed with the only copy of `variables` and slots; reading them raises it as well."""
     saved = compiled.checkpoint
     remedy = "No checkpoint was written in this process, so training has to begin again: set or load the weights."
     if saved is not None:

@@ -1,8 +1,8 @@
 """`compile(run_eagerly=True)`: steps that are traced again each time, with every value computed as it is traced.
 
-It is the same step program, one equation at a time, so `print` and a debugger inside `call`, a loss or a metric see
-numbers. NumPy computes them, whatever the model's backend: JAX would compile each equation for itself. The bodies of
-loops (`ops.scan`) stay symbolic. Slow, and meant for looking.
+It is the same step program, one equation at a time, so that `print` and a debugger inside `call`, a loss or a metric see
+concrete arrays. NumPy computes them for every backend, because JAX would compile each equation separately. The bodies of
+loops (`ops.scan`) stay symbolic. Eager execution is slow, and meant for debugging.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class EagerRunner(Runner):
     """Runs every step by tracing it on the arrays of its batch.
 
     Args:
-        runner: the backend's own runner for this step, which knows where states and data are.
+        runner: the backend's runner for this step, which places states and data.
         retrace: the step program traced with an array for every input.
     """
 
@@ -46,7 +46,7 @@ class EagerRunner(Runner):
         return self._runner.place(arrays)
 
     def run(self, state: State, data: Any, indices: np.ndarray, rows: np.ndarray) -> State:
-        """Run one step for every line of `indices`."""
+        """Run one step per row of `indices`."""
         count = len(self.step.state_names)
         specs = self.step.program.input_specs[count:-1]
         host, asarray = self.backend.numpy, self.backend.asarray

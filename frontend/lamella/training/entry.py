@@ -1,7 +1,7 @@
-"""What `fit`, `evaluate`, `predict` and their kin do: arguments checked, data taken, steps run.
+"""The implementation of `fit`, `evaluate`, `predict` and related methods: check arguments, convert data, run steps.
 
-Their signatures and what they promise stand in `model.py`. This module, and with it the losses, metrics and optimizers, is
-imported when the first of them is called: who only describes a model, or reads one, does not wait for it.
+Their signatures and documentation are in `models/trainer.py`. This module, and with it losses, metrics and optimizers, is
+imported at the first call of one of them, so that defining or loading a model does not import it.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def evaluate(
     try:
         hooks.call("on_test_begin", {})
         if hooks.callbacks:
-            loop.begin(batch, data.sample)  # with the weights that they may have set
+            loop.begin(batch, data.sample)  # with weights that callbacks may have set
         with console.Progress(0, source.steps, verbose) as progress:
             progress.begin_epoch(0)
             logs = evaluated(loop, source, hooks, hooks.call, progress)
@@ -172,7 +172,7 @@ def value_and_grad(
 
 
 def _checked(model: TrainingModel, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Data:
-    """Arrays that fit the model and its loss; where they do not, the model stays as it was, unbuilt if need be."""
+    """Arrays that fit the model and its loss; if they do not, the model is unchanged."""
     config = model._require_compiled().configuration
     with model.built_on_success():
         data = prepare(model, x, y, sample_weight, class_weight)
@@ -181,10 +181,10 @@ def _checked(model: TrainingModel, x: Any, y: Any, sample_weight: Any = None, cl
 
 
 def _batch_of(model: TrainingModel, batch_size: int | None, data: Given) -> int:
-    """How many rows a step takes; a model with stateful layers takes just as many as their states are for.
+    """The batch size; for a model with stateful layers that of their states.
 
     Raises:
-        ShapeError: the rows do not come out even, or a stateful layer is asked for batches of another size.
+        ShapeError: the number of rows is not divisible, or a stateful layer has another batch size.
     """
     rows = data.sample.rows
     batch = _batch_size(batch_size) if isinstance(data, Data) else rows

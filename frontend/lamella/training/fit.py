@@ -62,12 +62,12 @@ def fit(
 
 
 class Run:
-    """One training run; while it lasts, the model's `_run`.
+    """A training run; the model's `_run` while it lasts.
 
     Attributes:
         hooks: the callbacks.
-        source: where the steps come from.
-        at: the epoch, and how many of its steps are done.
+        source: the source of the steps.
+        at: the epoch, and the number of its finished steps.
         logs: the logs of the last whole epoch.
     """
 
@@ -88,13 +88,13 @@ class Run:
         self.source = open_source(model, self.loop, data, batch, steps=options.steps_per_epoch, shuffle=options.shuffle)
 
     def epoch(self, epoch: int, progress: console.Progress) -> dict[str, float] | None:
-        """Run one epoch and return its logs; None where the data had ended before it."""
+        """Run one epoch and return its logs; None if the data ended before it."""
         self.hook("on_epoch_begin", epoch, {})
         self.loop.start_epoch()
         first = self._in_epoch()
         steps = progress.steps = self.source.steps
         progress.begin_epoch(epoch)
-        if self._stepwise is None:  # a callback may hang a hook into itself in `on_train_begin`
+        if self._stepwise is None:  # a callback may set a hook on itself in `on_train_begin`
             self._stepwise = self.hooks.watches_batches
         stepwise = self._stepwise
         # as in Keras, a callback that stops before the first step gets that step
@@ -122,7 +122,7 @@ class Run:
         return self.loop.logs() if done else None
 
     def end_epoch(self, epoch: int, logs: dict[str, float]) -> None:
-        """Tell the callbacks; what they put into the logs goes into the history, and not further."""
+        """Call `on_epoch_end` of the callbacks; entries that they add to the logs go into the history only."""
         if not self._told_of_nonfinite and not math.isfinite(logs.get("loss", 0.0)):
             self._told_of_nonfinite = True
             _warn_of_nonfinite(epoch, logs["loss"], self.source.nonfinite())
@@ -141,17 +141,17 @@ class Run:
             self._afterwards.pop(0)()
 
     def undo_step(self) -> None:
-        """In `on_train_batch_end`: go back to the state before the step, but for loss and metrics."""
+        """In `on_train_batch_end`: restore the state before the step, except loss and metrics."""
         self.loop.undo_step()
 
     def afterwards(self, action: Callable[[], None]) -> None:
-        """Do something when every callback has had the hook that is being called."""
+        """Call a function after the current hook of all callbacks."""
         self._afterwards.append(action)
 
     # ---- crash and resume ----
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the run beside the model: where it is, and what the callbacks remember."""
+        """The state of the run in a checkpoint: its position, and the states of the callbacks."""
         return {
             "epoch": self.at[0],
             "done": self.at[1],
@@ -165,18 +165,18 @@ class Run:
         }
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint that holds the `state` of a run; called in `on_train_begin`.
+        """Continue from a checkpoint that contains the `state` of a run; called in `on_train_begin`.
 
         Raises:
-            FormatError: it lies in the middle of an epoch of another length.
+            FormatError: it is in the middle of an epoch of another length.
         """
         state = checkpoint.extra
         steps, rows = self.source.steps, self.rows
         if state["done"] and (state["steps"], state["rows"]) != (steps, rows):
             raise FormatError(
-                f"{checkpoint.path}: the run was broken off after {state['done']} of {state['steps']} steps over "
-                f"{state['rows']} rows; this one has {steps} steps over {rows} rows, so it cannot go on in the middle of "
-                "the epoch. Give it the same data and batch size, or remove the file to begin anew."
+                f"{checkpoint.path}: the run was interrupted after {state['done']} of {state['steps']} steps over "
+                f"{state['rows']} rows; this one has {steps} steps over {rows} rows, so it cannot continue in the middle of "
+                "the epoch. Give it the same data and batch size, or remove the file to start again."
             )
         self._checkpoint = checkpoint
 

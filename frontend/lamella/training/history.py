@@ -1,4 +1,4 @@
-"""The hooks a user can hang into `fit`, `evaluate` and `predict`, and the record of a training run."""
+"""Callbacks, which `fit`, `evaluate` and `predict` call, and the record of a training run."""
 
 from __future__ import annotations
 
@@ -13,19 +13,32 @@ Logs = dict[str, float]
 
 
 class Callback:
-    """Hooks that `fit`, `evaluate` and `predict` call; override those you need.
+    """The base class of callbacks, whose hooks `fit`, `evaluate` and `predict` call: override the hooks you need.
 
     Attributes:
         model: the model, set before the first hook.
         params: {"epochs", "steps", "verbose"}.
 
-    The model's weights are up to date in every hook, and weights that a hook sets are trained on. With a batch hook
-    overridden, steps run one at a time; its logs are read from the device when the hook first looks at a value, and a
-    hook that does not look makes nobody wait. What a hook puts into the logs of an epoch is seen by the callbacks after
-    it and by the `History`, which comes last.
+    The model's weights are up to date in every hook, and weights that a hook sets are used from the next step on. If a
+    batch hook is overridden, steps run one at a time; its logs are copied from the device when the hook first reads a
+    value, so that a hook that reads none does not wait. Values that a hook adds to the logs of an epoch are passed on
+    to the callbacks after it and to the `History`, which is the last.
 
-    A callback that remembers something from one epoch to the next says so in `get_state` and `set_state`: then it goes
-    into checkpoints, and a run that was broken off goes on as if it had not been.
+    A callback with state that lasts for several epochs implements `get_state` and `set_state`: its state is then saved
+    in checkpoints, and an interrupted run continues with it.
+
+    Example:
+        >>> from lamella import callbacks
+        >>> from lamella import Sequential, layers
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> class Told(callbacks.Callback):
+        ...     def on_epoch_end(self, epoch, logs=None):
+        ...         print(epoch, sorted(logs))
+        ...         self.model.stop_training = epoch == 1
+        >>> history = model.fit([[1.0]], [[2.0]], epochs=9, verbose=0, callbacks=[Told()])
+        0 ['loss']
+        1 ['loss']
     """
 
     def __init__(self) -> None:
@@ -33,27 +46,27 @@ class Callback:
         self.params: dict[str, Any] = {}
 
     def set_model(self, model: Any) -> None:
-        """Remember the model."""
+        """Set the model."""
         self.model = model
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Remember the run's parameters."""
+        """Set the parameters of the run."""
         self.params = params
 
     def watches(self, hook: str) -> bool:
-        """Whether the hook does anything: it is overridden, in a class or on the object."""
+        """Whether the hook has an effect: it is overridden in a class or on the object."""
         return getattr(type(self), hook) is not getattr(Callback, hook) or hook in vars(self)
 
     # ---- checkpoints ----
 
     def get_state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the callback: text, numbers, None, arrays, and lists and dicts of them."""
+        """The state of the callback for a checkpoint: strings, numbers, None, arrays, and lists and dicts of them."""
         return {}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` returned.
+        """Continue from what `get_state` returned.
 
-        It is called after `on_train_begin`, and where a run goes on in the middle of an epoch after `on_epoch_begin`.
+        It is called after `on_train_begin`, and if a run continues in the middle of an epoch after `on_epoch_begin`.
         """
 
     # ---- fit ----
@@ -79,10 +92,10 @@ class Callback:
         self.on_batch_end(batch, logs=logs)
 
     def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """The same as `on_train_batch_begin`, in older words."""
+        """An earlier name of `on_train_batch_begin`."""
 
     def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """The same as `on_train_batch_end`, in older words."""
+        """An earlier name of `on_train_batch_end`."""
 
     # ---- evaluate, and the validation in fit ----
 
@@ -118,18 +131,25 @@ HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 class Record(dict[str, list[float]]):
-    """The values of every log key; an unknown key is answered with the nearest one."""
+    """The values per log key; the error for an unknown key suggests the nearest one."""
 
     def __missing__(self, key: object) -> list[float]:
-        raise KeyError(f"no log is called {key!r}: {did_you_mean(key, self)}")
+        raise KeyError(f"there is no log {key!r}: {did_you_mean(key, self)}")
 
 
 class History(Callback):
-    """What `fit` returns.
+    """The record of a training run, which `fit` returns.
 
     Attributes:
-        history: for every log key the values, one an epoch.
-        epoch: the numbers of the epochs.
+        history: dict from log key to a list with one value per epoch.
+        epoch: the numbers of the epochs, from 0.
+
+    Example:
+        >>> history = History()
+        >>> history.on_epoch_end(0, {"loss": 0.5})
+        >>> history.on_epoch_end(1, {"loss": 0.25})
+        >>> history.history, history.epoch
+        ({'loss': [0.5, 0.25]}, [0, 1])
     """
 
     def __init__(self) -> None:
@@ -139,56 +159,83 @@ class History(Callback):
         self._rows: list[Logs] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Count the epochs of this run only."""
+        """Start a new list of epochs.
+
+        Args:
+            logs: ignored.
+        """
         self.epoch, self._rows = [], []
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Append the epoch's logs."""
+        """Append the logs of an epoch.
+
+        Args:
+            epoch: the number of the epoch, from 0.
+            logs: the logs of the epoch.
+        """
         self.epoch.append(epoch)
         self._rows.append(dict(logs or {}))
         for key, value in (logs or {}).items():
             self.history.setdefault(key, []).append(value)
 
     def get_state(self) -> dict[str, Any]:
-        """The record so far."""
+        """Return the record for a checkpoint."""
         return {"epoch": self.epoch, "history": self.history, "rows": self._rows}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on after the epochs recorded before."""
+        """Continue from a record in a checkpoint.
+
+        Args:
+            state: what `get_state` returned.
+        """
         self.epoch, self._rows = list(state["epoch"]), [dict(row) for row in state["rows"]]
         self.history = Record({key: list(values) for key, values in state["history"].items()})
 
     def to_frame(self) -> Any:
-        """The history as a pandas frame: a row an epoch, numbered as in `epoch`, and a column a log key.
+        """Return the history as a pandas frame with one row per epoch and one column per log key.
 
-        A key that was not logged in every epoch (`validation_freq`) has NaN in the others.
+        A key that was not logged in every epoch (`validation_freq`) is NaN in the others.
+
+        Returns:
+            A `pandas.DataFrame` whose index is `epoch`.
 
         Raises:
             ImportError: pandas is not installed.
+
+        Example:
+            >>> history = History()
+            >>> history.on_epoch_end(0, {"loss": 0.5})
+            >>> history.to_frame().loc[0, "loss"]  # doctest: +SKIP
+            0.5
         """
         try:
             import pandas
         except ImportError:
-            raise ImportError("History.to_frame needs pandas: `pip install 'lamella[pandas]'`.") from None
+            raise ImportError("History.to_frame needs pandas: `pip install pandas`.") from None
         return pandas.DataFrame(self._rows, pandas.Index(self.epoch, name="epoch"))
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the loss, and the metrics below it, over the epochs; validation dashed.
+        """Plot the loss and the metrics over the epochs, with dashed lines for validation.
 
         Args:
-            axes: matplotlib axes to draw everything into; by default a new figure with axes for each key.
+            axes: matplotlib axes for all curves; by default a new figure with one plot per metric.
 
         Returns:
-            The figure.
+            The `matplotlib.figure.Figure`.
 
         Raises:
             ImportError: matplotlib is not installed.
+
+        Example:
+            >>> history = History()
+            >>> history.on_epoch_end(0, {"loss": 0.5, "val_loss": 0.6})
+            >>> history.plot().savefig("history.png")  # doctest: +SKIP
         """
         try:
             from matplotlib.figure import Figure
             from matplotlib.ticker import MaxNLocator
         except ImportError:
-            raise ImportError("History.plot needs matplotlib: `pip install 'lamella[plot]'`.") from None
+            raise ImportError("History.plot needs matplotlib: `pip install matplotlib`.") from None
         keys = [k for k in self.history if not k.startswith("val_")]
         keys.sort(key=lambda k: k != "loss")
         if axes is None:
@@ -213,7 +260,7 @@ class History(Callback):
         return f"<History of {len(self.epoch)} epochs, last {last}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of the history: the curves of its numbers over the epochs, and a table."""
+        """Return what a notebook shows: the curves and a table."""
         from lamella.notebook import block, folded, html_table
 
         header = ["epoch", *self.history]
@@ -225,11 +272,11 @@ class History(Callback):
         return block("History", f"of {len(rows)} epochs", *parts)
 
     def _curves(self) -> str:
-        """The curves as SVG: one panel per key, with that of the validation."""
+        """The curves as SVG: one panel per metric, together with its validation."""
         from lamella.drawing import Curve, plotted
 
         def curve(key: str) -> Curve:
-            # a key that is not logged in every epoch has no gaps: its points are joined
+            # the points of a key that is not logged in every epoch are joined
             known = zip(self.epoch, self._rows, strict=True)
             points = [(epoch + 1.0, _number(row[key])) for epoch, row in known if key in row]
             return Curve(key, points, dashed=key.startswith("val_"))
@@ -244,7 +291,7 @@ class History(Callback):
 
 
 def _number(value: Any) -> float:
-    """A logged value as a number; NaN where it is not one."""
+    """A logged value as a number; NaN if it is not one."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
@@ -260,22 +307,70 @@ def _told(value: Any) -> str:
 
 
 class LambdaCallback(Callback):
-    """Hooks given as functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
+    """A callback whose hooks are functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: ...)`.
 
     Args:
-        **hooks: for any hook of `Callback` a function of what it gets, in order: `(epoch, logs)`, `(batch, logs)` or
-            `(logs)`. None is no function.
+        on_epoch_begin: function `(epoch, logs)`, called before an epoch; None for no function, as for all hooks.
+        on_epoch_end: function `(epoch, logs)`, called after an epoch and its validation.
+        on_train_begin: function `(logs)`, called before the first epoch.
+        on_train_end: function `(logs)`, called after the last epoch.
+        on_train_batch_begin: function `(batch, logs)`, called before a training step.
+        on_train_batch_end: function `(batch, logs)`, called after a training step.
+        on_batch_begin: an earlier name of `on_train_batch_begin`.
+        on_batch_end: an earlier name of `on_train_batch_end`.
+        on_test_begin: function `(logs)`, called before an evaluation or a validation.
+        on_test_end: function `(logs)`, called after an evaluation or a validation.
+        on_test_batch_begin: function `(batch, logs)`, called before a batch of an evaluation.
+        on_test_batch_end: function `(batch, logs)`, called after a batch of an evaluation.
+        on_predict_begin: function `(logs)`, called before a prediction.
+        on_predict_end: function `(logs)`, called after a prediction.
+        on_predict_batch_begin: function `(batch, logs)`, called before a batch of a prediction.
+        on_predict_batch_end: function `(batch, logs)`, called after a batch of a prediction.
+        **kwargs: not accepted; the error for an unknown hook names the nearest one.
+
+    Raises:
+        UnknownNameError: a hook is unknown.
+
+    Example:
+        >>> from lamella.callbacks import LambdaCallback
+        >>> from lamella import Sequential, layers
+        >>> model = Sequential([layers.Input((1,)), layers.Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> told = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, sorted(logs)))
+        >>> history = model.fit([[1.0]], [[2.0]], epochs=2, verbose=0, callbacks=[told])
+        0 ['loss']
+        1 ['loss']
     """
 
-    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        on_batch_begin: Callable[..., Any] | None = None,
+        on_batch_end: Callable[..., Any] | None = None,
+        on_test_begin: Callable[..., Any] | None = None,
+        on_test_end: Callable[..., Any] | None = None,
+        on_test_batch_begin: Callable[..., Any] | None = None,
+        on_test_batch_end: Callable[..., Any] | None = None,
+        on_predict_begin: Callable[..., Any] | None = None,
+        on_predict_end: Callable[..., Any] | None = None,
+        on_predict_batch_begin: Callable[..., Any] | None = None,
+        on_predict_batch_end: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        hooks = {name: hook for name, hook in locals().items() if name in HOOKS}
         super().__init__()
+        for name in kwargs:
+            raise unknown_name("callback hook", name, HOOKS)
         for name, hook in hooks.items():
-            if name not in HOOKS:
-                raise unknown_name("callback hook", name, HOOKS)
             if hook is not None:
                 setattr(self, name, _by_position(hook) if "batch" in name else hook)
 
 
 def _by_position(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """A batch hook takes `logs` by name; a function may call its arguments what it likes."""
+    """A batch hook that passes `logs` by position, since the function's parameters may have other names."""
     return lambda batch, logs=None: hook(batch, logs)

@@ -30,21 +30,18 @@ if TYPE_CHECKING:
 
 
 _AHEAD = 1 << 23
-"""About so many bytes of batches and of predictions are on the device at a time before the oldest are read back.
+"""The approximate size in bytes of batches and predictions on the device before the oldest are read back.
 
-At least one batch is, however large, so that the device computes while the next one is sent.
+At least one batch is, of any size, so that the device computes while the next one is transferred.
 """
 
 
 def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, verbose: int, hooks: CallbackList) -> Any:
-    """The predictions for all rows, or for `steps` batches; a short batch is filled up where rows do not mix.
+    """Return the predictions for all rows, or for `steps` batches, in the structure of the model's outputs.
 
-    A single one is filled up as far as the backend asks for.
-
-    They have the structure of the model's outputs.
-
-    The next batch is on its way before a batch has been computed, unless a callback looks at each. An iterator may use an
-    array again for its next batch: where a device reads it later, it reads a copy.
+    A short batch is padded if the model treats examples independently; a single one as far as the backend asks for.
+    The next batch is transferred before a batch has been computed, unless a callback reads each. An iterator may reuse an
+    array for its next batch: a device that reads it later reads a copy.
     """
     backend = load_backend(model.backend_name)
     parts: list[Any] = []
@@ -55,18 +52,13 @@ def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, ve
 
     def read(ahead: int) -> None:
         while len(waiting) > ahead:
-            y, count = waiting.popleft()
-            if isinstance(y, list | tuple | dict):
-                parts.append(tree.map_leaves(lambda leaf, count=count: backend.numpy(leaf)[:count], y))
-            else:
-                parts.append(backend.numpy(y)[:count])
+            parts.append(_read_back(backend, *waiting.popleft()))
 
     runs_ahead = around is None
     lent = runs_ahead and not isinstance(data, Data) and backend.room() is not None
     call: Call | None = None
     start, most = 0, batch
-    if isinstance(data, Data):
-        batch = min(batch, data.rows)
+    batch = min(batch, data.rows) if isinstance(data, Data) else batch
     if runs_ahead and batch == most and verbose == 0 and steps is None and not model.runs_eagerly and _in_memory(data):
         call = Call(model, backend, data[:batch].x)
         if call.steady:
@@ -101,6 +93,18 @@ def predict(model: TrainingModel, data: Given, batch: int, steps: int | None, ve
                 break
         read(0)
         progress.end_epoch({})
+    return _together(model, parts)
+
+
+def _read_back(backend: Backend, y: Any, count: int) -> Any:
+    """The first `count` rows of the predictions for a batch as NumPy arrays."""
+    if isinstance(y, list | tuple | dict):
+        return tree.map_leaves(lambda leaf: backend.numpy(leaf)[:count], y)
+    return backend.numpy(y)[:count]
+
+
+def _together(model: TrainingModel, parts: Sequence[Any]) -> Any:
+    """The predictions of all batches, joined leaf by leaf."""
     if isinstance(parts[0], np.ndarray):
         return _joined(model, parts)
     leaves = zip(*[tree.leaves(part) for part in parts], strict=True)
@@ -178,7 +182,7 @@ def _call_filled(model: TrainingModel, backend: Backend, x: Any, batch: int) -> 
 
 
 def _filled(x: Any, rows: int) -> Any:
-    """The batch with its first row repeated behind it, up to so many rows."""
+    """The batch, padded with copies of its first row."""
 
     def fill(array: np.ndarray) -> np.ndarray:
         found = np.empty((rows, *array.shape[1:]), array.dtype)
@@ -192,9 +196,9 @@ class Call:
     """The model's prediction of batches of one spec.
 
     Attributes:
-        ahead: how many batches may wait to be read back.
-        rows: how many rows a batch has.
-        steady: whether one batch leaves nothing behind for the next: no layer keeps states or assigns variables.
+        ahead: the number of batches that may wait to be read back.
+        rows: the batch size.
+        steady: whether batches are independent: no layer keeps states or assigns variables.
     """
 
     def __init__(self, model: TrainingModel, backend: Backend, x: Any) -> None:
@@ -216,7 +220,7 @@ class Call:
 
     def __call__(self, x: Any) -> Any:
         """The predictions, on the backend; the states of stateful layers are kept for the next batch."""
-        # what is not needed is not called: a few microseconds matter where one row is predicted at a time
+        # every avoided call counts: single rows are predicted in microseconds
         forward, backend = self._forward, self._backend
         key = [_next_key(self._model, backend)] if forward.keyed else []
         if self._simple:
@@ -255,7 +259,7 @@ class Call:
 
 
 class FilledCall(Call):
-    """The model's prediction of fewer rows, each time filled up to a batch of one spec."""
+    """The model's prediction of fewer rows, which are padded to a batch of one spec."""
 
     def numpy(self, x: Any) -> Any:
         """The predictions for the rows of `x` as NumPy arrays."""
@@ -264,7 +268,7 @@ class FilledCall(Call):
 
 
 def argument_for(model: TrainingModel, backend: Backend) -> Callable[[Any, str], Any]:
-    """What brings an array of a batch, in a dtype, to where the model's calls run."""
+    """The function that places an array of a batch, in a dtype, on the model's device."""
     key = ("argument", backend.name, distribution_in_force())
     found = model.functions.get(key)
     if found is None:
@@ -282,7 +286,7 @@ def arguments(argument: Callable[[Any, str], Any], x: Any, forward: Forward) -> 
 
 
 def _call_for(model: TrainingModel, backend: Backend, x: Any) -> tuple[Call, Any]:
-    """How one batch is predicted, and the batch as an array; the model knows it again."""
+    """The function that predicts one batch, and the batch as an array; cached by the model."""
     known = model.known_call(x)
     if known is not None:
         return known, x
@@ -327,7 +331,7 @@ def _predict_eagerly(model: TrainingModel, x: Any) -> Any:
 
 
 def keep_assigned(forward: Forward, results: Any) -> None:
-    """Give the variables that layers assigned their new values."""
+    """Set the variables that layers assigned."""
     for path, value in forward.results(results).assigned.items():
         forward.assigned[path]._value = value
 
@@ -373,7 +377,7 @@ def call_on_arrays(model: TrainingModel, inputs: Any, training: bool | None) -> 
     owner = _owner(inputs)
     if owner is None and training is False:
         call, batch = _call_for(model, load_backend(model.backend_name), inputs)
-        # the call may return before it has computed, and the caller may change its array at once
+        # the call may return before it has computed, and the caller may then change its array
         return call(tree.map_leaves(lambda a: a.copy(), batch))
     if owner is None:
         inputs = tree.map_leaves(lambda a: a.copy(), prepare(model, inputs).x)

@@ -1,4 +1,4 @@
-"""What `fit`, `evaluate` and `predict` were given: rows or batches, told apart and checked before anything is computed."""
+"""The data given to `fit`, `evaluate` and `predict`: rows or batches, checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def take(
     batch_size: int | None = None,
     what: str = "x",
 ) -> Given:
-    """The rows or the batches that `x` is, checked as far as they are at hand.
+    """The rows or the batches that `x` is, checked as far as they are available.
 
     Args:
         model: the model; it is built where it has no input shape.
@@ -38,11 +38,11 @@ def take(
         sample_weight: for rows.
         class_weight: for both.
         batch_size: refused for batches, which have a size already.
-        what: what messages call x.
+        what: the name of x in error messages.
 
     Raises:
-        ValueError: what came does not fit, or an argument does not go with batches.
-        DTypeError: no numbers.
+        ValueError: the data do not fit, or an argument cannot be combined with batches.
+        DTypeError: the data are not numbers.
     """
     if not is_stream(x) or _is_inputs(model, x):
         data = prepare(model, x, y, sample_weight, class_weight, what=what, stored=True)
@@ -80,7 +80,7 @@ def take_validation(model: TrainingModel, config: Configuration, given: Any, bat
     """The rows or batches of `validation_data`.
 
     Raises:
-        ValueError: it is no pair or triple and gives no batches, or its arrays do not fit.
+        ValueError: it is neither a pair or triple nor an iterable of batches, or its arrays do not fit.
     """
     if is_stream(given):
         return take(model, config, given, batch_size=batch_size, what="validation_data")
@@ -107,7 +107,7 @@ def split_validation(data: Given, fraction: float) -> tuple[Data, Data]:
 
 
 def refuse_used_up(data: Given | None, what: str, passes: str, count: int, word: str, steps: int | None) -> None:
-    """Raise where a generator would be used up by the first of several passes.
+    """Reject a generator if several passes are needed.
 
     Raises:
         ArgumentError: what to give instead.

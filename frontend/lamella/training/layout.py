@@ -1,4 +1,4 @@
-"""What a batch holds, and what a training state consists of."""
+"""The layout of batches and of training states."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class BatchSpecs(NamedTuple):
-    """What a batch of `rows` rows holds.
+    """The layout of a batch of `rows` rows.
 
     Attributes:
         rows: how many rows.
@@ -53,14 +53,14 @@ class BatchSpecs(NamedTuple):
 
     @property
     def row_dtype(self) -> str:
-        """The dtype of the vector that tells real rows from padding."""
+        """The dtype of the vector that marks real rows, as opposed to padding."""
         x = tree.leaves(self.parts(self.named)[0])
         return "float64" if any(spec.dtype == "float64" for spec in x) else "float32"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The leaves of a training state, in order: what each is called, and its spec.
+    """The leaves of a training state in order, with their names and specs.
 
     Attributes:
         specs: the spec of every leaf: the variables, the slots, the learning rates, the step, the key, the accumulators.
@@ -75,7 +75,7 @@ class Layout:
         metric_rules: the metrics.
         own: whether the step ends with one of lamella's optimizers.
         own_logs: whether the logs are those of the model's own step, averaged over the rows.
-        own_metrics: the metrics that a model with a step of its own keeps, each with the leaves of its state.
+        own_metrics: the metrics of a model with a user-defined step, each with the leaves of its state.
     """
 
     specs: dict[str, Spec]
@@ -118,7 +118,7 @@ def layout_of(
         y: the specs of the targets, in their structure, which the metrics are chosen for.
         training: whether steps train or evaluate.
         own_logs: the names of the logs of the model's own step, each with the metric that it is the result of, if it is;
-            None where the model has no step of its own, and the logs are loss and metrics.
+            None if the model has no user-defined step, so that the logs are loss and metrics.
     """
     trained = {id(v) for v in config.trained(model)}
     named = model.named_weights()

@@ -1,4 +1,4 @@
-"""Logs that are read when they are looked at."""
+"""Logs whose values are fetched on first access."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _UNREAD: Any = object()
 
 
 class Logs(dict[str, float]):
-    """A dict of floats whose keys are known and whose values are fetched, all at once, when one is first read.
+    """A dict of floats whose keys are known and whose values are fetched together on first access.
 
-    Asking for its length, its keys, or whether a key is in it fetches nothing; so a hook that gets logs and leaves them
-    alone does not make the host wait for the device. In everything else it is a dict: values may be set and deleted,
-    and `dict(logs)` and `{**logs}` are plain dicts.
+    Its length, its keys and `in` fetch nothing, so that a hook that does not read the logs does not make the host wait for
+    the device. Otherwise it behaves as a dict: values may be set and deleted, and `dict(logs)` and `{**logs}` are plain
+    dicts.
 
     Args:
         keys: the keys, in order.
-        fetch: gives the values; called once at most.
+        fetch: returns the values; called at most once.
     """
 
     def __init__(self, keys: Iterable[str], fetch: Callable[[], dict[str, float]]) -> None:

@@ -1,4 +1,4 @@
-"""Running steps: chunks of a compiled step program, with the model's weights always those of the last whole chunk."""
+"""Running steps: chunks of a compiled step program; the model has the weights of the last complete chunk."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lamella.training.state import Compiled
 
 CHUNK_SECONDS = 0.25
-"""About how long a chunk runs at most: Ctrl-C loses no more than this, and the progress bar moves."""
+"""The approximate maximum duration of a chunk in seconds: Ctrl-C loses at most this, and progress is updated."""
 
 _FIRST_CHUNK = 8
 _LONGEST_CHUNK = 8192
@@ -77,7 +77,7 @@ class Loop:
         if has_own_step(model, training=training):
             if training and config.external:
                 raise TypeError(
-                    "a train_step of one's own needs one of lamella.optimizers; optax's are for `fit`'s step."
+                    "a user-defined train_step needs one of lamella.optimizers; optax's are for `fit`'s step."
                 )
             first = self._batch_of(min(data.rows, FIRST_BATCH), data.row_specs)
             own_logs = own_labels(model, config, self._batch(), first, training=training)
@@ -107,7 +107,7 @@ class Loop:
         return BatchSpecs(rows, named, self._structure)
 
     def runner(self, rows: int, row_specs: Mapping[str, Spec]) -> Runner:
-        """What runs steps on batches of `rows` rows with these specs."""
+        """The runner for batches of `rows` rows with these specs."""
         if rows == self._last[0] and row_specs is self._last[1]:
             return self._last[2]
         batch = self._batch_of(rows * self._given_parts, row_specs)
@@ -137,7 +137,7 @@ class Loop:
         return build_step(self.model, self.compiled.configuration, self.layout, batch, training=self.training).program
 
     def _why(self, batch: BatchSpecs) -> str:
-        """Why a runner for batches of these specs is made."""
+        """The reason for which a runner for batches of these specs is created."""
         what = ", ".join(f"{name} {spec}" for name, spec in batch.named.items())
         if not self._runners:
             return f"first batch, {what}"
@@ -146,10 +146,9 @@ class Loop:
         return f"{'new batch size' if same else 'batch of a new shape'}, {what}"
 
     def batch_size(self, given: Given, batch: int) -> int:
-        """The rows of a step on what was given: `batch`, or fewer where there are fewer rows.
+        """The batch size of a step: `batch`, or fewer if there are fewer rows.
 
-        Where rows do not influence each other, fewer rows are filled up to a size that many sizes share, if the backend asks
-        for that.
+        If examples are independent, fewer rows are padded to a size that many sizes share, if the backend asks for that.
         """
         if not isinstance(given, Data) or given.rows >= batch:
             return batch
@@ -160,12 +159,12 @@ class Loop:
         return size if self.pads() else rows
 
     def pads(self) -> bool:
-        """Whether a short batch may be filled up: no operation of the model lets rows influence each other."""
+        """Whether a short batch may be padded: no operation of the model mixes examples."""
         if self.layout.own_logs or has_own_loss(self.model):
-            return False  # what a user's own function does with rows is not known
+            return False  # a user-defined function may mix examples
         if self._mixes is None:
             config, batch = self.compiled.configuration, self._batch()
-            # with the penalties: an activity regularizer adds up rows, too
+            # with the penalties: an activity regularizer sums over examples as well
             forward = traced_for_any_batch(
                 self.model, batch.parts(self._specs)[0], training=self.training, losses=True, frozen=config.frozen
             )
@@ -222,7 +221,7 @@ class Loop:
         return owned
 
     def _settings(self) -> dict[str, Any]:
-        """What small leaves of the state are made of; the same settings give the same leaves."""
+        """The settings that determine the small leaves of the state."""
         return {"key": self.model.seed, **self._rates} if self.training else {}
 
     def _placed_before(self) -> dict[str, Any]:
@@ -341,7 +340,7 @@ class Loop:
         return self._read(self.state)
 
     def unread_logs(self) -> Logs:
-        """The same, as they are now, but read from the device only when a value is looked at."""
+        """The same, but fetched from the device only when a value is read."""
         # a view would keep the whole state for as long as the logs are kept
         positions = [i for group in self._accumulators.values() for _, i in group]
         leaves = ((i, self.state[i]) for i in positions)
@@ -381,8 +380,8 @@ class Loop:
 
         Args:
             source: where they come from.
-            stride: so many steps a chunk, because a callback watches them (None: as the loop wants). The device then works
-                on the next ones while the host does something else.
+            stride: the number of steps per chunk, for callbacks with batch hooks (None: the loop decides). The device then
+                computes the next steps while the host does something else.
             before: called before each chunk with the number of steps done.
             after: called after each chunk with the number of steps done; False ends the run.
             done: how many steps of the epoch were done before, in the run that this one continues.
@@ -408,7 +407,7 @@ class Loop:
                 finally:
                     self._wait(runner, state)
                     self._sound, self.state = () if self._donated else last, state
-                if compiling.total() == compiled:  # steps are no slower for what was compiled before the first
+                if compiling.total() == compiled:  # compilation before the first step does not slow the steps down
                     self._seconds = (time.perf_counter() - start) / steps
             done += steps
             if after is not None and not after(done):
@@ -466,7 +465,7 @@ class Loop:
         """Run one step on one batch from the model's weights, filled up to a size that many sizes share.
 
         The size follows from the number of rows alone, so the numbers do not depend on what was run before. A model with
-        a batch size of its own (a stateful one) has that one size.
+        a fixed batch size (a stateful one) has that one size.
         """
         count, arrays = batch.rows, batch.arrays
         size = compiling.rounded_up(count)
@@ -483,16 +482,16 @@ class Loop:
         self.state = state
 
     def release(self) -> None:
-        """Free what a training that has ended does not need: the state before the last step, the runners' buffers."""
+        """Free the memory that finished training does not need: the state before the last step, the runners' buffers."""
         self._sound = ()
         for specs in self._runners:
             self._runners[specs].release()
 
     def chunk_size(self, first: int | None = None) -> int:
-        """How many steps a chunk should have, a power of two, from the time of the last ones; `first` while there were none.
+        """The number of steps of the next chunk, a power of two, from the time of the last ones; at first `first`.
 
-        A chunk in which something was compiled does not count. Several processes must run the same number: theirs follows
-        from shapes.
+        A chunk in which something was compiled is ignored. Several processes must run the same number, which follows from
+        shapes.
         """
         if processes.count() > 1:
             return steps_by_shape([v for _, v in self.layout.variables], self._last[0])

@@ -1,4 +1,4 @@
-"""What is trained for and measured: the losses of a model's outputs, their weights, and the metrics."""
+"""Objectives: the losses of a model's outputs, their weights, and the metrics."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Term(NamedTuple):
     """The loss of one output.
 
     Attributes:
-        label: its log key, where there are several.
+        label: its log key, if there are several losses.
         loss: the loss.
-        weight: what it is multiplied with; None leaves it as it is.
+        weight: its factor, or None.
         output: the place of the output among the leaves of the model's outputs.
     """
 
@@ -63,7 +63,7 @@ class Objective:
 
     Args:
         loss: the losses as the user named them.
-        loss_weights: what they are multiplied with.
+        loss_weights: their factors.
         metrics: the metrics as the user named them.
         weighted_metrics: the metrics that count sample weights.
 
@@ -97,7 +97,7 @@ class Objective:
             raise ValueError(f"loss_weights={loss_weights!r} weighs nothing: give `compile` a loss.")
         for identifier in (*_listed(metrics), *_listed(weighted_metrics)):
             if not (isinstance(identifier, str) and identifier.lower() in metrics_.AUTOMATIC):
-                metrics_.get(identifier)  # a misspelt name is told now, not in `fit`
+                metrics_.get(identifier)  # a misspelled name raises now, not in `fit`
 
     # ---- matched with outputs ----
 
@@ -222,7 +222,7 @@ class Objective:
         """The loss of each output of a batch, not yet multiplied with its weight, inside a trace.
 
         Raises:
-            ValueError: one of them is no scalar.
+            ValueError: one of them is not a scalar.
         """
         targets, weights = self.targets(y, names), self.weights(sample_weight, names)
         predictions, found = list(tree.leaves(y_pred)), list[tuple[Term, Any]]()
@@ -246,7 +246,7 @@ class Objective:
     def is_per_example(
         self, targets: Sequence[Spec | None], predictions: Sequence[Spec], names: Any, rules: Sequence[Rule]
     ) -> bool:
-        """Whether losses and metrics take a row of weight 0 for nothing, so that such rows may fill a short batch up."""
+        """Whether losses and metrics ignore rows of weight 0, so that short batches may be padded with them."""
         followers: list[tuple[Any, int]] = [(term.loss, term.output) for term in self.terms(names)]
         followers += [(rule.metric, rule.output) for rule in rules]
         for follower, i in followers:
@@ -257,7 +257,7 @@ class Objective:
 
 
 def _is_structure(given: Any) -> bool:
-    """Whether it is a list, tuple or dict of entries; a serialized object is none."""
+    """Whether it is a list, tuple or dict of entries; a serialized object is not."""
     return isinstance(given, list | tuple) or (isinstance(given, dict) and "class_name" not in given)
 
 
@@ -369,7 +369,7 @@ def _order(loss: Any, names: Any) -> list[int]:
 
 
 def _free(prefix: str, name: str, taken: list[str], *, weighted: bool) -> str:
-    """A log key that is not taken: Keras prefixes a weighted duplicate and numbers the rest."""
+    """A unique log key: Keras prefixes a weighted duplicate and numbers others."""
     label = f"{prefix}{name}"
     if label not in taken:
         return label

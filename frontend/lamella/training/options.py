@@ -12,7 +12,7 @@ from lamella.errors import ArgumentError
 
 
 class FitOptions(NamedTuple):
-    """The options of `Model.fit`, which describes them; all but the data."""
+    """The options of `Model.fit`, which documents them, except the data."""
 
     batch_size: int | None
     epochs: int
@@ -31,7 +31,7 @@ class FitOptions(NamedTuple):
         """The same options, the counts as integers.
 
         Raises:
-            ValueError: one is not what it must be.
+            ValueError: an option is invalid.
         """
         epochs = whole("epochs", self.epochs, 0)
         initial_epoch = whole("initial_epoch", self.initial_epoch, 0)
@@ -63,7 +63,7 @@ class FitOptions(NamedTuple):
 
 
 class PassOptions(NamedTuple):
-    """The options of one pass over the data, by `Model.evaluate` or `Model.predict`, which describe them."""
+    """The options of one pass over the data by `Model.evaluate` or `Model.predict`, which document them."""
 
     batch_size: int | None
     verbose: int | str
@@ -86,10 +86,10 @@ def _frequency(given: Any) -> int | frozenset[int]:
 
 
 def level(verbose: int | str) -> int:
-    """How much is shown, as a number; nothing by any process but the first.
+    """The verbosity as a number; 0 in all processes but the first.
 
     Raises:
-        ArgumentError: `verbose` is neither a number nor "auto": a validation set, perhaps, in the fifth place of `fit`.
+        ArgumentError: `verbose` is neither a number nor "auto", for example a validation set passed by position to `fit`.
     """
     if isinstance(verbose, str) and verbose == "auto":
         return 1

@@ -1,4 +1,4 @@
-"""The progress bar, for loops of one's own."""
+"""The progress bar for custom training loops."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ from lamella.training.options import level
 
 
 class ProgbarLogger(Callback):
-    """Shows the progress of a loop of one's own, where a `CallbackList` calls the hooks.
+    """Show the progress of a custom training loop in which a `CallbackList` calls the hooks.
 
-    `fit`, `evaluate` and `predict` draw their own, as `verbose` says, and leave this one out.
+    `fit`, `evaluate` and `predict` draw a progress bar themselves, depending on `verbose`, and ignore this callback.
+
+    Example:
+        >>> from lamella.callbacks import CallbackList
+        >>> callbacks = CallbackList(add_progbar=True, epochs=1, steps=1, verbose=2)
+        >>> callbacks.on_epoch_begin(0)
+        >>> callbacks.on_train_batch_end(0, {"loss": 0.5})
+        >>> callbacks.on_epoch_end(0, {"loss": 0.5})
+        Epoch 1/1 - 1/1 - ... - loss: 0.5000
     """
 
     draws_progress = True
@@ -38,7 +46,7 @@ class ProgbarLogger(Callback):
             self._progress.update(batch + 1, lambda: dict(logs or {}))
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Show no evaluations until training ends."""
+        """Hide evaluations during training."""
         self._in_fit = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -46,40 +54,40 @@ class ProgbarLogger(Callback):
         self._in_fit = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Begin a line."""
+        """Start the progress bar of the epoch."""
         self._begin(epoch, int(self.params.get("epochs", 1)))
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Draw how far it is."""
+        """Update the progress bar."""
         self._update(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """End the line."""
+        """Finish the progress bar."""
         self._end(logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
-        """Begin a line, outside of training."""
+        """Start a progress bar, outside of training."""
         if not self._in_fit:
             self._begin(0, 0)
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Draw how far it is."""
+        """Update the progress bar."""
         if not self._in_fit:
             self._update(batch, logs)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        """End the line."""
+        """Finish the progress bar."""
         if not self._in_fit:
             self._end(logs)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
-        """Begin a line."""
+        """Start a progress bar."""
         self._begin(0, 0)
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Draw how far it is."""
+        """Update the progress bar."""
         self._update(batch, None)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        """End the line."""
+        """Finish the progress bar."""
         self._end(None)

@@ -1,4 +1,4 @@
-"""A model as training sees it: what it computes (`core.protocol.Trainable`), and what training keeps on it."""
+"""The interface of a model for training: what it computes (`core.protocol.Trainable`), and its training state."""
 
 from __future__ import annotations
 

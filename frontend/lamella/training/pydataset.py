@@ -1,4 +1,4 @@
-"""`PyDataset`: batches by number, computed by Python code, by several workers if need be."""
+"""`PyDataset`: a data set whose batches are computed by Python code, in several workers if desired."""
 
 from __future__ import annotations
 
@@ -9,22 +9,31 @@ from lamella.errors import ArgumentError
 
 
 class PyDataset:
-    """A data set whose batches are computed when they are needed: subclass it and write two methods.
+    """A data set whose batches are computed on demand: subclass it and define two methods.
 
-    `__getitem__(index)` returns batch number `index`, a tuple `(x,)`, `(x, y)` or `(x, y, sample_weight)` of arrays with
-    one row an example, or of lists, tuples and dicts of arrays, and `__len__()` the number of batches. `on_epoch_begin()` and
-    `on_epoch_end()` may be overridden to change the data set between epochs. `fit(shuffle=True)` takes the batches in a new
-    order in each epoch.
+    `__getitem__(index)` returns batch number `index`, a tuple `(x,)`, `(x, y)` or `(x, y, sample_weight)` of arrays
+    with the examples along the first axis, or of lists, tuples and dicts of such arrays. `__len__()` returns the number
+    of batches. `on_epoch_begin()` and `on_epoch_end()` may change the data set between epochs. `fit(shuffle=True)`
+    shuffles the order of the batches in each epoch; otherwise batches come in order, whatever the number of workers.
 
     Args:
-        workers: how many threads (or processes) compute batches ahead. With 1 and no processes, `fit` computes each batch
-            itself, when it needs it.
-        use_multiprocessing: processes instead of threads. The data set must be picklable, and a script needs the
-            `if __name__ == "__main__":` guard, because the processes are started anew and not forked: a fork of a process
-            with JAX's threads in it may hang.
-        max_queue_size: how many batches may lie ready, or be in work, at a time.
+        workers: the number of threads (or processes) that compute batches in advance. With 1 and no processes, `fit`
+            computes each batch itself, when it needs it.
+        use_multiprocessing: whether to use processes instead of threads. The data set must be picklable, and a script
+            needs the guard `if __name__ == "__main__":`, because processes are spawned, not forked: forking a process
+            in which JAX runs threads can deadlock.
+        max_queue_size: the largest number of batches that are computed in advance.
 
-    Batches come in order, each once an epoch, whatever the number of workers.
+    Example:
+        >>> import numpy as np
+        >>> class Squares(PyDataset):
+        ...     def __len__(self):
+        ...         return 2
+        ...     def __getitem__(self, index):
+        ...         x = np.arange(3.0) + 3 * index
+        ...         return x, x**2
+        >>> [y.tolist() for _, y in Squares()]
+        [[0.0, 1.0, 4.0], [9.0, 16.0, 25.0]]
     """
 
     keeps_order = False
@@ -34,20 +43,20 @@ class PyDataset:
         self.workers, self.use_multiprocessing, self.max_queue_size = workers, use_multiprocessing, max_queue_size
 
     def __getitem__(self, index: int) -> Any:
-        """Batch number `index`."""
+        """Return batch number `index`."""
         raise NotImplementedError(f"{type(self).__name__} does not say what batch {index} is: write `__getitem__`.")
 
     def __len__(self) -> int:
-        """The number of batches."""
+        """Return the number of batches."""
         raise NotImplementedError(f"{type(self).__name__} does not say how many batches there are: write `__len__`.")
 
     @property
     def num_batches(self) -> int | None:
-        """The number of batches; override it to return None for a data set without an end."""
+        """The number of batches; a subclass returns None for an infinite data set."""
         return len(self)
 
     def __iter__(self) -> Iterator[Any]:
-        """The batches in order, computed one after another."""
+        """Iterate over the batches in order."""
         import itertools
 
         count = self.num_batches
@@ -55,26 +64,26 @@ class PyDataset:
             yield self[index]
 
     def on_epoch_begin(self) -> None:
-        """Called before each epoch."""
+        """Hook that is called before each epoch."""
 
     def on_epoch_end(self) -> None:
-        """Called after each epoch."""
+        """Hook that is called after each epoch."""
 
     def on_pass_begin(self) -> None:
-        """Called before each pass over the batches: of an epoch, an evaluation or a prediction.
+        """Hook that is called before each pass over the batches: of an epoch, an evaluation or a prediction.
 
-        With `steps_per_epoch` one pass may serve several epochs, or one epoch may take several.
+        With `steps_per_epoch` a pass may span several epochs, and an epoch several passes.
         """
 
     def on_passes_end(self) -> None:
-        """Called when `fit`, `evaluate` or `predict` is done with the batches."""
+        """Hook that is called when `fit`, `evaluate` or `predict` no longer needs the batches."""
 
 
 class Workers:
-    """Threads or processes that compute the batches of a `PyDataset`; the processes serve every epoch.
+    """Threads or processes that compute the batches of a `PyDataset`; processes are reused in every epoch.
 
     Attributes:
-        count: how many there are; 0 where batches are computed on the spot.
+        count: the number of workers; 0 if batches are computed by the caller.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -91,7 +100,7 @@ class Workers:
         self._sent: bytes | None = None
 
     def batches(self, order: Iterable[int]) -> Iterator[Any]:
-        """The batches of these numbers, in this order."""
+        """Yield the batches with these numbers, in this order."""
         if not self.count:
             for index in order:
                 yield self._dataset[index]
@@ -131,7 +140,7 @@ class Workers:
         return lambda index: self._pool.submit(_batch, index)
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Shut the workers down."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None

@@ -1,4 +1,4 @@
-"""Where the steps of an epoch come from: rows placed once, or batches that stream in. The loop sees chunks of steps.
+"""The sources of the steps of an epoch: rows placed once, or streamed batches. The loop sees chunks of steps.
 
 A source has `steps` (those of an epoch, None while it is not known), `chunks()` for the chunks of one epoch, `ended` (whether
 its data ended before the epoch did), `nonfinite()` (which arrays of the last epoch held a NaN or an infinity) and `close()`.
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from lamella.training.state import Compiled
 
 STREAM_BYTES = 4 << 20
-"""About how many bytes of batches a chunk of a stream has; at least one batch."""
+"""The approximate size of a chunk of a stream in bytes; at least one batch."""
 
 _STREAM_STEPS = 256
 _BLOCK = 65_536
 _FIRST_CHUNK = 2
-"""A second step tells a backend that more than single steps will come, and one more batch is soon read."""
+"""The number of steps of the first chunk: more than one shows the backend that chunks have several steps."""
 
 
 class Chunk(NamedTuple):
-    """Some steps: rows as a runner's `place` returned them, and which of them make up each batch.
+    """A chunk of steps: rows as a runner's `place` returned them, and the rows of each batch.
 
     Attributes:
         data: what `place` returned.
         indices: int32 (steps, batch).
-        real: float (steps, batch): 1 for a real row, 0 for one that fills a short batch up.
+        real: float (steps, batch): 1 for a real row, 0 for padding.
         specs: those of a row of each array.
     """
 
@@ -47,10 +47,10 @@ class Chunk(NamedTuple):
 
 
 class Placed:
-    """Rows that lie where the steps run; an epoch is a matrix of row numbers.
+    """Rows in the memory of the device that runs the steps; an epoch is a matrix of row numbers.
 
-    With `steps` an epoch has that many, and goes on where the last one stopped; a new pass over the rows, in a new order,
-    begins when all have been used.
+    With `steps` an epoch has that many, and continues where the last one stopped; a new pass over the rows, in a new order,
+    starts when all have been used.
     """
 
     ended = False
@@ -62,7 +62,7 @@ class Placed:
         self._limited, self._specs = steps is not None, data.row_specs
         count, full = data.rows, data.rows // batch
         rest = count - full * batch
-        # where rows do not mix, a short last batch is filled up: a real row repeated, since zeros could turn into NaN
+        # if examples are independent, a short last batch is padded with a real row, since zeros could become NaN
         filled = bool(rest and loop.pads())
         self._full = full * batch
         places = np.arange((full + filled) * batch, dtype=np.int32)
@@ -77,11 +77,11 @@ class Placed:
         self._at = self._pass
 
     def position(self) -> dict[str, int]:
-        """Where it is: how many steps of a pass over the rows are done."""
+        """The position: the number of finished steps of the pass."""
         return {"at": self._at, "batch": self._index.shape[1]}
 
     def resume(self, position: dict[str, int]) -> None:
-        """Go on from the `position` of another process's source of the same rows."""
+        """Continue from the `position` of another process's source of the same rows."""
         if position["at"] < self._pass:
             self._begin(again=True)
             self._at = position["at"]
@@ -128,9 +128,9 @@ class Placed:
 
 
 class Streamed:
-    """Batches that come one after another, gathered into chunks.
+    """Streamed batches, gathered into chunks.
 
-    With `steps` an epoch takes that many and the next one goes on behind them; what can be iterated again begins again when
+    With `steps` an epoch takes that many and the next one continues after them; what can be iterated again starts again when
     it is used up. Without, an epoch is one pass.
     """
 
@@ -149,11 +149,11 @@ class Streamed:
         return self._limit or self._batches.steps
 
     def position(self) -> dict[str, int]:
-        """Where it is: how many batches of a pass were taken, and the rows of the largest."""
+        """The position: the number of batches taken from the pass, and the size of the largest."""
         return {"at": self._at, "batch": self._batch, **self._batches.position()}
 
     def resume(self, position: dict[str, int]) -> None:
-        """Go on from the `position` of another process's source, where the batches can be found again by number."""
+        """Continue from the `position` of another process's source, if the batches can be accessed by number."""
         self._at, self._batch = position["at"], position["batch"]
         self._batches.resume(position)
         if self._at:
@@ -166,7 +166,7 @@ class Streamed:
         gathered: _Gathered | None = None
         for batch in self._epoch(done):
             rows = batch.rows
-            # a short batch is filled up to the size of those before it
+            # a short batch is padded to the size of the previous ones
             size = self._batch if rows < self._batch and self._loop.pads() else rows
             self._batch = max(self._batch, rows)
             if gathered is not None and not gathered.takes(batch, size):
@@ -184,7 +184,7 @@ class Streamed:
         self._batches.epoch_ends()
 
     def _chunk(self, gathered: _Gathered) -> Chunk:
-        self._nonfinite |= gathered.nonfinite()  # the batches are gone when the loss is looked at
+        self._nonfinite |= gathered.nonfinite()  # the batches are not available when the loss is read
         return gathered.chunk(self._loop)
 
     def nonfinite(self) -> list[str]:
@@ -220,7 +220,7 @@ class Streamed:
 
 
 class _Gathered:
-    """Batches of one shape, copied end to end into arrays of a fixed height: whoever made them may use theirs again."""
+    """Batches of one shape, copied end to end into arrays of a fixed height, so that the caller may reuse its arrays."""
 
     def __init__(self, like: Data, size: int, wanted: int, stride: int | None, row_dtype: str) -> None:
         row = max(sum(int(np.prod(a.shape[1:])) * a.dtype.itemsize for a in like.arrays), 1)
@@ -270,7 +270,7 @@ class Shuffle:
         compiled: its state counts the orders.
         count: how many rows (or batches) there are; None where they cannot be reordered.
         mode: True for a new order, "batch" for one that leaves each row in its batch, False for none.
-        batch: rows a batch, for "batch".
+        batch: the batch size, for "batch".
     """
 
     def __init__(
@@ -283,7 +283,7 @@ class Shuffle:
         """The next order; or `again` the last one drawn, which an interrupted run continues with."""
         if not self._count:
             return None
-        state, wanted = self._compiled.state, (self._model.seed, self._count)  # a checkpoint brings a seed of its own
+        state, wanted = self._compiled.state, (self._model.seed, self._count)  # a checkpoint contains a seed
         orders, epochs = state.orders, state.epochs + (not again)
         if orders[0] != wanted:
             key = host_random.fold(host_random.key_from_seed(self._model.seed), "shuffle")

@@ -1,4 +1,4 @@
-"""How far a model's training has come: a tree of arrays and counts that training replaces, and never changes in place."""
+"""The training state: a tree of arrays and counters that training replaces, and never changes in place."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ class TrainingState(NamedTuple):
 
 
 class Compiled:
-    """What `compile` makes of a model: a configuration, and the state that training replaces.
+    """The result of `compile`: a configuration, and the training state.
 
-    The optimizer is told of every new state, so that it always says where its training stands.
+    The optimizer is updated with every new state, so that its `iterations` are current.
 
     Args:
         model: the model.
         configuration: what `compile` decided.
-        state: how far training has come already.
+        state: the initial training state.
 
     Attributes:
         configuration: what `compile` decided.
-        state: how far training has come.
-        looked: `freezing.count` when it was last looked at what is trained; -1 for not yet.
+        state: the training state.
+        looked: `freezing.count` when the set of trained weights was last determined; -1 for never.
         checkpoint: the file that the training was last written to or read from, or None.
     """
 
@@ -83,7 +83,7 @@ class Compiled:
 
     @property
     def state(self) -> TrainingState:
-        """How far training has come."""
+        """The training state."""
         return self._state
 
     @state.setter
@@ -104,10 +104,10 @@ class Compiled:
         return [] if model is None else self.configuration.trained(model)
 
     def follow(self, model: TrainingModel) -> bool:
-        """Train what is trainable now, from the next run on; whether that is something else than before.
+        """Train what is trainable now, from the next run on; return whether that has changed.
 
         Raises:
-            ValueError: it is, and an external optimizer has a state for what was trained before.
+            ValueError: it has changed, and an external optimizer has state for the previous set.
         """
         found = self.configuration.as_frozen_now(model)
         changes = found is not self.configuration
@@ -128,7 +128,7 @@ class Compiled:
 def state_for(model: TrainingModel, before: Compiled | None, configuration: Configuration) -> TrainingState:
     """The state that a model's training begins with: that of the last configuration, where it has the same optimizer.
 
-    An optimizer that was used on the model's variables in a loop of the user's own brings what it keeps for them.
+    An optimizer that was used on the model's variables in a custom loop keeps its slots.
     """
     optimizer = configuration.optimizer
     if before is not None and before.configuration.optimizer is optimizer:

@@ -81,7 +81,7 @@ def build_step(
 
 
 def _inputs(layout: Layout, batch: BatchSpecs) -> dict[str, Spec]:
-    """The inputs of a step behind the model's variables: the other leaves, the batch, and which of its rows are real."""
+    """The inputs of a step after the model's variables: the other leaves, the batch, and the mask of real rows."""
     names = layout.names[len(layout.variables) :]
     rows = Spec((batch.rows,), batch.row_dtype)
     return {**{name: layout.specs[name] for name in names}, **batch.named, "rows": rows}
@@ -152,7 +152,7 @@ def _accumulated(
         sample_weight, mask = weights[i] if weighted else None, masks[i]
         weight = _metric_weight(rows, sample_weight, mask, predictions[i])
         if metric.keras_words and mask is None and sample_weight is None:
-            weight = None  # no row fills the batch up, see `is_per_example`
+            weight = None  # the batch is not padded, see `is_per_example`
         leaves = layout.metrics[label]
         before = {name: given[leaf] for name, (leaf, _) in leaves.items()}
         after = metric.update(before, targets[i], ops.stop_gradient(predictions[i]), weight=weight)
@@ -163,7 +163,7 @@ def _accumulated(
 
 
 def _metric_weight(rows: Value, sample_weight: Value | None, mask: Any, prediction: Value) -> Any:
-    """What each row counts in a metric, or, where the predictions have a mask, each of its steps."""
+    """The weight of each row in a metric, or of each of its steps if the predictions have a mask."""
     weight: Any = rows
     if sample_weight is not None:
         weight = ops.multiply(with_rank_of(rows, sample_weight), ops.cast(sample_weight, rows.dtype))
@@ -188,7 +188,7 @@ def own_labels(
     labels: dict[str, Any] = {}
     try:
         _own_step(model, config, layout, free, training=training, labels=labels)
-    except Exception:  # a user's code may raise anything where it compares a free dimension with a number
+    except Exception:  # user code may raise anything if it compares a free dimension with a number
         labels.clear()
         _own_step(model, config, layout, first, training=training, labels=labels)
     return dict(sorted(labels.items()))
@@ -255,11 +255,11 @@ def _apply_gradients(
     optimizer: Any,
     pairs: Sequence[tuple[Any, Variable]],
 ) -> None:
-    """What `optimizer.apply_gradients` does in a step of the user's own: new weights in the context, new slots in `new`."""
+    """`optimizer.apply_gradients` of a user-defined step: new weights in the context, new slots in `new`."""
     if optimizer is not config.optimizer:
         raise TraceError(
             "a train_step applies gradients with the optimizer of `compile`; `optimizers.OptimizerMap` gives variables "
-            "optimizers of their own."
+            "their own optimizers."
         )
     trained = layout.trained_variables
     gradients = {id(v): g for g, v in pairs}

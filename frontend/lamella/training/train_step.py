@@ -1,7 +1,7 @@
-"""Steps in a user's own words: the `train_step` and `test_step` of a subclass, traced into the step program.
+"""User-defined steps: the `train_step` and `test_step` of a subclass, traced into the step program.
 
-`value_and_grad` and `optimizer.apply_gradients` are what such a step is written with. They work on the running trace, so a
-step of one's own is one program like any other: it runs on every backend, many steps at a time.
+Such steps are written with `value_and_grad` and `optimizer.apply_gradients`, which act on the current trace. A
+user-defined step is therefore an ordinary program: it runs on every backend, many steps per call.
 """
 
 from __future__ import annotations
@@ -39,26 +39,43 @@ if TYPE_CHECKING:
 def value_and_grad(
     function: Callable[[], Any], variables: Iterable[Variable], has_aux: bool = False
 ) -> tuple[Any, list[Any]]:
-    """The value of `function()` and its gradients in `variables`, inside a `train_step`.
+    """Return the value of `function()` and its gradients with respect to variables, inside a `train_step`.
 
     Args:
-        function: computes a scalar from the model's variables and from values of the step, with `lamella.ops`, layers and
-            `compute_loss`. What layers assign inside it (moving averages) is kept.
-        variables: the variables, which the function reads by calling layers, or directly.
-        has_aux: whether the function returns `(scalar, more)`, where `more` is an array, or a list, tuple or dict of them.
+        function: computes a scalar from the model's variables and from values of the step, with `lamella.ops`, layers
+            and `compute_loss`. Assignments of layers inside it (moving averages) take effect.
+        variables: the variables, which the function reads directly or by calling layers.
+        has_aux: whether the function returns `(scalar, aux)`, where `aux` is an array, or a list, tuple or dict of
+            arrays.
 
     Returns:
-        `(scalar, gradients)`, or `((scalar, more), gradients)`; one gradient a variable, of its shape.
+        `(scalar, gradients)`, or `((scalar, aux), gradients)`, with one gradient per variable, of its shape.
 
     Raises:
-        TraceError: it is called outside a step; `model.value_and_grad(x, y)` is for loops of one's own.
-        ShapeError: the value is no scalar.
+        TraceError: it is called outside of a step; use `model.value_and_grad(x, y)` in custom training loops.
+        ShapeError: the value is not a scalar.
+
+    Example:
+        >>> import numpy as np
+        >>> import lamella
+        >>> class Halved(lamella.Sequential):
+        ...     def train_step(self, data):
+        ...         x, y = data
+        ...         def loss_of():
+        ...             return 0.5 * lamella.ops.mean(lamella.ops.square(self(x) - y))
+        ...         loss, gradients = lamella.value_and_grad(loss_of, self.trainable_variables)
+        ...         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        ...         return {"loss": loss}
+        >>> model = Halved([lamella.layers.Input((1,)), lamella.layers.Dense(1, kernel_initializer="zeros")])
+        >>> model.compile("sgd")
+        >>> model.fit(np.ones((2, 1)), np.full((2, 1), 2.0), verbose=0).history["loss"]
+        [2.0]
     """
     running, outer = context.current(), current_trace()
     if running is None or outer is None:
         raise TraceError(
-            "value_and_grad works inside a model's `train_step`. For a loop of your own there are "
-            "`model.value_and_grad(x, y)`, and `jax.value_and_grad` of `model.lower('jax')`."
+            "value_and_grad works inside a model's `train_step`. For a custom training loop use "
+            "`model.value_and_grad(x, y)`, or `jax.value_and_grad` of `model.lower('jax')`."
         )
     chosen = list(variables)
     bindings, initial, losses = dict(running.bindings), dict(running.initial), len(running.losses)
@@ -104,26 +121,41 @@ def value_and_grad(
 
 
 class OwnSteps:
-    """The steps of `fit` and `evaluate`, to be overridden in a subclass of `Sequential`.
+    """The steps of `fit` and `evaluate`, which a subclass may override.
 
-    They are traced once for each shape of batch. Where a class brings none of its own, steps do the same without them.
+    They are traced once per shape of the batch. Without overrides, built-in steps compute the same.
     """
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """The compiled loss of a batch, a scalar, with what regularizers and layers add to it.
+        """Return the compiled loss of a batch, plus the penalties of regularizers and layers.
 
         Args:
             x: the inputs.
             y: the targets, or None.
-            y_pred: what the model made of x.
-            sample_weight: a weight a row, or None; of several outputs one for all, or a structure like that of y.
+            y_pred: the outputs of the model for `x`.
+            sample_weight: one weight per example, or None; for several outputs one array for all, or a structure like
+                `y`.
             training: whether it is the loss of a training step.
 
+        Returns:
+            A symbolic scalar.
+
         Raises:
-            ValueError: there is no loss, or it is no scalar.
-            TraceError: it is called outside a step.
+            ValueError: there is no loss, or it is not a scalar.
+            TraceError: it is called outside of a step.
+
+        Example:
+            >>> import numpy as np
+            >>> import lamella
+            >>> class Doubled(lamella.Sequential):
+            ...     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            ...         return 2 * super().compute_loss(x, y, y_pred, sample_weight, training)
+            >>> model = Doubled([lamella.layers.Input((1,)), lamella.layers.Dense(1, kernel_initializer="zeros")])
+            >>> model.compile("sgd", "mse")
+            >>> model.evaluate(np.ones((2, 1)), np.ones((2, 1)), verbose=0)
+            2.0
         """
         model: Any = self
         config: Configuration = model._require_compiled().configuration
@@ -147,10 +179,17 @@ class OwnSteps:
         return loss
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """The losses of the outputs and the compiled metrics of one batch, for the logs of a step of one's own.
+        """Return the losses of the outputs and the compiled metrics of one batch, for the logs of a user-defined step.
+
+        Args:
+            x: the inputs.
+            y: the targets.
+            y_pred: the outputs of the model for `x`.
+            sample_weight: one weight per example, or None.
 
         Returns:
-            {log key: value}; the losses where there are several, and `compute_loss` computed them.
+            A dict from log key to symbolic scalar; the losses are included if there are several outputs and
+            `compute_loss` was called.
         """
         model: Any = self
         objective = model._require_compiled().configuration.objective
@@ -169,13 +208,14 @@ class OwnSteps:
         return found
 
     def train_step(self, data: tuple[Any, ...]) -> dict[str, Any]:
-        """One step of `fit`, written in `lamella.ops`, `lamella.value_and_grad` and `self.optimizer.apply_gradients`.
+        """Compute one step of `fit`, with `lamella.ops`, `lamella.value_and_grad` and `self.optimizer.apply_gradients`.
 
         Args:
-            data: `(x,)`, `(x, y)` or `(x, y, sample_weight)`: symbolic arrays, rows first, or structures of them.
+            data: `(x,)`, `(x, y)` or `(x, y, sample_weight)`: symbolic arrays with the examples along the first axis,
+                or structures of them.
 
         Returns:
-            The logs of the batch, scalars; an epoch's logs are their means over its rows.
+            The logs of the batch, a dict of scalars; the logs of an epoch are their means over its examples.
         """
         model: Any = self
         x, y, sample_weight = unpack_x_y_sample_weight(data)
@@ -190,7 +230,14 @@ class OwnSteps:
         return {"loss": loss, **self.compute_metrics(x, y, y_pred, sample_weight)}
 
     def test_step(self, data: tuple[Any, ...]) -> dict[str, Any]:
-        """One step of `evaluate`, and of the validation in `fit`; see `train_step`."""
+        """Compute one step of `evaluate`, and of the validation in `fit`.
+
+        Args:
+            data: as for `train_step`.
+
+        Returns:
+            The logs of the batch, as for `train_step`.
+        """
         model: Any = self
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = model(x, training=False)
@@ -199,21 +246,32 @@ class OwnSteps:
 
 
 def loss_of_batch(model: Trainable, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, *, training: bool) -> Any:
-    """The model's `compute_loss`, which may be of the user's own and take no `training`."""
+    """Return the model's `compute_loss`, which a user may have overridden without the argument `training`."""
     parameters = inspect.signature(type(model).compute_loss).parameters
     told = "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     return model.compute_loss(x, y, y_pred, sample_weight, **({"training": training} if told else {}))
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """`(x, y, sample_weight)` from what a `train_step` is given, None for what is not there."""
+    """Return `(x, y, sample_weight)` from the argument of a `train_step`.
+
+    Args:
+        data: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+
+    Returns:
+        A tuple of three, with None for missing parts.
+
+    Example:
+        >>> unpack_x_y_sample_weight((1, 2))
+        (1, 2, None)
+    """
     parts = data if isinstance(data, list | tuple) else (data,)
     x, y, sample_weight = (*parts, None, None, None)[:3]
     return x, y, sample_weight
 
 
 def kept_metrics(model: Any) -> list[Metric]:
-    """The metrics in the attributes of a model and of its layers."""
+    """Return the metrics in attributes of a model and of its layers."""
     from lamella.metrics import Metric
 
     found: dict[int, Metric] = {}
@@ -225,7 +283,7 @@ def kept_metrics(model: Any) -> list[Metric]:
 
 
 def own_metrics(model: Any) -> list[Metric]:
-    """The metrics that a model keeps, also those that a subclass lists as `metrics`."""
+    """Return the metrics of a model that were not given to `compile`, including those of an overridden `metrics`."""
     compiled = set[int]()
     if model._compiled is not None:
         compiled = set(map(id, model._compiled.configuration.objective.known_metrics))
@@ -235,7 +293,7 @@ def own_metrics(model: Any) -> list[Metric]:
 
 @contextmanager
 def holding(running: context.TraceContext, kept: Sequence[Metric]) -> Iterator[None]:
-    """Inside, metrics of the user's own have the states of the running step in their variables; afterwards it has theirs."""
+    """Context manager in which user-defined metrics hold the states of the current step."""
     own = [metric for metric in kept if metric.keras_words]
     with ExitStack() as stack:
         for metric in own:
@@ -246,32 +304,35 @@ def holding(running: context.TraceContext, kept: Sequence[Metric]) -> Iterator[N
 
 
 def has_own_step(model: TrainingModel, *, training: bool) -> bool:
-    """Whether the model's class brings its own `train_step` (or `test_step`)."""
+    """Return whether the model's class overrides `train_step` (or `test_step`)."""
     name = "train_step" if training else "test_step"
     return getattr(type(model), name) is not getattr(OwnSteps, name)
 
 
 def has_own_loss(model: TrainingModel) -> bool:
-    """Whether the model's class brings its own `compute_loss`."""
+    """Return whether the model's class overrides `compute_loss`."""
     return type(model).compute_loss is not OwnSteps.compute_loss
 
 
 def has_any_own_step(model: TrainingModel) -> bool:
-    """Whether the model's class brings a `train_step`, `test_step` or `compute_loss` of its own."""
+    """Return whether the model's class overrides `train_step`, `test_step` or `compute_loss`."""
     return has_own_loss(model) or has_own_step(model, training=True) or has_own_step(model, training=False)
 
 
 def run_step(model: TrainingModel, running: context.TraceContext, data: tuple[Any, Any, Any]) -> dict[str, Any]:
-    """Call the model's own step inside a running trace; its logs, each a scalar.
+    """Call the model's `train_step` or `test_step` inside the current trace.
 
     Args:
         model: the model.
         running: the context of the trace.
         data: x, y and sample weights, each in its structure, or None.
 
+    Returns:
+        The logs, a dict of scalars.
+
     Raises:
-        TypeError: it returns no dict.
-        ShapeError: one of the logs is no scalar.
+        TypeError: the step does not return a dict.
+        ShapeError: a log is not a scalar.
     """
     name = "train_step" if running.training else "test_step"
     x, y, sample_weight = data
@@ -282,5 +343,7 @@ def run_step(model: TrainingModel, running: context.TraceContext, data: tuple[An
         raise TypeError(f"{type(model).__name__}.{name} returns a dict of logs, {{name: scalar}}; got {logs!r}.")
     for key, value in logs.items():
         if tuple(as_value(value).shape) != ():
-            raise ShapeError(f"{type(model).__name__}.{name}: the log {key!r} is a scalar, got {as_value(value).spec}.")
+            raise ShapeError(
+                f"{type(model).__name__}.{name}: the log {key!r} must be a scalar, got {as_value(value).spec}."
+            )
     return logs

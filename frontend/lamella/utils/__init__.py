@@ -1,4 +1,4 @@
-"""Helpers for scripts, with Keras's names; those that few scripts need are imported when they are first asked for."""
+"""Utilities for scripts, with Keras's names; rarely used ones are imported on first access."""
 
 from __future__ import annotations
 
@@ -71,11 +71,16 @@ _LATER = {
 
 
 def clear_session() -> None:
-    """Nothing to clear: names and numbers belong to a model, not to the process. Kept so that old scripts run."""
+    """Do nothing; kept for old scripts. Layer names and seeds belong to a model, so there is no global state to clear.
+
+    Example:
+        >>> import lamella
+        >>> lamella.utils.clear_session()
+    """
 
 
 def __getattr__(name: str) -> Any:
-    """`from keras.utils import np_utils` of old tutorials: its functions are here today."""
+    """Import a name on first access; `from keras.utils import np_utils` of old tutorials returns this module."""
     if name == "np_utils":
         deprecated("utils.np_utils", "lamella.utils")
         return sys.modules[__name__]

@@ -1,4 +1,4 @@
-"""Folders of WAV files as data sets."""
+"""Data sets of the WAV files in a folder."""
 
 from __future__ import annotations
 
@@ -89,46 +89,50 @@ def audio_dataset_from_directory(
     follow_links: bool = False,
     verbose: bool = True,
 ) -> Any:
-    """A data set of the `.wav` files of a folder, by default with a class for each of its subfolders.
+    """Return a data set of the `.wav` files in a folder, by default with one class per subfolder.
 
-    Batches are `(sounds, labels)`: float32 `(batch, samples, channels)` from -1 to 1 and labels as `label_mode` says; or the
-    sounds alone where there are no labels. Files of PCM with 8, 16, 24 or 32 bits are read when their batch is needed.
-
-    >>> import pathlib, tempfile
-    >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> with wave.open(str(folder / "a.wav"), "wb") as file:
-    ...     file.setparams((1, 2, 8000, 0, "NONE", None))
-    ...     file.writeframes(np.array([0, 16384, -32768], "<i2").tobytes())
-    >>> dataset = audio_dataset_from_directory(folder, labels=None)
-    Found 1 files.
-    >>> dataset[0].tolist()
-    [[[0.0], [0.5], [-1.0]]]
+    Files of PCM samples with 8, 16, 24 or 32 bits are read when their batch is needed.
 
     Args:
         directory: the folder.
-        labels: "inferred" numbers the subfolders, in alphabetical order; None gives no labels; a list of integers holds one
-            label per file, in alphabetical order of their paths.
-        label_mode: "int" gives int32 `(batch,)`, "categorical" one-hot float32 `(batch, classes)`, "binary" float32
-            `(batch, 1)` of 0 and 1, None no labels.
-        class_names: the subfolders that count, in the order that numbers them.
-        batch_size: sounds per batch; None gives single sounds.
-        sampling_rate: samples per second, to which files of other rates are resampled; None leaves them as they are.
-        output_sequence_length: samples of each sound, which is cut or filled up with zeros; None is the longest of the batch.
-        ragged: must be False: there are no arrays of rows of several lengths.
-        shuffle: whether each pass takes the files in another order; without, the order is alphabetical.
-        seed: an integer that all orders follow from, and the split; needed to split shuffled files.
-        validation_split: the fraction of the files that is for validation.
+        labels: "inferred" numbers the subfolders in alphabetical order; None for no labels; or a list of one integer
+            per file, in alphabetical order of the paths.
+        label_mode: "int" for int32 labels of shape `(batch,)`, "categorical" for one-hot float32 `(batch, classes)`,
+            "binary" for float32 `(batch, 1)` of 0 and 1, None for no labels.
+        class_names: the subfolders to use, in the order of their class indices.
+        batch_size: sounds per batch; None yields single sounds.
+        sampling_rate: the sampling rate in Hz to which files are resampled; None keeps the rate of each file.
+        output_sequence_length: the number of samples of each sound, which is truncated or padded with zeros; None is
+            that of the longest sound of the batch.
+        ragged: must be False; ragged arrays are not supported.
+        shuffle: whether each pass shuffles the files; otherwise they are in alphabetical order.
+        seed: the integer seed of the shuffling and of the split; required to split shuffled files.
+        validation_split: the fraction of the files for validation.
         subset: "training", "validation", or "both" for a list of two data sets; only with `validation_split`.
-        follow_links: whether subfolders that are symbolic links are read.
-        verbose: whether the numbers of files and classes are printed.
+        follow_links: whether symbolic links to folders are followed.
+        verbose: whether to print the numbers of files and classes.
 
     Returns:
-        A `PyDataset` with an attribute `class_names` and methods `map`, `take` and `skip`, or a list of two.
+        A `PyDataset` with an attribute `class_names` and methods `map`, `take` and `skip`, or a list of two. Its
+        batches are `(sounds, labels)`, or the sounds alone: float32 `(batch, samples, channels)` from -1 to 1.
 
     Raises:
         ArgumentError: an option is unknown or contradicts another one, or `directory` is not a folder.
-        DataError: the folder has no WAV files, labels do not fit, or (when it is read) a file is damaged or has other
-            channels than those before it in its batch, or `sampling_rate` is over 256 times that of a file, or under 1/256.
+        DataError: the folder has no WAV files, labels do not match, or (when it is read) a file is damaged or has
+            another number of channels than the previous ones in its batch, or `sampling_rate` differs from that of a
+            file by a factor of more than 256.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> with wave.open(str(pathlib.Path(folder.name, "a.wav")), "wb") as file:
+        ...     file.setparams((1, 2, 8000, 0, "NONE", None))
+        ...     file.writeframes(np.array([0, 16384, -32768], "<i2").tobytes())
+        >>> dataset = audio_dataset_from_directory(folder.name, labels=None)
+        Found 1 files.
+        >>> dataset[0].tolist()
+        [[[0.0], [0.5], [-1.0]]]
+        >>> folder.cleanup()
     """
     if ragged:
         raise ArgumentError(
@@ -147,13 +151,13 @@ def audio_dataset_from_directory(
 
 
 def read_wav(path: str) -> tuple[np.ndarray, int]:
-    """The samples of a WAV file, float32 `(samples, channels)` from -1 to 1, and how many there are per second.
+    """Return the samples of a WAV file, float32 `(samples, channels)` from -1 to 1, and its sampling rate in Hz.
 
     Args:
-        path: the file.
+        path: the path of the file.
 
     Raises:
-        DataError: it is damaged, or of another kind than PCM.
+        DataError: the file is damaged, or not PCM.
     """
     try:
         with wave.open(path, "rb") as file:
@@ -187,18 +191,19 @@ _AT_ONCE = 2**20
 
 
 def resampled(sound: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """A sound `(samples, channels)` at another number of samples per second, by a band-limited filter.
-
-    >>> resampled(np.ones((8, 1), "float32"), 8000, 4000).shape
-    (4, 1)
+    """Return a sound at another sampling rate, by a band-limited filter.
 
     Args:
-        sound: the samples.
-        rate: samples per second.
-        wanted: those of the result.
+        sound: the samples, of shape `(samples, channels)`.
+        rate: the sampling rate in Hz.
+        wanted: the sampling rate of the result.
 
     References:
         J. O. Smith, "Digital audio resampling", https://ccrma.stanford.edu/~jos/resample/
+
+    Example:
+        >>> resampled(np.ones((8, 1), "float32"), 8000, 4000).shape
+        (4, 1)
     """
     if rate == wanted or not len(sound):
         return sound

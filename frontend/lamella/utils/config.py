@@ -12,16 +12,17 @@ from lamella.errors import ArgumentError, did_you_mean
 class Config(MutableMapping[str, Any]):
     """A dict whose entries are also attributes, and which can be frozen.
 
-    >>> config = Config(learning_rate=0.1)
-    >>> config.seed = 3
-    >>> config["seed"], config.learning_rate, config.to_json()
-    (3, 0.1, '{"learning_rate": 0.1, "seed": 3}')
-
     Args:
-        **kwargs: the first entries.
+        **kwargs: the initial entries.
 
     Raises:
-        ArgumentError: an entry is called like a method; or, later, an entry is changed while the configuration is frozen.
+        ArgumentError: an entry has the name of a method, or an entry is changed while the configuration is frozen.
+
+    Example:
+        >>> config = Config(learning_rate=0.1)
+        >>> config.seed = 3
+        >>> config["seed"], config.learning_rate, config.to_json()
+        (3, 0.1, '{"learning_rate": 0.1, "seed": 3}')
     """
 
     _entries: dict[str, Any]
@@ -34,11 +35,11 @@ class Config(MutableMapping[str, Any]):
 
     @property
     def frozen(self) -> bool:
-        """Whether entries cannot be changed."""
+        """Whether the configuration is frozen."""
         return self._frozen
 
     def freeze(self) -> None:
-        """Refuse every change from here on."""
+        """Reject all further changes with an `ArgumentError`."""
         object.__setattr__(self, "_frozen", True)
 
     def unfreeze(self) -> None:
@@ -46,11 +47,11 @@ class Config(MutableMapping[str, Any]):
         object.__setattr__(self, "_frozen", False)
 
     def as_dict(self) -> dict[str, Any]:
-        """The entries as a new dict."""
+        """Return the entries as a new dict."""
         return dict(self._entries)
 
     def to_json(self) -> str:
-        """The entries as JSON text."""
+        """Return the entries as JSON text."""
         return json.dumps(self._entries)
 
     def __getitem__(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Data sets of examples that have numbers, gathered into batches: what `*_dataset_from_*` and `split_dataset` return."""
+"""Data sets of numbered examples, gathered into batches: the results of `*_dataset_from_*` and `split_dataset`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HINTS = {
 
 
 class Dataset(PyDataset):
-    """A `PyDataset` of which other ones can be made."""
+    """A `PyDataset` from which others can be derived."""
 
     keeps_order = True
     batch_size: int | None
@@ -35,44 +35,58 @@ class Dataset(PyDataset):
     passes_begun = 0
 
     def map(self, function: Callable[..., Any]) -> MappedDataset:
-        """A data set of the batches that `function` makes of these.
-
-        >>> ArrayDataset(np.arange(4.0), batch_size=2).map(lambda x: 2 * x)[1].tolist()
-        [4.0, 6.0]
+        """Return a data set of the results of a function of the batches.
 
         Args:
-            function: of a batch; where batches are tuples, of `(x, y)` as two arguments.
+            function: a function of a batch; if batches are tuples, of `(x, y)` as two arguments.
+
+        Returns:
+            A `PyDataset`.
 
         Raises:
-            ArgumentError: it is not a function.
+            ArgumentError: `function` is not callable.
+
+        Example:
+            >>> ArrayDataset(np.arange(4.0), batch_size=2).map(lambda x: 2 * x)[1].tolist()
+            [4.0, 6.0]
         """
         return MappedDataset(self, function)
 
     def take(self, count: int) -> PartialDataset:
-        """The first batches of each pass.
-
-        >>> [batch.tolist() for batch in ArrayDataset(np.arange(4), batch_size=2).take(1)]
-        [[0, 1]]
+        """Return a data set of the first batches of each pass.
 
         Args:
-            count: how many.
+            count: the number of batches.
+
+        Returns:
+            A `PyDataset`.
 
         Raises:
-            ArgumentError: it is not an integer from 0.
+            ArgumentError: `count` is not an integer from 0.
+
+        Example:
+            >>> [batch.tolist() for batch in ArrayDataset(np.arange(4), batch_size=2).take(1)]
+            [[0, 1]]
         """
         return PartialDataset(self, 0, checked_count("count", count, 0))
 
     def skip(self, count: int) -> PartialDataset:
-        """Each pass without its first batches; in a shuffled data set these are others each time, see `split_dataset`.
+        """Return a data set of each pass without its first batches.
 
-        >>> [batch.tolist() for batch in ArrayDataset(np.arange(4), batch_size=2).skip(1)]
-        [[2, 3]]
+        If the data set is shuffled, different examples are skipped in each pass; see `split_dataset`.
 
         Args:
-            count: how many.
+            count: the number of batches.
+
+        Returns:
+            A `PyDataset`.
 
         Raises:
-            ArgumentError: it is not an integer from 0.
+            ArgumentError: `count` is not an integer from 0.
+
+        Example:
+            >>> [batch.tolist() for batch in ArrayDataset(np.arange(4), batch_size=2).skip(1)]
+            [[2, 3]]
         """
         return PartialDataset(self, checked_count("count", count, 0), len(self))
 
@@ -91,21 +105,23 @@ class Dataset(PyDataset):
 
 
 class BatchedDataset(Dataset):
-    """A `PyDataset` of a known number of examples: a subclass writes `gather`, which reads some of them as a batch.
+    """A `PyDataset` of a known number of examples: a subclass defines `gather`, which returns some of them as a batch.
 
-    A pass over a shuffled data set (an epoch of `fit`, a `predict`, a loop `for batch in dataset`) takes the examples in an
-    different order. The orders follow from the seed and the number of the pass alone.
+    A pass over a shuffled data set (an epoch of `fit`, a `predict`, a loop over it) has a different order each time, a
+    function of the seed and of the number of the pass.
 
     Args:
-        examples: how many examples there are.
-        batch_size: examples per batch, the last one may have fewer; None makes each example a "batch" without the batch axis.
-        shuffle: whether each pass takes the examples in another order.
-        seed: an integer that the orders follow from; None takes one from `utils.set_random_seed`, or else NumPy's generator.
+        examples: the number of examples.
+        batch_size: examples per batch; the last batch may be smaller. None yields single examples without the batch
+            axis.
+        shuffle: whether each pass shuffles the examples.
+        seed: the integer seed of the shuffling; None takes the next one of `utils.set_random_seed`, otherwise of
+            NumPy's generator.
 
     Attributes:
         batch_size: as given.
-        class_names: the names of the classes, where the data set has them; else None.
-        passes_begun: how many passes a shuffled data set has begun.
+        class_names: the names of the classes, or None.
+        passes_begun: the number of passes that have begun.
 
     Raises:
         ArgumentError: `batch_size` is not a positive integer.

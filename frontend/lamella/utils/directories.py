@@ -1,4 +1,4 @@
-"""Files in folders as examples with labels: what the functions `*_dataset_from_directory` have in common."""
+"""Files in folders as labeled examples: the common part of the functions `*_dataset_from_directory`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SUBSETS = ("training", "validation", "both")
 
 
 class Files(NamedTuple):
-    """Files, and what they are examples of.
+    """Files and their labels.
 
     Attributes:
-        paths: of the files.
-        labels: int32 `(files,)`, or None.
+        paths: the paths of the files.
+        labels: int32 of shape `(files,)`, or None.
         class_names: the names of the classes, or None.
     """
 
@@ -34,7 +34,7 @@ class Files(NamedTuple):
 
 
 class Options(NamedTuple):
-    """The arguments that every `*_dataset_from_directory` has, with Keras's meaning."""
+    """The common arguments of `*_dataset_from_directory`, with Keras's meaning."""
 
     labels: Any
     label_mode: str | None
@@ -212,7 +212,7 @@ def _check_mode(mode: str | None, labels: Sequence[Any], names: list[str]) -> No
     if mode is None:
         return
     if mode == "binary" and len(names) != 2:
-        raise ArgumentError(f"label_mode='binary' is for two classes, got {len(names)}: {', '.join(names)!r:.200}.")
+        raise ArgumentError(f"label_mode='binary' needs two classes, got {len(names)}: {', '.join(names)!r:.200}.")
     for label in labels:
         if isinstance(label, bool) or not isinstance(label, int | np.integer):
             raise DataError(f"labels must be integers, got {label!r}.")

@@ -1,4 +1,4 @@
-"""`get_file`: a file from the network in the folder where Keras keeps its downloads."""
+"""`get_file`: download a file to the folder in which Keras caches downloads."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from lamella.files.atomic import lock, remove_leftovers, temporary_beside
 _SCHEMES = ("https", "http", "ftp", "file")
 _DIGITS = {"sha256": 64, "md5": 32}
 _SECONDS = 60.0
-"""How long the server may say nothing."""
+"""The timeout of the server in seconds."""
 _ATTEMPTS, _PAUSE = 5, 1.0
-"""How often a transfer is begun that breaks off on its way, and the seconds in between."""
+"""The number of attempts if a transfer is interrupted, and the pause between them in seconds."""
 _CHUNK = 2**16
 _FAILURES = (OSError, http.client.HTTPException)
 _PARTIAL, _NOT_SATISFIABLE = 206, 416
@@ -58,48 +58,49 @@ def get_file(
     cache_dir: str | os.PathLike[str] | None = None,
     force_download: bool = False,
 ) -> str:
-    """Download a file unless it is in the cache already, and return the path to it.
+    """Download a file unless it is cached, and return its path.
 
-    The file is first written under another name, and gets its own when it is whole and has the right hash. A transfer that
-    breaks off is continued, by the next call as well, where the server can send a part of a file. A download is untrusted
-    data: give its hash where it is known.
+    The file is written under a temporary name and renamed when it is complete and has the expected hash. An interrupted
+    transfer is resumed, also by a later call, if the server can send a part of a file. Downloads are untrusted data:
+    pass their hash if you know it.
 
     Args:
-        fname: the file's name in the cache; by default the last part of the address. With `extract=True` a name without a
-            dot is that of the folder.
-        origin: the address, of `https`, `http`, `ftp` or `file`.
-        untar: `extract=True, archive_format="tar"`, in the words of Keras 2.
-        md5_hash: `file_hash=`, in the words of Keras 2.
-        file_hash: the SHA-256 or MD5 of the file, in hexadecimal digits. A file in the cache with another one is
+        fname: the name of the file in the cache; by default the last part of the address. With `extract=True` a name
+            without a dot is that of the folder.
+        origin: the address; the scheme is `https`, `http`, `ftp` or `file`.
+        untar: deprecated; True is `extract=True, archive_format="tar"`.
+        md5_hash: deprecated; the same as `file_hash`.
+        file_hash: the SHA-256 or MD5 hash of the file, in hexadecimal digits. A cached file with another hash is
             downloaded again.
         cache_subdir: the folder within `cache_dir`; an absolute path is used as it is.
-        hash_algorithm: "sha256", "md5" or "auto", which tells them apart by their length.
-        extract: whether to unpack the file, a zip or tar archive (also `.tar.gz`, `.tar.bz2`, `.tar.xz`), into a folder.
-            No member of the archive may be a link or have a path that leaves the folder.
+        hash_algorithm: "sha256", "md5" or "auto", which infers it from the number of digits.
+        extract: whether to unpack the file, a zip or tar archive (also `.tar.gz`, `.tar.bz2`, `.tar.xz`), into a
+            folder. No member of the archive may be a link or have a path outside of the folder.
         archive_format: "tar", "zip", a list of them, or "auto" for both.
-        cache_dir: by default the folder that the environment variable KERAS_HOME names, else `~/.keras`, or where that
-            cannot be written to, `.keras` in the folder for temporary files. It is made where it does not exist.
-        force_download: whether to download a file that is in the cache.
+        cache_dir: the cache; by default the folder in the environment variable KERAS_HOME, otherwise `~/.keras`, or
+            `.keras` in the folder for temporary files if that is not writable. It is created if it does not exist.
+        force_download: whether to download a file that is cached.
 
     Returns:
-        The path to the file, or with `extract=True` to the folder with its content.
+        The path of the file, or with `extract=True` of the folder with its content.
 
     Raises:
-        ArgumentError: an argument means nothing, before anything is downloaded.
-        DownloadError: there is no network, the server has no such file or does not answer.
-        FormatError: the file has another hash, or the archive is damaged, too large or not safe to unpack. Neither a file
-            nor a folder is left.
-        OSError: the cache cannot be written to, or the disk is full.
+        ArgumentError: an argument is invalid; raised before anything is downloaded.
+        DownloadError: there is no network, the server does not have the file, or it does not answer.
+        FormatError: the file has another hash, or the archive is damaged, too large or unsafe to unpack. No file or
+            folder is left behind.
+        OSError: the cache cannot be written, or the disk is full.
 
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     text = pathlib.Path(folder, "a.txt")
-    ...     _ = text.write_text("hello")
-    ...     path = get_file("b.txt", text.as_uri(), cache_dir=folder)  # doctest: +ELLIPSIS
-    ...     pathlib.Path(path).relative_to(folder).as_posix()
-    Downloading data from file://...
-    5.00 B - ...
-    'datasets/b.txt'
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     text = pathlib.Path(folder, "a.txt")
+        ...     _ = text.write_text("hello")
+        ...     path = get_file("b.txt", text.as_uri(), cache_dir=folder)  # doctest: +ELLIPSIS
+        ...     pathlib.Path(path).relative_to(folder).as_posix()
+        Downloading data from file://...
+        5.00 B - ...
+        'datasets/b.txt'
     """
     formats = _formats("tar" if untar else archive_format) if extract or untar else ()
     expected = _expected(file_hash, hash_algorithm) or _expected(md5_hash, "md5")
@@ -141,7 +142,7 @@ def _expected(value: str | None, algorithm: str) -> _Hash | None:
 
 
 def _name(fname: str | os.PathLike[str] | None, origin: Any) -> str:
-    """The name of the file, of which the address is checked as well."""
+    """The name of the file; also checks the address."""
     if not isinstance(origin, str):
         raise ArgumentError(f"origin must be the address of the file, got {origin!r}.")
     address = urllib.parse.urlsplit(origin)
@@ -149,14 +150,14 @@ def _name(fname: str | os.PathLike[str] | None, origin: Any) -> str:
         raise ArgumentError(f"origin must be an address of {', '.join(_SCHEMES)}, got {origin!r}.")
     name = os.path.basename(address.path) if fname is None or not os.fspath(fname) else os.fspath(fname)  # noqa: PTH119
     if not name:
-        raise ArgumentError(f"the address {origin!r} ends with no name of a file: give fname=.")
+        raise ArgumentError(f"the address {origin!r} does not end with the name of a file: give fname=.")
     if name in (".", "..") or {"/", "\0", os.sep, os.altsep} & set(name):
         raise ArgumentError(f"fname must be the name of a file, without folders (cache_dir= names one), got {name!r}.")
     return name
 
 
 def _cache(cache_dir: str | os.PathLike[str] | None, subfolder: str, name: str) -> Path:
-    """The folder that has or gets the file."""
+    """The folder of the file."""
     given = os.environ.get("KERAS_HOME") or None if cache_dir is None else cache_dir
     home = Path("~/.keras" if given is None else given)
     with suppress(RuntimeError):  # there is no home
@@ -178,9 +179,9 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _is_sound(target: Path, expected: _Hash | None) -> bool:
-    """Whether the file is there with the right hash."""
+    """Whether the file exists with the right hash."""
     if target.is_dir():
-        raise ArgumentError(f"{str(target)!r} is a folder, and a file is to be downloaded to its place.")
+        raise ArgumentError(f"{str(target)!r} is a folder, so a file cannot be downloaded to it.")
     if not target.is_file():
         return False
     if expected is None or expected.of(target) == expected.value:
@@ -190,17 +191,17 @@ def _is_sound(target: Path, expected: _Hash | None) -> bool:
 
 
 class _Broken(Exception):  # noqa: N818 - it never leaves this page
-    """A transfer that broke off, or never began."""
+    """A transfer that was interrupted, or could not be started."""
 
 
 class _Download:
-    """One file on its way: `own` is what has come of it, `part` what a call that broke off has left."""
+    """The download of one file: `own` is the received part, `part` what an interrupted call has left."""
 
     def __init__(self, origin: str, target: Path, expected: _Hash | None) -> None:
         self.origin, self.target, self.expected = origin, target, expected
         self.own = temporary_beside(target)
         self.part: Path | None = None
-        self.version = ""  # of the file on the server, in its words
+        self.version = ""  # the server's identifier of the file's version
         self.continued = False  # from what another call has left
 
     def run(self) -> None:
@@ -210,7 +211,7 @@ class _Download:
         remove_leftovers(here)
         try:
             self._transfer()
-            if self.continued and self._wrong_hash():  # what another call had left was of another file
+            if self.continued and self._wrong_hash():  # the part was of another file
                 self.own.unlink()
                 self._transfer()
             if wrong := self._wrong_hash():
@@ -223,13 +224,13 @@ class _Download:
             part.unlink(missing_ok=True)
 
     def _wrong_hash(self) -> str:
-        """What is wrong with the hash of what has come; empty where nothing is."""
+        """What is wrong with the hash of the received file; empty if nothing is."""
         if self.expected is None or (found := self.expected.of(self.own)) == self.expected.value:
             return ""
         return f"has the {self.expected.algorithm} {found}, expected {self.expected.value}"
 
     def _leave(self) -> None:
-        """Keep what has come for the next call, where it can be continued."""
+        """Keep the received part for the next call, if it can be continued."""
         with suppress(OSError):
             if self.part is not None and self._size():
                 self.own.replace(self.part)
@@ -240,7 +241,7 @@ class _Download:
         return self.own.stat().st_size if self.own.exists() else 0
 
     def _transfer(self) -> None:
-        """Download in as many attempts as it takes, where each brings something."""
+        """Download in several attempts, as long as each receives something."""
         say(f"Downloading data from {self.origin}")
         for attempt in range(1, _ATTEMPTS + 1):
             before = self._size()
@@ -261,7 +262,7 @@ class _Download:
         )
 
     def _request(self, start: int) -> Any:
-        """The server's answer: the file from that byte on, or all of it where the server cannot do that."""
+        """The server's response: the file from byte `start` on, or all of it if the server does not support ranges."""
         headers = {"User-Agent": "lamella", "Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
@@ -279,7 +280,7 @@ class _Download:
             raise _Broken(getattr(error, "reason", None) or error) from error
 
     def _receive(self) -> None:
-        """Append what the server sends to what is there."""
+        """Append the server's response to the received part."""
         response = self._request(self._size())
         try:
             if not self._size() and self._adopt(response):
@@ -301,7 +302,7 @@ class _Download:
             response.close()
 
     def _copy(self, response: Any, file: IO[bytes], done: int) -> None:
-        """Write what comes, of a file of which the first `done` bytes are there."""
+        """Write the response of a file whose first `done` bytes have been received."""
         length = _length(response, done)
         with Transfer(length) as progress:
             progress.begin_epoch()
@@ -320,7 +321,7 @@ class _Download:
             raise _Broken(error) from error
 
     def _adopt(self, response: Any) -> bool:
-        """Note which version of the file the server has, and take over what another call has left of it."""
+        """Note the version of the file on the server, and adopt the part that another call has left."""
         headers = response.headers
         tag = headers.get("ETag", "")
         self.version = tag if tag.startswith('"') else headers.get("Last-Modified", "")
@@ -339,6 +340,6 @@ class _Download:
 
 
 def _length(response: Any, start: int) -> int | None:
-    """How long the file is, of which the answer begins at byte `start`."""
+    """The size of a file whose response starts at byte `start`."""
     text = response.headers.get("Content-Length", "")
     return start + int(text) if text.isdigit() else None

@@ -1,4 +1,4 @@
-"""Questions about values that are declared by `Input` and by layers."""
+"""Functions of symbolic values, which `Input` and layers return."""
 
 from __future__ import annotations
 
@@ -11,31 +11,39 @@ from lamella.ir.declared import Declared
 
 
 def is_keras_tensor(x: Any) -> bool:
-    """Whether `x` is a declared value: what `Input`, or a layer called with one, returns.
-
-    >>> from lamella.layers import Dense, Input
-    >>> is_keras_tensor(Dense(2)(Input((3,)))), is_keras_tensor(1.0)
-    (True, False)
+    """Return whether `x` is a symbolic value: the result of `Input`, or of a layer called with one.
 
     Args:
-        x: anything.
+        x: any object.
+
+    Returns:
+        A bool.
+
+    Example:
+        >>> from lamella.layers import Dense, Input
+        >>> is_keras_tensor(Dense(2)(Input((3,)))), is_keras_tensor(1.0)
+        (True, False)
     """
     return isinstance(x, Declared)
 
 
 def get_source_inputs(tensor: Any) -> list[Any]:
-    """The values of `Input` that a declared value is computed from, each once.
-
-    >>> from lamella.layers import Add, Dense, Input
-    >>> a, b = Input((3,), name="a"), Input((3,), name="b")
-    >>> [value.name for value in get_source_inputs(Add()([Dense(3)(a), b, a]))]
-    ['a', 'b']
+    """Return the values of `Input` that a symbolic value is computed from.
 
     Args:
-        tensor: the declared value.
+        tensor: the symbolic value.
+
+    Returns:
+        A list in which each input occurs once.
 
     Raises:
-        DTypeError: it is not a declared value.
+        DTypeError: `tensor` is not a symbolic value.
+
+    Example:
+        >>> from lamella.layers import Add, Dense, Input
+        >>> a, b = Input((3,), name="a"), Input((3,), name="b")
+        >>> [value.name for value in get_source_inputs(Add()([Dense(3)(a), b, a]))]
+        ['a', 'b']
     """
     if not isinstance(tensor, Declared):
         raise DTypeError(f"get_source_inputs takes what Input or a layer returned, got {type(tensor).__name__}.")
@@ -43,15 +51,15 @@ def get_source_inputs(tensor: Any) -> list[Any]:
 
 
 def origins(outputs: Sequence[Any], stops: Sequence[Any] = ()) -> list[Any]:
-    """What declared values are computed from, each once: those of `stops`, and the values of `Input` that they depend on.
+    """Return the values that symbolic values are computed from: those in `stops`, and the values of `Input`.
 
     Args:
-        outputs: the declared values.
-        stops: declared values that are not followed further.
+        outputs: the symbolic values.
+        stops: symbolic values that are not traced back further.
     """
     found: dict[Declared, None] = {}
     seen: set[Declared] = set()
-    ends = {*stops}  # values are told apart by identity: `==` makes another
+    ends = {*stops}  # by identity: `==` of two symbolic values is a third one
     waiting: list[Any] = [*reversed(outputs)]
     while waiting:
         value = waiting.pop()

@@ -19,7 +19,7 @@ ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 
 def default_workers() -> int:
-    """How many threads read files ahead: Pillow decodes several images at a time."""
+    """Return the number of threads that read files in advance: Pillow decodes several images at a time."""
     return min(4, os.cpu_count() or 1)
 
 
@@ -98,54 +98,56 @@ def image_dataset_from_directory(
     format: None = None,
     verbose: bool = True,
 ) -> Any:
-    """The images of a folder as a `PyDataset` of batches, labelled by the subfolders that they are in.
+    """Return the images in a folder as a `PyDataset` of batches, labeled by their subfolders.
 
-    Files that end with .bmp, .gif, .jpeg, .jpg or .png count; of an animation the first picture. They are read when they are
-    needed, by several threads; a seed gives the same batches whatever their number.
-
-    >>> import os, tempfile
-    >>> from lamella.utils import save_img
-    >>> folder = tempfile.mkdtemp()
-    >>> for name in ("cat", "dog"):
-    ...     os.mkdir(os.path.join(folder, name))
-    ...     save_img(os.path.join(folder, name, "1.png"), np.ones((8, 6, 3)))
-    >>> data = image_dataset_from_directory(folder, image_size=(4, 4), seed=1)
-    Found 2 files belonging to 2 classes.
-    >>> data.class_names, [x.shape for x, y in data]
-    (['cat', 'dog'], [(2, 4, 4, 3)])
+    Files that end in .bmp, .gif, .jpeg, .jpg or .png are used; of an animation the first frame. They are read when they
+    are needed, by several threads; the batches are a function of the seed alone.
 
     Args:
         directory: the folder.
-        labels: "inferred" for the subfolders; None for none, or a list with a label for each file in the order of the sorted
-            paths.
-        label_mode: "int" (int32 `(batch,)`), "categorical" (float32 `(batch, classes)`), "binary" (float32 `(batch, 1)`, for
-            two classes) or None for no labels.
-        class_names: the subfolders in the order of their labels; None is all of them, sorted.
+        labels: "inferred" numbers the subfolders in alphabetical order; None for no labels; or a list of one label per
+            file, in alphabetical order of the paths.
+        label_mode: "int" for int32 labels of shape `(batch,)`, "categorical" for one-hot float32 `(batch, classes)`,
+            "binary" for float32 `(batch, 1)` of two classes, or None for no labels.
+        class_names: the subfolders in the order of their class indices; None for all, sorted.
         color_mode: "rgb", "rgba" or "grayscale".
-        batch_size: images per batch; None for single images.
-        image_size: (height, width) of the results, or one number for both.
-        shuffle: whether the images are taken in another order in each epoch; sorted otherwise.
-        seed: of the order and of the split; None draws one. The split is that of Keras for the same seed.
-        validation_split: the fraction that is kept for validation.
+        batch_size: images per batch; None yields single images.
+        image_size: `(height, width)` of the results, or one number for both.
+        shuffle: whether the images are shuffled in each epoch; otherwise they are sorted.
+        seed: the seed of the shuffling and of the split; None draws one. The split is that of Keras for the same seed.
+        validation_split: the fraction of the images for validation.
         subset: "training", "validation", or "both" for a list of two data sets.
         interpolation: "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian" or "mitchellcubic",
             without antialiasing.
-        follow_links: whether links to folders are followed.
-        crop_to_aspect_ratio: whether images are cropped, in their middle, to the aspect ratio of `image_size` first.
-        pad_to_aspect_ratio: whether images keep their aspect ratio, with zeros around them.
+        follow_links: whether symbolic links to folders are followed.
+        crop_to_aspect_ratio: whether images are first cropped around their center to the aspect ratio of `image_size`.
+        pad_to_aspect_ratio: whether images keep their aspect ratio and are padded with zeros.
         data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
-        format: chooses a framework in Keras; must be left out.
-        verbose: whether to say how many files there are.
+        format: selects a framework in Keras; must be None.
+        verbose: whether to print the number of files.
 
     Returns:
-        A `PyDataset` with the attributes `class_names` and `file_paths`. Its batches are float32 `(batch, height, width,
-        channels)`, values from 0 to 255, or a tuple of these and the labels. Or a list of two data sets.
+        A `PyDataset` with the attributes `class_names` and `file_paths`, or a list of two. Its batches are `(images,
+        labels)`, or the images alone: float32 `(batch, height, width, channels)` from 0 to 255.
 
     Raises:
-        ArgumentError: an argument has no meaning, or contradicts another.
-        DataError: the folder has no images. An image that cannot be read is named when its batch is computed.
+        ArgumentError: an argument is invalid, or contradicts another.
+        DataError: the folder has no images; an image that cannot be read is named when its batch is computed.
         ImportError: Pillow is not installed.
         OSError: the folder cannot be read.
+
+    Example:
+        >>> import os, tempfile
+        >>> from lamella.utils import save_img
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> for name in ("cat", "dog"):
+        ...     os.mkdir(os.path.join(folder.name, name))
+        ...     save_img(os.path.join(folder.name, name, "1.png"), np.ones((8, 6, 3)))
+        >>> data = image_dataset_from_directory(folder.name, image_size=(4, 4), seed=1)
+        Found 2 files belonging to 2 classes.
+        >>> data.class_names, [x.shape for x, y in data]
+        (['cat', 'dog'], [(2, 4, 4, 3)])
+        >>> folder.cleanup()
     """
     images.pillow("image_dataset_from_directory")
     refuse_format(format)

@@ -1,4 +1,4 @@
-"""Images as files, as Pillow's objects and as arrays."""
+"""Conversion of images between files, Pillow images and arrays."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _FILTERS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
 
 
 def pillow(purpose: str) -> Any:
-    """Pillow's module `Image`.
+    """Return Pillow's module `Image`.
 
     Args:
-        purpose: what needs it, for the message.
+        purpose: the function that needs it, for the message.
 
     Raises:
         ImportError: Pillow is not installed.
@@ -36,7 +36,7 @@ def pillow(purpose: str) -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ImportError(f"{purpose} needs Pillow: pip install 'lamella[images]'.", name=error.name) from error
+        raise ImportError(f"{purpose} needs Pillow: pip install pillow.", name=error.name) from error
     return Image
 
 
@@ -49,31 +49,32 @@ def load_img(
     *,
     grayscale: bool | None = None,
 ) -> Any:
-    """An image file as an object of Pillow.
-
-    >>> import os, tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "small.png")
-    >>> save_img(path, np.zeros((4, 6, 3)))
-    >>> load_img(path, target_size=(2, 3)).size
-    (3, 2)
+    """Load an image file as a Pillow image.
 
     Args:
-        path: the file, or a `BytesIO` that holds one.
+        path: the path of the file, or a `BytesIO` with its content.
         color_mode: "rgb", "rgba" or "grayscale". Grayscale images of 16 and 32 bits keep their depth.
-        target_size: (height, width) to resize the image to; None keeps its size.
-        interpolation: "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming", Pillow's filters.
-        keep_aspect_ratio: whether the image is cropped, in its middle, to the aspect ratio of `target_size` first.
-        grayscale: an argument of earlier Keras versions; True is `color_mode="grayscale"`.
+        target_size: `(height, width)` of the result; None keeps the size.
+        interpolation: a filter of Pillow: "nearest", "bilinear", "bicubic", "lanczos", "box" or "hamming".
+        keep_aspect_ratio: whether the image is first cropped around its center to the aspect ratio of `target_size`.
+        grayscale: deprecated; True is `color_mode="grayscale"`.
 
     Returns:
         A `PIL.Image.Image`.
 
     Raises:
-        DataError: the file is not an image or is damaged, or it has more pixels than `PIL.Image.MAX_IMAGE_PIXELS`, which may
-            be set to a larger number for files that are trusted. The message names the path.
-        UnknownNameError: the color mode or the interpolation is not known.
+        DataError: the file is not an image or is damaged, or it has more pixels than `PIL.Image.MAX_IMAGE_PIXELS`,
+            which can be increased for trusted files. The message contains the path.
+        UnknownNameError: the color mode or the interpolation is unknown.
         ImportError: Pillow is not installed.
         OSError: the file cannot be read.
+
+    Example:
+        >>> import os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "small.png")
+        >>> save_img(path, np.zeros((4, 6, 3)))
+        >>> load_img(path, target_size=(2, 3)).size
+        (3, 2)
     """
     if grayscale is not None:
         deprecated("grayscale", "color_mode='grayscale'")
@@ -169,21 +170,24 @@ def middle(size: tuple[int, int], width: int, height: int) -> tuple[int, int, in
 
 
 def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) -> np.ndarray:
-    """An image of Pillow as an array of three dimensions.
-
-    >>> img_to_array(np.array([[0, 255]], "uint8")).shape
-    (1, 2, 1)
+    """Return a Pillow image as an array of three dimensions.
 
     Args:
-        img: a `PIL.Image.Image`, or an array `(height, width)` or `(height, width, channels)`.
-        data_format: "channels_last" or "channels_first", of the result; None is `config.image_data_format()`.
-        dtype: of the result; None is `config.floatx()`.
+        img: a `PIL.Image.Image`, or an array of shape `(height, width)` or `(height, width, channels)`.
+        data_format: the layout of the result, "channels_last" or "channels_first"; None is
+            `config.image_data_format()`.
+        dtype: the dtype of the result; None is `config.floatx()`.
 
     Returns:
-        `(height, width, channels)`, or `(channels, height, width)`; the values are those of the image, 0 to 255 for 8 bits.
+        An array of shape `(height, width, channels)` or `(channels, height, width)`, with the values of the image, 0 to
+        255 for 8 bits.
 
     Raises:
-        ShapeError: the image has another number of dimensions.
+        ShapeError: the image does not have 2 or 3 dimensions.
+
+    Example:
+        >>> img_to_array(np.array([[0, 255]], "uint8")).shape
+        (1, 2, 1)
     """
     first = settings.layout_of(data_format) == "channels_first"
     x = np.asarray(img, dtype=dtype or settings.floatx())
@@ -195,24 +199,25 @@ def img_to_array(img: Any, data_format: str | None = None, dtype: Any = None) ->
 
 
 def array_to_img(x: Any, data_format: str | None = None, scale: bool = True, dtype: Any = None) -> Any:
-    """An array as an image of Pillow.
-
-    >>> array_to_img(np.arange(12.0).reshape(2, 2, 3)).mode
-    'RGB'
+    """Return an array as a Pillow image.
 
     Args:
-        x: `(height, width, channels)`, or `(channels, height, width)`, with 1, 3 or 4 channels.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
-        scale: whether the values are scaled so that they reach from 0 to 255. Without, they are taken as they are, fractions
-            cut off; a grayscale image with values above 255 gets 32 bits then.
-        dtype: the scaling is computed in it; None is `config.floatx()`.
+        x: an array of shape `(height, width, channels)` or `(channels, height, width)`, with 1, 3 or 4 channels.
+        data_format: the layout of `x`, "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        scale: whether the values are scaled to the range from 0 to 255. Otherwise they are truncated to integers; a
+            grayscale image with values above 255 then has 32 bits.
+        dtype: the dtype of the scaling; None is `config.floatx()`.
 
     Returns:
         A `PIL.Image.Image` in mode "L", "RGB", "RGBA" or "I".
 
     Raises:
-        ShapeError: `x` has another number of dimensions or channels.
+        ShapeError: `x` does not have 3 dimensions or 1, 3 or 4 channels.
         ImportError: Pillow is not installed.
+
+    Example:
+        >>> array_to_img(np.arange(12.0).reshape(2, 2, 3)).mode
+        'RGB'
     """
     image_module = pillow("array_to_img")
     first = settings.layout_of(data_format) == "channels_first"
@@ -242,27 +247,28 @@ def save_img(
     scale: bool = True,
     **kwargs: Any,
 ) -> None:
-    """Write an array to an image file, whole or not at all; of several processes each writes its own.
-
-    >>> import io
-    >>> file = io.BytesIO()
-    >>> save_img(file, np.zeros((2, 2, 3)), file_format="png")
-    >>> file.getvalue()[1:4]
-    b'PNG'
+    """Write an array to an image file, atomically.
 
     Args:
-        path: the file, or a file object that is open for writing.
-        x: `(height, width, channels)`, or `(channels, height, width)`, with 1, 3 or 4 channels.
-        data_format: "channels_last" or "channels_first"; None is `config.image_data_format()`.
-        file_format: "png", "jpeg" or another of Pillow's formats; None is that of the path's ending.
-        scale: whether the values are scaled so that they reach from 0 to 255.
+        path: the path of the file, or a file object that is open for writing.
+        x: an array of shape `(height, width, channels)` or `(channels, height, width)`, with 1, 3 or 4 channels.
+        data_format: the layout of `x`, "channels_last" or "channels_first"; None is `config.image_data_format()`.
+        file_format: "png", "jpeg" or another format of Pillow; None for that of the path's ending.
+        scale: whether the values are scaled to the range from 0 to 255.
         **kwargs: further arguments of `PIL.Image.Image.save`, such as `quality` for JPEG.
 
     Raises:
-        ArgumentError: the format is not known, or a file object comes without one.
-        ShapeError: `x` has another number of dimensions or channels.
+        ArgumentError: the format is unknown, or a file object is given without one.
+        ShapeError: `x` does not have 3 dimensions or 1, 3 or 4 channels.
         ImportError: Pillow is not installed.
         OSError: the file cannot be written.
+
+    Example:
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> save_img(file, np.zeros((2, 2, 3)), file_format="png")
+        >>> file.getvalue()[1:4]
+        b'PNG'
     """
     image = array_to_img(x, data_format, scale)
     kind = _format(path, file_format)
@@ -297,24 +303,25 @@ def _format(path: Any, file_format: str | None) -> str:
 def smart_resize(
     x: Any, size: tuple[int, int], interpolation: str = "bilinear", data_format: str = "channels_last"
 ) -> Any:
-    """Images at another size without distortion: cropped, in their middle, to the aspect ratio of `size`, then resized.
-
-    >>> smart_resize(np.zeros((340, 500, 3)), (200, 200)).shape
-    (200, 200, 3)
+    """Resize images without distortion: crop them around their center to the aspect ratio of `size`, then resize them.
 
     Args:
-        x: `(height, width, channels)` or `(batch, height, width, channels)`, or with the channels before the height.
-        size: (height, width) of the result.
+        x: images of shape `(height, width, channels)` or `(batch, height, width, channels)`, or with channels first.
+        size: `(height, width)` of the result.
         interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".
         data_format: "channels_last" or "channels_first".
 
     Returns:
-        An array of NumPy for one of NumPy, else one of the backend.
+        A NumPy array if `x` is one, otherwise an array of the backend.
 
     Raises:
         ArgumentError: `size` is not a pair of positive integers.
-        ShapeError: `x` has another number of dimensions.
-        UnknownNameError: the interpolation is not known.
+        ShapeError: `x` does not have 3 or 4 dimensions.
+        UnknownNameError: the interpolation is unknown.
+
+    Example:
+        >>> smart_resize(np.zeros((340, 500, 3)), (200, 200)).shape
+        (200, 200, 3)
     """
     resized = ops.image.resize(
         x, size_of(size, "size"), interpolation, crop_to_aspect_ratio=True, data_format=data_format

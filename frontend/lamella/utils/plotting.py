@@ -1,4 +1,4 @@
-"""Pictures of models in files, and as text for Graphviz."""
+"""Diagrams of models as files, and as text for Graphviz."""
 
 from __future__ import annotations
 
@@ -23,38 +23,40 @@ def plot_model(
     show_layer_activations: bool = False,
     show_trainable: bool = False,
 ) -> Picture:
-    """Write a picture of a model to a file: a box for each call of a layer and each operation, and what feeds them.
+    """Write a diagram of a model to a file, with a box per layer call and per operation.
 
-    Nothing is computed, and Graphviz is not needed. A layer that is called several times has as many boxes. Of a subclass
-    with its own `call` the layers are shown, and no lines.
-
-    >>> import os, tempfile
-    >>> from lamella import Sequential, utils
-    >>> from lamella.layers import Dense, Input
-    >>> model = Sequential([Input((3,)), Dense(2)], name="small")
-    >>> utils.plot_model(model, os.path.join(tempfile.mkdtemp(), "small.svg"), show_shapes=True)
-    <picture of 'small', 164 x 99>
+    The model is not run, and Graphviz is not needed. A layer that is called several times has several boxes. For a
+    subclass with its own `call` the layers are shown without lines.
 
     Args:
         model: the model.
-        to_file: the file. ".svg" needs nothing, ".png" needs matplotlib.
-        show_shapes: whether boxes tell the shapes of inputs and outputs.
-        show_dtype: whether they tell the dtypes of the outputs.
-        show_layer_names: whether they tell the layers' names beside their classes.
-        rankdir: where the picture begins and ends: "TB" (top to bottom), "BT", "LR" or "RL".
-        expand_nested: whether models within the model are frames around their own layers.
-        dpi: pixels per inch, for PNG.
-        show_layer_activations: whether boxes tell the layers' activations.
-        show_trainable: whether boxes of layers with weights tell if these are trainable.
+        to_file: path that ends in ".svg", or in ".png", which needs matplotlib.
+        show_shapes: whether to show the shapes of inputs and outputs.
+        show_dtype: whether to show the dtypes of outputs.
+        show_layer_names: whether to show the names of layers beside their classes.
+        rankdir: the direction of the diagram: "TB" (top to bottom), "BT", "LR" or "RL".
+        expand_nested: whether nested models are drawn as frames around their layers.
+        dpi: the resolution of a PNG in pixels per inch.
+        show_layer_activations: whether to show the activations of layers.
+        show_trainable: whether to show if the weights of layers are trainable.
 
     Returns:
-        The picture, which a notebook shows.
+        The diagram, which a notebook displays.
 
     Raises:
-        ArgumentError: the ending is another, the direction is unknown, the model has no layers, or the PNG would be too
-            large; nothing is written then.
+        ArgumentError: the ending or the direction is unknown, the model has no layers, or the PNG would be too large;
+            no file is written then.
         ImportError: matplotlib is not installed.
         OSError: the file cannot be written.
+
+    Example:
+        >>> import os, tempfile
+        >>> from lamella import Sequential, utils
+        >>> from lamella.layers import Dense, Input
+        >>> model = Sequential([Input((3,)), Dense(2)], name="small")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     utils.plot_model(model, os.path.join(folder, "small.svg"), show_shapes=True)
+        <picture of 'small', 164 x 99>
     """
     ending = os.path.splitext(to_file)[1].lower()  # noqa: PTH122 - it may be a string
     if ending not in (".svg", ".png"):
@@ -70,30 +72,30 @@ def plot_model(
 
 
 class Dot:
-    """What `model_to_dot` returns, with the methods that scripts call of the graphs of pydot.
+    """A graph in the DOT language, with the methods of pydot's graphs that scripts call.
 
     Args:
         text: the graph in the DOT language.
-        picture: the same as lamella draws it, without Graphviz.
-        dpi: pixels per inch, for PNG.
+        picture: the same diagram as lamella draws it, without Graphviz.
+        dpi: the resolution of a PNG in pixels per inch.
     """
 
     def __init__(self, text: str, picture: Picture, dpi: float) -> None:
         self._text, self.picture, self.dpi = text, picture, dpi
 
     def to_string(self) -> str:
-        """The graph in the DOT language, for Graphviz."""
+        """Return the graph in the DOT language."""
         return self._text
 
     def create(self, prog: Any = None, format: str = "svg") -> bytes:
-        """The picture as the bytes of a file.
+        """Return the diagram as the bytes of a file.
 
         Args:
-            prog: has no meaning here: lamella draws the picture.
-            format: "svg", "png" (with matplotlib), or "dot" and "raw" for the text.
+            prog: ignored; lamella draws the diagram.
+            format: "svg", "png" (needs matplotlib), or "dot" or "raw" for the text.
 
         Raises:
-            ArgumentError: the format is another.
+            ArgumentError: the format is unknown.
         """
         if format not in ("svg", "png", "dot", "raw"):
             raise ArgumentError(f"format must be 'svg', 'png', 'dot' or 'raw', got {format!r}.")
@@ -102,20 +104,20 @@ class Dot:
         return (self.picture.svg() if format == "svg" else f"{self._text}\n").encode()
 
     def create_svg(self, prog: Any = None) -> bytes:
-        """The picture as the bytes of an SVG file."""
+        """Return the diagram as the bytes of an SVG file."""
         return self.create(prog, "svg")
 
     def create_png(self, prog: Any = None) -> bytes:
-        """The picture as the bytes of a PNG file."""
+        """Return the diagram as the bytes of a PNG file."""
         return self.create(prog, "png")
 
     def write(self, path: str | os.PathLike[str], prog: Any = None, format: str = "raw") -> bool:
-        """Write a file.
+        """Write the diagram to a file.
 
         Args:
-            path: the file.
-            prog: has no meaning here.
-            format: as of `create`.
+            path: the path of the file.
+            prog: ignored.
+            format: as for `create`.
 
         Returns:
             True.
@@ -151,29 +153,33 @@ def model_to_dot(
     show_trainable: bool = False,
     splines: str = "ortho",
 ) -> Dot:
-    """A model as a graph for Graphviz, which need not be installed: `create` returns what lamella draws.
-
-    >>> from lamella import Sequential, utils
-    >>> from lamella.layers import Dense, Input
-    >>> dot = utils.model_to_dot(Sequential([Input((3,)), Dense(4), Dense(2)], name="small"))
-    >>> dot.to_string().splitlines()[-2], dot.create(prog="dot", format="svg")[:4]
-    ('  n0 -> n1;', b'<svg')
+    """Return a model as a graph for Graphviz, which need not be installed: lamella draws the diagram itself.
 
     Args:
         model: the model.
-        show_shapes: see `plot_model`.
-        show_dtype: likewise.
-        show_layer_names: likewise.
-        rankdir: likewise.
-        expand_nested: likewise.
-        dpi: likewise.
-        subgraph: False: pydot's clusters are not made.
-        show_layer_activations: see `plot_model`.
-        show_trainable: likewise.
-        splines: how Graphviz is to draw lines: "ortho", "curved", "polyline", "spline" or "line".
+        show_shapes: as for `plot_model`.
+        show_dtype: as for `plot_model`.
+        show_layer_names: as for `plot_model`.
+        rankdir: as for `plot_model`.
+        expand_nested: as for `plot_model`.
+        dpi: as for `plot_model`.
+        subgraph: must be False; pydot's clusters are not supported.
+        show_layer_activations: as for `plot_model`.
+        show_trainable: as for `plot_model`.
+        splines: how Graphviz draws lines: "ortho", "curved", "polyline", "spline" or "line".
+
+    Returns:
+        The graph, with the methods `to_string`, `create` and `write` of pydot.
 
     Raises:
         ArgumentError: the model has no layers, the direction or the kind of lines is unknown, or `subgraph` is True.
+
+    Example:
+        >>> from lamella import Sequential, utils
+        >>> from lamella.layers import Dense, Input
+        >>> dot = utils.model_to_dot(Sequential([Input((3,)), Dense(4), Dense(2)], name="small"))
+        >>> dot.to_string().splitlines()[-2], dot.create(prog="dot", format="svg")[:4]
+        ('  n0 -> n1;', b'<svg')
     """
     if subgraph:
         raise ArgumentError("model_to_dot: subgraph must be False; expand_nested=True shows models within the model.")

@@ -1,4 +1,4 @@
-"""Keras's progress bar, for hand-written loops."""
+"""Keras's progress bar, for custom training loops."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from lamella.utils.datasets import checked_count
 
 
 class Progbar:
-    """A progress bar with averages of numbers, which ends with the last numbers it is given.
+    """A progress bar that shows averages of metrics.
 
-    It is drawn as `fit` draws its own: on a terminal and in a notebook the line is drawn over itself, anywhere else only the
-    last one is written.
-
-    >>> bar = Progbar(target=2)
-    >>> for step, loss in enumerate([0.5, 0.25], 1):
-    ...     bar.update(step, [("loss", loss)])
-    2/2 - ... - loss: 0.2500
+    It is drawn like the progress of `fit`: on a terminal and in a notebook the line is redrawn in place, elsewhere only
+    the last line is written.
 
     Args:
-        target: how many steps there will be; None where that is not known.
-        width: characters of the bar.
-        verbose: 0 writes nothing, 1 draws the line, 2 writes only the last.
-        interval: the least seconds between two drawings of the line.
-        stateful_metrics: names of numbers that are shown as they are; others are averaged over the steps.
-        stateless_metrics: names of numbers that are averaged, and others are shown as they are; in the place of
+        target: the number of steps; None if it is not known.
+        width: the width of the bar in characters.
+        verbose: 0 writes nothing, 1 draws the line, 2 writes only the last line.
+        interval: the minimum time between two updates of the line, in seconds.
+        stateful_metrics: names of metrics that are shown as they are; others are averaged over the steps.
+        stateless_metrics: names of metrics that are averaged; others are shown as they are. An alternative to
             `stateful_metrics`.
-        unit_name: what a step is called.
+        unit_name: the unit of a step in the output.
 
     Raises:
-        ArgumentError: `target`, `width` or `verbose` is not such a number, or both kinds of names are given.
+        ArgumentError: `target`, `width` or `verbose` is not a valid number, or both kinds of names are given.
+
+    Example:
+        >>> bar = Progbar(target=2)
+        >>> for step, loss in enumerate([0.5, 0.25], 1):
+        ...     bar.update(step, [("loss", loss)])
+        2/2 - ... - loss: 0.2500
     """
 
     def __init__(
@@ -66,14 +67,14 @@ class Progbar:
     def update(
         self, current: int, values: Iterable[tuple[str, Any]] | None = None, finalize: bool | None = None
     ) -> None:
-        """Note that `current` steps are done.
+        """Report that `current` steps are done.
 
         Args:
-            current: the steps done so far.
-            values: pairs of a name and a number, or an array that is averaged: those of the last step, which count once per
-                step since the last call.
-            finalize: whether this is the last call, whose numbers are shown as they are; by default where `current` has
-                reached `target`.
+            current: the number of steps done so far.
+            values: pairs of a name and a number, or an array whose mean is taken, of the last step; they are weighted
+                by the number of steps since the last call.
+            finalize: whether this is the last call, whose values are shown as they are; by default whether `current`
+                has reached `target`.
         """
         if finalize is None:
             finalize = self.target is not None and current >= self.target
@@ -91,10 +92,10 @@ class Progbar:
             self._progress.end_epoch(self._shown())
 
     def add(self, n: int, values: Iterable[tuple[str, Any]] | None = None) -> None:
-        """Note that `n` more steps are done.
+        """Report that `n` more steps are done.
 
         Args:
-            n: how many.
+            n: the number of steps.
             values: as for `update`.
         """
         self.update(self._seen + n, values)

@@ -18,18 +18,26 @@ def pad_sequences(
     truncating: str = "pre",
     value: Any = 0.0,
 ) -> np.ndarray:
-    """Sequences of different lengths as one array (sequences, maxlen, ...), filled up with `value`.
+    """Pad or truncate sequences of different lengths, and return them as one array.
 
     Args:
-        sequences: a list of sequences, whose entries are numbers or arrays of one shape.
-        maxlen: the length; by default that of the longest sequence. Longer ones are cut.
-        dtype: of the result; `object` for strings.
-        padding: where a short sequence is filled up: "pre" or "post".
-        truncating: where a long one is cut: "pre" or "post".
-        value: what fills up.
+        sequences: a list of sequences whose elements are numbers or arrays of one shape.
+        maxlen: the length of the result; by default the length of the longest sequence.
+        dtype: the dtype of the result; `object` for strings.
+        padding: where short sequences are padded: "pre" (at the start) or "post" (at the end).
+        truncating: where long sequences are truncated: "pre" or "post".
+        value: the padding value.
+
+    Returns:
+        An array of shape `(len(sequences), maxlen, ...)`.
 
     Raises:
-        ValueError: something is no sequence, entries differ in shape, or an option is unknown.
+        ValueError: an element is not a sequence, elements differ in shape, or an option is unknown.
+
+    Example:
+        >>> pad_sequences([[1], [2, 3, 4]], maxlen=2)
+        array([[0, 1],
+               [3, 4]], dtype=int32)
     """
     for name, chosen in (("padding", padding), ("truncating", truncating)):
         if chosen not in ("pre", "post"):
@@ -62,28 +70,28 @@ def pad_to_buckets(
     padding: str = "pre",
     value: Any = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A batch of sequences padded to one of few lengths, and the mask of the entries that were given.
+    """Pad a batch of sequences to one of a few lengths; return it with the mask of entries that are not padding.
 
-    A model with a free dimension compiles its step once for each length, so batches padded to their own longest sequence
-    compile as many steps as there are lengths. The mask is the `sample_weight` of targets with a time axis; `Embedding(...,
-    mask_zero=True)` and `Masking` find the padding in the array itself.
+    A model with a free dimension compiles its step once per length, so batches that are padded to their longest
+    sequence compile as many steps as there are lengths. The mask can be the `sample_weight` of targets with a time
+    axis; `Embedding(..., mask_zero=True)` and `Masking` derive the mask from the array.
 
     Args:
-        sequences: a batch: a list of sequences, or an array (batch, time, ...).
-        buckets: the lengths: all multiples of a number, or the numbers given. The shortest that holds every sequence
-            of the batch is taken.
-        dtype: of the array; by default that of the sequences.
-        padding: where a short sequence is filled up: "pre" or "post", as in `pad_sequences`.
-        value: what fills up.
+        sequences: a batch: a list of sequences, or an array of shape `(batch, time, ...)`.
+        buckets: the allowed lengths: all multiples of an integer, or a list of lengths. The shortest that fits every
+            sequence of the batch is used.
+        dtype: the dtype of the array; by default that of the sequences.
+        padding: where short sequences are padded: "pre" or "post", as in `pad_sequences`.
+        value: the padding value.
 
     Returns:
-        (padded, mask) of shapes (batch, length, ...) and (batch, length); the mask is False where `value` fills up.
+        `(padded, mask)` of shapes `(batch, length, ...)` and `(batch, length)`; the mask is False for padding.
 
     Raises:
-        ValueError: `buckets` are not positive integers, a sequence is longer than all of them, or the sequences cannot be
-            padded.
+        ValueError: `buckets` are not positive integers, a sequence is longer than all of them, or the sequences cannot
+            be padded.
 
-    Examples:
+    Example:
         >>> padded, mask = pad_to_buckets([[1], [2, 3, 4], [5, 6]], buckets=4, padding="post")
         >>> padded.tolist()
         [[1, 0, 0, 0], [2, 3, 4, 0], [5, 6, 0, 0]]
@@ -103,7 +111,11 @@ def pad_to_buckets(
 
 
 def _lengths(sequences: Any, what: str) -> list[int]:
-    """The lengths of sequences, or an error that names the function they were given to."""
+    """The lengths of sequences.
+
+    Raises:
+        ArgumentError: an element is not a sequence; the message names the function `what`.
+    """
     if not hasattr(sequences, "__len__"):
         raise ArgumentError(f"{what} takes a list of sequences, got {type(sequences).__name__}.")
     for entry in sequences:

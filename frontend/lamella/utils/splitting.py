@@ -1,4 +1,4 @@
-"""A data set in two parts."""
+"""Splitting a data set into two parts."""
 
 from __future__ import annotations
 
@@ -23,34 +23,35 @@ def split_dataset(
     preferred_backend: None = None,
     batch_size: int | str | None = "auto",
 ) -> tuple[ArrayDataset, ArrayDataset]:
-    """Two data sets: the first examples of a data set, and the last ones.
-
-    All examples are held in memory.
-
-    >>> x, y = np.arange(10.0), np.arange(10)
-    >>> left, right = split_dataset((x, y), left_size=0.8, batch_size=4)
-    >>> [batch[1].tolist() for batch in left], [batch[1].tolist() for batch in right]
-    ([[0, 1, 2, 3], [4, 5, 6, 7]], [[8, 9]])
+    """Split a data set into its first and its last examples, which are held in memory.
 
     Args:
-        dataset: an array, a tuple or list of arrays `(x, y)` or another structure of arrays, of one row per example; or
-            batches: a `PyDataset`, a generator or another iterable of arrays, or of tuples of arrays.
-        left_size: a fraction of the examples, or their number; None is what `right_size` leaves.
-        right_size: likewise; None is what `left_size` leaves.
-        shuffle: whether examples are put in another order first: that of Python's `random` for the seed.
-        seed: an integer that the order follows from; None draws one from `random`.
-        preferred_backend: chooses a framework in Keras; must be left out.
-        batch_size: examples per batch of the result; "auto" is that of the batches given, and 32 for arrays; None gives
+        dataset: an array, a tuple or list of arrays `(x, y)` or another structure of arrays, with the examples along
+            the first axis; or batches: a `PyDataset`, a generator or another iterable of arrays, or of tuples of
+            arrays.
+        left_size: the fraction or the number of examples of the first part; None for the complement of `right_size`.
+        right_size: the fraction or the number of examples of the second part; None for the complement of `left_size`.
+        shuffle: whether the examples are shuffled before the split, as Python's `random` does for the seed.
+        seed: the integer seed of the shuffling; None draws one from `random`.
+        preferred_backend: selects a framework in Keras; must be None.
+        batch_size: the batch size of the result; "auto" is that of the given batches, and 32 for arrays; None yields
             single examples.
 
     Returns:
-        (left, right), each a `PyDataset` with methods `map`, `take` and `skip`.
+        `(left, right)`, each a `PyDataset` with the methods `map`, `take` and `skip`.
 
     Raises:
-        ArgumentError: the sizes do not fit, or neither is given.
+        ArgumentError: the sizes are inconsistent, or neither is given.
         DataError: there are no examples.
-        DTypeError: it is not a data set.
-        ShapeError: arrays differ in their numbers of rows, or batches in their structure or in the shapes of their rows.
+        DTypeError: `dataset` is not a data set.
+        ShapeError: arrays differ in their number of examples, or batches in their structure or in the shapes of
+            examples.
+
+    Example:
+        >>> x, y = np.arange(10.0), np.arange(10)
+        >>> left, right = split_dataset((x, y), left_size=0.8, batch_size=4)
+        >>> [batch[1].tolist() for batch in left], [batch[1].tolist() for batch in right]
+        ([[0, 1, 2, 3], [4, 5, 6, 7]], [[8, 9]])
     """
     if preferred_backend is not None:
         raise ArgumentError(
@@ -79,7 +80,7 @@ def split_dataset(
 
 
 def _order(count: int, seed: int | None) -> np.ndarray:
-    """Keras's order: that in which Python's `random` shuffles a list."""
+    """The order in which Keras shuffles: that of Python's `random`."""
     import random
 
     numbers = list(range(count))

@@ -1,4 +1,4 @@
-"""Folders of text files as data sets."""
+"""Data sets of the text files in a folder."""
 
 from __future__ import annotations
 
@@ -62,51 +62,49 @@ def text_dataset_from_directory(
     format: None = None,
     verbose: bool = True,
 ) -> Any:
-    """A data set of the `.txt` files of a folder, by default with a class for each of its subfolders.
+    """Return a data set of the `.txt` files in a folder, by default with one class per subfolder.
 
-    Batches are `(texts, labels)`: an object array `(batch,)` of strings, and labels as `label_mode` says; or the texts alone
-    where there are no labels. A model takes numbers, which a function given to `map` makes of the texts. Files are read, as
-    UTF-8, when their batch is needed.
-
-    >>> import pathlib, tempfile
-    >>> folder = pathlib.Path(tempfile.mkdtemp())
-    >>> for name in ("bad", "good"):
-    ...     (folder / name).mkdir()
-    ...     _ = (folder / name / "1.txt").write_text(f"a {name} film")
-    >>> dataset = text_dataset_from_directory(folder, shuffle=False)
-    Found 2 files belonging to 2 classes.
-    >>> dataset[0]
-    (array(['a bad film', 'a good film'], dtype=object), array([0, 1], dtype=int32))
-    >>> from lamella.preprocessing.text import Tokenizer
-    >>> words = Tokenizer()
-    >>> words.fit_on_texts(text for texts, _ in dataset for text in texts)
-    >>> numbered = dataset.map(lambda x, y: (words.texts_to_matrix(x), y))
-    >>> numbered[0][0].shape
-    (2, 5)
+    Files are read, as UTF-8, when their batch is needed. Models take numbers: pass a function to `map` that converts
+    the texts.
 
     Args:
         directory: the folder.
-        labels: "inferred" numbers the subfolders, in alphabetical order; None gives no labels; a list of integers holds one
-            label per file, in alphabetical order of their paths.
-        label_mode: "int" gives int32 `(batch,)`, "categorical" one-hot float32 `(batch, classes)`, "binary" float32
-            `(batch, 1)` of 0 and 1, None no labels.
-        class_names: the subfolders that count, in the order that numbers them.
-        batch_size: texts per batch; None gives single texts.
-        max_length: characters of a text that are kept; None keeps all.
-        shuffle: whether each pass takes the files in another order; without, the order is alphabetical.
-        seed: an integer that all orders follow from, and the split; needed to split shuffled files.
-        validation_split: the fraction of the files that is for validation.
+        labels: "inferred" numbers the subfolders in alphabetical order; None for no labels; or a list of one integer
+            per file, in alphabetical order of the paths.
+        label_mode: "int" for int32 labels of shape `(batch,)`, "categorical" for one-hot float32 `(batch, classes)`,
+            "binary" for float32 `(batch, 1)` of 0 and 1, None for no labels.
+        class_names: the subfolders to use, in the order of their class indices.
+        batch_size: texts per batch; None yields single texts.
+        max_length: the number of characters to which texts are truncated; None keeps them whole.
+        shuffle: whether each pass shuffles the files; otherwise they are in alphabetical order.
+        seed: the integer seed of the shuffling and of the split; required to split shuffled files.
+        validation_split: the fraction of the files for validation.
         subset: "training", "validation", or "both" for a list of two data sets; only with `validation_split`.
-        follow_links: whether subfolders that are symbolic links are read.
-        format: chooses a framework in Keras; must be left out.
-        verbose: whether the numbers of files and classes are printed.
+        follow_links: whether symbolic links to folders are followed.
+        format: selects a framework in Keras; must be None.
+        verbose: whether to print the numbers of files and classes.
 
     Returns:
-        A `PyDataset` with an attribute `class_names` and methods `map`, `take` and `skip`, or a list of two.
+        A `PyDataset` with an attribute `class_names` and methods `map`, `take` and `skip`, or a list of two. Its
+        batches are `(texts, labels)`, or the texts alone: an object array of shape `(batch,)`.
 
     Raises:
         ArgumentError: an option is unknown or contradicts another one, or `directory` is not a folder.
-        DataError: the folder has no text files, labels do not fit, or (when it is read) a file is not UTF-8.
+        DataError: the folder has no text files, labels do not match, or (when it is read) a file is not UTF-8.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> for name in ("bad", "good"):
+        ...     pathlib.Path(folder.name, name).mkdir()
+        ...     _ = pathlib.Path(folder.name, name, "1.txt").write_text(f"a {name} film")
+        >>> dataset = text_dataset_from_directory(folder.name, shuffle=False)
+        Found 2 files belonging to 2 classes.
+        >>> dataset[0]
+        (array(['a bad film', 'a good film'], dtype=object), array([0, 1], dtype=int32))
+        >>> dataset.map(lambda x, y: (np.array([len(text) for text in x]), y))[0][0].tolist()
+        [10, 11]
+        >>> folder.cleanup()
     """
     refuse_format(format)
     size = checked_batch_size(batch_size)

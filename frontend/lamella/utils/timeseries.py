@@ -56,38 +56,41 @@ def timeseries_dataset_from_array(
     end_index: int | None = None,
     format: None = None,
 ) -> BatchedDataset:
-    """A data set of windows of a time series: a window that begins at step i holds the steps i, i + rate, i + 2 rate, ...
+    """Return a data set of sliding windows over a time series.
 
-    Batches are `(windows, targets)` of shapes `(batch, sequence_length, ...)` and `(batch, ...)`, or the windows alone. The
-    series is held once, whatever the overlap of windows.
-
-    >>> series = np.arange(10.0)
-    >>> dataset = timeseries_dataset_from_array(series[:-3], series[3:], sequence_length=3, batch_size=2)
-    >>> len(dataset)
-    3
-    >>> x, y = dataset[0]
-    >>> x.tolist(), y.tolist()
-    ([[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]], [3.0, 4.0])
+    The window that starts at step i contains the steps i, i + sampling_rate, i + 2 * sampling_rate, and so on. The
+    series is stored once, however much windows overlap.
 
     Args:
-        data: `(steps, ...)`, an array or list.
-        targets: `(steps, ...)`: `targets[i]` belongs to the window that begins at step i; None gives windows alone.
-        sequence_length: steps per window.
-        sequence_stride: steps between the beginnings of windows.
-        sampling_rate: steps between the steps of a window.
-        batch_size: windows per batch; None gives single windows.
-        shuffle: whether each pass takes the windows in another order.
-        seed: an integer that the orders follow from.
+        data: an array or list of shape `(steps, ...)`.
+        targets: an array of shape `(steps, ...)`; `targets[i]` is the target of the window that starts at step i. None
+            yields windows without targets.
+        sequence_length: the number of steps in a window.
+        sequence_stride: the distance between the starts of consecutive windows, in steps.
+        sampling_rate: the distance between consecutive steps of a window, in steps.
+        batch_size: windows per batch; None yields single windows.
+        shuffle: whether each pass shuffles the windows.
+        seed: the integer seed of the shuffling.
         start_index: the first step that is used; None is 0.
-        end_index: the step behind the last that is used; None is the number of steps.
-        format: chooses a framework in Keras; must be left out.
+        end_index: one more than the last step that is used; None is the number of steps.
+        format: selects a framework in Keras; must be None.
 
     Returns:
-        A `PyDataset` with methods `map`, `take` and `skip`.
+        A `PyDataset` with the methods `map`, `take` and `skip`. Its batches are `(windows, targets)` of shapes `(batch,
+        sequence_length, ...)` and `(batch, ...)`, or the windows alone.
 
     Raises:
-        ArgumentError: an argument is out of its range.
-        DataError: no window fits into the steps.
+        ArgumentError: an argument is out of range.
+        DataError: the series is shorter than one window.
+
+    Example:
+        >>> series = np.arange(10.0)
+        >>> dataset = timeseries_dataset_from_array(series[:-3], series[3:], sequence_length=3, batch_size=2)
+        >>> len(dataset)
+        3
+        >>> x, y = dataset[0]
+        >>> x.tolist(), y.tolist()
+        ([[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]], [3.0, 4.0])
     """
     refuse_format(format)
     series = np.asarray(data)

@@ -1,7 +1,8 @@
-"""Models as estimators of scikit-learn, under Keras's and scikeras's names; imported when they are first asked for.
+"""Models as scikit-learn estimators, under Keras's and scikeras's names; imported on first access.
 
-`SKLearnClassifier`, `SKLearnRegressor` and `SKLearnTransformer` are Keras 3's. `KerasClassifier` and `KerasRegressor` take
-the arguments of scikeras, whose `BaseWrapper` is theirs too; `wrappers.scikit_learn` has them with the results of Keras 2.
+`SKLearnClassifier`, `SKLearnRegressor` and `SKLearnTransformer` are those of Keras 3. `KerasClassifier` and
+`KerasRegressor` take the arguments of scikeras, as does their base class `BaseWrapper`; `wrappers.scikit_learn` has
+variants that behave as in Keras 2.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise
-        raise ImportError(f"wrappers.{name} needs scikit-learn: `pip install 'lamella[sklearn]'`.") from None
+        raise ImportError(f"wrappers.{name} needs scikit-learn: `pip install scikit-learn`.") from None
     return module if _MODULES[name] == name else getattr(module, name)
 
 

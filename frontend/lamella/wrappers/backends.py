@@ -9,9 +9,9 @@ from lamella.backend_api import backend_scope, current_backend
 
 
 class KeepsBackend:
-    """A pickle of the estimator names the backend in force, on which its models are made where it is loaded.
+    """A mixin whose pickles store the current backend, on which models are made after loading.
 
-    So the processes of a search compute on the backend that was chosen in the first one.
+    The processes of a search therefore compute on the backend that was selected in the first one.
     """
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn in the words of scikeras and of Keras 2."""
+"""scikit-learn estimators with the interface of scikeras and of Keras 2."""
 
 from __future__ import annotations
 
@@ -31,43 +31,55 @@ _IN_FIT = ("batch_size", "validation_batch_size", "verbose", "validation_split",
 
 
 class BaseWrapper(KeepsBackend, BaseEstimator):
-    """A model as an estimator: what `KerasClassifier` and `KerasRegressor` share, and estimators of your own can use.
+    """A model as a scikit-learn estimator: the base class of `KerasClassifier` and `KerasRegressor`.
 
     Args:
-        model: a function that returns a model, compiled or not, or a model, of which a copy with its weights is trained.
-            None: the method `_keras_build_fn`, or `__call__`, of a subclass. The function gets the arguments among `**kwargs`
-            that it names, those that begin with `model__`, and, where it names them, `meta` (a dict of what `fit` found out,
-            such as `n_features_in_` and `n_classes_`), `compile_kwargs` (the arguments of `compile`), `params` (all
-            parameters), and `optimizer`, `loss`, `epochs` and so on where they are given.
-        build_fn: Keras 2's word for `model`.
-        warm_start: whether `fit` continues with the model of the `fit` before.
-        random_state: an integer or a NumPy `RandomState` that decides weights, masks and orders; None: other ones each time.
+        model: a function that returns a model, compiled or not, or a model, a copy of which is trained with its
+            weights. None for the method `_keras_build_fn`, or `__call__`, of a subclass. The function is passed those
+            of `**kwargs` that it names, those that start with `model__`, and, if it names them, `meta` (a dict of what
+            `fit` determined, such as `n_features_in_` and `n_classes_`), `compile_kwargs` (the arguments of `compile`),
+            `params` (all parameters), and `optimizer`, `loss`, `epochs` and so on, if they are given.
+        build_fn: Keras 2's name of `model`.
+        warm_start: whether `fit` continues with the model of the previous `fit`.
+        random_state: an integer or a NumPy `RandomState` that determines initial weights, masks and shuffling; None for
+            different ones each time.
         optimizer: a name, a class or an object, for a model that is not compiled yet. None is "rmsprop".
-        loss: a name, a class or an object, likewise; of a compiled model it may be told once more.
+        loss: a name, a class or an object, for a model that is not compiled yet; must match that of a compiled model.
         metrics: a list of names, classes or objects, or None.
-        batch_size: rows per step in `fit` and `predict`; None is 32, -1 all rows.
-        validation_batch_size: rows per step of the validation in `fit`; None is `batch_size`.
+        batch_size: the batch size of `fit` and `predict`; None is 32, -1 is all examples.
+        validation_batch_size: the batch size of the validation in `fit`; None is `batch_size`.
         verbose: 0 silent, 1 a progress bar, 2 one line per epoch.
-        callbacks: a callback, or a list or dict of callbacks or classes of them, for `fit` and `predict`.
-        validation_split: the fraction of the rows, the last ones, that are not trained on but evaluated after each epoch.
-        shuffle: whether each epoch takes the rows in a new order.
-        run_eagerly: compute equation by equation, for looking at values.
-        epochs: how many epochs `fit` trains.
+        callbacks: a callback, or a list or dict of callbacks or callback classes, for `fit` and `predict`.
+        validation_split: the fraction of the examples, from the end, that is evaluated after each epoch instead of
+            trained on.
+        shuffle: whether the examples are shuffled in each epoch.
+        run_eagerly: whether to compute equation by equation, for debugging.
+        epochs: the number of epochs of `fit`.
         **kwargs: arguments of the function that makes the model, further arguments of `model.fit`, and routed ones:
             `model__units` for the function, `optimizer__learning_rate`, `loss__from_logits`, `metrics__name` and
             `callbacks__patience` for the objects of these names (`metrics__0__name` for one of a list,
-            `callbacks__stop__patience` for one of a dict), `compile__loss_weights`, `fit__batch_size`, `predict__batch_size`,
-            `score__normalize`.
+            `callbacks__stop__patience` for one of a dict), `compile__loss_weights`, `fit__batch_size`,
+            `predict__batch_size`, `score__normalize`.
 
     Attributes:
         model_: the trained model.
-        history_: for each key of the logs the values, one per epoch.
-        target_encoder_: what made targets for the model, and of predictions targets again.
+        history_: dict from log key to a list with one value per epoch.
+        target_encoder_: the encoder of targets, and decoder of predictions.
         n_features_in_: the number of features.
 
     Raises:
-        ArgumentError: in `fit`: a parameter means nothing here or would have no effect, or there is no loss.
-        sklearn.exceptions.NotFittedError: `fit` has not been called before `predict` or `score`.
+        ArgumentError: in `fit`: a parameter is unknown or would have no effect, or there is no loss.
+        sklearn.exceptions.NotFittedError: `predict` or `score` is called before `fit`.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> class Regressor(BaseWrapper):
+        ...     def _keras_build_fn(self, units=2):
+        ...         return Sequential([Input((3,)), Dense(units), Dense(1)])
+        >>> Regressor(loss="mse", units=4, verbose=0).fit(np.eye(3), [1.0, 2.0, 3.0]).predict(np.eye(3)).shape
+        (3,)
     """
 
     def __init__(
@@ -116,19 +128,25 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
     # ---- parameters ----
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Every parameter with its value, those of `**kwargs` among them.
+        """Return every parameter with its value, including those of `**kwargs`.
 
         Args:
-            deep: as for every estimator; a model has no parameters.
+            deep: ignored; a model has no parameters.
         """
         names = [*self._get_param_names(), *(n for n in vars(self) if not n.startswith("_") and not n.endswith("_"))]
         return {name: vars(self)[name] for name in dict.fromkeys(names)}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters: those of the constructor, and of the function that makes the model.
+        """Set parameters of the constructor, and of the function that makes the model.
+
+        Args:
+            **params: the parameters.
+
+        Returns:
+            The estimator.
 
         Raises:
-            ArgumentError: a name that is no parameter.
+            ArgumentError: a parameter is unknown.
         """
         known = {*self.get_params(), *_FIT, *self._arguments_of_source()}
         for name in params:
@@ -140,15 +158,15 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         return self
 
     def _extras(self) -> dict[str, Any]:
-        """The parameters without a place in the constructor that are not routed."""
+        """The parameters of `**kwargs` that are not routed."""
         named = set(self._get_param_names())
         return {n: v for n, v in self.get_params().items() if n not in named and routing.destination(n) is None}
 
     def _source(self) -> Any:
-        """The model, or the function that makes one.
+        """The model, or the function that returns one.
 
         Raises:
-            ArgumentError: there is none, or something else.
+            ArgumentError: there is none, or it is something else.
         """
         params, own = vars(self), getattr(self, "_keras_build_fn", self if callable(self) else None)
         given = next((found for found in (params["model"], params["build_fn"], own) if found is not None), None)
@@ -172,24 +190,27 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
 
     @property
     def target_encoder(self) -> Any:
-        """What makes targets for the model of y, and of predictions y again: `fit`, `transform`, `inverse_transform`.
+        """The encoder of targets, with `fit`, `transform` and `inverse_transform`.
 
-        A subclass may give another one. Where it has a method `get_metadata`, the dict that it returns becomes attributes of
-        the estimator.
+        A subclass may return another one. The entries of the dict that its method `get_metadata` returns, if it has
+        one, become attributes of the estimator.
         """
         return RegressorTargets()
 
     @property
     def feature_encoder(self) -> Any:
-        """What makes inputs for the model of X: `fit`, `transform`, `get_metadata`. A subclass may give one; None: X."""
+        """The encoder of inputs, with `fit`, `transform` and `get_metadata`; None passes X unchanged."""
         return None
 
     def initialize(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
-        """Make the model for data like these without training it, for a model that has its weights already.
+        """Make the model for data of this form without training it, for a model that has its weights already.
 
         Args:
             X: the inputs.
             y: the targets.
+
+        Returns:
+            The estimator.
         """
         X, y = self._validated(X, y)  # noqa: N806
         self._initialize(X, y)
@@ -235,7 +256,8 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
             if name not in names and name not in _FIT:
                 known = [*names, *_FIT, *self._get_param_names()]
                 raise ArgumentError(
-                    f"{name!r} is no argument of the function that makes the model, nor of `fit`: {did_you_mean(name, known)}"
+                    f"{name!r} is neither an argument of the function that makes the model nor of `fit`: "
+                    f"{did_you_mean(name, known)}"
                 )
         if not isinstance(model, Model):
             raise ArgumentError(f"the function that makes the model must return one, got {type(model).__name__}.")
@@ -248,7 +270,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         return model
 
     def _check_compiled(self, model: Model, params: Mapping[str, Any], names: tuple[str, ...]) -> None:
-        """Refuse arguments of `compile` that the compiled model has not seen."""
+        """Reject arguments of `compile` that a compiled model was not given."""
         for name, value in params.items():
             told = routing.destination(name) or name
             if told not in (*_COMPILE, "compile") or told in names or value is None or value is False:
@@ -262,7 +284,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
                 )
 
     def _compile_options(self) -> dict[str, Any]:
-        """The arguments of `compile`, objects made."""
+        """The arguments of `compile`, with objects constructed."""
         params = self.get_params()
         options = {name: params[name] for name in _COMPILE} | routing.routed(params, "compile")
         if options["optimizer"] is None:
@@ -276,7 +298,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
     # ---- data ----
 
     def _validated(self, X: Any, y: Any = None, *, reset: bool = True) -> Any:  # noqa: N803
-        """X, or X and y, as arrays of numbers; or a sparse matrix."""
+        """X, or X and y, as arrays of numbers or a sparse matrix."""
         options: dict[str, Any] = {"accept_sparse": "csr", "allow_nd": True}
         if not reset:
             check_is_fitted(self, "model_")
@@ -289,7 +311,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         return X if self.feature_encoder_ is None else self.feature_encoder_.transform(X)
 
     def _weights(self, y: np.ndarray, sample_weight: Any, *, whole: bool = False) -> np.ndarray | None:
-        """One weight per row, or None; `whole` where y has all that the model is made for."""
+        """One weight per example, or None; `whole` if y contains all that the model is made for."""
         if sample_weight is None:
             return None
         weights = check_array(sample_weight, ensure_2d=False, dtype="float64", input_name="sample_weight")
@@ -303,16 +325,19 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
     # ---- training ----
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> Self:  # noqa: N803
-        """Make a model and train it on the rows of X; with `warm_start` train that of the `fit` before.
+        """Make a model and train it; with `warm_start` continue to train the model of the previous `fit`.
 
         Args:
-            X: the inputs, `(rows, features)` or of more dimensions, or a sparse matrix.
-            y: the targets, `(rows,)` or `(rows, outputs)`.
-            sample_weight: one weight per row; rows of weight 0 are left out.
+            X: the inputs, of shape `(examples, features)` or of more dimensions, or a sparse matrix.
+            y: the targets, of shape `(examples,)` or `(examples, outputs)`.
+            sample_weight: one weight per example; examples of weight 0 are omitted.
             **kwargs: arguments of `model.fit`.
 
+        Returns:
+            The estimator.
+
         Raises:
-            ValueError: the data or a parameter cannot be used.
+            ValueError: the data or a parameter is invalid.
         """
         continues = self.warm_start and hasattr(self, "model_")
         X, y = self._validated(X, y, reset=not continues)  # noqa: N806
@@ -324,16 +349,19 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> Self:  # noqa: N803
-        """Train one epoch more, beginning with the weights that the model has; the history grows.
+        """Train one more epoch from the current weights, and extend the history.
 
         Args:
             X: the inputs.
             y: the targets.
-            sample_weight: one weight per row.
-            **kwargs: arguments of `model.fit`, but for the epochs.
+            sample_weight: one weight per example.
+            **kwargs: arguments of `model.fit`, except the epochs.
+
+        Returns:
+            The estimator.
 
         Raises:
-            ArgumentError: `epochs` or `initial_epoch` is among the arguments.
+            ArgumentError: `epochs` or `initial_epoch` is given.
         """
         return self._partial_fit(X, y, sample_weight, kwargs)
 
@@ -352,12 +380,12 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
 
     @property
     def current_epoch(self) -> int:
-        """How many epochs the model has been trained."""
+        """The number of epochs that the model has been trained."""
         return len(getattr(self, "history_", {}).get("loss", ()))
 
     @staticmethod
     def _counted(options: Mapping[str, Any], X: Any) -> dict[str, Any]:  # noqa: N803
-        """The options, with the number of rows of X for a batch size of -1."""
+        """The options, with a batch size of -1 replaced by the number of examples of X."""
         sizes = ("batch_size", "validation_batch_size")
         return {name: X.shape[0] if name in sizes and value == -1 else value for name, value in options.items()}
 
@@ -409,7 +437,7 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
         return self.model_.predict(X, **{"callbacks": self._callbacks("predict") or None, **options})
 
     def predict(self, X: Any, **kwargs: Any) -> Any:  # noqa: N803
-        """The predictions for the rows of X, in the form of the targets.
+        """Return the predictions in the form of the targets.
 
         Args:
             X: the inputs.
@@ -420,22 +448,22 @@ class BaseWrapper(KeepsBackend, BaseEstimator):
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:
-        """The score of predictions, for subclasses to define.
+        """Return the score of predictions; defined by subclasses.
 
         Args:
             y_true: the targets.
             y_pred: the predictions.
-            **kwargs: `sample_weight`, and the parameters that begin with `score__`.
+            **kwargs: `sample_weight`, and the parameters that start with `score__`.
         """
         raise NotImplementedError("a subclass of BaseWrapper defines `scorer`.")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:  # noqa: N803
-        """The score of the predictions for X; the greater, the better.
+        """Return the score of the predictions for X; higher is better.
 
         Args:
             X: the inputs.
             y: the targets.
-            sample_weight: one weight per row.
+            sample_weight: one weight per example.
             **kwargs: arguments of `model.predict`.
         """
         options = routing.routed(self.get_params(), "score")
@@ -447,39 +475,44 @@ def _class_of_loss(given: Any) -> Any:
 
 
 class KerasClassifier(ClassifierMixin, BaseWrapper):
-    """A model that classifies, in the words of scikeras and Keras 2.
+    """A classifier with the interface of scikeras and Keras 2.
 
-    One label per row, of any kind, is given to the model as a class number, or one-hot where it has one output per class and
-    the loss is not a sparse one. Rows that are one-hot already, and rows of several labels (zeros and ones), stay as they
-    are, and predictions have their form.
-
-    >>> import numpy as np
-    >>> from lamella import Sequential
-    >>> from lamella.layers import Dense, Input
-    >>> from lamella.wrappers import KerasClassifier
-    >>> def classifier(meta, units):
-    ...     last = Dense(meta["n_classes_"], activation="softmax")
-    ...     return Sequential([Input((meta["n_features_in_"],)), Dense(units, activation="relu"), last])
-    >>> estimator = KerasClassifier(
-    ...     classifier, model__units=4, loss="sparse_categorical_crossentropy", optimizer="adam",
-    ...     optimizer__learning_rate=0.01, epochs=3, verbose=0, random_state=1,
-    ... )
-    >>> X, y = np.eye(4), ["cat", "dog", "cat", "dog"]
-    >>> estimator.fit(X, y).predict_proba(X).shape
-    (4, 2)
+    Labels of any kind, one per example, are passed to the model as class indices, or one-hot if it has one output per
+    class and the loss is not a sparse one. Targets that are one-hot already, or that have several labels (zeros and
+    ones), are unchanged, and predictions have the same form.
 
     Args:
-        model: see `BaseWrapper`, as for all the others.
-        class_weight: {label: weight} for the loss, or "balanced": the greater, the rarer a class is.
-        **kwargs: all other arguments of `BaseWrapper`.
+        model: a function that returns a model, or a model; see `BaseWrapper`.
+        build_fn, warm_start, random_state, optimizer, loss, metrics: as in `BaseWrapper`.
+        batch_size, validation_batch_size, verbose, callbacks: as in `BaseWrapper`.
+        validation_split, shuffle, run_eagerly, epochs: as in `BaseWrapper`.
+        class_weight: dict from label to weight for the loss, or "balanced" for weights inversely proportional to
+            frequency.
+        **kwargs: as in `BaseWrapper`.
 
     Attributes:
         model_: the trained model.
-        history_: for each key of the logs the values, one per epoch.
-        classes_: the labels, sorted; for one-hot rows and several labels the numbers of the columns.
-        n_classes_: how many there are.
-        target_type_: what kind of targets they are.
+        history_: dict from log key to a list with one value per epoch.
+        classes_: the sorted labels; for one-hot and multilabel targets the indices of the columns.
+        n_classes_: the number of classes.
+        target_type_: the kind of targets.
         n_features_in_: the number of features.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> from lamella.wrappers import KerasClassifier
+        >>> def classifier(meta, units):
+        ...     last = Dense(meta["n_classes_"], activation="softmax")
+        ...     return Sequential([Input((meta["n_features_in_"],)), Dense(units, activation="relu"), last])
+        >>> estimator = KerasClassifier(
+        ...     classifier, model__units=4, loss="sparse_categorical_crossentropy", optimizer="adam",
+        ...     optimizer__learning_rate=0.01, epochs=3, verbose=0, random_state=1,
+        ... )
+        >>> X, y = np.eye(4), ["cat", "dog", "cat", "dog"]
+        >>> estimator.fit(X, y).predict_proba(X).shape
+        (4, 2)
     """
 
     def __init__(
@@ -531,7 +564,7 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
 
     @property
     def target_encoder(self) -> Any:
-        """What makes targets for the model of labels, and of predictions labels; a subclass may give another one."""
+        """The encoder of labels, and decoder of predictions; a subclass may return another one."""
         return ClassTargets()
 
     def _weights(self, y: np.ndarray, sample_weight: Any, *, whole: bool = False) -> np.ndarray | None:
@@ -550,22 +583,25 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         sample_weight: Any = None,
         **kwargs: Any,
     ) -> Self:
-        """Train one epoch more, beginning with the weights that the model has; the history grows.
+        """Train one more epoch from the current weights, and extend the history.
 
         Args:
             X: the inputs.
             y: the labels.
-            classes: all labels, for a first call whose y does not have all of them.
-            sample_weight: one weight per row.
-            **kwargs: arguments of `model.fit`, but for the epochs.
+            classes: all labels, for a first call whose y does not contain all of them.
+            sample_weight: one weight per example.
+            **kwargs: arguments of `model.fit`, except the epochs.
+
+        Returns:
+            The estimator.
 
         Raises:
-            ArgumentError: `epochs` or `initial_epoch` is among the arguments.
+            ArgumentError: `epochs` or `initial_epoch` is given.
         """
         return self._partial_fit(X, y, sample_weight, kwargs, classes)
 
     def predict_proba(self, X: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803
-        """The probabilities of the classes, `(rows, classes)`, in the order of `classes_`.
+        """Return the probabilities of the classes, of shape `(examples, classes)`, in the order of `classes_`.
 
         Args:
             X: the inputs.
@@ -575,54 +611,58 @@ class KerasClassifier(ClassifierMixin, BaseWrapper):
         return self.target_encoder_.probabilities(raw)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:  # noqa: N803
-        """The accuracy of the predictions for X.
+        """Return the accuracy of the predictions for X.
 
         Args:
             X: the inputs.
             y: the labels.
-            sample_weight: one weight per row.
+            sample_weight: one weight per example.
             **kwargs: arguments of `model.predict`.
         """
         return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # not that of the mixin
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:
-        """The accuracy: the fraction of the rows that were told right.
+        """Return the accuracy of predictions.
 
         Args:
             y_true: the labels.
             y_pred: the predictions.
-            **kwargs: as for `sklearn.metrics.accuracy_score`.
+            **kwargs: arguments of `sklearn.metrics.accuracy_score`.
         """
         return float(accuracy_score(y_true, y_pred, **kwargs))
 
 
 class KerasRegressor(RegressorMixin, BaseWrapper):
-    """A model that predicts numbers, in the words of scikeras and Keras 2.
-
-    >>> import numpy as np
-    >>> from lamella import Sequential
-    >>> from lamella.layers import Dense, Input
-    >>> from lamella.wrappers import KerasRegressor
-    >>> def regressor(units=4, optimizer="sgd"):
-    ...     model = Sequential([Input((3,)), Dense(units, activation="tanh"), Dense(1)])
-    ...     model.compile(optimizer, "mse")
-    ...     return model
-    >>> estimator = KerasRegressor(build_fn=regressor, units=8, epochs=2, verbose=0)
-    >>> estimator.fit(np.eye(3), [1.0, 2.0, 3.0]).predict(np.eye(3)).shape
-    (3,)
-    >>> len(estimator.history_["loss"])
-    2
+    """A regressor with the interface of scikeras and Keras 2.
 
     Args:
-        model: see `BaseWrapper`, as for all the others.
-        **kwargs: all other arguments of `BaseWrapper`.
+        model: a function that returns a model, or a model; see `BaseWrapper`.
+        build_fn, warm_start, random_state, optimizer, loss, metrics: as in `BaseWrapper`.
+        batch_size, validation_batch_size, verbose, callbacks: as in `BaseWrapper`.
+        validation_split, shuffle, run_eagerly, epochs: as in `BaseWrapper`.
+        **kwargs: as in `BaseWrapper`.
 
     Attributes:
         model_: the trained model.
-        history_: for each key of the logs the values, one per epoch.
+        history_: dict from log key to a list with one value per epoch.
         n_features_in_: the number of features.
         n_outputs_: the number of columns of y.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> from lamella.wrappers import KerasRegressor
+        >>> def regressor(units=4, optimizer="sgd"):
+        ...     model = Sequential([Input((3,)), Dense(units, activation="tanh"), Dense(1)])
+        ...     model.compile(optimizer, "mse")
+        ...     return model
+        >>> estimator = KerasRegressor(build_fn=regressor, units=8, epochs=2, verbose=0)
+        >>> estimator.fit(np.eye(3), [1.0, 2.0, 3.0]).predict(np.eye(3)).shape
+        (3,)
+        >>> len(estimator.history_["loss"])
+        2
     """
 
     def __sklearn_tags__(self) -> Any:
@@ -637,23 +677,23 @@ class KerasRegressor(RegressorMixin, BaseWrapper):
         return found
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:  # noqa: N803
-        """R² of the predictions for X.
+        """Return R² of the predictions for X.
 
         Args:
             X: the inputs.
             y: the targets.
-            sample_weight: one weight per row.
+            sample_weight: one weight per example.
             **kwargs: arguments of `model.predict`.
         """
         return BaseWrapper.score(self, X, y, sample_weight, **kwargs)  # not that of the mixin
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:
-        """R²: 1 less the squared errors over those of the mean.
+        """Return R²: 1 minus the sum of squared errors divided by that of the mean.
 
         Args:
             y_true: the targets.
             y_pred: the predictions.
-            **kwargs: as for `sklearn.metrics.r2_score`.
+            **kwargs: arguments of `sklearn.metrics.r2_score`.
         """
         return float(r2_score(y_true, y_pred, **kwargs))

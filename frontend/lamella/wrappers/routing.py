@@ -14,41 +14,45 @@ PREFIXES = ("callbacks", "compile", "fit", "loss", "metrics", "model", "optimize
 
 
 def destination(name: str) -> str | None:
-    """The prefix of a routed parameter, None of any other name.
+    """Return the prefix of a routed parameter, None for any other name.
 
-    >>> destination("optimizer__learning_rate")
-    'optimizer'
+    Example:
+        >>> destination("optimizer__learning_rate")
+        'optimizer'
     """
     prefix, found, _ = name.partition("__")
     return prefix if found and prefix in PREFIXES else None
 
 
 def routed(params: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The parameters with a prefix, without it.
+    """Return the parameters with a prefix, without the prefix.
 
-    >>> routed({"fit__epochs": 3, "epochs": 1}, "fit")
-    {'epochs': 3}
+    Example:
+        >>> routed({"fit__epochs": 3, "epochs": 1}, "fit")
+        {'epochs': 3}
     """
     start = f"{prefix}__"
     return {name.removeprefix(start): value for name, value in params.items() if name.startswith(start)}
 
 
 def made(kind: str, given: Any, params: Mapping[str, Any], known: Callable[[str], Any] | None = None) -> Any:
-    """`given` with its parameters: classes, and names with parameters, become objects; everything else stays.
-
-    >>> from lamella.optimizers import SGD
-    >>> made("optimizer", SGD, {"learning_rate": 0.5}).learning_rate
-    0.5
+    """Return `given` with its parameters: classes, and names with parameters, become objects.
 
     Args:
         kind: the prefix of the parameters, for messages.
         given: a name, a class, an object, or a list or dict of these.
-        params: the parameters without the prefix. `name` is for every entry of a list or dict, `0__name` or `key__name` for
-            one of them.
-        known: gives the class of a name; None where names are not understood.
+        params: the parameters without the prefix. `name` applies to every entry of a list or dict, `0__name` or
+            `key__name` to one of them.
+        known: returns the class of a name; None if names are not supported.
 
     Raises:
-        ArgumentError: parameters for what is neither a name nor a class, or for an entry that is not there.
+        ArgumentError: there are parameters for something that is neither a name nor a class, or for an entry that does
+            not exist.
+
+    Example:
+        >>> from lamella.optimizers import SGD
+        >>> made("optimizer", SGD, {"learning_rate": 0.5}).learning_rate
+        0.5
     """
     if isinstance(given, Mapping | list | tuple):
         entries = dict(given) if isinstance(given, Mapping) else dict(enumerate(given))

@@ -1,4 +1,4 @@
-"""Keras 2's module `keras.wrappers.scikit_learn`: the estimators with the results that its scripts expect."""
+"""Keras 2's module `keras.wrappers.scikit_learn`: estimators that return what its scripts expect."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lamella.wrappers import estimators
 
 
 class _Keras2:
-    """What Keras 2's estimators had besides: `fit` returned a history, and `model` was the trained model."""
+    """Additions of Keras 2's estimators: `fit` returned a history, and `model` was the trained model."""
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """What `fit(...).history` of a script reads: for each key of the logs the values, one per epoch."""
+        """Dict from log key to a list with one value per epoch, for `fit(...).history`."""
         return self.history_  # type: ignore[attr-defined]
 
     @property
@@ -25,7 +25,7 @@ class _Keras2:
 
     @property
     def model(self) -> Any:
-        """The trained model; before `fit` what was given as `model`."""
+        """The trained model; before `fit` the argument `model`."""
         return vars(self).get("model_", vars(self)["model"])
 
     @model.setter
@@ -34,31 +34,32 @@ class _Keras2:
 
 
 class KerasClassifier(_Keras2, estimators.KerasClassifier):
-    """Keras 2's classifier: the predictions for one-hot targets are also class numbers.
-
-    >>> from lamella import Sequential
-    >>> from lamella.layers import Dense, Input
-    >>> from lamella.wrappers.scikit_learn import KerasClassifier
-    >>> def classifier(optimizer="rmsprop"):
-    ...     model = Sequential([Input((3,)), Dense(3, activation="softmax")])
-    ...     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
-    ...     return model
-    >>> estimator = KerasClassifier(build_fn=classifier, optimizer="adam", epochs=2, verbose=0)
-    >>> estimator.fit(np.eye(3), np.eye(3)).predict(np.eye(3)).shape
-    (3,)
+    """Keras 2's classifier, which also predicts class indices for one-hot targets.
 
     Args:
-        build_fn: a function that returns a compiled model; it gets those of the parameters that it names.
-        **sk_params: all arguments of `lamella.wrappers.KerasClassifier`.
+        build_fn: a function that returns a compiled model; it is passed those of the parameters that it names.
+        **sk_params: the arguments of `lamella.wrappers.KerasClassifier`.
 
     Attributes:
         model: the trained model.
-        history: for each key of the logs the values, one per epoch.
-        classes_: the labels, sorted; for one-hot rows the numbers of the columns.
+        history: dict from log key to a list with one value per epoch.
+        classes_: the sorted labels; for one-hot targets the indices of the columns.
+
+    Example:
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> from lamella.wrappers.scikit_learn import KerasClassifier
+        >>> def classifier(optimizer="rmsprop"):
+        ...     model = Sequential([Input((3,)), Dense(3, activation="softmax")])
+        ...     model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
+        ...     return model
+        >>> estimator = KerasClassifier(build_fn=classifier, optimizer="adam", epochs=2, verbose=0)
+        >>> estimator.fit(np.eye(3), np.eye(3)).predict(np.eye(3)).shape
+        (3,)
     """
 
     def predict(self, X: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803 - scikit-learn's name
-        """The labels of the rows of X; for one-hot targets the numbers of their columns.
+        """Return the predicted labels; for one-hot targets the indices of their columns.
 
         Args:
             X: the inputs.
@@ -69,12 +70,12 @@ class KerasClassifier(_Keras2, estimators.KerasClassifier):
 
     @staticmethod
     def scorer(y_true: Any, y_pred: Any, **kwargs: Any) -> float:
-        """The accuracy: the fraction of the rows that were told right.
+        """Return the accuracy of predictions.
 
         Args:
-            y_true: the labels, or one-hot rows.
+            y_true: the labels, or one-hot targets.
             y_pred: the predictions.
-            **kwargs: as for `sklearn.metrics.accuracy_score`.
+            **kwargs: arguments of `sklearn.metrics.accuracy_score`.
         """
         y_true = np.asarray(y_true)
         if y_true.ndim == 2 and np.ndim(y_pred) == 1:
@@ -83,39 +84,40 @@ class KerasClassifier(_Keras2, estimators.KerasClassifier):
 
 
 class KerasRegressor(_Keras2, estimators.KerasRegressor):
-    """Keras 2's regressor: its score is the loss with the other sign, so that the greater is the better.
-
-    >>> from lamella import Sequential
-    >>> from lamella.layers import Dense, Input
-    >>> from lamella.wrappers.scikit_learn import KerasRegressor
-    >>> def regressor():
-    ...     model = Sequential([Input((3,)), Dense(1)])
-    ...     model.compile("sgd", "mse")
-    ...     return model
-    >>> estimator = KerasRegressor(build_fn=regressor, epochs=2, verbose=0)
-    >>> estimator.fit(np.eye(3), [1.0, 2.0, 3.0]).score(np.eye(3), [1.0, 2.0, 3.0]) < 0
-    True
+    """Keras 2's regressor, whose score is the negative loss, so that higher is better.
 
     Args:
-        build_fn: a function that returns a compiled model; it gets those of the parameters that it names.
-        **sk_params: all arguments of `lamella.wrappers.KerasRegressor`.
+        build_fn: a function that returns a compiled model; it is passed those of the parameters that it names.
+        **sk_params: the arguments of `lamella.wrappers.KerasRegressor`.
 
     Attributes:
         model: the trained model.
-        history: for each key of the logs the values, one per epoch.
+        history: dict from log key to a list with one value per epoch.
+
+    Example:
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> from lamella.wrappers.scikit_learn import KerasRegressor
+        >>> def regressor():
+        ...     model = Sequential([Input((3,)), Dense(1)])
+        ...     model.compile("sgd", "mse")
+        ...     return model
+        >>> estimator = KerasRegressor(build_fn=regressor, epochs=2, verbose=0)
+        >>> estimator.fit(np.eye(3), [1.0, 2.0, 3.0]).score(np.eye(3), [1.0, 2.0, 3.0]) < 0
+        True
     """
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> float:  # noqa: N803
-        """Less the loss of the rows.
+        """Return the negative loss.
 
         Args:
             X: the inputs.
             y: the targets.
-            sample_weight: one weight per row.
+            sample_weight: one weight per example.
             **kwargs: arguments of `model.evaluate`.
 
         Raises:
-            ArgumentError: X and y do not fit.
+            ArgumentError: X and y do not match.
         """
         X, y = self._validated(X, y, reset=False)  # noqa: N806
         options = self._counted({"batch_size": self.batch_size, "verbose": 0, **kwargs, "return_dict": True}, X)

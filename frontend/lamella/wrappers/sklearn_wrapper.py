@@ -1,4 +1,4 @@
-"""Keras 3's estimators for scikit-learn: a compiled model, or a function that makes one for the data."""
+"""Keras 3's scikit-learn estimators, for a compiled model or a function that returns one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from lamella.wrappers.targets import RegressorTargets, by_number, check_two_clas
 
 
 class SKLBase(KeepsBackend, BaseEstimator):
-    """What the three estimators share.
+    """The base class of the three estimators.
 
     Args:
-        model: a compiled model, or a function of X, y and `model_kwargs` that returns one. Of a model a copy with new weights
-            is trained, unless `warm_start` is set.
-        warm_start: whether `fit` continues with the model of the `fit` before, and with `model` itself in the first one.
-        model_kwargs: further arguments of the function, by name.
-        fit_kwargs: arguments of `model.fit`; those that are given to the estimator's `fit` come before these.
+        model: a compiled model, or a function of X, y and `model_kwargs` that returns one. A copy of a model, with
+            newly drawn weights, is trained, unless `warm_start` is set.
+        warm_start: whether `fit` continues with the model of the previous `fit`, and with `model` itself the first
+            time.
+        model_kwargs: further arguments of the function.
+        fit_kwargs: arguments of `model.fit`; those of the estimator's `fit` take precedence.
 
     Attributes:
         model_: the trained model.
@@ -56,7 +57,7 @@ class SKLBase(KeepsBackend, BaseEstimator):
 
     @property
     def epoch_(self) -> int:
-        """How many epochs the last `fit` trained; 0 before it."""
+        """The number of epochs of the last `fit`; 0 before it."""
         return len(self.history_.epoch) if hasattr(self, "history_") else 0
 
     def set_fit_request(self, **requests: bool | str | None) -> Any:
@@ -140,59 +141,69 @@ class SKLBase(KeepsBackend, BaseEstimator):
 
 
 class SKLearnClassifier(ClassifierMixin, SKLBase):
-    """A model that classifies: `(rows,)` labels of any kind, one-hot for the model, which has one output per class.
-
-    >>> import numpy as np
-    >>> from lamella import Sequential
-    >>> from lamella.layers import Dense, Input
-    >>> from lamella.wrappers import SKLearnClassifier
-    >>> def classifier(X, y, units=4):
-    ...     model = Sequential([Input(X.shape[1:]), Dense(units, activation="relu"), Dense(y.shape[1], activation="softmax")])
-    ...     model.compile("adam", "categorical_crossentropy")
-    ...     return model
-    >>> estimator = SKLearnClassifier(classifier, model_kwargs={"units": 8}, fit_kwargs={"verbose": 0})
-    >>> X, y = np.eye(4), np.array(["cat", "dog", "cat", "dog"])
-    >>> estimator.fit(X, y, epochs=2).classes_.tolist()
-    ['cat', 'dog']
-    >>> estimator.predict(X).shape
-    (4,)
+    """A classifier for labels of any kind, which are one-hot for the model, with one output per class.
 
     Args:
-        model: a compiled model, or a function of X, y (one-hot) and `model_kwargs` that returns one. Of a model a copy with
-            new weights is trained, unless `warm_start` is set.
-        warm_start: whether `fit` continues with the model of the `fit` before, and with `model` itself in the first one.
-        model_kwargs: further arguments of the function, by name.
-        fit_kwargs: arguments of `model.fit`; those that are given to the estimator's `fit` come before these.
+        model: a compiled model, or a function of X, y (one-hot) and `model_kwargs` that returns one. A copy of a model,
+            with newly drawn weights, is trained, unless `warm_start` is set.
+        warm_start: whether `fit` continues with the model of the previous `fit`, and with `model` itself the first
+            time.
+        model_kwargs: further arguments of the function.
+        fit_kwargs: arguments of `model.fit`; those of the estimator's `fit` take precedence.
 
     Attributes:
         model_: the trained model.
         history_: the `History` of its training.
-        classes_: the labels, sorted.
+        classes_: the sorted labels.
         n_features_in_: the number of features.
 
     Raises:
-        ValueError: in `fit`: y is not one label per row, or has one class only.
+        ValueError: in `fit`: y does not have one label per example, or has only one class.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> from lamella.wrappers import SKLearnClassifier
+        >>> def classifier(X, y, units=4):
+        ...     last = Dense(y.shape[1], activation="softmax")
+        ...     model = Sequential([Input(X.shape[1:]), Dense(units, activation="relu"), last])
+        ...     model.compile("adam", "categorical_crossentropy")
+        ...     return model
+        >>> estimator = SKLearnClassifier(classifier, model_kwargs={"units": 8}, fit_kwargs={"verbose": 0})
+        >>> X, y = np.eye(4), np.array(["cat", "dog", "cat", "dog"])
+        >>> estimator.fit(X, y, epochs=2).classes_.tolist()
+        ['cat', 'dog']
+        >>> estimator.predict(X).shape
+        (4,)
     """
 
     _multi_output = False
 
     def fit(self, X: Any, y: Any, **kwargs: Any) -> Self:  # noqa: N803
-        """Train a model on the rows of X; see `SKLearnRegressor.fit`.
+        """Train a model.
 
         Args:
-            X: the inputs, `(rows, features)` or of more dimensions.
-            y: the labels, `(rows,)`.
+            X: the inputs, of shape `(examples, features)` or of more dimensions.
+            y: the labels, of shape `(examples,)`.
             **kwargs: arguments of `model.fit`.
 
+        Returns:
+            The estimator.
+
         Raises:
-            ValueError: y is not one label per row, or only rows of one class have weight.
+            ValueError: y does not have one label per example, or only examples of one class have a weight.
         """
         if kwargs.get("sample_weight") is not None:
             check_weighted_classes(np.asarray(y), np.asarray(kwargs["sample_weight"]))
         return super().fit(X, y, **kwargs)
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The outputs of the model, `(rows, classes)`; for two classes the second's less the first's, `(rows,)`."""
+        """Return the outputs of the model; for two classes, the second minus the first.
+
+        Args:
+            X: the inputs.
+        """
         raw = self._raw(X)
         return raw[:, 1] - raw[:, 0] if len(self.classes_) == 2 else raw
 
@@ -212,29 +223,31 @@ class SKLearnClassifier(ClassifierMixin, SKLBase):
 
 
 class SKLearnRegressor(RegressorMixin, SKLBase):
-    """A model that predicts numbers; `(rows,)` targets are a column for the model, whose predictions are `(rows,)` again.
-
-    >>> import numpy as np
-    >>> from lamella import Sequential
-    >>> from lamella.layers import Dense, Input
-    >>> from lamella.wrappers import SKLearnRegressor
-    >>> model = Sequential([Input((3,)), Dense(1)])
-    >>> model.compile("sgd", "mse")
-    >>> estimator = SKLearnRegressor(model, fit_kwargs={"verbose": 0, "epochs": 2})
-    >>> estimator.fit(np.eye(3), [1.0, 2.0, 3.0]).predict(np.eye(3)).shape
-    (3,)
+    """A regressor; targets of shape `(examples,)` are one column for the model, and its predictions have their shape.
 
     Args:
-        model: a compiled model, or a function of X, y `(rows, outputs)` and `model_kwargs` that returns one. Of a model a
-            copy with new weights is trained, unless `warm_start` is set.
-        warm_start: whether `fit` continues with the model of the `fit` before, and with `model` itself in the first one.
-        model_kwargs: further arguments of the function, by name.
-        fit_kwargs: arguments of `model.fit`; those that are given to the estimator's `fit` come before these.
+        model: a compiled model, or a function of X, y `(examples, outputs)` and `model_kwargs` that returns one. A copy
+            of a model, with newly drawn weights, is trained, unless `warm_start` is set.
+        warm_start: whether `fit` continues with the model of the previous `fit`, and with `model` itself the first
+            time.
+        model_kwargs: further arguments of the function.
+        fit_kwargs: arguments of `model.fit`; those of the estimator's `fit` take precedence.
 
     Attributes:
         model_: the trained model.
         history_: the `History` of its training.
         n_features_in_: the number of features.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> from lamella.wrappers import SKLearnRegressor
+        >>> model = Sequential([Input((3,)), Dense(1)])
+        >>> model.compile("sgd", "mse")
+        >>> estimator = SKLearnRegressor(model, fit_kwargs={"verbose": 0, "epochs": 2})
+        >>> estimator.fit(np.eye(3), [1.0, 2.0, 3.0]).predict(np.eye(3)).shape
+        (3,)
     """
 
     def __sklearn_tags__(self) -> Any:
@@ -244,33 +257,38 @@ class SKLearnRegressor(RegressorMixin, SKLBase):
 
 
 class SKLearnTransformer(TransformerMixin, SKLBase):
-    """A model as a step of a pipeline: it is trained on X and y, and `transform` gives its outputs.
-
-    >>> import numpy as np
-    >>> from lamella import Sequential
-    >>> from lamella.layers import Dense, Input
-    >>> from lamella.wrappers import SKLearnTransformer
-    >>> model = Sequential([Input((3,)), Dense(2)])
-    >>> model.compile("sgd", "mse")
-    >>> estimator = SKLearnTransformer(model, fit_kwargs={"verbose": 0})
-    >>> estimator.fit(np.eye(3), np.zeros((3, 2))).transform(np.eye(3)).shape
-    (3, 2)
+    """A model as a step of a pipeline: it is trained on X and y, and `transform` returns its outputs.
 
     Args:
-        model: a compiled model, or a function of X, y `(rows, outputs)` and `model_kwargs` that returns one. Of a model a
-            copy with new weights is trained, unless `warm_start` is set.
-        warm_start: whether `fit` continues with the model of the `fit` before, and with `model` itself in the first one.
-        model_kwargs: further arguments of the function, by name.
-        fit_kwargs: arguments of `model.fit`; those that are given to the estimator's `fit` come before these.
+        model: a compiled model, or a function of X, y `(examples, outputs)` and `model_kwargs` that returns one. A copy
+            of a model, with newly drawn weights, is trained, unless `warm_start` is set.
+        warm_start: whether `fit` continues with the model of the previous `fit`, and with `model` itself the first
+            time.
+        model_kwargs: further arguments of the function.
+        fit_kwargs: arguments of `model.fit`; those of the estimator's `fit` take precedence.
 
     Attributes:
         model_: the trained model.
         history_: the `History` of its training.
         n_features_in_: the number of features.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella import Sequential
+        >>> from lamella.layers import Dense, Input
+        >>> from lamella.wrappers import SKLearnTransformer
+        >>> model = Sequential([Input((3,)), Dense(2)])
+        >>> model.compile("sgd", "mse")
+        >>> estimator = SKLearnTransformer(model, fit_kwargs={"verbose": 0})
+        >>> estimator.fit(np.eye(3), np.zeros((3, 2))).transform(np.eye(3)).shape
+        (3, 2)
     """
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The model's outputs for the rows of X.
+        """Return the outputs of the model.
+
+        Args:
+            X: the inputs.
 
         Raises:
             sklearn.exceptions.NotFittedError: `fit` has not been called.

@@ -1,4 +1,4 @@
-"""Targets of estimators in the form that a model trains on, and predictions in the form of the targets."""
+"""Encoding of an estimator's targets for a model, and decoding of its predictions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lamella.errors import ArgumentError
 
 
 def check_two_classes(classes: np.ndarray) -> None:
-    """Refuse targets of one class.
+    """Reject targets with fewer than two classes.
 
     Raises:
         ArgumentError: there are fewer than two classes.
@@ -23,10 +23,10 @@ def check_two_classes(classes: np.ndarray) -> None:
 
 
 def check_weighted_classes(y: np.ndarray, weights: np.ndarray) -> None:
-    """Refuse weights that leave one class.
+    """Reject weights that leave only one class.
 
     Raises:
-        ArgumentError: the rows whose weight is not zero are of one class.
+        ArgumentError: all examples with a weight have the same class.
     """
     if len(y) == len(weights) and y.ndim == 1 and len(np.unique(y[weights != 0])) < 2:
         raise ArgumentError(
@@ -35,10 +35,10 @@ def check_weighted_classes(y: np.ndarray, weights: np.ndarray) -> None:
 
 
 def by_number(class_weight: Any, classes: np.ndarray) -> Any:
-    """{class number: weight} of {label: weight}; class numbers, where none of them is a label, stay.
+    """Return the weights by class index instead of by label; class indices that are not labels are kept.
 
     Raises:
-        ArgumentError: a weight is for what is no label, and there is a label without one.
+        ArgumentError: a weight is given for an unknown label, and a label has none.
     """
     numbers = {label: number for number, label in enumerate(classes.tolist())}
     if not isinstance(class_weight, Mapping):
@@ -52,11 +52,12 @@ def by_number(class_weight: Any, classes: np.ndarray) -> Any:
 
 
 class RegressorTargets:
-    """Numbers: they stay as they are, and predictions get their number of dimensions and their dtype, integers float64.
+    """Numbers, which are unchanged; predictions get their number of dimensions and dtype, float64 for integers.
 
-    >>> targets = RegressorTargets().fit(np.zeros(3))
-    >>> targets.inverse_transform(np.zeros((3, 1))).shape
-    (3,)
+    Example:
+        >>> targets = RegressorTargets().fit(np.zeros(3))
+        >>> targets.inverse_transform(np.zeros((3, 1))).shape
+        (3,)
     """
 
     def fit(self, y: np.ndarray) -> Self:
@@ -80,17 +81,18 @@ class RegressorTargets:
 
 
 class ClassTargets:
-    """Labels: class numbers or one-hot rows, as the model's outputs and its loss ask for.
-
-    >>> targets = ClassTargets().fit(np.array(["no", "yes", "no"]))
-    >>> targets.transform(np.array(["yes", "no"])).tolist()
-    [1, 0]
-    >>> targets.inverse_transform(np.array([[0.2], [0.9]])).tolist()
-    ['no', 'yes']
+    """Labels, encoded as class indices or one-hot as the model's outputs and loss require.
 
     Attributes:
-        target_type_: "binary", "multiclass", "multiclass-onehot" (rows of one 1), or "multilabel-indicator".
-        classes_: the labels, sorted; for rows the numbers of their columns.
+        target_type_: "binary", "multiclass", "multiclass-onehot" (exactly one 1 per row), or "multilabel-indicator".
+        classes_: the sorted labels; for rows the indices of their columns.
+
+    Example:
+        >>> targets = ClassTargets().fit(np.array(["no", "yes", "no"]))
+        >>> targets.transform(np.array(["yes", "no"])).tolist()
+        [1, 0]
+        >>> targets.inverse_transform(np.array([[0.2], [0.9]])).tolist()
+        ['no', 'yes']
     """
 
     def __init__(self, classes: Any = None) -> None:

@@ -1,9 +1,9 @@
-"""The part of HDF5 that Keras writes, read without libhdf5: a file from a stranger is checked, never trusted.
+"""The part of HDF5 that Keras writes, read without libhdf5: an untrusted file is checked.
 
     tree = hdf5.read(data, name="model.weights.h5")
     kernel = tree["layers/dense/vars/0"]
     kernel.shape, kernel.dtype          # before anything is allocated
-    kernel.read()                       # a NumPy array of its own
+    kernel.read()                       # a new NumPy array
 
 References:
     The HDF Group, HDF5 File Format Specification Version 3.0,

@@ -1,4 +1,4 @@
-"""The places where names, strings and many attributes lie: local, global and fractal heaps."""
+"""The places where names, strings and many attributes are: local, global and fractal heaps."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class GlobalHeap:
 class FractalHeap:
     """Links or attributes of an object that has many: blocks in rows, each row's twice the size of the one before.
 
-    An object's identifier holds its offset in the heap's own address space, in which the blocks lie end to end.
+    An object's identifier holds its offset in the heap's own address space, in which the blocks are stored end to end.
     """
 
     def __init__(self, source: Source, address: int):
@@ -125,7 +125,7 @@ class FractalHeap:
         raise self._source.fault(f"{what} is stored in a way that is not read (first byte {first:#x})")
 
     def _huge_object(self, number: int) -> tuple[int, int]:
-        """Address and size of an object with a place of its own."""
+        """Address and size of an object that is stored separately."""
         if self._huge is None:
             if self._huge_tree is None:
                 raise self._source.fault("a heap without large objects is asked for one")
@@ -139,7 +139,7 @@ class FractalHeap:
         return self._huge[number]
 
     def _managed(self, offset: int) -> tuple[int, int]:
-        """Address of what lies at `offset`, and how many bytes its block still has there."""
+        """Address of what is at `offset`, and how many bytes its block still has there."""
         block, start, size, rows = self._root, 0, self._first, self._rows
         while rows and block is not None:
             # where in the rows: the first two are of blocks of the first size
@@ -149,12 +149,12 @@ class FractalHeap:
             size = self._first << max(row - 1, 0)
             column = (inner - (row_size << (row - 1) if row else 0)) // size
             if row >= rows:
-                raise self._source.fault(f"offset {offset} lies outside a heap")
+                raise self._source.fault(f"offset {offset} is outside a heap")
             block = self._child(block, rows, row, column)
             start += (row_size << (row - 1) if row else 0) + column * size
             rows = 0 if size <= self._largest else (size // row_size).bit_length()
         if block is None or not self._head_size <= offset - start < size:
-            raise self._source.fault(f"offset {offset} lies outside a heap's blocks")
+            raise self._source.fault(f"offset {offset} is outside a heap's blocks")
         self._source.check(block, size, "a block of a heap")
         if self._source.data[block : block + 4] != b"FHDB":
             raise self._source.fault(f"no block of a heap at {block}: FHDB is missing")

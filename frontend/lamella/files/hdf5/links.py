@@ -46,7 +46,7 @@ def of_message(source: Source, body: Cursor) -> Member:
 
 
 def of_info(source: Source, body: Cursor) -> Iterator[Member]:
-    """The members of a group that has so many that they lie in a heap; none where they stand in the group's header."""
+    """The members of a group that has so many that they are in a heap; none where they stand in the group's header."""
     body.version(0)
     if body.uint(1) & 1:
         body.take(8)  # the next number in order of creation
@@ -60,7 +60,7 @@ def of_info(source: Source, body: Cursor) -> Iterator[Member]:
 
 
 def attributes_of_info(source: Source, body: Cursor) -> Iterator[Cursor]:
-    """The attribute messages of an object that has so many that they lie in a heap."""
+    """The attribute messages of an object that has so many that they are in a heap."""
     body.version(0)
     if body.uint(1) & 1:
         body.take(2)  # the next number in order of creation

@@ -5,7 +5,7 @@ datasets) may add up to the file's length and no more: the parts of a file never
 while a file that uses its bytes twice, or runs in a circle, is refused before it has cost more than its own length. And
 what becomes a Python object, which is larger than its bytes, is counted.
 
-Checksums are not compared. Whoever makes a hostile file makes its checksums too, and datasets have none.
+Checksums are not compared. The author of a hostile file makes its checksums too, and datasets have none.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Source:
         self.data = self.data[:end]
 
     def check(self, offset: int, size: int, what: str) -> None:
-        """Refuse `size` bytes at `offset` that do not lie in the file."""
+        """Refuse `size` bytes at `offset` that are not in the file."""
         if offset + size > len(self.data):
-            raise self.fault(f"{what} of {size} bytes at {offset} lies outside the file's {len(self.data)} bytes")
+            raise self.fault(f"{what} of {size} bytes at {offset} is outside the file's {len(self.data)} bytes")
 
     def claim(self, offset: int, size: int, what: str) -> None:
         """Take `size` bytes at `offset` for one purpose."""

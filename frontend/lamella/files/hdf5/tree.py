@@ -14,10 +14,10 @@ from lamella.files.hdf5.values import Attribute
 
 
 class Dataset:
-    """An array in a file: shape and dtype are known, its bytes are checked to lie in the file, nothing is allocated yet.
+    """An array in a file: shape and dtype are known, its bytes are checked to be in the file, nothing is allocated yet.
 
     Attributes:
-        path: Where it stands in the file, for instance "layers/dense/vars/0".
+        path: Where it is in the file, for instance "layers/dense/vars/0".
         shape: Tuple of ints.
         dtype: NumPy dtype in the machine's byte order. Raw bytes (how Keras stores bfloat16, with an attribute
             `dtype` = "bfloat16") have dtype V2; strings of fixed length have dtype S.
@@ -70,7 +70,7 @@ class Group:
     """Groups and datasets by name.
 
     Attributes:
-        path: Where it stands in the file; "" for the file itself.
+        path: Where it is in the file; "" for the file itself.
         attrs: Name to value. A string is `str`; a row of strings is a list of `str`; a number is a NumPy scalar, an array
             of numbers a NumPy array (h5py writes an empty list as a float64 array of shape (0,)); an empty dataspace
             is None.

@@ -26,7 +26,7 @@ class Type(NamedTuple):
 
     Attributes:
         kind: "number"; "bool"; "raw" bytes; "string" of fixed length; "text", a string kept elsewhere in the file.
-        dtype: How the element lies in the file.
+        dtype: How the element is in the file.
         padding: What fills up a fixed string: b"\0" or b" "; b"" where the first NUL ends it.
     """
 

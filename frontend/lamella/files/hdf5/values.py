@@ -16,7 +16,7 @@ MAX_SIZE = 1 << 62
 
 
 def size_of(source: Source, kind: Type, shape: tuple[int, ...]) -> int:
-    """The size in bytes of an array, which is checked to lie in memory's range even where an axis of it is empty."""
+    """The size in bytes of an array, which is checked to be in memory's range even where an axis of it is empty."""
     if math.prod(max(n, 1) for n in shape) * kind.dtype.itemsize > MAX_SIZE:
         raise source.fault(f"an array of shape {shape} is too large")
     return math.prod(shape) * kind.dtype.itemsize
@@ -77,8 +77,8 @@ def _string(source: Source, element: Cursor, kind: Type, heap: GlobalHeap) -> st
 
 
 def array(source: Source, raw: memoryview, kind: Type, shape: tuple[int, ...]) -> np.ndarray:
-    """A new array, in the machine's byte order, of bytes as they lie in the file."""
-    # an empty shape's bytes are no buffer that NumPy takes
+    """A new array, in the machine's byte order, of bytes as they are in the file."""
+    # an empty shape's bytes are not a buffer that NumPy takes
     stored = np.frombuffer(raw, kind.dtype).reshape(shape) if len(raw) else np.empty(shape, kind.dtype)
     if kind.kind == "bool":
         if stored.size and stored.max() > 1:

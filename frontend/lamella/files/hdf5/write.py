@@ -53,7 +53,7 @@ def to_bytes(tree: Tree) -> bytes:
     try:
         import h5py
     except ImportError as error:
-        raise ImportError("Writing HDF5 needs h5py: pip install 'lamella[files]'.") from error
+        raise ImportError("Writing HDF5 needs h5py: pip install h5py.") from error
     # in memory whatever the target: libhdf5 lays a file on disk out in another way
     buffer = BytesIO()
     with h5py.File(buffer, "w", libver="earliest") as file:
@@ -87,7 +87,7 @@ def _write_attributes(where: Any, attrs: Mapping[str, Any], path: str) -> None:
 
 
 def _size(value: Any) -> int:
-    """What an attribute takes of its object's header: strings lie elsewhere, and 16 bytes stand for each."""
+    """What an attribute takes of its object's header: strings are elsewhere, and 16 bytes stand for each."""
     if isinstance(value, str):
         return 16
     return 16 * len(value) if isinstance(value, list | tuple) else np.asarray(value).nbytes
