@@ -21,7 +21,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 # One environment, so one installation at a time.
 .NOTPARALLEL:
 .PHONY: help demo parallel parallel-processes test test-all fuzz docs docs-full docs-test lint format bench bench-large \
-	wheel-test hooks clean
+	wheel-test release-check matrix hooks clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

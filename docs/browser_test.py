@@ -18,7 +18,7 @@ from check_links import Page, target
 DOCS = Path(__file__).resolve().parent
 SITE = DOCS / "_build" / "html"
 TOP = ["index", "start", "learn/index", "howto/index", "concepts/index", "gallery/index", "reference/index"]
-TOP += ["differences", "performance", "security", "changelog", *(["faq"] if (DOCS / "faq.md").exists() else [])]
+TOP += ["differences", "performance", "security", "faq", "contributing", "changelog"]
 DEEP = [
     "reference/lamella.layers.LSTM",
     "reference/lamella.ops",

@@ -1,14 +1,10 @@
 """What the site of the documentation adds to Sphinx: the reference's pages, the gallery's pictures, llms.txt, links."""
 
-import logging
 from typing import Any
 
 from sphinx.application import Sphinx
 
 from lamella_site import docstrings, pages, reference
-
-# A pattern of a table of contents may match nothing: tests/browser requires the pages that there must be.
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(lambda r: getattr(r, "subtype", None) != "empty_glob")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

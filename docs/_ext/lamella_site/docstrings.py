@@ -8,7 +8,7 @@ from typing import Any
 
 _CODE = re.compile(r":[\w:]+:`[^`]+`|``.+?``|`[^`]+`", re.S)
 _NAME = re.compile(r"[A-Za-z_]\w*(\.\w+)*(\(\))?")
-_SECTION = re.compile(r"[A-Z][a-z]+( [a-z]+)?:")
+_SECTION = re.compile(r"(Args|Attributes|Examples?|Notes?|Raises|References|Returns|See also|Warning|Yields):")
 
 
 def process(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:

@@ -94,9 +94,10 @@ def scrape(_block: Any, block_vars: dict[str, Any], gallery_conf: Any, **_option
         model, history = runs[-1]
         files.append(str(Path(next(paths)).with_suffix(".svg")))
         Path(files[-1]).write_text(_curves(model.name, history), encoding="utf-8")
-    if _RUNS and len(_RUNS[-1][0].layers) <= _MOST_LAYERS:
+    models = [run[0] for run in _RUNS] or [v for v in block_vars["example_globals"].values() if isinstance(v, Model)]
+    if models and len(models[-1].layers) <= _MOST_LAYERS:
         files.append(str(Path(next(paths)).with_suffix(".svg")))
-        lamella.utils.plot_model(_RUNS[-1][0], files[-1], show_shapes=True)
+        lamella.utils.plot_model(models[-1], files[-1], show_shapes=True)
     _RUNS.clear()
     return figure_rst(files, gallery_conf["src_dir"], "What the script drew, the curves of its last run, or its model")
 
