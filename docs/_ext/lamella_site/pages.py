@@ -37,7 +37,7 @@ def adapt(app: Sphinx, docname: str, source: list[str]) -> None:
         text = re.sub(r"\]\((?!https?:|#)", "](../", path.read_text(encoding="utf-8")).replace("](../docs/", "](")
     for file, page in _LINKS.items():
         text = text.replace(f"]({file}", f"]({page}")
-    if included:  # what is left are files that are no pages
+    if included:  # what is left are files that are not pages
         text = re.sub(r"\[([^\]]+)\]\(\.\./(?!examples/\w+\.py)[^)]*\)", r"\1", text)
     text = re.sub(r"\]\(\.\./examples/(\w+)\.py\)", r"](gallery/\1.rst)", text)
     source[0] = text + _RECORDS if docname == "adr/README" else text
