@@ -283,7 +283,7 @@ def test_graphs_of_many_edges_are_refused_and_deep_ones_read(tmp_path):
     for i, text in enumerate(hostile_graphs.large(100).values()):
         path = tmp_path / f"{i}.json"
         path.write_bytes(text)
-        jobs.append(("json", str(path), 20, 500 * MEGABYTE))
+        jobs.append(("json", str(path), 60, 500 * MEGABYTE))
     assert [told.partition(":")[0] for told in outcomes(jobs)] == [
         "FormatError", "FormatError", "loaded", "FormatError", "loaded",
     ]  # fmt: skip

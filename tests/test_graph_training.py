@@ -338,7 +338,7 @@ BAD_DATA = {
     "rows of targets": ((X, {**Y, "kind": Y["kind"][:3]}), "x has 20 rows and y/kind has 3"),
     "labels": (
         (X, {**Y, "kind": Y["kind"] + 1}),
-        "output of layer 'kind': sparse_categorical_crossentropy: labels are",
+        "output of layer 'kind': sparse_categorical_crossentropy: labels must be",
     ),
     "weights": ((X, Y, {"prize": X["b"]}), "sample_weight has the unknown key 'prize'"),
     "rows of weights": (
