@@ -154,7 +154,7 @@ def test_own_steps_and_optax():
     ("step", "error", "words"),
     [
         (lambda self, data: 3.0, TypeError, "dict of logs"),
-        (lambda self, data: {"x": data[0]}, ValueError, "is a scalar"),
+        (lambda self, data: {"x": data[0]}, ValueError, "must be a scalar"),
         (lambda self, data: lamella.optimizers.SGD().apply_gradients([]) or {}, TraceError, "optimizer of `compile`"),
     ],
 )

@@ -192,7 +192,7 @@ def count_of_head():
 
 
 def test_what_is_refused():
-    with pytest.raises(TypeError, match="must be given a layer, got function"):
+    with pytest.raises(TypeError, match="remat needs a layer, got function"):
         remat(lambda x: x)
     with pytest.raises(ValueError, match=r"mode must be 'full'.*got 'some'"):
         RematScope("some")
