@@ -63,6 +63,7 @@ def test_large_models_are_measured_or_named_as_missing(tmp_path):
     assert "| lamella-numpy |" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_gpu_benchmark_runs_with_tiny_sizes(tmp_path):
     pytest.importorskip("jax")
     command = [sys.executable, BENCHMARKS / "gpu.py", "attention", "--tiny", "--peers", "lamella", "--out", tmp_path]

@@ -135,9 +135,11 @@ def keeps_the_weights():
 @pytest.mark.parametrize(
     ("optimizer", "single"),
     [
-        pytest.param(lambda: "adam", False, id="chunks"),
+        pytest.param(lambda: "adam", False, id="chunks", marks=pytest.mark.slow),
         pytest.param(lambda: "adam", True, id="single steps"),
-        pytest.param(lambda: optimizers.SGD(0.05, momentum=0.9, use_ema=True), True, id="averages"),
+        pytest.param(
+            lambda: optimizers.SGD(0.05, momentum=0.9, use_ema=True), True, id="averages", marks=pytest.mark.slow
+        ),
         pytest.param(keeps_the_weights, False, id="optax keeps the weights"),
         pytest.param(lambda: optax.adamw(0.01), False, id="optax", marks=pytest.mark.slow),
     ],
@@ -221,6 +223,7 @@ def test_one_array_in_two_weights_is_two_weights(mode, monkeypatch):
     assert_same(*found)
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_swapped(monkeypatch):
     found = []
     for donate in (True, False):

@@ -25,6 +25,9 @@ def run(script, *arguments, backend, folder):
     return done.stdout
 
 
+FAST_ON_NUMPY = ["numpy", pytest.param("jax", marks=pytest.mark.slow)]  # XLA takes seconds over each script
+
+
 @pytest.mark.parametrize("backend", ["numpy", "jax"])
 def test_the_first_regression_finds_the_slope(backend, tmp_path):
     if backend == "jax":
@@ -37,7 +40,7 @@ def test_the_first_regression_finds_the_slope(backend, tmp_path):
     assert abs(float(re.search(r"after: w = (-?[\d.]+)", out)[1]) - 3) < 0.15
 
 
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("backend", FAST_ON_NUMPY)
 def test_the_first_convnet_tells_stripes_apart(backend, tmp_path):
     if backend == "jax":
         pytest.importorskip("jax")
@@ -46,7 +49,7 @@ def test_the_first_convnet_tells_stripes_apart(backend, tmp_path):
     assert float(re.search(r"test accuracy ([\d.]+)", out)[1]) >= 0.75
 
 
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("backend", FAST_ON_NUMPY)
 @pytest.mark.parametrize(
     ("script", "least"),
     [
@@ -70,7 +73,7 @@ def test_the_classic_set_learns(script, least, backend, tmp_path):
         assert float(re.search(r"last piece alone: accuracy ([\d.]+)", out)[1]) < 0.5
 
 
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("backend", FAST_ON_NUMPY)
 def test_the_transformer_learns_to_write(backend, tmp_path):
     if backend == "jax":
         pytest.importorskip("jax")
@@ -79,7 +82,7 @@ def test_the_transformer_learns_to_write(backend, tmp_path):
     assert "twinkle twinkle little star" in out
 
 
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("backend", FAST_ON_NUMPY)
 @pytest.mark.parametrize(
     ("script", "told", "least"),
     [
@@ -98,7 +101,7 @@ def test_graphs_learn(script, told, least, backend, tmp_path):
     assert float(re.search(rf"{told} ([\d.]+)", out)[1]) >= least
 
 
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("backend", FAST_ON_NUMPY)
 def test_the_variational_autoencoder_learns_by_a_step_of_its_own(backend, tmp_path):
     if backend == "jax":
         pytest.importorskip("jax")

@@ -19,8 +19,8 @@ BOUND, ADAM_BOUND = 1e-5, 3e-5
 # XLA takes seconds over each row: one for each layer, each kind of target, each way to weight and to validate.
 FAST_ON_JAX = {
     "regression-rmsprop", "binary-adagrad", "cnn-adam", "masking-lstm", "logits", "l2",
-    "sample-weight", "sample-weight-split", "class-weight-one-hot", "clipnorm-weight-decay", "frozen-layers",
-    "masked-sequence", "metrics-one-hot", "dice-loss",
+    "sample-weight", "sample-weight-split", "class-weight-one-hot", "clipnorm-weight-decay",
+    "masked-sequence", "metrics-one-hot",
 }  # fmt: skip
 
 # docs/differences.md: Keras's JAX trainer loses the mask on the way to the training metrics, not to those of `evaluate`.

@@ -47,6 +47,7 @@ def mixed(count, lengths=LENGTHS):
     return batches(np.random.default_rng(0).permutation(np.arange(count) % lengths + 3))
 
 
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("jax", marks=pytest.mark.slow)], indirect=True)
 def test_a_thousand_batches_of_twenty_lengths_make_twenty_programs(backend):
     model, given = model_of(backend), mixed(1000)
     with compilations() as found:
@@ -162,9 +163,7 @@ def called(model, given):
     return [fn(fn.params, fn.state, x)[0] for x, _ in given]
 
 
-@pytest.mark.parametrize(
-    "work", [pytest.param(w, marks=() if w in ("fit", "predict") else pytest.mark.slow) for w in WORK]
-)
+@pytest.mark.parametrize("work", [pytest.param(w, marks=() if w == "predict" else pytest.mark.slow) for w in WORK])
 @pytest.mark.parametrize("name", ON_BOTH)
 def test_a_hundred_lengths_keep_no_more_programs_than_the_caches_hold(work, name):
     with lamella.backend_scope(name):

@@ -280,23 +280,22 @@ def test_hostile_graphs_end_in_a_format_error_in_time(kind, tmp_path):
 
 def test_graphs_of_many_edges_are_refused_and_deep_ones_read(tmp_path):
     jobs = []
-    for i, text in enumerate(hostile_graphs.large(100).values()):
-        path = tmp_path / f"{i}.json"
-        path.write_bytes(text)
-        jobs.append(("json", str(path), 60, 500 * MEGABYTE))
-    assert [told.partition(":")[0] for told in outcomes(jobs)] == [
-        "FormatError", "FormatError", "loaded", "FormatError", "loaded",
-    ]  # fmt: skip
+    for i, (name, text) in enumerate(hostile_graphs.large(100).items()):
+        if name != "models in models, each twice":
+            path = tmp_path / f"{i}.json"
+            path.write_bytes(text)
+            jobs.append(("json", str(path), 20, 500 * MEGABYTE))
+    assert [told.partition(":")[0] for told in outcomes(jobs)] == ["FormatError", "FormatError", "loaded", "loaded"]
 
 
 @pytest.mark.slow
 def test_the_largest_graphs_are_built_in_time_of_their_calls(tmp_path):
     texts = hostile_graphs.large()
     jobs = []
-    for name in ("many calls", "a long chain backwards"):
+    for name in ("many calls", "a long chain backwards", "models in models, each twice"):
         (tmp_path / f"{name}.json").write_bytes(texts[name])
         jobs.append(("json", str(tmp_path / f"{name}.json"), 120, 1000 * MEGABYTE))
-    assert outcomes(jobs) == ["loaded", "loaded"]
+    assert [told.partition(":")[0] for told in outcomes(jobs)] == ["loaded", "loaded", "FormatError"]
 
 
 def test_a_wrong_reference_is_named():

@@ -97,6 +97,7 @@ def test_the_fuzz_finds_what_is_planted(monkeypatch):
     assert all(faults) and {f.split(":")[0] for f in faults if "bytes of memory" not in f} <= {"IndexError"}
 
 
+@pytest.mark.slow
 def test_the_fuzz_limits_what_it_does_not_trace(monkeypatch):
     kind = fuzz_files.KINDS["hdf5"]._replace(open=lambda data: bytearray(2 * fuzz_files.ADDRESS_BYTES))
     monkeypatch.setitem(fuzz_files.KINDS, "hdf5", kind)

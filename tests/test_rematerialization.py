@@ -120,6 +120,7 @@ def test_the_peak_on_numpy():
 
 
 @JAX
+@pytest.mark.slow
 def test_the_peak_and_the_numbers_on_jax():
     import jax
 

@@ -86,7 +86,7 @@ def read_tree(path: str | os.PathLike[str], format: str, version: int) -> dict[s
                     finite=False,
                 )
                 if not isinstance(about, dict) or about.get("format") != format:
-                    raise FormatError(f"{named!r} is no {format}.")
+                    raise FormatError(f"{named!r} is not a {format}.")
                 if not isinstance(about["version"], int) or about["version"] > version:
                     raise FormatError(
                         f"{named!r} is a {format} of version {about['version']}, this lamella reads up to {version}."
@@ -101,7 +101,7 @@ def read_tree(path: str | os.PathLike[str], format: str, version: int) -> dict[s
             if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which a seek to nowhere gives
                 raise
             cause = f"{type(error).__name__}: {error}".rstrip(": ")
-            raise FormatError(f"{named!r} is no {format}, or it is damaged or cut short ({cause}).") from None
+            raise FormatError(f"{named!r} is not a {format}, or it is damaged or cut short ({cause}).") from None
 
 
 def _packed(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -134,7 +134,7 @@ def _onnx(found: Description, data: bytes, name: str) -> None:
     try:
         _graph(found, onnx.load_model_from_string(data), onnx.helper.tensor_dtype_to_np_dtype)
     except Exception:  # protobuf and onnx let through what their parsers raise
-        raise FormatError(f"{name}: no ONNX file, or it is damaged or cut short.") from None
+        raise FormatError(f"{name} is not an ONNX file, or it is damaged or cut short.") from None
 
 
 def _graph(found: Description, model: Any, element: Any) -> None:

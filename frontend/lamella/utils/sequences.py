@@ -45,7 +45,7 @@ def pad_sequences(
     longest = max(_lengths(sequences, "pad_sequences"), default=0)
     kind = np.dtype(dtype)
     if isinstance(value, str) and kind.kind not in "OSU":
-        raise ValueError(f"the value {value!r} is no {kind.name}: use dtype=object for strings.")
+        raise ValueError(f"the value {value!r} is not of dtype {kind.name}: use dtype=object for strings.")
     maxlen = longest if maxlen is None else int(maxlen)
     entries = [np.asarray(entry, kind) for entry in sequences]
     shape = next((entry.shape[1:] for entry in entries if len(entry)), ())
