@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def literal(value: Any) -> str | None:
         ('(2, None)', "float('inf')", None)
     """
     if isinstance(value, tuple):
-        items = [literal(item) for item in value]
+        items = list(map(literal, cast("tuple[Any, ...]", value)))
         return None if None in items else f"({', '.join(map(str, items))}{',' if len(items) == 1 else ''})"
     if isinstance(value, Dim):
         return str(value)
@@ -128,7 +128,7 @@ def _broadcast(e: Equation, names: Sequence[str], attrs: Mapping[str, Any]) -> s
 
 
 def _slice(e: Equation, names: Sequence[str], attrs: Mapping[str, Any]) -> str | None:
-    parts = []
+    parts: list[str] = []
     rows = zip(attrs["start"], attrs["stop"], attrs["strides"], e.inputs[0].shape, strict=True)
     for start, stop, step, size in rows:
         begin, end = "" if start == 0 else str(start), "" if stop == size else str(stop)
