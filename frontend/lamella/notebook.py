@@ -56,7 +56,7 @@ def line_of_a_cell() -> Line | None:
     if shell is None or getattr(shell, "kernel", None) is None:  # IPython in a terminal has no kernel
         return None
     try:
-        from IPython.display import display  # type: ignore[import-not-found]
+        from IPython.display import display
         from rich.text import Text
     except ImportError:
         return None
