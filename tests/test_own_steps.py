@@ -167,6 +167,21 @@ def test_a_wrong_step_says_so_and_changes_nothing(backend, step, error, words):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_second_optimizer_is_refused_with_the_one_that_trains_all():
+    class Two(lamella.Sequential):
+        def train_step(self, data):
+            x, y, _ = lamella.utils.unpack_x_y_sample_weight(data)
+            loss, gradients = lamella.value_and_grad(lambda: self.compute_loss(x, y, self(x)), self.trainable_variables)
+            self.second.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+            return {"loss": loss}
+
+    model = Two([Input((3,)), Dense(1)])
+    model.compile("sgd", "mse", backend="numpy")
+    model.second = lamella.optimizers.Adam()
+    with pytest.raises(TraceError, match=r"got another Adam\. Pass `MultiOptimizer\(OptimizerMap\("):
+        model.fit(X, Y, verbose=0)
+
+
 def test_outside_a_step():
     with pytest.raises(TraceError, match="train_step"):
         lamella.value_and_grad(lambda: 1.0, [])

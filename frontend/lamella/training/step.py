@@ -258,8 +258,9 @@ def _apply_gradients(
     """`optimizer.apply_gradients` of a user-defined step: new weights in the context, new slots in `new`."""
     if optimizer is not config.optimizer:
         raise TraceError(
-            "a train_step applies gradients with the optimizer of `compile`; `optimizers.OptimizerMap` gives variables "
-            "their own optimizers."
+            f"a train_step must apply gradients with the optimizer of `compile`, got another {type(optimizer).__name__}. "
+            "Pass `MultiOptimizer(OptimizerMap(default, {'path/.*': optimizer}))` to `compile` to train weights with "
+            "separate optimizers."
         )
     trained = layout.trained_variables
     gradients = {id(v): g for g, v in pairs}
