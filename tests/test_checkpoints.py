@@ -320,7 +320,7 @@ def test_a_damaged_checkpoint_alone_is_told_and_nothing_is_trained(tmp_path):
     latest.write_bytes(latest.read_bytes()[:-10])
     model = model_of()
     before = model.get_weights()
-    with pytest.raises(FormatError, match=r"latest\.npz' is no lamella checkpoint, or it is damaged"):
+    with pytest.raises(FormatError, match=r"latest\.npz' is not a lamella checkpoint, or it is damaged"):
         fit(model, tmp_path)
     assert_same(model.get_weights(), before)
 

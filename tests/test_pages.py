@@ -6,12 +6,12 @@ block is what the block prints; `...` in it stands for any text, and decimals ma
 
 from __future__ import annotations
 
-import contextlib
 import doctest
-import io
+import json
+import os
 import re
+import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -45,35 +45,50 @@ def same(expected, printed):
     return all(float(a) == pytest.approx(float(b), rel=0.02, abs=0.002) for a, b in pairs)
 
 
-def run(page, folder, monkeypatch):
-    """Run the blocks of a page; yields for each what it should print and what it printed."""
+def run(page, folder, backend):
+    """Run the blocks of a page as one program in a new process; for each what it should print and what it printed."""
     found = list(blocks(page.read_text(encoding="utf-8")))
     # the lines of the program are those of the page, so that messages and tracebacks name them
     lines = [""] * (max(line + code.count("\n") for line, code, _ in found) + 1)
     for line, code, _ in found:
         lines[line : line + code.count("\n")] = code.splitlines()
     (folder / page.name).write_text("\n".join(lines), encoding="utf-8")
-    module = types.ModuleType("__main__")
-    monkeypatch.setitem(sys.modules, "__main__", module)
-    monkeypatch.chdir(folder)
-    for line, code, expected in found:
+    given = json.dumps([page.name, ["\n" * line + code for line, code, _ in found]])
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", IN_A_NEW_PROCESS], input=given, cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "LAMELLA_BACKEND": backend}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [(expected, printed) for (_, _, expected), printed in zip(found, json.loads(done.stdout), strict=True)]
+
+
+IN_A_NEW_PROCESS = """
+def run_blocks():
+    import contextlib, io, json, sys
+    (name, blocks), all_printed = json.load(sys.stdin), []
+    for code in blocks:
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(compile("\n" * line + code, page.name, "exec"), module.__dict__)
-        yield expected, printed.getvalue()
+            exec(compile(code, name, "exec"), sys.modules["__main__"].__dict__)
+        all_printed.append(printed.getvalue())
+    print(json.dumps(all_printed))
+
+run_blocks()
+"""
 
 
-@pytest.mark.parametrize("backend", ["numpy", pytest.param("jax", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.parametrize("name", ["numpy", pytest.param("jax", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
-def test_a_page_runs_and_prints_what_it_shows(page, backend, tmp_path, monkeypatch):
+def test_a_page_runs_and_prints_what_it_shows(page, name, tmp_path):
     pytest.importorskip("jax")  # pages compare the backends
-    for expected, printed in run(page, tmp_path, monkeypatch):
+    for expected, printed in run(page, tmp_path, name):
         assert expected is None or same(expected, printed), f"expected:\n{expected}\nprinted:\n{printed}"
 
 
-def test_the_readme_runs_as_printed(backend, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["numpy", "jax"])
+def test_the_readme_runs_as_printed(name, tmp_path):
     pytest.importorskip("jax")
-    printed = "".join(text for _, text in run(README, tmp_path, monkeypatch))
-    assert f"\n{backend} " in printed
+    printed = "".join(text for _, text in run(README, tmp_path, name))
+    assert f"\n{name} " in printed
     assert "contract(" in printed
     assert printed.rstrip().endswith("4.0")
 
