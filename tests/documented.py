@@ -7,7 +7,6 @@ may share one entry (`name, trainable, dtype: as in `Layer`.`).
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import importlib
 import inspect
@@ -15,52 +14,22 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_DATASETS = "boston_housing california_housing cifar10 cifar100 digits fashion_mnist imdb mnist reuters".split()
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "_ext"))
+from public_modules import DATASETS, public_names
+from public_modules import MODULES as HEADINGS
 
-MODULES = (
-    "layers",
-    "ops",
-    "ops.nn",
-    "losses",
-    "metrics",
-    "optimizers",
-    "optimizers.schedules",
-    "initializers",
-    "regularizers",
-    "constraints",
-    "callbacks",
-    "activations",
-    "models",
-    "utils",
-    "preprocessing",
-    "preprocessing.sequence",
-    "preprocessing.text",
-    "saving",
-    "export",
-    "config",
-    "random",
-    "tree",
-    "datasets",
-    *(f"datasets.{name}" for name in _DATASETS),
-    "debug",
-    "distribution",
-    "wrappers",
-    "dtype_policies",
-    "mixed_precision",
-    "backend",
-    "testing",
-    "",
-)
-"""The public modules, without "lamella."; the last is lamella itself. Modules that only forward to another are left out."""
+MODULES = tuple(name.removeprefix("lamella").removeprefix(".") for name in HEADINGS)
+"""The public modules, without "lamella."; one is "", lamella itself."""
 
 EXEMPT: dict[str, str] = {"backend.Distributes": "a protocol: never called"}
 """{"module.name": why nothing is required of it}."""
 
 WITHOUT_EXAMPLE: dict[str, str] = {
-    **{f"datasets.{name}.load_data": "downloads a file" for name in _DATASETS if name != "digits"},
+    **{f"datasets.{name}.load_data": "downloads a file" for name in DATASETS if name != "digits"},
     **{f"datasets.{name}.get_word_index": "downloads a file" for name in ("imdb", "reuters")},
 }
 """{"module.name": why it has no example}; a docstring and its parameters are required."""
@@ -82,22 +51,6 @@ _ENTRY = re.compile(r"(\*{0,2}\w+(?: \([^)]*\))?(?:, \*{0,2}\w+(?: \([^)]*\))?)*
 def module_of(name: str) -> ModuleType:
     """The module that `MODULES` has under a name."""
     return importlib.import_module(f"lamella.{name}".rstrip("."))
-
-
-def public_names(module: ModuleType) -> list[str]:
-    """`__all__`; without one what the module defines, and what it imports in the form `X as X`."""
-    if hasattr(module, "__all__"):
-        return sorted(name for name in module.__all__ if not name.startswith("_"))
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
-        if isinstance(node, ast.ImportFrom):
-            found |= {alias.asname for alias in node.names if alias.asname is not None}
-    for node in ast.parse(inspect.getsource(module)).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Assign):
-            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-    return sorted(name for name in found if not name.startswith("_"))
 
 
 def parameters(made: Any) -> list[str]:

@@ -71,7 +71,7 @@ def reset(_gallery_conf: Any, fname: str, when: str | None = None) -> None:
     before = when == "before"
     lamella.set_backend("jax" if before and Path(fname).name in ON_JAX else os.environ["LAMELLA_BACKEND"])
     _RUNS.clear()
-    Model.fit = _fit if before else _FIT  # type: ignore[method-assign]
+    Model.fit = _fit if before else _FIT
 
 
 def scrape(_block: Any, block_vars: dict[str, Any], gallery_conf: Any, **_options: Any) -> str:

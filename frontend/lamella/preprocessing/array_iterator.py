@@ -45,6 +45,15 @@ class NumpyArrayIterator(ImageIterator):
     Raises:
         ArgumentError: an argument has no meaning, or the subsets have different classes.
         ShapeError: the arrays have not the same number of rows, or the images not four dimensions.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.preprocessing.image import ImageDataGenerator, NumpyArrayIterator
+        >>> images = np.full((3, 2, 2, 1), 255.0)
+        >>> data = NumpyArrayIterator(images, [0, 1, 0], ImageDataGenerator(rescale=1 / 255), batch_size=2)
+        >>> x, y = data[0]
+        >>> x.shape, float(x.max()), y.tolist()
+        ((2, 2, 2, 1), 1.0, [0, 1])
     """
 
     def __init__(

@@ -149,6 +149,21 @@ class DirectoryIterator(FileIterator):
         DataError: there are no images.
         ImportError: Pillow is not installed.
         OSError: the folder cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from lamella.preprocessing.image import DirectoryIterator, ImageDataGenerator
+        >>> from lamella.utils import save_img
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for name in ("cats", "dogs"):
+        ...     (folder / name).mkdir()
+        ...     save_img(folder / name / "0.png", np.zeros((4, 4, 3)))
+        >>> data = DirectoryIterator(folder, ImageDataGenerator(), target_size=(4, 4), batch_size=2)  # prints the count
+        Found 2 images belonging to 2 classes.
+        >>> data.class_indices, data[0][0].shape
+        ({'cats': 0, 'dogs': 1}, (2, 4, 4, 3))
     """
 
     def __init__(
@@ -234,6 +249,20 @@ class DataFrameIterator(FileIterator):
         ArgumentError: an argument has no meaning.
         DataError: there are no images, or a column has values of another kind than `class_mode` needs.
         ImportError: Pillow is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from lamella.preprocessing.image import DataFrameIterator
+        >>> from lamella.utils import save_img
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> save_img(folder / "a.png", np.zeros((4, 4, 3)))
+        >>> table = {"filename": ["a.png"], "class": ["cat"]}
+        >>> data = DataFrameIterator(table, folder, target_size=(4, 4), batch_size=1)
+        Found 1 validated image filenames belonging to 1 classes.
+        >>> data[0][0].shape
+        (1, 4, 4, 3)
     """
 
     def __init__(

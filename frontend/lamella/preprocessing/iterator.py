@@ -48,6 +48,13 @@ class Iterator(PyDataset):
 
     Raises:
         ArgumentError: `batch_size` is not a positive integer.
+
+    Example:
+        >>> import numpy as np
+        >>> from lamella.preprocessing.image import ImageDataGenerator, Iterator
+        >>> data = ImageDataGenerator().flow(np.zeros((5, 2, 2, 1)), batch_size=2, shuffle=False)
+        >>> isinstance(data, Iterator), len(data), [len(next(data)) for _ in range(4)]
+        (True, 3, [2, 2, 1, 2])
     """
 
     keeps_order = True
