@@ -18,9 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = ("README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "docs", "frontend", "backends", "examples",
           "benchmarks")  # fmt: skip
-SKIPPED = ("docs/_build", "docs/check_prose.py")
+SKIPPED = ("docs/_build", "docs/gallery", "docs/learn", "docs/reference", "docs/check_prose.py")
 
-# What may follow a phrase that ends a clause: "a process of its own", but "the rows of its own devices".
+# What may follow a phrase that ends a clause.
 _NEXT = "after|and|as|at|before|but|by|for|from|has|if|in|is|may|on|or|that|to|when|where|which|while|with"
 _END = rf"(?=[.,;:)\"']|$| (?:{_NEXT})\b)"
 # "is no array" for "is not an array"; "there is no array" and these are fine.

@@ -121,8 +121,8 @@ def _explained() -> Iterator[None]:
 class MeshRunner(JaxRunner):
     """Runs steps on the devices of a mesh, with each leaf in its layout and the rows of a batch split among the devices.
 
-    Rows stay on the host. For each dispatch every process gathers the rows of its own devices, step by step, so neither the
-    number of rows nor the order is part of what is compiled.
+    Rows stay on the host. For each dispatch every process gathers, step by step, the rows of the devices that it owns, so
+    neither the number of rows nor the order is part of what is compiled.
     """
 
     def __init__(self, backend: JaxBackend, step: StepProgram) -> None:

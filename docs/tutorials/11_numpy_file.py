@@ -61,7 +61,7 @@ print(source[start : source.index("\n\n\n", start)])
 # Import it where there is NumPy. It takes any number of rows, and may be called from several threads.
 
 sys.path.insert(0, str(folder))
-import net  # noqa: E402
+import net
 
 probabilities = net.predict(x_test)
 print(np.abs(probabilities - model.predict(x_test, verbose=0)).max())

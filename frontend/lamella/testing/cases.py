@@ -91,8 +91,8 @@ def case_of_derivative(sample: Sample, order: int) -> Case:
         if not sample.smooth:
             require_zero(results[1:])
             return
-        gradients = central_differences(derived, arguments, sample.active, "numpy")
-        compare_slopes(results[1:], sample.active, gradients)
+        differences = central_differences(derived, arguments, sample.active, "numpy")
+        compare_slopes(results[1:], sample.active, differences)
 
     return Case(f"{sample.label}, derivative of order {order}", derived, arguments, verify)
 

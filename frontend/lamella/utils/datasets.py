@@ -96,7 +96,7 @@ class Dataset(PyDataset):
 
     def loop(self, numbers: range) -> Iterator[Any]:
         """The batches with these numbers of one pass; no other batch is computed."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define `loop`.")
 
     def __getattr__(self, name: str) -> Any:
         hint = _HINTS.get(name)
