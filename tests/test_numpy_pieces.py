@@ -134,6 +134,7 @@ def test_stacks_of_any_shape(data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "_cut_stack", pieces._cut_stack.__wrapped__)
         patch.setattr(pieces, "LEAST", 2)
+        patch.setattr(pieces, "PIECE", 1)
         pieces.product(x, y, whole)
     np.testing.assert_allclose(whole, np.broadcast_to(x @ y, whole.shape), atol=1e-12)
 

@@ -24,8 +24,10 @@ from lamella_numpy import blas, window
 Array = np.ndarray[Any, Any]
 Spans = tuple[slice, ...]
 
-LEAST = 1 << 24
-"""Multiply-adds from which on a product is cut: half a millisecond of a core, many times what a thread takes to begin."""
+LEAST = 1 << 22
+"""Multiply-adds from which on a product is cut in two: an eighth of a millisecond of a core."""
+PIECE = 1 << 23
+"""Multiply-adds of a piece where there are more than two; of every piece of a convolution, which costs more calls."""
 MOST = 8
 """Pieces at most."""
 THREADED = 1 << 18
@@ -156,20 +158,24 @@ def _spans(size: int, pieces: int, aligned: int = 1) -> Spans:
     return tuple(slice(start, min(start + length, size)) for start in range(0, size, max(length, 1)))
 
 
+def _pieces(work: int) -> int:
+    """The number of pieces of a product of `work` multiply-adds."""
+    return max(work // PIECE, 2 if work >= LEAST else 1)
+
+
 @lru_cache(maxsize=4096)
 def cut(rows: int, inner: int, columns: int) -> tuple[int, Spans]:
     """The axis along which a product is cut, 0 for rows, and where; one span where it is too small."""
     axis = 0 if rows >= columns else 1
     size = (rows, columns)[axis]
-    pieces = min(rows * inner * columns // (LEAST // 2), size // 64)
-    return axis, _spans(size, pieces, _ALIGNED)
+    return axis, _spans(size, min(_pieces(rows * inner * columns), size // 64), _ALIGNED)
 
 
 @lru_cache(maxsize=4096)
 def _cut_stack(lead: tuple[int, ...], work: int) -> tuple[int, Spans]:
     """The axis along which a stack of products is cut, its longest, and where."""
     axis = lead.index(max(lead))
-    return axis, _spans(lead[axis], work // (LEAST // 2))
+    return axis, _spans(lead[axis], _pieces(work))
 
 
 def _part(x: Array, axis: int, span: slice) -> Array:
@@ -215,12 +221,11 @@ def _by_images(kernel: Callable[..., Array], images: int, work: Callable[..., in
 
 
 def _convolving(x: Array, kernel: Array, *, out: Array, **_: Any) -> int:
-    """How many times half the least work for a cut a convolution is."""
-    return out.size * kernel[..., 0].size // (LEAST // 2)
+    return out.size * kernel[..., 0].size // PIECE
 
 
 def _convolving_back(g: Array, kernel: Array, **_: Any) -> int:
-    return g.size * kernel[..., 0].size // (LEAST // 2)
+    return g.size * kernel[..., 0].size // PIECE
 
 
 def _pooling(x: Array, *others: Array, window: tuple[int, ...], out: Array, **_: Any) -> int:
@@ -229,7 +234,7 @@ def _pooling(x: Array, *others: Array, window: tuple[int, ...], out: Array, **_:
 
 def convolve_kernel_gradient(x: Array, g: Array, *, out: Array, scratch: dict[str, Any], **attrs: Any) -> Array:
     """The sum over pieces of the images, added in their order"""
-    wanted = min(g.size * out[..., 0].size // (LEAST // 2), len(x))
+    wanted = min(g.size * out[..., 0].size // PIECE, len(x))
     if wanted < 2 or blas.control() is None:
         return window.convolve_kernel_gradient(x, g, out=out, scratch=scratch, **attrs)
     spans = _spans(len(x), wanted)

@@ -166,8 +166,12 @@ def no_attribute(module: str, name: str, known: Iterable[str] = ()) -> Attribute
         name: what it was asked for.
         known: the names that it has, to suggest one of them.
     """
-    told = sentence(module, name)
     asking = sys._getframe(2)
+    if (
+        asking.f_code.co_name == "_handle_fromlist"
+    ):  # `from lamella import tree`: the import system loads `lamella.tree` next
+        return AttributeError(name=name)
+    told = sentence(module, name)
     importing = asking.f_code.co_code[asking.f_lasti] == opcode.opmap["IMPORT_FROM"]
     if told is None:
         # the import system asks for names such as `__path__`, and for modules that are being imported
