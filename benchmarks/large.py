@@ -89,8 +89,8 @@ def _transformer(k: Any) -> list[Any]:
     class Block(k.Layer):
         """Attention and a two-layer network, each behind a normalization and around a skip."""
 
-        def __init__(self, **words: Any) -> None:
-            super().__init__(**words)
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
             self.first, self.second = k.LayerNormalization(), k.LayerNormalization()
             self.attention = k.MultiHeadAttention(heads, width // heads)
             self.inner, self.outer = k.Dense(4 * width, "gelu"), k.Dense(width)
@@ -121,8 +121,8 @@ def _resnet(k: Any) -> list[Any]:
     class Bottleneck(k.Layer):
         """Three convolutions with batch normalizations around a skip, which a fourth may project."""
 
-        def __init__(self, width: int, stride: int, project: bool, **words: Any) -> None:
-            super().__init__(**words)
+        def __init__(self, width: int, stride: int, project: bool, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
             sizes = [(width, 1, stride), (width, 3, 1), (4 * width, 1, 1)]
             self.convolutions = [k.Conv2D(w, s, strides=by, padding="same") for w, s, by in sizes]
             self.normalizations = [k.BatchNormalization() for _ in sizes]
@@ -192,7 +192,7 @@ def _keras() -> Any:
     return keras
 
 
-def _in_keras_words(library: Any, case: Case) -> Callable[[np.ndarray, np.ndarray, int], None]:
+def _in_keras_style(library: Any, case: Case) -> Callable[[np.ndarray, np.ndarray, int], None]:
     model = library.Sequential(case.layers(library.layers))
     model.compile("adam", "mse" if case.outputs == 1 else "sparse_categorical_crossentropy")
     return lambda x, y, epochs: model.fit(x, y, batch_size=case.batch, epochs=epochs, verbose=0)
@@ -268,9 +268,9 @@ def _in_torch(given: Any, case: Case) -> Callable[[np.ndarray, np.ndarray, int],
 
 
 PEERS = {
-    "lamella-jax": (_lamella("jax"), _in_keras_words),
-    "keras": (_keras, _in_keras_words),
-    "lamella-numpy": (_lamella("numpy"), _in_keras_words),
+    "lamella-jax": (_lamella("jax"), _in_keras_style),
+    "keras": (_keras, _in_keras_style),
+    "lamella-numpy": (_lamella("numpy"), _in_keras_style),
     "torch": (_torch(False), _in_torch),
     "torch-compiled": (_torch(True), _in_torch),
 }

@@ -17,12 +17,12 @@ class Sequential:
         self.batch_size = batch_size
         self.model = library.Sequential(model.layers(library.layers, library.ops))
         self.model.set_weights(weights)
-        self.model.compile(**model.compile_words, **compiled)
+        self.model.compile(**model.compile_arguments, **compiled)
 
     def fit(self, x, y, epochs, shuffle):
         """The last epoch's loss."""
-        words = {"batch_size": self.batch_size, "epochs": epochs, "shuffle": shuffle, "verbose": 0}
-        return self.model.fit(x, y, **words).history["loss"][-1]
+        kwargs = {"batch_size": self.batch_size, "epochs": epochs, "shuffle": shuffle, "verbose": 0}
+        return self.model.fit(x, y, **kwargs).history["loss"][-1]
 
     def step(self, x, y):
         return self.model.train_on_batch(x, y)

@@ -47,7 +47,7 @@ class Model:
         return 2 * (3 * sum(self.macs) - spared)
 
     @property
-    def compile_words(self) -> dict[str, Any]:
+    def compile_arguments(self) -> dict[str, Any]:
         loss, metric = {
             "binary": ("binary_crossentropy", "binary_accuracy"),
             "classes": ("sparse_categorical_crossentropy", "accuracy"),
@@ -147,8 +147,8 @@ def _transformer(k, ops):
     class Block(k.Layer):
         """Attention and a two-layer network, each normalized afterwards, each around a skip."""
 
-        def __init__(self, **words):
-            super().__init__(**words)
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
             self.attention = k.MultiHeadAttention(HEADS, WIDTH // HEADS)
             self.first = k.LayerNormalization(epsilon=1e-6)
             self.inner, self.outer = k.Dense(HIDDEN, "relu"), k.Dense(WIDTH)

@@ -54,11 +54,11 @@ def build(case: FitCase, optimizer: Any = None) -> lamella.Sequential:
     return model
 
 
-def fit(model: lamella.Sequential, case: FitCase, **words: Any) -> lamella.callbacks.History:
+def fit(model: lamella.Sequential, case: FitCase, **kwargs: Any) -> lamella.callbacks.History:
     """`fit` as the row says."""
     entry = load.load(FITS, case.id)
     if case.validation_rows:
-        words["validation_data"] = (entry["validation_x"], entry["validation_y"])
+        kwargs["validation_data"] = (entry["validation_x"], entry["validation_y"])
     return model.fit(
         entry["x"],
         entry["y"],
@@ -71,7 +71,7 @@ def fit(model: lamella.Sequential, case: FitCase, **words: Any) -> lamella.callb
             "class_weight": case.class_weight,
             "validation_split": case.validation_split,
         }
-        | words,
+        | kwargs,
     )
 
 
@@ -80,11 +80,11 @@ def run(case: FitCase) -> Fitted:
     entry = load.load(FITS, case.id)
     model = build(case)
     history = fit(model, case).history
-    words = {"batch_size": case.batch_size, "verbose": 0}
+    kwargs = {"batch_size": case.batch_size, "verbose": 0}
     evaluated = model.evaluate(
-        entry["x"], entry["y"], sample_weight=entry.get("sample_weight"), return_dict=True, **words
+        entry["x"], entry["y"], sample_weight=entry.get("sample_weight"), return_dict=True, **kwargs
     )
-    return Fitted(model, history, evaluated, model.predict(entry["x"], **words))
+    return Fitted(model, history, evaluated, model.predict(entry["x"], **kwargs))
 
 
 def differences(found: Fitted, entry: dict[str, np.ndarray]) -> dict[str, float]:

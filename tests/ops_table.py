@@ -53,8 +53,8 @@ class Row:
         """The call on other operands."""
         given = iter(operands)
         args = _filled(self.args, given)
-        words = dict(zip(self.words, _filled(tuple(self.words.values()), given), strict=True))
-        return getattr(ops, self.name)(*args, **words) if self.call is None else self.call(ops, *args, **words)
+        kwargs = dict(zip(self.words, _filled(tuple(self.words.values()), given), strict=True))
+        return getattr(ops, self.name)(*args, **kwargs) if self.call is None else self.call(ops, *args, **kwargs)
 
     def expected(self) -> Any:
         reference = self.reference or getattr(np, self.name)
@@ -80,10 +80,10 @@ def R(
     tol: float = 1e-12,
     why: str = "",
     call: Any = None,
-    **words: Any,
+    **kwargs: Any,
 ) -> Row:
-    """A row: `name(*args, **words)`, compared with `ref`; `d`: differentiated."""
-    return Row(name, args, words, ref, d, tol, why, call)
+    """A row: `name(*args, **kwargs)`, compared with `ref`; `d`: differentiated."""
+    return Row(name, args, kwargs, ref, d, tol, why, call)
 
 
 draw = np.random.default_rng(20260101)

@@ -132,13 +132,13 @@ def repeatable_fits(before_fit=None):
 
     fits, fit = [], TrainableModel.fit
 
-    def repeatable(self, x=None, y=None, batch_size=None, epochs=1, verbose=1, **words):
+    def repeatable(self, x=None, y=None, batch_size=None, epochs=1, verbose=1, **kwargs):
         without_dropout(layer for _, layer in self.named_layers())
-        epochs = words.pop("nb_epoch", epochs)
+        epochs = kwargs.pop("nb_epoch", epochs)
         kept = {
-            name: words[name]
+            name: kwargs[name]
             for name in ("sample_weight", "class_weight", "validation_split")
-            if words.get(name) is not None
+            if kwargs.get(name) is not None
         }
         found = batches_of(x)
         if not self.built:
@@ -147,9 +147,9 @@ def repeatable_fits(before_fit=None):
         fits.append(call)
         if before_fit is not None:
             before_fit(call)
-        words.pop("steps_per_epoch", None)
+        kwargs.pop("steps_per_epoch", None)
         history = fit(
-            self, x if found is None else Batches(found), y, batch_size, epochs, verbose, **{**words, "shuffle": False}
+            self, x if found is None else Batches(found), y, batch_size, epochs, verbose, **{**kwargs, "shuffle": False}
         )
         call.loss = history.history["loss"][-1]
         return history

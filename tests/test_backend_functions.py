@@ -405,7 +405,7 @@ def test_random_numbers():
 # ---- in models ----
 
 
-def test_a_loss_and_a_metric_in_the_words_of_keras_2(backend):
+def test_a_loss_and_a_metric_in_the_style_of_keras_2(backend):
     def loss(y_true, y_pred):
         return K.mean(K.square(K.clip(y_pred, -10, 10) - y_true), axis=-1)
 

@@ -46,15 +46,15 @@ class Empty(PyDataset):
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_batches_get_one_sentence_and_change_nothing(case, both):
-    made, words, pattern = BAD[case]
+    made, kwargs, pattern = BAD[case]
     told = []
     for name in both:
         model = model_of(backend=name)
         before = model.get_weights()
         with pytest.raises((ValueError, TypeError), match=pattern) as error:
-            if "validation_data" in words and not isinstance(words["validation_data"], np.ndarray):
-                words = {**words, "validation_data": generated(pairs())}
-            model.fit(made(), verbose=0, **words)
+            if "validation_data" in kwargs and not isinstance(kwargs["validation_data"], np.ndarray):
+                kwargs = {**kwargs, "validation_data": generated(pairs())}
+            model.fit(made(), verbose=0, **kwargs)
         told.append((type(error.value), str(error.value)))
         assert_same(model.get_weights(), before, rtol=0, atol=0)
         assert model._compiled.state.steps == 0

@@ -191,9 +191,9 @@ def test_an_error_in_any_hook_leaves_a_whole_model(hook, backend):
         raise StopError
 
     model = model_of()
-    words = {"batch_size": 8, "shuffle": False, "verbose": 0, "validation_data": (X, Y)}
+    kwargs = {"batch_size": 8, "shuffle": False, "verbose": 0, "validation_data": (X, Y)}
     with pytest.raises(StopError):
-        model.fit(X, Y, callbacks=[LambdaCallback(**{hook: fail})], **words)
+        model.fit(X, Y, callbacks=[LambdaCallback(**{hook: fail})], **kwargs)
     assert_after_whole_steps(model, 0 if hook in ("on_train_begin", "on_epoch_begin") else 3)
 
 
@@ -268,6 +268,6 @@ def test_steps_per_execution_is_the_stride_of_batch_hooks(backend):
     assert results[0][:2] == (list(range(7)), list(range(7)))
     assert results[1][:2] == ([0, 3, 6], [2, 5, 6])
     np.testing.assert_array_equal(results[0][2][0], results[1][2][0])
-    for words in ({"steps_per_execution": 0}, {"jit_compile": False}):
-        with pytest.raises(ValueError, match=next(iter(words))):
-            model.compile("adam", "mse", **words)
+    for kwargs in ({"steps_per_execution": 0}, {"jit_compile": False}):
+        with pytest.raises(ValueError, match=next(iter(kwargs))):
+            model.compile("adam", "mse", **kwargs)

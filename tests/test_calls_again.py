@@ -88,26 +88,26 @@ def test_predictions_are_those_of_the_batch_though_its_array_is_used_again(backe
 @pytest.mark.parametrize("predict", ["predict", "predict_on_batch"])
 def test_a_batch_like_an_earlier_one_meets_what_changed_in_between(backend, predict):
     model = trained(backend)
-    words = {"verbose": 0} if predict == "predict" else {}
-    first = getattr(model, predict)(X, **words)
-    np.testing.assert_array_equal(getattr(model, predict)(X, **words), first)
+    kwargs = {"verbose": 0} if predict == "predict" else {}
+    first = getattr(model, predict)(X, **kwargs)
+    np.testing.assert_array_equal(getattr(model, predict)(X, **kwargs), first)
 
     model.set_weights([w + 1 for w in model.get_weights()])
-    moved = getattr(model, predict)(X, **words)
+    moved = getattr(model, predict)(X, **kwargs)
     np.testing.assert_allclose(moved, first + X.sum(1, keepdims=True) + 1, rtol=1e-5, atol=1e-6)
 
     model.compile("sgd", "mse", backend=backend, run_eagerly=True)
-    np.testing.assert_allclose(getattr(model, predict)(X, **words), moved, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(getattr(model, predict)(X, **kwargs), moved, rtol=1e-5, atol=1e-6)
     model.compile("sgd", "mse", backend=backend)
     model.add(layers.Dense(2))
-    assert getattr(model, predict)(X, **words).shape == (8, 2)
+    assert getattr(model, predict)(X, **kwargs).shape == (8, 2)
     model.to("numpy")
-    assert getattr(model, predict)(X, **words).shape == (8, 2)
+    assert getattr(model, predict)(X, **kwargs).shape == (8, 2)
 
     lamella.config.set_check_nan(True)
     try:
         with pytest.raises(ValueError, match="NaN"):
-            getattr(model, predict)(np.full_like(X, np.nan), **words)
+            getattr(model, predict)(np.full_like(X, np.nan), **kwargs)
     finally:
         lamella.config.set_check_nan(False)
 

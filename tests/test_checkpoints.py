@@ -204,12 +204,12 @@ class Counting(Callback):
         self.count, self.restored = state["count"], state
 
 
-def fit(model, folder, stop=None, freq: int | str = 2, **words):
+def fit(model, folder, stop=None, freq: int | str = 2, **kwargs):
     counting, history = Counting(stop), History()
     callbacks = [BackupAndRestore(folder / "backup", freq, delete_checkpoint=False), counting, history]
-    words = {"batch_size": 4, "epochs": 3, "verbose": 0, "validation_split": 0.2, **words}
+    kwargs = {"batch_size": 4, "epochs": 3, "verbose": 0, "validation_split": 0.2, **kwargs}
     try:
-        model.fit(X, Y, callbacks=callbacks, **words)
+        model.fit(X, Y, callbacks=callbacks, **kwargs)
     except Stop:
         pass
     return counting, history.history
@@ -371,8 +371,8 @@ FILES = [
 
 
 @pytest.mark.parametrize("on", ["numpy", pytest.param("jax", marks=NEEDS_JAX)])
-@pytest.mark.parametrize(("name", "words"), FILES, ids=[name for name, _ in FILES])
-def test_model_checkpoint_keeps_the_best_in_every_kind_of_file(on, name, words, tmp_path):
+@pytest.mark.parametrize(("name", "kwargs"), FILES, ids=[name for name, _ in FILES])
+def test_model_checkpoint_keeps_the_best_in_every_kind_of_file(on, name, kwargs, tmp_path):
     if name.endswith((".keras", ".h5", ".hdf5")):
         pytest.importorskip("h5py")
     with lamella.backend_scope(on):
@@ -386,13 +386,13 @@ def test_model_checkpoint_keeps_the_best_in_every_kind_of_file(on, name, words, 
                 logs["score"] = (2.0, 1.0, 3.0)[epoch]
                 kept.append(([w.copy() for w in self.model.get_weights()], self.model._compiled.state.steps))
 
-        saving = ModelCheckpoint(tmp_path / name, monitor="score", mode="min", save_best_only=True, **words)
+        saving = ModelCheckpoint(tmp_path / name, monitor="score", mode="min", save_best_only=True, **kwargs)
         model.fit(X, Y, batch_size=10, epochs=3, verbose=0, callbacks=[Worse(), saving])
         assert saving.best == 1.0 and [p.name for p in tmp_path.iterdir()] == [name]
         other = model_of(Dense(1), seed=8)
         if name.endswith(".npz"):
             other.load_checkpoint(tmp_path / name)
-        elif words:
+        elif kwargs:
             assert other.load_weights(tmp_path / name).complete
         else:
             other = lamella.models.load_model(tmp_path / name)

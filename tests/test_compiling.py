@@ -27,10 +27,10 @@ Y = (X @ RNG.normal(size=(6, 1)) + 1).astype("float32")
 DATA = lamella.training.data.Data(X, Y)
 
 
-def model_of(*layers, **words):
+def model_of(*layers, **kwargs):
     lamella.utils.set_random_seed(7)
     model = lamella.Sequential([Input((6,)), *(layers or (Dense(4, activation="tanh"), Dense(1)))])
-    model.compile("sgd", "mse", **words)
+    model.compile("sgd", "mse", **kwargs)
     return model
 
 
@@ -39,9 +39,9 @@ def counted(found):
     return Counter((made.kind, made.name) for made in found)
 
 
-def fit(model, rows, validation=None, **words):
+def fit(model, rows, validation=None, **kwargs):
     given = None if validation is None else (X[-validation:], Y[-validation:])
-    return model.fit(X[:rows], Y[:rows], validation_data=given, verbose=0, **words).history
+    return model.fit(X[:rows], Y[:rows], validation_data=given, verbose=0, **kwargs).history
 
 
 def kind_of(backend):
@@ -93,9 +93,9 @@ def test_data_of_fewer_rows_than_a_batch_share_four_sizes_per_octave_on_jax(jax)
     model.set_weights(exact.get_weights())
     with compiling.recorded() as found:
         for rows in (17, 18, 20, 25, 27, 28):
-            words = {"verbose": 0, "sample_weight": np.linspace(0, 1, rows)}
-            expected = exact.evaluate(X[:rows], Y[:rows], **words)
-            np.testing.assert_allclose(model.evaluate(X[:rows], Y[:rows], **words), expected, rtol=1e-5)
+            kwargs = {"verbose": 0, "sample_weight": np.linspace(0, 1, rows)}
+            expected = exact.evaluate(X[:rows], Y[:rows], **kwargs)
+            np.testing.assert_allclose(model.evaluate(X[:rows], Y[:rows], **kwargs), expected, rtol=1e-5)
         with pytest.raises(lamella.errors.ShapeError):
             model.evaluate(X[:0], Y[:0], verbose=0)
     assert counted(found)["XLA", "test_step"] == 2

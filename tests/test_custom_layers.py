@@ -78,9 +78,9 @@ class Noisy(Layer):
         return inputs * kept + self.random_uniform(inputs.shape, -1.0, 1.0)
 
 
-def sequential(*layers, shape=(3,), **words):
+def sequential(*layers, shape=(3,), **kwargs):
     model = lamella.Sequential([Input(shape), *layers])
-    model.compile("sgd", "mse", **words)
+    model.compile("sgd", "mse", **kwargs)
     return model
 
 

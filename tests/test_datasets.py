@@ -167,12 +167,12 @@ def test_california_housing(served):
     (x, y), (more_x, _) = datasets.california_housing.load_data("small", test_split=0.5, seed=1)
     assert (x.shape, y.shape, more_x.shape) == ((300, 8), (300,), (300, 8))
     before = len(served.asked)
-    for words, told in (
+    for kwargs, told in (
         ({"version": "medium"}, "version must be 'large' or 'small', got 'medium'"),
         ({"test_split": -0.1}, "test_split must be a number from 0 up to but not including 1, got -0.1"),
     ):
         with pytest.raises(ArgumentError, match=told):
-            datasets.california_housing.load_data(path="new.npz", **words)
+            datasets.california_housing.load_data(path="new.npz", **kwargs)
     assert len(served.asked) == before
 
 

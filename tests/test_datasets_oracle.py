@@ -83,8 +83,8 @@ def test_the_arrays_are_those_of_keras(tmp_path, monkeypatch, run_python):
     calls = [*CALLS, ("cifar10", {})]
     out = tmp_path / "keras.pickle"
     run_python(folder, json.dumps(calls), out, code=KERAS, environment={"KERAS_BACKEND": "jax"})
-    for (name, words), told in zip(calls, pickle.loads(out.read_bytes()), strict=True):
-        found = getattr(datasets, name).load_data(**words)
+    for (name, kwargs), told in zip(calls, pickle.loads(out.read_bytes()), strict=True):
+        found = getattr(datasets, name).load_data(**kwargs)
         for part, told_part in zip(found, told, strict=True):
             for array, told_array in zip(part, told_part, strict=True):
                 assert array.dtype == told_array.dtype, name
@@ -116,8 +116,8 @@ def test_files_and_folders_of_downloads_are_named_as_in_keras(tmp_path, run_pyth
     (tmp_path / "all.tar.gz").write_bytes(whole)
     digest = hashlib.md5(whole).hexdigest()
     calls = [
-        {"origin": (tmp_path / "all.tar.gz").as_uri(), **words}
-        for words in (
+        {"origin": (tmp_path / "all.tar.gz").as_uri(), **kwargs}
+        for kwargs in (
             {},
             {"fname": "x"},
             {"fname": "x.y.z", "cache_subdir": "models"},
@@ -131,10 +131,10 @@ def test_files_and_folders_of_downloads_are_named_as_in_keras(tmp_path, run_pyth
     ]
     out = tmp_path / "told.json"
     run_python(tmp_path / "keras", json.dumps(calls), out, code=GET_FILE, environment={"KERAS_BACKEND": "jax"})
-    for number, (words, told) in enumerate(zip(calls, json.loads(out.read_text()), strict=True)):
+    for number, (kwargs, told) in enumerate(zip(calls, json.loads(out.read_text()), strict=True)):
         cache = tmp_path / "lamella" / str(number)
-        path = Path(get_file(**words, cache_dir=cache)).relative_to(cache).as_posix()
-        assert [path, *sorted(p.relative_to(cache).as_posix() for p in cache.rglob("*"))] == told, words
+        path = Path(get_file(**kwargs, cache_dir=cache)).relative_to(cache).as_posix()
+        assert [path, *sorted(p.relative_to(cache).as_posix() for p in cache.rglob("*"))] == told, kwargs
 
 
 @pytest.mark.slow

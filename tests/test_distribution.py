@@ -172,10 +172,10 @@ def test_distributions_of_ones_own_are_equal_to_themselves_only(four, base):
 @pytest.mark.parametrize("call", ["predict", "predict_on_batch", "__call__"])
 def test_a_distribution_that_is_set_after_a_prediction_is_refused_as_well(four, call):
     model, x = small(), np.ones((4, 4), "float32")
-    words = {"verbose": 0} if call == "predict" else {}
-    getattr(model, call)(x, **words)
+    kwargs = {"verbose": 0} if call == "predict" else {}
+    getattr(model, call)(x, **kwargs)
     with distribution.DataParallel().scope(), pytest.raises(ArgumentError, match="was built before this distribution"):
-        getattr(model, call)(x, **words)
+        getattr(model, call)(x, **kwargs)
 
 
 def test_equations_are_not_looked_at_on_several_devices(four):
@@ -214,7 +214,7 @@ def test_the_report_says_what_lies_where_and_what_no_pattern_matched(four):
     assert [axes for _, _, axes in whole.weights] == [("batch", None), (), (), ()]
 
 
-def test_words_of_keras(four):
+def test_arguments_of_keras(four):
     data = distribution.DataParallel(devices=["cpu:0", "cpu:2"])
     assert data.device_mesh.devices.tolist() == ["cpu:0", "cpu:2"]
     assert data.get_data_layout((8, 3)).axes == ("batch", None)

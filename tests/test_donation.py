@@ -33,10 +33,10 @@ WATCH = LambdaCallback(on_train_batch_end=lambda *_: None)
 pytestmark = pytest.mark.usefixtures("interrupts_as_in_a_terminal")
 
 
-def model_of(optimizer: Any = "adam", backend="jax", **words):
+def model_of(optimizer: Any = "adam", backend="jax", **kwargs):
     lamella.utils.set_random_seed(3)
     model = lamella.Sequential([Input((6,)), Dense(8, "relu"), BatchNormalization(), Dropout(0.2), Dense(1)])
-    model.compile(optimizer, "mse", metrics=["mae"], backend=backend, **words)
+    model.compile(optimizer, "mse", metrics=["mae"], backend=backend, **kwargs)
     return model
 
 
@@ -67,8 +67,8 @@ def runner_of(model):
     return loop_of(model, training=True)._template
 
 
-def fit(model, epochs=2, **words):
-    return model.fit(X, Y, batch_size=8, epochs=epochs, verbose=0, **words)
+def fit(model, epochs=2, **kwargs):
+    return model.fit(X, Y, batch_size=8, epochs=epochs, verbose=0, **kwargs)
 
 
 def everything(model):
@@ -83,10 +83,10 @@ def assert_same(found, wanted):
         np.testing.assert_array_equal(a, b)
 
 
-def after(steps, monkeypatch, **words):
+def after(steps, monkeypatch, **kwargs):
     """What a model holds after so many single steps without donation."""
     every_state_is_large(monkeypatch, donate=False)
-    model, count = model_of(**words), [0]
+    model, count = model_of(**kwargs), [0]
 
     def stop(*_):
         count[0] += 1
@@ -149,10 +149,10 @@ def test_donation_changes_no_number(optimizer, single, monkeypatch):
     for donate in (True, False):
         every_state_is_large(monkeypatch, donate)
         model = model_of(optimizer())
-        words = {"callbacks": [WATCH]} if single else {}
-        history = fit(model, 3, validation_data=(X, Y), **words).history
+        kwargs = {"callbacks": [WATCH]} if single else {}
+        history = fit(model, 3, validation_data=(X, Y), **kwargs).history
         model.train_on_batch(X[:8], Y[:8])
-        fit(model, 1, **words)
+        fit(model, 1, **kwargs)
         found.append(([*everything(model), model.predict(X, verbose=0)], history))
         assert bool(loop_of(model, training=True)._donated) == donate
     assert_same(found[0][0], found[1][0])

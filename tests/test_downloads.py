@@ -78,7 +78,7 @@ def test_what_cannot_be_written_to_is_replaced(server, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "kwargs",
     [
         {"file_hash": SHA256},
         {"file_hash": SHA256.upper(), "hash_algorithm": "sha256"},
@@ -87,8 +87,8 @@ def test_what_cannot_be_written_to_is_replaced(server, tmp_path, monkeypatch):
         {"md5_hash": MD5},
     ],
 )
-def test_the_right_hash_passes(words, server):
-    assert Path(get_file("a", server.address("data.bin"), **words)).read_bytes() == DATA
+def test_the_right_hash_passes(kwargs, server):
+    assert Path(get_file("a", server.address("data.bin"), **kwargs)).read_bytes() == DATA
 
 
 def test_a_wrong_hash_leaves_nothing(server, tmp_path):
@@ -110,7 +110,7 @@ def test_a_file_of_another_hash_is_replaced(server, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("kwargs", "told"),
     [
         ({"origin": None}, "origin must be the address of the file, got None"),
         ({"origin": "/etc/passwd"}, "origin must be an address of https, http, ftp, file"),
@@ -125,9 +125,9 @@ def test_a_file_of_another_hash_is_replaced(server, tmp_path, capsys):
         ({"extract": True, "archive_format": None}, "archive_format must be"),
     ],
 )
-def test_what_means_nothing_is_refused_before_any_work(words, told, server, tmp_path):
+def test_what_means_nothing_is_refused_before_any_work(kwargs, told, server, tmp_path):
     with pytest.raises(ArgumentError, match=told):
-        get_file(**{"fname": "a", "origin": server.address("data.bin"), **words})
+        get_file(**{"fname": "a", "origin": server.address("data.bin"), **kwargs})
     assert not server.asked
     assert not (tmp_path / "cache").exists()
 

@@ -36,11 +36,11 @@ STEPS = {
 
 @pytest.mark.parametrize("case", STEPS)
 def test_the_steps_of_an_epoch(case, backend):
-    made, words, expected = STEPS[case]
+    made, kwargs, expected = STEPS[case]
     x, y = made()
-    assert seen_by(lambda hooks: model_of().fit(x, y, verbose=0, callbacks=[hooks], **words)) == expected
+    assert seen_by(lambda hooks: model_of().fit(x, y, verbose=0, callbacks=[hooks], **kwargs)) == expected
     x, y = made()
-    history = model_of().fit(x, y, verbose=0, **words)
+    history = model_of().fit(x, y, verbose=0, **kwargs)
     assert len(history.epoch) == len(expected)
 
 
@@ -74,12 +74,12 @@ def test_a_generator_that_ends_early_ends_training_with_a_warning(backend):
 
 
 def test_validation_on_batches_and_on_some_of_them(backend):
-    words = {"verbose": 0, "shuffle": False, "batch_size": 8}
-    logs = model_of().fit(X, Y, epochs=2, validation_data=(X[:16], Y[:16]), **words).history
+    kwargs = {"verbose": 0, "shuffle": False, "batch_size": 8}
+    logs = model_of().fit(X, Y, epochs=2, validation_data=(X[:16], Y[:16]), **kwargs).history
     for given in (pairs(rows=16), Loader(pairs(rows=16)), Parts()):
         steps = 2 if isinstance(given, Parts) else None
         model = model_of()
-        found = model.fit(X, Y, epochs=2, validation_data=given, validation_steps=steps, **words).history
+        found = model.fit(X, Y, epochs=2, validation_data=given, validation_steps=steps, **kwargs).history
         if isinstance(given, Parts):  # continues with batches 2 and 3
             np.testing.assert_allclose(found["val_loss"][0], logs["val_loss"][0], rtol=1e-5)
             again = model.evaluate(X[16:32], Y[16:32], verbose=0)
@@ -87,7 +87,7 @@ def test_validation_on_batches_and_on_some_of_them(backend):
         else:
             assert_same(list(found.values()), list(logs.values()))
     given = generated(pairs(rows=16) * 2)
-    found = model_of().fit(X, Y, epochs=2, validation_data=given, validation_steps=2, **words).history
+    found = model_of().fit(X, Y, epochs=2, validation_data=given, validation_steps=2, **kwargs).history
     assert_same(list(found.values()), list(logs.values()))
     assert list(given) == []
 

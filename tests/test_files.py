@@ -66,8 +66,8 @@ X = np.random.RandomState(0).standard_normal((12, 4)).astype("float32")
 Y = np.random.RandomState(1).standard_normal((12, 3)).astype("float32")
 
 
-def fitted(**words):
-    model = small(**words)
+def fitted(**kwargs):
+    model = small(**kwargs)
     model.fit(X, Y, batch_size=5, epochs=2, verbose=0)
     return model
 
@@ -165,9 +165,9 @@ def objects():
                 )
 
 
-@pytest.mark.parametrize(("cls", "words"), list(objects()))
-def test_every_object_comes_back_from_its_configuration(cls, words):
-    described = json.loads(text.written(serialization.serialize(cls(**words)), "it"))
+@pytest.mark.parametrize(("cls", "kwargs"), list(objects()))
+def test_every_object_comes_back_from_its_configuration(cls, kwargs):
+    described = json.loads(text.written(serialization.serialize(cls(**kwargs)), "it"))
     assert described["module"].startswith("keras.") and described["class_name"] == cls.__name__
     checked = checking.anything(described, "it")
     again = serialization.deserialize(checked)
@@ -354,9 +354,9 @@ def test_save_format_is_what_the_name_says_already(tmp_path):
 def test_weights_alone_in_the_older_format(ending, tmp_path):
     model = fitted()
     model.save_weights(tmp_path / f"w{ending}")
-    for words in ({}, {"by_name": True}):
+    for kwargs in ({}, {"by_name": True}):
         other = small()
-        assert other.load_weights(tmp_path / f"w{ending}", **words).complete
+        assert other.load_weights(tmp_path / f"w{ending}", **kwargs).complete
         np.testing.assert_array_equal(other.predict(X, verbose=0), model.predict(X, verbose=0))
     with pytest.raises(FormatError, match="weights alone"):
         load_model(tmp_path / f"w{ending}")

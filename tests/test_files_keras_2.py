@@ -72,8 +72,8 @@ def text_of(name, config, shape, version="2.11.0"):
     return json.dumps({"class_name": "Sequential", "config": config, "keras_version": version, "backend": "tensorflow"})
 
 
-def read(name, config, shape, **words):
-    return model_from_json(text_of(name, config, shape, **words)).layers[0]
+def read(name, config, shape, **kwargs):
+    return model_from_json(text_of(name, config, shape, **kwargs)).layers[0]
 
 
 CONV = {

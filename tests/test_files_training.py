@@ -27,12 +27,12 @@ def on_numpy():
         yield
 
 
-def model_with(optimizer, **words):
+def model_with(optimizer, **kwargs):
     lamella.utils.set_random_seed(2)
     model = lamella.Sequential(
         [lamella.Input((4,)), Dense(3, "tanh", name="a"), BatchNormalization(), Dense(2, name="b")]
     )
-    model.compile(optimizer, "mse", **words)
+    model.compile(optimizer, "mse", **kwargs)
     return model
 
 

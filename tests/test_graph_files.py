@@ -158,7 +158,7 @@ def test_sizes_are_expressions_of_sums_products_quotients_and_maxima():
     a, b = symbol("a"), symbol("b")
     places = {"a": ("x", 0), "b": ("x", 1)}
     for dim in (a, 2 * a + 3, a * b - 1, (a - 1) // 2 + 1, (a + b) % 3, maximum(a, 2 * b) // 5, -a + 7):
-        written = json.loads(json.dumps(operations.described_dim(dim, places)))["config"]
+        written = json.loads(json.dumps(operations.serialize_dim(dim, places)))["config"]
         again = operations.dim_from(written, lambda name, axis: (a, b)[axis])
         for sizes in ({"a": 7, "b": 4}, {"a": 12, "b": 9}):
             assert again.at(sizes) == dim.at(sizes)

@@ -55,15 +55,15 @@ LOSS = {"price": "mse", "kind": "sparse_categorical_crossentropy"}
 FIT = {"batch_size": 8, "shuffle": False, "verbose": 0}
 
 
-def model_of(outputs="dict", cls=Model, **words):
-    """A model with the inputs "a" and "b" and the outputs "price" and "kind", compiled with `words`."""
+def model_of(outputs="dict", cls=Model, **kwargs):
+    """A model with the inputs "a" and "b" and the outputs "price" and "kind", compiled with `kwargs`."""
     utils.set_random_seed(7)
     a, b = Input((4,), name="a"), Input((1,), name="b")
     h = layers.Dense(5, "tanh", name="hidden")(layers.Concatenate(name="joined")([a, b]))
     price, kind = layers.Dense(1, name="price")(h), layers.Dense(3, "softmax", name="kind")(h)
     ends = {"dict": ({"a": a, "b": b}, {"price": price, "kind": kind}), "list": ([a, b], [price, kind])}
     model = cls(*ends[outputs])
-    model.compile("sgd", **{"loss": LOSS, **words})
+    model.compile("sgd", **{"loss": LOSS, **kwargs})
     return model
 
 
@@ -173,8 +173,8 @@ def test_both_backends_compute_the_same_gradients(both, float64):
 
 
 def test_running_eagerly_gives_the_same_logs():
-    words = {"metrics": {"kind": ["accuracy"]}, "loss_weights": {"price": 0.5, "kind": 1.0}}
-    logs = [model_of(run_eagerly=eagerly, **words).fit(X, Y, **FIT).history for eagerly in (False, True)]
+    kwargs = {"metrics": {"kind": ["accuracy"]}, "loss_weights": {"price": 0.5, "kind": 1.0}}
+    logs = [model_of(run_eagerly=eagerly, **kwargs).fit(X, Y, **FIT).history for eagerly in (False, True)]
     assert list(logs[0]) == list(logs[1]) == ["kind_accuracy", "kind_loss", "loss", "price_loss"]
     for key, values in logs[0].items():
         np.testing.assert_allclose(logs[1][key], values, rtol=1e-5)
@@ -232,8 +232,8 @@ class OwnLoss(Model):
 
 def test_an_own_step_gets_the_structures_and_gives_the_same_logs(backend):
     y, weights = {"kind": Y["kind"], "price": Y["price"]}, {"price": np.linspace(0, 1, ROWS)}
-    words = {"metrics": {"kind": ["accuracy"]}}
-    models = [model_of(cls=cls, **words) for cls in (Model, OwnStep)]
+    kwargs = {"metrics": {"kind": ["accuracy"]}}
+    models = [model_of(cls=cls, **kwargs) for cls in (Model, OwnStep)]
     logs = [m.fit(X, y, sample_weight=weights, batch_size=10, shuffle=False, verbose=0).history for m in models]
     assert list(logs[0]) == list(logs[1])
     for key, values in logs[0].items():
@@ -373,7 +373,7 @@ def test_a_batch_says_which_and_what(backend):
 
 
 @pytest.mark.parametrize(
-    "outputs, words, told",
+    "outputs, kwargs, told",
     [
         (
             "dict",
@@ -395,9 +395,9 @@ def test_a_batch_says_which_and_what(backend):
         ("list", {"loss_weights": ["much", 1.0]}, "loss_weights is a number, or a list or dict of numbers"),
     ],
 )
-def test_compile_refuses_what_does_not_match_the_outputs(outputs, words, told):
+def test_compile_refuses_what_does_not_match_the_outputs(outputs, kwargs, told):
     with pytest.raises(ValueError) as caught:
-        model_of(outputs, **words)
+        model_of(outputs, **kwargs)
     assert told in str(caught.value)
 
 

@@ -31,8 +31,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def dataset(folder, **words):
-    return image_dataset_from_directory(folder, **{"image_size": (4, 6), "batch_size": 4, "verbose": False, **words})
+def dataset(folder, **kwargs):
+    return image_dataset_from_directory(folder, **{"image_size": (4, 6), "batch_size": 4, "verbose": False, **kwargs})
 
 
 def test_files_and_labels_are_those_of_keras(folder, capsys):
@@ -158,19 +158,19 @@ def test_a_run_goes_on_where_it_was_interrupted(folder, tmp_path_factory):
     """`BackupAndRestore` in another process: the pass, its order and its draws."""
     saved = tmp_path_factory.mktemp("run")
 
-    def run(epochs, at, **words):
+    def run(epochs, at, **kwargs):
         generator = ImageDataGenerator(rescale=1 / 255, rotation_range=90, width_shift_range=0.3)
         data = generator.flow_from_directory(folder, (4, 6), class_mode="sparse", batch_size=4, seed=5)
         model = model_of((4, 6, 3))
         kept = [lamella.callbacks.BackupAndRestore(saved / at, delete_checkpoint=False)]
-        model.fit(data, epochs=epochs, callbacks=kept, verbose=0, **words)
+        model.fit(data, epochs=epochs, callbacks=kept, verbose=0, **kwargs)
         return model.get_weights()
 
-    for words in ({}, {"steps_per_epoch": 2}):
-        at = f"{len(words)}"
-        whole = run(4, f"whole{at}", **words)
-        run(2, f"cut{at}", **words)
-        for a, b in zip(run(4, f"cut{at}", **words), whole, strict=True):
+    for kwargs in ({}, {"steps_per_epoch": 2}):
+        at = f"{len(kwargs)}"
+        whole = run(4, f"whole{at}", **kwargs)
+        run(2, f"cut{at}", **kwargs)
+        for a, b in zip(run(4, f"cut{at}", **kwargs), whole, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -223,7 +223,7 @@ def test_a_broken_image_in_a_folder_is_named_when_it_is_read(folder, backend):
 
 
 @pytest.mark.parametrize(
-    ("words", "match"),
+    ("kwargs", "match"),
     [
         ({"color_mode": "hsv"}, "color mode 'hsv'"),
         ({"interpolation": "cubic"}, "interpolation 'cubic'"),
@@ -240,13 +240,13 @@ def test_a_broken_image_in_a_folder_is_named_when_it_is_read(folder, backend):
         ({"data_format": "first"}, "data_format must be"),
     ],
 )
-def test_what_means_nothing_is_refused(folder, words, match):
+def test_what_means_nothing_is_refused(folder, kwargs, match):
     with pytest.raises((ArgumentError, DataError, UnknownNameError), match=match):
-        dataset(folder, **words)
+        dataset(folder, **kwargs)
 
 
 @pytest.mark.parametrize(
-    ("words", "match"),
+    ("kwargs", "match"),
     [
         ({"color_mode": "hsv"}, "color mode 'hsv'"),
         ({"interpolation": "lanczos3"}, "interpolation 'lanczos3'"),
@@ -258,13 +258,13 @@ def test_what_means_nothing_is_refused(folder, words, match):
         ({"batch_size": 2.5}, "batch_size must be"),
     ],
 )
-def test_what_means_nothing_to_a_generator_is_refused(folder, words, match):
+def test_what_means_nothing_to_a_generator_is_refused(folder, kwargs, match):
     with pytest.raises((ArgumentError, UnknownNameError), match=match):
-        ImageDataGenerator().flow_from_directory(folder, **words)
+        ImageDataGenerator().flow_from_directory(folder, **kwargs)
 
 
 @pytest.mark.parametrize(
-    ("words", "match"),
+    ("kwargs", "match"),
     [
         ({"x_col": "name"}, "column 'name'"),
         ({"x_col": "size"}, "'size' must hold names of files"),
@@ -277,11 +277,11 @@ def test_what_means_nothing_to_a_generator_is_refused(folder, words, match):
         ({"class_mode": "one_hot"}, "class_mode 'one_hot'"),
     ],
 )
-def test_a_table_that_does_not_fit_is_refused(folder, words, match):
+def test_a_table_that_does_not_fit_is_refused(folder, kwargs, match):
     names = [*ORDER]
     table = {"filename": names, "class": [n.split("/")[0] for n in names], "size": np.arange(1.0, 10)}
     with pytest.raises((ArgumentError, DataError, UnknownNameError), match=match):
-        ImageDataGenerator().flow_from_dataframe(table, folder, **words)
+        ImageDataGenerator().flow_from_dataframe(table, folder, **kwargs)
 
 
 def test_a_table_names_files(folder):

@@ -105,8 +105,8 @@ def test_random_changes_are_within_their_bounds_and_follow_the_seed():
 def test_batches_are_the_same_whatever_reads_them():
     """By number, one after another, in threads, in any order, and with another batch size."""
 
-    def flow(batch_size=3, seed=4, **words):
-        return image.ImageDataGenerator(**CHANGES).flow(IMAGES, np.arange(10), batch_size, seed=seed, **words)
+    def flow(batch_size=3, seed=4, **kwargs):
+        return image.ImageDataGenerator(**CHANGES).flow(IMAGES, np.arange(10), batch_size, seed=seed, **kwargs)
 
     def by_label(batches):
         pairs = [(int(label), x) for xs, ys in batches for x, label in zip(xs, ys, strict=True)]
@@ -136,12 +136,12 @@ def test_batches_are_the_same_whatever_reads_them():
     assert not np.array_equal(plain[0][0], flow(seed=plain.seed, shuffle=False)[0][0])
 
 
-@pytest.mark.parametrize("words", [{"epochs": 2}, {"epochs": 3, "steps_per_epoch": 1}])
-def test_own_loops_have_new_orders_after_those_of_a_model(words):
+@pytest.mark.parametrize("kwargs", [{"epochs": 2}, {"epochs": 3, "steps_per_epoch": 1}])
+def test_own_loops_have_new_orders_after_those_of_a_model(kwargs):
     data = image.ImageDataGenerator().flow(np.arange(8.0).reshape(8, 1, 1, 1), np.arange(8.0), batch_size=4, seed=1)
     model = lamella.Sequential([lamella.Input((1, 1, 1)), lamella.layers.Flatten(), lamella.layers.Dense(1)])
     model.compile("sgd", "mse")
-    for use in (lambda: model.fit(data, verbose=0, **words), lambda: model.predict(data, verbose=0)):
+    for use in (lambda: model.fit(data, verbose=0, **kwargs), lambda: model.predict(data, verbose=0)):
         use()
         before, orders = data.passes_begun, [data.index_array.tolist()]
         for _ in range(3):

@@ -37,9 +37,9 @@ def on_jax():
 class SelfAttention(layers.Layer):
     """Attention of a sequence to itself."""
 
-    def __init__(self, heads=2, size=16, **words):
+    def __init__(self, heads=2, size=16, **kwargs):
         super().__init__()
-        self.attention = layers.MultiHeadAttention(heads, size, **words)
+        self.attention = layers.MultiHeadAttention(heads, size, **kwargs)
 
     def call(self, x, mask=None):
         return self.attention(x, x, use_causal_mask=True)
@@ -176,9 +176,9 @@ def test_a_model_that_has_run_follows_the_setting():
 
     kept = backend.kernels[ops.primitives.contract]
 
-    def contract(x, y, **words):
+    def contract(x, y, **kwargs):
         seen.append(config.matmul_precision())
-        return kept(x, y, **words)
+        return kept(x, y, **kwargs)
 
     model = Sequential([Input((2, 2)), Product()])
     model.compile("sgd", "mse")
@@ -247,10 +247,10 @@ def cudnn(libraries, monkeypatch):
     monkeypatch.setattr(attention, "on_gpu", lambda: True)
 
 
-def attending(**words):
+def attending(**kwargs):
     lamella.utils.set_random_seed(0)
-    words = {"dtype": "mixed_bfloat16", **words}
-    model = Sequential([Input((8, 16)), SelfAttention(**words), layers.Dense(1)])
+    kwargs = {"dtype": "mixed_bfloat16", **kwargs}
+    model = Sequential([Input((8, 16)), SelfAttention(**kwargs), layers.Dense(1)])
     model.compile("sgd", "mse")
     return model
 
@@ -287,12 +287,12 @@ def test_gradients_of_programs_use_the_kernel(cudnn):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "kwargs",
     [{"flash_attention": False}, {"dtype": "float32"}, {"size": 12}, {"value_dim": 8}],
     ids=str,
 )
-def test_attention_that_cudnn_does_not_take_is_separate(cudnn, words):
-    assert "cudnn" not in of_cuda(attending(**words))
+def test_attention_that_cudnn_does_not_take_is_separate(cudnn, kwargs):
+    assert "cudnn" not in of_cuda(attending(**kwargs))
 
 
 def test_the_setting_turns_it_off(cudnn):

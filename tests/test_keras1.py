@@ -262,7 +262,7 @@ def test_np_utils_of_old_imports_is_utils_today(monkeypatch):
     assert np_utils.to_categorical([0, 2]).tolist() == [[1, 0, 0], [0, 0, 1]]
 
 
-def test_the_words_of_a_model_and_those_of_a_class_of_ones_own():
+def test_the_arguments_of_a_model_and_those_of_a_class_of_ones_own():
     x = Input((2,))
     y = Dense(3)(x)
     with pytest.warns(DeprecationWarning, match="write (inputs|outputs)="):

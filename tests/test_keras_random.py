@@ -100,8 +100,8 @@ def test_bad_arguments_are_told(draw, error, message):
 
 
 class Noise(layers.Layer):
-    def __init__(self, seed, **words):
-        super().__init__(**words)
+    def __init__(self, seed, **kwargs):
+        super().__init__(**kwargs)
         self.seed = seed
 
     def call(self, x):

@@ -135,10 +135,10 @@ def reads(backend, monkeypatch):
 def test_a_hook_that_does_not_read_its_logs_makes_no_host_read(reads, backend):
     def reads_of(**hooks):
         model = model_of()
-        words = {"batch_size": 4, "epochs": 3, "verbose": 0, "validation_data": (X, Y)}
-        model.fit(X, Y, **words, callbacks=[LambdaCallback(**hooks)])  # compiled, and traced
+        kwargs = {"batch_size": 4, "epochs": 3, "verbose": 0, "validation_data": (X, Y)}
+        model.fit(X, Y, **kwargs, callbacks=[LambdaCallback(**hooks)])  # compiled, and traced
         reads.clear()
-        model.fit(X, Y, **words, callbacks=[LambdaCallback(**hooks)])
+        model.fit(X, Y, **kwargs, callbacks=[LambdaCallback(**hooks)])
         return len(reads)
 
     unwatched = reads_of()
@@ -222,12 +222,12 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_weights_before_it(raises
     y[9] = bad
     model = model_of("sgd")
     callbacks = [TerminateOnNaN(raise_error=raises)]
-    words = {"batch_size": 8, "shuffle": False, "verbose": 0, "epochs": 3, "callbacks": callbacks}
+    kwargs = {"batch_size": 8, "shuffle": False, "verbose": 0, "epochs": 3, "callbacks": callbacks}
     if raises:
         with pytest.raises(RuntimeError, match=r"the loss of batch 1 is (nan|inf); training stopped, with the weights"):
-            model.fit(X, y, **words)
+            model.fit(X, y, **kwargs)
     else:
-        history = model.fit(X, y, **words).history["loss"]
+        history = model.fit(X, y, **kwargs).history["loss"]
         assert len(history) == 1
         assert not np.isfinite(history[0])
         assert "Batch 1: Invalid loss" in capsys.readouterr().out

@@ -186,10 +186,10 @@ def test_wrong_options(name, options, message):
         getattr(losses, name)(**options)
 
 
-def small(loss, units=1, activation=None, **words):
+def small(loss, units=1, activation=None, **kwargs):
     lamella.random.set_random_seed(0)
     model = lamella.Sequential([lamella.Input((3,)), lamella.layers.Dense(units, activation=activation)])
-    model.compile("sgd", loss, **words)
+    model.compile("sgd", loss, **kwargs)
     return model
 
 
@@ -206,7 +206,7 @@ def test_loss_weights(backend):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("kwargs", "message"),
     [
         ({"loss": "mse", "loss_weights": [0.5, 0.5]}, "loss_weights has one entry, got 2"),
         ({"loss": ["mse", "mae"]}, "loss has one entry, got 2"),
@@ -214,9 +214,9 @@ def test_loss_weights(backend):
         ({"loss": None, "loss_weights": 0.5}, "weighs nothing"),
     ],
 )
-def test_wrong_loss_weights(words, message):
+def test_wrong_loss_weights(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        small(**words)
+        small(**kwargs)
 
 
 def test_misspelt_losses_are_told_by_compile():

@@ -12,11 +12,11 @@ X = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 
-def classifier(*layers, **words):
+def classifier(*layers, **kwargs):
     model = lamella.Sequential(
         [Input((3,)), *(layers or (Dense(4, activation="tanh"), Dense(3, activation="softmax")))]
     )
-    model.compile("sgd", "sparse_categorical_crossentropy", **words)
+    model.compile("sgd", "sparse_categorical_crossentropy", **kwargs)
     return model
 
 

@@ -13,10 +13,10 @@ LOGITS = np.array([[-2.0], [0.3], [1.0], [-0.1]], "float32")
 BITS = np.array([[0.0], [1.0], [0.0], [0.0]], "float32")
 
 
-def evaluated(metric, x, y, loss="mse", last=None, **words):
+def evaluated(metric, x, y, loss="mse", last=None, **kwargs):
     model = lamella.Sequential([lamella.Input(x.shape[1:]), last or layers.Activation("linear")])
     model.compile("sgd", loss, metrics=[metric])
-    return model.evaluate(x, y, verbose=0, batch_size=3, **words)[1]
+    return model.evaluate(x, y, verbose=0, batch_size=3, **kwargs)[1]
 
 
 def test_logits_are_told_apart_at_0(backend):

@@ -124,8 +124,8 @@ def small(watched, units=1, weighted=None, loss="mse", activation="sigmoid"):
 class Errors(metrics.Metric):
     """The mean distance, in Keras's API."""
 
-    def __init__(self, name="errors", **words):
-        super().__init__(name=name, **words)
+    def __init__(self, name="errors", **kwargs):
+        super().__init__(name=name, **kwargs)
         self.total = self.add_weight(name="total", initializer="zeros")
         self.rows = self.add_variable((), "zeros", name="rows")
 
@@ -140,7 +140,7 @@ class Errors(metrics.Metric):
         return self.total / self.rows
 
 
-def test_a_metric_in_keras_words_alone():
+def test_a_metric_in_keras_style_alone():
     metric = Errors()
     assert metric(np.zeros((2, 1)), np.array([[1.0], [3.0]])) == 2.0
     metric.update_state(np.zeros((1, 1)), np.array([[5.0]]), sample_weight=np.array([0.4]))
@@ -151,7 +151,7 @@ def test_a_metric_in_keras_words_alone():
     assert metric.get_config() == {"name": "errors", "dtype": "float32"}
 
 
-def test_a_metric_in_keras_words_is_compiled_with_the_step(backend):
+def test_a_metric_in_keras_style_is_compiled_with_the_step(backend):
     """It is told no weights without a need, and no row that only fills a batch up: the last batch has two rows."""
     model = small([Errors(), "mae"])
     metric = Errors()

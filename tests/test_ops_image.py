@@ -49,22 +49,22 @@ def test_colors_are_those_of_colorsys():
 
 
 @pytest.mark.parametrize(
-    ("words", "around"),
+    ("kwargs", "around"),
     [
         ({"top_padding": 1, "bottom_padding": 2, "left_padding": 0, "right_padding": 3}, ((1, 2), (0, 3))),
         ({"top_padding": 1, "target_height": 9, "right_padding": 3, "target_width": 8}, ((1, 3), (1, 3))),
         ({"bottom_padding": 4, "target_height": 9, "left_padding": 0, "target_width": 4}, ((0, 4), (0, 0))),
     ],
 )
-def test_padding(words, around, backend):
+def test_padding(kwargs, around, backend):
     expected = np.pad(IMAGES, ((0, 0), *around, (0, 0)))
-    np.testing.assert_array_equal(ops.image.pad_images(IMAGES, **words), expected)
-    np.testing.assert_array_equal(ops.image.pad_images(IMAGES[0], **words), expected[0])
-    np.testing.assert_array_equal(in_program(lambda x: ops.image.pad_images(x, **words), IMAGES), expected)
+    np.testing.assert_array_equal(ops.image.pad_images(IMAGES, **kwargs), expected)
+    np.testing.assert_array_equal(ops.image.pad_images(IMAGES[0], **kwargs), expected[0])
+    np.testing.assert_array_equal(in_program(lambda x: ops.image.pad_images(x, **kwargs), IMAGES), expected)
 
 
 @pytest.mark.parametrize(
-    ("words", "kept"),
+    ("kwargs", "kept"),
     [
         (
             {"top_cropping": 1, "bottom_cropping": 2, "left_cropping": 0, "right_cropping": 3},
@@ -74,11 +74,11 @@ def test_padding(words, around, backend):
         ({"bottom_cropping": 0, "target_height": 5, "left_cropping": 2, "target_width": 2}, (slice(0, 5), slice(2, 4))),
     ],
 )
-def test_cropping(words, kept, backend):
+def test_cropping(kwargs, kept, backend):
     expected = IMAGES[:, kept[0], kept[1]]
-    np.testing.assert_array_equal(ops.image.crop_images(IMAGES, **words), expected)
-    np.testing.assert_array_equal(in_program(lambda x: ops.image.crop_images(x, **words), IMAGES), expected)
-    first = ops.image.crop_images(np.moveaxis(IMAGES, -1, 1), **words, data_format="channels_first")
+    np.testing.assert_array_equal(ops.image.crop_images(IMAGES, **kwargs), expected)
+    np.testing.assert_array_equal(in_program(lambda x: ops.image.crop_images(x, **kwargs), IMAGES), expected)
+    first = ops.image.crop_images(np.moveaxis(IMAGES, -1, 1), **kwargs, data_format="channels_first")
     np.testing.assert_array_equal(first, np.moveaxis(expected, -1, 1))
 
 

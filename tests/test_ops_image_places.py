@@ -37,19 +37,19 @@ def test_keras_still_answers_what_was_recorded(run_python):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "kwargs",
     [
         {"size": 2}, {"size": 2, "strides": 1}, {"size": 3, "padding": "same"}, {"size": (3, 2), "dilation_rate": (1, 2)},
         {"size": 2, "strides": 1, "data_format": "channels_first"}, {"size": (1, 2, 2), "strides": 1, "padding": "same"},
     ],
 )  # fmt: skip
-def test_patches_of_integers_are_integers(words, backend):
-    x = np.random.default_rng(7).integers(1, 2**8, (2, 5, 6, 3) if words["size"] != (1, 2, 2) else (2, 3, 5, 6, 3))
-    expected = np.asarray(ops.image.extract_patches(x.astype("float32"), **words)).astype("int64")
+def test_patches_of_integers_are_integers(kwargs, backend):
+    x = np.random.default_rng(7).integers(1, 2**8, (2, 5, 6, 3) if kwargs["size"] != (1, 2, 2) else (2, 3, 5, 6, 3))
+    expected = np.asarray(ops.image.extract_patches(x.astype("float32"), **kwargs)).astype("int64")
     for dtype, more in (("uint8", 0), ("int32", 2**24), ("bool", 0)):
         values = (x + more).astype(dtype)
-        found = ops.image.extract_patches(values, **words)
-        patches = layers.Lambda(lambda x: ops.image.extract_patches(x, **words))
+        found = ops.image.extract_patches(values, **kwargs)
+        patches = layers.Lambda(lambda x: ops.image.extract_patches(x, **kwargs))
         inside = lamella.Sequential([lamella.Input(x.shape[1:], dtype=dtype), patches])
         for y in (found, inside.predict(values, verbose=0)):
             assert y.dtype == dtype
@@ -64,7 +64,7 @@ def test_patches_of_integers_of_any_size():
 
 
 def test_patches_of_integers_are_refused_as_those_of_floats():
-    for words in (
+    for kwargs in (
         {"padding": "sam"},
         {"strides": -1},
         {"strides": 1, "dilation_rate": (1, 2, 3)},
@@ -73,7 +73,7 @@ def test_patches_of_integers_are_refused_as_those_of_floats():
         told = []
         for dtype in ("float32", "uint8"):
             with pytest.raises(ValueError) as caught:
-                ops.image.extract_patches(X.astype(dtype), **{"size": 2, **words})
+                ops.image.extract_patches(X.astype(dtype), **{"size": 2, **kwargs})
             told.append(str(caught.value))
         assert told[0] == told[1]
 
@@ -172,8 +172,8 @@ def test_edges_and_blurs_are_those_of_scipy():
 
 
 def test_distortions_follow_the_seed(backend):
-    def distorted(seed, x=LARGE, **words):
-        return np.asarray(ops.image.elastic_transform(x, 3.0, 1.5, seed=seed, **words))
+    def distorted(seed, x=LARGE, **kwargs):
+        return np.asarray(ops.image.elastic_transform(x, 3.0, 1.5, seed=seed, **kwargs))
 
     first = distorted(1)
     np.testing.assert_array_equal(distorted(1), first)

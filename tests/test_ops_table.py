@@ -176,7 +176,7 @@ def words_of(function):
 
 
 @pytest.mark.parametrize("name", sorted(set(KERAS_SIGNATURES) & set(public())))
-def test_words_are_keras(name):
+def test_arguments_are_keras(name):
     namespace = {}
     exec(f"def f{KERAS_SIGNATURES[name].removeprefix(name)}: pass", {}, namespace)
     names, defaults = words_of(namespace["f"])

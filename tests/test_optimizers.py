@@ -9,7 +9,7 @@ from lamella.errors import UnknownNameError
 from lamella.ir.spec import Spec
 from lamella.ir.trace import trace
 from lamella.optimizers import schedules
-from lamella.optimizers.state import Weight, described
+from lamella.optimizers.state import Weight, weights_of
 from oracle import cases, load
 
 SHAPES = ((4, 3), (3,))
@@ -128,7 +128,7 @@ def test_the_traced_program_is_what_apply_does(made):
     optimizer = type(made).from_config(made.get_config())
     weights, gradients = draws(steps=3)
     n = len(weights)
-    initial = optimizer.initial_slots(described(weights), weights)
+    initial = optimizer.initial_slots(weights_of(weights), weights)
     places = [(name, i) for name, held in initial.items() for i in range(n) if held[i] is not None]
 
     def step(*values):
@@ -144,7 +144,7 @@ def test_the_traced_program_is_what_apply_does(made):
     program = trace(
         step, *specs, *specs, *[Spec(a.shape, "float32") for a in slots], Spec((), "uint32"), Spec((), "float32")
     )
-    ways = {optimizer.elementwise(weight) for weight in described(weights)}
+    ways = {optimizer.elementwise(weight) for weight in weights_of(weights)}
     assert [e.op.name for e in program.equations].count("foreach") == int(True in ways) + optimizer.use_ema
     compiled = load_backend("numpy").compile(program)
     expected = weights
@@ -237,7 +237,7 @@ def test_learning_rates_of_every_kind(rate):
     assert w[0] == -0.125
 
 
-def test_old_words():
+def test_old_arguments():
     with pytest.warns(DeprecationWarning, match="learning_rate") as record:
         assert optimizers.Adam(lr=0.5).learning_rate == 0.5
     assert record[0].filename == __file__

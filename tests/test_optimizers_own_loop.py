@@ -34,10 +34,10 @@ ALL = [pytest.param(name, marks=() if name in ("Adam", "several") else pytest.ma
 """One optimizer with a schedule and one with optimizers in it are fast tests."""
 
 
-def made(optimizer, **words):
+def made(optimizer, **kwargs):
     lamella.utils.set_random_seed(4)
     model = lamella.Sequential([Input((3,)), Dense(4, "tanh", kernel_constraint=constraints.MaxNorm(0.5)), Dense(2)])
-    model.compile(optimizer, "mse", **words)
+    model.compile(optimizer, "mse", **kwargs)
     return model
 
 

@@ -32,10 +32,10 @@ def numbers(dtype="float32", rows=44):
     return x, np.tanh(x[:, :2] * 2).astype(dtype)
 
 
-def trained(optimizer, *, dtype="float32", epochs=2, watch=None, **words):
+def trained(optimizer, *, dtype="float32", epochs=2, watch=None, **kwargs):
     lamella.utils.set_random_seed(5)
     model = lamella.Sequential([lamella.Input((4,)), Dense(6, activation="tanh"), Dropout(0.2), Dense(2)])
-    model.compile(optimizer, "mse", **words)
+    model.compile(optimizer, "mse", **kwargs)
     history = model.fit(*numbers(dtype), batch_size=8, epochs=epochs, verbose=0, callbacks=watch)
     return model, history.history
 

@@ -35,8 +35,8 @@ def model_of(*stack, shape=X.shape[1:], seed=7, backend="numpy"):
     return model.to(backend)
 
 
-def trained(make, x=X, backend="numpy", **words):
-    return np.asarray(model_of(make(**words), shape=x.shape[1:], backend=backend)(x, training=True))
+def trained(make, x=X, backend="numpy", **kwargs):
+    return np.asarray(model_of(make(**kwargs), shape=x.shape[1:], backend=backend)(x, training=True))
 
 
 def channels_first(x):

@@ -66,8 +66,8 @@ def test_inputs_are_projected_before_the_loop(make):
 
 @pytest.mark.parametrize("make", [SimpleRNN, GRU, LSTM])
 def test_an_unrolled_layer_is_the_loop(make, backend):
-    for words in ({}, {"return_sequences": True, "go_backwards": True}, {"dropout": 0.5, "recurrent_dropout": 0.5}):
-        models = [sequential(make(4, unroll=unroll, name="same", **words)) for unroll in (False, True)]
+    for kwargs in ({}, {"return_sequences": True, "go_backwards": True}, {"dropout": 0.5, "recurrent_dropout": 0.5}):
+        models = [sequential(make(4, unroll=unroll, name="same", **kwargs)) for unroll in (False, True)]
         models[1].set_weights(models[0].get_weights())
         looped, written = (
             np.asarray(m.lower(backend)(*weights_of(m, backend), X, training=True, seed=3)[0]) for m in models
@@ -211,14 +211,14 @@ class Leaky(Layer):
 
 @pytest.mark.parametrize("unroll", [False, True])
 def test_a_cell_of_one_s_own(unroll, backend):
-    for words in ({}, {"return_sequences": True}, {"go_backwards": True}):
-        model = sequential(RNN(Leaky(4), unroll=unroll, **words))
+    for kwargs in ({}, {"return_sequences": True}, {"go_backwards": True}):
+        model = sequential(RNN(Leaky(4), unroll=unroll, **kwargs))
         assert [path for path, _ in model.named_weights()] == ["rnn/leaky/kernel"]
         projected, h, outputs = X @ model.get_weights()[0], np.zeros((2, 4)), []
-        for t in range(6)[:: -1 if "go_backwards" in words else 1]:
+        for t in range(6)[:: -1 if "go_backwards" in kwargs else 1]:
             h = 0.5 * h + projected[:, t]
             outputs.append(h.sum(1, keepdims=True))
-        expected = np.stack(outputs, 1) if "return_sequences" in words else outputs[-1]
+        expected = np.stack(outputs, 1) if "return_sequences" in kwargs else outputs[-1]
         np.testing.assert_allclose(np.asarray(model(X)), expected, rtol=1e-4, atol=1e-5)
     model.compile("adam", "mse")
     model.fit(X, np.zeros((2, 1), "float32"), verbose=0)
@@ -338,7 +338,7 @@ def test_attention_drops_weights_alike_on_both_backends(both):
 
 
 @pytest.mark.parametrize("make", [SimpleRNN, GRU, LSTM])
-def test_words_of_keras_1(make):
+def test_arguments_of_keras_1(make):
     with pytest.warns(DeprecationWarning):
         layer = make(
             output_dim=4, init="he_normal", inner_init="zeros", dropout_W=0.5, dropout_U=0.25, consume_less="mem"
@@ -348,7 +348,7 @@ def test_words_of_keras_1(make):
         make(4, implementation=1)
 
 
-def test_words_of_keras_1_of_a_conv_lstm():
+def test_arguments_of_keras_1_of_a_conv_lstm():
     with pytest.warns(DeprecationWarning):
         layer = layers.ConvLSTM2D(nb_filter=2, nb_row=3, nb_col=2, border_mode="same", inner_activation="hard_sigmoid")
     assert (layer.filters, layer.cell.kernel_size, layer.cell.padding) == (2, (3, 2), "same")

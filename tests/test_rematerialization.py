@@ -31,8 +31,8 @@ JAX = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs 
 class Block(Layer):
     """Everything that may go wrong: skips whose cotangents meet, random numbers, state, a loss, a mask."""
 
-    def __init__(self, **words):
-        super().__init__(**words)
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
         self.first, self.attention, self.drop = LayerNormalization(), MultiHeadAttention(2, 4), Dropout(0.2)
         self.inner, self.outer, self.norm = Dense(96, "gelu"), Dense(8), BatchNormalization()
 
@@ -145,9 +145,9 @@ def count(model):
 def test_scopes_choose_layers():
     plain = count(model_of(blocks))
 
-    def within(*arguments, **words):
+    def within(*arguments, **kwargs):
         def make():
-            with RematScope(*arguments, **words):
+            with RematScope(*arguments, **kwargs):
                 return blocks()
 
         return count(model_of(make))

@@ -26,9 +26,9 @@ def mapped(tmp_path):
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_mapped_rows_train_as_those_in_memory(shuffle, mapped, backend):
-    words = {"shuffle": shuffle, "batch_size": 7, "validation_split": 0.25, "epochs": 3}
-    assert_same(trained(*mapped, **words), trained(X, Y, **words))
-    assert_same(trained(mapped[0], Y, **words), trained(X, Y, **words))
+    kwargs = {"shuffle": shuffle, "batch_size": 7, "validation_split": 0.25, "epochs": 3}
+    assert_same(trained(*mapped, **kwargs), trained(X, Y, **kwargs))
+    assert_same(trained(mapped[0], Y, **kwargs), trained(X, Y, **kwargs))
     model = model_of()
     np.testing.assert_allclose(model.predict(mapped[0], verbose=0), model.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(

@@ -54,8 +54,8 @@ WAYS_TO_SAY_THE_INPUT_SHAPE = {
 
 @pytest.mark.parametrize("way", WAYS_TO_SAY_THE_INPUT_SHAPE)
 def test_every_way_to_say_the_input_shape_builds_the_model_at_once(way, backend):
-    before, words, shape = WAYS_TO_SAY_THE_INPUT_SHAPE[way]
-    model = lamella.Sequential([*before, Dense(2, **words)])
+    before, kwargs, shape = WAYS_TO_SAY_THE_INPUT_SHAPE[way]
+    model = lamella.Sequential([*before, Dense(2, **kwargs)])
     assert model.built
     assert model.input_shape == shape
     assert model.output_shape == (shape[0], 2)

@@ -20,17 +20,17 @@ Y = (X @ [[1.0], [-2.0], [0.5]] + 0.1).astype("float32")
 LABELS = (Y[:, 0] > 0).astype("int32")
 
 
-def model_of(*layers, loss="mse", optimizer="adam", **words):
+def model_of(*layers, loss="mse", optimizer="adam", **kwargs):
     lamella.utils.set_random_seed(3)
     model = lamella.Sequential([Input((3,)), *(layers or (Dense(4, activation="tanh"), Dense(1)))])
-    model.compile(optimizer, loss, **words)
+    model.compile(optimizer, loss, **kwargs)
     return model
 
 
-def trained(x, y=None, **words):
+def trained(x, y=None, **kwargs):
     """The weights and logs after a fit, in the rows' own order."""
     model = model_of()
-    history = model.fit(x, y, verbose=0, **{"epochs": 2, "shuffle": False, **words})
+    history = model.fit(x, y, verbose=0, **{"epochs": 2, "shuffle": False, **kwargs})
     return [*model.get_weights(), *map(np.array, history.history.values())]
 
 
@@ -51,8 +51,8 @@ def generated(given):
 class Parts(PyDataset):
     """Batches of the rows, which notes who asked for what."""
 
-    def __init__(self, size=8, **words):
-        super().__init__(**words)
+    def __init__(self, size=8, **kwargs):
+        super().__init__(**kwargs)
         self.size, self.asked, self.ends, self.threads = size, [], 0, set()
 
     def __len__(self):
@@ -303,7 +303,7 @@ def test_a_weight_for_every_step_of_a_sequence(backend):
 
 def test_the_generator_methods_of_keras_1_and_2(backend):
     expected = trained(X, Y, batch_size=8, epochs=2)
-    for words in (
+    for kwargs in (
         {"steps_per_epoch": 5, "epochs": 2},
         {"samples_per_epoch": 40, "nb_epoch": 2},
         {"samples_per_epoch": 39, "nb_epoch": 2, "max_q_size": 2, "nb_worker": 1, "pickle_safe": False},
@@ -311,7 +311,7 @@ def test_the_generator_methods_of_keras_1_and_2(backend):
     ):
         model = model_of()
         with pytest.warns(DeprecationWarning, match="fit_generator"):
-            history = model.fit_generator(generated(pairs() * 3), verbose=0, **words)
+            history = model.fit_generator(generated(pairs() * 3), verbose=0, **kwargs)
         assert_same([*model.get_weights(), *map(np.array, history.history.values())], expected)
     with pytest.warns(DeprecationWarning):
         told = model.fit_generator(

@@ -87,9 +87,9 @@ def test_every_way_of_running_rows_goes_on(make, expected, backend):
 
 def test_training_goes_on_and_validation_leaves_its_states_alone(backend):
     plain, watched = (model_of(lambda: L.LSTM(3, stateful=True), backend) for _ in "ab")
-    words = {"batch_size": 2, "epochs": 2, "shuffle": False, "verbose": 0}
-    one = plain.fit(X, Y, **words)
-    two = watched.fit(X, Y, validation_data=(X[:4], Y[:4]), **words)
+    kwargs = {"batch_size": 2, "epochs": 2, "shuffle": False, "verbose": 0}
+    one = plain.fit(X, Y, **kwargs)
+    two = watched.fit(X, Y, validation_data=(X[:4], Y[:4]), **kwargs)
     assert one.history["loss"] == two.history["loss"]
     for a, b in zip(plain.get_weights(), watched.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

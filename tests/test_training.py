@@ -19,9 +19,9 @@ Y = (X @ [[1.0], [-2.0], [0.5]] + 0.1).astype("float32")
 LABELS = (Y[:, 0] > 0).astype("int32")
 
 
-def regression(*layers, optimizer="sgd", **words):
+def regression(*layers, optimizer="sgd", **kwargs):
     model = lamella.Sequential([Input((3,)), *(layers or (Dense(4, activation="tanh"), Dense(1)))])
-    model.compile(optimizer, "mse", **words)
+    model.compile(optimizer, "mse", **kwargs)
     return model
 
 

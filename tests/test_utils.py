@@ -24,8 +24,8 @@ PADDED = {
 
 @pytest.mark.parametrize("case", PADDED)
 def test_sequences_are_padded_and_cut(case):
-    words, expected = PADDED[case]
-    found = utils.pad_sequences(SEQUENCES, **words)
+    kwargs, expected = PADDED[case]
+    found = utils.pad_sequences(SEQUENCES, **kwargs)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, expected)
 
@@ -38,7 +38,7 @@ def test_sequences_of_vectors_and_of_strings():
 
 
 @pytest.mark.parametrize(
-    ("sequences", "words", "pattern"),
+    ("sequences", "kwargs", "pattern"),
     [
         ([1, 2], {}, "1 in it is none"),
         (iter([]), {}, "takes a list"),
@@ -48,9 +48,9 @@ def test_sequences_of_vectors_and_of_strings():
         ([[[1, 2]], [[1]]], {}, "sequence 1 has entries of shape"),
     ],
 )
-def test_what_cannot_be_padded_is_refused(sequences, words, pattern):
+def test_what_cannot_be_padded_is_refused(sequences, kwargs, pattern):
     with pytest.raises(ValueError, match=pattern):
-        utils.pad_sequences(sequences, **words)
+        utils.pad_sequences(sequences, **kwargs)
 
 
 BUCKETED = {
@@ -66,8 +66,8 @@ BUCKETED = {
 
 @pytest.mark.parametrize("case", BUCKETED)
 def test_sequences_are_padded_to_a_bucket_with_their_mask(case):
-    sequences, words, expected, given = BUCKETED[case]
-    found, mask = utils.pad_to_buckets(sequences, **words)
+    sequences, kwargs, expected, given = BUCKETED[case]
+    found, mask = utils.pad_to_buckets(sequences, **kwargs)
     assert found.dtype.kind == "i" and mask.dtype == bool
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(mask, np.array(given, bool))
@@ -84,7 +84,7 @@ def test_an_array_keeps_its_dtype_and_further_axes():
 
 
 @pytest.mark.parametrize(
-    ("sequences", "words", "pattern"),
+    ("sequences", "kwargs", "pattern"),
     [
         ([1, 2], {}, "pad_to_buckets takes a list of sequences, and 1 in it"),
         (iter([]), {}, "pad_to_buckets takes a list"),
@@ -98,9 +98,9 @@ def test_an_array_keeps_its_dtype_and_further_axes():
         ([[[1, 2]], [[1]]], {}, "sequence 1 has entries of shape"),
     ],
 )
-def test_what_has_no_bucket_is_refused(sequences, words, pattern):
+def test_what_has_no_bucket_is_refused(sequences, kwargs, pattern):
     with pytest.raises(ValueError, match=pattern):
-        utils.pad_to_buckets(sequences, **words)
+        utils.pad_to_buckets(sequences, **kwargs)
 
 
 def test_vectors_are_divided_by_their_norm():

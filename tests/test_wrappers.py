@@ -143,9 +143,9 @@ def on_numpy():
         yield
 
 
-def classifier(**words):
-    words = {"loss": "sparse_categorical_crossentropy", "optimizer": "adam", "random_state": 1, "verbose": 0} | words
-    return KerasClassifier(softmax, **words)
+def classifier(**kwargs):
+    kwargs = {"loss": "sparse_categorical_crossentropy", "optimizer": "adam", "random_state": 1, "verbose": 0} | kwargs
+    return KerasClassifier(softmax, **kwargs)
 
 
 def test_a_classifier_learns(backend):
@@ -270,64 +270,64 @@ def _of(activation, units):
 
 
 def test_logits_and_margins_become_probabilities():
-    words = {"optimizer": "adam", "epochs": 40, "optimizer__learning_rate": 0.1, "verbose": 0}
+    kwargs = {"optimizer": "adam", "epochs": 40, "optimizer__learning_rate": 0.1, "verbose": 0}
     for loss, units in ((BinaryCrossentropy, 1), ("categorical_crossentropy", 2)):
         estimator = KerasClassifier(
-            lambda units: _of(None, units), loss=loss, loss__from_logits=True, units=units, **words
+            lambda units: _of(None, units), loss=loss, loss__from_logits=True, units=units, **kwargs
         )
         assert estimator.fit(X, BINARY).score(X, BINARY) > 0.9
         chances = estimator.predict_proba(X)
         np.testing.assert_allclose(chances.sum(1), 1, rtol=1e-5)
         assert chances.min() >= 0
-    margin = KerasClassifier(lambda: _of("tanh", 1), loss="hinge", **words).fit(X, BINARY)
+    margin = KerasClassifier(lambda: _of("tanh", 1), loss="hinge", **kwargs).fit(X, BINARY)
     assert margin.score(X, BINARY) > 0.9 and margin.predict_proba(X).min() >= 0
 
 
 def test_class_weights_and_sample_weights():
     always = {"no": 1e-3, "yes": 1.0}
-    words = {"optimizer": Adam(0.1), "epochs": 30, "verbose": 0, "random_state": 1}
-    leaning = KerasClassifier(sigmoid, class_weight=always, **words).fit(X, BINARY)
+    kwargs = {"optimizer": Adam(0.1), "epochs": 30, "verbose": 0, "random_state": 1}
+    leaning = KerasClassifier(sigmoid, class_weight=always, **kwargs).fit(X, BINARY)
     assert (leaning.predict(X) == "yes").mean() > 0.8
     weights = np.where(BINARY == "yes", 1.0, 1e-3)
-    same = KerasClassifier(sigmoid, **words).fit(X, BINARY, sample_weight=weights)
+    same = KerasClassifier(sigmoid, **kwargs).fit(X, BINARY, sample_weight=weights)
     np.testing.assert_allclose(same.predict_proba(X), leaning.predict_proba(X), rtol=1e-5)
     balanced = KerasClassifier(sigmoid, class_weight="balanced", verbose=0).fit(X, BINARY)
     assert balanced.model_.optimizer is not None
 
 
 def test_class_weights_of_fit_are_those_of_labels():
-    words, always = {"optimizer": Adam(0.1), "verbose": 0, "random_state": 1}, {"no": 1e-3, "yes": 1.0}
-    chances = KerasClassifier(sigmoid, class_weight=always, **words).fit(X, BINARY).predict_proba(X)
+    kwargs, always = {"optimizer": Adam(0.1), "verbose": 0, "random_state": 1}, {"no": 1e-3, "yes": 1.0}
+    chances = KerasClassifier(sigmoid, class_weight=always, **kwargs).fit(X, BINARY).predict_proba(X)
     same = [
-        KerasClassifier(sigmoid, **words).fit(X, BINARY, class_weight=always),
-        KerasClassifier(sigmoid, **words).fit(X, BINARY, class_weight={0: 1e-3}),
-        KerasClassifier(sigmoid, **words).fit(X, BINARY, class_weight={**always, "perhaps": 2.0}),
-        KerasClassifier(sigmoid, **words).fit(X, BINARY, sample_weight=np.ones(60), class_weight=always),
-        KerasClassifier(sigmoid, **words).partial_fit(X, BINARY, class_weight=always),
-        KerasClassifier(sigmoid, fit__class_weight=always, **words).fit(X, BINARY),
-        KerasClassifier(sigmoid, **words).fit(X, np.where(BINARY == "no", 1, 2), class_weight={1: 1e-3}),
+        KerasClassifier(sigmoid, **kwargs).fit(X, BINARY, class_weight=always),
+        KerasClassifier(sigmoid, **kwargs).fit(X, BINARY, class_weight={0: 1e-3}),
+        KerasClassifier(sigmoid, **kwargs).fit(X, BINARY, class_weight={**always, "perhaps": 2.0}),
+        KerasClassifier(sigmoid, **kwargs).fit(X, BINARY, sample_weight=np.ones(60), class_weight=always),
+        KerasClassifier(sigmoid, **kwargs).partial_fit(X, BINARY, class_weight=always),
+        KerasClassifier(sigmoid, fit__class_weight=always, **kwargs).fit(X, BINARY),
+        KerasClassifier(sigmoid, **kwargs).fit(X, np.where(BINARY == "no", 1, 2), class_weight={1: 1e-3}),
     ]
     for estimator in same:
         np.testing.assert_allclose(estimator.predict_proba(X), chances, rtol=1e-5)
     odd = np.where(BINARY == "no", 1, 3)
-    words = {"model_kwargs": {"loss": "mse"}, "fit_kwargs": {"verbose": 0, "shuffle": False}}
-    one, other = (SKLearnClassifier(any_model, **words) for _ in range(2))
+    kwargs = {"model_kwargs": {"loss": "mse"}, "fit_kwargs": {"verbose": 0, "shuffle": False}}
+    one, other = (SKLearnClassifier(any_model, **kwargs) for _ in range(2))
     one.fit(X, odd, class_weight={1: 1e-3}), other.fit(X, BINARY, class_weight={0: 1e-3})
     np.testing.assert_allclose(one.model_.get_weights()[0], other.model_.get_weights()[0], rtol=1e-5)
 
 
 def test_class_weights_of_no_class():
-    words = {"verbose": 0, "random_state": 1}
+    kwargs = {"verbose": 0, "random_state": 1}
     with pytest.raises(ArgumentError, match="class_weight has the class 'maybe', which is not one of"):
-        KerasClassifier(sigmoid, **words).fit(X, BINARY, class_weight={"maybe": 1e-3})
+        KerasClassifier(sigmoid, **kwargs).fit(X, BINARY, class_weight={"maybe": 1e-3})
 
 
 def test_weights_of_one_class():
     """They are refused wherever a model is made for the classes of y, and only there."""
-    words, one = {"verbose": 0, "random_state": 1}, (BINARY == "no").astype(float)
-    few = KerasClassifier(sigmoid, **words).partial_fit(X, BINARY, classes=["no", "yes"], sample_weight=one)
+    kwargs, one = {"verbose": 0, "random_state": 1}, (BINARY == "no").astype(float)
+    few = KerasClassifier(sigmoid, **kwargs).partial_fit(X, BINARY, classes=["no", "yes"], sample_weight=one)
     assert few.partial_fit(X, BINARY, sample_weight=one).current_epoch == 2
-    estimator = KerasClassifier(sigmoid, **words).fit(X, BINARY)
+    estimator = KerasClassifier(sigmoid, **kwargs).fit(X, BINARY)
     with pytest.raises(ArgumentError, match="zero for all rows but"):
         estimator.fit(X, BINARY, sample_weight=one)
     estimator.set_params(warm_start=True).fit(X, BINARY, sample_weight=one)
@@ -573,8 +573,8 @@ REFUSED = {
 
 
 class _Fitting:
-    def __init__(self, estimator, **words):
-        self.fit = functools.partial(self._fit, estimator, words)
+    def __init__(self, estimator, **kwargs):
+        self.fit = functools.partial(self._fit, estimator, kwargs)
 
     @staticmethod
     def _fit(estimator, words, X, y):

@@ -101,8 +101,8 @@ def _defined(op: Op, *operands: Array, **attrs: Any) -> Any:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _in_one_kernel(attrs: tuple[tuple[str, Any], ...], *operands: Array) -> Array:
-    words = dict(attrs)
-    return choose(partial(_cudnn, words), partial(_defined, p.attention, **words), *operands, platform="cuda")
+    kwargs = dict(attrs)
+    return choose(partial(_cudnn, kwargs), partial(_defined, p.attention, **kwargs), *operands, platform="cuda")
 
 
 def _forward(attrs: Any, *operands: Array) -> tuple[Array, Any]:

@@ -46,8 +46,8 @@ class Initializer:
     deferred = False
     by_entry = False
 
-    def __init_subclass__(cls, **words: Any) -> None:
-        super().__init_subclass__(**words)
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
         if not {"draw", "__call__"}.isdisjoint(cls.__dict__):  # whose entries may depend on each other
             cls.by_entry = cls.__dict__.get("by_entry", False)
 

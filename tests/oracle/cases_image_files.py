@@ -52,11 +52,11 @@ def answers(image) -> dict[str, np.ndarray]:  # noqa: C901  one loop per functio
     """
     found = {}
     last = {"row_axis": 0, "col_axis": 1, "channel_axis": 2}
-    for move, words in _MOVES.items():
+    for move, kwargs in _MOVES.items():
         for mode in ("nearest", "constant", "reflect", "wrap"):
             for order in (0, 1):
                 options = {"fill_mode": mode, "cval": 7.0, "order": order}
-                found[f"{move}-{mode}-{order}"] = image.apply_affine_transform(X[0], **words, **last, **options)
+                found[f"{move}-{mode}-{order}"] = image.apply_affine_transform(X[0], **kwargs, **last, **options)
     first = np.ascontiguousarray(X[0].transpose(2, 0, 1))
     found["channels-first"] = image.apply_affine_transform(first, **_MOVES["all"])
     found["columns-first"] = image.apply_affine_transform(first, **_MOVES["all"], row_axis=2, col_axis=1)

@@ -42,14 +42,14 @@ def in_keras(name: str, fits: list[script_runs.Fit], home: Path) -> list[float]:
     losses: list[float] = []
     fit = keras.Model.fit
 
-    def repeatable(self: Any, x: Any = None, y: Any = None, **words: Any) -> Any:
+    def repeatable(self: Any, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         call = fits[len(losses)]
         script_runs.without_dropout(_layers(self))
         found = script_runs.batches_of(x)
         if not self.built:
             self.build(np.shape(x if found is None else found[0][0]))
         self.set_weights(call.weights)
-        history = fit(self, x if found is None else _batches(found), y, **{**words, "shuffle": False})
+        history = fit(self, x if found is None else _batches(found), y, **{**kwargs, "shuffle": False})
         losses.append(history.history["loss"][-1])
         return history
 

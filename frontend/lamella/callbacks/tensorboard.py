@@ -178,7 +178,7 @@ class _Silent:
     """The writer of every process but the first, which writes nothing."""
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *values, **words: None
+        return lambda *values, **kwargs: None
 
 
 def _writer_class() -> Any:

@@ -93,10 +93,10 @@ def _run(options: argparse.Namespace) -> Any:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from lamella.saving.description import described
+    from lamella.saving.description import describe
 
     for number, file in enumerate(options.files):
-        found = described(file)
+        found = describe(file)
         if number:
             print()
         print(file)

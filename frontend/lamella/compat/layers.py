@@ -196,7 +196,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _kernel_sides(
-    cls: type, name: str, sides: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any], old_words: bool
+    cls: type, name: str, sides: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any], old_arguments: bool
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """`Convolution2D(filters, rows, columns)` of Keras 1 as `Conv2D(filters, (rows, columns))`."""
     if any(side in kwargs for side in sides):
@@ -212,7 +212,7 @@ def _kernel_sides(
     filters, kernel = args[0], tuple(args[1 : n + 1])
     given = f"{cls.__name__}({', '.join(map(str, args[: n + 1]))})"
     # the fourth argument of today, the padding, is not a number
-    if old_words or n == 3 or cls.__name__ in _OLD_NAMES:
+    if old_arguments or n == 3 or cls.__name__ in _OLD_NAMES:
         deprecated(given, f"{name}({filters}, {kernel})")
         rest = args[n + 1 :]
         if cls.__name__ == "Deconvolution2D" and rest:

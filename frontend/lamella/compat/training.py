@@ -22,36 +22,36 @@ _COMPILE = (
 _COMPILE += ("auto_scale_loss", "backend")
 
 
-def fit_words(epochs: int, words: dict[str, Any]) -> int:
+def fit_kwargs(epochs: int, kwargs: dict[str, Any]) -> int:
     """Return the number of epochs, from `nb_epoch` of Keras 1 if it is given.
 
     Raises:
         TypeError: an argument is unknown.
     """
-    if "nb_epoch" in words:
-        epochs = words.pop("nb_epoch")
+    if "nb_epoch" in kwargs:
+        epochs = kwargs.pop("nb_epoch")
         deprecated("nb_epoch=", "epochs=")
-    if "show_accuracy" in words:
+    if "show_accuracy" in kwargs:
         raise TypeError("fit: `show_accuracy=True` is `compile(metrics=['accuracy'])` today.")
-    _refuse("fit", words, _FIT)
+    _refuse("fit", kwargs, _FIT)
     return epochs
 
 
-def compile_words(metrics: Any, words: dict[str, Any]) -> Any:
+def compile_kwargs(metrics: Any, kwargs: dict[str, Any]) -> Any:
     """Return the metrics, from `class_mode` of Keras 0 if it is given.
 
     Raises:
         TypeError: an argument is unknown.
     """
-    if "class_mode" in words:
-        words.pop("class_mode")
+    if "class_mode" in kwargs:
+        kwargs.pop("class_mode")
         deprecated("class_mode=", "metrics=['accuracy']")
         metrics = ["accuracy"] if metrics is None else metrics
-    _refuse("compile", words, _COMPILE)
+    _refuse("compile", kwargs, _COMPILE)
     return metrics
 
 
-def _refuse(method: str, words: dict[str, Any], known: tuple[str, ...]) -> None:
-    if words:
-        word = next(iter(words))
+def _refuse(method: str, kwargs: dict[str, Any], known: tuple[str, ...]) -> None:
+    if kwargs:
+        word = next(iter(kwargs))
         raise TypeError(f"{method} takes no argument {word!r}: {did_you_mean(word, known)}")

@@ -64,7 +64,7 @@ def load_data(
         (x_train, y_train), (x_test, y_test) = lamella.datasets.imdb.load_data(num_words=20000)
         x_train = lamella.utils.pad_sequences(x_train, maxlen=80)
     """
-    words = Words(word_sequences.old_words(kwargs, num_words), skip_top, maxlen, start_char, oov_char, index_from)
+    words = Words(word_sequences.old_arguments(kwargs, num_words), skip_top, maxlen, start_char, oov_char, index_from)
     words.check()
     x_train, y_train, x_test, y_test = sources.arrays("imdb.npz", path, "x_train", "y_train", "x_test", "y_test")
     generator, parts = np.random.RandomState(seed), []

@@ -70,7 +70,7 @@ def load_data(
     Examples:
         (x_train, y_train), (x_test, y_test) = lamella.datasets.reuters.load_data(num_words=1000, test_split=0.2)
     """
-    words = Words(word_sequences.old_words(kwargs, num_words), skip_top, maxlen, start_char, oov_char, index_from)
+    words = Words(word_sequences.old_arguments(kwargs, num_words), skip_top, maxlen, start_char, oov_char, index_from)
     words.check()
     tables.check_split(test_split)
     x, y = sources.arrays("reuters.npz", path, "x", "y")

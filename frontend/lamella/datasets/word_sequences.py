@@ -56,7 +56,7 @@ class Words(NamedTuple):
         return [[word if least <= word < most else other for word in text] for text in texts]
 
 
-def old_words(given: dict[str, Any], num_words: int | None) -> int | None:
+def old_arguments(given: dict[str, Any], num_words: int | None) -> int | None:
     """`num_words`, from `nb_words` where a Keras 1 script says so."""
     if "nb_words" in given:
         deprecated("nb_words=", "num_words=")

@@ -37,7 +37,7 @@ Expression: TypeAlias = "int | str | list[Expression]"
 """A dimension as plain data: a size, an input with an axis, or a sign with two expressions."""
 
 
-class Described(NamedTuple):
+class SerializedOperation(NamedTuple):
     """An operation as plain data.
 
     Attributes:
@@ -101,28 +101,28 @@ _RENAMED = {"abs": "Absolute", "select": "Where"}
 _ELEMENTWISE = frozenset((*_SAME, *_RENAMED))
 
 
-def described(equation: Equation, places: Mapping[str, Any]) -> Described:
+def serialize(equation: Equation, places: Mapping[str, Any]) -> SerializedOperation:
     """An equation that calls no layer as plain data.
 
     Args:
         equation: the equation.
-        places: see `described_dim`.
+        places: see `serialize_dim`.
     """
     name, operands = equation.op.name, equation.inputs
     if name in _ELEMENTWISE:
         arguments = _spread(equation)
         if arguments is not None:
             module = _SAME.get(name, "numpy")
-            return Described(_KERAS + module, _RENAMED.get(name, _camel_case(name)), {}, arguments)
+            return SerializedOperation(_KERAS + module, _RENAMED.get(name, _camel_case(name)), {}, arguments)
     elif name == "concatenate":
-        return Described(_KERAS + "numpy", "Concatenate", {"axis": equation.attrs["axis"]}, [list(operands)])
+        return SerializedOperation(_KERAS + "numpy", "Concatenate", {"axis": equation.attrs["axis"]}, [list(operands)])
     elif name in _WITH_ATTRIBUTES and not is_constant(operands[0]):
         found = _WITH_ATTRIBUTES[name](equation)
         if found is not None:
             module, class_name, config, further = found
-            return Described(_KERAS + module, class_name, config, [operands[0], *further])
+            return SerializedOperation(_KERAS + module, class_name, config, [operands[0], *further])
     config = {word: _plain(value, name, places) for word, value in equation.attrs.items()}
-    return Described(OWN, name, config, [number_of(v) if is_constant(v) else v for v in operands])
+    return SerializedOperation(OWN, name, config, [number_of(v) if is_constant(v) else v for v in operands])
 
 
 def _camel_case(name: str) -> str:
@@ -261,9 +261,9 @@ _WITH_ATTRIBUTES: dict[str, Callable[[Equation], _Further | None]] = {
 def _plain(value: Attribute, name: str, places: Mapping[str, Any]) -> Any:
     """An attribute of the operation `name` as plain data, but for programs."""
     if isinstance(value, Dim):
-        return described_dim(value, places)
+        return serialize_dim(value, places)
     if isinstance(value, Program):
-        return Body(name, value, {free: described_dim(symbol(free), places) for free in places})
+        return Body(name, value, {free: serialize_dim(symbol(free), places) for free in places})
     if isinstance(value, tuple | list):
         return [_plain(item, name, places) for item in value]
     return value.item() if isinstance(value, np.generic) else value
@@ -361,7 +361,7 @@ def _is_spec(spec: Spec) -> bool:
 # ---- dimensions that are left free ----
 
 
-def described_dim(dim: Dim, places: Mapping[str, Any]) -> dict[str, Any]:
+def serialize_dim(dim: Dim, places: Mapping[str, Any]) -> dict[str, Any]:
     """A dimension as plain data: an expression over the dimensions of inputs.
 
     Args:
@@ -432,7 +432,7 @@ _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def dim_from(expression: Expression, sizes: Callable[[str, int], Any]) -> Any:
-    """The dimension that `described_dim` described.
+    """The dimension that `serialize_dim` returned.
 
     Args:
         expression: its configuration.

@@ -183,7 +183,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         regularizer: Any = None,
         constraint: Any = None,
         name: str | None = None,
-        **legacy_words: Any,
+        **legacy_kwargs: Any,
     ) -> Variable:
         """Make a variable of this layer.
 
@@ -196,7 +196,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
             regularizer: penalty on the value, added to the loss.
             constraint: constraint applied to the value after each optimizer step.
             name: name within the layer; by default "variable", numbered.
-            **legacy_words: `shape=` after a name as the first argument, as in Keras 2.
+            **legacy_kwargs: `shape=` after a name as the first argument, as in Keras 2.
 
         Returns:
             The variable: keep it as an attribute, and use it in `call` like an array.
@@ -205,9 +205,9 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
             ShapeError: a size is None.
         """
         if isinstance(shape, str):  # add_weight("name", shape=...) of Keras 2
-            name, shape = shape, legacy_words.pop("shape", None)
-        if legacy_words:
-            raise TypeError(f"add_weight got unknown arguments {sorted(legacy_words)}.")
+            name, shape = shape, legacy_kwargs.pop("shape", None)
+        if legacy_kwargs:
+            raise TypeError(f"add_weight got unknown arguments {sorted(legacy_kwargs)}.")
         dims = () if shape is None else (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         if any(d is None for d in dims):
             raise ShapeError(

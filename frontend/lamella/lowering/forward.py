@@ -146,8 +146,8 @@ def call_model(model: Trainable, context: TraceContext, batch: Any) -> tuple[Any
     if context.training is None:
         context.training = default_training(type(model))
     with context.within(model):
-        words = {"training": context.training} if "training" in call_parameters(type(model)) else {}
-        y = model.call(cast_inputs(model, batch) if context.casts else batch, **words)
+        kwargs = {"training": context.training} if "training" in call_parameters(type(model)) else {}
+        y = model.call(cast_inputs(model, batch) if context.casts else batch, **kwargs)
     return y, [context.mask_of(leaf) for leaf in tree.leaves(y)]
 
 

@@ -94,11 +94,11 @@ class Metric:
         return {v.name: (v.shape, v.dtype, v.initial) for v in self._variables}
 
     @property
-    def keras_words(self) -> bool:
+    def in_keras_style(self) -> bool:
         """Whether the metric is written with `update_state` and `result`, not as pure functions."""
         return type(self).update is Metric.update
 
-    def update(self, state: State, *arguments: Any, **words: Any) -> State:
+    def update(self, state: State, *arguments: Any, **kwargs: Any) -> State:
         """`update(state, y_true, y_pred, weight=None)`: return the state with a batch added, as a pure function.
 
         `weight` is None or floats `(batch,)` (or one per position): the product of sample weights with 1 for real rows
@@ -107,7 +107,7 @@ class Metric:
         """
         if type(self).update_state is Metric.update_state:
             raise NotImplementedError(f"the metric {type(self).__name__} does not define `update_state`.")
-        weight = words.get("weight")
+        weight = kwargs.get("weight")
         with self._holding(state):
             self.update_state(*arguments, **({} if weight is None else {"sample_weight": weight}))
             return {v.name: v.value for v in self._variables}
@@ -121,7 +121,7 @@ class Metric:
 
     def is_per_example(self, y: Spec, prediction: Spec) -> bool:
         """Whether a row of weight 0 changes nothing, so that a short batch may be padded with such rows."""
-        return not self.keras_words
+        return not self.in_keras_style
 
     def initial_state(self) -> State:
         """A new state of NumPy arrays."""
@@ -229,9 +229,9 @@ class Metric:
     reset_states = reset_state
     """The name in Keras 2."""
 
-    def __call__(self, *arguments: Any, **words: Any) -> Any:
+    def __call__(self, *arguments: Any, **kwargs: Any) -> Any:
         """Add a batch and return the value over all batches so far."""
-        self.update_state(*arguments, **words)
+        self.update_state(*arguments, **kwargs)
         result = operand(self.result())
         return _as_log(result) if _states() is None else result
 

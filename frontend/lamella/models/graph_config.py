@@ -33,7 +33,7 @@ Config = dict[str, Any]
 # ---- to plain data ----
 
 
-def described(model: Any) -> Config:
+def serialize(model: Any) -> Config:
     """The layers and operations of a model's graph with their calls, its inputs and its outputs."""
     return _Description(model).config()
 
@@ -67,15 +67,15 @@ class _Description:
         self.names: dict[Value, list[Any]] = {}
         self.labels = self._named()
 
-    def _operations(self) -> dict[int, operations.Described]:
+    def _operations(self) -> dict[int, operations.SerializedOperation]:
         """The listed operations: those that outputs depend on after constants are inlined."""
-        found: dict[int, operations.Described] = {}
+        found: dict[int, operations.SerializedOperation] = {}
         needed = set(self.graph.outputs)
         for equation in reversed(self.graph.equations):
             if equation.op is CALL:
                 needed.update(equation.inputs)
             elif not needed.isdisjoint(equation.outputs):
-                found[id(equation)] = operations.described(equation, self.places)
+                found[id(equation)] = operations.serialize(equation, self.places)
                 needed.update(leaf for leaf in leaves(found[id(equation)].arguments) if isinstance(leaf, Declared))
         return found
 

@@ -337,9 +337,9 @@ class Model(BaseModel):
             traced.context.within(self, path),
         ):
             inputs = tree.unflatten(structure, list(traced.inputs.values()))
-            words = {"training": False} if "training" in call_parameters(type(self)) else {}
+            kwargs = {"training": False} if "training" in call_parameters(type(self)) else {}
             traced.context.outputs = calls = dict[str, list[Any]]()
-            found, returned = tree.flatten(self.call(inputs, **words))
+            found, returned = tree.flatten(self.call(inputs, **kwargs))
             if self._graph is None:
                 first = {name: tree.leaves(outputs[0]) for name, outputs in calls.items()}
                 self._returned_by = {name: [as_value(y).spec for y in values] for name, values in first.items()}

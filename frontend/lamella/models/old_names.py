@@ -32,7 +32,7 @@ class OldNames:
         verbose: Any = 1,
         callbacks: Any = None,
         validation_data: Any = None,
-        **words: Any,
+        **kwargs: Any,
     ) -> Any:
         """Call `fit(generator, ...)`.
 
@@ -47,7 +47,7 @@ class OldNames:
             verbose: as for `fit`.
             callbacks: as for `fit`.
             validation_data: as for `fit`.
-            **words: further arguments of `fit`, or of `fit_generator` in Keras 1.
+            **kwargs: further arguments of `fit`, or of `fit_generator` in Keras 1.
 
         Returns:
             The `History`.
@@ -56,42 +56,42 @@ class OldNames:
             TypeError: an argument is unknown.
         """
         deprecated("fit_generator", "fit")
-        epochs = words.pop("nb_epoch", epochs)
-        if words.get("nb_val_samples") is not None:
-            validation_data, found = _opened(validation_data, {_ROWS: words.pop("nb_val_samples"), "workers": 0})
-            words["validation_steps"] = found["steps"]
-        words[_ROWS] = words.pop("samples_per_epoch", None)
-        batches, words = _opened(generator, words)
-        words["steps_per_epoch"] = words.pop("steps") or steps_per_epoch
+        epochs = kwargs.pop("nb_epoch", epochs)
+        if kwargs.get("nb_val_samples") is not None:
+            validation_data, found = _opened(validation_data, {_ROWS: kwargs.pop("nb_val_samples"), "workers": 0})
+            kwargs["validation_steps"] = found["steps"]
+        kwargs[_ROWS] = kwargs.pop("samples_per_epoch", None)
+        batches, kwargs = _opened(generator, kwargs)
+        kwargs["steps_per_epoch"] = kwargs.pop("steps") or steps_per_epoch
         return self.fit(
-            batches, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation_data, **words
+            batches, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation_data, **kwargs
         )
 
-    def evaluate_generator(self, generator: Any, steps: int | None = None, **words: Any) -> Any:
+    def evaluate_generator(self, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
         """Call `evaluate(generator, ...)`.
 
         Args:
             generator: batches, as for `evaluate`.
             steps: the number of batches.
-            **words: further arguments, as for `fit_generator`, and `val_samples`.
+            **kwargs: further arguments, as for `fit_generator`, and `val_samples`.
         """
         deprecated("evaluate_generator", "evaluate")
-        words[_ROWS] = words.pop("val_samples", None)
-        batches, words = _opened(generator, words)
-        return self.evaluate(batches, **{"verbose": 0, **words, "steps": words["steps"] or steps})
+        kwargs[_ROWS] = kwargs.pop("val_samples", None)
+        batches, kwargs = _opened(generator, kwargs)
+        return self.evaluate(batches, **{"verbose": 0, **kwargs, "steps": kwargs["steps"] or steps})
 
-    def predict_generator(self, generator: Any, steps: int | None = None, **words: Any) -> np.ndarray:
+    def predict_generator(self, generator: Any, steps: int | None = None, **kwargs: Any) -> np.ndarray:
         """Call `predict(generator, ...)`.
 
         Args:
             generator: batches, as for `predict`.
             steps: the number of batches.
-            **words: further arguments, as for `fit_generator`, and `val_samples`.
+            **kwargs: further arguments, as for `fit_generator`, and `val_samples`.
         """
         deprecated("predict_generator", "predict")
-        words[_ROWS] = words.pop("val_samples", None)
-        batches, words = _opened(generator, words)
-        return self.predict(batches, **{"verbose": 0, **words, "steps": words["steps"] or steps})
+        kwargs[_ROWS] = kwargs.pop("val_samples", None)
+        batches, kwargs = _opened(generator, kwargs)
+        return self.predict(batches, **{"verbose": 0, **kwargs, "steps": kwargs["steps"] or steps})
 
     def predict_classes(self, x: Any, batch_size: int | None = None, verbose: int | str = 0) -> np.ndarray:
         """Return the most probable class of each example.
@@ -120,16 +120,16 @@ class OldNames:
 filter_methods(OldNames)
 
 
-def _opened(given: Any, words: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _opened(given: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """What to iterate over, and the remaining arguments; with `steps` if a number of examples was given."""
     from lamella.training.arrays import as_array, as_tree
     from lamella.training.batches import ahead
     from lamella.training.pydataset import PyDataset
 
-    words = {_WORKERS.get(name, name): value for name, value in words.items()}
-    workers, queued = words.pop("workers", 1), words.pop("max_queue_size", 10)
-    processes = words.pop("use_multiprocessing", False)
-    rows, steps = words.pop(_ROWS, None), None
+    kwargs = {_WORKERS.get(name, name): value for name, value in kwargs.items()}
+    workers, queued = kwargs.pop("workers", 1), kwargs.pop("max_queue_size", 10)
+    processes = kwargs.pop("use_multiprocessing", False)
+    rows, steps = kwargs.pop(_ROWS, None), None
     if rows is not None:
         first, given = _peeked(given)
         x = first[0] if isinstance(first, tuple | list) else first
@@ -139,7 +139,7 @@ def _opened(given: Any, words: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         given.workers, given.use_multiprocessing, given.max_queue_size = workers, processes, queued
     elif workers and isinstance(given, types.GeneratorType):
         given = ahead(given, queued)
-    return given, {**words, "steps": steps}
+    return given, {**kwargs, "steps": steps}
 
 
 def _peeked(given: Any) -> tuple[Any, Any]:

@@ -47,7 +47,7 @@ class Persistent(Layer):
         from lamella.models import graph_config
 
         with serialization.sharing():
-            return {"name": self.name, "trainable": self._trainable, **graph_config.described(self)}
+            return {"name": self.name, "trainable": self._trainable, **graph_config.serialize(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:

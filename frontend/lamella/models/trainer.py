@@ -88,7 +88,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         auto_scale_loss: bool = True,
         *,
         backend: Any = None,
-        **legacy_words: Any,
+        **legacy_kwargs: Any,
     ) -> None:
         """Configure training.
 
@@ -114,7 +114,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             auto_scale_loss: whether the optimizer of a model made under the policy "mixed_float16" is wrapped in a
                 `LossScaleOptimizer`. An optax transformation is never wrapped.
             backend: the name of a backend; None for the current one.
-            **legacy_words: arguments of earlier releases, which emit a `DeprecationWarning`.
+            **legacy_kwargs: arguments of earlier releases, which emit a `DeprecationWarning`.
 
         Raises:
             ValueError: a name is unknown (the message suggests the nearest one), a backend is not installed, or an
@@ -132,7 +132,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         from lamella.training.configuration import configure
         from lamella.training.state import Compiled, state_for
 
-        metrics = training.compile_words(metrics, legacy_words)
+        metrics = training.compile_kwargs(metrics, legacy_kwargs)
         configuration = configure(
             self,
             optimizer,
@@ -272,7 +272,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
-        **legacy_words: Any,
+        **legacy_kwargs: Any,
     ) -> History:
         """Train for a number of epochs.
 
@@ -306,7 +306,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
             validation_steps: batches per validation; by default all.
             validation_batch_size: the batch size of the validation; by default `batch_size`.
             validation_freq: validate after every so many epochs, or a list of the epochs (from 1) to validate after.
-            **legacy_words: arguments of earlier releases (`nb_epoch`), which emit a `DeprecationWarning`.
+            **legacy_kwargs: arguments of earlier releases (`nb_epoch`), which emit a `DeprecationWarning`.
 
         Returns:
             The `History`, with one value per epoch for every key of the logs.
@@ -327,7 +327,7 @@ class TrainableModel(OwnSteps, OldNames, Layer, _Declared):
         """
         from lamella.training import entry
 
-        epochs = training.fit_words(epochs, legacy_words)
+        epochs = training.fit_kwargs(epochs, legacy_kwargs)
         options = entry.FitOptions(
             batch_size=batch_size,
             epochs=epochs,

@@ -18,11 +18,11 @@ from lamella.backend_api import load_backend, to_numpy
 from lamella.core.variable import Variable
 from lamella.errors import ArgumentError, did_you_mean
 from lamella.names import Name, deprecated, snake_case
-from lamella.optimizers.keras_words import KerasWords
+from lamella.optimizers.keras_style import KerasStyle
 from lamella.optimizers.own_loop import OwnLoop, finalize_variables, set_step, update_variables
 from lamella.optimizers.schedules import FunctionOfStep, InverseTimeDecay, LearningRateSchedule
 from lamella.optimizers.schedules import get as get_schedule
-from lamella.optimizers.state import LearningRate, Rates, Slot, Slots, Weight, described
+from lamella.optimizers.state import LearningRate, Rates, Slot, Slots, Weight, weights_of
 from lamella.optimizers.update import update
 from lamella.tracebacks import filtered
 
@@ -36,7 +36,7 @@ COMMON = (
 _NEUTRAL: dict[str, Any] = {"jit_compile": True, "is_legacy_optimizer": False}
 
 
-class Optimizer(KerasWords):
+class Optimizer(KerasStyle):
     """The base class of optimizers: subclass it and write `slots`, `scalars` and `rule`.
 
     Subclasses written for Keras, with `build` and `update_step`, work as well.
@@ -116,7 +116,7 @@ class Optimizer(KerasWords):
         self.own_loop = OwnLoop()
         self.training: Callable[[], Any] | None = None
         self._excluded: frozenset[int] = frozenset()
-        self._excluded_words: re.Pattern[str] | None = None
+        self._excluded_names: re.Pattern[str] | None = None
         self._applied: Slots | None = None
         self._schedule: LearningRateSchedule | None = None
         self._function: Callable[[], Any] | None = None
@@ -230,14 +230,14 @@ class Optimizer(KerasWords):
             {'dense/kernel': array([0.9]), 'dense/bias': array([1.])}
         """
         self._excluded = frozenset(id(variable) for variable in var_list or ())
-        self._excluded_words = re.compile("|".join(var_names)) if var_names else None
+        self._excluded_names = re.compile("|".join(var_names)) if var_names else None
 
     def decay_of(self, weight: Weight) -> float | None:
         """The weight decay of a weight, None or 0 for none."""
         return self.weight_decay if self._decays(weight) else None
 
     def _decays(self, weight: Weight) -> bool:
-        named = self._excluded_words is not None and self._excluded_words.search(weight.path)
+        named = self._excluded_names is not None and self._excluded_names.search(weight.path)
         return not named and id(weight.variable) not in self._excluded
 
     # ---- the rule, written by every optimizer ----
@@ -252,15 +252,15 @@ class Optimizer(KerasWords):
 
     def scalar_slots(self) -> dict[str, Slot]:
         """The state shared by all weights: arrays of shape ()."""
-        return self._words_shared()
+        return self._keras_shared()
 
     def elementwise(self, weight: Weight) -> bool:
         """Whether `rule` updates each element of this weight independently; otherwise it receives the whole weight."""
-        return not self.in_keras_words
+        return not self.in_keras_style
 
     def rule_at(self, number: int) -> Callable[..., tuple[Any, Slots]]:
         """The rule of weight `number`, for optimizers whose rule receives whole weights."""
-        return super().rule_at(number) if self.in_keras_words else self.rule
+        return super().rule_at(number) if self.in_keras_style else self.rule
 
     def scalars(self, step: Any, learning_rate: Any) -> dict[str, Any]:
         """The values of shape () that the rule uses and that depend on the step alone, in the dtype of `learning_rate`.
@@ -288,7 +288,7 @@ class Optimizer(KerasWords):
 
     def slot_specs(self, weights: Sequence[Weight]) -> dict[str, Any]:
         """The state for these weights: `Slots` with a `Slot` for every array."""
-        kept = self._words_slots(weights) if self.in_keras_words else [self.slots_of(weight) for weight in weights]
+        kept = self._keras_slots(weights) if self.in_keras_style else [self.slots_of(weight) for weight in weights]
         for weight, own in zip(weights, kept, strict=True):
             if self.use_ema:
                 own["average"] = Slot(weight.shape, weight.dtype, None)
@@ -349,7 +349,7 @@ class Optimizer(KerasWords):
             rate = self._schedule(step)
         else:
             rate = (rates or {}).get("learning_rate", self._current_rate())
-        return update(self, weights or described(params), params, gradients, slots, step, rate)
+        return update(self, weights or weights_of(params), params, gradients, slots, step, rate)
 
     def final_values(self, params: Sequence[Any], slots: Slots) -> list[Any]:
         """The weights at the end of `fit`: with `use_ema` their averages."""
@@ -412,7 +412,7 @@ class Optimizer(KerasWords):
         if any(isinstance(v, Variable) for v in variables):
             updated = update_variables(self, gradients, variables, paths)
         else:
-            weights = described(variables, paths)
+            weights = weights_of(variables, paths)
             if self._applied is None:
                 self._applied = self.initial_slots(weights, variables)
             step, before = np.asarray(self.iterations, np.uint32), self._applied
@@ -462,12 +462,12 @@ class Optimizer(KerasWords):
         rates = self.rates()
 
         def initial(weights: Sequence[Any], paths: Sequence[str]) -> Slots:
-            return self.initial_slots(described(weights, paths), weights)
+            return self.initial_slots(weights_of(weights, paths), weights)
 
         def step(
             weights: Sequence[Any], gradients: Sequence[Any], slots: Slots, count: Any, paths: Sequence[str]
         ) -> tuple[list[Any], Slots]:
-            known = described(weights, paths)
+            known = weights_of(weights, paths)
             updated, new = self.apply_gradients_program(weights, gradients, slots, count, rates, known)
             return [ops.subtract(after, before) for after, before in zip(updated, weights, strict=True)], new
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.loss_scale import LossScaleOptimizer
-from lamella.optimizers.state import Rates, Slot, Slots, Weight, described, description
+from lamella.optimizers.state import Rates, Slot, Slots, Weight, description, weights_of
 
 
 class OptimizerMap(MutableMapping[str, Optimizer]):
@@ -234,7 +234,7 @@ class MultiOptimizer(Optimizer):
         weights: Sequence[Weight] | None = None,
     ) -> tuple[list[Any], Slots]:
         """One step of each optimizer on its weights; see `Optimizer.apply_gradients_program`."""
-        weights = weights or described(params)
+        weights = weights or weights_of(params)
         new_params = list(params)
         new_slots: Slots = {name: list(held) if isinstance(held, list) else held for name, held in slots.items()}
         for number, part in self._parts(weights):

@@ -66,7 +66,7 @@ class Slot(NamedTuple):
         return np.array(weight, numpy_dtype(self.dtype)) if isinstance(weight, np.ndarray) else weight
 
 
-def described(params: Sequence[Any], paths: Sequence[str] | None = None) -> list[Weight]:
+def weights_of(params: Sequence[Any], paths: Sequence[str] | None = None) -> list[Weight]:
     """The arrays `params` as weights; without `paths` they have no names."""
     specs = [spec_of(w) for w in params]
     names = [""] * len(specs) if paths is None else paths

@@ -56,7 +56,7 @@ def update(
     given, scale = _clipped(optimizer, given, dtype)
     rate = ops.cast(rate, dtype)
     shared = optimizer.scalars(count, rate)
-    if optimizer.in_keras_words:
+    if optimizer.in_keras_style:
         optimizer.stepping(slots, count)
     if scale is not None:
         shared["gradient_scale"] = scale
@@ -87,7 +87,7 @@ def update(
             new_params[i] = results[0][place]
             for name, column in zip(names, results[1:], strict=True):
                 new_slots[name][i] = column[place]
-    if optimizer.in_keras_words:
+    if optimizer.in_keras_style:
         new_slots |= optimizer.stepped(slots, updates)
     if optimizer.use_ema:
         new_params, new_slots["average"] = _averaged(optimizer, new_params, slots["average"], count)

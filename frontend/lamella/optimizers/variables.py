@@ -52,7 +52,7 @@ def places(optimizer: Any, specs: Mapping[str, Any], count: int) -> Iterator[tup
         count: the number of weights.
     """
     order: list[tuple[str, int | None]] = [(slot, number) for slot in _COMMON for number in range(count)]
-    if optimizer.in_keras_words:
+    if optimizer.in_keras_style:
         order += optimizer.made_order
     else:
         groups = list(TOGETHER.get(kind_of(optimizer), ()))

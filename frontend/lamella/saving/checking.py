@@ -28,7 +28,7 @@ _HOSTS = (None, "keras", "tf_keras", "tensorflow", "lamella")
 _MOST_LAYERS = 10_000
 
 
-def described(node: Any, place: str) -> tuple[str, Any]:
+def class_and_config(node: Any, place: str) -> tuple[str, Any]:
     """Class name and configuration of a description.
 
     Raises:
@@ -56,7 +56,7 @@ def model(node: Any, place: str) -> Config:
     Raises:
         FormatError: it is a model of a class that is not known, or holds what lamella does not have.
     """
-    name, config = described(node, place)
+    name, config = class_and_config(node, place)
     given = serialization.custom_object(node.get("registered_name")) or serialization.custom_object(name)
     own = isinstance(given, type) and issubclass(given, serialization.class_named("Model", serialization.CONTAINERS))
     if not own and name not in ("Sequential", "Functional", "Model"):
@@ -124,7 +124,7 @@ def _shared(node: Config, place: str) -> Config:
 
 def _first(entry: Any, place: str) -> list[Config]:
     """The input that the first layer of Keras 2 declares, as a separate `InputLayer`."""
-    name, config = described(entry, place)
+    name, config = class_and_config(entry, place)
     if name == "InputLayer" or not isinstance(config, dict) or config.get("batch_input_shape") is None:
         return []
     shape = fields.batch_shape(config["batch_input_shape"], f"{place}: batch_input_shape")
@@ -135,7 +135,7 @@ def _first(entry: Any, place: str) -> list[Config]:
 
 def layer(node: Any, place: str) -> Config:
     """A checked description of a layer or cell, all its fields known."""
-    name, config = described(node, place)
+    name, config = class_and_config(node, place)
     given = serialization.custom_object(node.get("registered_name")) or serialization.custom_object(name)
     if name in ("Sequential", "Functional", "Model") or graphs.is_graph(config):
         return model(node, place)
@@ -316,7 +316,7 @@ def _data(value: Any, place: str) -> Any:
 
 def anything(node: Any, place: str) -> Any:
     """A checked description of an object of any kind."""
-    name, _ = described(node, place)
+    name, _ = class_and_config(node, place)
     if name == "function":
         return {"class_name": "function", "config": _known_function(node, place)}
     if name in ("DTypePolicy", "Policy"):
@@ -351,7 +351,7 @@ def _object(kind: str, node: Any, place: str) -> Any:
         return None
     if isinstance(node, str):
         return _by_name(kind, node, table, place)
-    name, config = described(node, place)
+    name, config = class_and_config(node, place)
     if name == "function":
         return serialization.deserialize({"class_name": "function", "config": _known_function(node, place)})
     given = serialization.custom_object(node.get("registered_name")) or serialization.custom_object(name)

@@ -39,7 +39,7 @@ class Description:
     others: dict[str, int] = field(default_factory=dict)
 
 
-def described(path: str) -> Description:
+def describe(path: str) -> Description:
     """Return the description of the file at `path`.
 
     Raises:

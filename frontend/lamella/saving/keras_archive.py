@@ -24,7 +24,7 @@ METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 
 def write(model: Any, file: IO[bytes]) -> None:
     """Write a model as an archive; the same model gives the same bytes."""
-    about = {"keras_version": KERAS_VERSION, "date_saved": date_saved(), "lamella": progress.described(model)}
+    about = {"keras_version": KERAS_VERSION, "date_saved": date_saved(), "lamella": progress.serialize(model)}
     what = f"model {model.name!r}"
     description = text.written(serialization.serialize(model), what)
     members = {METADATA: text.written(about, what).encode(), CONFIG: description.encode()}
@@ -87,7 +87,7 @@ def _in_todays_groups(found: dict[str, hdf5.Dataset], node: Mapping[str, Any]) -
     config = node["config"]
     entries = config if isinstance(config, list) else config.get("layers", [])
     for entry in entries if isinstance(entries, list) else []:
-        name, _ = checking.described(entry, "a layer")
+        name, _ = checking.class_and_config(entry, "a layer")
         if name != "InputLayer" and not operations.is_operation(entry.get("module")):
             now = compat.LAYERS[name].name if name in compat.LAYERS else name
             then, today = (layout.numbered(snake_case(n), t) for n, t in zip((name, now), taken, strict=True))

@@ -45,7 +45,7 @@ def file_of(model: Any) -> bytes:
         training["loss"] = _loss(training["loss"])
         training["optimizer_config"] = {"class_name": optimizer["class_name"], "config": optimizer["config"]}
         file.attrs["training_config"] = text.written({word: _old(value) for word, value in training.items()}, what)
-    file.attrs[_LAMELLA] = text.written(progress.described(model), what)
+    file.attrs[_LAMELLA] = text.written(progress.serialize(model), what)
     _put_weights(file.at("model_weights"), model)
     _put_state(file, model)
     return file.to_bytes()
@@ -174,7 +174,7 @@ def _compiled(model: Any, node: Any, tree: hdf5.Group, version: str, where: str)
 
 def _optimizer(node: Any, place: str) -> Any:
     """The description of an optimizer, with the arguments of Keras 2 translated."""
-    name, config = checking.described(node, f"{place}: optimizer_config")
+    name, config = checking.class_and_config(node, f"{place}: optimizer_config")
     if not isinstance(config, dict):
         raise FormatError(f"{place}: optimizer_config is damaged.")
     config = dict(config)

@@ -20,7 +20,7 @@ _MOST_COLUMNS = 10_000
 """The maximum number of columns whose names are stored."""
 
 
-def described(model: Any) -> dict[str, Any]:
+def serialize(model: Any) -> dict[str, Any]:
     """Seed, steps, epochs, columns and history of a model, and what was frozen when it was compiled, as plain data."""
     compiled = model._compiled
     found: dict[str, Any] = {"version": VERSION, "seed": _seed(model), "calls": int(model.calls)}
@@ -74,7 +74,7 @@ def _frozen(given: Any, model: Any) -> list[bool] | None:
 
 
 def restore(model: Any, given: Any, where: str) -> None:
-    """Set a model's state from a result of `described`; files of Keras have none.
+    """Set a model's state from a result of `serialize`; files of Keras have none.
 
     Raises:
         FormatError: it is not such a description.

@@ -39,7 +39,7 @@ def file_of(model: Any) -> bytes:
     about = {
         "format": "lamella",
         "config": text.written(serialization.serialize(model), what),
-        "lamella": text.written(progress.described(model), what),
+        "lamella": text.written(progress.serialize(model), what),
     }
     header: dict[str, Any] = {"__metadata__": about}
     parts: list[bytes] = []

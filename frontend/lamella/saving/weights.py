@@ -17,7 +17,7 @@ from lamella.saving.report import LoadReport
 Item = Dataset | np.ndarray
 
 
-class _Taking:
+class _WeightLoader:
     """The weights to set, and the report."""
 
     def __init__(self, model: Any, where: str, skip: bool) -> None:
@@ -62,7 +62,7 @@ class _Taking:
 def load(model: Any, data: bytes, where: str, skip_mismatch: bool, by_name: bool) -> LoadReport:
     """Set a model's weights; see `Sequential.load_weights`."""
     model.require_built()
-    taking = _Taking(model, where, skip_mismatch)
+    loader = _WeightLoader(model, where, skip_mismatch)
     state: list[Dataset] | None = None
     if data[:2] == b"PK":
         members = container.read(data, where)
@@ -73,15 +73,15 @@ def load(model: Any, data: bytes, where: str, skip_mismatch: bool, by_name: bool
     if bytes(data[:8]) == b"\x89HDF\r\n\x1a\n":
         tree = hdf5.read(data, name=where)
         if "layer_names" in tree.attrs or "layer_names0" in tree.attrs or "model_weights" in tree:
-            _old(model, tree, taking, by_name)
+            _old(model, tree, loader, by_name)
         else:
-            _new(model, tree, taking, by_name)
+            _new(model, tree, loader, by_name)
             state = _state(model, tree, where, skip_mismatch)
     elif safetensors.looks_like(data):
-        _named(model, safetensors.arrays_of(data, where), taking)
+        _named(model, safetensors.arrays_of(data, where), loader)
     else:
         raise FormatError(f"{where}: neither HDF5 nor safetensors.")
-    report = taking.finish(model)
+    report = loader.finish(model)
     if state is not None:
         optimizer_state.restore(model, [arrays.values_of(d) for d in state])
     return report
@@ -99,7 +99,7 @@ def _state(model: Any, tree: hdf5.Group, where: str, skip: bool) -> list[Dataset
         raise
 
 
-def _new(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
+def _new(model: Any, tree: hdf5.Group, loader: _WeightLoader, by_name: bool) -> None:
     """Keras 3's layout: groups by class and number, each with the layer's name in an attribute."""
     found = arrays.layer_datasets(tree)
     used: set[str] = set()
@@ -120,17 +120,17 @@ def _new(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
             path = f"{group}/vars/{i}" if group else f"vars/{i}"
             if path in found:
                 used.add(path)
-                taking.offer(variable, found[path], path)
+                loader.offer(variable, found[path], path)
             elif not by_name:
-                taking.leave(taking.paths[id(variable)], path, "the file has none for it")
-                taking.report.unused.pop(path, None)
+                loader.leave(loader.paths[id(variable)], path, "the file has none for it")
+                loader.report.unused.pop(path, None)
     for path in found:
         if path not in used:
-            if not (taking.skip or by_name):
+            if not (loader.skip or by_name):
                 raise FormatError(
-                    f"{taking.where}: {path[:200]!r} belongs to no layer of the model. skip_mismatch=True leaves it."
+                    f"{loader.where}: {path[:200]!r} belongs to no layer of the model. skip_mismatch=True leaves it."
                 )
-            taking.report.unused.setdefault(path, "the model has no weight for it")
+            loader.report.unused.setdefault(path, "the model has no weight for it")
 
 
 def _groups_by_name(tree: hdf5.Group) -> dict[str, str]:
@@ -145,25 +145,25 @@ def _groups_by_name(tree: hdf5.Group) -> dict[str, str]:
     return found
 
 
-def _old(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
+def _old(model: Any, tree: hdf5.Group, loader: _WeightLoader, by_name: bool) -> None:
     """Keras 1's and 2's layout: groups by the layers' names."""
-    group = legacy_weights.group_of(tree, taking.where)
+    group = legacy_weights.group_of(tree, loader.where)
     version = str(group.attrs.get("keras_version") or tree.attrs.get("keras_version") or "1")
-    found = legacy_weights.layers_in(group, taking.where)
+    found = legacy_weights.layers_in(group, loader.where)
     layers = [layer for layer in model.children.values() if legacy_weights.of(layer)]
     if by_name:
         known = {layer.name: layer for layer in layers}
         matched = [(known.get(name), name, held) for name, held in found]
     else:
-        if len(layers) != len(found) and not taking.skip:
-            raise FormatError(f"{taking.where}: {len(found)} layers with weights, the model has {len(layers)}.")
+        if len(layers) != len(found) and not loader.skip:
+            raise FormatError(f"{loader.where}: {len(found)} layers with weights, the model has {len(layers)}.")
         following = iter(layers)
         matched = [(next(following, None), name, held) for name, held in found]
     if layout.own(model) and legacy_weights.TOP in group:
-        matched.append((model, legacy_weights.TOP, legacy_weights.arrays_in(group, legacy_weights.TOP, taking.where)))
+        matched.append((model, legacy_weights.TOP, legacy_weights.arrays_in(group, legacy_weights.TOP, loader.where)))
     for layer, name, held in matched:
         if layer is None:
-            taking.report.unused |= {weight: f"the model has no layer {name!r}" for weight, _ in held}
+            loader.report.unused |= {weight: f"the model has no layer {name!r}" for weight, _ in held}
             continue
         variables = layout.own(model) if layer is model else legacy_weights.of(layer)
         items = legacy_weights.converted(layer, held, version)
@@ -171,26 +171,26 @@ def _old(model: Any, tree: hdf5.Group, taking: _Taking, by_name: bool) -> None:
             reason = f"{len(variables)} weights in layer {layer.name!r}, {len(items)} arrays in the file"
             # the lengths differ, and `reason` says so
             for variable, (weight, _) in zip(variables, held, strict=False):
-                taking.leave(taking.paths[id(variable)], weight, reason)
+                loader.leave(loader.paths[id(variable)], weight, reason)
             continue
         labels = [weight for weight, _ in held] if len(held) == len(items) else [f"{name}/{v.name}" for v in variables]
         for variable, item, label in zip(variables, items, labels, strict=True):
-            taking.offer(variable, item, label)
+            loader.offer(variable, item, label)
 
 
-def _named(model: Any, found: Mapping[str, np.ndarray], taking: _Taking) -> None:
+def _named(model: Any, found: Mapping[str, np.ndarray], loader: _WeightLoader) -> None:
     """safetensors: arrays by the weights' paths."""
     for path, variable in model.named_weights():
         if path in found:
-            taking.offer(variable, found[path], path)
+            loader.offer(variable, found[path], path)
         else:
-            taking.leave(path, path, "the file has none for it")
-            taking.report.unused.pop(path, None)
-    known = set(taking.paths.values())
+            loader.leave(path, path, "the file has none for it")
+            loader.report.unused.pop(path, None)
+    known = set(loader.paths.values())
     for name in found:
         if name not in known:
-            if not taking.skip:
+            if not loader.skip:
                 raise FormatError(
-                    f"{taking.where}: {name[:200]!r} belongs to no layer of the model. skip_mismatch=True leaves it."
+                    f"{loader.where}: {name[:200]!r} belongs to no layer of the model. skip_mismatch=True leaves it."
                 )
-            taking.report.unused[name] = "the model has no weight for it"
+            loader.report.unused[name] = "the model has no weight for it"

@@ -141,7 +141,7 @@ def _contraction() -> list[Sample]:
 
 def _attention() -> list[Sample]:
     queries, keys, values = floats(2, 2, 2, 3), floats(2, 3, 2, 3), floats(2, 3, 2, 2)
-    words = {"scale": 0.5, "causal": False, "fused": False}
+    kwargs = {"scale": 0.5, "causal": False, "fused": False}
     cases: list[tuple[tuple[Operand, ...], bool, str]] = [
         ((), False, "every key seen"),
         ((), True, "causal"),
@@ -150,7 +150,7 @@ def _attention() -> list[Sample]:
     ]
     rows = []
     for mask, causal, reason in cases:
-        attributes = {**words, "causal": causal}
+        attributes = {**kwargs, "causal": causal}
         rows += [
             Sample(p.attention, (queries, keys, values, *mask), attributes, reason),
             Sample(p.attention_gradient, (floats(2, 2, 2, 2), queries, keys, values, *mask), attributes, reason),

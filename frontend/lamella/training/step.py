@@ -151,7 +151,7 @@ def _accumulated(
         traced.trace.where = f"metrics/{label}"
         sample_weight, mask = weights[i] if weighted else None, masks[i]
         weight = _metric_weight(rows, sample_weight, mask, predictions[i])
-        if metric.keras_words and mask is None and sample_weight is None:
+        if metric.in_keras_style and mask is None and sample_weight is None:
             weight = None  # the batch is not padded, see `is_per_example`
         leaves = layout.metrics[label]
         before = {name: given[leaf] for name, (leaf, _) in leaves.items()}

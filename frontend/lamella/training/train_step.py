@@ -294,7 +294,7 @@ def own_metrics(model: Any) -> list[Metric]:
 @contextmanager
 def holding(running: context.TraceContext, kept: Sequence[Metric]) -> Iterator[None]:
     """Context manager in which user-defined metrics hold the states of the current step."""
-    own = [metric for metric in kept if metric.keras_words]
+    own = [metric for metric in kept if metric.in_keras_style]
     with ExitStack() as stack:
         for metric in own:
             stack.enter_context(metric._holding((running.metrics or {})[id(metric)]))

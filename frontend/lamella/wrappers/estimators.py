@@ -24,7 +24,7 @@ from lamella.wrappers import routing
 from lamella.wrappers.backends import KeepsBackend
 from lamella.wrappers.targets import ClassTargets, RegressorTargets, by_number, check_weighted_classes
 
-_FIT = frozenset(inspect.signature(Model.fit).parameters) - {"self", "x", "y", "legacy_words"} | {"nb_epoch"}
+_FIT = frozenset(inspect.signature(Model.fit).parameters) - {"self", "x", "y", "legacy_kwargs"} | {"nb_epoch"}
 _PREDICT = ("batch_size", "verbose", "steps")
 _COMPILE = ("optimizer", "loss", "metrics", "run_eagerly")
 _IN_FIT = ("batch_size", "validation_batch_size", "verbose", "validation_split", "shuffle", "epochs")

@@ -75,7 +75,7 @@ class Built:
         )
 
 
-class KerasWords:
+class KerasStyle:
     """The part of `Optimizer` that runs subclasses written with `build` and `update_step`.
 
     Attributes:
@@ -99,9 +99,9 @@ class KerasWords:
         raise NotImplementedError(f"the optimizer {type(self).__name__} does not define `rule`.")
 
     @property
-    def in_keras_words(self) -> bool:
+    def in_keras_style(self) -> bool:
         """Whether the optimizer is written as `build` and `update_step`."""
-        return type(self).update_step is not KerasWords.update_step
+        return type(self).update_step is not KerasStyle.update_step
 
     def build(self, variables: Sequence[Any]) -> None:
         """Create the state for these weights, before the first step would.
@@ -110,7 +110,7 @@ class KerasWords:
             variables: the weights, `model.trainable_variables`.
         """
         self.built = True
-        if self.in_keras_words:
+        if self.in_keras_style:
             self._made = Built(variables)
         elif variables:
             prepare(self, variables)  # type: ignore[arg-type]
@@ -234,14 +234,14 @@ class KerasWords:
             self.build([OptimizerVariable(w.name or "variable", w.shape, w.dtype, w.path) for w in weights])
         return self._begun()
 
-    def _words_slots(self, weights: Sequence[Weight]) -> list[dict[str, Slot]]:
+    def _keras_slots(self, weights: Sequence[Weight]) -> list[dict[str, Slot]]:
         made = self._made_for(weights)
         return [
             {n: Slot(v.shape, v.dtype, v.initial) for n, held in made.slots.items() if (v := held[i]) is not None}
             for i in range(len(weights))
         ]
 
-    def _words_shared(self) -> dict[str, Slot]:
+    def _keras_shared(self) -> dict[str, Slot]:
         shared = {} if self._made is None else self._made.shared
         return {name: Slot(v.shape, v.dtype, v.initial) for name, v in shared.items()}
 

@@ -15,8 +15,8 @@ from lamella.errors import ArgumentError
 class Halving(optimizers.Optimizer):
     """The optimizer that Keras was asked for `KERAS`."""
 
-    def __init__(self, learning_rate=0.1, **words):
-        super().__init__(learning_rate=learning_rate, **words)
+    def __init__(self, learning_rate=0.1, **kwargs):
+        super().__init__(learning_rate=learning_rate, **kwargs)
 
     def build(self, variables):
         if self.built:
@@ -63,9 +63,9 @@ KERAS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("words", "first", "second", "count"), KERAS, ids=[str(row[0]) for row in KERAS])
-def test_an_optimizer_in_keras_words_steps_as_in_keras(words, first, second, count, backend):
-    optimizer = Halving(**words)
+@pytest.mark.parametrize(("kwargs", "first", "second", "count"), KERAS, ids=[str(row[0]) for row in KERAS])
+def test_an_optimizer_in_keras_style_steps_as_in_keras(kwargs, first, second, count, backend):
+    optimizer = Halving(**kwargs)
     w = [lamella.Variable([1.0, -2.0, 3.0], name="a"), lamella.Variable([[0.5]], name="b")]
     rng = np.random.RandomState(0)
     for _ in range(4):
@@ -91,10 +91,10 @@ def trained(optimizer, tmp_path=None, policy=None):
 
 
 @pytest.mark.parametrize(
-    "words", [{}, {"weight_decay": 0.1}, {"use_ema": True}, {"gradient_accumulation_steps": 2}], ids=str
+    "kwargs", [{}, {"weight_decay": 0.1}, {"use_ema": True}, {"gradient_accumulation_steps": 2}], ids=str
 )
-def test_in_fit_it_is_what_the_rule_says(words, backend):
-    ours, built_in = trained(Momentum(0.05, **words)), trained(optimizers.SGD(0.05, momentum=0.9, **words))
+def test_in_fit_it_is_what_the_rule_says(kwargs, backend):
+    ours, built_in = trained(Momentum(0.05, **kwargs)), trained(optimizers.SGD(0.05, momentum=0.9, **kwargs))
     for a, b in zip(ours.get_weights(), built_in.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     for a, b in zip(ours.optimizer.variables, built_in.optimizer.variables, strict=True):

@@ -15,8 +15,8 @@ X = np.arange(6.0, dtype="float32").reshape(2, 3)
 class Total(layers.Layer):
     """Keeps variables as Keras 3's guide does: one made at once, one in `build`, some in a list."""
 
-    def __init__(self, **words):
-        super().__init__(**words)
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
         self.total = lamella.Variable(np.zeros(3), trainable=False)
         self.scales = [lamella.Variable("ones", shape=(3,)), lamella.Variable(initializers.Constant(2.0), (3,))]
 
@@ -56,7 +56,7 @@ def test_a_file_keeps_variables_of_attributes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "words", "dtype", "expected"),  # the dtypes are Keras's
+    ("value", "kwargs", "dtype", "expected"),  # the dtypes are Keras's
     [
         ([1.0, 2.0], {}, "float32", [1, 2]),
         ([1, 2], {}, "int32", [1, 2]),
@@ -69,8 +69,8 @@ def test_a_file_keeps_variables_of_attributes(tmp_path):
         (lambda shape, dtype: np.full(shape, 3, dtype), {"shape": (2,), "dtype": "int32"}, "int32", [3, 3]),
     ],
 )
-def test_a_variable_has_the_value_and_dtype_of_keras(value, words, dtype, expected):
-    v = lamella.Variable(value, **words)
+def test_a_variable_has_the_value_and_dtype_of_keras(value, kwargs, dtype, expected):
+    v = lamella.Variable(value, **kwargs)
     assert v.dtype == dtype and v.trainable and v.name == "variable"
     np.testing.assert_array_equal(v.numpy(), expected)
 
@@ -107,7 +107,7 @@ def test_autocast_says_whether_a_variable_is_read_in_half_precision():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),  # the same refuse the input of shape (2, 5) in Keras
+    ("kwargs", "message"),  # the same refuse the input of shape (2, 5) in Keras
     [
         ({"ndim": 3}, "expected ndim=3"),
         ({"min_ndim": 3}, "expected min_ndim=3"),
@@ -121,11 +121,11 @@ def test_autocast_says_whether_a_variable_is_read_in_half_precision():
         ({"axes": {0: None, 1: 5}}, None),
     ],
 )
-def test_an_input_spec_is_checked(words, message):
+def test_an_input_spec_is_checked(kwargs, message):
     class Spec(layers.Layer):
         def __init__(self):
             super().__init__(name="mine")
-            self.input_spec = layers.InputSpec(**words)
+            self.input_spec = layers.InputSpec(**kwargs)
 
         def call(self, x):
             return x
@@ -187,8 +187,8 @@ def test_merging_functions_call_their_layers(name, layer, backend):
     y = X + 1
     made = getattr(layers, layer)(**({"axes": -1} if name == "dot" else {}))
     np.testing.assert_array_equal(getattr(layers, name)([X, y], name="m"), made([X, y]))
-    words = {"concatenate": {"axis": 0}, "dot": {"axes": 1, "normalize": True}}.get(name, {})
-    np.testing.assert_array_equal(getattr(layers, name)([X, y], **words), getattr(layers, layer)(**words)([X, y]))
+    kwargs = {"concatenate": {"axis": 0}, "dot": {"axes": 1, "normalize": True}}.get(name, {})
+    np.testing.assert_array_equal(getattr(layers, name)([X, y], **kwargs), getattr(layers, layer)(**kwargs)([X, y]))
 
 
 def test_functions_are_no_layers_of_a_file():
@@ -238,8 +238,8 @@ def test_an_overridden_convolution_is_called(data_format, backend):
 
     x = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype("float32")
     x = x if data_format == "channels_last" else np.moveaxis(x, -1, 1)
-    words = {"data_format": data_format, "activation": "relu", "bias_initializer": "ones"}
-    layer, plain = Standardized(4, 3, **words), layers.Conv2D(4, 3, **words)
+    kwargs = {"data_format": data_format, "activation": "relu", "bias_initializer": "ones"}
+    layer, plain = Standardized(4, 3, **kwargs), layers.Conv2D(4, 3, **kwargs)
     layer.build(x.shape)
     plain.build(x.shape)
     kernel = layer.kernel.numpy()
@@ -291,9 +291,9 @@ def test_old_words_build_a_model():
     with pytest.warns(DeprecationWarning, match="input_length="):
         model = lamella.Sequential([layers.Embedding(9, 4, input_length=5), layers.Flatten(), layers.Dense(1)])
     assert model.built and model.input_shape == (None, 5) and model.output_shape == (None, 1)
-    for words, shape in (({"input_shape": (3,)}, (None, 3)), ({"batch_input_shape": (4, 3)}, (4, 3))):
+    for kwargs, shape in (({"input_shape": (3,)}, (None, 3)), ({"batch_input_shape": (4, 3)}, (4, 3))):
         with pytest.warns(DeprecationWarning):
-            assert layers.InputLayer(**words).batch_shape == shape
+            assert layers.InputLayer(**kwargs).batch_shape == shape
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_old_words_build_a_model():
         lambda shape, name=None: np.full(shape, 0.5),  # Keras 1
         lambda shape: np.full(shape, 0.5),
         lambda shape, dtype: np.full(shape, 0.5, dtype),
-        lambda shape, dtype=None, **words: np.full(shape, 0.5, dtype),
+        lambda shape, dtype=None, **kwargs: np.full(shape, 0.5, dtype),
     ],
 )
 def test_functions_of_every_era_make_first_values(function):
