@@ -435,6 +435,23 @@ def test_a_subclass_with_a_build_of_its_own_is_built():
     assert [path for path, _ in model.named_weights()] == ["kernel"]
 
 
+def test_a_subclass_that_calls_itself_built_is_built_by_its_first_data():
+    class Marked(lamella.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1)
+            self.built = True
+
+        def call(self, x):
+            return self.dense(x)
+
+    model = Marked()
+    assert not model.built
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)
+    assert model.built and model.predict(np.ones((2, 3)), verbose=0).shape == (2, 1)
+
+
 def test_a_failed_first_batch_leaves_a_subclass_unbuilt():
     model = Block(4)
     model.compile("sgd", "mse")
