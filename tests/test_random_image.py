@@ -50,6 +50,13 @@ def test_the_same_seed_is_the_same_picture_on_both_backends(make, tolerance, bot
     assert np.abs(numpy - jax).max() <= tolerance * 255
 
 
+def test_float64_layers_draw_in_float64(both):
+    make = LAYERS["translation"][0]
+    numpy, jax = (trained(make, X.astype("float64"), name, dtype="float64") for name in both)
+    assert numpy.dtype == jax.dtype == np.float64
+    np.testing.assert_allclose(jax, numpy, rtol=1e-11)
+
+
 @pytest.mark.parametrize("make, tolerance", LAYERS.values(), ids=LAYERS)
 def test_the_layout_moves_the_channels_only(make, tolerance):
     first = trained(lambda **w: make(data_format="channels_first", **w), channels_first(X))

@@ -34,17 +34,25 @@ class Draws:
         key, step = running.random_key(seed)
         return ops.random_bits.bind(key, step, shape=tuple(shape), bits=bits)
 
-    def random_uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0, seed: int | None = None) -> Any:
-        """Uniform float32 numbers in [low, high), with 24 random bits per number.
+    def random_uniform(
+        self,
+        shape: Sequence[int],
+        low: float = 0.0,
+        high: float = 1.0,
+        seed: int | None = None,
+        dtype: str = "float32",
+    ) -> Any:
+        """Uniform numbers in [low, high), with 24 random bits per number.
 
         Args:
             shape: shape of the draw.
             low: lower bound, included.
             high: upper bound, excluded.
             seed: makes the draw depend on this integer instead of the layer's path.
+            dtype: "float32" or "float64".
         """
         bits = ops.right_shift(self.random_bits(shape, 32, seed), np.uint32(8))
-        return ops.add(ops.multiply(ops.cast(bits, "float32"), (high - low) * 2.0**-24), low)
+        return ops.add(ops.multiply(ops.cast(bits, dtype), (high - low) * 2.0**-24), low)
 
     def keep_mask(self, shape: Sequence[int], probability: float, seed: int | None = None) -> Any:
         """A boolean mask that is True with a probability, exact to 2**-17.

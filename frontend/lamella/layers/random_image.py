@@ -71,7 +71,7 @@ class RandomImageLayer(Layer):
         wide = "float64" if self.compute_dtype == "float64" else "float32"
         if bounds[0] == bounds[1]:
             return ops.full(shape, bounds[0], wide)
-        return ops.cast(self.random_uniform(shape, *bounds, seed=self.seed), wide)
+        return self.random_uniform(shape, *bounds, seed=self.seed, dtype=wide)
 
     def bounds(self, name: str, factor: Any, low: float = -1.0, high: float = 1.0) -> tuple[float, float]:
         """The bounds (lower, upper) of a factor, a pair or a number for both directions.
