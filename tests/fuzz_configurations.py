@@ -23,6 +23,9 @@ from lamella.files import container
 from lamella.saving import keras_archive, safetensors
 from oracle import cases, graph_models
 
+MOST_ADDED = 1 << 20
+"""Characters that copies of one entry of a list may add: three changes to one list gave a file of 150 MB."""
+
 SCALARS: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 3, 7, 100, 1000, 100_000, 2**20, 2**28, 2**31 - 1, -(2**31), 2**31, 2**53 + 1,
     2**63 - 1, -(2**63), 2**64, 0.0, -0.0, 0.5, 1.0, -1.0, 1e-300, 5e-324, 1e30, 1e308, -1e308, float("nan"),
@@ -104,7 +107,8 @@ def changed(config: Any, others: list[Any], rng: random.Random) -> Any:
             source, other = rng.choice(list(_fields(rng.choice(others))))
             node[key if isinstance(node, list) or isinstance(source, list) else other] = copy.deepcopy(source[other])
         elif isinstance(node, list):
-            node.extend(copy.deepcopy(node[key]) for _ in range(rng.choice((1, 20, 300))))
+            most = max(MOST_ADDED // len(json.dumps(node[key])), 1)
+            node.extend(copy.deepcopy(node[key]) for _ in range(min(rng.choice((1, 20, 300)), most)))
     return config
 
 
