@@ -194,7 +194,7 @@ def _to_us(path: Path, case: Any, make: Callable[[Any], list[Any]], x: np.ndarra
         kept = theirs.get_weights()
         theirs.set_weights([w if w.dtype.kind == "f" else o for w, o in zip(drawn, kept, strict=True)])
     _saved_by_keras(theirs, path)
-    return difference(np.asarray(lamella.models.load_model(path)(x)), theirs(x, training=False))
+    return difference(np.asarray(lamella.models.load_model(path)(x, training=False)), theirs(x, training=False))
 
 
 def _to_keras(path: Path, case: Any, make: Callable[[Any], list[Any]], x: np.ndarray) -> float:
@@ -205,7 +205,7 @@ def _to_keras(path: Path, case: Any, make: Callable[[Any], list[Any]], x: np.nda
     loaded = _loaded_by_keras(
         path, lambda: keras.Sequential([keras.Input(batch_shape=x.shape, dtype=x.dtype.name), *make(keras.layers)])
     )
-    return difference(np.asarray(ours(x)), loaded(x, training=False))
+    return difference(np.asarray(ours(x, training=False)), loaded(x, training=False))
 
 
 def freed(folder: Path, ending: str = ".keras") -> Iterator[Exchange]:
