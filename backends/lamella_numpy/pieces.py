@@ -221,6 +221,7 @@ def _by_images(kernel: Callable[..., Array], images: int, work: Callable[..., in
 
 
 def _convolving(x: Array, kernel: Array, *, out: Array, **_: Any) -> int:
+    """The number of pieces that a convolution is worth."""
     return out.size * kernel[..., 0].size // PIECE
 
 

@@ -167,9 +167,8 @@ def no_attribute(module: str, name: str, known: Iterable[str] = ()) -> Attribute
         known: the names that it has, to suggest one of them.
     """
     asking = sys._getframe(2)
-    if (
-        asking.f_code.co_name == "_handle_fromlist"
-    ):  # `from lamella import tree`: the import system loads `lamella.tree` next
+    if asking.f_code.co_name == "_handle_fromlist":
+        # `from lamella import tree`: the import system loads `lamella.tree` next, and reads no message
         return AttributeError(name=name)
     told = sentence(module, name)
     importing = asking.f_code.co_code[asking.f_lasti] == opcode.opmap["IMPORT_FROM"]

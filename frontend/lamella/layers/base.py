@@ -259,6 +259,10 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
     def _finish_build(self, input_shape: Any) -> None:
         """Run after `build` of any subclass, as part of it."""
 
+    def _initialized(self) -> None:
+        """Called when every `__init__` of the layer's classes has returned."""
+        self._adopted()
+
     def _adopted(self) -> list[Variable]:
         """The user's `Variable`s in attributes; those not seen before become weights of the layer."""
         held = [v for value in vars(self).values() for v in tree.leaves(value) if isinstance(v, Variable) and v.is_free]

@@ -160,7 +160,7 @@ class LayerMeta(type):
         if "_variables" not in vars(layer):
             raise TypeError(f"{cls.__name__}.__init__ does not call `super().__init__()`, which must come first.")
         layer._arguments, layer._made_at = arguments, user_line()
-        layer._adopted()
+        layer._initialized()
         if weights is not None:
             layer._initial_weights = list(weights)
         shape = _input_shape(layer, given)

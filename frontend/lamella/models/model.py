@@ -12,7 +12,6 @@ import numpy as np
 from lamella import host_random, ops, tree
 from lamella.core import context, serialization
 from lamella.core.structure import flattened, input_names, keys_of, names_of, specs_of_shapes
-from lamella.core.variable import Variable
 from lamella.errors import ArgumentError, NotBuiltError, ShapeError
 from lamella.graph import Graph, graph_of, in_keras_order
 from lamella.ir import limits
@@ -93,10 +92,10 @@ class Model(BaseModel):
         if inputs is not None or outputs is not None:
             self._declare_graph(inputs, outputs)
 
-    def _adopted(self) -> list[Variable]:
-        if self.built and not self.has_input_shape:  # `self.built = True` in `__init__`, as classes for Keras have it
-            self.built = False
-        return super()._adopted()
+    def _initialized(self) -> None:
+        super()._initialized()
+        # `self.built = True` in `__init__`, as classes for Keras have it: the first data build the model
+        self.built = self.built and self.has_input_shape
 
     # ---- a graph ----
 
