@@ -128,8 +128,9 @@ def test_flags_may_be_one_and_zero():
 )
 def test_numbers_of_numpy(number):
     assert read("LeakyReLU", {"alpha": number}, (4,)).negative_slope == 0.125
-    with pytest.raises(FormatError, match="negative_slope is a finite number"):
-        read("LeakyReLU", {"alpha": {"value": 0.125}}, (4,))
+    for wrong in ({"value": 0.125}, {"class_name": "__numpy__", "value": 0.125, "dtype": "float32"}):
+        with pytest.raises(FormatError, match="negative_slope is a finite number"):
+            read("LeakyReLU", {"alpha": wrong}, (4,))
 
 
 GONE = {

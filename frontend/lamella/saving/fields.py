@@ -72,7 +72,7 @@ def seed(value: Any, place: str) -> int:
 def number(value: Any, place: str) -> float | int:
     """A finite number, also as Keras 2 described a scalar of NumPy's."""
     if isinstance(value, dict):
-        held = value["config"] if value.get("class_name") == "__numpy__" else value
+        held = value.get("config") if value.get("class_name") == "__numpy__" else value
         value = held.get("value", value) if isinstance(held, dict) and {"dtype", "type"} & set(held) else value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise wrong(value, place, "a finite number")
