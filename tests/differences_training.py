@@ -307,6 +307,14 @@ def _(tmp_path):
     assert lamella.models.load_model(tmp_path / "model.h5").loss is not None
 
 
+@row("`Softmax` with several axes in a `.h5` file")
+def _(tmp_path):
+    pytest.importorskip("h5py")
+    model = lamella.Sequential([Input((2, 3)), layers.Softmax(axis=(1, 2))])
+    model.save(tmp_path / "model.h5")
+    assert lamella.models.load_model(tmp_path / "model.h5").layers[0].axis == (1, 2)
+
+
 @row("training a compiled `.h5` model that was loaded")
 def _(tmp_path):
     pytest.importorskip("h5py")

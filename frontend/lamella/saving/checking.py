@@ -436,8 +436,8 @@ def _is_description(value: Any) -> bool:
 
 _SCALAR: Callable[[Any, str], Any] = fields.either(
     "null, a flag, a number, a string, or a list of numbers",
-    fields.optional(fields.flag),
-    fields.number,
+    fields.optional(fields.number),
+    fields.flag,
     fields.text,
     fields.listed(fields.number, longest=10_000),
 )

@@ -185,8 +185,8 @@ def _history(value: Any, place: str, names: Container[str]) -> list[Any]:
 
 _plain = fields.either(
     "null, a flag, a number, or a string",
-    fields.optional(fields.flag),
-    fields.number,
+    fields.optional(fields.number),  # first, because a file may hold a long list of them
+    fields.flag,
     fields.text,
 )
 
