@@ -151,6 +151,9 @@ def operations() -> dict[str, Any]:
         "an array of objects": with_(
             "Add", {}, value("i"), {"class_name": "__numpy__", "config": {"value": ["x"], "dtype": "object"}}
         ),
+        "an array whose dtype is a list": with_(
+            "Add", {}, value("i"), {"class_name": "__numpy__", "config": {"value": [1], "dtype": [0]}}
+        ),
         "an op that is not there": with_("nothing", {}, value("i"), module="lamella.ops"),
         "an op with a program": with_("scan", {"body": 1}, value("i"), module="lamella.ops"),
         "an op without attributes": with_("transpose", {}, value("i"), module="lamella.ops"),

@@ -22,7 +22,8 @@ DEPTH = 100
 
 _TOO_DEEP = f"is nested more than {DEPTH} deep"
 
-_OPENING, _CLOSING = np.frombuffer(b"[{", "i1"), np.frombuffer(b"]}", "i1")
+_PIECE = 1 << 18
+"""Bytes of a text that are counted at once, so that counting takes no memory beside the text."""
 
 _LONGEST_INTEGER = 20
 """Characters of an integer of 64 bits."""
@@ -128,19 +129,26 @@ def parsed(
 def _excess(raw: bytes, largest: int, most: int) -> str | None:
     """What a text has too much of, found in linear time and before anything is made of it; None where it is small enough.
 
-    Without escapes every second part between quotes is outside of strings. A backslash outside of them is refused by the
-    parser when it comes to it, so a count that it leads astray is of no text that is read.
+    Without escapes a character is inside a string after an odd number of quotes. A backslash outside of strings is refused
+    by the parser when it comes to it, so a count that it leads astray is of no text that is read.
     """
     if len(raw) > largest:
         return f"has {len(raw):,} bytes of JSON; at most {largest:,} are read"
     bare = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
-    many = bare.count(b'"') > 4 * most  # an entry has two strings at most; beyond that, the parts would be many
-    structure = b"" if many else b"".join(bare.split(b'"')[::2])
-    entries = structure.count(b",") + structure.count(b"[") + structure.count(b"{")
-    closed = structure.count(b"]") + structure.count(b"}")
-    if many or max(entries, closed) > most:
-        return f"has more than {most:,} entries of lists and objects"
-    characters = np.frombuffer(structure, "i1")
-    steps = np.isin(characters, _OPENING).view("i1") - np.isin(characters, _CLOSING).view("i1")
-    depths = np.cumsum(steps[steps != 0], dtype="i4")
-    return _TOO_DEEP if depths.max(initial=0) > DEPTH else None
+    quotes = entries = closed = depth = 0
+    for start in range(0, len(bare), _PIECE):
+        piece = np.frombuffer(bare, "u1", min(_PIECE, len(bare) - start), start)
+        inside = (np.cumsum(piece == ord('"'), dtype="u1") + np.uint8(quotes)) & 1
+        quotes = int(inside[-1])
+        structure = piece[inside == 0]
+        opening = (structure == ord("[")) | (structure == ord("{"))
+        closing = (structure == ord("]")) | (structure == ord("}"))
+        entries += np.count_nonzero(structure == ord(",")) + np.count_nonzero(opening)
+        closed += np.count_nonzero(closing)
+        if max(entries, closed) > most:
+            return f"has more than {most:,} entries of lists and objects"
+        depths = depth + np.cumsum(opening.view("i1") - closing.view("i1"), dtype="i4")
+        if depths.max(initial=0) > DEPTH:
+            return _TOO_DEEP
+        depth = int(depths[-1]) if len(depths) else depth
+    return None

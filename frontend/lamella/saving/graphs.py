@@ -215,7 +215,7 @@ def _argument(value: Any, place: str, names: Container[str], depth: int = _DEEPE
 
 def _array(config: Config, place: str, _: Container[str]) -> Config:
     dtype = config.get("dtype")
-    if dtype not in DTYPES:
+    if not (isinstance(dtype, str) and dtype in DTYPES):
         raise FormatError(
             f"{place}: the dtype {str(dtype)[:40]!r} is not read: {did_you_mean(str(dtype)[:40], DTYPES)}"
         )
