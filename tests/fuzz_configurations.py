@@ -72,7 +72,7 @@ def _extreme(value: Any, rng: random.Random) -> Any:
     kind = rng.random()
     if isinstance(value, list) and value and kind < 0.5:
         changed = list(value)
-        for i in range(len(changed)) if rng.random() < 0.3 else [rng.randrange(len(changed))]:
+        for i in range(min(len(changed), 100)) if rng.random() < 0.3 else [rng.randrange(len(changed))]:
             changed[i] = rng.choice(SCALARS)
         return changed
     if isinstance(value, str) and kind < 0.3:
