@@ -24,7 +24,7 @@ from lamella.saving import keras_archive, safetensors
 from oracle import cases, graph_models
 
 MOST_ADDED = 1 << 20
-"""Characters that copies of one entry of a list may add: three changes to one list gave a file of 150 MB."""
+"""Characters that copies of one value may add: two changes gave a file of 150 MB."""
 
 SCALARS: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 3, 7, 100, 1000, 100_000, 2**20, 2**28, 2**31 - 1, -(2**31), 2**31, 2**53 + 1,
@@ -41,6 +41,11 @@ WORDS = (
 """What a field that is text may become."""
 
 
+def _copies(value: Any, most: int) -> int:
+    """How many copies of a value a change may add: at most `most`."""
+    return max(min(MOST_ADDED // len(json.dumps(value)), most), 1)
+
+
 def _large(value: Any, rng: random.Random) -> Any:
     """A structure that is long, deep or large."""
     return rng.choice(
@@ -49,7 +54,7 @@ def _large(value: Any, rng: random.Random) -> Any:
             {},
             [value] * 2,
             [value] * 3,
-            [value] * 1000,
+            [value] * _copies(value, 1000),
             [0] * 50_000,
             [2**31 - 1] * 16,
             [[2**31 - 1] * 2] * 3,
@@ -92,8 +97,8 @@ def _fields(node: Any) -> Iterator[tuple[Any, Any]]:
 
 def changed(config: Any, others: list[Any], rng: random.Random) -> Any:
     """A configuration after one to three changes."""
-    config = copy.deepcopy(config)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        config = json.loads(json.dumps(config))  # a copy without shared parts, of which one change would change all
         fields = list(_fields(config))
         if not fields:
             break
@@ -107,8 +112,8 @@ def changed(config: Any, others: list[Any], rng: random.Random) -> Any:
             source, other = rng.choice(list(_fields(rng.choice(others))))
             node[key if isinstance(node, list) or isinstance(source, list) else other] = copy.deepcopy(source[other])
         elif isinstance(node, list):
-            most = max(MOST_ADDED // len(json.dumps(node[key])), 1)
-            node.extend(copy.deepcopy(node[key]) for _ in range(min(rng.choice((1, 20, 300)), most)))
+            count = _copies(node[key], rng.choice((1, 20, 300)))
+            node.extend(copy.deepcopy(node[key]) for _ in range(count))
     return config
 
 
