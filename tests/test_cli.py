@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,8 @@ def test_verify_compares_every_layer_on_every_backend(folder, capsys):
     status, out, _ = answers(capsys, "verify", "net.keras", "--tolerance", "1e-15", "--rows", "3")
     assert status == 1
     assert "3 rows on numpy, jax" in out
+    sizes = re.findall(r"^\W*(?:conv2d|batch_normalization|flatten|dense)\W+(\S+)", out, re.M)
+    assert len(sizes) == 4 and all(float(size) > 0 for size in sizes)
     assert "allowed 1.0e-15" in out
 
 
@@ -126,10 +130,11 @@ def graphs():
         "named": (lamella.Model({"a": a, "b": b}, {"sum": layers.Add()([a, b]), "a": dense(a)}), 8),
         "fixed": (lamella.Model([c, d], layers.Add()([c, d])), 5),
         "states": (lamella.Model(steps, layers.LSTM(3, return_state=True)(steps)), 8),
+        "free": (lamella.Sequential([lamella.Input((None, 4)), layers.GRU(3), layers.Dense(1)]), 8),
     }
 
 
-@pytest.mark.parametrize("name", ["several", "named", "fixed", "states"])
+@pytest.mark.parametrize("name", ["several", "named", "fixed", "states", "free"])
 def test_graphs_are_verified_and_exported(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     model, rows = graphs()[name]

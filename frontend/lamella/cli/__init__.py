@@ -166,7 +166,7 @@ def _verify(options: argparse.Namespace) -> int:
     for name in names:
         with backend_api.backend_scope(name):
             # several of a layer that is called several times, or that returns several
-            outputs[name] = {layer: tree.leaves(found) for layer, found in model.layer_outputs(x).items()}
+            outputs[name] = {layer: list(tree.leaves(found)) for layer, found in model.layer_outputs(x).items()}
     first, others = names[0], names[1:]
     differences = {
         layer: [max(map(_difference, outputs[name][layer], expected), default=0.0) for name in others]
@@ -191,9 +191,12 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _check_run(model: Any, rows: int, file: str) -> None:
     """Raise a `FormatError` where a few bytes of a file would have a batch compute for hours, or fill the memory."""
+    from lamella.export.symbolic import sample_specs
+    from lamella.lowering.forward import trace_forward
     from lamella.passes.analysis import numbers_computed
 
-    counts = numbers_computed(model.program(rows))
+    model.require_built()
+    counts = numbers_computed(trace_forward(model, sample_specs(model, rows), training=False, keyed=False).program)
     if counts.total() > _LARGEST_RUN:
         layer, most = counts.most_common(1)[0]
         named = f"layer {layer!r}" if layer else "its input"

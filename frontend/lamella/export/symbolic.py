@@ -115,6 +115,13 @@ _SAMPLE = 16
 """The size of a free dimension in a batch to try a model on."""
 
 
+def sample_specs(model: Any, rows: int) -> Any:
+    """The specs of the batch that `sample_of` makes: every free dimension of a row has one size."""
+    return tree.map_leaves(
+        lambda spec: spec.at(dict.fromkeys(symbols_of(spec.shape), _SAMPLE) | {BATCH: rows}), model.input_spec
+    )
+
+
 def sample_of(model: Any, rows: int) -> Any:
     """A deterministic sample batch in the structure of the model's inputs.
 
@@ -124,15 +131,14 @@ def sample_of(model: Any, rows: int) -> Any:
     places = itertools.count()
 
     def batch(spec: Spec) -> np.ndarray:
-        free = dict.fromkeys(symbols_of(spec.shape), _SAMPLE)
-        shape, words = spec.at(free | {BATCH: rows}).shape, _words(model, next(places))
+        shape, words = spec.shape, _words(model, next(places))
         if words is not None:
             return random.integers(0, int(words), shape).astype(spec.dtype)
         if spec.dtype == "bool" or "int" in spec.dtype:
             return random.integers(0, 2 if spec.dtype == "bool" else 10, shape).astype(spec.dtype)
         return (random.integers(-32, 32, shape) / 16).astype(stored_dtype(spec.dtype))
 
-    return tree.map_leaves(batch, model.input_spec)
+    return tree.map_leaves(batch, sample_specs(model, rows))
 
 
 def _words(model: Any, place: int) -> Any:
