@@ -33,7 +33,8 @@ versions in the message.
 
 ## A complete small example
 
-`lamella/testing/reference.py` is a backend of one page: plain NumPy, nothing fast. This one starts from it, adds a kernel
+`lamella.testing.reference` is the reference backend: plain NumPy, nothing fast.
+[The how-to page](howto/own_backend.md) takes the first steps with it. This one starts from it, adds a kernel
 for an op that has a definition, and counts:
 
 ```python

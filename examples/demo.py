@@ -5,7 +5,7 @@ One script on two backends
 `make demo`: the digits once on JAX and once on NumPy, from the same seed, by the same script.
 
 Prints both loss curves side by side with their largest difference, and writes one picture with the curves and a grid of
-predictions.
+predictions. It runs `digits.py`, which must be in the same folder.
 """
 
 import argparse

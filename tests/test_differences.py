@@ -46,7 +46,9 @@ TESTS = {
     ),
     "a distribution set after a model is built": "test_distribution::test_a_distribution_is_set_before_the_model_is_built",
     "paths in a `LayoutMap`": "test_distribution::test_a_layout_that_does_not_fit_is_refused_when_the_model_is_built",
-    "a batch that does not divide among the devices": "test_distribution::test_four_devices_give_the_numbers_of_one",
+    "a batch size that is not a multiple of the number of devices": (
+        "test_distribution::test_four_devices_give_the_numbers_of_one"
+    ),
     "`random.SeedGenerator`": "test_keras_random::test_draws_in_a_layer_follow_its_seed",
     "a layer that draws in `evaluate` and `predict`": (
         "test_keras_random::test_predictions_of_a_layer_that_always_draws_are_new_ones"

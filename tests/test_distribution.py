@@ -71,6 +71,8 @@ def test_numpy_refuses_several_devices_in_one_sentence():
         pytest.raises(ArgumentError, match=r"'cpu:1'; 'numpy' computes on one device"),
     ):
         distribution.DeviceMesh((2,), ["batch"], ["cpu:0", "cpu:1"])
+    with registry.backend_scope("numpy"), pytest.raises(ArgumentError, match="The 'numpy' backend has 1; JAX divides"):
+        distribution.DeviceMesh((2, 2), ["batch", "model"])
     with registry.backend_scope("numpy"), pytest.raises(BackendError, match="in one process"):
         distribution.initialize("127.0.0.1:1234", 2, 0)
 

@@ -5,8 +5,9 @@ Regression: a curve with error bars
 A first model. We fit a curve through noisy points, look at what ``fit`` does, and then let the model predict its own
 uncertainty.
 
-Every tutorial runs on both backends: ``LAMELLA_BACKEND=numpy python 01_regression.py`` needs NumPy alone (and
-matplotlib for the pictures), ``LAMELLA_BACKEND=jax`` computes the same with JAX.
+This tutorial runs on both backends: ``LAMELLA_BACKEND=numpy python 01_regression.py`` needs NumPy, and
+matplotlib for the pictures; ``LAMELLA_BACKEND=jax`` computes the same with JAX. So do the others, but the two on JAX itself
+and on several devices.
 """
 
 import matplotlib.pyplot as plt

@@ -53,7 +53,7 @@ model.summary()
 # %%
 # Padding and masks
 # -----------------
-# A batch is one array, so its sequences must have one length. ``pad_sequences`` fills the short ones up with a value
+# A batch is one array, so its sequences must have one length. ``pad_sequences`` pads the short ones with a value
 # that the data does not have, and ``Masking`` tells the layers behind it to skip those steps: padding does not change
 # the result.
 

@@ -75,7 +75,7 @@ forest = RandomForestRegressor(random_state=0).fit(columns[:1200], price[:1200, 
 print(f"forest:  mean absolute error {np.abs(forest.predict(columns[1200:]) - price[1200:, 0]).mean():.3f}")
 
 # %%
-# What the network has that the forest has not: a vector for each city, which a person can look at and another model can
+# What the network has and the forest does not: a vector for each city, which a person can look at and another model can
 # use.
 
 vectors = embedding.get_weights()[0]

@@ -3,7 +3,7 @@ A training loop in JAX
 ======================
 
 ``fit`` is one way to train. This tutorial takes the model out of lamella as a pure function and trains it with
-``jax.grad``, ``optax`` and ``jax.lax.scan``. It needs JAX; everything else in these tutorials runs on NumPy as well.
+``jax.grad``, ``optax`` and ``jax.lax.scan``. It needs JAX.
 """
 
 import jax
@@ -43,7 +43,7 @@ print({path: array.shape for path, array in fn.state.items()})
 # %%
 # One step
 # --------
-# The loss is a function of ``params`` first, so that ``jax.grad`` differentiates in them. The new state comes out as an
+# The loss is a function of ``params`` first, so that ``jax.grad`` differentiates with respect to them. The new state comes out as an
 # auxiliary value. ``seed`` decides the dropout mask.
 
 optimizer = optax.adamw(3e-3)

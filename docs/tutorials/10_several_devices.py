@@ -3,7 +3,7 @@ Several devices
 ===============
 
 One line distributes a training over several devices; the losses stay the same to rounding. This needs the JAX backend.
-Without several devices, JAX makes virtual ones of a processor, which is enough to try everything out: nothing
+On a machine without several devices, JAX divides the processor into virtual ones, which is enough to try everything out: nothing
 gets faster, but the numbers and the layouts are those of real devices.
 """
 
@@ -67,7 +67,7 @@ run("""
 # ``FullySharded()`` also splits the weights and what the optimizer keeps for them, for models that do not fit on one
 # device. ``ModelParallel`` splits chosen weights: a ``LayoutMap`` says by regular expressions which axis of which
 # weight goes along which axis of the mesh. ``report`` tells before any work where each weight will be and how many
-# bytes per device holds.
+# bytes each device holds.
 
 run("""
     import lamella
@@ -100,12 +100,11 @@ run("""
 #
 #    lamella.distribution.initialize("10.0.0.1:8476", num_processes=2, process_id=0)
 #
-# or with ``initialize()`` and environment variables. See the page on distribution for batches, files, and what is not
-# tested.
+# or with ``initialize()`` and environment variables. See :doc:`the page on distribution </distribution>` for batches,
+# files, and what is not tested.
 #
 # Limits
 # ------
-# - The NumPy backend computes on one device and says so.
-# - Choose a batch size that divides by the number of devices. Where it does not, every device computes all of the
-#   batch.
+# - The NumPy backend has one device.
+# - Choose a batch size that is a multiple of the number of devices. Otherwise every device computes all of the batch.
 # - lamella is tested on virtual devices and on two processes of one machine, not on clusters, GPUs or TPUs.

@@ -116,7 +116,7 @@ def _index() -> str:
         parts.append(f"{heading}\n{'-' * len(heading)}")
         parts.append("\n".join(f"- :doc:`{name}`: {_about(name)}" for name in named))
         parts.append(".. toctree::\n   :hidden:\n\n" + "\n".join(f"   {name}" for name in named))
-    parts.append("Beside Keras\n------------")
+    parts.append("Alongside Keras\n---------------")
     parts.append(
         "- :doc:`../ops`: every name of ``keras.ops``, and what became of it.\n"
         "- :doc:`../names`: every public name of Keras, and what lamella answers to it."

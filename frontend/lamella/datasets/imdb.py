@@ -1,4 +1,4 @@
-"""IMDB: 50,000 reviews of films, as numbers of words, with what their authors thought of them.
+"""IMDB: 50,000 film reviews, words as numbers, with what their authors thought of them.
 
 Source: A. L. Maas et al., https://ai.stanford.edu/~amaas/data/sentiment/; Keras's copy `imdb.npz`.
 

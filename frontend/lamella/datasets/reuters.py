@@ -1,4 +1,4 @@
-"""Reuters: 11,228 news of 1987, as numbers of words, in 46 topics.
+"""Reuters: 11,228 news stories of 1987, words as numbers, in 46 topics.
 
 Source: Reuters-21578, collected by D. D. Lewis; Keras's copy `reuters.npz`, one topic for each text.
 

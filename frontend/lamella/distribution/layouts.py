@@ -98,7 +98,8 @@ class DeviceMesh:
         if math.prod(sizes) != len(found) or len(set(found)) != len(found):
             raise ArgumentError(
                 f"DeviceMesh: a mesh of shape {sizes} has {math.prod(sizes)} different devices, got {len(found)}: "
-                f"{', '.join(found)}."
+                f"{', '.join(found)}. The {backend.name!r} backend has {len(present)}; JAX divides a processor into N with "
+                "XLA_FLAGS=--xla_force_host_platform_device_count=N."
             )
         self.mesh, self.backend_name = Mesh(sizes, names, tuple(found)), backend.name
 

@@ -16,7 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 where the backend conforms, 1 where it does not, 2 where it cannot be loaded.
     """
-    parser = argparse.ArgumentParser(prog="python -m lamella.testing", description="Hold a backend against the ops.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lamella.testing", description="Check a backend: every op against its reference."
+    )
     parser.add_argument("--backend", required=True, help="the name of an installed backend")
     parser.add_argument("--only", default="", help="names of ops, separated by commas; all of them by default")
     parser.add_argument("--quick", action="store_true", help="the first row of every op only")
