@@ -37,10 +37,13 @@ from lamella.ops.activation import swish as swish
 from lamella.ops.activation import tanh_shrink as tanh_shrink
 from lamella.ops.activation import threshold as threshold
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 Activation: TypeAlias = Callable[..., Any]
 
 
-def linear(x: Any) -> Any:
+def linear(x: ArrayLike) -> Any:
     """x, unchanged
 
     Args:
@@ -57,7 +60,7 @@ def linear(x: Any) -> Any:
     return x
 
 
-def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+def relu(x: ArrayLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """x where x > threshold, else negative_slope * (x - threshold); at most max_value
 
     The derivative is 0 at the threshold, but 1 at 0 if only `negative_slope` is given (`leaky_relu`). At `max_value` it is
@@ -92,7 +95,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     return y if below is None else ops.subtract(y, below)
 
 
-def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
+def softmax(x: ArrayLike, axis: int | Sequence[int] = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`, or over several axes, shifted by the maximum
 
     Args:
@@ -114,7 +117,7 @@ def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
     return ops.softmax(x, axis)
 
 
-def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
+def log_softmax(x: ArrayLike, axis: int | Sequence[int] = -1) -> Tensor:
     """x - log(sum(exp(x))) along `axis`, or over several axes, shifted by the maximum
 
     Args:
@@ -135,7 +138,7 @@ def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
     return ops.log_softmax(x, axis)
 
 
-def softplus(x: Any) -> Any:
+def softplus(x: ArrayLike) -> Tensor:
     """log(1 + exp(x)), without overflow
 
     Args:
@@ -152,7 +155,7 @@ def softplus(x: Any) -> Any:
     return ops.softplus(x)
 
 
-def gelu(x: Any, approximate: bool = False) -> Any:
+def gelu(x: ArrayLike, approximate: bool = False) -> Tensor:
     """x * Phi(x), Phi the standard normal distribution function; `approximate` takes a tanh for it
 
     Args:
@@ -174,7 +177,7 @@ def gelu(x: Any, approximate: bool = False) -> Any:
     return ops.gelu(x, approximate)
 
 
-def tanh(x: Any) -> Any:
+def tanh(x: ArrayLike) -> Tensor:
     """tanh(x)
 
     Args:
@@ -191,7 +194,7 @@ def tanh(x: Any) -> Any:
     return ops.tanh(x)
 
 
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: ArrayLike) -> Tensor:
     """1 / (1 + exp(-x))
 
     Args:
@@ -208,7 +211,7 @@ def sigmoid(x: Any) -> Any:
     return ops.sigmoid(x)
 
 
-def exponential(x: Any) -> Any:
+def exponential(x: ArrayLike) -> Tensor:
     """exp(x)
 
     Args:

@@ -15,6 +15,9 @@ from lamella.core import registration, serialization
 from lamella.ir import settings
 from lamella.names import deprecated, from_identifier, name_table
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
+
 Axis = int | Sequence[int]
 
 
@@ -47,7 +50,7 @@ class Constraint:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
 
 
-def _rescaled(w: Any, norms: Any, desired: Any) -> Any:
+def _rescaled(w: Tensor, norms: Tensor, desired: Tensor) -> Tensor:
     """w * desired / (1e-7 + norms)"""
     return ops.multiply(w, ops.divide(desired, ops.add(norms, settings.epsilon())))
 
@@ -79,7 +82,7 @@ class MaxNorm(Constraint):
         self.max_value = max_value if m is None else m
         self.axis = axis
 
-    def __call__(self, w: Any) -> Any:
+    def __call__(self, w: Tensor) -> Tensor:
         """The weight, scaled down where its norms are larger."""
         norms = ops.norm(w, axis=self.axis, keepdims=True)
         return _rescaled(w, norms, ops.clip(norms, 0.0, float(self.max_value)))
@@ -99,7 +102,7 @@ class NonNeg(Constraint):
         array([1., 0.])
     """
 
-    def __call__(self, w: Any) -> Any:
+    def __call__(self, w: Tensor) -> Tensor:
         """The weight with 0 for negative entries."""
         return ops.maximum(w, 0.0)
 
@@ -122,7 +125,7 @@ class UnitNorm(Constraint):
     def __init__(self, axis: Axis = 0) -> None:
         self.axis = axis
 
-    def __call__(self, w: Any) -> Any:
+    def __call__(self, w: Tensor) -> Tensor:
         """The weight divided by its norms."""
         return ops.divide(w, ops.add(ops.norm(w, axis=self.axis, keepdims=True), settings.epsilon()))
 
@@ -175,7 +178,7 @@ class MinMaxNorm(Constraint):
         self.rate = rate
         self.axis = axis
 
-    def __call__(self, w: Any) -> Any:
+    def __call__(self, w: Tensor) -> Tensor:
         """The weight, scaled up or down where its norms are out of range."""
         norms = ops.norm(w, axis=self.axis, keepdims=True)
         clipped = ops.clip(norms, float(self.min_value), float(self.max_value))

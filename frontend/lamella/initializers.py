@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from lamella.errors import unknown_name
 from lamella.ir import settings
 from lamella.ir.spec import dtype_name, numpy_dtype
 from lamella.names import from_identifier, name_table
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike
 
 
 class Initializer:
@@ -90,7 +93,7 @@ class Initializer:
         return f"{type(self).__name__}({arguments})"
 
 
-def _full(shape: Sequence[int], value: Any, dtype: Any) -> np.ndarray:
+def _full(shape: Sequence[int], value: ArrayLike, dtype: Any) -> np.ndarray:
     name = settings.floatx() if dtype is None else dtype_name(dtype)
     if name == "bfloat16":
         return np.broadcast_to(host_random.rounded(np.asarray(value, np.float64), name), tuple(shape)).copy()

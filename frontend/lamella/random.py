@@ -34,6 +34,9 @@ from lamella.ir import settings
 from lamella.ir.spec import dtype_name, is_float, spec_of
 from lamella.names import Name
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 __all__ = [
     "SeedGenerator",
     "beta",
@@ -85,7 +88,7 @@ class SeedGenerator:
         self._key = host_random.key_from_seed(host_random.next_seed() if self.seed is None else self.seed)
         self._drawn = 0
 
-    def next(self, ordered: bool = True) -> Any:
+    def next(self, ordered: bool = True) -> Tensor:
         """The key of the next draw, which the functions here take as their `seed`.
 
         Args:
@@ -159,7 +162,7 @@ def _source(seed: Any) -> tuple[Any, Any]:
     raise ArgumentError(f"seed must be an integer, a SeedGenerator, one of its keys, or None; got {seed!r}.")
 
 
-def _bits(shape: Sequence[Any], seed: Any, bits: int = 32) -> Any:
+def _bits(shape: Sequence[Any], seed: Any, bits: int = 32) -> Tensor:
     key, step = _source(seed)
     return ops.random_bits.bind(key, step, shape=tuple(shape), bits=bits)
 
@@ -175,12 +178,12 @@ def _floats(dtype: Any, what: str) -> tuple[str, str]:
     return name, "float64" if name == "float64" else "float32"
 
 
-def _unit(bits: Any, wide: str) -> Any:
+def _unit(bits: Tensor, wide: str) -> Tensor:
     """Numbers in (0, 1), of 23 bits each: half an odd multiple of 2**-23."""
     return ops.multiply(ops.add(ops.cast(ops.right_shift(bits, np.uint32(9)), wide), 0.5), 2.0**-23)
 
 
-def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
+def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Tensor:
     """Numbers from the normal distribution.
 
     Args:
@@ -210,7 +213,7 @@ def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: 
 
 def truncated_normal(
     shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
-) -> Any:
+) -> Tensor:
     """Numbers from the normal distribution restricted to two `stddev` around `mean`.
 
     Args:
@@ -241,7 +244,9 @@ def truncated_normal(
     return ops.cast(ops.add(ops.multiply(ops.clip(drawn, -2.0, 2.0), stddev), mean), name)
 
 
-def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
+def uniform(
+    shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None
+) -> Tensor:
     """Uniform numbers from `minval` up to, not including, `maxval`.
 
     Args:
@@ -271,7 +276,7 @@ def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtyp
     return ops.where(ops.greater_equal(drawn, high), low, drawn)  # Rounding may have reached the upper bound.
 
 
-def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
+def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Tensor:
     """Integers from `minval` up to, not including, `maxval`.
 
     Their probabilities are equal to within (maxval - minval) / 2**32.
@@ -309,7 +314,7 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32"
     return ops.add(ops.cast(drawn, name), np.asarray(low).astype(name))
 
 
-def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
+def categorical(logits: Tensor, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Tensor:
     """Class indices, drawn with the probabilities softmax(logits).
 
     Args:
@@ -342,7 +347,7 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
     return ops.cast(drawn, dtype_name(dtype))
 
 
-def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Any = None) -> Any:
+def dropout(inputs: Tensor, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Any = None) -> Tensor:
     """`inputs` with a fraction `rate` of the entries set to 0, and the others divided by 1 - rate.
 
     Args:
@@ -390,7 +395,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Sequence[int | None] | None =
     return ops.where(kept, ops.divide(inputs, 1.0 - rate), ops.zeros_like(inputs))
 
 
-def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
+def shuffle(x: Tensor, axis: int = 0, seed: Any = None) -> Tensor:
     """`x` with the entries of each vector along `axis` in a random order.
 
     Every vector gets a separate order, as in Keras on JAX: the rows of a matrix do not stay together.
@@ -418,7 +423,7 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
     return ops.take_along_axis(x, ops.argsort(_bits(x.shape, seed), axis=axis), axis=axis)
 
 
-def _log_gamma(shape: Sequence[Any], alpha: Any, seed: Any, wide: str) -> Any:
+def _log_gamma(shape: Sequence[Any], alpha: ArrayLike, seed: Any, wide: str) -> Tensor:
     """Logarithms of gamma variates, which do not underflow where `alpha` is small."""
     words = _bits((2 * _CANDIDATES + 1, *shape), seed)
     alpha = ops.broadcast_to(ops.cast(ops.convert_to_tensor(alpha), wide), tuple(shape))
@@ -437,7 +442,7 @@ def _log_gamma(shape: Sequence[Any], alpha: Any, seed: Any, wide: str) -> Any:
     return ops.where(small, ops.add(drawn, boost), drawn)
 
 
-def gamma(shape: Sequence[int], alpha: Any, dtype: Any = None, seed: Any = None) -> Any:
+def gamma(shape: Sequence[int], alpha: Any, dtype: Any = None, seed: Any = None) -> Tensor:
     """Numbers from the gamma distribution with shape `alpha` and scale 1.
 
     Args:
@@ -469,7 +474,7 @@ def gamma(shape: Sequence[int], alpha: Any, dtype: Any = None, seed: Any = None)
     return ops.cast(ops.exp(_log_gamma(shape, alpha, seed, wide)), name)
 
 
-def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
+def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Tensor:
     """Numbers from the beta distribution, between 0 and 1.
 
     Args:
@@ -500,7 +505,9 @@ def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: A
     return ops.cast(ops.sigmoid(ops.subtract(logs[0], logs[1])), name)
 
 
-def binomial(shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Any:
+def binomial(
+    shape: Sequence[int], counts: ArrayLike, probabilities: Any, dtype: Any = None, seed: Any = None
+) -> Tensor:
     """The number of successes among `counts` independent trials.
 
     The trials are drawn one after another, so that the largest count must be known.
@@ -540,7 +547,7 @@ def binomial(shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any =
     shape = tuple(shape)
     chance = ops.broadcast_to(ops.cast(ops.convert_to_tensor(probabilities), wide), shape)
 
-    def trial(i: Any, successes: Any) -> Any:
+    def trial(i: Tensor, successes: Tensor) -> Tensor:
         bits = ops.random_bits.bind(key, ops.cast(i, "uint32"), shape=shape, bits=32)
         wins = ops.logical_and(ops.less(_unit(bits, wide), chance), ops.less(i, trials.astype(np.int32)))
         return ops.add(successes, ops.cast(wins, wide))

@@ -12,6 +12,9 @@ from lamella.errors import ShapeError
 from lamella.ir.dim import public_shape
 from lamella.names import deprecated, from_identifier, name_table
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 
 def _factor(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
@@ -70,7 +73,7 @@ class L1L2(Regularizer):
         self.l1 = _factor("l1", 0.0 if l1 is None else l1)
         self.l2 = _factor("l2", 0.0 if l2 is None else l2)
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: ArrayLike) -> Tensor:
         """The penalty of `x`."""
         x = ops.convert_to_tensor(x)
         total: Any = None
@@ -155,7 +158,7 @@ class OrthogonalRegularizer(Regularizer):
             raise ValueError(f"OrthogonalRegularizer: mode must be 'rows' or 'columns', got {mode!r}.")
         self.mode = mode
 
-    def __call__(self, x: Any) -> Any:
+    def __call__(self, x: ArrayLike) -> Tensor:
         """The penalty of the matrix `x`."""
         x = ops.convert_to_tensor(x)
         if len(x.shape) != 2:

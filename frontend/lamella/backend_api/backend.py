@@ -146,14 +146,14 @@ class Backend:
     def _owned(self, results: Sequence[Tensor], operands: Sequence[Tensor]) -> tuple[Any, ...]:
         """The results, copied where one shares memory with an operand or with another result."""
 
-        def copy(array: Any) -> Any:
+        def copy(array: Tensor) -> Tensor:
             return self.fresh(array, spec_of(array).dtype)
 
         return tuple(own_results(results, operands, self.shares_memory, copy))
 
     # ---- arrays ----
 
-    def asarray(self, array: ArrayLike, dtype: str | None = None) -> Any:
+    def asarray(self, array: ArrayLike, dtype: str | None = None) -> Tensor:
         """An array of this backend with the numbers of `array` (NumPy's or its own), which it may share memory with.
 
         `dtype` is a name, or None for the dtype of `array`.
@@ -164,7 +164,7 @@ class Backend:
         """`asarray` of many arrays, which have many shapes: weights, or a state that is to be loaded."""
         return [self.asarray(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
 
-    def argument(self, array: ArrayLike, dtype: str) -> Any:
+    def argument(self, array: ArrayLike, dtype: str) -> Tensor:
         """What stands for `array` in one call of a compiled program: by default `asarray(array, dtype)`.
 
         A backend whose calls take NumPy arrays faster than it can make its own arrays may return `array` as it is; the
@@ -217,7 +217,7 @@ class Backend:
         return self.asarray(np.array(array), dtype)
 
     def host_call(
-        self, function: Callable[[Any], Sequence[np.ndarray]], specs: Sequence[Spec], argument: Any
+        self, function: Callable[[Any], Sequence[np.ndarray]], specs: Sequence[Spec], argument: Tensor
     ) -> list[Any]:
         """Arrays of `specs` computed by NumPy code on the host; `argument` may be traced where the framework can do it."""
         return [self.asarray(a, s.dtype) for a, s in zip(function(argument), specs, strict=True)]
@@ -312,7 +312,7 @@ class Backend:
         """
         return ["cpu:0"] if kind in (None, "cpu") else []
 
-    def distributed(self, part: Callable[[Index], np.ndarray], spec: Spec, mesh: Mesh, layout: Layout) -> Any:
+    def distributed(self, part: Callable[[Index], np.ndarray], spec: Spec, mesh: Mesh, layout: Layout) -> Tensor:
         """An array of `spec`, placed on the devices of a mesh.
 
         Args:
@@ -336,7 +336,7 @@ class Backend:
         self._require_one(mesh)
         return array
 
-    def laid(self, value: ArrayLike, dtype: str, mesh: Mesh, layout: Layout) -> Any:
+    def laid(self, value: ArrayLike, dtype: str, mesh: Mesh, layout: Layout) -> Tensor:
         """An array with the numbers of `value`, NumPy's or of any backend's, in a layout."""
         if self.owns(value):
             return self.redistributed(self.asarray(value, dtype), mesh, layout)
@@ -458,7 +458,7 @@ class Runner:
         with self.backend.scope(self.step.program):
             return tuple(self.backend.asarrays(leaves, dtypes))
 
-    def leaf(self, position: int, value: ArrayLike) -> Any:
+    def leaf(self, position: int, value: ArrayLike) -> Tensor:
         """The leaf at a position of the state with other numbers, NumPy's or an array of the backend's own."""
         with self.backend.scope(self.step.program):
             return self.backend.asarray(np.asarray(value), self.step.program.input_specs[position].dtype)
@@ -519,7 +519,7 @@ class Runner:
         """Bring the data arrays (rows first) to where the steps run; once for many chunks."""
         return tuple(arrays)
 
-    def place_all(self, arrays: Sequence[np.ndarray]) -> Any:
+    def place_all(self, arrays: Sequence[np.ndarray]) -> tuple[Tensor, ...]:
         """Bring a data set that is used for many epochs to where the steps run; by default as `place` does.
 
         The result may have room for more rows, which are never read, so that data sets of nearby sizes share programs.
@@ -561,7 +561,7 @@ def is_external_optimizer(optimizer: object) -> bool:
     return all(callable(getattr(optimizer, name, None)) for name in ("init", "update"))
 
 
-def _overlap(array: Any, other: Any) -> bool:
+def _overlap(array: ArrayLike, other: Tensor) -> bool:
     arrays = isinstance(array, np.ndarray) and isinstance(other, np.ndarray)
     return arrays and np.may_share_memory(array, other)  # pyright: ignore[reportUnknownArgumentType]
 

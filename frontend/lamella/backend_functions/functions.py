@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +22,13 @@ from lamella.tracebacks import filtered
 from lamella.training.train_step import value_and_grad
 from lamella.utils.graphs import origins as origins_of
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 
 @filtered
 def function(
-    inputs: Sequence[Any], outputs: Any, updates: Sequence[Any] | None = None, name: str | None = None
+    inputs: Sequence[Any], outputs: ArrayLike, updates: Sequence[Any] | None = None, name: str | None = None
 ) -> Function:
     """A function that computes declared values from arrays for other declared values.
 
@@ -67,7 +70,7 @@ class Function:
         TypeError: an input is not a declared value.
     """
 
-    def __init__(self, inputs: Sequence[Any], outputs: Any, updates: Sequence[Any] | None = None) -> None:
+    def __init__(self, inputs: Sequence[Any], outputs: ArrayLike, updates: Sequence[Any] | None = None) -> None:
         if updates:
             raise ArgumentError(
                 "K.function: updates must be empty: assign variables with `K.update` in a layer's `call`."
@@ -115,13 +118,13 @@ class Function:
         return results if isinstance(self.outputs, list | tuple) else results[0]
 
 
-def _array(value: Any, spec: Spec) -> Any:
+def _array(value: ArrayLike, spec: Spec) -> Tensor:
     value = get_value(value) if isinstance(value, Variable) else value
     return ops.convert_to_tensor(value, spec.dtype)
 
 
 @filtered
-def gradients(loss: Any, variables: Any) -> list[Any]:
+def gradients(loss: Tensor, variables: ArrayLike) -> list[Any]:
     """The gradients of the sum of a declared value with respect to others, or to weights, as declared values.
 
     They are for `function`, or for a model's outputs.

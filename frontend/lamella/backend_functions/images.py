@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
@@ -12,6 +12,9 @@ from lamella.ir.dim import differ, public_shape
 from lamella.ops.resizing import INTERPOLATIONS
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 Pair = int | Sequence[int]
 
 
@@ -19,7 +22,7 @@ def _is_first(data_format: str | None) -> bool:
     return settings.layout_of(data_format) == "channels_first"
 
 
-def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
+def bias_add(x: ArrayLike, bias: Any, data_format: str | None = None) -> Tensor:
     """`x` plus one bias per channel, or per entry of all axes but the batch.
 
     Args:
@@ -48,18 +51,18 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
     return ops.add(x, bias)
 
 
-def _shown(x: Any) -> str:
+def _shown(x: Tensor) -> str:
     return str(public_shape(ops.shape(x)))
 
 
 def conv1d(
-    x: Any,
-    kernel: Any,
+    x: Tensor,
+    kernel: Tensor,
     strides: Pair = 1,
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Pair = 1,
-) -> Any:
+) -> Tensor:
     """A convolution over time.
 
     Args:
@@ -82,13 +85,13 @@ def conv1d(
 
 
 def conv2d(
-    x: Any,
-    kernel: Any,
+    x: Tensor,
+    kernel: Tensor,
     strides: Pair = (1, 1),
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
-) -> Any:
+) -> Tensor:
     """A convolution over images.
 
     Args:
@@ -111,13 +114,13 @@ def conv2d(
 
 
 def conv3d(
-    x: Any,
-    kernel: Any,
+    x: Tensor,
+    kernel: Tensor,
     strides: Pair = (1, 1, 1),
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1, 1),
-) -> Any:
+) -> Tensor:
     """A convolution over volumes.
 
     Args:
@@ -140,13 +143,13 @@ def conv3d(
 
 
 def depthwise_conv2d(
-    x: Any,
-    depthwise_kernel: Any,
+    x: Tensor,
+    depthwise_kernel: Tensor,
     strides: Pair = (1, 1),
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
-) -> Any:
+) -> Tensor:
     """Every channel convolved with separate kernels.
 
     Args:
@@ -169,14 +172,14 @@ def depthwise_conv2d(
 
 
 def separable_conv2d(
-    x: Any,
-    depthwise_kernel: Any,
-    pointwise_kernel: Any,
+    x: Tensor,
+    depthwise_kernel: Tensor,
+    pointwise_kernel: Tensor,
     strides: Pair = (1, 1),
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
-) -> Any:
+) -> Tensor:
     """`depthwise_conv2d`, then a convolution over windows of one pixel.
 
     Args:
@@ -200,14 +203,14 @@ def separable_conv2d(
 
 
 def conv2d_transpose(
-    x: Any,
-    kernel: Any,
+    x: Tensor,
+    kernel: Tensor,
     output_shape: Sequence[Any],
     strides: Pair = (1, 1),
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Pair = (1, 1),
-) -> Any:
+) -> Tensor:
     """The transpose of the convolution that maps images of a given size to `x`.
 
     Args:
@@ -261,8 +264,8 @@ def conv2d_transpose(
 
 
 def _pool(
-    x: Any, pool_size: Sequence[int], strides: Sequence[int], padding: str, data_format: str | None, pool_mode: str
-) -> Any:
+    x: Tensor, pool_size: Sequence[int], strides: Sequence[int], padding: str, data_format: str | None, pool_mode: str
+) -> Tensor:
     pools = {"max": ops.max_pool, "avg": ops.average_pool}
     if pool_mode not in pools:
         raise ArgumentError(f"pool_mode must be 'max' or 'avg', got {pool_mode!r}.")
@@ -270,13 +273,13 @@ def _pool(
 
 
 def pool2d(
-    x: Any,
+    x: Tensor,
     pool_size: Sequence[int],
     strides: Sequence[int] = (1, 1),
     padding: str = "valid",
     data_format: str | None = None,
     pool_mode: str = "max",
-) -> Any:
+) -> Tensor:
     """The largest entry ("max") or the mean ("avg") of every window of images.
 
     Args:
@@ -308,13 +311,13 @@ def pool2d(
 
 
 def pool3d(
-    x: Any,
+    x: Tensor,
     pool_size: Sequence[int],
     strides: Sequence[int] = (1, 1, 1),
     padding: str = "valid",
     data_format: str | None = None,
     pool_mode: str = "max",
-) -> Any:
+) -> Tensor:
     """The largest entry ("max") or the mean ("avg") of every window of volumes.
 
     Args:
@@ -339,7 +342,7 @@ def pool3d(
     return _pool(x, pool_size, strides, padding, data_format, pool_mode)
 
 
-def temporal_padding(x: Any, padding: Sequence[int] = (1, 1)) -> Any:
+def temporal_padding(x: Tensor, padding: Sequence[int] = (1, 1)) -> Tensor:
     """`(batch, time, features)` with steps of zeros before and after.
 
     Args:
@@ -357,7 +360,7 @@ def temporal_padding(x: Any, padding: Sequence[int] = (1, 1)) -> Any:
     return ops.pad(x, ((0, 0), tuple(padding), (0, 0)))
 
 
-def _pad(x: Any, padding: Sequence[Sequence[int]], data_format: str | None, n: int) -> Any:
+def _pad(x: Tensor, padding: Sequence[Sequence[int]], data_format: str | None, n: int) -> Tensor:
     sides = [tuple(side) if isinstance(side, list | tuple) else () for side in padding]
     if len(sides) != n or any(len(side) != 2 for side in sides):
         raise ArgumentError(f"padding must be {n} pairs of integers, got {padding!r}.")
@@ -365,8 +368,8 @@ def _pad(x: Any, padding: Sequence[Sequence[int]], data_format: str | None, n: i
 
 
 def spatial_2d_padding(
-    x: Any, padding: Sequence[Sequence[int]] = ((1, 1), (1, 1)), data_format: str | None = None
-) -> Any:
+    x: Tensor, padding: Sequence[Sequence[int]] = ((1, 1), (1, 1)), data_format: str | None = None
+) -> Tensor:
     """Images with rows and columns of zeros around them.
 
     Args:
@@ -390,8 +393,8 @@ def spatial_2d_padding(
 
 
 def spatial_3d_padding(
-    x: Any, padding: Sequence[Sequence[int]] = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None
-) -> Any:
+    x: Tensor, padding: Sequence[Sequence[int]] = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None
+) -> Tensor:
     """Volumes with zeros around them.
 
     Args:
@@ -414,8 +417,8 @@ def spatial_3d_padding(
 
 
 def resize_images(
-    x: Any, height_factor: int, width_factor: int, data_format: str, interpolation: str = "nearest"
-) -> Any:
+    x: Tensor, height_factor: int, width_factor: int, data_format: str, interpolation: str = "nearest"
+) -> Tensor:
     """Images enlarged by whole factors.
 
     Args:
@@ -450,7 +453,7 @@ def resize_images(
     return ops.image.resize(x, size, interpolation, data_format=data_format)
 
 
-def resize_volumes(x: Any, depth_factor: int, height_factor: int, width_factor: int, data_format: str) -> Any:
+def resize_volumes(x: Tensor, depth_factor: int, height_factor: int, width_factor: int, data_format: str) -> Tensor:
     """Volumes with every entry repeated by whole factors.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import string
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops, random
 from lamella.errors import ArgumentError, ShapeError
@@ -35,16 +35,19 @@ from lamella.ops.statistics import cumprod as _cumprod
 from lamella.ops.statistics import cumsum as _cumsum
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 Axes = int | Sequence[int] | None
 
 
-def _numbers(x: Any) -> Any:
+def _numbers(x: ArrayLike) -> Tensor:
     """`x`, with booleans as numbers."""
     x = ops.convert_to_tensor(x)
     return ops.cast(x, settings.floatx()) if ops.dtype(x) == "bool" else x
 
 
-def sqrt(x: Any) -> Any:
+def sqrt(x: ArrayLike) -> Tensor:
     """The square root; of negative numbers it is 0, as in Keras 2.
 
     Args:
@@ -61,7 +64,7 @@ def sqrt(x: Any) -> Any:
     return ops.sqrt(ops.maximum(x, 0.0))
 
 
-def pow(x: Any, a: Any) -> Any:
+def pow(x: ArrayLike, a: Any) -> Tensor:
     """x ** a, of floats
 
     Args:
@@ -79,7 +82,7 @@ def pow(x: Any, a: Any) -> Any:
     return ops.power(x, a)
 
 
-def clip(x: Any, min_value: Any, max_value: Any) -> Any:
+def clip(x: ArrayLike, min_value: Any, max_value: Any) -> Any:
     """min(max(x, min_value), max_value)
 
     Of two numbers the upper bound is at least the lower one.
@@ -103,7 +106,7 @@ def clip(x: Any, min_value: Any, max_value: Any) -> Any:
     return x if max_value is None else ops.minimum(x, max_value)
 
 
-def stop_gradient(variables: Any) -> Any:
+def stop_gradient(variables: ArrayLike) -> Any:
     """The same values, through which no gradient flows.
 
     Args:
@@ -122,7 +125,7 @@ def stop_gradient(variables: Any) -> Any:
     return ops.stop_gradient(variables)
 
 
-def all(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+def all(x: ArrayLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """Whether all entries along `axis` are true, or not 0.
 
     Args:
@@ -141,7 +144,7 @@ def all(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return ops.all(ops.cast(x, "bool"), axis, keepdims)
 
 
-def any(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+def any(x: ArrayLike, axis: Axes = None, keepdims: bool = False) -> Any:
     """Whether any entry along `axis` is true, or not 0.
 
     Args:
@@ -160,7 +163,7 @@ def any(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return ops.any(ops.cast(x, "bool"), axis, keepdims)
 
 
-def argmax(x: Any, axis: int = -1) -> Any:
+def argmax(x: ArrayLike, axis: int = -1) -> Tensor:
     """The index (int32) of the first maximum along `axis`.
 
     Args:
@@ -178,7 +181,7 @@ def argmax(x: Any, axis: int = -1) -> Any:
     return ops.argmax(x, axis)
 
 
-def argmin(x: Any, axis: int = -1) -> Any:
+def argmin(x: ArrayLike, axis: int = -1) -> Tensor:
     """The index (int32) of the first minimum along `axis`.
 
     Args:
@@ -196,7 +199,7 @@ def argmin(x: Any, axis: int = -1) -> Any:
     return ops.argmin(x, axis)
 
 
-def sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+def sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The sum over `axis`.
 
     Args:
@@ -215,7 +218,7 @@ def sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return ops.sum(x, axis, keepdims)
 
 
-def prod(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+def prod(x: ArrayLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The product over `axis`.
 
     Args:
@@ -234,7 +237,7 @@ def prod(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return ops.prod(x, axis, keepdims)
 
 
-def mean(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+def mean(x: ArrayLike, axis: Axes = None, keepdims: bool = False) -> Any:
     """The mean over `axis`; booleans count as 0 and 1.
 
     Args:
@@ -253,7 +256,7 @@ def mean(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return ops.mean(_numbers(x), axis, keepdims)
 
 
-def max(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+def max(x: ArrayLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The maximum over `axis`.
 
     Args:
@@ -272,7 +275,7 @@ def max(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return ops.max(x, axis, keepdims)
 
 
-def min(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+def min(x: ArrayLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The minimum over `axis`.
 
     Args:
@@ -291,7 +294,7 @@ def min(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return ops.min(x, axis, keepdims)
 
 
-def std(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+def std(x: ArrayLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The population standard deviation over `axis`; booleans count as 0 and 1.
 
     Args:
@@ -310,7 +313,7 @@ def std(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return ops.std(_numbers(x), axis, keepdims)
 
 
-def var(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+def var(x: ArrayLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The population variance over `axis`; booleans count as 0 and 1.
 
     Args:
@@ -329,7 +332,7 @@ def var(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return ops.var(_numbers(x), axis, keepdims)
 
 
-def logsumexp(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
+def logsumexp(x: ArrayLike, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) over `axis`, without overflow
 
     Args:
@@ -348,7 +351,7 @@ def logsumexp(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     return ops.logsumexp(x, axis, keepdims)
 
 
-def cumsum(x: Any, axis: int = 0) -> Any:
+def cumsum(x: ArrayLike, axis: int = 0) -> Tensor:
     """The sums of the entries up to each one along `axis`.
 
     Args:
@@ -367,7 +370,7 @@ def cumsum(x: Any, axis: int = 0) -> Any:
     return _cumsum(x, axis)
 
 
-def cumprod(x: Any, axis: int = 0) -> Any:
+def cumprod(x: ArrayLike, axis: int = 0) -> Tensor:
     """The products of the entries up to each one along `axis`.
 
     Args:
@@ -386,7 +389,7 @@ def cumprod(x: Any, axis: int = 0) -> Any:
     return _cumprod(x, axis)
 
 
-def dot(x: Any, y: Any) -> Any:
+def dot(x: ArrayLike, y: ArrayLike) -> Tensor:
     """The product over the last axis of `x` and the last but one of `y`, as `np.dot`.
 
     Args:
@@ -408,7 +411,7 @@ def dot(x: Any, y: Any) -> Any:
     return ops.matmul(x, y) if ops.ndim(x) == ops.ndim(y) == 2 else ops.tensordot(x, y, ((-1,), (-2,)))
 
 
-def batch_dot(x: Any, y: Any, axes: int | Sequence[int] | None = None) -> Any:
+def batch_dot(x: Tensor, y: Tensor, axes: int | Sequence[int] | None = None) -> Tensor:
     """The product over an axis of each operand, for each entry of the batch.
 
     Args:
@@ -459,7 +462,7 @@ def _shown(shape: Sequence[Any]) -> str:
     return str(public_shape(shape))
 
 
-def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+def relu(x: ArrayLike, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """x above `threshold`, at most `max_value`; below it alpha * (x - threshold)
 
     Args:
@@ -482,7 +485,7 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
     return above if alpha == 0 else ops.subtract(above, ops.multiply(alpha, ops.relu(ops.subtract(threshold, x))))
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
     """x where it is positive, else alpha * (exp(x) - 1)
 
     Args:
@@ -500,7 +503,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     return ops.elu(x, alpha)
 
 
-def hard_sigmoid(x: Any) -> Any:
+def hard_sigmoid(x: ArrayLike) -> Tensor:
     """0.2 x + 0.5, limited to [0, 1]: the function of Keras 2
 
     Args:
@@ -517,7 +520,7 @@ def hard_sigmoid(x: Any) -> Any:
     return ops.clip(ops.add(ops.multiply(x, 0.2), 0.5), 0.0, 1.0)
 
 
-def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
+def softmax(x: ArrayLike, axis: int | Sequence[int] = -1) -> Tensor:
     """exp(x) divided by its sum along `axis`
 
     Args:
@@ -541,7 +544,7 @@ def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
     return ops.softmax(x, axis)
 
 
-def l2_normalize(x: Any, axis: Axes = None) -> Any:
+def l2_normalize(x: ArrayLike, axis: Axes = None) -> Tensor:
     """x / sqrt(max(sum(x ** 2), 1e-12)), with the sum over `axis`
 
     Args:
@@ -560,7 +563,9 @@ def l2_normalize(x: Any, axis: Axes = None) -> Any:
     return ops.multiply(x, ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis, keepdims=True), 1e-12)))
 
 
-def dropout(x: Any, level: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None) -> Any:
+def dropout(
+    x: Tensor, level: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None
+) -> Tensor:
     """`x` with a fraction `level` of the entries set to 0, and the others divided by 1 - level.
 
     Args:
@@ -585,8 +590,14 @@ def dropout(x: Any, level: float, noise_shape: Sequence[int | None] | None = Non
 
 
 def batch_normalization(
-    x: Any, mean: Any, var: Any, beta: Any, gamma: Any, axis: int = -1, epsilon: float = 1e-3
-) -> Any:
+    x: ArrayLike,
+    mean: ArrayLike,
+    var: ArrayLike,
+    beta: Tensor | None,
+    gamma: ArrayLike | None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+) -> Tensor:
     """(x - mean) / sqrt(var + epsilon) * gamma + beta, with vectors along `axis`
 
     Args:
@@ -609,7 +620,7 @@ def batch_normalization(
     """
     ndim = ops.ndim(x)
 
-    def along(vector: Any) -> Any:
+    def along(vector: ArrayLike) -> Any:
         size = [1] * ndim
         size[axis] = -1
         return ops.reshape(vector, size) if ops.ndim(vector) == 1 else vector
@@ -620,7 +631,7 @@ def batch_normalization(
     return y if beta is None else ops.add(y, along(beta))
 
 
-def in_top_k(predictions: Any, targets: Any, k: int) -> Any:
+def in_top_k(predictions: ArrayLike, targets: ArrayLike, k: int) -> Tensor:
     """Whether class `targets[i]` is among the `k` largest of `predictions[i]`.
 
     Args:
@@ -674,7 +685,7 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
     return ops.where(ops.reshape(condition, (*ops.shape(condition), *[1] * more)), yes, no)
 
 
-def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+def binary_crossentropy(target: ArrayLike, output: ArrayLike, from_logits: bool = False) -> Tensor:
     """-target log(p) - (1 - target) log(1 - p) entry by entry; p is output, clipped, or sigmoid(output)
 
     Args:
@@ -700,13 +711,13 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
 
 
 def binary_focal_crossentropy(
-    target: Any,
-    output: Any,
+    target: ArrayLike,
+    output: ArrayLike,
     apply_class_balancing: bool = False,
     alpha: float = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
-) -> Any:
+) -> Tensor:
     """(1 - p_t) ** gamma times `binary_crossentropy`, with p_t the probability of the true class
 
     Args:
@@ -739,7 +750,7 @@ def binary_focal_crossentropy(
     return ops.multiply(ops.add(ops.multiply(target, alpha), ops.multiply(opposite, 1.0 - alpha)), loss)
 
 
-def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+def categorical_crossentropy(target: ArrayLike, output: ArrayLike, from_logits: bool = False, axis: int = -1) -> Tensor:
     """-sum(target log(p)) over the classes along `axis`; p is output over its sum, clipped, or softmax(output)
 
     Args:
@@ -763,8 +774,13 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
 
 
 def categorical_focal_crossentropy(
-    target: Any, output: Any, alpha: Any = 0.25, gamma: float = 2.0, from_logits: bool = False, axis: int = -1
-) -> Any:
+    target: ArrayLike,
+    output: ArrayLike,
+    alpha: Any = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    axis: int = -1,
+) -> Tensor:
     """-sum(alpha (1 - p) ** gamma target log(p)) over the classes along `axis`; p as in `categorical_crossentropy`
 
     Args:
@@ -794,8 +810,8 @@ def categorical_focal_crossentropy(
 
 
 def sparse_categorical_crossentropy(
-    target: Any, output: Any, from_logits: bool = False, axis: int = -1, ignore_class: int | None = None
-) -> Any:
+    target: ArrayLike, output: ArrayLike, from_logits: bool = False, axis: int = -1, ignore_class: int | None = None
+) -> Tensor:
     """-log(p[target]) over the classes along `axis`, for class indices
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,11 @@ from lamella.ir.dim import Dim, differ
 from lamella.losses.sequence import IMPOSSIBLE
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def map_fn(fn: Callable[[Any], Any], elems: Any, name: str | None = None, dtype: Any = None) -> Any:
+
+def map_fn(fn: Callable[[Any], Any], elems: Tensor, name: str | None = None, dtype: Any = None) -> Tensor:
     """`fn` applied to every entry of the leading axis of `elems`, and the results stacked.
 
     Args:
@@ -37,7 +40,7 @@ def map_fn(fn: Callable[[Any], Any], elems: Any, name: str | None = None, dtype:
     return found if dtype is None else tree.map_leaves(lambda y: ops.cast(y, dtype), found)
 
 
-def _folded(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any, reverse: bool) -> Any:
+def _folded(fn: Callable[[Any, Any], Any], elems: Tensor, initializer: Any, reverse: bool) -> Tensor:
     if initializer is None:
         first = -1 if reverse else 0
         rest = slice(None, -1) if reverse else slice(1, None)
@@ -48,7 +51,7 @@ def _folded(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any, reverse
     return ops.scan(lambda total, x: (fn(total, x), None), initializer, elems, reverse=reverse)[0]
 
 
-def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
+def foldl(fn: Callable[[Any, Any], Any], elems: Tensor, initializer: Any = None, name: str | None = None) -> Tensor:
     """The last total of `total = fn(total, x)` over the entries x of the leading axis.
 
     Args:
@@ -68,7 +71,7 @@ def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, na
     return _folded(fn, elems, initializer, False)
 
 
-def foldr(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
+def foldr(fn: Callable[[Any, Any], Any], elems: Tensor, initializer: Any = None, name: str | None = None) -> Tensor:
     """The last total of `total = fn(total, x)` over the entries x of the leading axis, from the last to the first.
 
     Args:
@@ -132,7 +135,7 @@ def rnn(
         (array([1., 2., 3.], dtype=float32), (2, 1))
     """
 
-    def swapped(x: Any) -> Any:
+    def swapped(x: Tensor) -> Tensor:
         return x if time_major else ops.swapaxes(x, 0, 1)
 
     steps: Any = tree.map_leaves(swapped, inputs)
@@ -149,17 +152,17 @@ def rnn(
         steps, present = tree.map_leaves(lambda x: ops.flip(x, 0), (steps, present))
     more = tuple(constants or ())
 
-    def once(states: Any, x: Any) -> tuple[Any, list[Any]]:
+    def once(states: Any, x: Tensor) -> tuple[Any, list[Any]]:
         output, new = step_function(x, (*states, *more))
         return ops.convert_to_tensor(output), list(new)
 
-    def chosen(here: Any, new: Any, old: Any) -> Any:
+    def chosen(here: Tensor, new: Tensor, old: Any) -> Any:
         return ops.where(ops.reshape(here, (-1, *[1] * (ops.ndim(new) - 1))), new, old)
 
     start = [ops.convert_to_tensor(s) for s in initial_states]
     if present is None:
 
-        def step(states: Any, x: Any) -> tuple[Any, Any]:
+        def step(states: Any, x: Tensor) -> tuple[Any, Any]:
             output, new = once(states, x)
             return new, output
 
@@ -182,7 +185,7 @@ def rnn(
     return last, swapped(outputs), list(states)
 
 
-def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Any:
+def ctc_batch_cost(y_true: Tensor, y_pred: Tensor, input_length: Tensor, label_length: Tensor) -> Tensor:
     """-log of the probability that a path through the steps spells the labels, one number per sequence
 
     Args:
@@ -218,7 +221,7 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
 
 
 def ctc_decode(
-    y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
+    y_pred: Tensor, input_length: ArrayLike, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """The labels of the most probable path of each sequence.
 

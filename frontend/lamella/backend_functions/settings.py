@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.config import backend as backend
 from lamella.config import epsilon as epsilon
@@ -18,6 +18,9 @@ from lamella.ir.spec import DTYPES, is_float, promote
 from lamella.names import deprecated
 from lamella.utils.arrays import standardize_dtype as standardize_dtype
 from lamella.utils.graphs import is_keras_tensor as is_keras_tensor
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike
 
 _ORDERINGS = {"tf": "channels_last", "th": "channels_first"}
 _UIDS: Counter[str] = Counter()
@@ -149,7 +152,7 @@ def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
     return chosen() if callable(chosen) and not hasattr(chosen, "shape") else chosen
 
 
-def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
+def in_test_phase(x: ArrayLike, alt: ArrayLike, training: Any = None) -> Any:
     """`alt` in training, else `x`: `in_train_phase` with its arguments exchanged.
 
     Args:
@@ -202,7 +205,7 @@ def is_int_dtype(dtype: Any) -> bool:
     return DTYPES[standardize_dtype(dtype)][0] in "iu"
 
 
-def is_sparse(tensor: Any) -> bool:
+def is_sparse(tensor: ArrayLike) -> bool:
     """False: lamella has no sparse tensors.
 
     Args:

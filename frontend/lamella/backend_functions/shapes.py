@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from lamella.ir import settings
 from lamella.ir.spec import numpy_dtype
 from lamella.ops import reshape as reshape
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 def arange(start: int, stop: int | None = None, step: int = 1, dtype: Any = "int32") -> Any:
@@ -37,7 +40,7 @@ def arange(start: int, stop: int | None = None, step: int = 1, dtype: Any = "int
     return ops.cast(ops.arange(start, stop, step), dtype)
 
 
-def batch_flatten(x: Any) -> Any:
+def batch_flatten(x: Tensor) -> Tensor:
     """`x` as rows: `(batch, ...)` to `(batch, features)`.
 
     Args:
@@ -73,7 +76,7 @@ def cast(x: Any, dtype: Any) -> Any:
     return ops.cast(x, dtype)
 
 
-def cast_to_floatx(x: Any) -> Any:
+def cast_to_floatx(x: ArrayLike) -> Tensor:
     """`x` in `floatx`; NumPy arrays, lists and numbers become NumPy arrays.
 
     Args:
@@ -113,7 +116,7 @@ def concatenate(tensors: Sequence[Any], axis: int = -1) -> Any:
     return ops.concatenate(tensors, axis)
 
 
-def expand_dims(x: Any, axis: int = -1) -> Any:
+def expand_dims(x: ArrayLike, axis: int = -1) -> Any:
     """`x` with a new axis of size 1.
 
     Args:
@@ -131,7 +134,7 @@ def expand_dims(x: Any, axis: int = -1) -> Any:
     return ops.expand_dims(x, axis)
 
 
-def flatten(x: Any) -> Any:
+def flatten(x: ArrayLike) -> Tensor:
     """`x` as a vector.
 
     Args:
@@ -148,7 +151,7 @@ def flatten(x: Any) -> Any:
     return ops.reshape(x, (-1,))
 
 
-def gather(reference: Any, indices: Any) -> Any:
+def gather(reference: ArrayLike, indices: ArrayLike) -> Tensor:
     """The entries along the first axis of `reference` at `indices`.
 
     Args:
@@ -167,7 +170,7 @@ def gather(reference: Any, indices: Any) -> Any:
     return ops.take(reference, indices, axis=0)
 
 
-def identity(x: Any, name: str | None = None) -> Any:
+def identity(x: ArrayLike, name: str | None = None) -> Any:
     """`x` itself.
 
     Args:
@@ -185,7 +188,7 @@ def identity(x: Any, name: str | None = None) -> Any:
     return x
 
 
-def one_hot(indices: Any, num_classes: int) -> Any:
+def one_hot(indices: ArrayLike, num_classes: int) -> Any:
     """Vectors with a 1 at the class index: `(...)` to `(..., num_classes)`.
 
     Args:
@@ -204,7 +207,7 @@ def one_hot(indices: Any, num_classes: int) -> Any:
     return ops.one_hot(indices, num_classes)
 
 
-def ones_like(x: Any, dtype: Any = None, name: str | None = None) -> Any:
+def ones_like(x: ArrayLike, dtype: Any = None, name: str | None = None) -> Tensor:
     """Ones of the shape of `x`.
 
     Args:
@@ -223,7 +226,7 @@ def ones_like(x: Any, dtype: Any = None, name: str | None = None) -> Any:
     return ops.ones_like(x, dtype)
 
 
-def permute_dimensions(x: Any, pattern: Sequence[int]) -> Any:
+def permute_dimensions(x: Tensor, pattern: Sequence[int]) -> Tensor:
     """`x` with its axes in the order `pattern`.
 
     Args:
@@ -241,7 +244,7 @@ def permute_dimensions(x: Any, pattern: Sequence[int]) -> Any:
     return ops.transpose(x, pattern)
 
 
-def repeat(x: Any, n: int) -> Any:
+def repeat(x: ArrayLike, n: int) -> Tensor:
     """Every row of a matrix `n` times along a new axis: `(batch, features)` to `(batch, n, features)`.
 
     Args:
@@ -266,7 +269,7 @@ def repeat(x: Any, n: int) -> Any:
     return ops.repeat(ops.expand_dims(x, 1), n, 1)
 
 
-def repeat_elements(x: Any, rep: int, axis: int) -> Any:
+def repeat_elements(x: ArrayLike, rep: int, axis: int) -> Tensor:
     """Every slice along an axis `rep` times in a row, as `np.repeat`.
 
     Args:
@@ -286,7 +289,7 @@ def repeat_elements(x: Any, rep: int, axis: int) -> Any:
     return ops.repeat(x, rep, axis)
 
 
-def reverse(x: Any, axes: int | Sequence[int]) -> Any:
+def reverse(x: ArrayLike, axes: int | Sequence[int]) -> Tensor:
     """`x` with the order along the axes reversed.
 
     Args:
@@ -305,7 +308,7 @@ def reverse(x: Any, axes: int | Sequence[int]) -> Any:
     return ops.flip(x, axes)
 
 
-def squeeze(x: Any, axis: int) -> Any:
+def squeeze(x: ArrayLike, axis: int) -> Any:
     """`x` without an axis of size 1.
 
     Args:
@@ -326,7 +329,7 @@ def squeeze(x: Any, axis: int) -> Any:
     return ops.squeeze(x, axis)
 
 
-def stack(x: Sequence[Any], axis: int = 0) -> Any:
+def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
     """The arrays, promoted, along a new axis.
 
     Args:
@@ -348,7 +351,7 @@ def stack(x: Sequence[Any], axis: int = 0) -> Any:
     return ops.stack(x, axis)
 
 
-def tile(x: Any, n: int | Sequence[int]) -> Any:
+def tile(x: ArrayLike, n: int | Sequence[int]) -> Tensor:
     """`x` copied `n` times along its only axis, or `n[i]` times along axis i.
 
     Args:
@@ -373,7 +376,7 @@ def tile(x: Any, n: int | Sequence[int]) -> Any:
     return ops.tile(x, n)
 
 
-def to_dense(tensor: Any) -> Any:
+def to_dense(tensor: ArrayLike) -> Any:
     """The tensor itself: lamella has no sparse tensors.
 
     Args:
@@ -390,7 +393,7 @@ def to_dense(tensor: Any) -> Any:
     return tensor
 
 
-def transpose(x: Any) -> Any:
+def transpose(x: ArrayLike) -> Tensor:
     """`x` with the order of its axes reversed.
 
     Args:
@@ -408,7 +411,7 @@ def transpose(x: Any) -> Any:
     return ops.transpose(x)
 
 
-def zeros_like(x: Any, dtype: Any = None, name: str | None = None) -> Any:
+def zeros_like(x: ArrayLike, dtype: Any = None, name: str | None = None) -> Tensor:
     """Zeros of the shape of `x`.
 
     Args:

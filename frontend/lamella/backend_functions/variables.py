@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +18,12 @@ from lamella.ir.trace import current_trace
 from lamella.layers import Input
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 
 def variable(
-    value: Any, dtype: Any = None, name: str | None = None, constraint: Callable[[Any], Any] | None = None
+    value: ArrayLike, dtype: Any = None, name: str | None = None, constraint: Callable[[Any], Any] | None = None
 ) -> Variable:
     """A variable with an initial value.
 
@@ -42,7 +45,9 @@ def variable(
     return Variable(np.asarray(to_numpy(value)), dtype=dtype or settings.floatx(), name=name, constraint=constraint)
 
 
-def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, name: str | None = None) -> Any:
+def constant(
+    value: ArrayLike, dtype: Any = None, shape: Sequence[int] | None = None, name: str | None = None
+) -> Tensor:
     """An array of `value`; a single number fills `shape`.
 
     Args:
@@ -73,7 +78,7 @@ def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None, 
     return ops.broadcast_to(ops.reshape(found, ()), shape) if size == 1 else ops.reshape(found, shape)
 
 
-def _made(make: Callable[..., Any], shape: Any, dtype: Any, name: str | None) -> Any:
+def _made(make: Callable[..., Any], shape: ArrayLike, dtype: Any, name: str | None) -> Any:
     """A variable; an array in a trace, where a model cannot track variables, and where a size is 0."""
     made = make(shape, dtype=dtype or settings.floatx())
     if current_trace() is not None or 0 in public_shape(made.shape):
@@ -101,7 +106,7 @@ def zeros(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> A
     return _made(ops.zeros, shape, dtype, name)
 
 
-def ones(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> Any:
+def ones(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> Tensor:
     """A variable of ones; within a layer's `call` an array.
 
     Args:
@@ -121,7 +126,7 @@ def ones(shape: Sequence[int], dtype: Any = None, name: str | None = None) -> An
     return _made(ops.ones, shape, dtype, name)
 
 
-def eye(size: int, dtype: Any = None, name: str | None = None) -> Any:
+def eye(size: int, dtype: Any = None, name: str | None = None) -> Tensor:
     """A variable that holds the identity matrix; within a layer's `call` an array.
 
     Args:
@@ -147,7 +152,7 @@ def placeholder(
     dtype: Any = None,
     sparse: bool = False,
     name: str | None = None,
-) -> Any:
+) -> Tensor:
     """A declared value, as `Input(batch_shape=shape)` returns, for the inputs of `function`.
 
     Args:
@@ -176,7 +181,7 @@ def placeholder(
     return Input(batch_shape=tuple(shape if shape is not None else [None] * (ndim or 0)), dtype=dtype, name=name)
 
 
-def get_value(x: Any) -> Any:
+def get_value(x: ArrayLike) -> Any:
     """The entries of a variable or an array, as a NumPy array; a number stays as it is.
 
     Args:
@@ -195,7 +200,7 @@ def get_value(x: Any) -> Any:
     return np.array(to_numpy(x)) if hasattr(x, "shape") else x
 
 
-def eval(x: Any) -> Any:
+def eval(x: Tensor) -> Tensor:
     """The entries of a variable or an array, as a NumPy array; declared values are computed by `function`.
 
     Args:
@@ -229,7 +234,7 @@ def batch_get_value(tensors: Iterable[Any]) -> list[Any]:
     return [get_value(x) for x in tensors]
 
 
-def set_value(x: Variable, value: Any) -> None:
+def set_value(x: Variable, value: ArrayLike) -> None:
     """Set a variable, whose shape and dtype stay.
 
     Args:
@@ -269,7 +274,7 @@ def batch_set_value(tuples: Iterable[tuple[Variable, Any]]) -> None:
         set_value(x, value)
 
 
-def update(x: Variable, new_x: Any) -> Any:
+def update(x: Variable, new_x: ArrayLike) -> Tensor:
     """Set a variable; in a layer's `call` the variable changes in every step that is run.
 
     Args:
@@ -289,7 +294,7 @@ def update(x: Variable, new_x: Any) -> Any:
     return x.assign(new_x)
 
 
-def update_add(x: Variable, increment: Any) -> Any:
+def update_add(x: Variable, increment: ArrayLike) -> Tensor:
     """Add to a variable.
 
     Args:
@@ -309,7 +314,7 @@ def update_add(x: Variable, increment: Any) -> Any:
     return x.assign_add(increment)
 
 
-def update_sub(x: Variable, decrement: Any) -> Any:
+def update_sub(x: Variable, decrement: ArrayLike) -> Tensor:
     """Subtract from a variable.
 
     Args:
@@ -329,7 +334,7 @@ def update_sub(x: Variable, decrement: Any) -> Any:
     return x.assign_sub(decrement)
 
 
-def moving_average_update(x: Variable, value: Any, momentum: Any) -> Any:
+def moving_average_update(x: Variable, value: ArrayLike, momentum: Any) -> Tensor:
     """Set a variable to momentum * x + (1 - momentum) * value.
 
     Args:
@@ -350,7 +355,7 @@ def moving_average_update(x: Variable, value: Any, momentum: Any) -> Any:
     return x.assign(x * momentum + ops.multiply(ops.cast(value, x.dtype), 1.0 - momentum))
 
 
-def int_shape(x: Any) -> tuple[int | None, ...]:
+def int_shape(x: Tensor) -> tuple[int | None, ...]:
     """The shape, with None for a size that is left free.
 
     Args:
@@ -367,7 +372,7 @@ def int_shape(x: Any) -> tuple[int | None, ...]:
     return public_shape(ops.shape(x))
 
 
-def shape(x: Any) -> tuple[Any, ...]:
+def shape(x: ArrayLike) -> tuple[Any, ...]:
     """The shape; sizes that are left free are dimensions, with which sizes can be computed.
 
     Args:
@@ -401,7 +406,7 @@ def ndim(x: Any) -> int:
     return ops.ndim(x)
 
 
-def dtype(x: Any) -> str:
+def dtype(x: ArrayLike) -> str:
     """The name of the dtype.
 
     Args:
@@ -418,7 +423,7 @@ def dtype(x: Any) -> str:
     return ops.dtype(x)
 
 
-def count_params(x: Any) -> int:
+def count_params(x: Tensor) -> int:
     """The number of entries.
 
     Args:
@@ -443,7 +448,7 @@ def count_params(x: Any) -> int:
 
 def random_normal(
     shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Any:
+) -> Tensor:
     """Numbers from the normal distribution, as `lamella.random.normal`.
 
     Args:
@@ -466,7 +471,7 @@ def random_normal(
 
 def truncated_normal(
     shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Any:
+) -> Tensor:
     """Numbers from the normal distribution restricted to two standard deviations around the mean.
 
     Args:
@@ -489,7 +494,7 @@ def truncated_normal(
 
 def random_uniform(
     shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Any:
+) -> Tensor:
     """Uniform numbers from `minval` up to, not including, `maxval`.
 
     Args:
@@ -510,7 +515,7 @@ def random_uniform(
     return random.uniform(shape, minval, maxval, dtype, seed)
 
 
-def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Any:
+def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Tensor:
     """Numbers that are 1 with probability `p`, else 0.
 
     Args:
@@ -530,7 +535,7 @@ def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: Any = None, se
     return ops.cast(ops.less(random.uniform(shape, seed=seed), p), dtype or settings.floatx())
 
 
-def random_binomial(shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Any:
+def random_binomial(shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Tensor:
     """`random_bernoulli` under the name that it has in Keras 2.0.
 
     Args:

@@ -61,7 +61,7 @@ class TraceContext:
         training: bool | None = False,
         key: Tensor | None = None,
         step: Tensor | None = None,
-        build_key: Any = None,
+        build_key: np.ndarray | None = None,
         trace: Trace | None = None,
         frozen: frozenset[int] | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class TraceContext:
         self.training = training
         self.key = key
         self.step = step
-        self.losses: list[Value] = []
+        self.losses: list[Tensor] = []
         self.loss_logs: dict[str, Value] = {}
         self.path: list[str] = []
         self.layers: list[LayerLike] = []
@@ -256,7 +256,7 @@ def tracing(
     *,
     training: bool | None = False,
     frozen: frozenset[int] | None = None,
-    build_key: Any = None,
+    build_key: np.ndarray | None = None,
     concrete_inputs: Iterable[Tensor] | None = None,
     draws_without_key: bool = False,
     dtypes: Mapping[Variable, str] | None = None,

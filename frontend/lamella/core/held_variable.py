@@ -15,7 +15,7 @@ from lamella.ir.trace import operand
 from lamella.names import Name
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class HeldVariable:
@@ -30,11 +30,11 @@ class HeldVariable:
 
     name: str = Name("a variable", label=True)  # type: ignore[assignment]
 
-    def __init__(self, name: str, shape: Shape, dtype: str, value: Any = None) -> None:
+    def __init__(self, name: str, shape: Shape, dtype: str, value: Tensor | None = None) -> None:
         self.name, self.shape, self.dtype = name, tuple(shape), dtype
         self.value: Any = value
 
-    def assign(self, value: ArrayLike) -> Any:
+    def assign(self, value: ArrayLike) -> Tensor:
         """Set the value; a single number fills the shape.
 
         Raises:
@@ -58,7 +58,7 @@ class HeldVariable:
         """The value as a NumPy array (a copy)."""
         return np.array(to_numpy(self.value))
 
-    def __lamella_operand__(self) -> Any:
+    def __lamella_operand__(self) -> Tensor:
         return self.value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -89,7 +89,7 @@ def _forward(apply: Any) -> Any:
 
 
 def _backward(apply: Any) -> Any:
-    def backward(self: HeldVariable, other: Any) -> Any:
+    def backward(self: HeldVariable, other: Any) -> Tensor:
         return apply(operand(other), self.value)
 
     return backward

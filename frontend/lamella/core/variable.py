@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from lamella.ir.program import Value
 from lamella.ir.spec import Shape, Spec, dtype_name, is_float, numpy_dtype, spec_of
 from lamella.ir.trace import eagerly
 from lamella.names import Name
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 _AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
 
@@ -164,7 +167,7 @@ class Variable:
             self.initialize(key, path)
 
     @property
-    def _value(self) -> Any:
+    def _value(self) -> Tensor:
         if self._held is None:
             if self._key is None:  # no layer draws it, and no model has claimed it
                 self._key = (host_random.key_from_seed(host_random.next_seed()), self.path)
@@ -174,7 +177,7 @@ class Variable:
         return self._held
 
     @_value.setter
-    def _value(self, value: Any) -> None:
+    def _value(self, value: Tensor) -> None:
         self._held, self.place, self.lent = value, None, True
 
     def take(self, value: Any) -> None:
@@ -185,7 +188,7 @@ class Variable:
         """
         self._held, self.place, self.lent = value, None, False
 
-    def withdraw(self) -> Any:
+    def withdraw(self) -> Tensor:
         """Return the array, or a copy if it may be referenced outside lamella."""
         return self.numpy() if self.lent else self._value
 
@@ -219,7 +222,7 @@ class Variable:
         return lambda index: whole[index]
 
     @property
-    def value(self) -> Any:
+    def value(self) -> Tensor:
         """The current value: a symbolic value inside a trace, otherwise an array of the backend that computed it."""
         running = context.current()
         if running is not None:
@@ -240,7 +243,7 @@ class Variable:
         """
         return np.array(to_numpy(self._value))
 
-    def assign(self, value: Any) -> Any:
+    def assign(self, value: ArrayLike) -> Tensor:
         """Set the value; inside a trace, the program returns the new value as an update.
 
         Args:
@@ -304,7 +307,7 @@ class Variable:
         """
         return self.assign(self - value)
 
-    def __lamella_operand__(self) -> Any:
+    def __lamella_operand__(self) -> Tensor:
         return self.value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -317,7 +320,7 @@ class Variable:
     def __int__(self) -> int:
         return int(self.numpy())
 
-    def __jax_array__(self) -> Any:
+    def __jax_array__(self) -> Tensor:
         """Return the current value; JAX's functions call this method to convert a variable."""
         return load_backend("jax").asarray(self._value, self.dtype)
 
@@ -359,7 +362,7 @@ def _giving(value: np.ndarray) -> Callable[[Any, Any], np.ndarray]:
     return initializer
 
 
-def _first_value(value: Any, dtype: Any) -> np.ndarray:
+def _first_value(value: ArrayLike, dtype: Any) -> np.ndarray:
     """An initial value as the array that holds it, in `dtype` or in Keras's default for such a value."""
     array = np.asarray(to_numpy(value)) if hasattr(value, "dtype") else np.asarray(value)
     if dtype is None and array.dtype.kind == "f":

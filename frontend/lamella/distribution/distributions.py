@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from lamella.distribution.report import Report
 from lamella.errors import ArgumentError, unknown_name
 from lamella.ir.spec import Spec, spec_of
 from lamella.tracebacks import user_level
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 _BATCH = "batch"
 
@@ -443,7 +446,7 @@ def set_distribution(value: Distribution | None) -> None:
     set_distribution_in_force(value)
 
 
-def distribute_tensor(tensor: Any, layout: TensorLayout) -> Any:
+def distribute_tensor(tensor: Tensor, layout: TensorLayout) -> Tensor:
     """Return an array in another layout; inside a function that JAX traces, constrain the layout of its value.
 
     Args:

@@ -102,7 +102,7 @@ class Op:
             shorten_within(error)
             raise
 
-    def __call__(self, *operands: Any, **attrs: Any) -> Any:
+    def __call__(self, *operands: Any, **attrs: Any) -> Tensor:
         """Apply the op after promoting and broadcasting its operands as `keras.ops` does.
 
         Operands may be given by the names of the shape rule's parameters.

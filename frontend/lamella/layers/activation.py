@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import activations, ops
 from lamella.errors import ShapeError
@@ -12,6 +12,9 @@ from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.checks import integers, number
 from lamella.layers.making import WeightFields
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class ReLU(Layer):
@@ -51,7 +54,7 @@ class ReLU(Layer):
         self.max_value = None if max_value is None else float(max_value)
         self.negative_slope, self.threshold = float(negative_slope), float(threshold)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The rectified inputs."""
         return activations.relu(
             inputs, negative_slope=self.negative_slope, max_value=self.max_value, threshold=self.threshold
@@ -88,7 +91,7 @@ class LeakyReLU(Layer):
         super().__init__(**kwargs)
         self.negative_slope = number("negative_slope", negative_slope, self, minimum=0.0)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The rectified inputs."""
         return activations.leaky_relu(inputs, negative_slope=self.negative_slope)
 
@@ -154,7 +157,7 @@ class PReLU(Layer):
             "alpha", tuple(1 if i in self.shared_axes else d for i, d in enumerate(input_shape[1:], start=1))
         )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The rectified inputs."""
         below = ops.multiply(ops.negative(self.alpha.value), ops.relu(ops.negative(inputs)))
         return ops.add(ops.relu(inputs), below)
@@ -190,7 +193,7 @@ class ELU(Layer):
         super().__init__(**kwargs)
         self.alpha = number("alpha", alpha, self)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The activated inputs."""
         return activations.elu(inputs, alpha=self.alpha)
 
@@ -219,7 +222,7 @@ class Softmax(Layer):
         super().__init__(**kwargs)
         self.axis = axis if isinstance(axis, int) else tuple(axis)
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Any, mask: Any = None) -> Tensor:
         """The probabilities."""
         if mask is not None:
             mask = ops.broadcast_to(ops.greater(mask, 0.5) if mask.dtype != "bool" else mask, inputs.shape)

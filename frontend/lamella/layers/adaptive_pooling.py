@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.ir import limits
 from lamella.ir.spec import Spec
@@ -12,6 +12,9 @@ from lamella.layers.checks import integers, layout
 from lamella.layers.convolution import channels_first_to_last, channels_last_to_first
 from lamella.layers.pooling import check_rank
 from lamella.ops.spatial import adaptive_maximum, adaptive_mean, adaptive_windows
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class AdaptivePooling(Layer):
@@ -36,7 +39,7 @@ class AdaptivePooling(Layer):
         """Reduce every window of `x`, channels last, along `axis` to one entry."""
         raise NotImplementedError
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """One entry per window and channel."""
         first = self.data_format == "channels_first"
         y = channels_first_to_last(inputs) if first else inputs
@@ -49,7 +52,7 @@ class AdaptivePooling(Layer):
 class AdaptiveAveragePooling(AdaptivePooling):
     """The mean of each window."""
 
-    def reduce(self, x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
+    def reduce(self, x: Tensor, axis: int, windows: list[tuple[int, int]]) -> Tensor:
         """The mean of each window along `axis`."""
         return adaptive_mean(x, axis, windows)
 
@@ -57,7 +60,7 @@ class AdaptiveAveragePooling(AdaptivePooling):
 class AdaptiveMaxPooling(AdaptivePooling):
     """The maximum of each window; of equal maxima the first receives the whole gradient."""
 
-    def reduce(self, x: Any, axis: int, windows: list[tuple[int, int]]) -> Any:
+    def reduce(self, x: Tensor, axis: int, windows: list[tuple[int, int]]) -> Tensor:
         """The maximum of each window along `axis`."""
         return adaptive_maximum(x, axis, windows)
 

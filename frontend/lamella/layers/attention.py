@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from lamella.ir.dim import Dim
 from lamella.ir.spec import Shape
 from lamella.layers.checks import choice, fraction
 from lamella.layers.merging import SeveralInputs
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class Attention(SeveralInputs):
@@ -72,7 +75,7 @@ class Attention(SeveralInputs):
         if self.score_mode == "concat":
             self.concat_score_weight = self.add_weight((), "ones", name="concat_score_weight")
 
-    def scores(self, query: Any, key: Any) -> Any:
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
         """The scores `(batch, Tq, Tv)`."""
         if self.score_mode == "dot":
             found = ops.matmul(query, ops.swapaxes(key, -2, -1))
@@ -84,7 +87,7 @@ class Attention(SeveralInputs):
     def call(
         self,
         inputs: Sequence[Any],
-        mask: Any = None,
+        mask: Sequence[Tensor] | None = None,
         training: bool = False,
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
@@ -119,7 +122,7 @@ class Attention(SeveralInputs):
             outputs = ops.where(ops.expand_dims(query_mask, -1), outputs, 0.0)
         return (outputs, weights) if return_attention_scores else outputs
 
-    def _thinned(self, weights: Any) -> Any:
+    def _thinned(self, weights: Tensor) -> Tensor:
         if self.dropout == 1.0:
             return ops.zeros_like(weights)
         kept = self.keep_mask(tuple(weights.shape), 1.0 - self.dropout, seed=self.seed)
@@ -168,13 +171,13 @@ class AdditiveAttention(Attention):
         if self.use_scale:
             self.scale = self.add_weight((input_shape[-1],), "glorot_uniform", name="scale")
 
-    def scores(self, query: Any, key: Any) -> Any:
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
         """The scores `(batch, Tq, Tv)`."""
         total = ops.tanh(ops.add(ops.expand_dims(query, -2), ops.expand_dims(key, -3)))
         return ops.sum(ops.multiply(total, self.scale) if self.use_scale else total, -1)
 
 
-def causal_mask(queries: Any, keys: Any) -> Any:
+def causal_mask(queries: Any, keys: Any) -> Tensor:
     """True where a query may attend to a key: at the same position or before; `(1, queries, keys)`."""
     if isinstance(queries, Dim) or isinstance(keys, Dim):
         return ops.expand_dims(ops.tri(queries, keys, dtype="bool"), 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops, regularizers
 from lamella.core import context
@@ -15,6 +15,9 @@ from lamella.layers.attention import causal_mask, window_mask
 from lamella.layers.base import Layer
 from lamella.layers.checks import fraction, positive_integer
 from lamella.layers.einsum_dense import EinsumDense
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class Heads(Layer):
@@ -81,8 +84,8 @@ class Heads(Layer):
 
     def __call__(
         self,
-        query: Any,
-        value: Any,
+        query: Tensor,
+        value: Tensor,
         key: Any = None,
         query_mask: Any = None,
         value_mask: Any = None,
@@ -137,7 +140,7 @@ class Heads(Layer):
         """The query's mask."""
         return mask
 
-    def _seen(self, sizes: tuple[Any, Any], masks: Sequence[Any], attention_mask: Any, causal: bool) -> Any:
+    def _seen(self, sizes: tuple[Any, Any], masks: Sequence[Any], attention_mask: Any, causal: bool) -> Tensor | None:
         """The keys that each query attends to, `(batch, T, S)`, or None for all."""
         query_mask, value_mask, key_mask = masks
         found = [] if query_mask is None else [ops.expand_dims(query_mask, -1)]
@@ -207,7 +210,7 @@ class Heads(Layer):
         none = seen is not None and (asked or self.dropout > 0 or len(scores.shape) != 4)
         return ops.where(seen, weights, 0.0) if none else weights
 
-    def _thinned(self, weights: Any, training: bool) -> Any:
+    def _thinned(self, weights: Tensor, training: bool) -> Tensor:
         if not training or self.dropout == 0:
             return weights
         if self.dropout == 1.0:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from lamella.layers.making import LayerMeta, WeightFields, call_parameters, defa
 from lamella.layers.naming import LayerName, Models, first_free, models_with, unique_name
 from lamella.names import snake_case
 from lamella.tracebacks import Line, filter_methods, filtered
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class Layer(Draws, HeldWeights, metaclass=LayerMeta):
@@ -273,11 +276,11 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
                 self._variables.append(variable)
         return [v for v in self._variables if v.is_free]
 
-    def _shape_for_build(self, inputs: Any) -> Any:
+    def _shape_for_build(self, inputs: ArrayLike) -> Any:
         """The argument of `build` for the inputs of the first call: the shape of the first input."""
         return public_shape(spec_of(next(x for x in tree.leaves(inputs) if hasattr(x, "shape"))).shape)
 
-    def _build_again(self, input_shape: Any) -> None:
+    def _build_again(self, input_shape: ArrayLike) -> None:
         """Handle a call of `build` on a built layer: nothing happens; a model refuses another shape."""
 
     def _own_key(self) -> tuple[np.ndarray, str]:
@@ -306,7 +309,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
             spec: shape and dtype of the first input.
         """
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: ArrayLike, mask: Any = None) -> Tensor | None:
         """The mask of the output: that of the input if the layer supports masks, otherwise None.
 
         Args:
@@ -405,7 +408,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
 
         return output_shape(self, input_shape, *more)
 
-    def _cast(self, x: Any, running: context.TraceContext) -> Any:
+    def _cast(self, x: Tensor, running: context.TraceContext) -> Tensor:
         """`x` cast to the compute dtype, with its mask."""
         if not hasattr(x, "dtype") or not (self.casts_integers or is_float(spec_of(x).dtype)):
             return x
@@ -443,7 +446,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
             return layer.name
         return next((name for name, child in children.items() if child is layer), layer.name)
 
-    def add_loss(self, loss: Any) -> None:
+    def add_loss(self, loss: Tensor) -> None:
         """Add a scalar to the loss of the model, from inside `call`.
 
         Args:

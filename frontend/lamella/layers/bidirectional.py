@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamella import ops
 from lamella.core import context
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.rnn import declared_batch
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 _MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
@@ -102,7 +105,7 @@ class Bidirectional(Layer):
         """Check that the forward layer supports the input."""
         self.forward_layer.check_input(spec)
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer; a stateful one stores the batch size that it is built for."""
         if self.stateful and not self.built:
             self._batch = declared_batch(inputs)
@@ -127,7 +130,7 @@ class Bidirectional(Layer):
         """The mask of the input if sequences are returned, otherwise None."""
         return mask if self.return_sequences else None
 
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None) -> Any:
+    def call(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> Any:
         """The merged outputs; with `return_state` followed by the states of both directions.
 
         Args:
@@ -158,7 +161,7 @@ class Bidirectional(Layer):
                 running.set_mask(result, mask)
         return results
 
-    def _merged(self, y: Any, reverse: Any) -> Any:
+    def _merged(self, y: Tensor, reverse: Tensor) -> Any:
         if self.merge_mode == "concat":
             return ops.concatenate([y, reverse], -1)
         if self.merge_mode == "mul":

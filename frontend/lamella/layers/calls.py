@@ -10,6 +10,7 @@ from lamella.layers.naming import models_with
 from lamella.tree import map_leaves
 
 if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
     from lamella.layers.base import Layer
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ def only_call(layer: Layer, what: str) -> tuple[Any, Any]:
     return layer._calls[0]
 
 
-def _shapes(values: Any) -> Any:
+def _shapes(values: Tensor) -> Any:
     return map_leaves(lambda value: public_shape(value.shape), values)
 
 
@@ -64,7 +65,7 @@ def _input(layer: Layer) -> Any:
     return only_call(layer, "input")[0]
 
 
-def _output(layer: Layer) -> Any:
+def _output(layer: Layer) -> Tensor:
     """The declared value, or the structure of them, that the layer returned."""
     return only_call(layer, "output")[1]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import initializers, ops
 from lamella.ir.spec import Shape
@@ -10,6 +10,9 @@ from lamella.layers.attributes import ActivationAttribute
 from lamella.layers.base import Layer
 from lamella.layers.checks import fraction, positive_integer
 from lamella.layers.making import WeightFields
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class SequenceCell(Layer):
@@ -41,7 +44,7 @@ class SequenceCell(Layer):
         """The output and the new states, from projected inputs and the old states."""
         raise NotImplementedError
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+    def call(self, inputs: Tensor, states: ArrayLike, training: bool = False) -> tuple[Any, list[Any]]:
         """One step.
 
         Args:
@@ -176,7 +179,7 @@ class KernelCell(SequenceCell):
             z = ops.concatenate(products, -1)
         return ops.add(z, self.input_bias()) if self.use_bias else z
 
-    def recur(self, h: Any, prepared: dict[str, Any]) -> Any:
+    def recur(self, h: Tensor, prepared: dict[str, Any]) -> Tensor:
         """h @ recurrent_kernel, `(batch, gates * units)`; with recurrent dropout h is masked separately for every gate."""
         masks = prepared["state"]
         if masks is None:

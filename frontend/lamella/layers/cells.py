@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from lamella import ops
 from lamella.ir.spec import Shape
 from lamella.layers.cell_base import KernelCell
 from lamella.layers.making import WeightFields
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class SimpleRNNCell(KernelCell):
@@ -66,7 +69,7 @@ class SimpleRNNCell(KernelCell):
             units, activation, use_bias, dropout=dropout, recurrent_dropout=recurrent_dropout, seed=seed, **kwargs
         )
 
-    def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
+    def step(self, inputs: Tensor, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
         """activation(inputs + h @ U)"""
         h = self.activation(ops.add(inputs, self.recur(states[0], prepared)))
         return h, [h]
@@ -146,7 +149,7 @@ class LSTMCell(KernelCell):
         """`bias_initializer`, with ones for the forget gate if `unit_forget_bias` is True."""
         return forget_bias(self.units, self.bias_initializer) if self.unit_forget_bias else self.bias_initializer
 
-    def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
+    def step(self, inputs: Tensor, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
         """One step from `inputs`, already projected."""
         h, c = states
         i, f, g, o = ops.split(ops.add(inputs, self.recur(h, prepared)), 4, 1)
@@ -260,7 +263,7 @@ class GRUCell(KernelCell):
             prepared["gates"], prepared["candidate"] = kernel[:, :n], kernel[:, n:]
         return prepared
 
-    def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
+    def step(self, inputs: Tensor, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
         """One step from `inputs`, already projected."""
         (h,) = states
         x_z, x_r, x_n = ops.split(inputs, 3, 1)
@@ -279,7 +282,7 @@ class GRUCell(KernelCell):
         h = ops.add(ops.multiply(z, h), ops.multiply(ops.subtract(1.0, z), n))
         return h, [h]
 
-    def _gates_before(self, h: Any, prepared: dict[str, Any]) -> Sequence[Any]:
+    def _gates_before(self, h: Tensor, prepared: dict[str, Any]) -> Sequence[Any]:
         """The contributions of the state to z and r, and the state that r multiplies."""
         masks = prepared["state"]
         if masks is None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamella.errors import unknown_name
 from lamella.ir import settings
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike
 
 
 def positive_integer(name: str, value: Any, layer: Any) -> int:
@@ -92,7 +95,7 @@ def number(name: str, value: Any, layer: Any, *, minimum: float | None = None) -
     return float(value)
 
 
-def pairs(name: str, value: Any, n: int, layer: Any) -> tuple[tuple[int, int], ...]:
+def pairs(name: str, value: ArrayLike, n: int, layer: Any) -> tuple[tuple[int, int], ...]:
     """`n` (low, high) pairs from a number, from `n` numbers (each for both sides) or from `n` pairs.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.errors import ShapeError
@@ -15,6 +15,9 @@ from lamella.layers.checks import choice, fraction, integers, layout, positive_i
 from lamella.layers.rnn import RNN
 from lamella.ops.spatial import window_padding
 from lamella.ops.window import window_positions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class ConvLSTMCell(KernelCell):
@@ -103,14 +106,14 @@ class ConvLSTMCell(KernelCell):
             z = ops.concatenate([self._convolved(ops.multiply(inputs, m), part) for m, part in parts], -1)
         return ops.add(z, self.bias) if self.use_bias else z
 
-    def _convolved(self, x: Any, kernel: Any) -> Any:
+    def _convolved(self, x: Tensor, kernel: Any) -> Tensor:
         front, step = x.shape[: len(x.shape) - len(self.kernel_size) - 1], x.shape[-len(self.kernel_size) - 1 :]
         rows = x if len(front) == 1 else ops.reshape(x, (front[0] * front[1], *step))
         padding = window_padding(self.padding, step[:-1], self.kernel_size, self.strides, self.dilation_rate)
         y = ops.convolve(rows, kernel, strides=self.strides, padding=padding, dilation=self.dilation_rate, groups=1)
         return y if len(front) == 1 else ops.reshape(y, (*front, *y.shape[1:]))
 
-    def recur(self, h: Any, prepared: dict[str, Any]) -> Any:
+    def recur(self, h: Tensor, prepared: dict[str, Any]) -> Tensor:
         """conv(h, U); with recurrent dropout h is masked separately for every gate."""
         ones = (1,) * len(self.kernel_size)
         padding = window_padding("same", h.shape[1:-1], self.kernel_size, ones, ones)
@@ -120,7 +123,7 @@ class ConvLSTMCell(KernelCell):
         parts = zip(prepared["state"], prepared["kernels"], strict=True)
         return ops.concatenate([ops.convolve(ops.multiply(h, m), part, **options) for m, part in parts], -1)
 
-    def step(self, inputs: Any, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
+    def step(self, inputs: Tensor, states: list[Any], prepared: dict[str, Any]) -> tuple[Any, list[Any]]:
         """One step from `inputs`, already convolved."""
         h, c = states
         i, f, g, o = ops.split(ops.add(inputs, self.recur(h, prepared)), 4, -1)
@@ -210,7 +213,9 @@ class ConvLSTM(RNN):
             input_shape = (*input_shape[:2], *input_shape[3:], input_shape[2])
         super().build(input_shape)
 
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+    def call(
+        self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None, training: bool = False
+    ) -> Any:
         """The last output, or the outputs of all steps; with `return_state` followed by the last states."""
         if self.data_format == "channels_last":
             return super().call(sequences, initial_state, mask, training)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.errors import ShapeError
@@ -15,13 +15,16 @@ from lamella.layers.checks import choice, integers, layout, positive_integer
 from lamella.layers.making import WeightFields
 from lamella.ops.spatial import window_padding
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
-def channels_first_to_last(x: Any) -> Any:
+
+def channels_first_to_last(x: Tensor) -> Tensor:
     """(batch, channels, spatial ...) as (batch, spatial ..., channels)."""
     return ops.moveaxis(x, 1, -1)
 
 
-def channels_last_to_first(x: Any) -> Any:
+def channels_last_to_first(x: Tensor) -> Tensor:
     """(batch, spatial ..., channels) as (batch, channels, spatial ...)."""
     return ops.moveaxis(x, -1, 1)
 
@@ -115,7 +118,7 @@ class Conv(Layer):
         if self.use_bias:
             self.bias = self.add_field("bias", (self.filters,))
 
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+    def convolution_op(self, inputs: Tensor, kernel: Any) -> Tensor:
         """The convolution of the inputs with a kernel; inputs and result are in the layer's `data_format`.
 
         Args:

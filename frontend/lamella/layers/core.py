@@ -22,6 +22,9 @@ from lamella.layers.checks import fraction, layout, positive_integer
 from lamella.layers.making import WeightFields
 from lamella.names import deprecated
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
+
 
 class InputLayer(Layer):
     """The declaration of an input: shape and dtype. `Input` makes one and returns its value.
@@ -237,7 +240,7 @@ class Activation(Layer):
         super().__init__(**kwargs)
         self.activation = activation
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """activation(inputs)"""
         return self.activation(inputs)
 
@@ -263,7 +266,7 @@ class Flatten(Layer):
         super().__init__(**kwargs)
         self.data_format = layout(data_format, self)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any) -> Tensor:
         """The inputs as (batch, features)."""
         shape = inputs.shape
         if self.data_format == "channels_first" and len(shape) > 2:
@@ -299,7 +302,7 @@ class Reshape(Layer):
         if self.target_shape.count(-1) > 1:
             raise ValueError(f"Reshape: at most one entry of target_shape may be -1, got {self.target_shape}.")
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The inputs as (batch, *target_shape)."""
         size = size_of(inputs.shape[1:])
         known = size_of(d for d in self.target_shape if d != -1)
@@ -350,7 +353,7 @@ class Dropout(Layer):
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         self.seed = seed
 
-    def mask_shape(self, inputs: Any) -> tuple[int, ...]:
+    def mask_shape(self, inputs: Tensor) -> tuple[int, ...]:
         """The shape of the dropout mask for these inputs."""
         shape = tuple(inputs.shape)
         if self.noise_shape is None:
@@ -359,7 +362,7 @@ class Dropout(Layer):
             raise ShapeError(f"noise_shape must have the {len(shape)} axes of the input, got {self.noise_shape}.")
         return tuple(d if n is None else n for n, d in zip(self.noise_shape, shape, strict=True))
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The inputs; in training with a fraction of the entries dropped."""
         if not training or self.rate == 0.0:
             return inputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,13 +11,16 @@ from lamella import ops
 from lamella.core import context
 from lamella.errors import TraceError
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
+
 
 class Draws:
     """The part of a layer that draws random numbers inside its `call`."""
 
     name: str
 
-    def random_bits(self, shape: Sequence[int], bits: int = 32, seed: int | None = None) -> Any:
+    def random_bits(self, shape: Sequence[int], bits: int = 32, seed: int | None = None) -> Tensor:
         """Uniform random bits: the same on every backend for the same model seed, path and step.
 
         Args:
@@ -41,7 +44,7 @@ class Draws:
         high: float = 1.0,
         seed: int | None = None,
         dtype: str = "float32",
-    ) -> Any:
+    ) -> Tensor:
         """Uniform numbers in [low, high), with 24 random bits per number.
 
         Args:
@@ -54,7 +57,7 @@ class Draws:
         bits = ops.right_shift(self.random_bits(shape, 32, seed), np.uint32(8))
         return ops.add(ops.multiply(ops.cast(bits, dtype), (high - low) * 2.0**-24), low)
 
-    def keep_mask(self, shape: Sequence[int], probability: float, seed: int | None = None) -> Any:
+    def keep_mask(self, shape: Sequence[int], probability: float, seed: int | None = None) -> Tensor:
         """A boolean mask that is True with a probability, exact to 2**-17.
 
         Args:

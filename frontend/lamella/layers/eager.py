@@ -18,11 +18,17 @@ from lamella.ir.trace import as_value
 from lamella.tree import flatten, leaves, unflatten
 
 if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
     from lamella.layers.base import Layer
 
 
 def call(
-    layer: Layer, inputs: Any, args: tuple[Any, ...], training: bool | None, mask: Any, kwargs: dict[str, Any]
+    layer: Layer,
+    inputs: ArrayLike,
+    args: tuple[Any, ...],
+    training: bool | None,
+    mask: Tensor | None,
+    kwargs: dict[str, Any],
 ) -> Any:
     """The outputs of `layer` on arrays, on the backend that owns them (for NumPy arrays the current backend).
 
@@ -152,7 +158,7 @@ def _regularized(layer: Layer, read: Mapping[Variable, Any]) -> list[tuple[Varia
     return [(v, v.regularizer) for v in layer.variables if v.regularizer is not None and v in read]
 
 
-def _entering(x: Any) -> Spec:
+def _entering(x: Tensor) -> Spec:
     """The spec of an array as the input of a trace: float64 of NumPy becomes `floatx`, int64 becomes int32."""
     from lamella.ir import settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import initializers, ops
 from lamella.errors import ShapeError
@@ -15,6 +15,9 @@ from lamella.layers.attributes import ActivationAttribute
 from lamella.layers.base import Layer
 from lamella.layers.checks import integers
 from lamella.layers.making import WeightFields
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 _LETTERS = re.compile(
     r"(?P<left>\.\.\.)?(?P<x>[a-zA-Z]+)(?P<right>\.\.\.)?,(?P<kernel>[a-zA-Z]+)->(\.\.\.)?(?P<y>[a-zA-Z]+)(\.\.\.)?"
@@ -138,7 +141,7 @@ class EinsumDense(Layer):
             shape = [sizes[c] if c in self.bias_axes else 1 for c in self._y[first:]]
             self.bias = self.add_field("bias", (*shape, *([1] * extra if self._dots == "right" else [])))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """activation(einsum(equation, inputs, kernel) + bias)"""
         y = ops.einsum(self.equation, inputs, self.kernel)
         if self.bias_axes is not None:

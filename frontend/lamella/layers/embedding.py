@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.core import context
@@ -10,6 +10,9 @@ from lamella.ir.spec import spec_of
 from lamella.layers.base import Layer
 from lamella.layers.checks import positive_integer
 from lamella.layers.making import WeightFields
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class Embedding(Layer):
@@ -46,7 +49,7 @@ class Embedding(Layer):
         output_dim: int,
         *,
         mask_zero: bool = False,
-        weights: Any = None,
+        weights: Tensor | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -61,7 +64,7 @@ class Embedding(Layer):
         """Make the vectors."""
         self.embeddings = self.add_field("embeddings", (self.input_dim, self.output_dim))
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Apply the layer; unlike in other layers, integers are not cast to the compute dtype."""
         if context.current() is not None and hasattr(inputs, "shape"):
             if spec_of(inputs).dtype not in ("int32", "int64", "uint32", "uint64"):
@@ -72,7 +75,7 @@ class Embedding(Layer):
         """With `mask_zero`, True where the input is not 0."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The vectors of the inputs.
 
         Args:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.core import registration, serialization
 from lamella.layers import merging
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
@@ -28,7 +31,7 @@ def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
     return merging.Add(**kwargs)(inputs)
 
 
-def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
+def average(inputs: Sequence[Any], **kwargs: Any) -> Tensor:
     """(x[0] + x[1] + ...) / n: an `Average` layer applied to the inputs.
 
     Args:
@@ -67,7 +70,7 @@ def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
     return merging.Concatenate(axis=axis, **kwargs)(inputs)
 
 
-def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
+def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Tensor:
     """The product of two inputs, summed over `axes`: a `Dot` layer applied to them.
 
     Args:
@@ -106,7 +109,7 @@ def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
     return merging.Maximum(**kwargs)(inputs)
 
 
-def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+def minimum(inputs: Sequence[Any], **kwargs: Any) -> Tensor:
     """The elementwise minimum: a `Minimum` layer applied to the inputs.
 
     Args:
@@ -144,7 +147,7 @@ def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
     return merging.Multiply(**kwargs)(inputs)
 
 
-def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
+def subtract(inputs: Sequence[Any], **kwargs: Any) -> Tensor:
     """x[0] - x[1]: a `Subtract` layer applied to the inputs.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.core import context
@@ -11,6 +11,9 @@ from lamella.ir.spec import Shape
 from lamella.layers.attention_heads import Heads
 from lamella.layers.checks import positive_integer
 from lamella.layers.making import WeightFields
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class GroupQueryAttention(Heads):
@@ -99,8 +102,8 @@ class GroupQueryAttention(Heads):
 
     def call(
         self,
-        query: Any,
-        value: Any,
+        query: Tensor,
+        value: Tensor,
         key: Any = None,
         query_mask: Any = None,
         value_mask: Any = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.errors import ShapeError
@@ -11,6 +11,9 @@ from lamella.ir.spec import Spec, is_float
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, layout, number, positive_integer
 from lamella.ops.resizing import INTERPOLATIONS, crop, crop_to_ratio, resize
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 _LIMITS = {"uint8": (0.0, 255.0), "int8": (-128.0, 127.0), "uint16": (0.0, 65535.0), "int16": (-32768.0, 32767.0)}
 
@@ -29,7 +32,7 @@ class ImageLayer(Layer):
         if spec.ndim not in (3, 4):
             raise ShapeError(f"expected images (batch, height, width, channels), got shape {public_shape(spec.shape)}.")
 
-    def rows(self, x: Any) -> int:
+    def rows(self, x: Tensor) -> int:
         """The axis of the height."""
         return len(x.shape) - (3 if self.data_format == "channels_last" else 2)
 
@@ -86,7 +89,7 @@ class Resizing(ImageLayer):
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             raise ValueError("Resizing: images can be either cropped or padded to the aspect ratio, not both.")
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The resized images."""
         y = resize(
             inputs,
@@ -133,7 +136,7 @@ class CenterCrop(ImageLayer):
                [ 9., 10.]], dtype=float32)
     """
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The center of the images, in the compute dtype."""
         x = ops.cast(inputs, self.compute_dtype)
         rows, size = self.rows(x), (self.height, self.width)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import tree
 from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import dtype_name, spec_of
 from lamella.names import Name
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class InputSpec:
@@ -68,7 +71,7 @@ class InputSpec:
         if most and self.axes and max(self.axes) >= most:
             raise ArgumentError(f"InputSpec: axes must be below {most}, the number of dimensions; got {self.axes}.")
 
-    def check(self, number: int, x: Any) -> None:
+    def check(self, number: int, x: Tensor) -> None:
         """Raise an error if an input does not match.
 
         Args:
@@ -118,7 +121,7 @@ class InputSpec:
         return f"InputSpec({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
 
-def check_inputs(layer: Any, inputs: Any) -> None:
+def check_inputs(layer: Any, inputs: ArrayLike) -> None:
     """Raise an error if inputs do not match the `input_spec` of a layer; those of models are checked by their layers.
 
     Args:

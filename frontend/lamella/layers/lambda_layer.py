@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import tree
 from lamella.errors import ShapeError
 from lamella.ir.dim import differ, public_shape
 from lamella.layers.base import Layer
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class Identity(Layer):
@@ -29,7 +32,7 @@ class Identity(Layer):
 
     supports_masking = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The inputs as they are."""
         return inputs
 
@@ -82,7 +85,7 @@ class Lambda(Layer):
         """`mask`, or its result if it is a function."""
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
-    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, mask: Any = None, training: bool | None = None) -> Tensor:
         """function(inputs, **arguments)"""
         given = {name: value for name, value in (("mask", mask), ("training", training)) if name in self._takes}
         outputs = self.function(inputs, **{**self.arguments, **given})
@@ -90,7 +93,7 @@ class Lambda(Layer):
             self._check_output(inputs, outputs)
         return outputs
 
-    def _check_output(self, inputs: Any, outputs: Any) -> None:
+    def _check_output(self, inputs: ArrayLike, outputs: Tensor) -> None:
         declared: Any = self.output_shape
         if callable(declared):
             shapes: Any = tree.map_leaves(lambda x: tuple(x.shape), inputs)

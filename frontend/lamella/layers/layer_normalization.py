@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.errors import ArgumentError, ShapeError
@@ -15,6 +15,9 @@ from lamella.layers.making import WeightFields
 from lamella.layers.normalization import centered_moments
 from lamella.names import deprecated
 from lamella.ops.coerce import normalize_axis
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 def axes_of(axis: Any, layer: Layer) -> int | tuple[int, ...]:
@@ -30,7 +33,7 @@ def axes_of(axis: Any, layer: Layer) -> int | tuple[int, ...]:
     raise TypeError(f"{type(layer).__name__}: axis must be an integer or several of them, got {axis!r}.")
 
 
-def wide(x: Any) -> Any:
+def wide(x: Tensor) -> Tensor:
     """`x`, cast to float32 if it has 16-bit floats, which are too imprecise for sums."""
     return ops.cast(x, "float32") if x.dtype in ("float16", "bfloat16") else x
 
@@ -61,7 +64,7 @@ class Affine(Layer):
         if beta:
             self.beta = self.add_field("beta", shape)
 
-    def scaled(self, y: Any, shape: Sequence[int]) -> Any:
+    def scaled(self, y: Tensor, shape: Sequence[int]) -> Tensor:
         """gamma * y + beta, both of `shape`."""
         if self.gamma is not None:
             y = ops.multiply(y, ops.reshape(ops.cast(self.gamma, y.dtype), shape))
@@ -142,7 +145,7 @@ class LayerNormalization(Affine):
         shape = [input_shape[a] for a in self.places(len(input_shape))]
         self.add_gamma_and_beta(shape, gamma=self.scale or self.rms_scaling, beta=self.center and not self.rms_scaling)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The normalized inputs."""
         x = wide(inputs)
         places = self.places(len(x.shape))
@@ -215,7 +218,7 @@ class GroupNormalization(Affine):
         """Make gamma and beta, one entry per channel."""
         self.add_gamma_and_beta((input_shape[self.axis],), gamma=self.scale, beta=self.center)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The normalized inputs."""
         x = wide(inputs)
         axis = normalize_axis(self.axis, len(x.shape))
@@ -278,7 +281,7 @@ class RMSNormalization(Layer):
         """Make the scale."""
         self.scale = self.add_weight([input_shape[a] for a in self.places(len(input_shape))], "ones", name="scale")
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any) -> Tensor:
         """The scaled inputs."""
         x = wide(inputs)
         places = self.places(len(x.shape))
@@ -314,7 +317,7 @@ class UnitNormalization(Layer):
         super().__init__(**kwargs)
         self.axis = axes_of(axis, self)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The scaled inputs."""
         x = wide(inputs)
         total = ops.sum(ops.square(x), self.axis, keepdims=True)

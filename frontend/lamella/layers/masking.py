@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.layers.base import Layer
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class Masking(Layer):
@@ -36,7 +39,7 @@ class Masking(Layer):
         """True for the steps in which an entry differs from `mask_value`."""
         return ops.any(ops.not_equal(inputs, self.mask_value), -1)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The inputs, with masked steps zeroed."""
         kept = ops.any(ops.not_equal(inputs, self.mask_value), -1, keepdims=True)
         return ops.multiply(inputs, ops.cast(kept, inputs.dtype))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.core import context
@@ -11,6 +11,9 @@ from lamella.errors import ArgumentError, ShapeError
 from lamella.ir.dim import differ, public_shape
 from lamella.ir.spec import size_of, spec_of
 from lamella.layers.base import Layer
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class SeveralInputs(Layer):
@@ -23,7 +26,7 @@ class SeveralInputs(Layer):
     supports_masking = True
     exactly: int | None = None
 
-    def __call__(self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, inputs: ArrayLike, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         """Apply the layer to a list of symbolic values or arrays."""
         if not isinstance(inputs, list | tuple) or not inputs or not all(hasattr(x, "shape") for x in inputs):
             raise ArgumentError(f"Layer {self.name!r} ({type(self).__name__}) must be called with a list of inputs.")
@@ -48,7 +51,7 @@ class Merge(SeveralInputs):
     the inputs is; it has none if one of the inputs has none.
     """
 
-    def call(self, inputs: Sequence[Any], mask: Any = None) -> Any:
+    def call(self, inputs: Sequence[Any], mask: Sequence[Tensor] | None = None) -> Tensor:
         """The merged inputs."""
         if any(differ(x.shape[0], inputs[0].shape[0]) for x in inputs):
             raise ShapeError(f"inputs of different batch sizes: {_shapes(inputs)}.")
@@ -95,7 +98,7 @@ class Add(Merge):
         array([[11., 22.]], dtype=float32)
     """
 
-    def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
+    def merge(self, inputs: list[Any], masks: list[Any]) -> Tensor:
         """The sum."""
         return _folded(ops.add, inputs)
 
@@ -122,7 +125,7 @@ class Subtract(Merge):
 
     exactly = 2
 
-    def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
+    def merge(self, inputs: list[Any], masks: list[Any]) -> Tensor:
         """The difference."""
         return ops.subtract(*inputs)
 
@@ -147,7 +150,7 @@ class Average(Merge):
         array([[2., 4.]], dtype=float32)
     """
 
-    def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
+    def merge(self, inputs: list[Any], masks: list[Any]) -> Tensor:
         """The mean."""
         return ops.divide(_folded(ops.add, inputs), float(len(inputs)))
 
@@ -173,7 +176,7 @@ class Multiply(Merge):
         array([[10., 40.]], dtype=float32)
     """
 
-    def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
+    def merge(self, inputs: list[Any], masks: list[Any]) -> Tensor:
         """The product."""
         factors = [x if m is None else ops.where(m, x, 1.0) for x, m in zip(inputs, masks, strict=True)]
         product = _folded(ops.multiply, factors)
@@ -190,7 +193,7 @@ class _Extreme(Merge):
         """The entries of two inputs that are kept."""
         raise NotImplementedError
 
-    def merge(self, inputs: list[Any], masks: list[Any]) -> Any:
+    def merge(self, inputs: list[Any], masks: list[Any]) -> Tensor:
         """The maximum or minimum of all inputs."""
         output, known = inputs[0], masks[0]
         for x, mask in zip(inputs[1:], masks[1:], strict=True):
@@ -274,7 +277,7 @@ class Concatenate(SeveralInputs):
         super().__init__(**kwargs)
         self.axis = axis
 
-    def call(self, inputs: Sequence[Any]) -> Any:
+    def call(self, inputs: Sequence[Any]) -> Tensor:
         """The concatenated inputs."""
         rank = len(inputs[0].shape)
         if any(len(x.shape) != rank for x in inputs) or not -rank <= self.axis < rank:
@@ -336,7 +339,7 @@ class Dot(SeveralInputs):
         self.axes = axes
         self.normalize = bool(normalize)
 
-    def call(self, inputs: Sequence[Any]) -> Any:
+    def call(self, inputs: Sequence[Any]) -> Tensor:
         """The sums of products."""
         x, y = inputs
         given = (self.axes, self.axes) if isinstance(self.axes, int) else tuple(self.axes)
@@ -365,7 +368,7 @@ class Dot(SeveralInputs):
         return None
 
 
-def _folded(function: Any, items: Sequence[Any]) -> Any:
+def _folded(function: Any, items: Sequence[Any]) -> Tensor:
     result = items[0]
     for item in items[1:]:
         result = function(result, item)
@@ -376,7 +379,7 @@ def _shapes(inputs: Sequence[Any]) -> list[tuple[int | None, ...]]:
     return [public_shape(spec_of(x).shape) for x in inputs]
 
 
-def _unit(x: Any, axis: int) -> Any:
+def _unit(x: Tensor, axis: int) -> Tensor:
     """x / sqrt(sum(x**2)) along an axis, at most 1e7 times x"""
     squares = ops.sum(ops.square(x), axis, keepdims=True)
     return ops.multiply(x, ops.rsqrt(ops.maximum(squares, 1e-14)))

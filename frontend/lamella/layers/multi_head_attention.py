@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.core import context
@@ -13,6 +13,9 @@ from lamella.ir.spec import Shape
 from lamella.layers.attention_heads import Heads
 from lamella.layers.checks import positive_integer
 from lamella.layers.making import WeightFields
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class MultiHeadAttention(Heads):
@@ -124,11 +127,11 @@ class MultiHeadAttention(Heads):
 
     def call(
         self,
-        query: Any,
-        value: Any,
+        query: Tensor,
+        value: Tensor,
         key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
+        query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
         key_mask: Any = None,
         attention_mask: Any = None,
         return_attention_scores: bool = False,

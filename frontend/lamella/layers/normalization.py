@@ -17,8 +17,11 @@ from lamella.layers.base import Layer
 from lamella.layers.making import WeightFields
 from lamella.ops.coerce import normalize_axis
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
-def centered_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tuple[Any, Any, Any, Any]:
+
+def centered_moments(x: Tensor, axes: tuple[int, ...], weights: Any = None) -> tuple[Any, Any, Any, Any]:
     """Mean and variance of `x` over `axes`, accurate far from zero.
 
     The mean of float32 numbers around 10,000 has an error of about 0.001; subtracting it and taking the mean of the
@@ -33,7 +36,7 @@ def centered_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tupl
         (d, r, mean, variance) where d = x - a first mean and r is the mean of d, so that x - mean = d - r.
     """
 
-    def average(v: Any) -> Any:
+    def average(v: Tensor) -> Tensor:
         if weights is None:
             return ops.mean(v, axes, keepdims=True)
         total = ops.sum(ops.multiply(ops.ones_like(v), weights), axes, keepdims=True)
@@ -46,7 +49,7 @@ def centered_moments(x: Any, axes: tuple[int, ...], weights: Any = None) -> tupl
     return d, r, ops.add(first, r), variance
 
 
-def move(average: Any, batch: Any, momentum: float) -> Any:
+def move(average: Any, batch: Tensor, momentum: float) -> Any:
     """Update a moving average to momentum * average + (1 - momentum) * batch, and return it."""
     moved = ops.add(ops.multiply(average, momentum), ops.multiply(batch, 1.0 - momentum))
     average.assign(moved)

@@ -15,6 +15,9 @@ from lamella.layers.checks import choice, integers, layout
 from lamella.layers.convolution import channels_first_to_last, channels_last_to_first
 from lamella.ops.spatial import window_padding
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
+
 
 class Pooling(Layer):
     """A reduction of sliding windows: the base of the layers over `spatial` dimensions.
@@ -47,7 +50,7 @@ class Pooling(Layer):
         """The reduction itself."""
         raise NotImplementedError
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """One entry per window and channel."""
         first = self.data_format == "channels_first"
         x = channels_first_to_last(inputs) if first else inputs
@@ -69,7 +72,7 @@ def check_rank(spec: Spec, spatial: int) -> None:
 class MaxPooling(Pooling):
     """The maximum of each window; of equal maxima the first receives the whole gradient."""
 
-    def pool(self, x: Any, **window: Any) -> Any:
+    def pool(self, x: Tensor, **window: Any) -> Tensor:
         """The maximum of each window."""
         return ops.primitives.max_pool.bind(x, **window)
 
@@ -87,7 +90,7 @@ class AveragePooling(Pooling):
     ) -> None:
         super().__init__(pool_size, strides, padding, data_format, **kwargs)
 
-    def pool(self, x: Any, **window: Any) -> Any:
+    def pool(self, x: Tensor, **window: Any) -> Tensor:
         """The mean of each window."""
         return ops.primitives.average_pool.bind(x, **window)
 
@@ -290,7 +293,7 @@ class GlobalAveragePooling(GlobalPooling):
 
     casts_integers = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The mean over the spatial axes."""
         return ops.mean(inputs, self.axes, keepdims=self.keepdims)
 
@@ -298,7 +301,7 @@ class GlobalAveragePooling(GlobalPooling):
 class GlobalMaxPooling(GlobalPooling):
     """The maximum over the spatial dimensions; equal maxima share the gradient."""
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The maximum over the spatial axes."""
         return ops.max(inputs, self.axes, keepdims=self.keepdims)
 
@@ -333,7 +336,7 @@ class GlobalAveragePooling1D(GlobalPooling):
         """None: there are no steps left to mask."""
         return None
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         """The mean over the steps."""
         (axis,) = self.axes
         if mask is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from lamella.ir.spec import Shape, Spec, is_float, numpy_dtype
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice, number, positive_integer
 from lamella.ops.coerce import normalize_axis
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 _LEAST_DEVIATION = 1e-7
 
@@ -45,7 +48,7 @@ class Rescaling(Layer):
         super().__init__(**kwargs)
         self.scale, self.offset = scale, offset
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The rescaled inputs, in the compute dtype."""
         dtype = self.compute_dtype
         scale, offset = (ops.cast(np.asarray(v, np.float64), dtype) for v in (self.scale, self.offset))
@@ -151,11 +154,11 @@ class Normalization(Layer):
         return self._moment("mean")
 
     @property
-    def variance(self) -> Any:
+    def variance(self) -> Tensor | None:
         """The variance, which broadcasts to the inputs: the given one, or that of `adapt`; None before."""
         return self._moment("variance")
 
-    def _moment(self, name: str) -> Any:
+    def _moment(self, name: str) -> Tensor | None:
         given = getattr(self, f"input_{name}")
         if given is not None:
             given = np.asarray(given, numpy_dtype(self.compute_dtype))
@@ -223,7 +226,7 @@ class Normalization(Layer):
         return ops.divide(ops.subtract(x, mean), deviation)
 
 
-def encode(indices: Any, depth: int, mode: str, dtype: str, weights: Any = None) -> Any:
+def encode(indices: Tensor, depth: int, mode: str, dtype: str, weights: Tensor | None = None) -> Tensor:
     """Integers as vectors of `depth` entries.
 
     Args:
@@ -278,7 +281,7 @@ class CategoryEncoding(Layer):
         mode = "multi_hot" if output_mode == "binary" else output_mode
         self.output_mode = choice("output_mode", mode, ["multi_hot", "count", "one_hot"], self)
 
-    def call(self, inputs: Any, count_weights: Any = None) -> Any:
+    def call(self, inputs: Tensor, count_weights: Tensor | None = None) -> Tensor:
         """The vectors.
 
         Args:
@@ -350,7 +353,7 @@ class Discretization(Layer):
             layer.bin_boundaries = [float(b) for b in boundaries]
         return layer
 
-    def adapt(self, data: Any, steps: int | None = None) -> None:
+    def adapt(self, data: Tensor, steps: int | None = None) -> None:
         """Choose the boundaries so that the bins have about equally many entries, and replace the previous ones.
 
         Args:
@@ -369,7 +372,7 @@ class Discretization(Layer):
         for model in self._users:
             model._forget_programs()
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The bins."""
         running = context.current()
         if running is not None and hasattr(running.layers[0], "_forget_programs"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from lamella.layers.base import Layer
 from lamella.layers.checks import choice, layout, number, positive_integer
 from lamella.ops.affine import INTERPOLATIONS
 from lamella.ops.resizing import crop, crop_to_ratio, resize
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 Factor = float | Sequence[float]
 
@@ -44,7 +47,7 @@ class RandomImageLayer(Layer):
         if spec.ndim not in (3, 4):
             raise ShapeError(f"expected images (batch, height, width, channels), got shape {public_shape(spec.shape)}.")
 
-    def call(self, inputs: Any, training: bool = True) -> Any:
+    def call(self, inputs: Tensor, training: bool = True) -> Tensor:
         """The images, augmented in training."""
         x = ops.cast(inputs, self.compute_dtype)
         return self.changed(x) if training else x
@@ -53,20 +56,20 @@ class RandomImageLayer(Layer):
         """The images, augmented by the draws of this step."""
         raise NotImplementedError(f"{type(self).__name__} must define `changed`.")
 
-    def height_axis(self, x: Any) -> int:
+    def height_axis(self, x: Tensor) -> int:
         """The axis of the height; the width comes next."""
         return len(x.shape) - (3 if self.data_format == "channels_last" else 2)
 
-    def size(self, x: Any) -> tuple[int, int]:
+    def size(self, x: Tensor) -> tuple[int, int]:
         """Height and width."""
         at = self.height_axis(x)
         return x.shape[at], x.shape[at + 1]
 
-    def one_each(self, x: Any) -> tuple[int, ...]:
+    def one_each(self, x: Tensor) -> tuple[int, ...]:
         """The shape of one number per image that broadcasts to the images."""
         return (1, 1, 1) if len(x.shape) == 3 else (x.shape[0], 1, 1, 1)
 
-    def drawn(self, shape: Sequence[int], bounds: tuple[float, float]) -> Any:
+    def drawn(self, shape: Sequence[int], bounds: tuple[float, float]) -> Tensor:
         """Uniform numbers between the bounds, at least float32; equal bounds give that number, without a draw."""
         wide = "float64" if self.compute_dtype == "float64" else "float32"
         if bounds[0] == bounds[1]:
@@ -126,7 +129,7 @@ class RandomFlip(RandomImageLayer):
         super().__init__(seed, data_format, **kwargs)
         self.mode = choice("mode", mode, list(_FLIPS), self)
 
-    def changed(self, x: Any) -> Any:
+    def changed(self, x: Tensor) -> Tensor:
         """Each image, or its mirror image."""
         at = self.height_axis(x)
         flipped = ops.flip(x, tuple(at + offset for offset in _FLIPS[self.mode]))
@@ -154,7 +157,7 @@ class AffineLayer(RandomImageLayer):
         """(a0, a1, a2, b0, b1, b2): the coordinates in the input of output pixel (x, y); arrays `(count,)` or numbers."""
         raise NotImplementedError(f"{type(self).__name__} must define `transform`.")
 
-    def changed(self, x: Any) -> Any:
+    def changed(self, x: Tensor) -> Tensor:
         """The images with their pixels moved."""
         count = 1 if len(x.shape) == 3 else x.shape[0]
         entries = [*self.transform(count, *self.size(x)), 0.0, 0.0]
@@ -352,7 +355,7 @@ class ValueLayer(RandomImageLayer):
             raise ValueError(f"{type(self).__name__}: value_range must be a pair of numbers, got {value_range!r}.")
         self.value_range = tuple(sorted(number("value_range", v, self) for v in value_range))
 
-    def within(self, y: Any) -> Any:
+    def within(self, y: Tensor) -> Tensor:
         """The values in the compute dtype, clipped to the range."""
         return ops.clip(ops.cast(y, self.compute_dtype), *self.value_range)
 
@@ -392,7 +395,7 @@ class RandomContrast(ValueLayer):
         both = factor if isinstance(factor, list | tuple) else (factor, factor)
         self.factor = self.bounds("factor", both, 0.0)
 
-    def changed(self, x: Any) -> Any:
+    def changed(self, x: Tensor) -> Tensor:
         """The images with a random contrast."""
         at = self.height_axis(x)
         contrast = self.drawn(self.one_each(x), (1.0 - self.factor[0], 1.0 + self.factor[1]))
@@ -435,7 +438,7 @@ class RandomBrightness(ValueLayer):
         super().__init__(value_range, seed, **kwargs)
         self.factor = self.bounds("factor", factor)
 
-    def changed(self, x: Any) -> Any:
+    def changed(self, x: Tensor) -> Tensor:
         """The images, brighter or darker."""
         low, high = self.value_range
         delta = ops.multiply(self.drawn(self.one_each(x), self.factor), high - low)
@@ -475,7 +478,7 @@ class RandomCrop(RandomImageLayer):
         self.height = positive_integer("height", height, self)
         self.width = positive_integer("width", width, self)
 
-    def call(self, inputs: Any, training: bool = True) -> Any:
+    def call(self, inputs: Tensor, training: bool = True) -> Tensor:
         """The windows."""
         x = ops.cast(inputs, self.compute_dtype)
         at, size = self.height_axis(x), (self.height, self.width)
@@ -492,7 +495,7 @@ class RandomCrop(RandomImageLayer):
         window = (min(self.height, height - start[0]), min(self.width, width - start[1]))
         return resize(crop(x, at, start, window), size, data_format=self.data_format)
 
-    def changed(self, x: Any) -> Any:
+    def changed(self, x: Tensor) -> Tensor:
         """The window at a random position."""
         for axis, have, want in zip((0, 1), self.size(x), (self.height, self.width), strict=True):
             start = ops.cast(self.random_uniform((), 0.0, float(have - want + 1), seed=self.seed), "int32")

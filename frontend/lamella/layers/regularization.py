@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops, regularizers
 from lamella.ir.spec import Spec
@@ -13,6 +13,9 @@ from lamella.layers.checks import fraction, layout, number
 from lamella.layers.core import Dropout
 from lamella.layers.pooling import check_rank
 from lamella.ops.activation import SELU_ALPHA, SELU_SCALE
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class SpatialDropout(Dropout):
@@ -29,7 +32,7 @@ class SpatialDropout(Dropout):
         """Check the rank."""
         check_rank(spec, self.spatial)
 
-    def mask_shape(self, inputs: Any) -> tuple[int, ...]:
+    def mask_shape(self, inputs: Tensor) -> tuple[int, ...]:
         """One entry per example and channel."""
         ones = (1,) * self.spatial
         if self.data_format == "channels_first":
@@ -181,7 +184,7 @@ class AlphaDropout(Dropout):
         super().__init__(rate, noise_shape, seed, **kwargs)
         self.rate = below_one(rate, self)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The inputs, with noise in training."""
         if not training or self.rate == 0.0:
             return inputs
@@ -200,7 +203,7 @@ class Noise(Layer):
         super().__init__(**kwargs)
         self.seed = seed
 
-    def normal(self, inputs: Any) -> Any:
+    def normal(self, inputs: Tensor) -> Tensor:
         """Standard normal numbers of the shape and dtype of `inputs`: the same on every backend up to rounding."""
         bits = self.random_bits(tuple(inputs.shape), 32, self.seed)
         wide = "float64" if inputs.dtype == "float64" else "float32"
@@ -233,7 +236,7 @@ class GaussianNoise(Noise):
         super().__init__(seed, **kwargs)
         self.stddev = number("stddev", stddev, self, minimum=0.0)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The inputs, with noise in training."""
         if not training or self.stddev == 0.0:
             return inputs
@@ -270,7 +273,7 @@ class GaussianDropout(Noise):
         super().__init__(seed, **kwargs)
         self.rate = below_one(rate, self)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The inputs, with noise in training."""
         if not training or self.rate == 0.0:
             return inputs
@@ -304,6 +307,6 @@ class ActivityRegularization(Layer):
         super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
         self.l1, self.l2 = float(l1), float(l2)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The inputs as they are."""
         return inputs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.errors import ShapeError
@@ -13,6 +13,9 @@ from lamella.layers.base import Layer
 from lamella.layers.checks import choice, integers, layout, pairs, positive_integer
 from lamella.layers.pooling import check_rank
 from lamella.ops.resizing import INTERPOLATIONS
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class Permute(Layer):
@@ -48,7 +51,7 @@ class Permute(Layer):
         if spec.ndim != len(self.dims) + 1:
             raise ShapeError(f"expected {len(self.dims) + 1} dimensions, got shape {public_shape(spec.shape)}.")
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The inputs with their axes in the order (0, *dims)."""
         return ops.transpose(inputs, (0, *self.dims))
 
@@ -83,7 +86,7 @@ class RepeatVector(Layer):
         if spec.ndim != 2:
             raise ShapeError(f"expected inputs of shape (batch, features), got {public_shape(spec.shape)}.")
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The repeated vectors."""
         return ops.repeat(ops.expand_dims(inputs, 1), self.n, axis=1)
 
@@ -109,7 +112,7 @@ class Cropping(Spatial):
 
     cropping: tuple[tuple[int, int], ...]
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The entries that remain."""
         key = [slice(None)] * (self.spatial + 2)
         for axis, (low, high) in enumerate(self.cropping, start=self.first_axis):
@@ -216,7 +219,7 @@ class Cropping3D(Cropping):
         self.cropping = pairs("cropping", cropping, 3, self)
 
 
-def ends(name: str, value: Any, layer: Layer) -> tuple[int, int]:
+def ends(name: str, value: ArrayLike, layer: Layer) -> tuple[int, int]:
     """A (low, high) pair, or one number for both."""
     low, high = integers(name, value, 2, layer, minimum=0)
     return low, high
@@ -227,7 +230,7 @@ class ZeroPadding(Spatial):
 
     padding: tuple[tuple[int, int], ...]
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The padded inputs."""
         widths = [(0, 0)] * (self.spatial + 2)
         widths[self.first_axis : self.first_axis + self.spatial] = self.padding
@@ -359,7 +362,7 @@ class UpSampling1D(Layer):
         """Check for three dimensions."""
         check_rank(spec, 1)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The repeated steps."""
         return ops.repeat(inputs, self.size, axis=1)
 
@@ -402,7 +405,7 @@ class UpSampling2D(Spatial):
         self.size = integers("size", size, 2, self)
         self.interpolation = choice("interpolation", interpolation, INTERPOLATIONS, self)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The enlarged images."""
         axis = self.first_axis
         if self.interpolation == "nearest":
@@ -441,12 +444,12 @@ class UpSampling3D(Spatial):
         self.data_format = layout(data_format, self)
         self.size = integers("size", size, 3, self)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """The enlarged volumes."""
         return repeated(inputs, self.size, self.first_axis)
 
 
-def repeated(x: Any, factors: Sequence[int], first_axis: int) -> Any:
+def repeated(x: Tensor, factors: Sequence[int], first_axis: int) -> Tensor:
     """`x` with every entry repeated along consecutive axes."""
     for axis, factor in enumerate(factors, start=first_axis):
         x = x if factor == 1 else ops.repeat(x, factor, axis=axis)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamella import ops
 from lamella.core import context
@@ -18,6 +18,9 @@ from lamella.layers.cell_base import SequenceCell
 from lamella.layers.naming import unique_name
 from lamella.layers.stacked_cells import StackedRNNCells, check_cell, engine_of, state_shapes
 from lamella.tree import flatten, unflatten
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class RNN(Layer):
@@ -118,7 +121,7 @@ class RNN(Layer):
         if self.built and self.step_ndim == 2 and kernel is not None and differ(spec.shape[-1], kernel.shape[0]):
             raise ShapeError(f"expected {kernel.shape[0]} features per step, got {shape[-1]} (input shape {shape}).")
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Apply the layer; a stateful one stores the batch size that it is built for."""
         if self.stateful and not self.built:
             self._batch = declared_batch(inputs)
@@ -210,7 +213,7 @@ class RNN(Layer):
             running.set_mask(result, mask)
         return (result, *states)
 
-    def _first_states(self, engine: SequenceCell, shape: Shape, dtype: str, given: Any) -> list[Any]:
+    def _first_states(self, engine: SequenceCell, shape: Shape, dtype: str, given: ArrayLike | None) -> list[Any]:
         if self.stateful and differ(shape[0], self._batch):
             raise ShapeError(f"stateful for batches of {self._batch} rows, got {shape[0]} rows.")
         if given is not None:
@@ -224,7 +227,7 @@ class RNN(Layer):
         leaves, structure = flatten(states)
         return unflatten(structure, [ops.cast(s, dtype) for s in leaves])
 
-    def _masked(self, engine: SequenceCell, keep: Any, output: Any, before: Any, after: Any) -> Any:
+    def _masked(self, engine: SequenceCell, keep: Any, output: Tensor, before: Any, after: Sequence[Tensor]) -> Any:
         """The output of a step that is masked for some examples."""
         if self.zero_output_for_mask:
             return choose(keep, output, ops.zeros_like(output))
@@ -239,7 +242,7 @@ class RNN(Layer):
         return choose(keep, output, previous)
 
 
-def declared_batch(inputs: Any) -> int | None:
+def declared_batch(inputs: Tensor) -> int | None:
     """The batch size of arrays, or the one that the model being built or traced declares."""
     given = flatten(inputs)[0][0]
     rows = spec_of(given).shape[0]
@@ -250,7 +253,7 @@ def declared_batch(inputs: Any) -> int | None:
     return None if shape is None or shape[0] is None else shape[0]
 
 
-def time_first(x: Any) -> Any:
+def time_first(x: Tensor) -> Tensor:
     """Swap the batch and time axes."""
     return ops.transpose(x, (1, 0, *range(2, len(x.shape))))
 
@@ -260,7 +263,7 @@ def first_of(states: Any) -> Any:
     return states[-1][0] if isinstance(states[0], list | tuple) else states[0]
 
 
-def choose(keep: Any, new: Any, old: Any) -> Any:
+def choose(keep: Any, new: ArrayLike, old: ArrayLike) -> Any:
     """The entries of `new` for the examples where `keep` `(batch,)` is True, otherwise those of `old`; may be nested."""
     fresh, structure = flatten(new)
     chosen = []
@@ -270,7 +273,7 @@ def choose(keep: Any, new: Any, old: Any) -> Any:
     return unflatten(structure, chosen)
 
 
-def _kept(mask: Any) -> Any:
+def _kept(mask: Tensor) -> Tensor:
     """The mask as booleans `(time, batch)`."""
     if size_of(mask.shape[2:]) != 1:
         raise ShapeError(f"a mask must have the shape (batch, time), got {public_shape(mask.shape)}.")
@@ -278,7 +281,7 @@ def _kept(mask: Any) -> Any:
     return ops.transpose(flat if flat.dtype == "bool" else ops.not_equal(flat, 0), (1, 0))
 
 
-def _unrolled(step: Any, states: Any, xs: Any, reverse: bool) -> tuple[Any, Any]:
+def _unrolled(step: Any, states: Sequence[Tensor], xs: Any, reverse: bool) -> tuple[Any, Any]:
     """`ops.scan` unrolled; random draws inside the cell are the same at every step, as in the loop."""
     running = context.current()
     leaves, structure = flatten(xs)

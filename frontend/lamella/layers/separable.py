@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.core.variable import Variable
@@ -21,6 +21,9 @@ from lamella.layers.convolution import (
 )
 from lamella.layers.making import WeightFields
 from lamella.ops.spatial import window_padding
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class Depthwise(Layer):
@@ -76,7 +79,7 @@ class Depthwise(Layer):
         channels = known_channels(input_shape, self.data_format)
         return self.add_field("depthwise", (*self.kernel_size, channels, self.depth_multiplier), name=name)
 
-    def depthwise(self, x: Any) -> Any:
+    def depthwise(self, x: Tensor) -> Tensor:
         """Each channel of x, channels last, convolved with its windows."""
         kernel = ops.convert_to_tensor(self.depthwise_weight())
         *window, channels, multiplier = (int(d) for d in kernel.shape)
@@ -89,11 +92,11 @@ class Depthwise(Layer):
             groups=channels,
         )
 
-    def mixed(self, x: Any) -> Any:
+    def mixed(self, x: Tensor) -> Tensor:
         """The step between the depthwise convolution and the bias."""
         return x
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """activation(convolution of the inputs + bias)"""
         first = self.data_format == "channels_first"
         y = self.mixed(self.depthwise(channels_first_to_last(inputs) if first else inputs))
@@ -127,7 +130,7 @@ class DepthwiseConv(Depthwise):
             kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate, activation, use_bias, **kwargs
         )
 
-    def depthwise_weight(self) -> Any:
+    def depthwise_weight(self) -> Tensor:
         """The kernel."""
         return self.kernel
 
@@ -166,7 +169,7 @@ class SeparableConv(Depthwise):
         )
         self.filters = positive_integer("filters", filters, self)
 
-    def depthwise_weight(self) -> Any:
+    def depthwise_weight(self) -> Tensor:
         """The kernel of the depthwise step."""
         return self.depthwise_kernel
 
@@ -181,7 +184,7 @@ class SeparableConv(Depthwise):
         if self.use_bias:
             self.bias = self.add_field("bias", (self.filters,))
 
-    def mixed(self, x: Any) -> Any:
+    def mixed(self, x: Tensor) -> Tensor:
         """x @ pointwise_kernel, over the channels."""
         kernel = ops.convert_to_tensor(self.pointwise_kernel)
         return ops.matmul(x, ops.reshape(kernel, kernel.shape[-2:]))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import initializers, ops
 from lamella.core.variable import Variable
 from lamella.ir.spec import Shape
 from lamella.layers.base import Layer
 from lamella.layers.checks import positive_integer
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class SpectralNormalization(Layer):
@@ -66,7 +69,7 @@ class SpectralNormalization(Layer):
             trainable=False,
         )
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         """The layer's outputs, in training with the kernel normalized."""
         if training:
             self._normalize()
@@ -87,6 +90,6 @@ class SpectralNormalization(Layer):
         self.kernel.assign(ops.divide(kernel, ops.where(zero, 1.0, sigma)))
 
 
-def unit(x: Any) -> Any:
+def unit(x: Tensor) -> Tensor:
     """x / sqrt(sum(x**2)), at most 1e7 times x."""
     return ops.multiply(x, ops.rsqrt(ops.maximum(ops.sum(ops.square(x)), 1e-14)))

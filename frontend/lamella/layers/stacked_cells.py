@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lamella.ir.spec import Shape, Spec
 from lamella.layers.base import Layer
 from lamella.layers.cell_base import SequenceCell
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class StackedRNNCells(SequenceCell):
@@ -76,11 +79,11 @@ class StackedRNNCells(SequenceCell):
         pairs = zip(self.cells, self._shapes(shape), strict=True)
         return [engine_of(cell).prepare(s, dtype, training) for cell, s in pairs]
 
-    def project(self, inputs: Any, prepared: list[Any]) -> Any:
+    def project(self, inputs: Tensor, prepared: list[Any]) -> Tensor:
         """The first cell's projection."""
         return engine_of(self.cells[0]).project(inputs, prepared[0])
 
-    def step(self, inputs: Any, states: list[Any], prepared: list[Any]) -> tuple[Any, list[Any]]:
+    def step(self, inputs: Tensor, states: list[Any], prepared: list[Any]) -> tuple[Any, list[Any]]:
         """The steps of all cells, in order."""
         new = []
         x = inputs
@@ -106,11 +109,11 @@ class _OwnCell(SequenceCell):
     def prepare(self, shape: Shape, dtype: str, training: bool) -> None:
         """Nothing: the cell is opaque."""
 
-    def project(self, inputs: Any, prepared: Any) -> Any:
+    def project(self, inputs: Tensor, prepared: Any) -> Tensor:
         """The inputs."""
         return inputs
 
-    def step(self, inputs: Any, states: list[Any], prepared: Any) -> tuple[Any, list[Any]]:
+    def step(self, inputs: Tensor, states: list[Any], prepared: Any) -> tuple[Any, list[Any]]:
         """A call of the cell."""
         (cell,) = self._cell
         run: Any = cell if callable(cell) else cell.call

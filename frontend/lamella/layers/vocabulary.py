@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from lamella.ir.declared import is_declared
 from lamella.ir.spec import numpy_dtype
 from lamella.layers.base import Layer
 from lamella.layers.checks import choice
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 _MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 _MODES_BEFORE = {"binary": "multi_hot", "tf-idf": "tf_idf"}
@@ -185,7 +188,7 @@ class Vocabulary(Layer):
         self._documents: Counter[Any] = Counter()
         self._seen = 0
 
-    def update_state(self, data: Any) -> None:
+    def update_state(self, data: Tensor) -> None:
         """Count the tokens of a batch.
 
         Args:
@@ -219,7 +222,7 @@ class Vocabulary(Layer):
         self._use(ordered, weights)
         self.reset_state()
 
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Look up the tokens of an array or a list, and return a NumPy array.
 
         Raises:
@@ -450,7 +453,7 @@ class IntegerLookup(Vocabulary):
         num_oov_indices: int = 1,
         mask_token: int | None = None,
         oov_token: int = -1,
-        vocabulary: Any = None,
+        vocabulary: ArrayLike | None = None,
         vocabulary_dtype: str = "int64",
         idf_weights: Any = None,
         invert: bool = False,
@@ -473,7 +476,7 @@ class IntegerLookup(Vocabulary):
         self.vocabulary_dtype = choice("vocabulary_dtype", vocabulary_dtype, ["int32", "int64"], self)
         self.invert = _inverting(self, invert)
 
-    def _array(self, values: Any) -> np.ndarray:
+    def _array(self, values: ArrayLike) -> np.ndarray:
         array = np.asarray(values)
         if array.dtype.kind not in "iu" and array.size:
             raise DTypeError(f"IntegerLookup: expected integers, got {array.dtype}.")
@@ -482,7 +485,7 @@ class IntegerLookup(Vocabulary):
     def _bucket(self, token: int) -> int:
         return token % self.num_oov_indices
 
-    def call(self, inputs: Any) -> np.ndarray:
+    def call(self, inputs: ArrayLike) -> np.ndarray:
         """The indices or vectors of integers, or, inverted, the integers of indices.
 
         Args:

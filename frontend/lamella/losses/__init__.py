@@ -50,6 +50,7 @@ from lamella.losses.functions import squared_hinge as squared_hinge
 from lamella.names import LazyTable, from_identifier, lazily, lazy_exports, name_table
 
 if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
     from lamella.losses.focal import BinaryFocalCrossentropy as BinaryFocalCrossentropy
     from lamella.losses.focal import CategoricalFocalCrossentropy as CategoricalFocalCrossentropy
     from lamella.losses.focal import CategoricalGeneralizedCrossEntropy as CategoricalGeneralizedCrossEntropy
@@ -217,12 +218,12 @@ class Crossentropy(Loss):
         kind = made.get(kind_of_targets(y, prediction), CategoricalCrossentropy)
         return kind(reduction=self.reduction, name=self.name, dtype=self.dtype)
 
-    def per_sample(self, y_true: Any, y_pred: Any) -> Any:
+    def per_sample(self, y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
         """The values of the loss that the shapes select."""
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         return self.chosen(spec_of(y_true), spec_of(y_pred)).per_sample(y_true, y_pred)
 
-    def check(self, y: Spec, prediction: Spec, y_array: Any = None) -> None:
+    def check(self, y: Spec, prediction: Spec, y_array: Tensor | None = None) -> None:
         """Check the targets for the loss that the shapes select."""
         self.chosen(y, prediction).check(y, prediction, y_array)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from lamella.ir.trace import trace
 from lamella.losses.check import CheckTargets, Targets, no_check, same_rank
 from lamella.names import Name, snake_case
 from lamella.tracebacks import filtered
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 MEAN = "sum_over_batch_size"
 """The default reduction."""
@@ -52,7 +55,7 @@ def standardize_reduction(reduction: str | None) -> str:
     return reduction
 
 
-def squeeze_or_expand_to_same_rank(x1: Any, x2: Any) -> tuple[Any, Any]:
+def squeeze_or_expand_to_same_rank(x1: ArrayLike, x2: ArrayLike) -> tuple[Any, Any]:
     """Return two operands with equal ranks where one has one more dimension of size 1 at its end, as in Keras.
 
     Of a pair `(n,)` and `(n, 1)` the vector is expanded; otherwise the dimension is squeezed. Other shapes are
@@ -77,7 +80,7 @@ def _reshaped(x: Any, shape: tuple[int, ...]) -> Any:
     return x if tuple(x.shape) == shape else ops.reshape(x, shape)
 
 
-def compute_dtype(y_pred: Any, dtype: str | None = None) -> str:
+def compute_dtype(y_pred: ArrayLike, dtype: str | None = None) -> str:
     """The dtype of the computation: `dtype`, else that of the predictions, but at least float32."""
     if dtype is not None:
         return dtype
@@ -85,7 +88,7 @@ def compute_dtype(y_pred: Any, dtype: str | None = None) -> str:
     return promote("float32", have) if is_float(have) else "float32"
 
 
-def of_one_shape(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, Any]:
+def of_one_shape(y_true: ArrayLike, y_pred: ArrayLike, squeeze: bool = True) -> tuple[Any, Any]:
     """Targets and predictions after `squeeze_or_expand_to_same_rank`, checked to have the same shape.
 
     A scalar target (the labels 0 and 1 of a GAN) is accepted for predictions of any shape.
@@ -104,13 +107,13 @@ def of_one_shape(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, A
     return first, second
 
 
-def operands(y_true: Any, y_pred: Any, squeeze: bool = True) -> tuple[Any, Any]:
+def operands(y_true: ArrayLike, y_pred: ArrayLike, squeeze: bool = True) -> tuple[Any, Any]:
     """Targets and predictions in the dtype of the computation, checked to have the same shape."""
     dtype = compute_dtype(y_pred)
     return of_one_shape(ops.cast(y_true, dtype), ops.cast(y_pred, dtype), squeeze)
 
 
-def divide_no_nan(x: Any, y: Any) -> Any:
+def divide_no_nan(x: ArrayLike, y: ArrayLike) -> Tensor:
     """x / y, and 0 where y is 0."""
     empty = ops.equal(y, 0.0)
     return ops.where(empty, 0.0, ops.divide(x, ops.where(empty, 1.0, y)))
@@ -208,7 +211,7 @@ def reduce_weighted(
     return ops.divide(total, as_number(maximum(size_of(values.shape), 1)))
 
 
-def with_rank_of(weight: Any, like: Any) -> Any:
+def with_rank_of(weight: Tensor, like: Tensor) -> Tensor:
     """`weight` with dimensions of 1 added at its end, up to the rank of `like`."""
     return ops.reshape(weight, (*weight.shape, *(1,) * (len(like.shape) - len(weight.shape))))
 
@@ -276,13 +279,13 @@ class Loss:
         """
         raise NotImplementedError(f"the loss {type(self).__name__} does not define `call`.")
 
-    def per_sample(self, y_true: Any, y_pred: Any) -> Any:
+    def per_sample(self, y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
         """`call` on operands in the dtype of the loss."""
         dtype = compute_dtype(y_pred, self.dtype)
         y_true = ops.convert_to_tensor(y_true)
         return self.call(y_true if self.integer_targets else ops.cast(y_true, dtype), ops.cast(y_pred, dtype))
 
-    def mask(self, y_true: Any, y_pred: Any, values: Any) -> Any:
+    def mask(self, y_true: ArrayLike, y_pred: ArrayLike, values: ArrayLike) -> Any:
         """True for values that count, in losses that leave some of their `values` out; None if all count."""
         return None
 
@@ -297,8 +300,14 @@ class Loss:
 
     @filtered
     def __call__(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, rows: Any = None, mask: Any = None
-    ) -> Any:
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        rows: Tensor | None = None,
+        mask: Any = None,
+    ) -> Tensor:
         """The loss of a batch.
 
         Args:
@@ -314,7 +323,7 @@ class Loss:
             mask = own if mask is None else ops.logical_and(mask, own)
         return reduce_weighted(values, sample_weight, rows, self.reduction, mask)
 
-    def check(self, y: Spec, prediction: Spec, y_array: Any = None) -> None:
+    def check(self, y: Spec, prediction: Spec, y_array: Tensor | None = None) -> None:
         """Check before training that targets fit these predictions.
 
         Args:
@@ -377,7 +386,7 @@ class LossFunctionWrapper(Loss):
         self.fn = fn
         self.kwargs = kwargs
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
         """The values of the function."""
         return self.fn(*squeeze_or_expand_to_same_rank(y_true, y_pred), **self.kwargs)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.losses import check, functions
 from lamella.losses.base import MEAN, FunctionLoss, LossFunctionWrapper
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class MeanSquaredError(FunctionLoss):
@@ -400,11 +403,11 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(functions.sparse_categorical_crossentropy, reduction, name, dtype, **options)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
         """The values, one per class number."""
         return self.fn(y_true, y_pred, **self.kwargs)
 
-    def mask(self, y_true: Any, y_pred: Any, values: Any) -> Any:
+    def mask(self, y_true: ArrayLike, y_pred: ArrayLike, values: ArrayLike) -> Tensor | None:
         """True where the target is not `ignore_class`."""
         y_pred = ops.convert_to_tensor(y_pred)
         ignored = functions.class_numbers(y_true, y_pred, self.kwargs["ignore_class"], self.kwargs["axis"])[1]

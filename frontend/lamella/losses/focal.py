@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.ir import settings
@@ -14,22 +14,25 @@ from lamella.losses.functions import class_numbers, smooth, smooth_binary
 from lamella.ops.coerce import normalize_axis
 from lamella.ops.networks import probabilities
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def _focus(rest: Any, gamma: float) -> Any:
+
+def _focus(rest: Tensor, gamma: float) -> Tensor:
     """rest**gamma for rest = 1 - probability, at least 1e-7: for gamma below 1 the derivative at 0 is infinite."""
     return ops.power(ops.maximum(rest, settings.epsilon()), float(gamma))
 
 
 def binary_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
     apply_class_balancing: bool = False,
     alpha: float = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
-) -> Any:
+) -> Tensor:
     """Binary focal crossentropy, with less weight for easy examples: mean((1 - q)**gamma crossentropy) over `axis`.
 
     q = y p + (1 - y) (1 - p) is the probability of the label. Probabilities are clipped to [1e-7, 1 - 1e-7]. Logits

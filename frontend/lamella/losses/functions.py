@@ -8,7 +8,7 @@ with layers.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.errors import ShapeError
@@ -18,8 +18,11 @@ from lamella.ir.spec import is_float, spec_of
 from lamella.losses.base import operands
 from lamella.ops.coerce import normalize_axis
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
+
+def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Mean squared error: mean((y_true - y_pred)**2) over the last axis.
 
     Args:
@@ -41,7 +44,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
     return ops.mean(ops.square(ops.subtract(y_true, y_pred)), -1)
 
 
-def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
+def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Mean absolute error: mean(|y_true - y_pred|) over the last axis.
 
     Where the two are equal the derivative by `y_pred` is -1, as in Keras on JAX.
@@ -65,7 +68,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
     return ops.mean(ops.abs(ops.subtract(y_true, y_pred)), -1)
 
 
-def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Any:
+def mean_absolute_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Mean absolute percentage error: 100 mean(|y_true - y_pred| / max(|y_true|, 1e-7)) over the last axis.
 
     Args:
@@ -88,7 +91,7 @@ def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Any:
     return ops.multiply(100.0, ops.mean(ops.abs(ops.divide(ops.subtract(y_true, y_pred), scale)), -1))
 
 
-def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
+def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Mean squared logarithmic error: mean((log(1 + y_true) - log(1 + y_pred))**2) over the last axis.
 
     Both operands are first raised to at least 1e-7.
@@ -114,7 +117,7 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
     return ops.mean(ops.square(ops.subtract(first, second)), -1)
 
 
-def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
+def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> Tensor:
     """Huber loss: squared for small errors, linear for large ones, as a mean over the last axis.
 
     With e = y_pred - y_true: e**2 / 2 where |e| <= delta, else delta |e| - delta**2 / 2.
@@ -147,7 +150,7 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
     return ops.mean(ops.where(ops.less_equal(size, delta), near, far), -1)
 
 
-def log_cosh(y_true: Any, y_pred: Any) -> Any:
+def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Logarithm of the hyperbolic cosine of the error: mean(log(cosh(y_pred - y_true))) over the last axis.
 
     Approximately e**2 / 2 for small and |e| - log(2) for large errors e. It is computed as e + softplus(-2 e) - log(2),
@@ -173,7 +176,7 @@ def log_cosh(y_true: Any, y_pred: Any) -> Any:
     return ops.mean(ops.subtract(ops.add(error, ops.softplus(ops.multiply(-2.0, error))), math.log(2.0)), -1)
 
 
-def kl_divergence(y_true: Any, y_pred: Any) -> Any:
+def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Kullback-Leibler divergence: sum(y_true log(y_true / y_pred)) over the last axis.
 
     Both operands are clipped to [1e-7, 1].
@@ -203,7 +206,7 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Any:
     return ops.sum(ops.multiply(y_true, ops.log(ops.divide(y_true, y_pred))), -1)
 
 
-def poisson(y_true: Any, y_pred: Any) -> Any:
+def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Negative log likelihood of a Poisson distribution, up to a constant: mean(y_pred - y_true log(y_pred + 1e-7)).
 
     The mean is over the last axis.
@@ -228,13 +231,13 @@ def poisson(y_true: Any, y_pred: Any) -> Any:
     return ops.mean(ops.subtract(y_pred, ops.multiply(y_true, logarithm)), -1)
 
 
-def _signed(y_true: Any) -> Any:
+def _signed(y_true: ArrayLike) -> Tensor:
     """Labels -1 and 1; if every label of the batch is 0 or 1, they are mapped to 2 y - 1, as in Keras."""
     binary = ops.all(ops.logical_or(ops.equal(y_true, 0.0), ops.equal(y_true, 1.0)))
     return ops.where(binary, ops.subtract(ops.multiply(2.0, y_true), 1.0), y_true)
 
 
-def hinge(y_true: Any, y_pred: Any) -> Any:
+def hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Hinge loss: mean(max(1 - y_true y_pred, 0)) over the last axis.
 
     Args:
@@ -256,7 +259,7 @@ def hinge(y_true: Any, y_pred: Any) -> Any:
     return ops.mean(ops.maximum(ops.subtract(1.0, ops.multiply(_signed(y_true), y_pred)), 0.0), -1)
 
 
-def squared_hinge(y_true: Any, y_pred: Any) -> Any:
+def squared_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Squared hinge loss: mean(max(1 - y_true y_pred, 0)**2) over the last axis.
 
     Args:
@@ -278,7 +281,7 @@ def squared_hinge(y_true: Any, y_pred: Any) -> Any:
     return ops.mean(ops.square(ops.maximum(ops.subtract(1.0, ops.multiply(_signed(y_true), y_pred)), 0.0)), -1)
 
 
-def categorical_hinge(y_true: Any, y_pred: Any) -> Any:
+def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Multiclass hinge loss: max(1 - sum(y_true y_pred) + max((1 - y_true) y_pred), 0) over the last axis.
 
     Args:
@@ -302,7 +305,7 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Any:
     return ops.maximum(ops.add(ops.subtract(wrong, right), 1.0), 0.0)
 
 
-def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> Tensor:
     """Negative cosine similarity along `axis`: -1 for equal directions, 1 for opposite ones.
 
     The value and the gradient are 0 where one operand is the zero vector (the gradient of Keras is NaN there).
@@ -327,13 +330,13 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     return ops.negative(ops.sum(ops.multiply(_unit(y_true, axis), _unit(y_pred, axis)), axis))
 
 
-def _unit(x: Any, axis: int) -> Any:
+def _unit(x: ArrayLike, axis: int) -> Tensor:
     squares = ops.sum(ops.square(x), axis, keepdims=True)
     empty = ops.equal(squares, 0.0)
     return ops.where(empty, 0.0, ops.multiply(x, ops.rsqrt(ops.where(empty, 1.0, squares))))
 
 
-def smooth_binary(y_true: Any, label_smoothing: float) -> Any:
+def smooth_binary(y_true: ArrayLike, label_smoothing: float) -> Any:
     """Binary labels y moved towards 1/2: y (1 - s) + s / 2."""
     if not label_smoothing:
         return y_true
@@ -341,8 +344,8 @@ def smooth_binary(y_true: Any, label_smoothing: float) -> Any:
 
 
 def binary_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
-) -> Any:
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Tensor:
     """Binary crossentropy: mean(-y log(p) - (1 - y) log(1 - p)) over `axis`.
 
     Probabilities are clipped to [1e-7, 1 - 1e-7]; the gradient of a clipped probability is 0. Logits stay in log space.
@@ -380,8 +383,8 @@ def smooth(y_true: Any, label_smoothing: float, axis: int = -1) -> Any:
 
 
 def categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
-) -> Any:
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Tensor:
     """Categorical crossentropy of one-hot labels: -sum(y_true log(p)) over the classes along `axis`.
 
     Args:
@@ -407,8 +410,8 @@ def categorical_crossentropy(
 
 
 def sparse_categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
-) -> Any:
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+) -> Tensor:
     """Categorical crossentropy of class numbers: -log(p[y_true]) over the classes along `axis`.
 
     Args:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.ir import settings
 from lamella.losses import check
 from lamella.losses.base import MEAN, LossFunctionWrapper, operands
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 Axes = int | Sequence[int] | None
 
 
-def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Any:
+def dice(y_true: ArrayLike, y_pred: ArrayLike, axis: Axes = None) -> Tensor:
     """Dice loss: 1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred) + 1e-7), with sums over `axis`.
 
     Args:
@@ -43,7 +46,7 @@ def dice(y_true: Any, y_pred: Any, axis: Axes = None) -> Any:
     return ops.subtract(1.0, ops.divide(ops.multiply(2.0, common), ops.add(total, settings.epsilon())))
 
 
-def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Any:
+def tversky(y_true: ArrayLike, y_pred: ArrayLike, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Tensor:
     """Tversky loss: 1 - TP / (TP + alpha FP + beta FN + 1e-7).
 
     TP = sum(y p), FP = sum((1 - y) p) and FN = sum(y (1 - p)), with sums over `axis`. This is the formula of the paper;

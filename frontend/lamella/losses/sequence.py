@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from lamella import ops
 from lamella.ir.spec import spec_of
 from lamella.losses.base import FunctionLoss, operands
 from lamella.losses.check import Targets, shown
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 IMPOSSIBLE = -1e5
 """The value used for log(0), as in Keras: finite, so that the recursion never computes inf - inf."""
@@ -72,12 +75,12 @@ def ctc(y_true: Any, y_pred: Any) -> Any:
     return ops.negative(ops.sum(ops.where(end, ends, 0.0), 1))
 
 
-def _arrive(between: Any, on: Any) -> Any:
+def _arrive(between: Tensor, on: Tensor) -> Tensor:
     """`between` with the paths that move from label n to the position after it."""
     return ops.concatenate([between[:, :1], _log_add(between[:, 1:], on)], 1)
 
 
-def _log_add(a: Any, b: Any) -> Any:
+def _log_add(a: ArrayLike, b: ArrayLike) -> Tensor:
     """log(exp(a) + exp(b)) of finite numbers"""
     peak = ops.stop_gradient(ops.maximum(a, b))
     return ops.add(peak, ops.log(ops.add(ops.exp(ops.subtract(a, peak)), ops.exp(ops.subtract(b, peak)))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.errors import ShapeError
@@ -10,6 +10,9 @@ from lamella.ir.dim import differ
 from lamella.ir.spec import spec_of
 from lamella.losses.base import MEAN, LossFunctionWrapper, operands
 from lamella.losses.check import Targets, shown
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 def circle(
@@ -74,11 +77,11 @@ def circle(
     return ops.where(compared, ops.softplus(ops.add(near, far)), 0.0)
 
 
-def _column(labels: Any) -> Any:
+def _column(labels: ArrayLike) -> Tensor:
     return ops.reshape(ops.cast(labels, "int32"), (-1, 1))
 
 
-def _log_sum_exp(x: Any, mask: Any) -> Any:
+def _log_sum_exp(x: ArrayLike, mask: Tensor) -> Tensor:
     """log(sum(exp(x))) per row over the masked entries; 0 where there are none, with a finite gradient."""
     peak = ops.stop_gradient(ops.max(ops.where(mask, x, -1e30), 1, keepdims=True))
     terms = ops.where(mask, ops.exp(ops.where(mask, ops.subtract(x, peak), 0.0)), 0.0)
@@ -144,6 +147,6 @@ class Circle(LossFunctionWrapper):
             raise ValueError(f"Circle: gamma must be positive, got {gamma!r}.")
         super().__init__(circle, reduction, name, dtype, gamma=gamma, margin=margin, remove_diagonal=remove_diagonal)
 
-    def mask(self, y_true: Any, y_pred: Any, values: Any) -> Any:
+    def mask(self, y_true: ArrayLike, y_pred: ArrayLike, values: ArrayLike) -> Tensor:
         """True where the value is above 0, as in Keras: the mean is over rows with a nonzero gradient."""
         return ops.greater(values, 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from lamella.ir.program import Program
 from lamella.ir.spec import Spec, spec_of
 from lamella.lowering.forward import FUNCTIONS, KEY, Forward, trace_forward
 from lamella.tracebacks import filtered
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class Lowered:
@@ -66,7 +69,7 @@ class Lowered:
         """The other variables as they were at `lower`: {path: array}, fresh arrays at each access."""
         return self._arrays(self._state_names)
 
-    def init(self, seed: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def init(self, seed: ArrayLike) -> tuple[dict[str, Any], dict[str, Any]]:
         """A new (params, state), drawn from `seed` as a model with that seed draws its own; `jax.vmap` takes it, too.
 
         Args:
@@ -75,7 +78,7 @@ class Lowered:
         variables = dict(self._named)
         names = [*self._param_names, *self._state_names]
 
-        def draw(words: Any) -> list[np.ndarray]:
+        def draw(words: Tensor) -> list[np.ndarray]:
             key = np.asarray(words, np.uint32)
             return [variables[n].draw(host_random.fold(key, n)) for n in names]
 
@@ -90,7 +93,7 @@ class Lowered:
         state: Mapping[str, Any],
         x: Any,
         training: bool | None = None,
-        seed: Any = None,
+        seed: ArrayLike | None = None,
         return_losses: bool = False,
     ) -> Any:
         """The prediction for a batch, and the state afterwards.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,12 +13,15 @@ from lamella.losses.base import of_one_shape
 from lamella.losses.functions import class_numbers
 from lamella.metrics.base import FunctionMetric, MeanMetricWrapper
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def _right(matches: Any) -> Any:
+
+def _right(matches: Tensor) -> Any:
     return ops.cast(matches, "float32")
 
 
-def accuracy(y_true: Any, y_pred: Any) -> Any:
+def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """1 where y_true == y_pred, else 0.
 
     Args:
@@ -39,7 +42,7 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
     return _right(ops.equal(*of_one_shape(y_true, y_pred)))
 
 
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
+def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> Tensor:
     """1 where y_true == (y_pred > threshold), else 0.
 
     Args:
@@ -63,7 +66,7 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     return _right(ops.equal(ops.cast(y_true, dtype), ops.cast(ops.greater(y_pred, threshold), dtype)))
 
 
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
+def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """1 where argmax(y_true) == argmax(y_pred) over the last axis, else 0; of equal values the first counts.
 
     Args:
@@ -85,7 +88,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     return _right(ops.equal(ops.argmax(y_true, -1), ops.argmax(y_pred, -1)))
 
 
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
+def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """1 where y_true == argmax(y_pred) over the last axis, else 0; of equal values the first counts.
 
     Args:
@@ -107,7 +110,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     return _right(ops.equal(y_true, ops.argmax(y_pred, -1)))
 
 
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
+def top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> Tensor:
     """1 where the class argmax(y_true) is among the k highest predictions, else 0.
 
     Predictions that are equal to the k-th highest also count.
@@ -161,7 +164,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     return _in_top(labels, y_pred, k)
 
 
-def _labels(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+def _labels(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Any, Any]:
     """Class numbers as int32 without a trailing 1."""
     y_pred = ops.convert_to_tensor(y_pred)
     return class_numbers(y_true, y_pred, None)[0], y_pred

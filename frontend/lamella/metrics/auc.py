@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from lamella.ir.spec import Spec
 from lamella.losses.base import divide_no_nan
 from lamella.metrics.base import State
 from lamella.metrics.confusion import Confusion, Counts, even_thresholds, threshold_list
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 CURVES = ("ROC", "PR", "PRGAIN")
 SUMMATIONS = ("interpolation", "minoring", "majoring")
@@ -105,17 +108,17 @@ class AUC(Confusion):
                 "per label."
             )
 
-    def scores(self, y_pred: Any) -> Any:
+    def scores(self, y_pred: ArrayLike) -> Any:
         """The predictions as probabilities."""
         return ops.sigmoid(y_pred) if self.from_logits else y_pred
 
-    def weighed(self, x: Any) -> Any:
+    def weighed(self, x: ArrayLike) -> Any:
         """The weights of predictions, with label weights and a single curve times the weight of the column."""
         if self.label_weights is None or self.multi_label:
             return x
         return ops.multiply(x, np.asarray(self.label_weights, self.dtype))
 
-    def compute(self, state: State) -> Any:
+    def compute(self, state: State) -> Tensor:
         """The area."""
         n = self.counts(state)
         if self.curve == "PR" and self.summation_method == "interpolation":
@@ -174,7 +177,7 @@ def _gains(n: Counts) -> tuple[Any, Any]:
     return ops.maximum(ops.where(none, 0.0, recall), 0.0), ops.where(none, 1.0, precision)
 
 
-def _interpolated(n: Counts) -> Any:
+def _interpolated(n: Counts) -> Tensor:
     """The area under precision between adjacent thresholds, where true and predicted positives grow linearly.
 
     ratio (dTP + intercept log(P_b / P_a)) / positives, with P = TP + FP and ratio = dTP / dP.

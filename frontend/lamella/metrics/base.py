@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from lamella.losses.base import Declared, divide_no_nan, row_by_row, squeeze_or_
 from lamella.metrics.variable import MetricVariable
 from lamella.names import Name, snake_case
 from lamella.tracebacks import filtered
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 State = dict[str, Any]
 
@@ -180,7 +183,7 @@ class Metric:
                 v.value = value
 
     @filtered
-    def update_state(self, *arguments: Any, sample_weight: Any = None) -> None:
+    def update_state(self, *arguments: Any, sample_weight: ArrayLike | None = None) -> None:
         """Add a batch: `(y_true, y_pred, sample_weight=None)`, or `(values, sample_weight=None)` for a mean.
 
         In a model's custom step, this is a part of the step; the metric must be an attribute of the model.
@@ -270,12 +273,12 @@ def _noted(result: Callable[[Any], Any]) -> Callable[[Any], Any]:
 setattr(Metric, "result", _noted(Metric.result))  # noqa: B010
 
 
-def _as_log(value: Any) -> Any:
+def _as_log(value: ArrayLike) -> Any:
     array = to_numpy(value)
     return float(array) if array.ndim == 0 else array
 
 
-def by_sample(values: Any, weight: Any, dtype: str) -> tuple[Any, Any]:
+def by_sample(values: Tensor, weight: Any, dtype: str) -> tuple[Any, Any]:
     """One weighted value per sample, and the weight of each (None without weights).
 
     Values are averaged over the axes after the batch; with a weight of several dimensions, their products with it are.
@@ -326,7 +329,7 @@ class Mean(Metric):
         count = as_number(size_of(values.shape)) if weight is None else ops.sum(weight)
         return {"total": ops.add(state["total"], ops.sum(values)), "count": ops.add(state["count"], count)}
 
-    def update(self, state: State, values: Any, weight: Any = None) -> State:
+    def update(self, state: State, values: ArrayLike, weight: Tensor | None = None) -> State:
         """Add a batch of values `(batch, ...)`."""
         return self.accumulate(state, ops.convert_to_tensor(values), weight)
 
@@ -367,7 +370,7 @@ class Sum(Metric):
             values = ops.multiply(values, ops.broadcast_to(weight, values.shape))
         return {"total": ops.add(state["total"], ops.sum(values))}
 
-    def compute(self, state: State) -> Any:
+    def compute(self, state: State) -> Tensor:
         """The total."""
         return state["total"]
 
@@ -399,7 +402,7 @@ class MeanMetricWrapper(Mean):
         self.fn = fn
         self.kwargs = kwargs
 
-    def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def update(self, state: State, y_true: ArrayLike, y_pred: ArrayLike, weight: Tensor | None = None) -> State:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Add the function's values of a batch."""
         return self.accumulate(state, ops.convert_to_tensor(self.fn(y_true, y_pred, **self.kwargs)), weight)
 

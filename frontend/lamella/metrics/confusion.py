@@ -8,7 +8,7 @@ thresholds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.losses.base import align_weight, divide_no_nan, squeeze_or_expand_to_same_rank
 from lamella.metrics.base import Metric, State
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 Thresholds = float | Sequence[float] | None
 _BELOW_ALL = -1e10
@@ -138,15 +141,15 @@ class Confusion(Metric):
             "negatives": ops.add(state["negatives"], self._histogram(negative, places)),
         }
 
-    def scores(self, y_pred: Any) -> Any:
+    def scores(self, y_pred: ArrayLike) -> Any:
         """The predictions that are compared with the thresholds."""
         return y_pred
 
-    def weighed(self, x: Any) -> Any:
+    def weighed(self, x: ArrayLike) -> Any:
         """The weight of each prediction, before it is counted."""
         return x
 
-    def _places(self, y_pred: Any) -> Any:
+    def _places(self, y_pred: ArrayLike) -> Tensor:
         """The number of thresholds below each prediction (int32)."""
         if not self._evenly:
             above = ops.greater(ops.expand_dims(y_pred, -1), self._sorted.astype(self.dtype))
@@ -156,7 +159,7 @@ class Confusion(Metric):
         places = ops.cast(ops.where(ops.greater(y_pred, 0.0), steps, 0.0), "int32")
         return ops.maximum(places, 1) if self._sorted[0] < 0 else places
 
-    def _histogram(self, weight: Any, places: Any) -> Any:
+    def _histogram(self, weight: Tensor, places: Tensor) -> Tensor:
         size = len(self.thresholds) + 1
         if self.labels is None:
             flat = (-1,)
@@ -391,7 +394,7 @@ class _AtLeast(Confusion):
         )
         self.value, self.num_thresholds = value, num_thresholds
 
-    def best(self, constrained: Any, wanted: Any) -> Any:
+    def best(self, constrained: Tensor, wanted: Tensor) -> Tensor:
         """The largest `wanted` where `constrained` is at least the value; 0 if there is no such threshold."""
         return ops.max(ops.where(ops.greater_equal(constrained, self.value), wanted, 0.0))
 
@@ -401,15 +404,15 @@ class _AtLeast(Confusion):
         return {**super().get_config(), **own}
 
 
-def _recall(n: Counts) -> Any:
+def _recall(n: Counts) -> Tensor:
     return divide_no_nan(n.tp, ops.add(n.tp, n.fn))
 
 
-def _precision(n: Counts) -> Any:
+def _precision(n: Counts) -> Tensor:
     return divide_no_nan(n.tp, ops.add(n.tp, n.fp))
 
 
-def _specificity(n: Counts) -> Any:
+def _specificity(n: Counts) -> Tensor:
     return divide_no_nan(n.tn, ops.add(n.tn, n.fp))
 
 
@@ -444,7 +447,7 @@ class SensitivityAtSpecificity(_AtLeast):
     ) -> None:
         super().__init__(specificity, num_thresholds, class_id, name, dtype)
 
-    def compute(self, state: State) -> Any:
+    def compute(self, state: State) -> Tensor:
         """The best sensitivity."""
         n = self.counts(state)
         return self.best(_specificity(n), _recall(n))
@@ -481,7 +484,7 @@ class SpecificityAtSensitivity(_AtLeast):
     ) -> None:
         super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
 
-    def compute(self, state: State) -> Any:
+    def compute(self, state: State) -> Tensor:
         """The best specificity."""
         n = self.counts(state)
         return self.best(_recall(n), _specificity(n))
@@ -518,7 +521,7 @@ class PrecisionAtRecall(_AtLeast):
     ) -> None:
         super().__init__(recall, num_thresholds, class_id, name, dtype)
 
-    def compute(self, state: State) -> Any:
+    def compute(self, state: State) -> Tensor:
         """The best precision."""
         n = self.counts(state)
         return self.best(_recall(n), _precision(n))
@@ -555,7 +558,7 @@ class RecallAtPrecision(_AtLeast):
     ) -> None:
         super().__init__(precision, num_thresholds, class_id, name, dtype)
 
-    def compute(self, state: State) -> Any:
+    def compute(self, state: State) -> Tensor:
         """The best recall."""
         n = self.counts(state)
         return self.best(_precision(n), _recall(n))

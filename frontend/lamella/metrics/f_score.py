@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.errors import ShapeError
@@ -11,6 +11,9 @@ from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec
 from lamella.losses.base import of_one_shape
 from lamella.metrics.base import Metric, State
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 AVERAGES = (None, "micro", "macro", "weighted")
 
@@ -74,7 +77,7 @@ class FBetaScore(Metric):
         names = ("true_positives", "false_positives", "false_negatives")
         return {name: ((self._classes,), self.dtype, 0.0) for name in names}
 
-    def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:
+    def update(self, state: State, y_true: ArrayLike, y_pred: ArrayLike, weight: Tensor | None = None) -> State:
         """Count a batch `(batch, classes)`."""
         y_true, y_pred = of_one_shape(ops.cast(y_true, self.dtype), ops.cast(y_pred, self.dtype), squeeze=False)
         if self.threshold is None:
@@ -91,7 +94,7 @@ class FBetaScore(Metric):
         }
         return {name: ops.add(state[name], ops.sum(ops.multiply(x, one), 0)) for name, x in counted.items()}
 
-    def compute(self, state: State) -> Any:
+    def compute(self, state: State) -> Tensor:
         """A number, or without an average one per class."""
         tp, fp, fn = state["true_positives"], state["false_positives"], state["false_negatives"]
         positives = ops.add(tp, fn)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import losses, ops
 from lamella.losses.base import align_weight, operands
 from lamella.losses.functions import class_numbers
 from lamella.metrics.base import FunctionMetric, Mean, MeanMetricWrapper, State
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class MeanSquaredError(FunctionMetric):
@@ -42,12 +45,12 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name, dtype)
 
-    def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def update(self, state: State, y_true: ArrayLike, y_pred: ArrayLike, weight: Tensor | None = None) -> State:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Add the squared errors of a batch."""
         y_true, y_pred = operands(y_true, y_pred)
         return self.accumulate(state, ops.square(ops.subtract(y_pred, y_true)), weight)
 
-    def compute(self, state: State) -> Any:
+    def compute(self, state: State) -> Tensor:
         """The root of the mean."""
         return ops.sqrt(super().compute(state))
 
@@ -197,7 +200,7 @@ class CategoricalHinge(FunctionMetric):
     function = staticmethod(losses.categorical_hinge)
 
 
-def cosine(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def cosine(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> Tensor:
     """cos(y_true, y_pred), the negative of the loss `cosine_similarity`."""
     return ops.negative(losses.cosine_similarity(y_true, y_pred, axis))
 
@@ -304,7 +307,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         options = {"from_logits": from_logits, "axis": axis, "ignore_class": ignore_class}
         super().__init__(losses.sparse_categorical_crossentropy, name, dtype, **options)
 
-    def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:
+    def update(self, state: State, y_true: ArrayLike, y_pred: ArrayLike, weight: Tensor | None = None) -> State:
         """Add the values of a batch, except those of the ignored class."""
         values = ops.convert_to_tensor(self.fn(y_true, y_pred, **self.kwargs))
         words = self.kwargs["ignore_class"], self.kwargs["axis"]

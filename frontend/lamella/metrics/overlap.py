@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from lamella.ir.dim import public_shape
 from lamella.ir.spec import Shape, Spec, is_float, spec_of
 from lamella.losses.base import align_weight
 from lamella.metrics.base import Metric, State
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class IoU(Metric):
@@ -79,7 +82,7 @@ class IoU(Metric):
         """The confusion matrix: one row per label, one column per prediction."""
         return {"total_confusion_matrix": ((self.num_classes, self.num_classes), self.dtype, 0)}
 
-    def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:
+    def update(self, state: State, y_true: ArrayLike, y_pred: ArrayLike, weight: Tensor | None = None) -> State:
         """Count a batch."""
         labels = self._classes(y_true, self.sparse_y_true)
         found = self._classes(y_pred, self.sparse_y_pred)
@@ -107,10 +110,10 @@ class IoU(Metric):
         y = ops.cast(y, "int32")
         return ops.squeeze(y, -1) if len(y.shape) > 1 and y.shape[-1] == 1 else y
 
-    def _known(self, classes: Any) -> Any:
+    def _known(self, classes: Tensor) -> Tensor:
         return ops.logical_and(ops.greater_equal(classes, 0), ops.less(classes, self.num_classes))
 
-    def _fitting(self, weight: Any, labels: Any) -> Any:
+    def _fitting(self, weight: Tensor, labels: Tensor) -> Tensor:
         weight = ops.convert_to_tensor(weight)
         fractions = isinstance(weight, np.ndarray) and is_float(spec_of(weight).dtype) and np.any(np.mod(weight, 1))
         if fractions and not is_float(self.dtype):
@@ -119,7 +122,7 @@ class IoU(Metric):
             )
         return align_weight(weight, labels)[0] if weight.shape else weight
 
-    def compute(self, state: State) -> Any:
+    def compute(self, state: State) -> Tensor:
         """The mean over the target classes that occur, and 0 if none does."""
         matrix = ops.cast(state["total_confusion_matrix"], "float64" if self.dtype == "float64" else "float32")
         hit = ops.sum(ops.multiply(matrix, np.eye(self.num_classes, dtype=spec_of(matrix).dtype)), 0)
@@ -168,7 +171,7 @@ class BinaryIoU(IoU):
         super().__init__(2, target_class_ids, name, dtype)
         self.threshold = threshold
 
-    def update(self, state: State, y_true: Any, y_pred: Any, weight: Any = None) -> State:
+    def update(self, state: State, y_true: ArrayLike, y_pred: ArrayLike, weight: Tensor | None = None) -> State:
         """Count a batch."""
         return super().update(state, y_true, ops.cast(ops.greater_equal(y_pred, self.threshold), "int32"), weight)
 

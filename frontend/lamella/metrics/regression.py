@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.errors import ShapeError
@@ -13,6 +13,9 @@ from lamella.ir.spec import Shape, Spec
 from lamella.losses.base import divide_no_nan, of_one_shape, operands
 from lamella.metrics.base import MeanMetricWrapper, Metric, State
 from lamella.tracebacks import user_level
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 AGGREGATIONS = (None, "uniform_average", "variance_weighted_average")
 
@@ -107,7 +110,7 @@ class R2Score(Metric):
             "num_samples": ops.add(state["num_samples"], samples),
         }
 
-    def compute(self, state: State) -> Any:
+    def compute(self, state: State) -> Tensor:
         """A number, or without an aggregation one per output."""
         squares = state["squares"]
         flat = ops.equal(squares, 0.0)
@@ -135,7 +138,7 @@ class R2Score(Metric):
         return {**super().get_config(), **own}
 
 
-def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def pearson_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> Tensor:
     """Pearson's correlation along `axis`: mean(a b) of targets and predictions standardized to mean 0 and deviation 1.
 
     The value is 0 where one of them is constant.
@@ -160,12 +163,12 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     return ops.mean(ops.multiply(_standard(y_true, axis), _standard(y_pred, axis)), axis)
 
 
-def _standard(x: Any, axis: int) -> Any:
+def _standard(x: ArrayLike, axis: int) -> Tensor:
     centered = ops.subtract(x, ops.mean(x, axis, keepdims=True))
     return divide_no_nan(centered, ops.std(centered, axis, keepdims=True))
 
 
-def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def concordance_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> Tensor:
     """Lin's concordance correlation along `axis`: 2 cov / (var(y_true) + var(y_pred) + (mean difference)**2 + 1e-7).
 
     Unlike Pearson's, it is 1 only where predictions equal targets.

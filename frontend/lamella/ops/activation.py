@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+
+def leaky_relu(x: ArrayLike, negative_slope: float = 0.2) -> Tensor:
     """x where x >= 0, else negative_slope * x; the derivative at 0 is 1
 
     Args:
@@ -32,7 +35,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
     return ops.where(ops.greater_equal(x, 0.0), x, ops.multiply(x, negative_slope))
 
 
-def relu6(x: Any) -> Any:
+def relu6(x: ArrayLike) -> Tensor:
     """min(max(x, 0), 6); the derivative at 0 and at 6 is 0
 
     Args:
@@ -54,7 +57,7 @@ def relu6(x: Any) -> Any:
     return ops.where(ops.less(x, 6.0), ops.relu(x), 6.0)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha * (exp(x) - 1); the derivative at 0 is alpha
 
     Args:
@@ -79,7 +82,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     return ops.where(positive, x, ops.multiply(ops.expm1(ops.where(positive, 0.0, x)), alpha))
 
 
-def celu(x: Any, alpha: float = 1.0) -> Any:
+def celu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha * (exp(x / alpha) - 1); the derivative at 0 is 1
 
     Args:
@@ -107,7 +110,7 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
 
-def selu(x: Any) -> Any:
+def selu(x: ArrayLike) -> Tensor:
     """1.0507 * elu(x, alpha=1.6733); the derivative at 0 is 1.7581
 
     With weights drawn by `lamella.initializers.LecunNormal` the activations keep mean 0 and variance 1 through the
@@ -131,7 +134,7 @@ def selu(x: Any) -> Any:
     return ops.multiply(elu(x, SELU_ALPHA), SELU_SCALE)
 
 
-def softsign(x: Any) -> Any:
+def softsign(x: ArrayLike) -> Tensor:
     """x / (1 + |x|)
 
     Args:
@@ -149,7 +152,7 @@ def softsign(x: Any) -> Any:
     return ops.divide(x, ops.add(ops.abs(x), 1.0))
 
 
-def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
+def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Tensor:
     """x - threshold where x > threshold, x + threshold where x < -threshold, else 0; the derivative at both is 0
 
     Args:
@@ -169,7 +172,7 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Any:
     return ops.where(ops.greater(x, threshold), ops.subtract(x, threshold), low)
 
 
-def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
+def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Tensor:
     """x where |x| > threshold, else 0; the derivative at both thresholds is 0
 
     Args:
@@ -188,7 +191,7 @@ def hard_shrink(x: Any, threshold: float = 0.5) -> Any:
     return ops.where(ops.greater(ops.abs(x), threshold), x, 0.0)
 
 
-def tanh_shrink(x: Any) -> Any:
+def tanh_shrink(x: ArrayLike) -> Tensor:
     """x - tanh(x)
 
     Args:
@@ -206,7 +209,7 @@ def tanh_shrink(x: Any) -> Any:
     return ops.subtract(x, ops.tanh(x))
 
 
-def threshold(x: Any, threshold: float, default_value: float) -> Any:
+def threshold(x: ArrayLike, threshold: float, default_value: float) -> Tensor:
     """x where x > threshold, else default_value; the derivative at the threshold is 0
 
     Args:
@@ -226,7 +229,7 @@ def threshold(x: Any, threshold: float, default_value: float) -> Any:
     return ops.where(ops.greater(x, threshold), x, default_value)
 
 
-def sparse_plus(x: Any) -> Any:
+def sparse_plus(x: ArrayLike) -> Tensor:
     """0 up to -1, (x + 1)**2 / 4 up to 1, then x
 
     Args:
@@ -245,7 +248,7 @@ def sparse_plus(x: Any) -> Any:
     return ops.where(ops.less_equal(x, -1.0), 0.0, ops.where(ops.greater_equal(x, 1.0), x, middle))
 
 
-def sparse_sigmoid(x: Any) -> Any:
+def sparse_sigmoid(x: ArrayLike) -> Tensor:
     """clip(x + 1, 0, 2) / 2; the derivative at -1 and at 1 is 1/4
 
     Args:
@@ -263,7 +266,7 @@ def sparse_sigmoid(x: Any) -> Any:
     return ops.multiply(ops.clip(ops.add(x, 1.0), 0.0, 2.0), 0.5)
 
 
-def silu(x: Any) -> Any:
+def silu(x: ArrayLike) -> Tensor:
     """x * sigmoid(x), also called swish
 
     Args:
@@ -285,7 +288,7 @@ def silu(x: Any) -> Any:
     return ops.multiply(x, ops.sigmoid(x))
 
 
-def squareplus(x: Any, b: float = 4) -> Any:
+def squareplus(x: ArrayLike, b: float = 4) -> Tensor:
     """(x + sqrt(x**2 + b)) / 2
 
     Args:
@@ -307,7 +310,7 @@ def squareplus(x: Any, b: float = 4) -> Any:
     return ops.multiply(ops.add(x, ops.sqrt(ops.add(ops.square(x), float(b)))), 0.5)
 
 
-def gelu(x: Any, approximate: bool = True) -> Any:
+def gelu(x: ArrayLike, approximate: bool = True) -> Tensor:
     """x * Phi(x), Phi the standard normal distribution function; `approximate` takes a tanh for it
 
     Args:
@@ -335,7 +338,7 @@ def gelu(x: Any, approximate: bool = True) -> Any:
     return ops.multiply(ops.multiply(x, ops.add(bell, 1.0)), 0.5)
 
 
-def glu(x: Any, axis: int = -1) -> Any:
+def glu(x: ArrayLike, axis: int = -1) -> Tensor:
     """a * sigmoid(b), where a and b are the halves of x along `axis`; the size there must be even
 
     Args:
@@ -361,7 +364,7 @@ def glu(x: Any, axis: int = -1) -> Any:
     return ops.multiply(a, ops.sigmoid(b))
 
 
-def hard_tanh(x: Any) -> Any:
+def hard_tanh(x: ArrayLike) -> Tensor:
     """x limited to [-1, 1]; the derivative at both ends is 1
 
     Args:
@@ -379,7 +382,7 @@ def hard_tanh(x: Any) -> Any:
     return ops.where(ops.greater(x, 1.0), 1.0, ops.where(ops.less(x, -1.0), -1.0, x))
 
 
-def hard_sigmoid(x: Any) -> Any:
+def hard_sigmoid(x: ArrayLike) -> Tensor:
     """relu6(x + 3) / 6; the derivative at -3 and at 3 is 0 (Keras 1 and 2 had 0.2 x + 0.5)
 
     Args:
@@ -397,7 +400,7 @@ def hard_sigmoid(x: Any) -> Any:
     return ops.divide(relu6(ops.add(x, 3.0)), 6.0)
 
 
-def log_sigmoid(x: Any) -> Any:
+def log_sigmoid(x: ArrayLike) -> Tensor:
     """log(1 / (1 + exp(-x))), computed as -softplus(-x): without overflow
 
     Args:
@@ -415,7 +418,7 @@ def log_sigmoid(x: Any) -> Any:
     return ops.negative(ops.softplus(ops.negative(x)))
 
 
-def hard_silu(x: Any) -> Any:
+def hard_silu(x: ArrayLike) -> Tensor:
     """x * hard_sigmoid(x), also called hard_swish; the derivative at -3 is 0 and at 3 is 1
 
     Args:
@@ -436,7 +439,7 @@ def hard_silu(x: Any) -> Any:
     return ops.multiply(x, hard_sigmoid(x))
 
 
-def mish(x: Any) -> Any:
+def mish(x: ArrayLike) -> Tensor:
     """x * tanh(softplus(x))
 
     Args:

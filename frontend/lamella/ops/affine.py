@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import ShapeError, unknown_name
 from lamella.ir import settings
@@ -27,13 +27,16 @@ from lamella.ops.indexing import take
 from lamella.ops.shapes import expand_dims, iota, reshape, squeeze, transpose
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 INTERPOLATIONS = ("nearest", "bilinear")
 
 _ROUNDING = 2.0**-22
 """The tolerance of positions for rounding errors, as a fraction of the size of the image."""
 
 
-def _mirrored(index: Any, size: int) -> Any:
+def _mirrored(index: Tensor, size: int) -> Tensor:
     """The index mirrored at the ends, the outermost pixels once: (d c b | a b c d | c b a)."""
     if size == 1:
         return multiply(index, 0)
@@ -41,7 +44,7 @@ def _mirrored(index: Any, size: int) -> Any:
     return abs_(subtract(remainder(add(index, turn), 2 * turn), turn))
 
 
-def _reflected(index: Any, size: int) -> Any:
+def _reflected(index: Tensor, size: int) -> Tensor:
     """The index mirrored at the ends, the outermost pixels twice: (b a | a b c d | d c)."""
     doubled = _mirrored(add(multiply(index, 2), 1), 2 * size + 1)
     return floor_divide(subtract(doubled, 1), 2)
@@ -60,7 +63,7 @@ Cells = list[tuple[Any, Any]]
 """The pixels along one axis that a position is interpolated from: (index, weight), the weight None where it is 1."""
 
 
-def _nearest(place: Any, size: int) -> Cells:
+def _nearest(place: Tensor, size: int) -> Cells:
     """The nearest pixel; half-way the one farther from 0."""
     low = floor(place)
     rest = subtract(place, low)
@@ -68,7 +71,7 @@ def _nearest(place: Any, size: int) -> Cells:
     return [(add(cast(low, "int32"), cast(up, "int32")), None)]
 
 
-def _linear(place: Any, size: int) -> Cells:
+def _linear(place: Tensor, size: int) -> Cells:
     """The pixels on both sides with their weights for linear interpolation.
 
     A position that rounding left just below a pixel counts as on it. XLA recomputes a position wherever it is needed,
@@ -82,13 +85,13 @@ def _linear(place: Any, size: int) -> Cells:
 
 
 def affine_transform(
-    images: Any,
-    transform: Any,
+    images: ArrayLike,
+    transform: ArrayLike,
     interpolation: str = "bilinear",
     fill_mode: str = "constant",
     fill_value: float = 0.0,
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """Images whose pixel (x, y) is that of the input at (a0 x + a1 y + a2, b0 x + b1 y + b2), as in `keras.ops.image`.
 
     Differentiable with respect to the images. The projective entries c0 and c1 are not applied.
@@ -142,7 +145,7 @@ def affine_transform(
     return squeeze(y, 0) if single else y
 
 
-def _gathered(x: Any, entries: Any, interpolation: str, fill_mode: str, fill_value: float) -> Any:
+def _gathered(x: Tensor, entries: Tensor, interpolation: str, fill_mode: str, fill_value: float) -> Tensor:
     """The pixels of channels-last images at the transformed positions."""
     _, height, width, _ = spec_of(x).shape
     wide = place_dtype(x)
@@ -154,7 +157,7 @@ def _gathered(x: Any, entries: Any, interpolation: str, fill_mode: str, fill_val
     return gather_at(x, rows, columns, interpolation, fill_mode, fill_value)
 
 
-def place_dtype(x: Any) -> str:
+def place_dtype(x: ArrayLike) -> str:
     """The dtype of positions in images: at least float32, because 16-bit floats cannot represent every column."""
     return "float64" if spec_of(x).dtype == "float64" else "float32"
 
@@ -202,7 +205,7 @@ def as_pixels(values: Any, dtype: str) -> Any:
     return cast(values, dtype)
 
 
-def _within(index: Any, size: int) -> Any:
+def _within(index: Tensor, size: int) -> Tensor:
     """Whether a pixel is inside the image."""
     return logical_and(greater_equal(index, 0), less(index, size))
 

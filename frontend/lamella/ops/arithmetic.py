@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +15,15 @@ from lamella.ops.coerce import floating, floating_pair, full_of, promoted
 from lamella.ops.ordering import lowest
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def _like(x: Any, value: float) -> Any:
+
+def _like(x: Tensor, value: float) -> Tensor:
     return full_of(spec_of(x), value)
 
 
-def exp2(x: Any) -> Any:
+def exp2(x: Any) -> Tensor:
     """2 ** x
 
     Args:
@@ -37,7 +41,7 @@ def exp2(x: Any) -> Any:
     return ops.exp(ops.multiply(x, _like(x, math.log(2.0))))
 
 
-def log2(x: Any) -> Any:
+def log2(x: Any) -> Tensor:
     """The logarithm to base 2; minus infinity at 0 and NaN below 0.
 
     Args:
@@ -55,7 +59,7 @@ def log2(x: Any) -> Any:
     return ops.multiply(ops.log(x), _like(x, 1.0 / math.log(2.0)))
 
 
-def log10(x: Any) -> Any:
+def log10(x: Any) -> Tensor:
     """The logarithm to base 10; minus infinity at 0 and NaN below 0.
 
     Args:
@@ -73,7 +77,7 @@ def log10(x: Any) -> Any:
     return ops.multiply(ops.log(x), _like(x, 1.0 / math.log(10.0)))
 
 
-def cbrt(x: Any) -> Any:
+def cbrt(x: Any) -> Tensor:
     """The cube root, of either sign; the derivative at 0 is NaN.
 
     Args:
@@ -91,7 +95,7 @@ def cbrt(x: Any) -> Any:
     return ops.multiply(ops.sign(x), ops.power(ops.abs(x), _like(x, 1.0 / 3.0)))
 
 
-def hypot(x1: Any, x2: Any) -> Any:
+def hypot(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """sqrt(x1**2 + x2**2), without overflow; the derivative at (0, 0) is 0
 
     Args:
@@ -119,7 +123,7 @@ def hypot(x1: Any, x2: Any) -> Any:
     return ops.where(zero, 0.0, ops.multiply(safe, ops.sqrt(ops.where(zero, 1.0, squares))))
 
 
-def logaddexp(x1: Any, x2: Any) -> Any:
+def logaddexp(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """log(exp(x1) + exp(x2)), without overflow
 
     Args:
@@ -145,7 +149,7 @@ def logaddexp(x1: Any, x2: Any) -> Any:
     return ops.add(high, ops.log1p(ops.exp(ops.negative(ops.abs(apart)))))
 
 
-def logaddexp2(x1: Any, x2: Any) -> Any:
+def logaddexp2(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """log2(2**x1 + 2**x2), without overflow
 
     Args:
@@ -168,7 +172,7 @@ def logaddexp2(x1: Any, x2: Any) -> Any:
     return ops.divide(logaddexp(ops.multiply(x1, ln2), ops.multiply(x2, ln2)), ln2)
 
 
-def sinc(x: Any) -> Any:
+def sinc(x: ArrayLike) -> Tensor:
     """sin(pi x) / (pi x), 1 at 0
 
     Args:
@@ -188,7 +192,7 @@ def sinc(x: Any) -> Any:
     return ops.where(zero, 1.0, ops.divide(ops.sin(y), y))
 
 
-def heaviside(x1: Any, x2: Any) -> Any:
+def heaviside(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """0 where x1 < 0, x2 where it is 0, 1 where it is above; NaN stays
 
     The derivative with respect to x1 is 0 everywhere, and with respect to x2 it is 1 where x1 is 0.
@@ -213,7 +217,7 @@ def heaviside(x1: Any, x2: Any) -> Any:
     return ops.where(ops.isnan(x1), x1, step)
 
 
-def fmax(x1: Any, x2: Any) -> Any:
+def fmax(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """The maximum, ignoring NaN: NaN only where both operands are.
 
     Ties share the gradient equally.
@@ -237,7 +241,7 @@ def fmax(x1: Any, x2: Any) -> Any:
     return ops.where(ops.isnan(x1), x2, ops.where(ops.isnan(x2), x1, ops.maximum(x1, x2)))
 
 
-def fmin(x1: Any, x2: Any) -> Any:
+def fmin(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """The minimum, ignoring NaN: NaN only where both operands are.
 
     Ties share the gradient equally.
@@ -261,7 +265,7 @@ def fmin(x1: Any, x2: Any) -> Any:
     return ops.where(ops.isnan(x1), x2, ops.where(ops.isnan(x2), x1, ops.minimum(x1, x2)))
 
 
-def fmod(x1: Any, x2: Any) -> Any:
+def fmod(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """x1 modulo x2, with the sign of x1 (C's rule)
 
     Args:
@@ -284,7 +288,7 @@ def fmod(x1: Any, x2: Any) -> Any:
     return ops.multiply(ops.sign(x1), ops.mod(ops.abs(x1), ops.abs(x2)))
 
 
-def trunc(x: Any) -> Any:
+def trunc(x: ArrayLike) -> Tensor:
     """x without its fraction; its derivative is 0
 
     Args:
@@ -302,7 +306,7 @@ def trunc(x: Any) -> Any:
     return x if not is_float(spec_of(x).dtype) else ops.multiply(ops.sign(x), ops.floor(ops.abs(x)))
 
 
-def fabs(x: Any) -> Any:
+def fabs(x: ArrayLike) -> Tensor:
     """|x|, as a float; the derivative at 0 is +1
 
     Args:
@@ -320,7 +324,7 @@ def fabs(x: Any) -> Any:
     return ops.abs(x)
 
 
-def deg2rad(x: Any) -> Any:
+def deg2rad(x: ArrayLike) -> Tensor:
     """Degrees converted to radians.
 
     Args:
@@ -338,7 +342,7 @@ def deg2rad(x: Any) -> Any:
     return ops.multiply(x, math.pi / 180.0)
 
 
-def rad2deg(x: Any) -> Any:
+def rad2deg(x: ArrayLike) -> Tensor:
     """Radians converted to degrees.
 
     Args:
@@ -356,7 +360,7 @@ def rad2deg(x: Any) -> Any:
     return ops.multiply(x, 180.0 / math.pi)
 
 
-def ldexp(x1: Any, x2: Any) -> Any:
+def ldexp(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """x1 * 2**x2, for an integer x2
 
     Args:
@@ -387,7 +391,7 @@ def ldexp(x1: Any, x2: Any) -> Any:
     return ops.multiply(ops.multiply(x1, first), second)
 
 
-def gcd(x1: Any, x2: Any) -> Any:
+def gcd(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """The greatest common divisor of integers, by Euclid's algorithm.
 
     Args:
@@ -410,7 +414,7 @@ def gcd(x1: Any, x2: Any) -> Any:
     # For numbers below 2**n it takes at most 1.45 n steps.
     bits = DTYPES[spec_of(a).dtype][1]
 
-    def step(_: Any, pair: Any) -> Any:
+    def step(_: Tensor, pair: Sequence[Tensor]) -> Any:
         a, b = pair
         done = ops.equal(b, 0)
         return ops.where(done, a, b), ops.where(done, b, ops.mod(a, ops.where(done, 1, b)))
@@ -418,7 +422,7 @@ def gcd(x1: Any, x2: Any) -> Any:
     return ops.fori_loop(0, math.ceil(1.45 * bits), step, (a, b))[0]
 
 
-def lcm(x1: Any, x2: Any) -> Any:
+def lcm(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """The least common multiple of integers; 0 where one is 0.
 
     Args:
@@ -449,7 +453,7 @@ def _integers(*xs: Any) -> tuple[Any, ...]:
     return xs
 
 
-def divide_no_nan(x1: Any, x2: Any) -> Any:
+def divide_no_nan(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """x1 / x2, and 0 where x2 is 0; the derivative there is 0
 
     Args:
@@ -472,7 +476,7 @@ def divide_no_nan(x1: Any, x2: Any) -> Any:
     return ops.where(zero, 0.0, ops.divide(x1, ops.where(zero, 1.0, x2)))
 
 
-def isinf(x: Any) -> Any:
+def isinf(x: ArrayLike) -> Tensor:
     """Where `x` is plus or minus infinity.
 
     Args:
@@ -492,7 +496,7 @@ def isinf(x: Any) -> Any:
     return ops.equal(ops.abs(x), _like(x, math.inf))
 
 
-def isposinf(x: Any) -> Any:
+def isposinf(x: ArrayLike) -> Tensor:
     """Where `x` is plus infinity.
 
     Args:
@@ -510,7 +514,7 @@ def isposinf(x: Any) -> Any:
     return ops.logical_and(isinf(x), ops.greater(x, _like(x, 0)))
 
 
-def isneginf(x: Any) -> Any:
+def isneginf(x: ArrayLike) -> Tensor:
     """Where `x` is minus infinity.
 
     Args:
@@ -528,7 +532,7 @@ def isneginf(x: Any) -> Any:
     return ops.logical_and(isinf(x), ops.less(x, _like(x, 0)))
 
 
-def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+def isclose(x1: ArrayLike, x2: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Where |x1 - x2| <= atol + rtol |x2|; infinities are close where they are equal.
 
     Args:
@@ -556,7 +560,7 @@ def isclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan:
     return ops.logical_or(close, ops.logical_and(ops.isnan(x1), ops.isnan(x2))) if equal_nan else close
 
 
-def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+def allclose(x1: ArrayLike, x2: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Whether |x1 - x2| <= atol + rtol |x2| everywhere.
 
     Args:
@@ -580,7 +584,7 @@ def allclose(x1: Any, x2: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan
     return ops.all(isclose(x1, x2, rtol, atol, equal_nan))
 
 
-def signbit(x: Any) -> Any:
+def signbit(x: ArrayLike) -> Tensor:
     """Where the sign bit is set: below 0, and at -0.0; False for every NaN.
 
     Args:
@@ -601,7 +605,7 @@ def signbit(x: Any) -> Any:
     return ops.where(zero, ops.less(ops.divide(1.0, x), 0.0), ops.less(x, 0.0))
 
 
-def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+def nan_to_num(x: ArrayLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """`x` with NaN and infinities replaced by numbers.
 
     The derivative at replaced entries is 0.
@@ -630,7 +634,7 @@ def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: fl
     return ops.where(ops.isnan(x), nan, y)
 
 
-def saturate_cast(x: Any, dtype: Any) -> Any:
+def saturate_cast(x: ArrayLike, dtype: Any) -> Tensor:
     """`x` in `dtype`; a number outside its range becomes the nearest end.
 
     Args:
@@ -674,7 +678,7 @@ def _range(dtype: str) -> tuple[float, float]:
     return lowest(dtype), 2 ** (bits - 1) - 1 if DTYPES[dtype][0] == "i" else 2**bits - 1
 
 
-def round(x: Any, decimals: int = 0) -> Any:
+def round(x: ArrayLike, decimals: int = 0) -> Tensor:
     """`x` to `decimals` digits after the point, halves to even; its derivative is 0.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,10 +20,13 @@ from lamella.ir.trace import operand
 from lamella.ops.coerce import common_dtype, dtype_argument, floating, normalize_axis
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 span = slice  # Python's `slice`, whose name a function below takes.
 
 
-def is_tensor(x: Any) -> bool:
+def is_tensor(x: ArrayLike) -> bool:
     """Whether `x` is a symbolic value, a variable or an array; not a list or a Python number.
 
     Args:
@@ -42,7 +45,7 @@ def is_tensor(x: Any) -> bool:
     return isinstance(x, Value) or (hasattr(x, "shape") and hasattr(x, "dtype"))
 
 
-def convert_to_numpy(x: Any) -> np.ndarray:
+def convert_to_numpy(x: ArrayLike) -> np.ndarray:
     """The entries of `x` as a NumPy array, a copy that may be written to.
 
     Args:
@@ -62,7 +65,7 @@ def convert_to_numpy(x: Any) -> np.ndarray:
     return np.array(to_numpy(operand(x)))
 
 
-def array(x: Any, dtype: Any = None) -> Any:
+def array(x: ArrayLike, dtype: Any = None) -> Tensor:
     """`x` as an array, of `dtype` where one is given.
 
     It is `convert_to_tensor`.
@@ -85,7 +88,7 @@ def array(x: Any, dtype: Any = None) -> Any:
     return ops.convert_to_tensor(x, dtype)
 
 
-def copy(x: Any) -> Any:
+def copy(x: ArrayLike) -> Tensor:
     """The entries of `x`: a copy of a NumPy array, and otherwise `x` itself, because values do not change.
 
     Args:
@@ -107,7 +110,7 @@ def copy(x: Any) -> Any:
     return np.array(x) if isinstance(x, np.ndarray) else x
 
 
-def shape(x: Any) -> tuple[int, ...]:
+def shape(x: ArrayLike) -> tuple[int, ...]:
     """The shape: a tuple of integers, because shapes are static.
 
     Args:
@@ -142,7 +145,7 @@ def ndim(x: Any) -> int:
     return spec_of(ops.convert_to_tensor(x)).ndim
 
 
-def size(x: Any) -> int:
+def size(x: ArrayLike) -> int:
     """The number of entries.
 
     Args:
@@ -159,7 +162,7 @@ def size(x: Any) -> int:
     return spec_of(ops.convert_to_tensor(x)).size
 
 
-def dtype(x: Any) -> str:
+def dtype(x: ArrayLike) -> str:
     """The name of the dtype.
 
     Args:
@@ -176,7 +179,7 @@ def dtype(x: Any) -> str:
     return spec_of(ops.convert_to_tensor(x)).dtype
 
 
-def empty(shape: Sequence[int], dtype: Any = None) -> Any:
+def empty(shape: Sequence[int], dtype: Any = None) -> Tensor:
     """An array of `shape`; its entries are zeros.
 
     Args:
@@ -195,7 +198,7 @@ def empty(shape: Sequence[int], dtype: Any = None) -> Any:
     return ops.zeros(shape, dtype)
 
 
-def empty_like(x: Any, dtype: Any = None) -> Any:
+def empty_like(x: ArrayLike, dtype: Any = None) -> Tensor:
     """An array of the shape of `x`; its entries are zeros.
 
     Args:
@@ -213,7 +216,7 @@ def empty_like(x: Any, dtype: Any = None) -> Any:
     return ops.zeros_like(x, dtype)
 
 
-def identity(n: int, dtype: Any = None) -> Any:
+def identity(n: int, dtype: Any = None) -> Tensor:
     """The identity matrix (n, n).
 
     Args:
@@ -232,7 +235,7 @@ def identity(n: int, dtype: Any = None) -> Any:
     return ops.eye(n, dtype=dtype)
 
 
-def tri(N: Dimension, M: Dimension | None = None, k: int = 0, dtype: Any = None) -> Any:
+def tri(N: Dimension, M: Dimension | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     """A matrix with ones on and below diagonal `k`, zeros above.
 
     Args:
@@ -256,12 +259,12 @@ def tri(N: Dimension, M: Dimension | None = None, k: int = 0, dtype: Any = None)
     return ops.cast(_lower(N, N if M is None else M, k), kind)
 
 
-def _lower(rows: Dimension, columns: Dimension, k: int) -> Any:
+def _lower(rows: Dimension, columns: Dimension, k: int) -> Tensor:
     i, j = ops.expand_dims(ops.arange(rows), 1), ops.expand_dims(ops.arange(columns), 0)
     return ops.less_equal(j, ops.add(i, k))
 
 
-def tril(x: Any, k: int = 0) -> Any:
+def tril(x: ArrayLike, k: int = 0) -> Tensor:
     """Matrices with zeros above diagonal `k`.
 
     Args:
@@ -285,7 +288,7 @@ def tril(x: Any, k: int = 0) -> Any:
     return ops.where(_lower(x.shape[-2], x.shape[-1], k), x, ops.zeros((), spec_of(x).dtype))
 
 
-def triu(x: Any, k: int = 0) -> Any:
+def triu(x: ArrayLike, k: int = 0) -> Tensor:
     """Matrices with zeros below diagonal `k`.
 
     Args:
@@ -309,14 +312,14 @@ def triu(x: Any, k: int = 0) -> Any:
     return ops.where(_lower(x.shape[-2], x.shape[-1], k - 1), ops.zeros((), spec_of(x).dtype), x)
 
 
-def _matrices(x: Any) -> Any:
+def _matrices(x: ArrayLike) -> Tensor:
     x = ops.convert_to_tensor(x)
     if spec_of(x).ndim < 2:
         raise ShapeError(f"expected matrices, with at least 2 dimensions, got {spec_of(x)}.")
     return x
 
 
-def diag(x: Any, k: int = 0) -> Any:
+def diag(x: ArrayLike, k: int = 0) -> Tensor:
     """A matrix with the vector `x` on diagonal `k`, or diagonal `k` of the matrix `x`.
 
     Args:
@@ -347,7 +350,7 @@ def diag(x: Any, k: int = 0) -> Any:
     return ops.where(hit, ops.broadcast_to(row, (n + extra, n + extra)), ops.zeros((), spec_of(x).dtype))
 
 
-def diagflat(x: Any, k: int = 0) -> Any:
+def diagflat(x: ArrayLike, k: int = 0) -> Tensor:
     """A matrix with the entries of `x`, flattened, on diagonal `k`.
 
     Args:
@@ -367,7 +370,7 @@ def diagflat(x: Any, k: int = 0) -> Any:
     return diag(ops.reshape(x, (-1,)), k)
 
 
-def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def diagonal(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """Diagonal `offset` of the matrices along two axes, as the last axis.
 
     Args:
@@ -401,7 +404,7 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return ops.take(ops.reshape(x, (*lead, int(rows) * int(columns))), places, -1)
 
 
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(x: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The sum along diagonal `offset` of the matrices along two axes.
 
     Args:
@@ -425,7 +428,7 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return ops.sum(diagonal(x, offset, axis1, axis2), -1)
 
 
-def ravel(x: Any) -> Any:
+def ravel(x: ArrayLike) -> Tensor:
     """`x` as a vector, in row-major order.
 
     Args:
@@ -442,7 +445,7 @@ def ravel(x: Any) -> Any:
     return ops.reshape(x, (-1,))
 
 
-def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
+def append(x1: ArrayLike, x2: ArrayLike, axis: int | None = None) -> Any:
     """`x2` after `x1` along `axis` (None: both flattened).
 
     Args:
@@ -465,7 +468,7 @@ def append(x1: Any, x2: Any, axis: int | None = None) -> Any:
     return ops.concatenate([ravel(x1), ravel(x2)], 0) if axis is None else ops.concatenate([x1, x2], axis)
 
 
-def fliplr(x: Any) -> Any:
+def fliplr(x: ArrayLike) -> Tensor:
     """`x` with the order along axis 1 reversed.
 
     Args:
@@ -486,7 +489,7 @@ def fliplr(x: Any) -> Any:
     return ops.flip(x, 1)
 
 
-def flipud(x: Any) -> Any:
+def flipud(x: ArrayLike) -> Tensor:
     """`x` with the order along axis 0 reversed.
 
     Args:
@@ -507,7 +510,7 @@ def flipud(x: Any) -> Any:
     return ops.flip(x, 0)
 
 
-def rot90(array: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+def rot90(array: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     """`array` rotated by `k` quarters of a circle, from the first of two axes towards the second.
 
     Args:
@@ -570,7 +573,7 @@ def roll(x: Any, shift: int | Sequence[int], axis: int | Sequence[int] | None = 
     return x
 
 
-def _at_least(x: Any, ndim: int) -> Any:
+def _at_least(x: ArrayLike, ndim: int) -> Tensor:
     x = ops.convert_to_tensor(x)
     have = spec_of(x).shape
     if ndim == 3:
@@ -578,7 +581,7 @@ def _at_least(x: Any, ndim: int) -> Any:
     return ops.reshape(x, (*[1] * (ndim - len(have)), *have))
 
 
-def hstack(xs: Sequence[Any]) -> Any:
+def hstack(xs: Sequence[Any]) -> Tensor:
     """The operands, promoted, one after the other along axis 1 (vectors: axis 0).
 
     Args:
@@ -600,7 +603,7 @@ def hstack(xs: Sequence[Any]) -> Any:
     return ops.concatenate(items, 0 if spec_of(items[0]).ndim == 1 else 1)
 
 
-def vstack(xs: Sequence[Any]) -> Any:
+def vstack(xs: Sequence[Any]) -> Tensor:
     """The operands, promoted, one below the other along axis 0, vectors as rows.
 
     Args:
@@ -622,7 +625,7 @@ def vstack(xs: Sequence[Any]) -> Any:
     return ops.concatenate([_at_least(x, 2) for x in xs], 0)
 
 
-def dstack(xs: Sequence[Any]) -> Any:
+def dstack(xs: Sequence[Any]) -> Tensor:
     """The operands, promoted, one behind the other along axis 2.
 
     Vectors `(n,)` count as `(1, n, 1)`, and matrices `(n, m)` as `(n, m, 1)`.
@@ -672,7 +675,7 @@ def unstack(x: Any, num: int | None = None, axis: int = 0) -> list[Any]:
     return [x[(*[span(None)] * axis, i)] for i in range(count)]
 
 
-def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+def array_split(x: ArrayLike, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     """`split` into parts that need not be equal: the first ones are longer by one.
 
     Args:
@@ -699,7 +702,7 @@ def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0)
     return ops.split(x, [sum(lengths[:i]) for i in range(1, n)], axis)
 
 
-def hsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
+def hsplit(x: ArrayLike, indices_or_sections: int | Sequence[int]) -> list[Any]:
     """`split` along axis 1 (a vector: axis 0).
 
     Args:
@@ -722,7 +725,7 @@ def hsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
     return ops.split(x, indices_or_sections, 0 if ndim(x) == 1 else 1)
 
 
-def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
+def vsplit(x: ArrayLike, indices_or_sections: int | Sequence[int]) -> list[Any]:
     """`split` along axis 0.
 
     Args:
@@ -743,7 +746,7 @@ def vsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
     return ops.split(x, indices_or_sections, 0)
 
 
-def dsplit(x: Any, indices_or_sections: int | Sequence[int]) -> list[Any]:
+def dsplit(x: ArrayLike, indices_or_sections: int | Sequence[int]) -> list[Any]:
     """`split` along axis 2.
 
     Args:
@@ -796,7 +799,13 @@ def meshgrid(*x: Any, indexing: str = "xy") -> list[Any]:
 
 
 def linspace(
-    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None, axis: int = 0
+    start: ArrayLike,
+    stop: ArrayLike,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
 ) -> Any:
     """`num` equally spaced numbers from `start` to `stop`, along a new `axis`.
 
@@ -840,7 +849,7 @@ def linspace(
 
 def logspace(
     start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10, dtype: Any = None, axis: int = 0
-) -> Any:
+) -> Tensor:
     """`base` to the powers `linspace(start, stop, num, endpoint)`.
 
     Args:
@@ -868,7 +877,7 @@ def logspace(
     return ops.cast(y, dtype_argument(dtype, spec_of(y).dtype))
 
 
-def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Tensor:
     """`num` numbers from `start` to `stop`, each the same multiple of the one before; both of one sign.
 
     Args:
@@ -901,7 +910,7 @@ def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype
     return ops.moveaxis(ops.cast(y, dtype_argument(dtype, kind)), 0, axis)
 
 
-def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Tensor:
     """The powers 0 ... N - 1 of the entries of a vector, one row per entry, highest first unless `increasing`.
 
     Args:
@@ -929,7 +938,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     return y if increasing else ops.flip(y, 1)
 
 
-def get_item(x: Any, key: Any) -> Any:
+def get_item(x: ArrayLike, key: Any) -> Tensor:
     """`x[key]` for integers, slices, None, Ellipsis, and one array of integers.
 
     A negative integer counts from the end. Indices of an array that are outside are moved to the nearest end, as in
@@ -992,7 +1001,7 @@ def slice(inputs: Any, start_indices: Any, shape: Sequence[int]) -> Any:
     return inputs
 
 
-def slice_update(inputs: Any, start_indices: Any, updates: Any) -> Any:
+def slice_update(inputs: ArrayLike, start_indices: ArrayLike, updates: ArrayLike) -> Tensor:
     """`inputs` with the block at `start_indices` replaced by `updates`; it is moved inside where it exceeds an end.
 
     Args:
@@ -1042,7 +1051,7 @@ def _starts(start_indices: Any) -> list[Any]:
     return found
 
 
-def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: ArrayLike = 0) -> Tensor:
     """Entry by entry the choice of the first condition that holds, or `default`.
 
     Args:
@@ -1074,7 +1083,7 @@ def select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0)
     return y
 
 
-def kron(x1: Any, x2: Any) -> Any:
+def kron(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """The Kronecker product: every entry of `x1` times the whole of `x2`, arranged as blocks.
 
     Args:
@@ -1101,11 +1110,11 @@ def kron(x1: Any, x2: Any) -> Any:
     return ops.reshape(wide, [int(a) * int(b) for a, b in zip(shape(x1), shape(x2), strict=True)])
 
 
-def _at_least_all(x: Any, n: int) -> Any:
+def _at_least_all(x: Tensor, n: int) -> Tensor:
     return ops.reshape(x, (*[1] * (n - spec_of(x).ndim), *spec_of(x).shape))
 
 
-def inner(x1: Any, x2: Any) -> Any:
+def inner(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """Sums of products over the last axes; a scalar multiplies every entry.
 
     Args:
@@ -1129,7 +1138,7 @@ def inner(x1: Any, x2: Any) -> Any:
     return ops.tensordot(x1, x2, ((-1,), (-1,)))
 
 
-def vdot(x1: Any, x2: Any) -> Any:
+def vdot(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """The sum of the products of all entries of two arrays, both flattened.
 
     Args:
@@ -1150,7 +1159,9 @@ def vdot(x1: Any, x2: Any) -> Any:
     return ops.dot(ravel(x1), ravel(x2))
 
 
-def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
+def cross(
+    x1: ArrayLike, x2: ArrayLike, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Tensor:
     """The vector products of vectors of 3 or 2 entries along `axisa` and `axisb`, along `axisc` of the result.
 
     For two vectors of 2 entries the result has no such axis: it is the third entry alone.
@@ -1191,7 +1202,7 @@ def cross(x1: Any, x2: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, a
     return ops.moveaxis(ops.stack([first, second, third], -1), -1, axisc)
 
 
-def cdist(x: Any, y: Any) -> Any:
+def cdist(x: ArrayLike, y: ArrayLike) -> Tensor:
     """The Euclidean distances between every row of `x` and every row of `y`; the derivative where they are equal is 0.
 
     Args:
@@ -1219,11 +1230,11 @@ def cdist(x: Any, y: Any) -> Any:
     return ops.cast(ops.where(zero, 0.0, ops.sqrt(ops.where(zero, 1.0, squares))), dtype)
 
 
-def _window(values: np.ndarray) -> Any:
+def _window(values: np.ndarray) -> Tensor:
     return ops.convert_to_tensor(values, settings.floatx())
 
 
-def bartlett(x: Any) -> Any:
+def bartlett(x: Any) -> Tensor:
     """The Bartlett window of `x` entries: a triangle from 0 to 1 and back.
 
     Args:
@@ -1240,7 +1251,7 @@ def bartlett(x: Any) -> Any:
     return _window(np.bartlett(int(x)))
 
 
-def blackman(x: Any) -> Any:
+def blackman(x: Any) -> Tensor:
     """The Blackman window of `x` entries: 0.42 - 0.5 cos(2 pi n / (x - 1)) + 0.08 cos(4 pi n / (x - 1)).
 
     Args:
@@ -1257,7 +1268,7 @@ def blackman(x: Any) -> Any:
     return _window(np.blackman(int(x)))
 
 
-def hamming(x: Any) -> Any:
+def hamming(x: Any) -> Tensor:
     """The Hamming window of `x` entries: 0.54 - 0.46 cos(2 pi n / (x - 1)).
 
     Args:
@@ -1274,7 +1285,7 @@ def hamming(x: Any) -> Any:
     return _window(np.hamming(int(x)))
 
 
-def hanning(x: Any) -> Any:
+def hanning(x: Any) -> Tensor:
     """The Hann window of `x` entries: 0.5 - 0.5 cos(2 pi n / (x - 1)).
 
     Args:
@@ -1291,7 +1302,7 @@ def hanning(x: Any) -> Any:
     return _window(np.hanning(int(x)))
 
 
-def kaiser(x: Any, beta: float) -> Any:
+def kaiser(x: Any, beta: float) -> Tensor:
     """The Kaiser window of `x` entries and shape `beta`.
 
     It is I0(beta sqrt(1 - (2 n / (x - 1) - 1)**2)) / I0(beta), with the modified Bessel function I0.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.program import Program, Value, as_tuple, op
@@ -14,6 +14,9 @@ from lamella.ops.comparison import equal, logical, select
 from lamella.ops.elementwise import cast, maximum, minimum
 from lamella.tracebacks import filter_functions
 from lamella.tree import flatten, unflatten
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 @op
@@ -56,7 +59,7 @@ def _(index: Any, *operands: Any, branches: tuple[Program, ...]) -> Any:
     return tuple(chosen)
 
 
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def switch(index: ArrayLike, branches: Sequence[Callable[..., Any]], *operands: Any) -> Tensor:
     """`branches[index](*operands)`; only that branch is computed, and it is differentiable.
 
     The branches are traced once each, are written in `lamella.ops`, and return values of the same shapes and dtypes;
@@ -89,7 +92,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     return _chosen(cast(index, "int32"), branches, operands, [f"branch {i}" for i in range(len(branches))])
 
 
-def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+def cond(pred: ArrayLike, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
     """`true_fn()` if the scalar `pred` holds, else `false_fn()`; only that function is computed.
 
     The result is differentiable. Both functions are traced, are written in `lamella.ops`, and return values of the same
@@ -121,7 +124,9 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> 
     return _chosen(cast(pred, "int32"), (false_fn, true_fn), (), ["false_fn", "true_fn"])
 
 
-def _chosen(index: Any, functions: Sequence[Callable[..., Any]], operands: Sequence[Any], names: Sequence[str]) -> Any:
+def _chosen(
+    index: Tensor, functions: Sequence[Callable[..., Any]], operands: Sequence[Any], names: Sequence[str]
+) -> Any:
     flat, structure = flatten(tuple(operands))
     flat = [as_tensor(x) for x in flat]
     traced = [_traced(function, flat, structure) for function in functions]

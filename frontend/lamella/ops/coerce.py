@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from lamella.ir.spec import DTYPES, Shape, Spec, dtype_name, is_float, numpy_dty
 from lamella.ir.trace import as_value, constant_value, current_trace, operand
 from lamella.tracebacks import filtered
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 
 def is_weak(x: Any) -> bool:
     """Whether `x` is a scalar whose dtype gives way to that of the other operand."""
@@ -24,7 +27,7 @@ def is_weak(x: Any) -> bool:
 
 
 @filtered
-def as_tensor(x: Any, dtype: Any = None) -> Any:
+def as_tensor(x: Any, dtype: Any = None) -> Tensor:
     """`x` as an operand: values, variables and arrays stay, lists and scalars become NumPy arrays.
 
     A Python float, and a NumPy float64 array that meets a trace, become `floatx`; Python integers become int32.
@@ -68,7 +71,7 @@ def as_tensor(x: Any, dtype: Any = None) -> Any:
     return _held(x if dtype is None or spec.dtype == dtype else _convert(x, dtype), dtype or spec.dtype)
 
 
-def _held(x: Any, dtype: str) -> Any:
+def _held(x: Tensor, dtype: str) -> Tensor:
     """`x`, as a constant if a trace is running and its dtype could not be told from the array at its next use.
 
     A float64 array would be taken for `floatx`, and a bfloat16 array, which NumPy stores in float32, for float32.
@@ -79,7 +82,7 @@ def _held(x: Any, dtype: str) -> Any:
     return constant_value(trace, np.array(x), dtype)
 
 
-def _convert(x: Any, dtype: str) -> Any:
+def _convert(x: Tensor, dtype: str) -> Tensor:
     from lamella.ops.elementwise import convert
 
     return convert.bind(x, dtype=dtype)
@@ -116,7 +119,7 @@ def operands(xs: Sequence[Any]) -> tuple[Any, ...]:
     return found
 
 
-def _strong_dtype(x: Any, symbolic: bool) -> str:
+def _strong_dtype(x: ArrayLike, symbolic: bool) -> str:
     if isinstance(x, list | tuple):
         x = as_tensor(x)
     dtype = spec_of(x).dtype
@@ -147,13 +150,13 @@ def stretched(*tensors: Any) -> list[Any]:
     return [broadcast_to(t, shape) for t in tensors]
 
 
-def floating(x: Any) -> list[Any]:
+def floating(x: ArrayLike) -> list[Any]:
     """The operand as a float: integers and booleans become `floatx`."""
     x = as_tensor(x)
     return [x if is_float(spec_of(x).dtype) else as_tensor(x, settings.floatx())]
 
 
-def floating_pair(x: Any, y: Any) -> list[Any]:
+def floating_pair(x: ArrayLike, y: Any) -> list[Any]:
     """Two operands promoted, and floats (division of integers is not an integer)."""
     items = operands((x, y))
     dtype = common_dtype(*items)
@@ -175,7 +178,7 @@ def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @functools.wraps(function)
-    def computed(x: Any, *args: Any, **kwargs: Any) -> Any:
+    def computed(x: Any, *args: Any, **kwargs: Any) -> Tensor:
         (x,) = floating(x)
         dtype = spec_of(x).dtype
         if DTYPES[dtype][1] > 16:
@@ -185,7 +188,7 @@ def in_float32(function: Callable[..., Any]) -> Callable[..., Any]:
     return computed
 
 
-def same(x: Any) -> list[Any]:
+def same(x: ArrayLike) -> list[Any]:
     """The operand as it is."""
     return [as_tensor(x)]
 

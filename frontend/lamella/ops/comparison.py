@@ -5,7 +5,7 @@ A NaN is unequal to every number, itself included. Only `select` has a derivativ
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.program import op
@@ -13,6 +13,9 @@ from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ir.trace import operand
 from lamella.ops.coerce import as_tensor, common_dtype, full_of, promoted, stretched
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 def _compared(x: Spec, y: Spec) -> Spec:
@@ -250,12 +253,12 @@ def select(condition: Spec, x: Spec, y: Spec) -> Spec:
 
 
 @select.def_vjp
-def _(g: Any, y: Any, condition: Any, a: Any, b: Any) -> Any:
+def _(g: Tensor, y: Tensor, condition: Tensor, a: Tensor, b: Tensor) -> Any:
     zero = full_of(spec_of(g), 0)
     return None, select.bind(condition, g, zero), select.bind(condition, zero, g)
 
 
-def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Tensor:
     """`x1` where the condition holds, else `x2`; the three broadcast, x1 and x2 are promoted.
 
     Only the chosen entries get a gradient. A NaN or infinity among the entries that are not chosen does not spread to
@@ -288,12 +291,12 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     return select.bind(*stretched(condition, *[as_tensor(i, dtype) for i in items]))
 
 
-def logical(x: Any) -> Any:
+def logical(x: ArrayLike) -> Tensor:
     """`x` as bool: `x != 0`."""
     return as_tensor(x, "bool")
 
 
-def not_equal(x1: Any, x2: Any) -> Any:
+def not_equal(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """x1 != x2
 
     Args:
@@ -314,7 +317,7 @@ def not_equal(x1: Any, x2: Any) -> Any:
     return bitwise_not(equal(x1, x2))
 
 
-def greater(x1: Any, x2: Any) -> Any:
+def greater(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """x1 > x2
 
     Args:
@@ -335,7 +338,7 @@ def greater(x1: Any, x2: Any) -> Any:
     return less(x2, x1)
 
 
-def greater_equal(x1: Any, x2: Any) -> Any:
+def greater_equal(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """x1 >= x2
 
     Args:
@@ -356,7 +359,7 @@ def greater_equal(x1: Any, x2: Any) -> Any:
     return less_equal(x2, x1)
 
 
-def logical_and(x1: Any, x2: Any) -> Any:
+def logical_and(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """Where both x1 and x2 hold.
 
     Args:
@@ -377,7 +380,7 @@ def logical_and(x1: Any, x2: Any) -> Any:
     return bitwise_and(logical(x1), logical(x2))
 
 
-def logical_or(x1: Any, x2: Any) -> Any:
+def logical_or(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """Where x1 or x2 holds, or both.
 
     Args:
@@ -398,7 +401,7 @@ def logical_or(x1: Any, x2: Any) -> Any:
     return bitwise_or(logical(x1), logical(x2))
 
 
-def logical_xor(x1: Any, x2: Any) -> Any:
+def logical_xor(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """Where exactly one of x1 and x2 holds.
 
     Args:
@@ -419,7 +422,7 @@ def logical_xor(x1: Any, x2: Any) -> Any:
     return bitwise_xor(logical(x1), logical(x2))
 
 
-def logical_not(x: Any) -> Any:
+def logical_not(x: ArrayLike) -> Tensor:
     """Where x does not hold.
 
     Args:
@@ -436,7 +439,7 @@ def logical_not(x: Any) -> Any:
     return bitwise_not(logical(x))
 
 
-def isnan(x: Any) -> Any:
+def isnan(x: ArrayLike) -> Tensor:
     """Where `x` is NaN.
 
     Args:

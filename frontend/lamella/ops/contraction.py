@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.dim import differ, exceeds
@@ -14,6 +14,9 @@ from lamella.ops.coerce import as_tensor, broadcast_shape, broadcast_to, common_
 from lamella.ops.reduction import reduce_sum
 from lamella.ops.shapes import reshape, transpose
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 Pairs = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -45,7 +48,7 @@ def contract(x: Spec, y: Spec, *, contracting: Pairs, batch: Pairs) -> Spec:
 
 
 @contract.def_vjp
-def _(g: Any, out: Any, x: Any, y: Any, *, contracting: Pairs, batch: Pairs) -> Any:
+def _(g: Tensor, out: Tensor, x: Tensor, y: Tensor, *, contracting: Pairs, batch: Pairs) -> tuple[Tensor, ...]:
     return (
         _operand_gradient(g, y, contracting, batch, spec_of(x).ndim, spec_of(y).ndim, left=True),
         _operand_gradient(g, x, contracting[::-1], batch[::-1], spec_of(y).ndim, spec_of(x).ndim, left=False),
@@ -66,7 +69,7 @@ def _operand_gradient(
     return _product(other, others, g, [*my_batch, *other_free, *free], range(ndim))
 
 
-def _product(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], result: Sequence[Any]) -> Any:
+def _product(x: Tensor, of_x: Sequence[Any], y: Tensor, of_y: Sequence[Any], result: Sequence[Any]) -> Any:
     """The contraction of x and y, whose axes are named, to the axes of `result`, summed over the other common axes.
 
     The operands are ordered so that the result has its axes in order. If neither order does, the larger operand is
@@ -88,7 +91,7 @@ def _product(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], result: S
     return transpose(product, [straight.index(c) for c in result])
 
 
-def _rows_as_they_lie(x: Any, of_x: Sequence[Any], y: Any, of_y: Sequence[Any], gone: Sequence[Any]) -> bool:
+def _rows_as_they_lie(x: Tensor, of_x: Sequence[Any], y: Tensor, of_y: Sequence[Any], gone: Sequence[Any]) -> bool:
     """Whether the product of x and y reads the larger operand in row-major order."""
     x_is_larger = not exceeds(spec_of(y).size, spec_of(x).size)
     return of_x[-1] in gone if x_is_larger else of_y[-1] not in gone
@@ -100,7 +103,7 @@ def _product_dtype(*xs: Any) -> str:
     return dtype if dtype == "bool" else sum_dtype(dtype)
 
 
-def matmul(x1: Any, x2: Any) -> Any:
+def matmul(x1: ArrayLike, x2: Any) -> Tensor:
     """x1 @ x2 by NumPy's rule: the last axis of x1 with the last but one of x2, the leading axes broadcast
 
     Integers of less than 32 bits become 32 bits wide first, because sums of their products would wrap around.
@@ -143,7 +146,7 @@ def matmul(x1: Any, x2: Any) -> Any:
     return contract.bind(x1, x2, contracting=((n + 1,), (n,)), batch=(at, at))
 
 
-def dot(x1: Any, x2: Any) -> Any:
+def dot(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """Sums of products over the last axis of x1 and the last but one of x2 (the only one of a vector).
 
     Unlike in `matmul` the leading axes do not broadcast: those of x1 come first in the result, then those of x2. A
@@ -174,7 +177,7 @@ def dot(x1: Any, x2: Any) -> Any:
     return tensordot(x1, x2, ((-1,), (-1 if spec_of(x2).ndim == 1 else -2,)))
 
 
-def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
+def tensordot(x1: ArrayLike, x2: ArrayLike, axes: int | Sequence[Any] = 2) -> Any:
     """Products summed over the last `axes` axes of x1 and the first of x2, or over a pair of axis lists.
 
     Args:
@@ -207,7 +210,7 @@ def tensordot(x1: Any, x2: Any, axes: int | Sequence[Any] = 2) -> Any:
     return contract.bind(x1, x2, contracting=(left, right), batch=((), ()))
 
 
-def einsum(subscripts: str, *operands: Any) -> Any:
+def einsum(subscripts: str, *operands: Any) -> Tensor:
     """Einstein summation of one or more operands, for example `einsum("bij,bjk->bik", x, y)`.
 
     An index that is missing on the right of "->" is summed over. Without "->" the result has the indices that occur
@@ -273,7 +276,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     return transpose(x, [term.index(c) for c in output])
 
 
-def _sum_out(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
+def _sum_out(term: str, x: Tensor, needed: set[str]) -> tuple[str, Any]:
     """The term and `x`, summed over the axes that are not needed."""
     axes = tuple(i for i, c in enumerate(term) if c not in needed)
     if not axes:
@@ -281,7 +284,7 @@ def _sum_out(term: str, x: Any, needed: set[str]) -> tuple[str, Any]:
     return "".join(c for c in term if c in needed), reduce_sum.bind(x, axes=axes)
 
 
-def outer(x1: Any, x2: Any) -> Any:
+def outer(x1: ArrayLike, x2: ArrayLike) -> Tensor:
     """All products of an entry of x1 and an entry of x2.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import ArgumentError, ShapeError
 from lamella.ir import interpret
@@ -15,6 +15,9 @@ from lamella.ops.coerce import as_tensor
 from lamella.ops.shapes import concatenate_, reshape_, slice_
 from lamella.tracebacks import filtered
 from lamella.tree import flatten, unflatten
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 @op
@@ -40,14 +43,14 @@ def scan_(*operands: Spec, body: Program, consts: int, carries: int, length: int
     return (*results[:carries], *[Spec((length, *s.shape), s.dtype) for s in results[carries:]])
 
 
-def _step_slice(x: Any, t: int) -> Any:
+def _step_slice(x: Tensor, t: int) -> Tensor:
     shape = spec_of(x).shape
     part = slice_.bind(x, start=(t, *[0] * (len(shape) - 1)), stop=(t + 1, *shape[1:]), strides=(1,) * len(shape))
     return reshape_.bind(part, shape=shape[1:])
 
 
 @scan_.define
-def _(*operands: Any, body: Program, consts: int, carries: int, length: int, reverse: bool) -> Any:
+def _(*operands: Any, body: Program, consts: int, carries: int, length: int, reverse: bool) -> tuple[Tensor, ...]:
     fixed, carry = list(operands[:consts]), list(operands[consts : consts + carries])
     stacked = operands[consts + carries :]
     steps: list[list[Any]] = [[] for _ in body.outputs[carries:]]
@@ -63,8 +66,8 @@ def _(*operands: Any, body: Program, consts: int, carries: int, length: int, rev
 @filtered
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
-    init: Any,
-    xs: Any = None,
+    init: ArrayLike | None,
+    xs: ArrayLike | None = None,
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,
@@ -141,7 +144,7 @@ def foreach_(*operands: Spec, body: Program, tensors: int, groups: int) -> tuple
 
 
 @foreach_.define
-def _(*operands: Any, body: Program, tensors: int, groups: int) -> Any:
+def _(*operands: Any, body: Program, tensors: int, groups: int) -> tuple[Tensor, ...]:
     scalars = operands[groups * tensors :]
     columns = [
         elementwise_replay(body, [*[operands[g * tensors + i] for g in range(groups)], *scalars])

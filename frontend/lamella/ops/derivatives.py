@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import ArgumentError, DTypeError, ShapeError
 from lamella.ir.program import Program, as_tuple, op
@@ -11,6 +11,9 @@ from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ir.trace import Trace, as_value, replay
 from lamella.ops.coerce import as_tensor, full_of
 from lamella.tree import flatten, unflatten
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 @op
@@ -22,12 +25,12 @@ def custom_gradient_(*operands: Spec, body: Program, gradient: Program) -> tuple
 
 
 @custom_gradient_.define
-def _(*operands: Any, body: Program, gradient: Program) -> Any:
+def _(*operands: Any, body: Program, gradient: Program) -> tuple[Tensor, ...]:
     return tuple(replay(body, operands))
 
 
 @custom_gradient_.def_vjp
-def _(g: Any, y: Any, *operands: Any, body: Program, gradient: Program) -> Any:
+def _(g: Any, y: ArrayLike, *operands: Any, body: Program, gradient: Program) -> Any:
     found = iter(replay(gradient, (*operands, *as_tuple(g))))
     # The outputs are the gradients of the arguments; captured values have none.
     count = len(gradient.outputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_float, spec_of
 from lamella.ops.coerce import as_tensor, broadcast_to, dtype_argument, floating, floating_pair, full_of, promoted, same
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 def _equal_specs(x: Spec, y: Spec) -> Spec:
@@ -33,7 +36,7 @@ def _float(x: Spec) -> Spec:
     return x
 
 
-def _like(x: Any, value: float) -> Any:
+def _like(x: Tensor, value: float) -> Tensor:
     return full_of(spec_of(x), value)
 
 
@@ -62,7 +65,7 @@ def add(x1: Spec, x2: Spec) -> Spec:
 
 
 @add.def_vjp
-def _(g: Any, y: Any, a: Any, b: Any) -> Any:
+def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     return g, g
 
 
@@ -91,7 +94,7 @@ def subtract(x1: Spec, x2: Spec) -> Spec:
 
 
 @subtract.def_vjp
-def _(g: Any, y: Any, a: Any, b: Any) -> Any:
+def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     return g, negative(g)
 
 
@@ -120,7 +123,7 @@ def multiply(x1: Spec, x2: Spec) -> Spec:
 
 
 @multiply.def_vjp
-def _(g: Any, y: Any, a: Any, b: Any) -> Any:
+def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     return multiply(g, b), multiply(g, a)
 
 
@@ -149,7 +152,7 @@ def divide(x1: Spec, x2: Spec) -> Spec:
 
 
 @divide.def_vjp
-def _(g: Any, y: Any, a: Any, b: Any) -> Any:
+def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     over = divide(g, b)
     return over, negative(multiply(over, y))
 
@@ -180,7 +183,7 @@ def remainder(x1: Spec, x2: Spec) -> Spec:
 
 
 @remainder.def_vjp
-def _(g: Any, y: Any, a: Any, b: Any) -> Any:
+def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     return g, negative(multiply(g, floor(divide(a, b))))
 
 
@@ -210,7 +213,7 @@ def floor_divide(x1: Spec, x2: Spec) -> Spec:
 
 
 @floor_divide.define
-def _(x: Any, y: Any) -> Any:
+def _(x: Tensor, y: Tensor) -> Tensor:
     dtype = spec_of(x).dtype
     exact = subtract(x, remainder(x, y))
     if is_float(dtype):
@@ -247,7 +250,7 @@ def power(x1: Spec, x2: Spec) -> Spec:
 
 
 @power.def_vjp
-def _(g: Any, y: Any, a: Any, b: Any) -> Any:
+def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     from lamella.ops.comparison import equal, less_equal, where
 
     zero, one = _like(a, 0), _like(a, 1)
@@ -281,7 +284,7 @@ def maximum(x1: Spec, x2: Spec) -> Spec:
 
 
 @maximum.def_vjp
-def _(g: Any, y: Any, a: Any, b: Any) -> Any:
+def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     return _extremum(g, y, a, b)
 
 
@@ -308,11 +311,11 @@ def minimum(x1: Spec, x2: Spec) -> Spec:
 
 
 @minimum.def_vjp
-def _(g: Any, y: Any, a: Any, b: Any) -> Any:
+def _(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     return _extremum(g, y, a, b)
 
 
-def _extremum(g: Any, y: Any, a: Any, b: Any) -> Any:
+def _extremum(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     from lamella.ops.comparison import equal, where
 
     zero = _like(g, 0)
@@ -342,7 +345,7 @@ def negative(x: Spec) -> Spec:
 
 
 @negative.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return negative(g)
 
 
@@ -365,7 +368,7 @@ def exp(x: Spec) -> Spec:
 
 
 @exp.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return multiply(g, y)
 
 
@@ -388,7 +391,7 @@ def expm1(x: Spec) -> Spec:
 
 
 @expm1.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return multiply(g, add(y, _like(y, 1)))
 
 
@@ -411,7 +414,7 @@ def log(x: Spec) -> Spec:
 
 
 @log.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return divide(g, x)
 
 
@@ -434,7 +437,7 @@ def log1p(x: Spec) -> Spec:
 
 
 @log1p.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return divide(g, add(x, _like(x, 1)))
 
 
@@ -457,7 +460,7 @@ def sqrt(x: Spec) -> Spec:
 
 
 @sqrt.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return divide(multiply(g, _like(g, 0.5)), y)
 
 
@@ -480,7 +483,7 @@ def tanh(x: Spec) -> Spec:
 
 
 @tanh.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return multiply(g, subtract(_like(y, 1), multiply(y, y)))
 
 
@@ -503,7 +506,7 @@ def sin(x: Spec) -> Spec:
 
 
 @sin.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return multiply(g, cos(x))
 
 
@@ -526,7 +529,7 @@ def cos(x: Spec) -> Spec:
 
 
 @cos.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return negative(multiply(g, sin(x)))
 
 
@@ -552,7 +555,7 @@ def abs_(x: Spec) -> Spec:
 
 
 @abs_.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     from lamella.ops.comparison import less_equal, where
 
     return where(less_equal(_like(x, 0), x), g, negative(g))
@@ -622,7 +625,7 @@ def stop_gradient(variable: Spec) -> Spec:
 
 
 @stop_gradient.define
-def _(x: Any) -> Any:
+def _(x: Tensor) -> Tensor:
     return x
 
 
@@ -639,7 +642,7 @@ def convert_(x: Spec, *, dtype: str) -> Spec:
 
 
 @convert_.def_vjp
-def _(g: Any, y: Any, x: Any, *, dtype: str) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, dtype: str) -> Any:
     return convert_.bind(g, dtype=spec_of(x).dtype) if is_float(spec_of(x).dtype) and is_float(dtype) else None
 
 
@@ -694,12 +697,12 @@ def relu(x: Spec) -> Spec:
 
 
 @relu.define
-def _(x: Any) -> Any:
+def _(x: Tensor) -> Tensor:
     return maximum(x, _like(x, 0))
 
 
 @relu.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     # A function of y, so that the backward pass need not keep x.
     return relu_gradient.bind(g, y)
 
@@ -711,14 +714,14 @@ def relu_gradient(g: Spec, y: Spec) -> Spec:
 
 
 @relu_gradient.define
-def _(g: Any, y: Any) -> Any:
+def _(g: Tensor, y: Tensor) -> Tensor:
     from lamella.ops.comparison import less, where
 
     return where(less(_like(y, 0), y), g, _like(g, 0))
 
 
 @relu_gradient.def_vjp
-def _(h: Any, out: Any, g: Any, y: Any) -> Any:
+def _(h: Tensor, out: Tensor, g: Tensor, y: Tensor) -> Any:
     return relu_gradient.bind(h, y), None
 
 
@@ -741,14 +744,14 @@ def sigmoid(x: Spec) -> Spec:
 
 
 @sigmoid.define
-def _(x: Any) -> Any:
+def _(x: Tensor) -> Tensor:
     # (1 + tanh(x / 2)) / 2 would lose all digits far below 0, and is slower.
     one = _like(x, 1)
     return divide(one, add(exp(negative(x)), one))
 
 
 @sigmoid.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return multiply(g, multiply(y, subtract(_like(y, 1), y)))
 
 
@@ -777,12 +780,12 @@ def clip(x: Spec, x_min: Spec, x_max: Spec) -> Spec:
 
 
 @clip.define
-def _(x: Any, x_min: Any, x_max: Any) -> Any:
+def _(x: Tensor, x_min: Tensor, x_max: Tensor) -> Tensor:
     return minimum(maximum(x, x_min), x_max)
 
 
 @clip.def_vjp
-def _(g: Any, y: Any, x: Any, x_min: Any, x_max: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, x_min: Tensor, x_max: Tensor) -> tuple[Tensor, ...]:
     from lamella.ops.comparison import equal, less, where
 
     zero, half = _like(g, 0), multiply(g, _like(g, 0.5))
@@ -800,7 +803,7 @@ def clip_gradient(g: Spec, x: Spec, x_min: Spec, x_max: Spec) -> Spec:
 
 
 @clip_gradient.define
-def _(g: Any, x: Any, x_min: Any, x_max: Any) -> Any:
+def _(g: Tensor, x: Tensor, x_min: Tensor, x_max: Tensor) -> Tensor:
     from lamella.ops.comparison import bitwise_and, bitwise_or, equal, less, where
 
     half = where(bitwise_or(equal(x, x_min), equal(x, x_max)), multiply(g, _like(g, 0.5)), _like(g, 0))
@@ -826,16 +829,16 @@ def softplus(x: Spec) -> Spec:
 
 
 @softplus.define
-def _(x: Any) -> Any:
+def _(x: Tensor) -> Tensor:
     return add(maximum(x, _like(x, 0)), log1p(exp(negative(abs_(x)))))
 
 
 @softplus.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return multiply(g, sigmoid(x))
 
 
-def square(x: Any) -> Any:
+def square(x: ArrayLike) -> Tensor:
     """x * x
 
     Args:
@@ -856,7 +859,7 @@ def square(x: Any) -> Any:
     return multiply(x, x)
 
 
-def rsqrt(x: Any) -> Any:
+def rsqrt(x: ArrayLike) -> Tensor:
     """1 / sqrt(x); infinite at 0, and NaN below 0
 
     Args:
@@ -873,7 +876,7 @@ def rsqrt(x: Any) -> Any:
     return divide(1.0, sqrt(x))
 
 
-def reciprocal(x: Any) -> Any:
+def reciprocal(x: ArrayLike) -> Tensor:
     """1 / x
 
     Args:
@@ -890,7 +893,7 @@ def reciprocal(x: Any) -> Any:
     return divide(1.0, x)
 
 
-def ceil(x: Any) -> Any:
+def ceil(x: ArrayLike) -> Tensor:
     """The smallest integer not below x, as a float; its derivative is 0 everywhere.
 
     Args:
@@ -907,7 +910,7 @@ def ceil(x: Any) -> Any:
     return negative(floor(negative(x)))
 
 
-def zeros_like(x: Any, dtype: Any = None) -> Any:
+def zeros_like(x: ArrayLike, dtype: Any = None) -> Tensor:
     """Zeros of the shape of `x`.
 
     Args:
@@ -925,7 +928,7 @@ def zeros_like(x: Any, dtype: Any = None) -> Any:
     return full_like(x, 0, dtype)
 
 
-def ones_like(x: Any, dtype: Any = None) -> Any:
+def ones_like(x: ArrayLike, dtype: Any = None) -> Tensor:
     """Ones of the shape of `x`.
 
     Args:
@@ -944,7 +947,7 @@ def ones_like(x: Any, dtype: Any = None) -> Any:
     return full_like(x, 1, dtype)
 
 
-def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
+def full_like(x: ArrayLike, fill_value: ArrayLike, dtype: Any = None) -> Tensor:
     """`fill_value` broadcast to the shape of `x`.
 
     Args:
@@ -971,7 +974,7 @@ def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
     return broadcast_to(as_tensor(fill_value, kind), spec.shape)
 
 
-def isfinite(x: Any) -> Any:
+def isfinite(x: ArrayLike) -> Tensor:
     """Where `x` is neither infinite nor NaN.
 
     Args:

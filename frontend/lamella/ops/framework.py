@@ -7,11 +7,14 @@ the function's framework.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import BackendError
 from lamella.ir.program import Op
 from lamella.ir.spec import Spec
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 def _rule(x: Spec, *, function: Callable[[Any], Any], dtype: str) -> Spec:
@@ -23,7 +26,7 @@ framework_call = Op("framework_call", _rule, differentiable=False)
 
 
 @framework_call.define
-def _(x: Any, *, function: Callable[[Any], Any], dtype: str) -> Any:
+def _(x: Tensor, *, function: Callable[[Any], Any], dtype: str) -> Any:
     name = getattr(function, "__qualname__", None) or repr(function)
     raise BackendError(
         f"the function {name!r} is written in JAX (as optax's schedules are), and this backend does not run JAX: write it "

@@ -25,6 +25,9 @@ from lamella.ops.image_places import perspective_transform as perspective_transf
 from lamella.ops.image_places import scale_and_translate as scale_and_translate
 from lamella.ops.resizing import resize as resize
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 
 def _of_three(before: int | None, after: int | None, target: int | None, names: str) -> None:
     given = (before, after, target)
@@ -35,7 +38,7 @@ def _of_three(before: int | None, after: int | None, target: int | None, names: 
 
 
 def pad_images(
-    images: Any,
+    images: ArrayLike,
     top_padding: int | None = None,
     left_padding: int | None = None,
     bottom_padding: int | None = None,
@@ -43,7 +46,7 @@ def pad_images(
     target_height: int | None = None,
     target_width: int | None = None,
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """Images with rows and columns of zeros around them.
 
     Two of `top_padding`, `bottom_padding` and `target_height` must be given, and two of `left_padding`, `right_padding`
@@ -92,7 +95,7 @@ def pad_images(
 
 
 def crop_images(
-    images: Any,
+    images: ArrayLike,
     top_cropping: int | None = None,
     left_cropping: int | None = None,
     bottom_cropping: int | None = None,
@@ -100,7 +103,7 @@ def crop_images(
     target_height: int | None = None,
     target_width: int | None = None,
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """Images without some rows and columns at their edges.
 
     Two of `top_cropping`, `bottom_cropping` and `target_height` must be given, and two of `left_cropping`,
@@ -151,7 +154,7 @@ def crop_images(
     return x[tuple(kept)]
 
 
-def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
+def rgb_to_grayscale(images: ArrayLike, data_format: str | None = None) -> Tensor:
     """0.2989 red + 0.587 green + 0.114 blue, with one channel; images of one channel stay as they are.
 
     Args:
@@ -181,7 +184,7 @@ def rgb_to_grayscale(images: Any, data_format: str | None = None) -> Any:
     return ops.cast(ops.expand_dims(ops.add(ops.add(weighted[0], weighted[1]), weighted[2]), channel), dtype)
 
 
-def rgb_to_hsv(images: Any, data_format: str | None = None) -> Any:
+def rgb_to_hsv(images: ArrayLike, data_format: str | None = None) -> Tensor:
     """Hue, saturation and value, each from 0 to 1, of red, green and blue.
 
     Args:
@@ -219,7 +222,7 @@ def rgb_to_hsv(images: Any, data_format: str | None = None) -> Any:
     return ops.stack([ops.where(ops.less(hue, 0.0), ops.add(hue, 1.0), hue), saturation, value], channel)
 
 
-def hsv_to_rgb(images: Any, data_format: str | None = None) -> Any:
+def hsv_to_rgb(images: ArrayLike, data_format: str | None = None) -> Tensor:
     """Red, green and blue of hue, saturation and value: the inverse of `rgb_to_hsv`.
 
     Args:
@@ -257,7 +260,7 @@ def hsv_to_rgb(images: Any, data_format: str | None = None) -> Any:
     )
 
 
-def _channels(x: Any, channel: int, what: str, *, floats: bool = False) -> list[Any]:
+def _channels(x: Tensor, channel: int, what: str, *, floats: bool = False) -> list[Any]:
     if x.shape[channel] != 3:
         raise ShapeError(f"{what}: images must have 3 channels, got shape {public_shape(x.shape)}.")
     if floats and not is_float(spec_of(x).dtype):

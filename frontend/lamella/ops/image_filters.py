@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,8 +17,11 @@ from lamella.ops import spatial
 from lamella.ops import window as windows
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def image_axes(images: Any, data_format: str | None) -> tuple[Any, int, int]:
+
+def image_axes(images: ArrayLike, data_format: str | None) -> tuple[Any, int, int]:
     """The images, and the axes of their rows and of their channels."""
     x = ops.convert_to_tensor(images)
     rank = len(x.shape)
@@ -28,7 +31,7 @@ def image_axes(images: Any, data_format: str | None) -> tuple[Any, int, int]:
     return x, rank - (3 if last else 2), rank - (1 if last else 3)
 
 
-def batch_of(images: Any, data_format: str | None) -> Any:
+def batch_of(images: ArrayLike, data_format: str | None) -> Tensor:
     """Images as floats `(batch, height, width, channels)`."""
     x, _, channel = image_axes(images, data_format)
     x = x if is_float(spec_of(x).dtype) else ops.cast(x, settings.floatx())
@@ -36,7 +39,7 @@ def batch_of(images: Any, data_format: str | None) -> Any:
     return ops.expand_dims(x, 0) if len(x.shape) == 3 else x
 
 
-def like(y: Any, images: Any, data_format: str | None) -> Any:
+def like(y: ArrayLike, images: ArrayLike, data_format: str | None) -> Tensor:
     """The result `y` for images that `batch_of` transposed, in the layout of `images`."""
     x, _, channel = image_axes(images, data_format)
     y = ops.squeeze(y, 0) if len(x.shape) == 3 else y
@@ -50,7 +53,7 @@ def extract_patches(
     dilation_rate: int | Sequence[int] = 1,
     padding: str = "valid",
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """The patches of images, with the values of each patch along the last axis.
 
     Args:
@@ -83,13 +86,13 @@ def extract_patches(
 
 
 def extract_patches_3d(
-    volumes: Any,
+    volumes: Tensor,
     size: int | Sequence[int],
     strides: int | Sequence[int] | None = None,
     dilation_rate: int | Sequence[int] = 1,
     padding: str = "valid",
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """The patches of volumes, with the values of each patch along the last axis.
 
     Args:
@@ -152,7 +155,9 @@ def _patches(
     return ops.squeeze(y, 0) if single else y
 
 
-def _taken(x: Any, window: tuple[Any, ...], steps: tuple[Any, ...], dilation: tuple[Any, ...], padding: str) -> Any:
+def _taken(
+    x: Tensor, window: tuple[Any, ...], steps: tuple[Any, ...], dilation: tuple[Any, ...], padding: str
+) -> Tensor:
     """The patches of channels-last integers, gathered: a convolution would round them as floats."""
     batch, *size, channels = x.shape
     around, count = spatial.window_padding(padding, size, window, steps, dilation), len(size)
@@ -165,7 +170,7 @@ def _taken(x: Any, window: tuple[Any, ...], steps: tuple[Any, ...], dilation: tu
     return ops.reshape(ops.transpose(x, order), (batch, *places, math.prod(window) * channels))
 
 
-def gaussian_kernel(size: int, sigma: Any, dtype: str) -> Any:
+def gaussian_kernel(size: int, sigma: Any, dtype: str) -> Tensor:
     """exp(-x**2 / (2 sigma**2)) at `size` points around 0, normalized to the sum 1."""
     places = np.arange(size) - (size - 1) / 2
     values = ops.exp(ops.multiply(ops.square(ops.divide(ops.cast(places, dtype), ops.cast(sigma, dtype))), -0.5))
@@ -182,11 +187,11 @@ def separable(x: Any, down: Any, across: Any, padding: str) -> Any:
 
 
 def gaussian_blur(
-    images: Any,
+    images: ArrayLike,
     kernel_size: Sequence[int] = (3, 3),
     sigma: Sequence[float] = (1.0, 1.0),
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """Images whose pixels are Gaussian-weighted means of those around them, with zeros outside.
 
     Args:
@@ -221,7 +226,7 @@ def gaussian_blur(
     return like(separable(x, down, across, "same"), images, data_format)
 
 
-def sobel_edges(images: Any, data_format: str | None = None) -> Any:
+def sobel_edges(images: ArrayLike, data_format: str | None = None) -> Tensor:
     """The differences down and across each pixel, smoothed over three columns or rows: Sobel's operator.
 
     Args:
@@ -251,15 +256,15 @@ def sobel_edges(images: Any, data_format: str | None = None) -> Any:
 
 
 def ssim(
-    image1: Any,
-    image2: Any,
+    image1: Tensor,
+    image2: Tensor,
     max_val: float = 1.0,
     filter_size: int = 11,
     filter_sigma: float = 1.5,
     k1: float = 0.01,
     k2: float = 0.03,
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """The structural similarity of images: 1 where they are the same.
 
     Args:
@@ -299,7 +304,7 @@ def ssim(
         )
     weights = gaussian_kernel(filter_size, filter_sigma, spec_of(x).dtype)
 
-    def mean(values: Any) -> Any:
+    def mean(values: ArrayLike) -> Any:
         return separable(values, weights, weights, "valid")
 
     c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from lamella.ops import affine, resizing
 from lamella.ops.image_filters import batch_of, gaussian_kernel, image_axes, like, separable
 from lamella.ops.random_bits import NEW_KEYS
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 _METHODS = {
     **dict.fromkeys(("linear", "bilinear", "trilinear", "triangle"), "bilinear"),
@@ -96,18 +99,18 @@ def map_coordinates(
     return affine.as_pixels(total, spec_of(x).dtype) if order else ops.cast(total, spec_of(x).dtype)
 
 
-def _both(first: Any, second: Any) -> Any:
+def _both(first: Tensor | None, second: Tensor) -> Tensor:
     return second if first is None else ops.logical_and(first, second)
 
 
 def perspective_transform(
-    images: Any,
-    start_points: Any,
-    end_points: Any,
+    images: ArrayLike,
+    start_points: Tensor,
+    end_points: Tensor,
     interpolation: str = "bilinear",
     fill_value: float = 0,
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """Images in another perspective: the pixels at `start_points` move to `end_points`.
 
     Differentiable with respect to the images and the points.
@@ -166,7 +169,7 @@ def perspective_transform(
     return like(affine.as_pixels(y, spec_of(image_axes(images, data_format)[0]).dtype), images, data_format)
 
 
-def _basis(points: Any) -> Any:
+def _basis(points: Tensor) -> Tensor:
     """Matrices `(batch, 3, 3)` that map three unit vectors and their sum to four points, in homogeneous coordinates."""
     ones = ops.ones_like(points[:, :, :1])
     corners = ops.transpose(ops.concatenate([points, ones], -1), (0, 2, 1))  # one point per column
@@ -174,11 +177,11 @@ def _basis(points: Any) -> Any:
     return ops.multiply(corners[:, :, :3], ops.transpose(shares, (0, 2, 1)))
 
 
-def _adjugate(matrix: Any) -> Any:
+def _adjugate(matrix: Tensor) -> Tensor:
     """The adjugates of matrices `(batch, 3, 3)`: their inverses times their determinants."""
     rows = [[matrix[:, i, j] for j in range(3)] for i in range(3)]
 
-    def minor(i: int, j: int) -> Any:
+    def minor(i: int, j: int) -> Tensor:
         a, b = [k for k in range(3) if k != i]
         c, d = [k for k in range(3) if k != j]
         value = ops.subtract(ops.multiply(rows[a][c], rows[b][d]), ops.multiply(rows[a][d], rows[b][c]))
@@ -188,7 +191,7 @@ def _adjugate(matrix: Any) -> Any:
 
 
 def elastic_transform(
-    images: Any,
+    images: ArrayLike,
     alpha: float = 20.0,
     sigma: float = 5.0,
     interpolation: str = "bilinear",
@@ -196,7 +199,7 @@ def elastic_transform(
     fill_value: float = 0.0,
     seed: Any = None,
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """Images whose pixels move by random distances that are similar for neighbors.
 
     The distances down and across are drawn independently: normal numbers of the deviation `sigma`, blurred with
@@ -267,14 +270,14 @@ def _key(seed: Any) -> tuple[Any, Any]:
 
 
 def scale_and_translate(
-    images: Any,
+    images: ArrayLike,
     output_shape: Sequence[int],
-    scale: Any,
-    translation: Any,
+    scale: ArrayLike,
+    translation: ArrayLike,
     spatial_dims: Sequence[int],
     method: str,
     antialias: bool = True,
-) -> Any:
+) -> Tensor:
     """An array scaled and shifted along some of its dimensions, as `jax.image.scale_and_translate`.
 
     Entry j of the result is centered at (j + 1/2 - translation) / scale - 1/2 of the input; it is 0 where that is
@@ -333,7 +336,9 @@ def scale_and_translate(
     return x
 
 
-def _weights(size: int, new_size: int, scale: Any, translation: Any, method: str, antialias: bool) -> Any:
+def _weights(
+    size: int, new_size: int, scale: ArrayLike, translation: ArrayLike, method: str, antialias: bool
+) -> Tensor:
     """The weight of every input entry in every output entry, `(size, new_size)`."""
     limits.reserve((size, new_size))
     wide = "float64" if "float64" in (spec_of(scale).dtype, spec_of(translation).dtype) else "float32"

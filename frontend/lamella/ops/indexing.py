@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from lamella.ir.program import op
 from lamella.ir.spec import Spec, is_integer, spec_of
 from lamella.ops.coerce import as_tensor, dtype_argument, normalize_axis
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 def _indices(indices: Spec) -> None:
@@ -29,7 +32,7 @@ def take_(x: Spec, indices: Spec, *, axis: int) -> Spec:
 
 
 @take_.def_vjp
-def _(g: Any, y: Any, x: Any, indices: Any, *, axis: int) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, *, axis: int) -> Any:
     return scatter_add.bind(g, indices, axis=axis, size=spec_of(x).shape[axis]), None
 
 
@@ -63,11 +66,11 @@ def scatter_add(updates: Spec, indices: Spec, *, axis: int, size: int) -> Spec:
 
 
 @scatter_add.def_vjp
-def _(g: Any, y: Any, updates: Any, indices: Any, *, axis: int, size: int) -> Any:
+def _(g: Tensor, y: Tensor, updates: Tensor, indices: Tensor, *, axis: int, size: int) -> Any:
     return take_.bind(g, indices, axis=axis), None
 
 
-def take(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> Tensor:
     """The entries of `x` at `indices` along `axis` (None: of the flattened array).
 
     A negative index counts from the end; one outside is moved to the nearest end, on every backend.
@@ -100,7 +103,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     return take_.bind(x, from_the_end(indices, spec_of(x).shape[axis]), axis=axis)
 
 
-def from_the_end(indices: Any, size: int) -> Any:
+def from_the_end(indices: ArrayLike, size: int) -> Any:
     """`indices` with `size` added to negative ones."""
     from lamella.ops.comparison import less, where
     from lamella.ops.elementwise import add, cast
@@ -117,7 +120,7 @@ def from_the_end(indices: Any, size: int) -> Any:
     return where(less(indices, 0), add(indices, size), indices)
 
 
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
+def one_hot(x: ArrayLike, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
     """1 at the position that `x` gives along a new `axis`, 0 elsewhere
 
     Args:
@@ -158,7 +161,7 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse:
     return cast(equal(expand_dims(x, place), classes), dtype_argument(dtype, settings.floatx()))
 
 
-def take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
+def take_along_axis(x: ArrayLike, indices: ArrayLike, axis: int | None = None) -> Tensor:
     """The entries of `x` at `indices`, which have the rank of `x`, along `axis` (None: both flattened).
 
     For axis 0 of a matrix, result[i, j] is x[indices[i, j], j]. The other dimensions broadcast. A negative index counts

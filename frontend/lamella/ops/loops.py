@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import ShapeError, TraceError
 from lamella.ir.program import Value
@@ -18,8 +18,11 @@ from lamella.ops.shapes import arange, concatenate, expand_dims, flip, getitem, 
 from lamella.tracebacks import filter_functions
 from lamella.tree import flatten, unflatten
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
+
+def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_val: ArrayLike) -> Any:
     """The last v of `v = init_val`, then `v = body_fun(i, v)` for i from `lower` to below `upper`.
 
     It is a `scan`: differentiable, and executed one step at a time on every backend.
@@ -56,7 +59,7 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_
 
 
 def while_loop(
-    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: ArrayLike, maximum_iterations: int | None = None
 ) -> Any:
     """The last `loop_vars` of `loop_vars = body(*loop_vars)`, repeated as long as `cond(*loop_vars)` holds.
 
@@ -103,7 +106,7 @@ def while_loop(
     return state[0] if single else type(loop_vars)(state)
 
 
-def _decided(condition: Any) -> bool:
+def _decided(condition: ArrayLike) -> bool:
     condition = operand(condition)
     try:
         if not isinstance(condition, Value):
@@ -156,7 +159,7 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     return scan(lambda _, x: (None, f(x)), None, xs)[1]
 
 
-def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
+def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Tensor:
     """`function` applied to every entry of the leading axis of `elements`, and the results stacked.
 
     It is `map`: one entry after the other. A function that takes a whole batch is faster.
@@ -180,7 +183,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     return map(function, elements)
 
 
-def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+def associative_scan(f: Callable[[Any, Any], Any], elems: ArrayLike, reverse: bool = False, axis: int = 0) -> Any:
     """All partial results `x0`, `f(x0, x1)`, `f(f(x0, x1), x2)` ... of an associative `f`.
 
     It takes about 2 log2(n) calls of `f`.
@@ -237,7 +240,7 @@ def _prefixes(combine: Callable[[Any, Any], list[Any]], xs: list[Any], axis: int
     return [_interleaved(a, b, axis) for a, b in zip(even, odd, strict=True)]
 
 
-def _cut(x: Any, axis: int, part: slice) -> Any:
+def _cut(x: Tensor, axis: int, part: slice) -> Tensor:
     return getitem(x, (slice(None),) * axis + (part,))
 
 
@@ -245,7 +248,7 @@ def _every(xs: list[Any], axis: int, start: int, stop: int) -> list[Any]:
     return [_cut(x, axis, slice(start, stop, 2)) for x in xs]
 
 
-def _interleaved(even: Any, odd: Any, axis: int) -> Any:
+def _interleaved(even: Tensor, odd: Tensor, axis: int) -> Tensor:
     """The entries of `even` and `odd` alternately; `even` may have one more."""
     shape = list(spec_of(even).shape)
     extra = shape[axis] - spec_of(odd).shape[axis]

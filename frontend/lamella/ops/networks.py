@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,10 +17,13 @@ from lamella.ir.spec import Spec, spec_of
 from lamella.ops.coerce import floating, in_float32, normalize_axes, normalize_axis
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 
 def multi_hot(
-    inputs: Any, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False
-) -> Any:
+    inputs: ArrayLike, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False
+) -> Tensor:
     """1 for every class among the integers of a row, 0 for the others
 
     Args:
@@ -52,7 +55,7 @@ def multi_hot(
 
 
 @in_float32
-def normalize(x: Any, axis: int | Sequence[int] = -1, order: Any = 2, epsilon: float | None = None) -> Any:
+def normalize(x: ArrayLike, axis: int | Sequence[int] = -1, order: Any = 2, epsilon: float | None = None) -> Tensor:
     """x / max(norm(x), epsilon) over `axis`
 
     The derivative at 0 is 1 / epsilon for order 2.
@@ -84,7 +87,7 @@ def normalize(x: Any, axis: int | Sequence[int] = -1, order: Any = 2, epsilon: f
     return ops.divide(x, ops.maximum(ops.norm(x, order, axis, keepdims=True), least))
 
 
-def _as_axis(x: Any, like: Any, axes: tuple[int, ...]) -> Any:
+def _as_axis(x: ArrayLike, like: ArrayLike, axes: tuple[int, ...]) -> Any:
     """A vector (or an array over `axes`) reshaped to broadcast along these axes of `like`; a scalar is unchanged."""
     x = ops.cast(x, spec_of(like).dtype)
     return ops.reshape(x, [d if i in axes else 1 for i, d in enumerate(spec_of(like).shape)]) if spec_of(x).shape else x
@@ -92,7 +95,7 @@ def _as_axis(x: Any, like: Any, axes: tuple[int, ...]) -> Any:
 
 def batch_normalization(
     x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 1e-3
-) -> Any:
+) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * scale + offset, with vectors along `axis`
 
     Args:
@@ -132,7 +135,7 @@ def batch_normalization(
 @in_float32
 def layer_normalization(
     x: Any, gamma: Any = None, beta: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
-) -> Any:
+) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with the moments of x over `axis`
 
     16-bit floats are computed in float32.
@@ -168,7 +171,9 @@ def layer_normalization(
 
 
 @in_float32
-def rms_normalization(x: Any, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None) -> Any:
+def rms_normalization(
+    x: ArrayLike, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
+) -> Tensor:
     """x / sqrt(mean(x**2) + epsilon) * scale, with the mean over `axis`
 
     16-bit floats are computed in float32.
@@ -201,16 +206,16 @@ def rms_normalization(x: Any, scale: Any = None, axis: int | Sequence[int] = -1,
 
 
 def dot_product_attention(
-    query: Any,
-    key: Any,
-    value: Any,
+    query: ArrayLike,
+    key: ArrayLike,
+    value: ArrayLike,
     bias: Any = None,
     mask: Any = None,
     scale: float | None = None,
     is_causal: bool = False,
     flash_attention: bool | None = None,
     attn_logits_soft_cap: float | None = None,
-) -> Any:
+) -> Tensor:
     """softmax(scale * query @ key^T + bias) @ value, head by head
 
     Args:
@@ -294,20 +299,20 @@ def _runs_fused(chosen: bool | None, plain: bool, query: Spec, key: Spec, value:
     return not found
 
 
-def probabilities(output: Any, axis: int) -> Any:
+def probabilities(output: Tensor, axis: int) -> Tensor:
     """p / sum(p) clipped to [epsilon, 1 - epsilon]; rows of zeros are not divided, which would give NaN."""
     total = ops.sum(output, axis, keepdims=True)
     p = ops.divide(output, ops.where(ops.equal(total, 0.0), 1.0, total))
     return ops.clip(p, settings.epsilon(), 1.0 - settings.epsilon())
 
 
-def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:
+def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Tensor:
     """log(p) of class scores: log_softmax of logits, or the logarithm of `probabilities`."""
     (output,) = floating(output)
     return ops.log_softmax(output, axis) if from_logits else ops.log(probabilities(output, axis))
 
 
-def _check_shape(target: Any, shape: Sequence[int]) -> None:
+def _check_shape(target: ArrayLike, shape: Sequence[int]) -> None:
     """Raise for targets whose shape differs from that of the outputs; only a scalar may broadcast."""
     given = tuple(ops.shape(target))
     if given and shapes_differ(given, shape):
@@ -316,7 +321,7 @@ def _check_shape(target: Any, shape: Sequence[int]) -> None:
         )
 
 
-def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+def categorical_crossentropy(target: ArrayLike, output: ArrayLike, from_logits: bool = False, axis: int = -1) -> Tensor:
     """-sum(target log(p)) over the classes along `axis`; p is output over its sum, or softmax(output)
 
     Args:
@@ -343,7 +348,9 @@ def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False
     return ops.negative(ops.sum(ops.multiply(target, _log_probabilities(output, from_logits, axis)), axis))
 
 
-def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Any:
+def sparse_categorical_crossentropy(
+    target: ArrayLike, output: ArrayLike, from_logits: bool = False, axis: int = -1
+) -> Tensor:
     """-log(p[target]) over the classes along `axis`, for class indices
 
     Args:
@@ -373,7 +380,7 @@ def sparse_categorical_crossentropy(target: Any, output: Any, from_logits: bool 
     return ops.negative(ops.sum(ops.where(hit, p, 0.0), axis))
 
 
-def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Any:
+def binary_crossentropy(target: ArrayLike, output: ArrayLike, from_logits: bool = False) -> Tensor:
     """-target log(p) - (1 - target) log(1 - p) entry by entry; p is output, or sigmoid(output)
 
     Args:
@@ -406,7 +413,7 @@ def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> 
     )
 
 
-def psnr(x1: Any, x2: Any, max_val: float) -> Any:
+def psnr(x1: ArrayLike, x2: ArrayLike, max_val: float) -> Tensor:
     """20 log10(max_val) - 10 log10(mean((x1 - x2)**2)), the peak signal-to-noise ratio in decibels
 
     Args:
@@ -431,7 +438,7 @@ def psnr(x1: Any, x2: Any, max_val: float) -> Any:
     return ops.subtract(20.0 * math.log10(max_val), ops.multiply(10.0, ops.log10(ops.mean(ops.square(apart)))))
 
 
-def _last(x: Any, data_format: str) -> Any:
+def _last(x: ArrayLike, data_format: str) -> Tensor:
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f"data_format must be 'channels_last' or 'channels_first', got {data_format!r}.")
     x = ops.convert_to_tensor(x)
@@ -440,7 +447,7 @@ def _last(x: Any, data_format: str) -> Any:
     return ops.moveaxis(x, 1, -1) if data_format == "channels_first" else x
 
 
-def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
+def depth_to_space(x: ArrayLike, block_size: int, data_format: str = "channels_last") -> Tensor:
     """Groups of `block_size`**2 channels rearranged as blocks of pixels.
 
     Args:
@@ -477,7 +484,7 @@ def depth_to_space(x: Any, block_size: int, data_format: str = "channels_last") 
     return ops.moveaxis(y, -1, 1) if data_format == "channels_first" else y
 
 
-def space_to_depth(x: Any, block_size: int, data_format: str = "channels_last") -> Any:
+def space_to_depth(x: ArrayLike, block_size: int, data_format: str = "channels_last") -> Tensor:
     """Blocks of `block_size` x `block_size` pixels rearranged as channels: the inverse of `depth_to_space`.
 
     Args:
@@ -527,7 +534,7 @@ def _patch_places(
     return places.reshape(kernel[0] * kernel[1], -1), (padded[0], padded[1])
 
 
-def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def unfold(x: ArrayLike, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
     """The patches of images as columns.
 
     Args:
@@ -557,7 +564,9 @@ def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride
     return ops.reshape(ops.take(x, places, 2), (batch, channels * places.shape[0], places.shape[1]))
 
 
-def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
+def fold(
+    x: ArrayLike, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Tensor:
     """Images that are the sums of the patches in the columns of `x`: the transpose of `unfold`.
 
     Args:
@@ -595,7 +604,7 @@ def fold(x: Any, output_size: Any, kernel_size: Any, dilation: Any = 1, padding:
     return y[:, :, high : high + height, wide : wide + width]
 
 
-def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any:
+def extract_sequences(x: ArrayLike, sequence_length: int, sequence_stride: int) -> Tensor:
     """Windows of `sequence_length` entries of the last axis, `sequence_stride` apart, along a new axis before it.
 
     Args:
@@ -618,7 +627,7 @@ def extract_sequences(x: Any, sequence_length: int, sequence_stride: int) -> Any
     return ops.take(x, starts[:, None] + np.arange(sequence_length), -1)
 
 
-def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
+def rearrange(tensor: ArrayLike, pattern: str, **axes_lengths: int) -> Tensor:
     """`tensor` with its axes split, reordered and merged, as in "b (h p) c -> b h (p c)".
 
     Args:

@@ -17,6 +17,9 @@ from lamella.ops.reduction import _spread, reduce_max, reduce_sum
 from lamella.ops.shapes import reshape, transpose
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 
 def _normalized(x: Spec, axis: int) -> Spec:
     if not is_float(x.dtype):
@@ -35,13 +38,13 @@ def softmax_(x: Spec, *, axis: int) -> Spec:
 
 
 @softmax_.define
-def _(x: Any, *, axis: int) -> Any:
+def _(x: Tensor, *, axis: int) -> Tensor:
     shifted = exp(subtract(x, _spread(reduce_max.bind(x, axes=(axis,)), x, (axis,))))
     return divide(shifted, _spread(reduce_sum.bind(shifted, axes=(axis,)), x, (axis,)))
 
 
 @softmax_.def_vjp
-def _(g: Any, y: Any, x: Any, *, axis: int) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Tensor:
     total = reduce_sum.bind(multiply(g, y), axes=(axis,))
     return multiply(y, subtract(g, _spread(total, y, (axis,))))
 
@@ -53,14 +56,14 @@ def log_softmax_(x: Spec, *, axis: int) -> Spec:
 
 
 @log_softmax_.define
-def _(x: Any, *, axis: int) -> Any:
+def _(x: Tensor, *, axis: int) -> Tensor:
     shifted = subtract(x, _spread(reduce_max.bind(x, axes=(axis,)), x, (axis,)))
     total = log(reduce_sum.bind(exp(shifted), axes=(axis,)))
     return subtract(shifted, _spread(total, x, (axis,)))
 
 
 @log_softmax_.def_vjp
-def _(g: Any, y: Any, x: Any, *, axis: int) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Tensor:
     total = reduce_sum.bind(g, axes=(axis,))
     return subtract(g, multiply(exp(y), _spread(total, y, (axis,))))
 
@@ -90,7 +93,9 @@ def attention(query: Spec, key: Spec, value: Spec, *mask: Spec, scale: float, ca
     return Spec((*query.shape[:3], value.shape[3]), query.dtype)
 
 
-def _attention_weights(query: Any, key: Any, mask: tuple[Any, ...], scale: float, causal: bool) -> tuple[Any, Any]:
+def _attention_weights(
+    query: Tensor, key: Tensor, mask: tuple[Any, ...], scale: float, causal: bool
+) -> tuple[Any, Any]:
     """The weights (batch, heads, targets, sources), and the mask of the visible keys, or None."""
     scores = ops.einsum("bsnh,btnh->bnts", key, ops.multiply(query, scale))
     seen = mask[0] if mask else None
@@ -103,13 +108,13 @@ def _attention_weights(query: Any, key: Any, mask: tuple[Any, ...], scale: float
 
 
 @attention.define
-def _(query: Any, key: Any, value: Any, *mask: Any, scale: float, causal: bool, fused: bool) -> Any:
+def _(query: Tensor, key: Tensor, value: Tensor, *mask: Any, scale: float, causal: bool, fused: bool) -> Tensor:
     weights, _ = _attention_weights(query, key, mask, scale, causal)
     return ops.einsum("bnts,bsnh->btnh", weights, value)
 
 
 @attention.def_vjp
-def _(g: Any, y: Any, *operands: Any, **attrs: Any) -> Any:
+def _(g: Tensor, y: Tensor, *operands: Any, **attrs: Any) -> Any:
     gradients = attention_gradient.bind(g, *operands, **attrs)
     return (*gradients, *[None] * (len(operands) - 3))
 
@@ -125,7 +130,7 @@ def attention_gradient(
 
 @attention_gradient.define
 def _(
-    g: Any, query: Any, key: Any, value: Any, *mask: Any, scale: float, causal: bool, fused: bool
+    g: Tensor, query: Tensor, key: Tensor, value: Tensor, *mask: Any, scale: float, causal: bool, fused: bool
 ) -> tuple[Any, Any, Any]:
     weights, seen = _attention_weights(query, key, mask, scale, causal)
     of_weights = ops.einsum("btnh,bsnh->bnts", g, value)
@@ -137,7 +142,7 @@ def _(
     return of_query, of_key, ops.einsum("bnts,btnh->bsnh", weights, g)
 
 
-def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
+def softmax(x: ArrayLike, axis: int | Sequence[int] = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`, or over several axes, shifted by the maximum
 
     Args:
@@ -159,7 +164,7 @@ def softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
     return _along(softmax_, x, axis)
 
 
-def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
+def log_softmax(x: ArrayLike, axis: int | Sequence[int] = -1) -> Tensor:
     """The logarithm of softmax along `axis`, or over several axes: x - log(sum(exp(x))).
 
     It stays finite where the softmax itself rounds to 0.
@@ -182,7 +187,7 @@ def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
     return _along(log_softmax_, x, axis)
 
 
-def _along(op: Any, x: Any, axis: int | Sequence[int]) -> Any:
+def _along(op: Any, x: ArrayLike, axis: int | Sequence[int]) -> Tensor:
     (x,) = floating(x)
     shape = spec_of(x).shape
     if not isinstance(axis, Sequence):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from lamella.ops.coerce import as_tensor, full_of
 from lamella.ops.comparison import less, right_shift, where
 from lamella.ops.elementwise import add, cast, log, minimum, multiply, negative, sqrt, subtract
 from lamella.tracebacks import filtered
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 # Lowest power first; of w - 2.5, and of sqrt(w) - 3.
 _CENTRAL = (
@@ -24,7 +27,7 @@ _TAIL = (
 _SQRT_TWO = 1.4142135623730951
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
+def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
     result = full_of(spec_of(x), coefficients[-1])
     for c in reversed(coefficients[:-1]):
         result = add(multiply(result, x), c)
@@ -32,7 +35,7 @@ def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
 
 
 @filtered
-def normal_from_bits(bits: Any, dtype: str = "float32") -> Any:
+def normal_from_bits(bits: Tensor, dtype: str = "float32") -> Tensor:
     """sqrt(2) * erfinv(u) for u = (bits // 2**9 + 1/2) / 2**22 - 1: a standard normal variate from each uint32
 
     The 23 bits give numbers up to 5.3 in magnitude; the mean is 0 and the variance 1, to 1e-6.

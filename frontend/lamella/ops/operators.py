@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import TraceError
 from lamella.ir.program import Value
 from lamella.ops import comparison, contraction, elementwise, shapes
 from lamella.stacks import ThreadStack
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 _BINARY: dict[str, Callable[..., Any]] = {
     "add": elementwise.add,
@@ -91,7 +94,7 @@ def _counterpart(name: str) -> Callable[..., Any]:
     return found
 
 
-def _array_ufunc(self: Value, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Any:
+def _array_ufunc(self: Value, ufunc: Any, method: str, *inputs: Any, **_: Any) -> Tensor:
     # `array + value` arrives here as the ufunc behind the operator
     function = _OF_UFUNC.get(ufunc.__name__)
     if function is None and method == "__call__" and _NUMPY_FUNCTIONS.top:

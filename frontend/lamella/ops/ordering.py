@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from lamella.ops.indexing import scatter_add, take_
 from lamella.ops.reduction import argmax_, reduce_max, reduce_sum
 from lamella.ops.shapes import broadcast, iota, pad_, reshape_, reverse, slice_, transpose
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 def _along(x: Spec, axis: int) -> Spec:
@@ -74,17 +77,17 @@ def _(x: Any, *, axis: int) -> Any:
 
 
 @cumsum_.def_vjp
-def _(g: Any, y: Any, x: Any, *, axis: int) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Tensor:
     return reverse.bind(cumsum_.bind(reverse.bind(g, axes=(axis,)), axis=axis), axes=(axis,))
 
 
-def _filled(like: Any, value: Any) -> Any:
+def _filled(like: Tensor, value: Any) -> Tensor:
     """`value`, which may be a dimension, in the shape and dtype of `like`."""
     spec = spec_of(like)
     return broadcast_to(as_tensor(value, spec.dtype), spec.shape) if isinstance(value, Dim) else full_of(spec, value)
 
 
-def _positions(indices: Any, axis: int, size: int, shape: tuple[int, ...]) -> Any:
+def _positions(indices: Tensor, axis: int, size: int, shape: tuple[int, ...]) -> Tensor:
     """For every entry of `indices` the position in the flattened array of `shape` that it names along `axis`."""
     indices = cast(indices, "int32")
     inside = minimum(maximum(indices, full_of(spec_of(indices), 0)), _filled(indices, size - 1))
@@ -117,7 +120,7 @@ def take_along_axis_(x: Spec, indices: Spec, *, axis: int) -> Spec:
 
 
 @take_along_axis_.define
-def _(x: Any, indices: Any, *, axis: int) -> Any:
+def _(x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     shape = spec_of(x).shape
     places = _positions(indices, axis, shape[axis], shape)
     if spec_of(x).size == 0:
@@ -126,7 +129,7 @@ def _(x: Any, indices: Any, *, axis: int) -> Any:
 
 
 @take_along_axis_.def_vjp
-def _(g: Any, y: Any, x: Any, indices: Any, *, axis: int) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, *, axis: int) -> Any:
     return scatter_along_axis.bind(g, indices, axis=axis, size=spec_of(x).shape[axis]), None
 
 
@@ -140,7 +143,7 @@ def scatter_along_axis(updates: Spec, indices: Spec, *, axis: int, size: int) ->
 
 
 @scatter_along_axis.define
-def _(updates: Any, indices: Any, *, axis: int, size: int) -> Any:
+def _(updates: Tensor, indices: Tensor, *, axis: int, size: int) -> Tensor:
     spec = spec_of(updates)
     shape = (*spec.shape[:axis], size, *spec.shape[axis + 1 :])
     total, count = size_of(shape), spec.size
@@ -152,7 +155,7 @@ def _(updates: Any, indices: Any, *, axis: int, size: int) -> Any:
 
 
 @scatter_along_axis.def_vjp
-def _(g: Any, y: Any, updates: Any, indices: Any, *, axis: int, size: int) -> Any:
+def _(g: Tensor, y: Tensor, updates: Tensor, indices: Tensor, *, axis: int, size: int) -> Any:
     return take_along_axis_.bind(g, indices, axis=axis), None
 
 
@@ -190,7 +193,7 @@ def _(updates: Any, indices: Any, *, axis: int, size: int) -> Any:
 
 
 @scatter_max.def_vjp
-def _(g: Any, y: Any, updates: Any, indices: Any, *, axis: int, size: int) -> Any:
+def _(g: Tensor, y: Tensor, updates: Tensor, indices: Tensor, *, axis: int, size: int) -> Any:
     hit = equal(updates, take_.bind(y, indices, axis=axis))
     ones, zeros = full_of(spec_of(updates), 1), full_of(spec_of(updates), 0)
     winners = select.bind(hit, ones, zeros)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from lamella.errors import ShapeError
 from lamella.ir import limits
 from lamella.ir.spec import is_float, spec_of
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 _REPEATED: dict[str, Any] = {
     "edge": "edge",
@@ -48,7 +51,7 @@ def padded(x: Any, pad_width: Any, mode: str) -> Any:
     return x
 
 
-def _with_statistic(x: Any, axis: int, low: int, high: int, mode: str) -> list[Any]:
+def _with_statistic(x: Tensor, axis: int, low: int, high: int, mode: str) -> list[Any]:
     reduce = {"maximum": ops.max, "mean": ops.mean, "median": ops.median, "minimum": ops.min}[mode]
     y = reduce(x, axis, keepdims=True)
     y = ops.round(y) if not is_float(spec_of(x).dtype) and is_float(spec_of(y).dtype) else y
@@ -56,12 +59,12 @@ def _with_statistic(x: Any, axis: int, low: int, high: int, mode: str) -> list[A
     return [*[y] * low, x, *[y] * high]
 
 
-def _ramp(x: Any, axis: int, low: int, high: int) -> Any:
+def _ramp(x: Tensor, axis: int, low: int, high: int) -> Tensor:
     """`x` with linear ramps from 0 to its first and from its last entry along `axis`."""
     shape = [1] * spec_of(x).ndim
     before = (slice(None),) * axis
 
-    def slope(edge: Any, parts: np.ndarray) -> Any:
+    def slope(edge: Tensor, parts: np.ndarray) -> Tensor:
         shape[axis] = len(parts)
         y = ops.multiply(ops.cast(edge, "float32") if not is_float(spec_of(x).dtype) else edge, np.float32(1.0))
         y = ops.multiply(y, ops.cast(parts.reshape(shape), spec_of(y).dtype))

@@ -7,7 +7,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import ArgumentError, DTypeError
 from lamella.ir.dim import ceil_div, maximum
@@ -17,6 +17,9 @@ from lamella.ops.coerce import full_of
 from lamella.ops.comparison import bitwise_and, bitwise_or, bitwise_xor, left_shift, right_shift
 from lamella.ops.elementwise import add, convert
 from lamella.ops.shapes import broadcast, concatenate_, iota, reshape_, slice_
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
@@ -96,11 +99,11 @@ def fold_in(key: Spec, *, data: int) -> Spec:
     return key
 
 
-def _like(x: Any, value: int) -> Any:
+def _like(x: Tensor, value: int) -> Tensor:
     return full_of(spec_of(x), value)
 
 
-def _rotate(x: Any, by: int) -> Any:
+def _rotate(x: Tensor, by: int) -> Tensor:
     return bitwise_or(left_shift(x, _like(x, by)), right_shift(x, _like(x, 32 - by)))
 
 
@@ -108,7 +111,7 @@ def _entry(key: Any, i: int) -> Any:
     return reshape_.bind(slice_.bind(key, start=(i,), stop=(i + 1,), strides=(1,)), shape=())
 
 
-def threefry(key0: Any, key1: Any, x0: Any, x1: Any) -> tuple[Any, Any]:
+def threefry(key0: Tensor, key1: Tensor, x0: Tensor, x1: ArrayLike) -> tuple[Any, Any]:
     """One block per pair of counter words; all operands are uint32 arrays of one shape."""
     keys = (key0, key1, bitwise_xor(bitwise_xor(key0, key1), _like(key0, PARITY)))
     x0, x1 = add(x0, keys[0]), add(x1, keys[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir.dim import Dim
@@ -32,6 +32,9 @@ from lamella.ops.elementwise import (
 from lamella.ops.shapes import broadcast, reshape
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 Axis = int | Sequence[int] | None
 
 
@@ -41,7 +44,7 @@ def _reduced(x: Spec, axes: tuple[int, ...]) -> Spec:
     return Spec(tuple(d for i, d in enumerate(x.shape) if i not in axes), x.dtype)
 
 
-def _spread(g: Any, x: Any, axes: tuple[int, ...]) -> Any:
+def _spread(g: Tensor, x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """`g`, a reduction of `x` over `axes`, repeated along them."""
     spec = spec_of(x)
     return broadcast.bind(g, shape=spec.shape, axes=tuple(i for i in range(spec.ndim) if i not in axes))
@@ -56,7 +59,7 @@ def reduce_sum(x: Spec, *, axes: tuple[int, ...]) -> Spec:
 
 
 @reduce_sum.def_vjp
-def _(g: Any, y: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
     return _spread(g, x, axes)
 
 
@@ -79,7 +82,7 @@ def _nonempty(x: Spec, axes: tuple[int, ...]) -> None:
         raise ShapeError(f"an extremum over no entries: axes {axes} of {x}.")
 
 
-def _extremum_vjp(g: Any, y: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+def _extremum_vjp(g: Tensor, y: Tensor, x: Tensor, *, axes: tuple[int, ...]) -> Tensor:
     hit = equal(x, _spread(y, x, axes))
     ones, zeros = full_of(spec_of(x), 1), full_of(spec_of(x), 0)
     count = reduce_sum.bind(select.bind(hit, ones, zeros), axes=axes)
@@ -97,18 +100,18 @@ def argmax_(x: Spec, *, axis: int) -> Spec:
     return Spec(_reduced(x, (axis,)).shape, "int32")
 
 
-def _keep(y: Any, x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+def _keep(y: Tensor, x: Any, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     if not keepdims:
         return y
     return reshape(y, tuple(1 if i in axes else d for i, d in enumerate(x.shape)))
 
 
-def _countable(x: Any) -> Any:
+def _countable(x: ArrayLike) -> Tensor:
     x = as_tensor(x)
     return cast(x, sum_dtype(spec_of(x).dtype))
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over `axis` (None: all).
 
     Booleans and integers of less than 32 bits are added up in 32 bits.
@@ -136,7 +139,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _keep(reduce_sum.bind(x, axes=axes), x, axes, keepdims)
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+def max(x: ArrayLike, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
     """The maximum over `axis` (None: all), and of `initial`; a NaN gives NaN.
 
     Ties share the gradient equally.
@@ -162,7 +165,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
     return _extreme(reduce_max, maximum, x, axis, keepdims, initial)
 
 
-def _extreme(reduce: Any, combine: Any, x: Any, axis: Axis, keepdims: bool, initial: Any) -> Any:
+def _extreme(reduce: Any, combine: Any, x: Any, axis: Axis, keepdims: bool, initial: Any) -> Tensor:
     x = as_tensor(x)
     axes = normalize_axes(axis, spec_of(x).ndim)
     if initial is not None and x.size == 0:
@@ -172,7 +175,7 @@ def _extreme(reduce: Any, combine: Any, x: Any, axis: Axis, keepdims: bool, init
     return y if initial is None else combine(y, initial)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Any:
+def min(x: ArrayLike, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
     """The minimum over `axis` (None: all), and of `initial`; a NaN gives NaN.
 
     Ties share the gradient equally.
@@ -198,7 +201,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None) 
     return _extreme(reduce_min, minimum, x, axis, keepdims, initial)
 
 
-def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def amax(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The maximum over `axis` (None: all); a NaN gives NaN.
 
     Ties share the gradient equally. It is `max` without an `initial`.
@@ -222,7 +225,7 @@ def amax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return max(x, axis, keepdims)
 
 
-def amin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def amin(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The minimum over `axis` (None: all); a NaN gives NaN.
 
     Ties share the gradient equally. It is `min` without an `initial`.
@@ -279,7 +282,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @in_float32
-def variance(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def variance(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The population variance over `axis`, in two passes: the mean of the squared distances from the mean.
 
     The sum of squares is divided by the number of entries, not by one less. 16-bit floats are computed in float32.
@@ -304,7 +307,7 @@ def variance(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @in_float32
-def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def std(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The population standard deviation over `axis`: the square root of `variance`.
 
     The derivative is NaN where all entries are equal.
@@ -328,7 +331,7 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return sqrt(variance(x, axis, keepdims))
 
 
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def argmax(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index (int32) of the first maximum along `axis` (None: of the flattened array).
 
     Args:
@@ -355,7 +358,7 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return _keep(argmax_.bind(flat, axis=0 if axis is None else normalize_axis(axis, ndim)), x, axes, keepdims)
 
 
-def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def argmin(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index (int32) of the first minimum along `axis` (None: of the flattened array).
 
     Args:
@@ -380,7 +383,7 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return argmax(bitwise_not(x) if is_integer(spec_of(x).dtype) else negative(x), axis, keepdims)
 
 
-def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def any(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether an entry along `axis` holds (None: an entry of the whole array).
 
     Args:
@@ -402,7 +405,7 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return max(as_tensor(x, "bool"), axis, keepdims)
 
 
-def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def all(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether every entry along `axis` holds (None: every entry of the whole array).
 
     Args:
@@ -456,7 +459,7 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @in_float32
-def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+def norm(x: ArrayLike, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The norm over `axis`: Euclidean, or of order `ord`.
 
     The derivative of the Euclidean norm at 0 is NaN; `normalize` has a finite one.
@@ -493,7 +496,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     raise ValueError(f"norm: order {ord!r} over {len(axes)} axes is not supported; singular values are out of scope.")
 
 
-def _vector_norm(size: Any, order: float, axis: int, keepdims: bool) -> Any:
+def _vector_norm(size: Tensor, order: float, axis: int, keepdims: bool) -> Tensor:
     if order == math.inf:
         return max(size, axis, keepdims)
     if order == -math.inf:
@@ -505,14 +508,14 @@ def _vector_norm(size: Any, order: float, axis: int, keepdims: bool) -> Any:
     return power(sum(power(size, order), axis, keepdims), 1.0 / order)
 
 
-def _drop(y: Any, x: Any, axes: Sequence[int], keepdims: bool) -> Any:
+def _drop(y: Tensor, x: Any, axes: Sequence[int], keepdims: bool) -> Tensor:
     if keepdims:
         return y
     gone = normalize_axes(axes, spec_of(x).ndim)
     return reshape(y, tuple(d for i, d in enumerate(x.shape) if i not in gone))
 
 
-def count_nonzero(x: Any, axis: Axis = None) -> Any:
+def count_nonzero(x: ArrayLike, axis: Axis = None) -> Tensor:
     """The number of entries along `axis` (None: all) that are not zero.
 
     Args:

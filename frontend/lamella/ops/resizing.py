@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,12 +19,15 @@ from lamella.ops.indexing import take
 from lamella.ops.shapes import getitem, moveaxis, pad
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def _triangle(x: Any, xp: Any) -> Any:
+
+def _triangle(x: Tensor, xp: Any) -> Tensor:
     return xp.maximum(0.0, 1.0 - x)
 
 
-def _keys_cubic(x: Any, xp: Any) -> Any:
+def _keys_cubic(x: Tensor, xp: Any) -> Tensor:
     near = ((1.5 * x - 2.5) * x) * x + 1.0
     far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
     return xp.where(x >= 2.0, 0.0, xp.where(x >= 1.0, far, near))
@@ -94,7 +97,7 @@ def nearest_cells(size: Any, new_size: Any) -> Any:
 
 
 def resize(
-    images: Any,
+    images: ArrayLike,
     size: tuple[int, int],
     interpolation: str = "bilinear",
     antialias: bool = False,
@@ -103,7 +106,7 @@ def resize(
     fill_mode: str = "constant",
     fill_value: float = 0.0,
     data_format: str | None = None,
-) -> Any:
+) -> Tensor:
     """Images resized to another height and width, as `keras.ops.image.resize`.
 
     Args:
@@ -167,7 +170,7 @@ def resize(
     return x
 
 
-def crop_to_ratio(x: Any, rows: int, size: tuple[int, int]) -> Any:
+def crop_to_ratio(x: ArrayLike, rows: int, size: tuple[int, int]) -> Tensor:
     """The center of the image, cropped to the aspect ratio of `size`; its height is axis `rows`."""
     height, width = spec_of(x).shape[rows : rows + 2]
     kept = (
@@ -177,7 +180,7 @@ def crop_to_ratio(x: Any, rows: int, size: tuple[int, int]) -> Any:
     return crop(x, rows, ((height - kept[0]) // 2, (width - kept[1]) // 2), kept)
 
 
-def crop(x: Any, rows: int, start: tuple[Any, Any], size: tuple[Any, Any]) -> Any:
+def crop(x: ArrayLike, rows: int, start: tuple[Any, Any], size: tuple[Any, Any]) -> Tensor:
     """`size` rows and columns of the image from `start`; its height is axis `rows`."""
     key = [slice(None)] * spec_of(x).ndim
     for axis, low, count in zip((rows, rows + 1), start, size, strict=True):

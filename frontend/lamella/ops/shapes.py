@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from lamella.ir.spec import Spec, size_of, spec_of
 from lamella.ops import coerce
 from lamella.ops.coerce import as_tensor, dtype_argument, full_of, normalize_axes, normalize_axis
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 Ints = tuple[Any, ...]
 
@@ -30,7 +33,7 @@ def reshape_(x: Spec, *, shape: Ints) -> Spec:
 
 
 @reshape_.def_vjp
-def _(g: Any, y: Any, x: Any, *, shape: Ints) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, shape: Ints) -> Tensor:
     return reshape_.bind(g, shape=spec_of(x).shape)
 
 
@@ -43,7 +46,7 @@ def transpose_(x: Spec, *, permutation: Ints) -> Spec:
 
 
 @transpose_.def_vjp
-def _(g: Any, y: Any, x: Any, *, permutation: Ints) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, permutation: Ints) -> Tensor:
     return transpose_.bind(g, permutation=tuple(int(a) for a in np.argsort(permutation)))
 
 
@@ -58,7 +61,7 @@ def broadcast(x: Spec, *, shape: Ints, axes: Ints) -> Spec:
 
 
 @broadcast.def_vjp
-def _(g: Any, y: Any, x: Any, *, shape: Ints, axes: Ints) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, shape: Ints, axes: Ints) -> Tensor:
     from lamella.ops.reduction import reduce_sum
 
     return reduce_sum.bind(g, axes=tuple(i for i in range(len(shape)) if i not in axes))
@@ -78,7 +81,7 @@ def slice_(x: Spec, *, start: Ints, stop: Ints, strides: Ints) -> Spec:
 
 
 @slice_.def_vjp
-def _(g: Any, y: Any, x: Any, *, start: Ints, stop: Ints, strides: Ints) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, start: Ints, stop: Ints, strides: Ints) -> Tensor:
     size = spec_of(g).shape
     covered = [0 if n == 0 else (n - 1) * s + 1 for n, s in zip(size, strides, strict=True)]
     high = tuple(d - a - c for d, a, c in zip(spec_of(x).shape, start, covered, strict=True))
@@ -95,7 +98,7 @@ def pad_(x: Spec, *, low: Ints, high: Ints, interior: Ints, value: float) -> Spe
 
 
 @pad_.def_vjp
-def _(g: Any, y: Any, x: Any, *, low: Ints, high: Ints, interior: Ints, value: float) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, low: Ints, high: Ints, interior: Ints, value: float) -> Tensor:
     strides = tuple(i + 1 for i in interior)
     stop = tuple(
         a + maximum(d - 1, 0) * s + (0 if d == 0 else 1) for a, d, s in zip(low, spec_of(x).shape, strides, strict=True)
@@ -120,7 +123,7 @@ def concatenate_(*xs: Spec, axis: int) -> Spec:
 
 
 @concatenate_.def_vjp
-def _(g: Any, y: Any, *xs: Any, axis: int) -> Any:
+def _(g: Tensor, y: Tensor, *xs: Any, axis: int) -> tuple[Tensor, ...]:
     sizes = tuple(spec_of(x).shape[axis] for x in xs)
     return as_tuple(split_.bind(g, sizes=sizes, axis=axis))
 
@@ -134,7 +137,7 @@ def split_(x: Spec, *, sizes: Ints, axis: int) -> tuple[Spec, ...]:
 
 
 @split_.define
-def _(x: Any, *, sizes: Ints, axis: int) -> Any:
+def _(x: Tensor, *, sizes: Ints, axis: int) -> tuple[Tensor, ...]:
     parts, offset = [], 0
     for n in sizes:
         parts.append(_cut(x, axis, offset, offset + n))
@@ -143,7 +146,7 @@ def _(x: Any, *, sizes: Ints, axis: int) -> Any:
 
 
 @split_.def_vjp
-def _(g: Any, y: Any, x: Any, *, sizes: Ints, axis: int) -> Any:
+def _(g: ArrayLike, y: ArrayLike, x: Tensor, *, sizes: Ints, axis: int) -> Any:
     # A single part comes without a tuple.
     return concatenate_.bind(*g, axis=axis) if isinstance(g, tuple) else g
 
@@ -157,7 +160,7 @@ def reverse(x: Spec, *, axes: Ints) -> Spec:
 
 
 @reverse.def_vjp
-def _(g: Any, y: Any, x: Any, *, axes: Ints) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, *, axes: Ints) -> Tensor:
     return reverse.bind(g, axes=axes)
 
 
@@ -168,7 +171,7 @@ def dimension_value(*, dim: Any, dtype: str) -> Spec:
 
 
 @dimension_value.define
-def _(*, dim: Any, dtype: str) -> Any:
+def _(*, dim: Any, dtype: str) -> Tensor:
     return full_of(Spec((), dtype), int(dim))
 
 
@@ -180,7 +183,7 @@ def iota(*, shape: Ints, dtype: str, axis: int) -> Spec:
     return Spec(shape, dtype)
 
 
-def _cut(x: Any, axis: int, start: int, stop: int) -> Any:
+def _cut(x: Tensor, axis: int, start: int, stop: int) -> Tensor:
     shape = spec_of(x).shape
     low = tuple(start if i == axis else 0 for i in range(len(shape)))
     high = tuple(stop if i == axis else d for i, d in enumerate(shape))
@@ -225,7 +228,7 @@ def reshape(x: Any, newshape: int | Sequence[int]) -> Any:
     return reshape_.bind(x, shape=shape)
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+def transpose(x: ArrayLike, axes: Sequence[int] | None = None) -> Tensor:
     """`x` with its axes in the order `axes` (None: reversed).
 
     Args:
@@ -253,7 +256,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     return x if order == tuple(range(ndim)) else transpose_.bind(x, permutation=order)
 
 
-def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+def moveaxis(x: ArrayLike, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
     """`x` with axis `source` at position `destination`, or several axes at as many positions.
 
     The other axes keep their order.
@@ -287,7 +290,7 @@ def moveaxis(x: Any, source: int | Sequence[int], destination: int | Sequence[in
     return transpose(x, order)
 
 
-def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
     """`x` with two axes exchanged.
 
     Args:
@@ -314,7 +317,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     return transpose(x, order)
 
 
-def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
+def expand_dims(x: ArrayLike, axis: int | Sequence[int]) -> Any:
     """`x` with a new dimension of 1 at `axis`, or at each of several axes of the result.
 
     Args:
@@ -340,7 +343,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Any:
     return reshape(x, shape)
 
 
-def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
+def squeeze(x: ArrayLike, axis: int | Sequence[int] | None = None) -> Any:
     """`x` without its dimensions of 1 (or those at `axis`).
 
     Args:
@@ -390,7 +393,7 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     return coerce.broadcast_to(x, shape)
 
 
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Any:
+def pad(x: ArrayLike, pad_width: ArrayLike, mode: str = "constant", constant_values: float | None = None) -> Tensor:
     """`x` padded: `pad_width` is a number, a pair, or a pair for every axis, as in NumPy.
 
     Args:
@@ -465,7 +468,7 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
     return concatenate_.bind(*items, axis=normalize_axis(axis, spec_of(items[0]).ndim))
 
 
-def stack(x: Sequence[Any], axis: int = 0) -> Any:
+def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
     """The operands, promoted, along a new axis.
 
     Args:
@@ -524,7 +527,7 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     return list(parts) if isinstance(parts, tuple) else [parts]
 
 
-def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
+def flip(x: ArrayLike, axis: int | Sequence[int] | None = None) -> Tensor:
     """`x` with the order along `axis` (None: all axes) reversed.
 
     Args:
@@ -547,7 +550,7 @@ def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
     return reverse.bind(x, axes=normalize_axes(axis, spec_of(x).ndim))
 
 
-def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any:
+def repeat(x: ArrayLike, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
     """Every entry along `axis` (None: of the flattened array) repeated `repeats` times in a row.
 
     Args:
@@ -634,7 +637,7 @@ def zeros(shape: int | Sequence[int], dtype: Any = None) -> Any:
     return full(shape, 0, dtype)
 
 
-def ones(shape: int | Sequence[int], dtype: Any = None) -> Any:
+def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
     """Ones of `shape`.
 
     Args:
@@ -653,7 +656,7 @@ def ones(shape: int | Sequence[int], dtype: Any = None) -> Any:
     return full(shape, 1, dtype)
 
 
-def full(shape: int | Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
+def full(shape: int | Sequence[int], fill_value: ArrayLike, dtype: Any = None) -> Tensor:
     """`fill_value` broadcast to `shape`.
 
     Args:
@@ -714,7 +717,7 @@ def arange(start: float | Dim, stop: float | Dim | None = None, step: float | No
     return add(multiply(index, as_tensor(step, kind)), as_tensor(begin, kind))
 
 
-def getitem(x: Any, key: Any) -> Any:
+def getitem(x: Any, key: Any) -> Tensor:
     """`x[key]` for integers, slices, None, Ellipsis, and one array of integers.
 
     A negative integer counts from the end. Indices of an array that are outside are moved to the nearest end, as in
@@ -809,7 +812,7 @@ def _bounds_of(key: slice, size: Any) -> tuple[Any, Any, int]:
     return end(key.start, 0 if step > 0 else size - 1), end(key.stop, size if step > 0 else -1), step
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     """A matrix with ones on diagonal `k`, zeros elsewhere; the identity for `N` alone.
 
     Args:

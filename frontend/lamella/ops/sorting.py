@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +15,11 @@ from lamella.ops.coerce import common_dtype, full_of, normalize_axis
 from lamella.ops.ordering import argsort_
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def argsort(x: Any, axis: int | None = -1) -> Any:
+
+def argsort(x: ArrayLike, axis: int | None = -1) -> Tensor:
     """The int32 positions that sort `x` along `axis` (None: flattened) in ascending order.
 
     Equal entries keep their order; NaN comes last.
@@ -40,7 +44,7 @@ def argsort(x: Any, axis: int | None = -1) -> Any:
     return argsort_.bind(x, axis=axis)
 
 
-def sort(x: Any, axis: int | None = -1) -> Any:
+def sort(x: ArrayLike, axis: int | None = -1) -> Tensor:
     """`x` in ascending order along `axis` (None: flattened); NaN comes last.
 
     Args:
@@ -64,14 +68,14 @@ def sort(x: Any, axis: int | None = -1) -> Any:
     return ops.take_along_axis(x, argsort_.bind(x, axis=axis), axis)
 
 
-def _flattened(x: Any, axis: int | None) -> tuple[Any, int]:
+def _flattened(x: ArrayLike, axis: int | None) -> tuple[Any, int]:
     x = ops.convert_to_tensor(x)
     if axis is None or not spec_of(x).shape:
         return ops.reshape(x, (-1,)), 0
     return x, normalize_axis(axis, spec_of(x).ndim)
 
 
-def argpartition(x: Any, kth: int, axis: int = -1) -> Any:
+def argpartition(x: ArrayLike, kth: int, axis: int = -1) -> Tensor:
     """Positions with the `kth` smallest entry in its sorted place and smaller ones before it: those of `argsort`.
 
     Args:
@@ -95,7 +99,7 @@ def argpartition(x: Any, kth: int, axis: int = -1) -> Any:
     return argsort_.bind(x, axis=axis)
 
 
-def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
+def top_k(x: ArrayLike, k: int, sorted: bool = True) -> tuple[Any, Any]:
     """The `k` largest entries along the last axis, largest first, and their int32 positions.
 
     Among equal entries the first come first.
@@ -127,7 +131,7 @@ def top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
     return ops.take_along_axis(x, places, -1), places
 
 
-def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
+def in_top_k(targets: ArrayLike, predictions: ArrayLike, k: int) -> Tensor:
     """Whether class `targets[i]` is among the `k` largest of `predictions[i]`; a class that ties with the k-th is.
 
     Args:
@@ -152,7 +156,7 @@ def in_top_k(targets: Any, predictions: Any, k: int) -> Any:
     return ops.greater_equal(own, least)
 
 
-def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
+def searchsorted(sorted_sequence: ArrayLike, values: ArrayLike, side: str = "left") -> Tensor:
     """For every value the int32 number of entries of an ascending vector below it ("right": not above it).
 
     Args:
@@ -194,7 +198,7 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Any:
     return low
 
 
-def digitize(x: Any, bins: Any) -> Any:
+def digitize(x: ArrayLike, bins: ArrayLike) -> Tensor:
     """The int32 number of the bin of every entry: bin i runs from `bins[i - 1]` to below `bins[i]`, as in NumPy.
 
     Args:
@@ -228,7 +232,7 @@ def digitize(x: Any, bins: Any) -> Any:
     return ops.where(descending, ops.subtract(count, found), found)
 
 
-def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Any:
+def isin(x1: ArrayLike, x2: ArrayLike, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Where an entry of `x1` is among those of `x2`.
 
     Args:
@@ -253,7 +257,7 @@ def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) ->
     return ops.logical_not(found) if invert else found
 
 
-def unravel_index(indices: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
+def unravel_index(indices: ArrayLike, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """The positions along every axis of entries that are counted in row-major order.
 
     Args:
@@ -284,7 +288,9 @@ def unravel_index(indices: Any, shape: tuple[int, ...]) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+def segment_sum(
+    data: ArrayLike, segment_ids: ArrayLike, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
     """The sums of the rows of each segment; an empty one has 0.
 
     Args:
@@ -312,7 +318,9 @@ def segment_sum(data: Any, segment_ids: Any, num_segments: int | None = None, so
     return ops.scatter_add.bind(data, ids, axis=0, size=count + 1)[:count]
 
 
-def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+def segment_max(
+    data: ArrayLike, segment_ids: ArrayLike, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
     """The maxima of the rows of each segment; an empty one has minus infinity, or the least integer.
 
     Ties share the gradient equally.
@@ -342,7 +350,9 @@ def segment_max(data: Any, segment_ids: Any, num_segments: int | None = None, so
     return scatter_max.bind(data, ids, axis=0, size=count + 1)[:count]
 
 
-def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+def segment_min(
+    data: ArrayLike, segment_ids: ArrayLike, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
     """The minima of the rows of each segment; an empty one has infinity, or the largest integer.
 
     Ties share the gradient equally.
@@ -371,7 +381,9 @@ def segment_min(data: Any, segment_ids: Any, num_segments: int | None = None, so
     return turn(segment_max(turn(data), segment_ids, num_segments, sorted))
 
 
-def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False) -> Any:
+def segment_prod(
+    data: ArrayLike, segment_ids: ArrayLike, num_segments: int | None = None, sorted: bool = False
+) -> Tensor:
     """The products of the rows of each segment; an empty one has 1.
 
     Args:
@@ -402,7 +414,7 @@ def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, s
     ids, data = ops.take(ids, order, 0), ops.take(data, order, 0)
     wide = ops.reshape(ids, (total, *[1] * (spec_of(data).ndim - 1)))
 
-    def combine(left: Any, right: Any) -> Any:
+    def combine(left: Sequence[Tensor], right: Sequence[Tensor]) -> tuple[Tensor, ...]:
         same = ops.equal(left[1], right[1])
         return ops.where(same, ops.multiply(left[0], right[0]), right[0]), right[1]
 
@@ -413,7 +425,7 @@ def segment_prod(data: Any, segment_ids: Any, num_segments: int | None = None, s
     return ops.where(filled, ops.take(running, ops.maximum(ops.subtract(ends, 1), 0), 0), one)
 
 
-def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[Any, Any, int]:
+def _segments(data: ArrayLike, segment_ids: ArrayLike, num_segments: int | None) -> tuple[Any, Any, int]:
     """The rows, their segments (one more for ids outside of the range), and the number of segments."""
     data, ids = ops.convert_to_tensor(data), ops.convert_to_tensor(segment_ids)
     if spec_of(ids).ndim != 1 or not spec_of(data).ndim or spec_of(data).shape[0] != spec_of(ids).shape[0]:
@@ -426,7 +438,7 @@ def _segments(data: Any, segment_ids: Any, num_segments: int | None) -> tuple[An
     return data, ops.where(outside, num_segments, ids), num_segments
 
 
-def scatter(indices: Any, values: Any, shape: tuple[int, ...]) -> Any:
+def scatter(indices: ArrayLike, values: ArrayLike, shape: tuple[int, ...]) -> Tensor:
     """Zeros of `shape`, to which `values[i]` is added at the position `indices[i]`.
 
     Args:
@@ -451,7 +463,7 @@ def scatter(indices: Any, values: Any, shape: tuple[int, ...]) -> Any:
     return scatter_update(zeros, indices, values, "add")
 
 
-def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: str | None = None) -> Any:
+def scatter_update(inputs: ArrayLike, indices: ArrayLike, updates: ArrayLike, reduction: str | None = None) -> Tensor:
     """`inputs` with `updates[i]` at the position `indices[i]`; an index outside changes nothing.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from lamella.ops import primitives as p
 from lamella.ops.coerce import common_dtype, floating
 from lamella.ops.window import same_padding
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 Ints = int | Sequence[int]
 
@@ -62,13 +65,13 @@ def adaptive_windows(size: Any, count: int) -> list[tuple[Any, Any]]:
 
 
 def transposed_convolution(
-    x: Any,
+    x: ArrayLike,
     kernel: Any,
     strides: Sequence[int],
     padding: str,
     output_padding: Sequence[int | None],
     dilation: Sequence[int],
-) -> Any:
+) -> Tensor:
     """`conv_transpose` of channels-last inputs with a kernel `(*window, filters, channels)`."""
     size, paddings = [], []
     window = [int(d) for d in spec_of(kernel).shape[:-2]]
@@ -103,7 +106,7 @@ def adaptive_mean(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
     return ops.moveaxis(ops.tensordot(x, ops.cast(matrix, x.dtype), ((axis,), (0,))), -1, axis)
 
 
-def adaptive_maximum(x: Any, axis: int, windows: list[tuple[Any, Any]]) -> Any:
+def adaptive_maximum(x: ArrayLike, axis: int, windows: list[tuple[Any, Any]]) -> Tensor:
     """The maximum of each window along `axis`, gathered from a max pooling for each length of windows."""
     size = spec_of(x).shape[axis]
     if isinstance(size, Dim):
@@ -133,27 +136,27 @@ def _word(padding: str, *known: str) -> str:
     return padding.lower()
 
 
-def _channels_last(x: Any, data_format: str | None) -> tuple[Any, bool]:
+def _channels_last(x: Tensor, data_format: str | None) -> tuple[Any, bool]:
     if spec_of(x).ndim < 3:
         raise ShapeError(f"inputs must be (batch, spatial dimensions, channels), got {spec_of(x)}.")
     first = settings.layout_of(data_format) == "channels_first"
     return (ops.moveaxis(x, 1, -1) if first else x), first
 
 
-def _operands(inputs: Any, *kernels: Any) -> list[Any]:
+def _operands(inputs: ArrayLike, *kernels: Any) -> list[Any]:
     items = [floating(x)[0] for x in (inputs, *kernels)]
     dtype = common_dtype(*items)
     return [ops.cast(x, dtype) for x in items]
 
 
 def conv(
-    inputs: Any,
-    kernel: Any,
+    inputs: ArrayLike,
+    kernel: ArrayLike,
     strides: Ints = 1,
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Ints = 1,
-) -> Any:
+) -> Tensor:
     """The convolution (cross-correlation) of `inputs` with a kernel.
 
     Args:
@@ -205,13 +208,13 @@ def conv(
 
 
 def depthwise_conv(
-    inputs: Any,
-    kernel: Any,
+    inputs: ArrayLike,
+    kernel: ArrayLike,
     strides: Ints = 1,
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Ints = 1,
-) -> Any:
+) -> Tensor:
     """Every channel convolved with separate kernels.
 
     Args:
@@ -246,14 +249,14 @@ def depthwise_conv(
 
 
 def separable_conv(
-    inputs: Any,
-    depthwise_kernel: Any,
-    pointwise_kernel: Any,
+    inputs: ArrayLike,
+    depthwise_kernel: ArrayLike,
+    pointwise_kernel: ArrayLike,
     strides: Ints = 1,
     padding: str = "valid",
     data_format: str | None = None,
     dilation_rate: Ints = 1,
-) -> Any:
+) -> Tensor:
     """`depthwise_conv`, then `conv` with a `pointwise_kernel` over windows of one entry.
 
     Args:
@@ -288,14 +291,14 @@ def separable_conv(
 
 
 def conv_transpose(
-    inputs: Any,
-    kernel: Any,
+    inputs: ArrayLike,
+    kernel: ArrayLike,
     strides: Ints = 1,
     padding: str = "valid",
     output_padding: int | Sequence[int] | None = None,
     data_format: str | None = None,
     dilation_rate: Ints = 1,
-) -> Any:
+) -> Tensor:
     """The transpose of a convolution: each input scales the kernel, and the results are added up `strides` apart.
 
     Args:
@@ -339,7 +342,9 @@ def conv_transpose(
     return ops.moveaxis(y, -1, 1) if first else y
 
 
-def _pool(op: Any, inputs: Any, pool_size: Ints, strides: Ints | None, padding: str, data_format: str | None) -> Any:
+def _pool(
+    op: Any, inputs: ArrayLike, pool_size: Ints, strides: Ints | None, padding: str, data_format: str | None
+) -> Tensor:
     x, first = _channels_last(floating(inputs)[0], data_format)
     n = spec_of(x).ndim - 2
     window = _each("pool_size", pool_size, n)
@@ -351,8 +356,12 @@ def _pool(op: Any, inputs: Any, pool_size: Ints, strides: Ints | None, padding: 
 
 
 def max_pool(
-    inputs: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
-) -> Any:
+    inputs: ArrayLike,
+    pool_size: Ints,
+    strides: Ints | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """The maximum of every window; among equal entries the first one takes the gradient.
 
     Padding counts as minus infinity.
@@ -385,8 +394,12 @@ def max_pool(
 
 
 def average_pool(
-    inputs: Any, pool_size: Ints, strides: Ints | None = None, padding: str = "valid", data_format: str | None = None
-) -> Any:
+    inputs: ArrayLike,
+    pool_size: Ints,
+    strides: Ints | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+) -> Tensor:
     """The mean of every window; padding does not count.
 
     Args:
@@ -414,14 +427,14 @@ def average_pool(
     return _pool(p.average_pool, inputs, pool_size, strides, padding, data_format)
 
 
-def _adaptive(reduce: Any, inputs: Any, output_size: Ints, data_format: str | None) -> Any:
+def _adaptive(reduce: Any, inputs: ArrayLike, output_size: Ints, data_format: str | None) -> Tensor:
     y, first = _channels_last(floating(inputs)[0], data_format)
     for axis, count in enumerate(_each("output_size", output_size, spec_of(y).ndim - 2), start=1):
         y = reduce(y, axis, adaptive_windows(y.shape[axis], count))
     return ops.moveaxis(y, -1, 1) if first else y
 
 
-def adaptive_max_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
+def adaptive_max_pool(inputs: ArrayLike, output_size: Ints, data_format: str | None = None) -> Tensor:
     """The maxima of `output_size` windows, which overlap where the size does not divide.
 
     Window i covers the entries from floor(i * size / count) to below ceil((i + 1) * size / count).
@@ -448,7 +461,7 @@ def adaptive_max_pool(inputs: Any, output_size: Ints, data_format: str | None = 
     return _adaptive(adaptive_maximum, inputs, output_size, data_format)
 
 
-def adaptive_average_pool(inputs: Any, output_size: Ints, data_format: str | None = None) -> Any:
+def adaptive_average_pool(inputs: ArrayLike, output_size: Ints, data_format: str | None = None) -> Tensor:
     """The means of `output_size` windows, which overlap where the size does not divide.
 
     Window i covers the entries from floor(i * size / count) to below ceil((i + 1) * size / count).

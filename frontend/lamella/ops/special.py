@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import DTypeError
 from lamella.ir.program import op
@@ -26,8 +26,11 @@ from lamella.ops.elementwise import (
     subtract,
 )
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
-def _like(x: Any, value: float) -> Any:
+
+def _like(x: Tensor, value: float) -> Tensor:
     return full_of(spec_of(x), value)
 
 
@@ -109,18 +112,18 @@ _ERF_LARGE = (
 )
 
 
-def _polynomial(coefficients: tuple[float, ...], x: Any) -> Any:
+def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
     result = _like(x, coefficients[0])
     for c in coefficients[1:]:
         result = add(multiply(result, x), _like(x, c))
     return result
 
 
-def _ratio(table: tuple[tuple[float, ...], tuple[float, ...]], x: Any) -> Any:
+def _ratio(table: tuple[tuple[float, ...], tuple[float, ...]], x: Tensor) -> Tensor:
     return divide(_polynomial(table[0], x), _polynomial(table[1], x))
 
 
-def _parts(x: Any, end: float) -> tuple[Any, Any]:
+def _parts(x: Tensor, end: float) -> tuple[Any, Any]:
     """erf(|x|) for |x| below 0.46875, and 1 - erf(|x|) above it and up to `end`.
 
     Each range is computed on operands clipped to it, so that the branches that are not taken stay finite.
@@ -137,7 +140,7 @@ def _parts(x: Any, end: float) -> tuple[Any, Any]:
     return near, where(less(size, _like(x, 4.0)), tail_middle, tail_large)
 
 
-def _bell(x: Any) -> Any:
+def _bell(x: Tensor) -> Tensor:
     """exp(-x**2) as two factors: the square of a number of few digits is exact, and no error is magnified."""
     short = multiply(floor(multiply(x, _like(x, 16.0))), _like(x, 1 / 16))
     rest = multiply(subtract(x, short), add(x, short))
@@ -145,14 +148,14 @@ def _bell(x: Any) -> Any:
 
 
 @erf.define
-def _(x: Any) -> Any:
+def _(x: Tensor) -> Tensor:
     near, tail = _parts(x, 6.5)
     magnitude = where(less(abs_(x), _like(x, 0.46875)), near, subtract(_like(x, 1.0), tail))
     return multiply(sign(x), where(isnan(x), x, magnitude))
 
 
 @erf.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     slope = multiply(exp(negative(multiply(x, x))), _like(x, 2.0 / math.sqrt(math.pi)))
     return multiply(g, slope)
 
@@ -182,7 +185,7 @@ def erfc(x: Spec) -> Spec:
 
 
 @erfc.define
-def _(x: Any) -> Any:
+def _(x: Tensor) -> Tensor:
     near, tail = _parts(x, 30.0)
     two, positive = _like(x, 2.0), less(_like(x, 0.0), x)
     far = where(positive, tail, subtract(two, tail))
@@ -191,7 +194,7 @@ def _(x: Any) -> Any:
 
 
 @erfc.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     slope = multiply(exp(negative(multiply(x, x))), _like(x, -2.0 / math.sqrt(math.pi)))
     return multiply(g, slope)
 
@@ -232,7 +235,7 @@ _TAIL = (
 
 
 @erfinv.define
-def _(x: Any) -> Any:
+def _(x: Tensor) -> Tensor:
     size, one = abs_(x), _like(x, 1.0)
     inside = where(less(size, one), size, _like(x, 0.5))
     w = negative(log(multiply(subtract(one, inside), add(one, inside))))
@@ -249,5 +252,5 @@ def _(x: Any) -> Any:
 
 
 @erfinv.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return multiply(g, multiply(exp(multiply(y, y)), _like(x, math.sqrt(math.pi) / 2)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,16 +25,19 @@ from lamella.ops.coerce import (
 from lamella.ops.ordering import cumsum_
 from lamella.tracebacks import filter_functions
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
+
 Axis = int | Sequence[int] | None
 
 
-def _countable(x: Any, dtype: Any = None) -> Any:
+def _countable(x: ArrayLike, dtype: Any = None) -> Tensor:
     x = ops.convert_to_tensor(x)
     have = spec_of(x).dtype
     return ops.cast(x, dtype_argument(dtype, "int32" if have == "bool" else have))
 
 
-def _one_axis(x: Any, axis: Axis) -> tuple[Any, int, tuple[int, ...]]:
+def _one_axis(x: Tensor, axis: Axis) -> tuple[Any, int, tuple[int, ...]]:
     """`x` with `axis` (None: all) merged into the last axis, its position, and the axes that it replaces."""
     spec = spec_of(x)
     axes = normalize_axes(axis, spec.ndim)
@@ -44,7 +47,7 @@ def _one_axis(x: Any, axis: Axis) -> tuple[Any, int, tuple[int, ...]]:
     return ops.reshape(moved, (*[spec.shape[i] for i in rest], count)), len(rest), axes
 
 
-def _kept(y: Any, x: Any, axes: tuple[int, ...], keepdims: bool, leading: int = 0) -> Any:
+def _kept(y: Tensor, x: Tensor, axes: tuple[int, ...], keepdims: bool, leading: int = 0) -> Tensor:
     """A reduction of `x` over `axes`, with sizes of 1 for `keepdims`; it has `leading` new axes in front."""
     if not keepdims:
         return y
@@ -86,7 +89,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -
     return _kept(y, x, axes, keepdims)
 
 
-def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+def cumsum(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Tensor:
     """The sums of the entries up to each one along `axis` (None: of the flattened array).
 
     Args:
@@ -112,7 +115,7 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     return cumsum_.bind(x, axis=normalize_axis(axis, spec_of(x).ndim))
 
 
-def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+def cumprod(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Tensor:
     """The products of the entries up to each one along `axis` (None: of the flattened array).
 
     Args:
@@ -138,7 +141,7 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     return ops.associative_scan(ops.multiply, x, axis=axis)
 
 
-def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def ptp(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The maximum minus the minimum over `axis` (None: all).
 
     Args:
@@ -160,7 +163,7 @@ def ptp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return ops.subtract(ops.max(x, axis, keepdims), ops.min(x, axis, keepdims))
 
 
-def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+def diff(a: ArrayLike, n: int = 1, axis: int = -1) -> Any:
     """The differences of neighbors along `axis`, `n` times.
 
     For bool it is whether neighbors differ.
@@ -226,7 +229,7 @@ def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
     return ops.cast(ops.divide(ops.sum(ops.multiply(x, weights), axis), ops.sum(weights, axis)), dtype)
 
 
-def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Any, Any]:
+def moments(x: ArrayLike, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> tuple[Any, Any]:
     """The mean and the population variance over `axes`.
 
     Args:
@@ -252,7 +255,7 @@ def moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = Fal
     return ops.mean(x, axes, keepdims), ops.var(x, axes, keepdims)
 
 
-def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """The value that a fraction `q` of the entries over `axis` does not exceed; a NaN gives NaN.
 
     The sorted entries are at the positions 0 ... n - 1, and the quantile is at position q (n - 1).
@@ -282,7 +285,7 @@ def quantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims
     return ops.where(missing, math.nan, _quantile(x, q, axis, method, keepdims))
 
 
-def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """`quantile` of the entries that are not NaN; NaN where there are none.
 
     Args:
@@ -309,7 +312,7 @@ def nanquantile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepd
     return _quantile(x, q, axis, method, keepdims)
 
 
-def _quantile(x: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
+def _quantile(x: Tensor, q: ArrayLike, axis: Axis, method: str, keepdims: bool) -> Tensor:
     methods = ("linear", "lower", "higher", "midpoint", "nearest")
     if method not in methods:
         raise ValueError(f"method must be one of {', '.join(methods)}, got {method!r}.")
@@ -335,7 +338,7 @@ def _quantile(x: Any, q: Any, axis: Axis, method: str, keepdims: bool) -> Any:
     return _kept(found, x, axes, keepdims, len(shape))
 
 
-def percentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+def percentile(x: ArrayLike, q: ArrayLike, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """`quantile` with `q` in percent.
 
     Args:
@@ -361,7 +364,7 @@ def percentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdi
     return quantile(x, ops.divide(q, 100.0), axis, method, keepdims)
 
 
-def nanpercentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+def nanpercentile(x: ArrayLike, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
     """`nanquantile` with `q` in percent.
 
     Args:
@@ -387,7 +390,7 @@ def nanpercentile(x: Any, q: Any, axis: Axis = None, method: str = "linear", kee
     return nanquantile(x, ops.divide(q, 100.0), axis, method, keepdims)
 
 
-def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def median(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The middle entry over `axis`, or the mean of the two middle ones; a NaN gives NaN.
 
     Args:
@@ -409,7 +412,7 @@ def median(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return quantile(x, 0.5, axis, keepdims=keepdims)
 
 
-def nanmedian(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanmedian(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The median of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
@@ -431,7 +434,7 @@ def nanmedian(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return nanquantile(x, 0.5, axis, keepdims=keepdims)
 
 
-def _without_nan(x: Any, value: float) -> tuple[Any, Any]:
+def _without_nan(x: ArrayLike, value: float) -> tuple[Any, Any]:
     """`x` with every NaN replaced by `value`, and where `x` is not NaN."""
     x = ops.convert_to_tensor(x)
     if not is_float(spec_of(x).dtype):
@@ -440,7 +443,7 @@ def _without_nan(x: Any, value: float) -> tuple[Any, Any]:
     return ops.where(there, x, value), there
 
 
-def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nansum(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum of the entries over `axis` that are not NaN; 0 where there are none.
 
     Args:
@@ -462,7 +465,7 @@ def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return ops.sum(_without_nan(x, 0.0)[0], axis, keepdims)
 
 
-def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanprod(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The product of the entries over `axis` that are not NaN; 1 where there are none.
 
     Args:
@@ -484,7 +487,7 @@ def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return prod(_without_nan(x, 1.0)[0], axis, keepdims)
 
 
-def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+def nancumsum(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Tensor:
     """`cumsum` with NaN counted as 0.
 
     Args:
@@ -506,7 +509,7 @@ def nancumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     return cumsum(_without_nan(x, 0.0)[0], axis, dtype)
 
 
-def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
+def nancumprod(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Tensor:
     """`cumprod` with NaN counted as 1.
 
     Args:
@@ -529,7 +532,7 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
 
 
 @in_float32
-def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanmean(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
@@ -554,7 +557,7 @@ def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @in_float32
-def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanvar(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The population variance of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
@@ -577,7 +580,7 @@ def nanvar(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 @in_float32
-def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanstd(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The population standard deviation of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
@@ -599,7 +602,7 @@ def nanstd(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return ops.sqrt(nanvar(x, axis, keepdims))
 
 
-def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanmax(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The maximum of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
@@ -622,7 +625,7 @@ def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _or_nan(ops.max(filled, axis, keepdims), ops.any(there, axis, keepdims))
 
 
-def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def nanmin(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The minimum of the entries over `axis` that are not NaN; NaN where there are none.
 
     Args:
@@ -645,11 +648,11 @@ def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return _or_nan(ops.min(filled, axis, keepdims), ops.any(there, axis, keepdims))
 
 
-def _or_nan(y: Any, found: Any) -> Any:
+def _or_nan(y: Tensor, found: Tensor) -> Tensor:
     return ops.where(found, y, math.nan) if is_float(spec_of(y).dtype) else y
 
 
-def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def nanargmax(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index (int32) of the first maximum among the entries that are not NaN; -1 where there are none.
 
     Args:
@@ -671,7 +674,7 @@ def nanargmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return _nanarg(ops.argmax, -math.inf, x, axis, keepdims)
 
 
-def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+def nanargmin(x: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index (int32) of the first minimum among the entries that are not NaN; -1 where there are none.
 
     Args:
@@ -693,13 +696,13 @@ def nanargmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     return _nanarg(ops.argmin, math.inf, x, axis, keepdims)
 
 
-def _nanarg(find: Callable[..., Any], fill: float, x: Any, axis: int | None, keepdims: bool) -> Any:
+def _nanarg(find: Callable[..., Any], fill: float, x: ArrayLike, axis: int | None, keepdims: bool) -> Tensor:
     filled, there = _without_nan(x, fill)
     return ops.where(ops.any(there, axis, keepdims), find(filled, axis, keepdims), -1)
 
 
 @in_float32
-def corrcoef(x: Any) -> Any:
+def corrcoef(x: ArrayLike) -> Tensor:
     """The correlation of every two rows: their covariance divided by the product of their standard deviations.
 
     Args:
@@ -792,7 +795,7 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
     return ops.sum(ops.multiply(ops.multiply(ops.add(y[..., 1:], y[..., :-1]), 0.5), width), -1)
 
 
-def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Any:
+def bincount(x: Any, weights: ArrayLike | None = None, minlength: int = 0, sparse: bool = False) -> Tensor:
     """The number of times that each integer occurs, or the sum of its weights, in a vector or in every row of a matrix.
 
     Args:
@@ -839,7 +842,7 @@ def bincount(x: Any, weights: Any = None, minlength: int = 0, sparse: bool = Fal
     )
 
 
-def histogram(x: Any, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Any, Any]:
+def histogram(x: ArrayLike, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Any, Any]:
     """The number of entries in each of `bins` equal intervals of `range`, and the edges of the intervals.
 
     An interval includes its lower edge, and the last one its upper edge, too. Entries outside of `range` are left out.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import DTypeError, ShapeError
 from lamella.ir.program import op
@@ -29,8 +29,11 @@ from lamella.ops.elementwise import (
     subtract,
 )
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
-def _like(x: Any, value: float) -> Any:
+
+def _like(x: Tensor, value: float) -> Tensor:
     return full_of(spec_of(x), value)
 
 
@@ -40,7 +43,7 @@ def _float(x: Spec) -> Spec:
     return x
 
 
-def _square_rest(x: Any) -> Any:
+def _square_rest(x: Tensor) -> Tensor:
     """1 - x**2, exact near 1 and -1."""
     one = _like(x, 1)
     return multiply(subtract(one, x), add(one, x))
@@ -70,7 +73,7 @@ def _(x: Any) -> Any:
 
 
 @tan.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return multiply(g, add(multiply(y, y), _like(y, 1)))
 
 
@@ -104,7 +107,7 @@ def _(x: Any) -> Any:
 
 
 @sinh.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return multiply(g, cosh(x))
 
 
@@ -133,7 +136,7 @@ def _(x: Any) -> Any:
 
 
 @cosh.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return multiply(g, sinh(x))
 
 
@@ -201,7 +204,7 @@ def _(x: Any) -> Any:
 
 
 @arctan.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return divide(g, add(multiply(x, x), _like(x, 1)))
 
 
@@ -254,7 +257,7 @@ def _(x1: Any, x2: Any) -> Any:
 
 
 @arctan2.def_vjp
-def _(g: Any, y: Any, x1: Any, x2: Any) -> Any:
+def _(g: Tensor, y: Tensor, x1: Tensor, x2: Tensor) -> tuple[Tensor, ...]:
     over = divide(g, add(multiply(x1, x1), multiply(x2, x2)))
     return multiply(over, x2), negative(multiply(over, x1))
 
@@ -285,7 +288,7 @@ def _(x: Any) -> Any:
 
 
 @arcsin.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return divide(g, sqrt(_square_rest(x)))
 
 
@@ -315,7 +318,7 @@ def _(x: Any) -> Any:
 
 
 @arccos.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return negative(divide(g, sqrt(_square_rest(x))))
 
 
@@ -349,7 +352,7 @@ def _(x: Any) -> Any:
 
 
 @arcsinh.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return divide(g, sqrt(add(multiply(x, x), _like(x, 1))))
 
 
@@ -380,7 +383,7 @@ def _(x: Any) -> Any:
 
 
 @arccosh.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     one = _like(x, 1)
     return divide(g, multiply(sqrt(subtract(x, one)), sqrt(add(x, one))))
 
@@ -412,5 +415,5 @@ def _(x: Any) -> Any:
 
 
 @arctanh.def_vjp
-def _(g: Any, y: Any, x: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return divide(g, _square_rest(x))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from lamella.ops.contraction import contract
 from lamella.ops.elementwise import add, cast, divide, maximum
 from lamella.ops.shapes import broadcast, concatenate_, pad_, reshape, reshape_, slice_, transpose
 from lamella.tracebacks import filter_functions
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 Ints = tuple[Any, ...]
 Padding = tuple[tuple[Any, Any], ...]
@@ -176,14 +179,14 @@ def _offsets(window: Ints) -> Iterator[Ints]:
     return itertools.product(*[range(int(k)) for k in window])
 
 
-def _pad_spatial(x: Any, padding: Padding, value: float) -> Any:
+def _pad_spatial(x: Tensor, padding: Padding, value: float) -> Tensor:
     if all(n == 0 for n in itertools.chain(*padding)):
         return x
     low, high = (0, *[p[0] for p in padding], 0), (0, *[p[1] for p in padding], 0)
     return pad_.bind(x, low=low, high=high, interior=(0,) * len(low), value=value)
 
 
-def _at_offset(x: Any, offset: Ints, out: Ints, strides: Ints, dilation: Ints) -> Any:
+def _at_offset(x: Tensor, offset: Ints, out: Ints, strides: Ints, dilation: Ints) -> Tensor:
     """The entries of the padded `x` at one kernel offset, one per output position."""
     shape = spec_of(x).shape
     start = (0, *[t * d for t, d in zip(offset, dilation, strict=True)], 0)
@@ -195,19 +198,19 @@ def _at_offset(x: Any, offset: Ints, out: Ints, strides: Ints, dilation: Ints) -
     return slice_.bind(x, start=start, stop=stop, strides=(1, *strides, 1))
 
 
-def _kernel_at(kernel: Any, offset: Ints) -> Any:
+def _kernel_at(kernel: Tensor, offset: Ints) -> Tensor:
     shape = spec_of(kernel).shape
     n = len(offset)
     start, stop = (*offset, 0, 0), (*[t + 1 for t in offset], *shape[n:])
     return reshape(slice_.bind(kernel, start=start, stop=stop, strides=(1,) * (n + 2)), shape[n:])
 
 
-def _grouped(x: Any, groups: int) -> Any:
+def _grouped(x: Tensor, groups: int) -> Tensor:
     shape = spec_of(x).shape
     return reshape(x, (*shape[:-1], groups, shape[-1] // groups))
 
 
-def _back_to_place(x: Any, offset: Ints, padded: Ints, strides: Ints, dilation: Ints) -> Any:
+def _back_to_place(x: Tensor, offset: Ints, padded: Ints, strides: Ints, dilation: Ints) -> Tensor:
     """The transpose of `_at_offset`: entries placed among zeros of the padded spatial size."""
     out = spec_of(x).shape[1:-1]
     low = tuple(t * d for t, d in zip(offset, dilation, strict=True))
@@ -215,14 +218,14 @@ def _back_to_place(x: Any, offset: Ints, padded: Ints, strides: Ints, dilation: 
     return pad_.bind(x, low=(0, *low, 0), high=(0, *high, 0), interior=(0, *[s - 1 for s in strides], 0), value=0.0)
 
 
-def _crop(x: Any, padding: Padding, size: Ints) -> Any:
+def _crop(x: Tensor, padding: Padding, size: Ints) -> Tensor:
     shape = spec_of(x).shape
     start = (0, *[p[0] for p in padding], 0)
     stop = (shape[0], *[p[0] + s for p, s in zip(padding, size, strict=True)], shape[-1])
     return slice_.bind(x, start=start, stop=stop, strides=(1,) * len(shape))
 
 
-def _total(terms: Iterator[Any]) -> Any:
+def _total(terms: Iterator[Any]) -> Tensor:
     result = next(terms)
     for term in terms:
         result = add(result, term)
@@ -230,13 +233,13 @@ def _total(terms: Iterator[Any]) -> Any:
 
 
 @convolve.define
-def _(x: Any, kernel: Any, *, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Any:
+def _(x: Tensor, kernel: Tensor, *, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Tensor:
     n = len(strides)
     window = spec_of(kernel).shape[:n]
     out = _positions(spec_of(x).shape[1:-1], window, strides, padding, dilation)
     padded = _pad_spatial(x, padding, 0.0)
 
-    def term(offset: Ints) -> Any:
+    def term(offset: Ints) -> Tensor:
         part, weights = _at_offset(padded, offset, out, strides, dilation), _kernel_at(kernel, offset)
         if groups == 1:
             return contract.bind(part, weights, contracting=((n + 1,), (0,)), batch=((), ()))
@@ -248,7 +251,7 @@ def _(x: Any, kernel: Any, *, strides: Ints, padding: Padding, dilation: Ints, g
     return _total(term(offset) for offset in _offsets(window))
 
 
-def _channels_last(product: Any, n: int) -> Any:
+def _channels_last(product: Tensor, n: int) -> Tensor:
     """(groups, batch, spatial, channels) to (batch, spatial, groups * channels)."""
     moved = transpose(product, (*range(1, n + 2), 0, n + 2))
     shape = spec_of(moved).shape
@@ -256,12 +259,12 @@ def _channels_last(product: Any, n: int) -> Any:
 
 
 @convolve_input_gradient.define
-def _(g: Any, kernel: Any, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Any:
+def _(g: Tensor, kernel: Tensor, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Tensor:
     n = len(strides)
     window = spec_of(kernel).shape[:n]
     padded = tuple(s + sum(p) for s, p in zip(size, padding, strict=True))
 
-    def term(offset: Ints) -> Any:
+    def term(offset: Ints) -> Tensor:
         weights = _kernel_at(kernel, offset)
         if groups == 1:
             part = contract.bind(g, weights, contracting=((n + 1,), (1,)), batch=((), ()))
@@ -278,13 +281,13 @@ def _(g: Any, kernel: Any, *, size: Ints, strides: Ints, padding: Padding, dilat
 
 
 @convolve_kernel_gradient.define
-def _(x: Any, g: Any, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Any:
+def _(x: Tensor, g: Tensor, *, size: Ints, strides: Ints, padding: Padding, dilation: Ints, groups: int) -> Tensor:
     n = len(strides)
     out = spec_of(g).shape[1:-1]
     padded = _pad_spatial(x, padding, 0.0)
     axes = tuple(range(n + 1))
 
-    def term(offset: Ints) -> Any:
+    def term(offset: Ints) -> Tensor:
         part = _at_offset(padded, offset, out, strides, dilation)
         if groups == 1:
             weights = contract.bind(part, g, contracting=(axes, axes), batch=((), ()))
@@ -301,11 +304,11 @@ def _(x: Any, g: Any, *, size: Ints, strides: Ints, padding: Padding, dilation: 
     return reshape(stacked, (*size, *spec_of(stacked).shape[1:]))
 
 
-def _kernel_size(kernel: Any) -> Ints:
+def _kernel_size(kernel: Tensor) -> Ints:
     return spec_of(kernel).shape[:-2]
 
 
-def _spatial_size(x: Any) -> Ints:
+def _spatial_size(x: Tensor) -> Ints:
     return spec_of(x).shape[1:-1]
 
 
@@ -313,7 +316,7 @@ def _spatial_size(x: Any) -> Ints:
 
 
 @convolve.def_vjp
-def _(g: Any, y: Any, x: Any, kernel: Any, **attrs: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, kernel: Tensor, **attrs: Any) -> tuple[Tensor, ...]:
     return (
         convolve_input_gradient.bind(g, kernel, size=_spatial_size(x), **attrs),
         convolve_kernel_gradient.bind(x, g, size=_kernel_size(kernel), **attrs),
@@ -321,7 +324,7 @@ def _(g: Any, y: Any, x: Any, kernel: Any, **attrs: Any) -> Any:
 
 
 @convolve_input_gradient.def_vjp
-def _(h: Any, y: Any, g: Any, kernel: Any, *, size: Ints, **attrs: Any) -> Any:
+def _(h: Tensor, y: Tensor, g: Tensor, kernel: Tensor, *, size: Ints, **attrs: Any) -> tuple[Tensor, ...]:
     return (
         convolve.bind(h, kernel, **attrs),
         convolve_kernel_gradient.bind(h, g, size=_kernel_size(kernel), **attrs),
@@ -329,7 +332,7 @@ def _(h: Any, y: Any, g: Any, kernel: Any, *, size: Ints, **attrs: Any) -> Any:
 
 
 @convolve_kernel_gradient.def_vjp
-def _(h: Any, y: Any, x: Any, g: Any, *, size: Ints, **attrs: Any) -> Any:
+def _(h: Tensor, y: Tensor, x: Tensor, g: Tensor, *, size: Ints, **attrs: Any) -> tuple[Tensor, ...]:
     return (
         convolve_input_gradient.bind(g, h, size=_spatial_size(x), **attrs),
         convolve.bind(x, h, **attrs),
@@ -389,14 +392,14 @@ def _counts(like: Any, size: Ints, window: Ints, strides: Ints, padding: Padding
     return broadcast.bind(counts, shape=spec.shape, axes=tuple(range(1, spec.ndim - 1)))
 
 
-def _windows(x: Any, window: Ints, strides: Ints, padding: Padding, value: float) -> Iterator[Any]:
+def _windows(x: Tensor, window: Ints, strides: Ints, padding: Padding, value: float) -> Iterator[Any]:
     ones = (1,) * len(window)
     out = _positions(_spatial_size(x), window, strides, padding, ones)
     padded = _pad_spatial(x, padding, value)
     return (_at_offset(padded, offset, out, strides, ones) for offset in _offsets(window))
 
 
-def _spread_back(parts: Sequence[Any], size: Ints, window: Ints, strides: Ints, padding: Padding) -> Any:
+def _spread_back(parts: Sequence[Any], size: Ints, window: Ints, strides: Ints, padding: Padding) -> Tensor:
     padded = tuple(s + sum(p) for s, p in zip(size, padding, strict=True))
     ones = (1,) * len(window)
     placed = (
@@ -407,7 +410,7 @@ def _spread_back(parts: Sequence[Any], size: Ints, window: Ints, strides: Ints, 
 
 
 @max_pool.define
-def _(x: Any, *, window: Ints, strides: Ints, padding: Padding) -> Any:
+def _(x: Tensor, *, window: Ints, strides: Ints, padding: Padding) -> Tensor:
     parts = _windows(x, window, strides, padding, -math.inf)
     result = next(parts)
     for part in parts:
@@ -416,7 +419,7 @@ def _(x: Any, *, window: Ints, strides: Ints, padding: Padding) -> Any:
 
 
 @max_pool_gradient.define
-def _(g: Any, x: Any, y: Any, *, window: Ints, strides: Ints, padding: Padding) -> Any:
+def _(g: Tensor, x: Tensor, y: Tensor, *, window: Ints, strides: Ints, padding: Padding) -> Tensor:
     parts, zero, taken = [], full_of(spec_of(g), 0), None
     for part in _windows(x, window, strides, padding, -math.inf):
         hit = equal(part, y)
@@ -440,17 +443,17 @@ def _(g: Any, *, size: Ints, window: Ints, strides: Ints, padding: Padding) -> A
 
 
 @max_pool.def_vjp
-def _(g: Any, y: Any, x: Any, **attrs: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, **attrs: Any) -> Tensor:
     return max_pool_gradient.bind(g, x, y, **attrs)
 
 
 @average_pool.def_vjp
-def _(g: Any, y: Any, x: Any, **attrs: Any) -> Any:
+def _(g: Tensor, y: Tensor, x: Tensor, **attrs: Any) -> Tensor:
     return average_pool_gradient.bind(g, size=_spatial_size(x), **attrs)
 
 
 @average_pool_gradient.def_vjp
-def _(h: Any, y: Any, g: Any, *, size: Ints, **attrs: Any) -> Any:
+def _(h: Tensor, y: Tensor, g: Tensor, *, size: Ints, **attrs: Any) -> Tensor:
     return average_pool.bind(h, **attrs)
 
 

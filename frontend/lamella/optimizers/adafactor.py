@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.optimizers.adam import updates
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.state import Slot, Slots, Weight
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
-def _root_mean_square(x: Any) -> Any:
+
+def _root_mean_square(x: Tensor) -> Tensor:
     return ops.sqrt(ops.mean(ops.square(x)))
 
 
@@ -107,12 +110,12 @@ class Adafactor(Optimizer):
             "forgotten": ops.power(t, self.beta_2_decay),
         }
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one weight."""
         squares = ops.add(ops.square(g), self.epsilon_1)
         kept = ops.subtract(1.0, scalars["forgotten"])
 
-        def moved(old: Any, new: Any) -> Any:
+        def moved(old: Tensor, new: Tensor) -> Tensor:
             return ops.add(ops.multiply(old, kept), ops.multiply(new, scalars["forgotten"]))
 
         if "velocity" in slots:

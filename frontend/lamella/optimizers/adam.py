@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,32 +12,35 @@ from lamella.ir.spec import numpy_dtype, spec_of
 from lamella.optimizers.base import Optimizer, fraction
 from lamella.optimizers.state import Slots, Weight
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
-def updates(step: Any, like: Any) -> Any:
+
+def updates(step: Tensor, like: Tensor) -> Tensor:
     """The number of updates including the current one, as a float in the dtype of `like`."""
     return ops.add(ops.cast(step, spec_of(like).dtype), 1.0)
 
 
-def one_minus_power(base: float, t: Any) -> Any:
+def one_minus_power(base: float, t: Tensor) -> Tensor:
     """1 - base**t, as -expm1(t log(base)): accurate also where base**t is close to 1."""
     if base == 0.0:
         return ops.ones_like(t)
     return ops.negative(ops.expm1(ops.multiply(t, math.log(base))))
 
 
-def moving(old: Any, new: Any, beta: float) -> Any:
+def moving(old: Tensor, new: Tensor, beta: float) -> Tensor:
     """old + (new - old) (1 - beta)"""
     return ops.add(old, ops.multiply(ops.subtract(new, old), 1.0 - beta))
 
 
-def bias_corrected(rate: Any, step: Any, beta_1: float, beta_2: float) -> Any:
+def bias_corrected(rate: Tensor, step: Tensor, beta_1: float, beta_2: float) -> Tensor:
     """rate sqrt(1 - beta_2**t) / (1 - beta_1**t)"""
     t = updates(step, rate)
     return ops.multiply(rate, ops.divide(ops.sqrt(one_minus_power(beta_2, t)), one_minus_power(beta_1, t)))
 
 
 def adam_step(
-    w: Any, g: Any, slots: Slots, alpha: Any, beta_1: float, beta_2: float, epsilon: float
+    w: Tensor, g: Tensor, slots: Slots, alpha: Tensor, beta_1: float, beta_2: float, epsilon: float
 ) -> tuple[Any, Slots]:
     """w - alpha m / (sqrt(v) + epsilon); with a slot "velocity_hat", the largest v so far replaces v."""
     m = moving(slots["momentum"], g, beta_1)
@@ -129,7 +132,7 @@ class Adam(Optimizer):
         """The learning rate with both bias corrections."""
         return {"alpha": bias_corrected(learning_rate, step, self.beta_1, self.beta_2)}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one element of a weight."""
         return adam_step(w, g, slots, scalars["alpha"], self.beta_1, self.beta_2, self.epsilon)
 
@@ -308,7 +311,7 @@ class Adamax(TwoBetas):
         """The bias-corrected learning rate."""
         return {"alpha": ops.divide(learning_rate, one_minus_power(self.beta_1, updates(step, learning_rate)))}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one element of a weight."""
         m = moving(slots["momentum"], g, self.beta_1)
         u = ops.maximum(ops.multiply(slots["norm"], self.beta_2), ops.abs(g))
@@ -380,11 +383,11 @@ class Nadam(TwoBetas):
             "correction": one_minus_power(self.beta_2, t),
         }
 
-    def _u(self, t: Any) -> Any:
+    def _u(self, t: Tensor) -> Tensor:
         decayed = ops.exp(ops.multiply(t, math.log(0.96)))
         return ops.multiply(ops.subtract(1.0, ops.multiply(0.5, decayed)), self.beta_1)
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one element of a weight."""
         m = moving(slots["momentum"], g, self.beta_1)
         v = moving(slots["velocity"], ops.square(g), self.beta_2)
@@ -449,7 +452,7 @@ class Lamb(TwoBetas):
         corrections = {"of_mean": one_minus_power(self.beta_1, t), "of_square": one_minus_power(self.beta_2, t)}
         return {"learning_rate": learning_rate, **corrections}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one weight."""
         m = moving(slots["momentum"], g, self.beta_1)
         v = moving(slots["velocity"], ops.square(g), self.beta_2)
@@ -526,7 +529,7 @@ class Lion(Optimizer):
         """The momentum."""
         return {"momentum": 0.0}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one element of a weight."""
         m = slots["momentum"]
         direction = ops.sign(ops.add(ops.multiply(m, self.beta_1), ops.multiply(g, 1.0 - self.beta_1)))

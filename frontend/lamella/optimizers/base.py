@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from lamella.optimizers.schedules import get as get_schedule
 from lamella.optimizers.state import LearningRate, Rates, Slot, Slots, Weight, weights_of
 from lamella.optimizers.update import update
 from lamella.tracebacks import filtered
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 COMMON = (
     "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum", "ema_overwrite_frequency",
@@ -262,7 +265,7 @@ class Optimizer(KerasStyle):
         """The rule of weight `number`, for optimizers whose rule receives whole weights."""
         return super().rule_at(number) if self.in_keras_style else self.rule
 
-    def scalars(self, step: Any, learning_rate: Any) -> dict[str, Any]:
+    def scalars(self, step: ArrayLike, learning_rate: Tensor) -> dict[str, Any]:
         """The values of shape () that the rule uses and that depend on the step alone, in the dtype of `learning_rate`.
 
         Args:
@@ -309,7 +312,7 @@ class Optimizer(KerasStyle):
 
     # ---- one update of all weights ----
 
-    def scale_loss(self, loss: Any, slots: Mapping[str, Any] | None = None) -> Any:
+    def scale_loss(self, loss: ArrayLike, slots: Mapping[str, Any] | None = None) -> Any:
         """The loss times its scale: the value to differentiate.
 
         Args:
@@ -324,7 +327,7 @@ class Optimizer(KerasStyle):
         params: Sequence[Any],
         gradients: Sequence[Any],
         slots: Slots,
-        step: Any,
+        step: ArrayLike,
         rates: Mapping[str, Any] | None = None,
         weights: Sequence[Weight] | None = None,
     ) -> tuple[list[Any], Slots]:
@@ -376,7 +379,7 @@ class Optimizer(KerasStyle):
         state = training.state
         self._reached(state.step, {slot: held[0] for slot, held in state.slots.items() if 0 in held})
 
-    def _reached(self, step: Any, scalars: Mapping[str, Any]) -> None:
+    def _reached(self, step: ArrayLike, scalars: Mapping[str, Any]) -> None:
         """Record the number of steps taken; `scalars` are the slots shared by all weights."""
         self._iterations = step
 
@@ -465,7 +468,7 @@ class Optimizer(KerasStyle):
             return self.initial_slots(weights_of(weights, paths), weights)
 
         def step(
-            weights: Sequence[Any], gradients: Sequence[Any], slots: Slots, count: Any, paths: Sequence[str]
+            weights: Sequence[Any], gradients: Sequence[Any], slots: Slots, count: Tensor, paths: Sequence[str]
         ) -> tuple[list[Any], Slots]:
             known = weights_of(weights, paths)
             updated, new = self.apply_gradients_program(weights, gradients, slots, count, rates, known)

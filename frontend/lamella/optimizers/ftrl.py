@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.state import Slots
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class Ftrl(Optimizer):
@@ -93,10 +96,10 @@ class Ftrl(Optimizer):
         """n and z."""
         return {"accumulator": self.initial_accumulator_value, "linear": 0.0}
 
-    def _power(self, n: Any) -> Any:
+    def _power(self, n: Tensor) -> Tensor:
         return ops.sqrt(n) if self.learning_rate_power == -0.5 else ops.power(n, -self.learning_rate_power)
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one element of a weight."""
         rate, old = scalars["learning_rate"], slots["accumulator"]
         new = ops.add(old, ops.square(g))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.optimizers.base import Optimizer, fraction
 from lamella.optimizers.state import Slots
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class SGD(Optimizer):
@@ -82,7 +85,7 @@ class SGD(Optimizer):
         """The momentum, if any."""
         return {"momentum": 0.0} if self.momentum else {}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one element of a weight."""
         step = ops.multiply(scalars["learning_rate"], g)
         if not self.momentum:
@@ -176,7 +179,7 @@ class RMSprop(Optimizer):
             kept["average_gradient"] = 0.0
         return kept
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one element of a weight."""
         v = ops.add(ops.multiply(slots["velocity"], self.rho), ops.multiply(ops.square(g), 1.0 - self.rho))
         new: Slots = {"velocity": v}
@@ -265,7 +268,7 @@ class Adagrad(Optimizer):
         """The sum of squares."""
         return {"accumulator": self.initial_accumulator_value}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one element of a weight."""
         a = ops.add(slots["accumulator"], ops.square(g))
         step = ops.divide(ops.multiply(scalars["learning_rate"], g), ops.sqrt(ops.add(a, self.epsilon)))
@@ -345,7 +348,7 @@ class Adadelta(Optimizer):
         """The mean squares of gradients and of steps."""
         return {"accumulated_grad": 0.0, "accumulated_delta_var": 0.0}
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one element of a weight."""
         squares = ops.add(
             ops.multiply(slots["accumulated_grad"], self.rho), ops.multiply(ops.square(g), 1.0 - self.rho)

@@ -7,7 +7,7 @@ values.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from lamella.ir import settings
 from lamella.ir.spec import dtype_name, spec_of
 from lamella.optimizers.own_loop import prepare
 from lamella.optimizers.state import Slot, Slots, Weight
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class OptimizerVariable(HeldVariable):
@@ -51,7 +54,7 @@ class Built:
         self.shared: dict[str, OptimizerVariable] = {}
         self.order: list[tuple[str, int | None]] = []
 
-    def index(self, variable: Any) -> int:
+    def index(self, variable: Tensor) -> int:
         """The index of a weight.
 
         Raises:
@@ -165,7 +168,7 @@ class KerasStyle:
         return variable
 
     def add_variable_from_reference(
-        self, reference_variable: Any, name: str | None = None, initializer: Any = "zeros"
+        self, reference_variable: Tensor, name: str | None = None, initializer: Any = "zeros"
     ) -> Any:
         """Create a variable for a weight, with its shape and dtype; called in `build`.
 
@@ -212,7 +215,7 @@ class KerasStyle:
         """Subtract `value` from a variable."""
         variable.assign_sub(value)
 
-    def _get_variable_index(self, variable: Any) -> int:
+    def _get_variable_index(self, variable: Tensor) -> int:
         return self._begun().index(variable)
 
     def _begun(self) -> Built:
@@ -249,7 +252,7 @@ class KerasStyle:
         """The rule of weight `number`, in the order in which `build` received the weights."""
         made = self._begun()
 
-        def rule(w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+        def rule(w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
             variable = made.standing_in[number]
             held = {name: v for name in slots if (v := made.slots[name][number]) is not None}
             before = [(v, v.dtype) for v in (variable, *held.values())]
@@ -264,13 +267,13 @@ class KerasStyle:
 
         return rule
 
-    def stepping(self, slots: Slots, count: Any) -> None:
+    def stepping(self, slots: Slots, count: ArrayLike) -> None:
         """Set the shared variables to their values in `slots`, and `iterations` to the number of updates."""
         for name, variable in self._begun().shared.items():
             variable.value = slots[name]
         self._counted = ops.cast(count, "int32")
 
-    def stepped(self, slots: Slots, updates: Any) -> Slots:
+    def stepped(self, slots: Slots, updates: Tensor | None) -> Slots:
         """The values of the shared variables after the step; unchanged in a step that only accumulates gradients."""
         self._counted = None
         after = {name: variable.value for name, variable in self._begun().shared.items()}

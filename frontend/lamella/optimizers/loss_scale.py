@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from lamella.ir.spec import spec_of
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.state import Rates, Slot, Slots, Weight, description
 from lamella.optimizers.update import selected
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class LossScaleOptimizer(Optimizer):
@@ -107,7 +110,7 @@ class LossScaleOptimizer(Optimizer):
 
     # ---- state ----
 
-    def _reached(self, step: Any, scalars: Mapping[str, Any]) -> None:
+    def _reached(self, step: ArrayLike, scalars: Mapping[str, Any]) -> None:
         super()._reached(step, scalars)
         self.inner_optimizer._reached(scalars.get("iterations", 0), {})
 
@@ -123,7 +126,7 @@ class LossScaleOptimizer(Optimizer):
         """The state of the inner optimizer, and the scale."""
         return {**self.inner_optimizer.slot_specs(weights), **self.scalar_slots()}
 
-    def scale_loss(self, loss: Any, slots: Mapping[str, Any] | None = None) -> Any:
+    def scale_loss(self, loss: ArrayLike, slots: Mapping[str, Any] | None = None) -> Tensor:
         """The loss times the current scale, in the dtype of the loss."""
         running = context.current()
         kept = slots if slots is not None else self._applied if running is None else running.slots

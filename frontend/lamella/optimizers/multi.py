@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.optimizers.base import Optimizer
 from lamella.optimizers.loss_scale import LossScaleOptimizer
 from lamella.optimizers.state import Rates, Slot, Slots, Weight, description, weights_of
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike
 
 
 class OptimizerMap(MutableMapping[str, Optimizer]):
@@ -194,7 +197,7 @@ class MultiOptimizer(Optimizer):
 
     # ---- state ----
 
-    def _reached(self, step: Any, scalars: Mapping[str, Any]) -> None:
+    def _reached(self, step: ArrayLike, scalars: Mapping[str, Any]) -> None:
         super()._reached(step, scalars)
         for optimizer in self._inner:
             optimizer._reached(step, {})
@@ -229,7 +232,7 @@ class MultiOptimizer(Optimizer):
         params: Sequence[Any],
         gradients: Sequence[Any],
         slots: Slots,
-        step: Any,
+        step: ArrayLike,
         rates: Mapping[str, Any] | None = None,
         weights: Sequence[Weight] | None = None,
     ) -> tuple[list[Any], Slots]:

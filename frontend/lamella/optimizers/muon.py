@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.optimizers.adam import adam_step, bias_corrected
 from lamella.optimizers.base import Optimizer, fraction
 from lamella.optimizers.state import Slot, Slots, Weight
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class Muon(Optimizer):
@@ -145,7 +148,7 @@ class Muon(Optimizer):
             "alpha": bias_corrected(of_adam, step, self.adam_beta_1, self.adam_beta_2),
         }
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one matrix, or one element of a weight that Adam trains."""
         if "velocity" in slots:
             return adam_step(w, g, slots, scalars["alpha"], self.adam_beta_1, self.adam_beta_2, self.epsilon)
@@ -156,7 +159,7 @@ class Muon(Optimizer):
             step = ops.multiply(step, math.sqrt(max(w.shape)) * self.rms_rate)
         return ops.subtract(w, step), {"momentum": m}
 
-    def _orthogonal(self, x: Any) -> Any:
+    def _orthogonal(self, x: Tensor) -> Tensor:
         """Approximately U V' of x = U S V'."""
         tall = x.shape[0] > x.shape[1]
         x = ops.transpose(x) if tall else x

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.optimizers.adam import moving, one_minus_power, updates
 from lamella.optimizers.base import Optimizer, fraction
 from lamella.optimizers.state import Slots
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 
 class ScheduleFreeAdamW(Optimizer):
@@ -103,7 +106,7 @@ class ScheduleFreeAdamW(Optimizer):
             "newest": ops.divide(1.0, t),
         }
 
-    def rule(self, w: Any, g: Any, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
+    def rule(self, w: Tensor, g: Tensor, slots: Slots, scalars: dict[str, Any]) -> tuple[Any, Slots]:
         """Update one element of a weight."""
         z = slots["momentum"]
         v = moving(slots["velocity"], ops.square(g), self.beta_2)

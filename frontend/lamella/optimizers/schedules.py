@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from lamella.ir.spec import is_float, promote, spec_of
 from lamella.names import Name, by_name
 from lamella.optimizers.state import description
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def _steps(step: Any) -> Any:
+
+def _steps(step: ArrayLike) -> Tensor:
     """The step as a float."""
     step = ops.convert_to_tensor(step)
     dtype = spec_of(step).dtype
@@ -106,7 +109,7 @@ class ExponentialDecay(LearningRateSchedule):
         self.staircase = staircase
         self.name = name or type(self).__name__
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> Tensor:
         """The learning rate at `step`."""
         exponent = ops.divide(_steps(step), float(self.decay_steps))
         if self.staircase:
@@ -149,7 +152,7 @@ class InverseTimeDecay(LearningRateSchedule):
         self.staircase = staircase
         self.name = name or type(self).__name__
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> Tensor:
         """The learning rate at `step`."""
         quotient = ops.divide(_steps(step), float(self.decay_steps))
         if self.staircase:
@@ -198,7 +201,7 @@ class PolynomialDecay(LearningRateSchedule):
         self.cycle = cycle
         self.name = name or type(self).__name__
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> Tensor:
         """The learning rate at `step`."""
         t = _steps(step)
         fraction = ops.divide(t, float(self.decay_steps))
@@ -238,7 +241,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         self.values = [float(v) for v in values]
         self.name = name or type(self).__name__
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> Tensor:
         """The learning rate at `step`."""
         t = _steps(step)
         rate = ops.full_like(t, self.values[-1])
@@ -293,12 +296,12 @@ class CosineDecay(LearningRateSchedule):
         self.warmup_target = None if warmup_target is None else float(warmup_target)
         self.warmup_steps = warmup_steps
 
-    def _decay(self, t: Any, start: float) -> Any:
+    def _decay(self, t: Tensor, start: float) -> Tensor:
         fraction = ops.minimum(ops.divide(t, float(self.decay_steps)), 1.0)
         cosine = ops.multiply(ops.add(ops.cos(ops.multiply(fraction, math.pi)), 1.0), 0.5)
         return ops.multiply(ops.add(ops.multiply(cosine, 1.0 - self.alpha), self.alpha), start)
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> Tensor:
         """The learning rate at `step`."""
         t = _steps(step)
         if self.warmup_target is None:
@@ -360,7 +363,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.alpha = float(alpha)
         self.name = name or type(self).__name__
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> Tensor:
         """The learning rate at `step`."""
         done = ops.divide(_steps(step), float(self.first_decay_steps))
         if self.t_mul == 1.0:
@@ -416,7 +419,7 @@ class FunctionOfStep(LearningRateSchedule):
         ]
         return FunctionOfStep(value) if wanted else value
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> Tensor:
         """The learning rate at `step`."""
         step = ops.cast(step, "int32")
         if not isinstance(step, Value):

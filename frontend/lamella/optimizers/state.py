@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lamella.ir.spec import Shape, numpy_dtype, spec_of
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
 
 Slots = dict[str, Any]
 """An optimizer's state: for every slot a list with one entry per weight (None if the weight does not have the slot), or for
@@ -58,7 +61,7 @@ class Slot(NamedTuple):
     dtype: str
     initial: float | None = 0.0
 
-    def array(self, weight: Any = None) -> Any:
+    def array(self, weight: Tensor | None = None) -> Any:
         """The array before the first step, for a weight with the value `weight`."""
         if self.initial is not None:
             # a broadcast view of one number: the device fills its memory without a copy from the host

@@ -15,6 +15,7 @@ from lamella.ir.spec import promote, spec_of
 from lamella.optimizers.state import Slots, Weight
 
 if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
     from lamella.optimizers.base import Optimizer
 
 
@@ -24,7 +25,7 @@ def update(
     params: Sequence[Any],
     gradients: Sequence[Any],
     slots: Slots,
-    step: Any,
+    step: ArrayLike,
     rate: Any,
 ) -> tuple[list[Any], Slots]:
     """The new weights and slots, as described by `Optimizer.apply_gradients_program`.
@@ -99,7 +100,7 @@ def update(
     return new_params, new_slots
 
 
-def selected(condition: Any, new: Sequence[Any], old: Sequence[Any]) -> list[Any]:
+def selected(condition: Tensor, new: Sequence[Any], old: Sequence[Any]) -> list[Any]:
     """`new` where the condition (bool of shape ()) is true, else `old`, bitwise identical.
 
     NaN in the values that are not selected has no effect. Entries of `old` that are None stay None.
@@ -135,7 +136,7 @@ def _full_rule(
     With `updates` among the scalars, the new values are used only where it is true.
     """
 
-    def rule(old: Any, g: Any, *rest: Any) -> list[Any]:
+    def rule(old: Tensor, g: Tensor, *rest: Any) -> list[Any]:
         kept = spec_of(old).dtype
         dtype = promote("float32", kept)
         before = rest[: len(names)]
@@ -159,17 +160,17 @@ def _full_rule(
     return rule
 
 
-def _unscaled(g: Any, factor: float | None) -> Any:
+def _unscaled(g: Tensor, factor: float | None) -> Tensor:
     return g if factor is None else ops.divide(g, factor)
 
 
 def _accumulated(
-    given: dict[int, Any], accumulators: Sequence[Any], weights: Sequence[Weight], updates: Any, every: int
+    given: dict[int, Any], accumulators: Sequence[Any], weights: Sequence[Weight], updates: Tensor, every: int
 ) -> tuple[dict[int, Any], list[Any]]:
     """The mean of the gradients since the last update, and the accumulators after this step."""
     means, held = dict(given), list(accumulators)
 
-    def rule(g: Any, total: Any, now: Any) -> list[Any]:
+    def rule(g: Tensor, total: Tensor, now: Tensor) -> list[Any]:
         kept = spec_of(total).dtype
         dtype = promote("float32", kept)
         total = ops.add(ops.cast(g, dtype), ops.cast(total, dtype))
@@ -188,7 +189,7 @@ def _clipped(optimizer: Optimizer, given: dict[int, Any], dtype: str) -> tuple[d
     if optimizer.clipnorm is not None:
         limit = optimizer.clipnorm
 
-        def clipped(g: Any) -> Any:
+        def clipped(g: Tensor) -> Tensor:
             wide = ops.cast(g, promote("float32", spec_of(g).dtype))
             norm = ops.sqrt(ops.sum(ops.square(wide)))
             return ops.cast(ops.multiply(wide, ops.divide(limit, ops.maximum(norm, limit))), spec_of(g).dtype)
@@ -208,7 +209,7 @@ def _clipped(optimizer: Optimizer, given: dict[int, Any], dtype: str) -> tuple[d
 
 
 def _averaged(
-    optimizer: Optimizer, params: Sequence[Any], averages: Sequence[Any], count: Any
+    optimizer: Optimizer, params: Sequence[Any], averages: Sequence[Any], count: ArrayLike
 ) -> tuple[list[Any], list[Any]]:
     """The moving averages of the weights, and the weights, which are periodically set to their averages."""
     shared = [ops.equal(count, np.uint32(0))]
@@ -216,7 +217,7 @@ def _averaged(
         every = np.uint32(optimizer.ema_overwrite_frequency)
         shared.append(ops.equal(ops.remainder(count, every), np.uint32(every - 1)))
 
-    def rule(w: Any, average: Any, first: Any, overwrite: Any = None) -> list[Any]:
+    def rule(w: Tensor, average: Tensor, first: Tensor, overwrite: Tensor | None = None) -> list[Any]:
         kept = spec_of(w).dtype
         dtype = promote("float32", kept)
         momentum = ops.where(first, ops.cast(0.0, dtype), ops.cast(optimizer.ema_momentum, dtype))

@@ -13,6 +13,7 @@ from lamella.optimizers.own_loop import filled, merged
 from lamella.optimizers.state import Weight
 
 if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
     from lamella.optimizers.base import Optimizer
 
 TOGETHER = {
@@ -73,12 +74,12 @@ class StateVariable(HeldVariable):
         super().__init__(name, tuple(shape), dtype)
 
     @property
-    def value(self) -> Any:
+    def value(self) -> Tensor:
         """The current value, an array."""
         return self._read()
 
     @value.setter
-    def value(self, value: Any) -> None:
+    def value(self, value: Tensor | None) -> None:
         if value is not None:
             self._write(value)
 
@@ -109,13 +110,13 @@ def variables_of(optimizer: Optimizer) -> list[StateVariable]:
     specs = optimizer.slot_specs(weights) if weights else {}
 
     def slot(name: str, key: int, label: str, spec: Any) -> StateVariable:
-        def read() -> Any:
+        def read() -> Tensor:
             held = training.state.slots.get(name, {}).get(key)
             if held is not None:
                 return held
             return filled(optimizer, weights, [w.variable.value for w in weights], training.state.slots)[name][key]
 
-        def write(value: Any) -> None:
+        def write(value: Tensor) -> None:
             training.state = training.state._replace(slots=merged(training.state.slots, {name: {key: value}}))
 
         return StateVariable(label, spec.shape, spec.dtype, read, write)

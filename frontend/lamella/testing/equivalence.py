@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from lamella.ir.program import Program
 from lamella.ir.spec import is_float
 from lamella.testing.records import TOLERANCE
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike, Tensor
 
-def difference(a: Any, b: Any) -> float:
+
+def difference(a: Tensor, b: Tensor) -> float:
     """Return max|a - b| / max|b| over the finite entries.
 
     It is infinite if the shapes differ, or if NaN and infinities are at different positions.
@@ -36,7 +39,7 @@ def difference(a: Any, b: Any) -> float:
     return float(apart / largest) if largest > 0 else (0.0 if apart == 0 else np.inf)
 
 
-def assert_close(a: Any, b: Any, tolerance: float, what: str = "arrays") -> None:
+def assert_close(a: ArrayLike, b: ArrayLike, tolerance: float, what: str = "arrays") -> None:
     """Assert that max|a - b| <= tolerance * max|b|, and that NaN and infinities are at the same positions.
 
     An array of zeros must be matched exactly.

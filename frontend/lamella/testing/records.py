@@ -5,13 +5,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamella.ir import trace
 from lamella.ir.program import Op, Program
 from lamella.ir.spec import Spec, is_float, numpy_dtype
+
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike
 
 FLOAT = "float"
 """Stands for the float dtype under test: a row is tried in several."""
@@ -64,7 +67,7 @@ def integers(low: int, high: int) -> Domain:
     return lambda generator, shape: generator.integers(low, high, shape)
 
 
-def given(values: Any) -> Domain:
+def given(values: ArrayLike) -> Domain:
     """These numbers and no others."""
     return lambda generator, shape: np.asarray(values)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +19,13 @@ from lamella.ir.trace import constant
 from lamella.ops import primitives as p
 from lamella.passes import expand
 
+if TYPE_CHECKING:
+    from lamella.ir.types import ArrayLike
+
 Ints = tuple[int, ...]
 
 
-def rounded(array: Any, dtype: str) -> np.ndarray:
+def rounded(array: ArrayLike, dtype: str) -> np.ndarray:
     """`array` in `dtype`; bfloat16, which NumPy lacks, is float32 with 8 significant bits, halves to even."""
     result = np.array(array, numpy_dtype(dtype))
     if dtype != "bfloat16":

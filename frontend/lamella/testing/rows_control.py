@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from lamella import ops
 from lamella.ops import primitives as p
 from lamella.testing.records import Operand, Sample, bools, floats, given, ints, positive
 from lamella.tree import flatten
 
+if TYPE_CHECKING:
+    from lamella.ir.types import Tensor
+
 
 def _flat(results: tuple[Any, Any]) -> tuple[Any, ...]:
     return tuple(flatten(results)[0])
 
 
-def _cumulative(xs: Any) -> Any:
-    def step(total: Any, x: Any) -> Any:
+def _cumulative(xs: Tensor) -> Any:
+    def step(total: Tensor, x: Tensor) -> Any:
         total = total + x
         return total, total
 
     return _flat(ops.scan(step, ops.zeros_like(xs[0]), xs))
 
 
-def _recurrent(xs: Any, h: Any, w: Any, u: Any, b: Any) -> Any:
-    def step(h: Any, x: Any) -> Any:
+def _recurrent(xs: Tensor, h: Tensor, w: Tensor, u: Tensor, b: Tensor) -> Any:
+    def step(h: Tensor, x: Tensor) -> Any:
         h = ops.tanh(x @ w + h @ u + b)
         return h, h
 
     return _flat(ops.scan(step, h, xs))
 
 
-def _two_carries(xs: Any, zs: Any, h: Any, c: Any, w: Any) -> Any:
-    def step(carry: Any, slices: Any) -> Any:
+def _two_carries(xs: Tensor, zs: Tensor, h: Tensor, c: Tensor, w: Tensor) -> tuple[Tensor, ...]:
+    def step(carry: Sequence[Tensor], slices: Sequence[Tensor]) -> Any:
         (h, c), (x, z) = carry, slices
         c = ops.sigmoid(z) * c + ops.tanh(x @ w + h)
         h = ops.tanh(c) * x
@@ -40,33 +44,33 @@ def _two_carries(xs: Any, zs: Any, h: Any, c: Any, w: Any) -> Any:
     return _flat(ops.scan(step, (h, c), (xs, zs), reverse=True))
 
 
-def _map(xs: Any, w: Any) -> Any:
+def _map(xs: Tensor, w: Tensor) -> tuple[Tensor, ...]:
     return _flat(ops.scan(lambda _, x: (None, ops.sin(x * w)), None, xs))
 
 
-def _last_only(xs: Any, h: Any) -> Any:
+def _last_only(xs: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     return _flat(ops.scan(lambda h, x: (ops.tanh(h * x + x), None), h, xs))
 
 
-def _iterated(x: Any, w: Any) -> Any:
+def _iterated(x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
     return _flat(ops.scan(lambda x, _: (ops.tanh(w @ x), x), x, length=3))
 
 
-def _counted(xs: Any, h: Any, n: Any) -> Any:
-    def step(carry: Any, x: Any) -> Any:
+def _counted(xs: Tensor, h: Tensor, n: Tensor) -> tuple[Tensor, ...]:
+    def step(carry: Sequence[Tensor], x: Tensor) -> Any:
         h, n = carry
         return (h * x + ops.cast(n, x.dtype), n + 1), (h, n)
 
     return _flat(ops.scan(step, (h, n), xs))
 
 
-def _scaled(xs: Any, h: Any, a: Any, b: Any) -> Any:
+def _scaled(xs: Tensor, h: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
     # elementwise uses of invariant operands: their gradients can only be added up
     return _flat(ops.scan(lambda h, x: (ops.sin(a * h) + ops.exp(b) * x, h * a), h, xs))
 
 
-def _masked(xs: Any, mask: Any, h: Any, w: Any) -> Any:
-    def step(h: Any, slices: Any) -> Any:
+def _masked(xs: Any, mask: Any, h: Any, w: Tensor) -> Any:
+    def step(h: Tensor, slices: Sequence[Tensor]) -> Any:
         x, keep = slices
         h = ops.where(ops.expand_dims(keep, 1), ops.tanh((h + x) @ w), h)
         return h, h
@@ -74,8 +78,8 @@ def _masked(xs: Any, mask: Any, h: Any, w: Any) -> Any:
     return _flat(ops.scan(step, h, (xs, mask)))
 
 
-def _swapped(xs: Any, a: Any, b: Any, c: Any) -> Any:
-    def step(carry: Any, x: Any) -> Any:
+def _swapped(xs: Tensor, a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    def step(carry: Sequence[Tensor], x: Tensor) -> Any:
         a, b, c = carry
         return (b, a * x, c), a + b
 
@@ -83,15 +87,15 @@ def _swapped(xs: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 def _nested(xs: Any, h: Any, w: Any) -> Any:
-    def outer(h: Any, row: Any) -> Any:
+    def outer(h: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
         h, inner = ops.scan(lambda h, x: (ops.tanh(w * h + x), h * x), h, row)
         return h, inner
 
     return _flat(ops.scan(outer, h, xs))
 
 
-def _convolved(xs: Any, h: Any, kernel: Any) -> Any:
-    def step(h: Any, x: Any) -> Any:
+def _convolved(xs: Tensor, h: Tensor, kernel: Any) -> Any:
+    def step(h: Tensor, x: Tensor) -> Any:
         window: dict[str, Any] = {"strides": (1,), "padding": ((1, 1),), "dilation": (1,), "groups": 1}
         h = ops.tanh(p.convolve.bind(h, kernel, **window) + x)
         return h, ops.mean(h, axis=1)
@@ -99,9 +103,9 @@ def _convolved(xs: Any, h: Any, kernel: Any) -> Any:
     return _flat(ops.scan(step, h, xs))
 
 
-def _shared(xs: Any, w: Any) -> Any:
+def _shared(xs: Tensor, w: Tensor) -> Any:
     # one weight read twice in a step and once outside
-    def step(h: Any, x: Any) -> Any:
+    def step(h: Tensor, x: Tensor) -> Any:
         h = ops.tanh((h @ w + x) @ w)
         return h, h
 
@@ -113,19 +117,30 @@ def _flat_foreach(lists: list[list[Any]]) -> tuple[Any, ...]:
     return tuple(x for part in lists for x in part)
 
 
-def _descent(w0: Any, w1: Any, g0: Any, g1: Any, rate: Any) -> Any:
+def _descent(w0: Tensor, w1: Tensor, g0: Tensor, g1: Tensor, rate: Tensor) -> tuple[Tensor, ...]:
     return _flat_foreach(ops.foreach(lambda w, g, rate: [w - rate * g], [[w0, w1], [g0, g1]], [rate]))
 
 
-def _momentum(w0: Any, w1: Any, w2: Any, g0: Any, g1: Any, g2: Any, m0: Any, m1: Any, m2: Any, rate: Any) -> Any:
-    def rule(w: Any, g: Any, m: Any, rate: Any) -> Any:
+def _momentum(
+    w0: Tensor,
+    w1: Tensor,
+    w2: Tensor,
+    g0: Tensor,
+    g1: Tensor,
+    g2: Tensor,
+    m0: Tensor,
+    m1: Tensor,
+    m2: Tensor,
+    rate: Tensor,
+) -> tuple[Tensor, ...]:
+    def rule(w: Tensor, g: Tensor, m: Tensor, rate: Tensor) -> Any:
         m = 0.9 * m - rate * g
         return [w + m, m / (ops.sqrt(ops.square(g) + rate) + 1e-3)]
 
     return _flat_foreach(ops.foreach(rule, [[w0, w1, w2], [g0, g1, g2], [m0, m1, m2]], [rate]))
 
 
-def _captured(x0: Any, x1: Any, a: Any) -> Any:
+def _captured(x0: Tensor, x1: Tensor, a: Tensor) -> tuple[Tensor, ...]:
     return _flat_foreach(ops.foreach(lambda x: [ops.tanh(x * a), ops.relu(x), x < a], [[x0, x1]]))
 
 
@@ -133,11 +148,11 @@ def _integers(x0: Any, x1: Any) -> Any:
     return _flat_foreach(ops.foreach(lambda x: [x + 1, ops.cast(x, "bool")], [[x0, x1]]))
 
 
-def _branched(p: Any, x: Any, w: Any) -> Any:
+def _branched(p: Tensor, x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
     return ops.cond(p, lambda: (ops.tanh(x * w), ops.sum(w)), lambda: (x - w, ops.sum(x) * 2.0))
 
 
-def _four_ways(i: Any, x: Any) -> Any:
+def _four_ways(i: Tensor, x: Tensor) -> Tensor:
     # the last returns its operand, the first something that does not depend on it
     branches = [lambda x: ops.ones_like(x), ops.sin, lambda x: x * x, lambda x: x]
     return ops.switch(i, branches, x)
@@ -147,25 +162,25 @@ def _counted_branches(i: Any, n: Any) -> Any:
     return ops.switch(i, [lambda n: (n + 1, n > 0), lambda n: (n * 2, n < 0)], n)
 
 
-def _branches_in_a_loop(xs: Any, h: Any, w: Any) -> Any:
-    def step(h: Any, x: Any) -> Any:
+def _branches_in_a_loop(xs: Tensor, h: Tensor, w: Tensor) -> Any:
+    def step(h: Tensor, x: Tensor) -> Any:
         h = ops.cond(ops.sum(x) > 0, lambda: ops.tanh(h * w + x), lambda: ops.sin(h) - x)
         return h, h * x
 
     return _flat(ops.scan(step, h, xs))
 
 
-def _loop_in_a_branch(p: Any, x: Any, w: Any) -> Any:
-    def loop() -> Any:
+def _loop_in_a_branch(p: Tensor, x: Tensor, w: Tensor) -> Tensor:
+    def loop() -> Tensor:
         return ops.scan(lambda h, _: (ops.tanh(h @ w), None), x, length=3)[0]
 
     return ops.cond(p, loop, lambda: ops.cond(ops.logical_not(p), lambda: x * 3.0, loop))
 
 
-def _own_derivative(x: Any, w: Any, c: Any) -> Any:
+def _own_derivative(x: Tensor, w: Tensor, c: Tensor) -> tuple[Tensor, ...]:
     # the captured c is a constant of it
     @ops.custom_gradient
-    def product(x: Any, w: Any) -> Any:
+    def product(x: Tensor, w: Tensor) -> Any:
         y = ops.tanh(x * w) + c
         slope = 1.0 - ops.square(y - c)
         return (y, ops.sum(x)), lambda g, h: (g * slope * w + h, g * slope * x)
