@@ -61,9 +61,9 @@ def ratio(one, other):
 
 
 class Process:
-    """A worker with one peer."""
+    """A worker with one peer, and with what its environment has besides."""
 
-    def __init__(self, peer, workload, quick):
+    def __init__(self, peer, workload, quick, env=None):
         command = [sys.executable, str(HERE / "worker.py"), peer, workload, *(["quick"] if quick else [])]
         self.process = subprocess.Popen(
             command,
@@ -71,7 +71,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=ENVIRONMENT,
+            env=ENVIRONMENT | (env or {}),
         )
 
     def answer(self):

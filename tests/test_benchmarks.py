@@ -80,3 +80,11 @@ def test_the_table_of_layouts_is_what_the_page_shows(monkeypatch):
     page = (BENCHMARKS.parent / "docs" / "distribution.md").read_text(encoding="utf-8")
     assert "\n".join(distribution.table(1e14, 5e10)) in page
     assert distribution.convolutional().weights == 25_557_032
+
+
+def test_threads_are_compared_with_one():
+    command = [sys.executable, BENCHMARKS / "threads.py", "line", "--quick", "--rounds", "1", "--busy", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *_, row = done.stdout.splitlines()
+    assert row.startswith("| linear regression") and all(float(cell) > 0 for cell in row.split(" | ")[2:4])
