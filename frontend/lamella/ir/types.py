@@ -5,7 +5,7 @@ A parameter of one of these types is narrowed by `isinstance`, which one of type
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -63,6 +63,12 @@ Number: TypeAlias = "bool | int | float | np.generic[Any]"
 
 ArrayLike: TypeAlias = "Tensor | np.ndarray[Any, Any] | Number | Sequence[ArrayLike]"
 """What becomes an array: a tensor, a number, or nested lists of them."""
+
+DTypeLike: TypeAlias = "str | type[Any] | np.dtype[Any]"
+"""A dtype: its name, or NumPy's or JAX's object for it."""
+
+Identifier: TypeAlias = "str | Mapping[str, Any] | Callable[..., Any]"
+"""An initializer, a regularizer, a constraint or an activation: its name, its description, a class, or the function itself."""
 
 Tree: TypeAlias = "Leaf | Sequence[Tree[Leaf]] | Mapping[Any, Tree[Leaf]] | None"
 """A leaf, or lists, tuples and dicts of leaves, nested; None holds no leaf. See `lamella.tree`."""
