@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @filtered
 def function(
-    inputs: Sequence[Any], outputs: ArrayLike, updates: Sequence[Any] | None = None, name: str | None = None
+    inputs: Sequence[Any], outputs: Any, updates: Sequence[Any] | None = None, name: str | None = None
 ) -> Function:
     """A function that computes declared values from arrays for other declared values.
 
@@ -70,7 +70,7 @@ class Function:
         TypeError: an input is not a declared value.
     """
 
-    def __init__(self, inputs: Sequence[Any], outputs: ArrayLike, updates: Sequence[Any] | None = None) -> None:
+    def __init__(self, inputs: Sequence[Any], outputs: Any, updates: Sequence[Any] | None = None) -> None:
         if updates:
             raise ArgumentError(
                 "K.function: updates must be empty: assign variables with `K.update` in a layer's `call`."
@@ -124,7 +124,7 @@ def _array(value: ArrayLike, spec: Spec) -> Tensor:
 
 
 @filtered
-def gradients(loss: Tensor, variables: ArrayLike) -> list[Any]:
+def gradients(loss: Tensor, variables: Any) -> list[Any]:
     """The gradients of the sum of a declared value with respect to others, or to weights, as declared values.
 
     They are for `function`, or for a model's outputs.

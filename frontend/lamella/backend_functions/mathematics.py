@@ -106,7 +106,7 @@ def clip(x: ArrayLike, min_value: Any, max_value: Any) -> Any:
     return x if max_value is None else ops.minimum(x, max_value)
 
 
-def stop_gradient(variables: ArrayLike) -> Any:
+def stop_gradient(variables: Any) -> Any:
     """The same values, through which no gradient flows.
 
     Args:

@@ -78,7 +78,7 @@ def constant(
     return ops.broadcast_to(ops.reshape(found, ()), shape) if size == 1 else ops.reshape(found, shape)
 
 
-def _made(make: Callable[..., Any], shape: ArrayLike, dtype: Any, name: str | None) -> Any:
+def _made(make: Callable[..., Any], shape: Any, dtype: Any, name: str | None) -> Any:
     """A variable; an array in a trace, where a model cannot track variables, and where a size is 0."""
     made = make(shape, dtype=dtype or settings.floatx())
     if current_trace() is not None or 0 in public_shape(made.shape):

@@ -68,7 +68,7 @@ DTypeLike: TypeAlias = "str | type[Any] | np.dtype[Any]"
 """A dtype: its name, or NumPy's or JAX's object for it."""
 
 Identifier: TypeAlias = "str | Mapping[str, Any] | Callable[..., Any]"
-"""An initializer, a regularizer, a constraint or an activation: its name, its description, a class, or the function itself."""
+"""An initializer, regularizer, constraint or activation: its name, its description, a class, or the function itself."""
 
 Tree: TypeAlias = "Leaf | Sequence[Tree[Leaf]] | Mapping[Any, Tree[Leaf]] | None"
 """A leaf, or lists, tuples and dicts of leaves, nested; None holds no leaf. See `lamella.tree`."""

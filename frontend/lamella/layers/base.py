@@ -31,7 +31,7 @@ from lamella.names import snake_case
 from lamella.tracebacks import Line, filter_methods, filtered
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import Tensor
 
 
 class Layer(Draws, HeldWeights, metaclass=LayerMeta):
@@ -276,11 +276,11 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
                 self._variables.append(variable)
         return [v for v in self._variables if v.is_free]
 
-    def _shape_for_build(self, inputs: ArrayLike) -> Any:
+    def _shape_for_build(self, inputs: Any) -> Any:
         """The argument of `build` for the inputs of the first call: the shape of the first input."""
         return public_shape(spec_of(next(x for x in tree.leaves(inputs) if hasattr(x, "shape"))).shape)
 
-    def _build_again(self, input_shape: ArrayLike) -> None:
+    def _build_again(self, input_shape: Any) -> None:
         """Handle a call of `build` on a built layer: nothing happens; a model refuses another shape."""
 
     def _own_key(self) -> tuple[np.ndarray, str]:
@@ -309,7 +309,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
             spec: shape and dtype of the first input.
         """
 
-    def compute_mask(self, inputs: ArrayLike, mask: Any = None) -> Tensor | None:
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Tensor | None:
         """The mask of the output: that of the input if the layer supports masks, otherwise None.
 
         Args:

@@ -12,7 +12,7 @@ from lamella.layers.checks import fraction, positive_integer
 from lamella.layers.making import WeightFields
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import Tensor
 
 
 class SequenceCell(Layer):
@@ -44,7 +44,7 @@ class SequenceCell(Layer):
         """The output and the new states, from projected inputs and the old states."""
         raise NotImplementedError
 
-    def call(self, inputs: Tensor, states: ArrayLike, training: bool = False) -> tuple[Any, list[Any]]:
+    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         """One step.
 
         Args:

@@ -11,7 +11,7 @@ from lamella.errors import unknown_name
 from lamella.ir import settings
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike
+    pass
 
 
 def positive_integer(name: str, value: Any, layer: Any) -> int:
@@ -95,7 +95,7 @@ def number(name: str, value: Any, layer: Any, *, minimum: float | None = None) -
     return float(value)
 
 
-def pairs(name: str, value: ArrayLike, n: int, layer: Any) -> tuple[tuple[int, int], ...]:
+def pairs(name: str, value: Any, n: int, layer: Any) -> tuple[tuple[int, int], ...]:
     """`n` (low, high) pairs from a number, from `n` numbers (each for both sides) or from `n` pairs.
 
     Raises:

@@ -18,16 +18,16 @@ from lamella.ir.trace import as_value
 from lamella.tree import flatten, leaves, unflatten
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import Tensor
     from lamella.layers.base import Layer
 
 
 def call(
     layer: Layer,
-    inputs: ArrayLike,
+    inputs: Any,
     args: tuple[Any, ...],
     training: bool | None,
-    mask: Tensor | None,
+    mask: Any,
     kwargs: dict[str, Any],
 ) -> Any:
     """The outputs of `layer` on arrays, on the backend that owns them (for NumPy arrays the current backend).

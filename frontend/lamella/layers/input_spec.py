@@ -12,7 +12,7 @@ from lamella.ir.spec import dtype_name, spec_of
 from lamella.names import Name
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import Tensor
 
 
 class InputSpec:
@@ -121,7 +121,7 @@ class InputSpec:
         return f"InputSpec({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
 
-def check_inputs(layer: Any, inputs: ArrayLike) -> None:
+def check_inputs(layer: Any, inputs: Any) -> None:
     """Raise an error if inputs do not match the `input_spec` of a layer; those of models are checked by their layers.
 
     Args:

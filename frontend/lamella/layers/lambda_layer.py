@@ -12,7 +12,7 @@ from lamella.ir.dim import differ, public_shape
 from lamella.layers.base import Layer
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import Tensor
 
 
 class Identity(Layer):
@@ -93,7 +93,7 @@ class Lambda(Layer):
             self._check_output(inputs, outputs)
         return outputs
 
-    def _check_output(self, inputs: ArrayLike, outputs: Tensor) -> None:
+    def _check_output(self, inputs: Any, outputs: Tensor) -> None:
         declared: Any = self.output_shape
         if callable(declared):
             shapes: Any = tree.map_leaves(lambda x: tuple(x.shape), inputs)

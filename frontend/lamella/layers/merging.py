@@ -13,7 +13,7 @@ from lamella.ir.spec import size_of, spec_of
 from lamella.layers.base import Layer
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import Tensor
 
 
 class SeveralInputs(Layer):
@@ -26,7 +26,7 @@ class SeveralInputs(Layer):
     supports_masking = True
     exactly: int | None = None
 
-    def __call__(self, inputs: ArrayLike, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         """Apply the layer to a list of symbolic values or arrays."""
         if not isinstance(inputs, list | tuple) or not inputs or not all(hasattr(x, "shape") for x in inputs):
             raise ArgumentError(f"Layer {self.name!r} ({type(self).__name__}) must be called with a list of inputs.")

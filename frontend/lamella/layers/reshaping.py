@@ -15,7 +15,7 @@ from lamella.layers.pooling import check_rank
 from lamella.ops.resizing import INTERPOLATIONS
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import Tensor
 
 
 class Permute(Layer):
@@ -219,7 +219,7 @@ class Cropping3D(Cropping):
         self.cropping = pairs("cropping", cropping, 3, self)
 
 
-def ends(name: str, value: ArrayLike, layer: Layer) -> tuple[int, int]:
+def ends(name: str, value: Any, layer: Layer) -> tuple[int, int]:
     """A (low, high) pair, or one number for both."""
     low, high = integers(name, value, 2, layer, minimum=0)
     return low, high

@@ -20,7 +20,7 @@ from lamella.layers.stacked_cells import StackedRNNCells, check_cell, engine_of,
 from lamella.tree import flatten, unflatten
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import Tensor
 
 
 class RNN(Layer):
@@ -213,7 +213,7 @@ class RNN(Layer):
             running.set_mask(result, mask)
         return (result, *states)
 
-    def _first_states(self, engine: SequenceCell, shape: Shape, dtype: str, given: ArrayLike | None) -> list[Any]:
+    def _first_states(self, engine: SequenceCell, shape: Shape, dtype: str, given: Any) -> list[Any]:
         if self.stateful and differ(shape[0], self._batch):
             raise ShapeError(f"stateful for batches of {self._batch} rows, got {shape[0]} rows.")
         if given is not None:
@@ -263,7 +263,7 @@ def first_of(states: Any) -> Any:
     return states[-1][0] if isinstance(states[0], list | tuple) else states[0]
 
 
-def choose(keep: Any, new: ArrayLike, old: ArrayLike) -> Any:
+def choose(keep: Any, new: Any, old: Any) -> Any:
     """The entries of `new` for the examples where `keep` `(batch,)` is True, otherwise those of `old`; may be nested."""
     fresh, structure = flatten(new)
     chosen = []

@@ -453,7 +453,7 @@ class IntegerLookup(Vocabulary):
         num_oov_indices: int = 1,
         mask_token: int | None = None,
         oov_token: int = -1,
-        vocabulary: ArrayLike | None = None,
+        vocabulary: Any = None,
         vocabulary_dtype: str = "int64",
         idf_weights: Any = None,
         invert: bool = False,
@@ -485,7 +485,7 @@ class IntegerLookup(Vocabulary):
     def _bucket(self, token: int) -> int:
         return token % self.num_oov_indices
 
-    def call(self, inputs: ArrayLike) -> np.ndarray:
+    def call(self, inputs: Any) -> np.ndarray:
         """The indices or vectors of integers, or, inverted, the integers of indices.
 
         Args:

@@ -17,7 +17,7 @@ from lamella.tracebacks import filtered
 from lamella.tree import flatten, unflatten
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import Tensor
 
 
 @op
@@ -66,8 +66,8 @@ def _(*operands: Any, body: Program, consts: int, carries: int, length: int, rev
 @filtered
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
-    init: ArrayLike | None,
-    xs: ArrayLike | None = None,
+    init: Any,
+    xs: Any = None,
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,

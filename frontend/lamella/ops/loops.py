@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lamella.ir.types import ArrayLike, Tensor
 
 
-def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_val: ArrayLike) -> Any:
+def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
     """The last v of `v = init_val`, then `v = body_fun(i, v)` for i from `lower` to below `upper`.
 
     It is a `scan`: differentiable, and executed one step at a time on every backend.
@@ -59,7 +59,7 @@ def fori_loop(lower: int, upper: int, body_fun: Callable[[Any, Any], Any], init_
 
 
 def while_loop(
-    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: ArrayLike, maximum_iterations: int | None = None
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
 ) -> Any:
     """The last `loop_vars` of `loop_vars = body(*loop_vars)`, repeated as long as `cond(*loop_vars)` holds.
 
@@ -183,7 +183,7 @@ def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Tensor:
     return map(function, elements)
 
 
-def associative_scan(f: Callable[[Any, Any], Any], elems: ArrayLike, reverse: bool = False, axis: int = 0) -> Any:
+def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
     """All partial results `x0`, `f(x0, x1)`, `f(f(x0, x1), x2)` ... of an associative `f`.
 
     It takes about 2 log2(n) calls of `f`.

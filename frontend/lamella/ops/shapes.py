@@ -393,7 +393,7 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     return coerce.broadcast_to(x, shape)
 
 
-def pad(x: ArrayLike, pad_width: ArrayLike, mode: str = "constant", constant_values: float | None = None) -> Tensor:
+def pad(x: ArrayLike, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Tensor:
     """`x` padded: `pad_width` is a number, a pair, or a pair for every axis, as in NumPy.
 
     Args:
