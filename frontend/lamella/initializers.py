@@ -22,7 +22,7 @@ from lamella.ir.spec import dtype_name, numpy_dtype
 from lamella.names import from_identifier, name_table
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike
+    from lamella.ir.types import ArrayLike, DTypeLike
 
 
 class Initializer:
@@ -57,7 +57,9 @@ class Initializer:
     def check(self, shape: Sequence[int]) -> None:
         """Raise a ValueError if there are no values of this shape; called when a layer is built."""
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
+    def __call__(
+        self, shape: Sequence[int], dtype: DTypeLike | None = None, *, key: host_random.Key | None = None
+    ) -> np.ndarray:
         """An array of `shape` and `dtype` (None: `floatx`).
 
         Args:
@@ -67,7 +69,9 @@ class Initializer:
         """
         raise NotImplementedError(f"{type(self).__name__} does not define `__call__`.")
 
-    def part(self, shape: Sequence[int], dtype: Any, index: tuple[slice, ...], *, key: host_random.Key | None) -> Any:
+    def part(
+        self, shape: Sequence[int], dtype: DTypeLike, index: tuple[slice, ...], *, key: host_random.Key | None
+    ) -> Any:
         """`self(shape, dtype, key=key)[index]`.
 
         Args:
@@ -93,7 +97,7 @@ class Initializer:
         return f"{type(self).__name__}({arguments})"
 
 
-def _full(shape: Sequence[int], value: ArrayLike, dtype: Any) -> np.ndarray:
+def _full(shape: Sequence[int], value: ArrayLike, dtype: DTypeLike) -> np.ndarray:
     name = settings.floatx() if dtype is None else dtype_name(dtype)
     if name == "bfloat16":
         return np.broadcast_to(host_random.rounded(np.asarray(value, np.float64), name), tuple(shape)).copy()
@@ -120,7 +124,9 @@ class Zeros(Initializer):
         """Zeros of `shape`."""
         return _full(shape, 0, dtype)
 
-    def part(self, shape: Sequence[int], dtype: Any, index: tuple[slice, ...], *, key: host_random.Key | None) -> Any:
+    def part(
+        self, shape: Sequence[int], dtype: DTypeLike, index: tuple[slice, ...], *, key: host_random.Key | None
+    ) -> Any:
         """Zeros of the shape of the part."""
         return _full(_shape_of(shape, index), 0, dtype)
 
@@ -140,7 +146,9 @@ class Ones(Initializer):
         """Ones of `shape`."""
         return _full(shape, 1, dtype)
 
-    def part(self, shape: Sequence[int], dtype: Any, index: tuple[slice, ...], *, key: host_random.Key | None) -> Any:
+    def part(
+        self, shape: Sequence[int], dtype: DTypeLike, index: tuple[slice, ...], *, key: host_random.Key | None
+    ) -> Any:
         """Ones of the shape of the part."""
         return _full(_shape_of(shape, index), 1, dtype)
 
@@ -205,7 +213,9 @@ class Identity(Initializer):
         if len(shape) != 2:
             raise ValueError(f"Identity requires a matrix (2 dimensions), got shape {tuple(shape)}.")
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
+    def __call__(
+        self, shape: Sequence[int], dtype: DTypeLike | None = None, *, key: host_random.Key | None = None
+    ) -> np.ndarray:
         """The matrix."""
         self.check(shape)
         return host_random.rounded(self.gain * np.eye(int(shape[0]), int(shape[1])), dtype)
@@ -250,7 +260,7 @@ class RandomInitializer(Initializer):
             key = host_random.key_from_seed(host_random.next_seed())
         return self.draw(tuple(int(d) for d in shape), dtype, key)
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: DTypeLike, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
         raise NotImplementedError(f"{type(self).__name__} does not define `draw`.")
 
@@ -285,7 +295,7 @@ class RandomNormal(RandomInitializer):
         self.mean = mean
         self.stddev = stddev
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: DTypeLike, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
         return host_random.normal(key, shape, dtype, mean=self.mean, stddev=self.stddev)
 
@@ -315,7 +325,7 @@ class TruncatedNormal(RandomNormal):
 
     by_entry = True
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: DTypeLike, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
         return host_random.truncated_normal(key, shape, dtype, mean=self.mean, stddev=self.stddev)
 
@@ -346,7 +356,7 @@ class RandomUniform(RandomInitializer):
         self.minval = minval
         self.maxval = maxval
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: DTypeLike, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
         return host_random.uniform(key, shape, self.minval, self.maxval, dtype)
 
@@ -436,7 +446,7 @@ class VarianceScaling(RandomInitializer):
         self.input_axes = input_axes
         self.output_axes = output_axes
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: DTypeLike, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
         fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2.0}[self.mode]
@@ -668,7 +678,7 @@ class Orthogonal(RandomInitializer):
         if len(shape) < 2:
             raise ValueError(f"Orthogonal requires at least two dimensions, got shape {tuple(shape)}.")
 
-    def draw(self, shape: tuple[int, ...], dtype: Any, key: host_random.Key) -> np.ndarray:
+    def draw(self, shape: tuple[int, ...], dtype: DTypeLike, key: host_random.Key) -> np.ndarray:
         """The values for `key`."""
         self.check(shape)
         rows, columns = math.prod(shape[:-1]), shape[-1]
@@ -742,7 +752,9 @@ class STFT(Initializer):
         angle = 2.0 * np.pi * np.arange(length) / (length if self.periodic else length - 1)
         return sum(((-1) ** k * a * np.cos(k * angle) for k, a in enumerate(_WINDOWS[self.window])), np.zeros(length))
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
+    def __call__(
+        self, shape: Sequence[int], dtype: DTypeLike | None = None, *, key: host_random.Key | None = None
+    ) -> np.ndarray:
         """The kernel."""
         if len(shape) != 3:
             raise ValueError(f"STFT requires a shape (frame length, 1, frequencies), got {tuple(shape)}.")
@@ -791,7 +803,9 @@ class FromFunction(Initializer):
     def __init__(self, function: Callable[..., Any]) -> None:
         self.wrapped_function = function
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, *, key: host_random.Key | None = None) -> np.ndarray:
+    def __call__(
+        self, shape: Sequence[int], dtype: DTypeLike | None = None, *, key: host_random.Key | None = None
+    ) -> np.ndarray:
         """The array that the function returns.
 
         Raises:

@@ -35,7 +35,7 @@ from lamella.ir.spec import dtype_name, is_float, spec_of
 from lamella.names import Name
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 __all__ = [
     "SeedGenerator",
@@ -167,7 +167,7 @@ def _bits(shape: Sequence[Any], seed: Any, bits: int = 32) -> Tensor:
     return ops.random_bits.bind(key, step, shape=tuple(shape), bits=bits)
 
 
-def _floats(dtype: Any, what: str) -> tuple[str, str]:
+def _floats(dtype: DTypeLike, what: str) -> tuple[str, str]:
     """The float dtype of a draw, and the one that it is computed in."""
     name = settings.floatx() if dtype is None else dtype_name(dtype)
     if not is_float(name):
@@ -276,7 +276,7 @@ def uniform(
     return ops.where(ops.greater_equal(drawn, high), low, drawn)  # Rounding may have reached the upper bound.
 
 
-def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Tensor:
+def randint(shape: Sequence[int], minval: int, maxval: int, dtype: DTypeLike = "int32", seed: Any = None) -> Tensor:
     """Integers from `minval` up to, not including, `maxval`.
 
     Their probabilities are equal to within (maxval - minval) / 2**32.
@@ -314,7 +314,7 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32"
     return ops.add(ops.cast(drawn, name), np.asarray(low).astype(name))
 
 
-def categorical(logits: Tensor, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Tensor:
+def categorical(logits: Tensor, num_samples: int, dtype: DTypeLike = "int32", seed: Any = None) -> Tensor:
     """Class indices, drawn with the probabilities softmax(logits).
 
     Args:

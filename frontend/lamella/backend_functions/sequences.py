@@ -16,10 +16,10 @@ from lamella.losses.sequence import IMPOSSIBLE
 from lamella.tracebacks import filter_functions
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 
-def map_fn(fn: Callable[[Any], Any], elems: Tensor, name: str | None = None, dtype: Any = None) -> Tensor:
+def map_fn(fn: Callable[[Any], Any], elems: Tensor, name: str | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """`fn` applied to every entry of the leading axis of `elems`, and the results stacked.
 
     Args:

@@ -20,7 +20,7 @@ from lamella.utils.arrays import standardize_dtype as standardize_dtype
 from lamella.utils.graphs import is_keras_tensor as is_keras_tensor
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike
+    from lamella.ir.types import ArrayLike, DTypeLike
 
 _ORDERINGS = {"tf": "channels_last", "th": "channels_first"}
 _UIDS: Counter[str] = Counter()
@@ -171,7 +171,7 @@ def in_test_phase(x: ArrayLike, alt: ArrayLike, training: Any = None) -> Any:
     return in_train_phase(alt, x, training)
 
 
-def is_float_dtype(dtype: Any) -> bool:
+def is_float_dtype(dtype: DTypeLike) -> bool:
     """Whether a dtype is a float dtype.
 
     Args:
@@ -188,7 +188,7 @@ def is_float_dtype(dtype: Any) -> bool:
     return is_float(standardize_dtype(dtype))
 
 
-def is_int_dtype(dtype: Any) -> bool:
+def is_int_dtype(dtype: DTypeLike) -> bool:
     """Whether a dtype is an integer dtype, signed or unsigned.
 
     Args:

@@ -15,10 +15,10 @@ from lamella.ops import reshape as reshape
 from lamella.tracebacks import filter_functions
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 
-def arange(start: int, stop: int | None = None, step: int = 1, dtype: Any = "int32") -> Any:
+def arange(start: int, stop: int | None = None, step: int = 1, dtype: DTypeLike = "int32") -> Any:
     """start, start + step, ... below stop; with one argument from 0 to below it
 
     Args:
@@ -58,7 +58,7 @@ def batch_flatten(x: Tensor) -> Tensor:
     return ops.reshape(x, (x.shape[0], -1))
 
 
-def cast(x: Any, dtype: Any) -> Any:
+def cast(x: Any, dtype: DTypeLike | None) -> Any:
     """`x` in another dtype.
 
     Args:
@@ -207,7 +207,7 @@ def one_hot(indices: ArrayLike, num_classes: int) -> Any:
     return ops.one_hot(indices, num_classes)
 
 
-def ones_like(x: ArrayLike, dtype: Any = None, name: str | None = None) -> Tensor:
+def ones_like(x: ArrayLike, dtype: DTypeLike | None = None, name: str | None = None) -> Tensor:
     """Ones of the shape of `x`.
 
     Args:
@@ -411,7 +411,7 @@ def transpose(x: ArrayLike) -> Tensor:
     return ops.transpose(x)
 
 
-def zeros_like(x: ArrayLike, dtype: Any = None, name: str | None = None) -> Tensor:
+def zeros_like(x: ArrayLike, dtype: DTypeLike | None = None, name: str | None = None) -> Tensor:
     """Zeros of the shape of `x`.
 
     Args:

@@ -19,11 +19,14 @@ from lamella.layers import Input
 from lamella.tracebacks import filter_functions
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 
 def variable(
-    value: ArrayLike, dtype: Any = None, name: str | None = None, constraint: Callable[[Any], Any] | None = None
+    value: ArrayLike,
+    dtype: DTypeLike | None = None,
+    name: str | None = None,
+    constraint: Callable[[Any], Any] | None = None,
 ) -> Variable:
     """A variable with an initial value.
 
@@ -46,7 +49,7 @@ def variable(
 
 
 def constant(
-    value: ArrayLike, dtype: Any = None, shape: Sequence[int] | None = None, name: str | None = None
+    value: ArrayLike, dtype: DTypeLike | None = None, shape: Sequence[int] | None = None, name: str | None = None
 ) -> Tensor:
     """An array of `value`; a single number fills `shape`.
 
@@ -78,7 +81,7 @@ def constant(
     return ops.broadcast_to(ops.reshape(found, ()), shape) if size == 1 else ops.reshape(found, shape)
 
 
-def _made(make: Callable[..., Any], shape: Any, dtype: Any, name: str | None) -> Any:
+def _made(make: Callable[..., Any], shape: Any, dtype: DTypeLike, name: str | None) -> Any:
     """A variable; an array in a trace, where a model cannot track variables, and where a size is 0."""
     made = make(shape, dtype=dtype or settings.floatx())
     if current_trace() is not None or 0 in public_shape(made.shape):
@@ -149,7 +152,7 @@ def eye(size: int, dtype: Any = None, name: str | None = None) -> Tensor:
 def placeholder(
     shape: Sequence[int | None] | None = None,
     ndim: int | None = None,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     sparse: bool = False,
     name: str | None = None,
 ) -> Tensor:
@@ -447,7 +450,11 @@ def count_params(x: Tensor) -> int:
 
 
 def random_normal(
-    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
+    shape: Sequence[int],
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: int | None = None,
 ) -> Tensor:
     """Numbers from the normal distribution, as `lamella.random.normal`.
 
@@ -470,7 +477,11 @@ def random_normal(
 
 
 def truncated_normal(
-    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
+    shape: Sequence[int],
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: int | None = None,
 ) -> Tensor:
     """Numbers from the normal distribution restricted to two standard deviations around the mean.
 
@@ -493,7 +504,11 @@ def truncated_normal(
 
 
 def random_uniform(
-    shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None
+    shape: Sequence[int],
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: int | None = None,
 ) -> Tensor:
     """Uniform numbers from `minval` up to, not including, `maxval`.
 
@@ -515,7 +530,9 @@ def random_uniform(
     return random.uniform(shape, minval, maxval, dtype, seed)
 
 
-def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Tensor:
+def random_bernoulli(
+    shape: Sequence[int], p: float = 0.0, dtype: DTypeLike | None = None, seed: int | None = None
+) -> Tensor:
     """Numbers that are 1 with probability `p`, else 0.
 
     Args:
@@ -535,7 +552,9 @@ def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: Any = None, se
     return ops.cast(ops.less(random.uniform(shape, seed=seed), p), dtype or settings.floatx())
 
 
-def random_binomial(shape: Sequence[int], p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Tensor:
+def random_binomial(
+    shape: Sequence[int], p: float = 0.0, dtype: DTypeLike | None = None, seed: int | None = None
+) -> Tensor:
     """`random_bernoulli` under the name that it has in Keras 2.0.
 
     Args:
@@ -556,7 +575,12 @@ def random_binomial(shape: Sequence[int], p: float = 0.0, dtype: Any = None, see
 
 
 def random_normal_variable(
-    shape: Sequence[int], mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: int | None = None
+    shape: Sequence[int],
+    mean: float,
+    scale: float,
+    dtype: DTypeLike | None = None,
+    name: str | None = None,
+    seed: int | None = None,
 ) -> Variable:
     """A variable of numbers from the normal distribution.
 
@@ -580,7 +604,12 @@ def random_normal_variable(
 
 
 def random_uniform_variable(
-    shape: Sequence[int], low: float, high: float, dtype: Any = None, name: str | None = None, seed: int | None = None
+    shape: Sequence[int],
+    low: float,
+    high: float,
+    dtype: DTypeLike | None = None,
+    name: str | None = None,
+    seed: int | None = None,
 ) -> Variable:
     """A variable of uniform numbers from `low` up to, not including, `high`.
 

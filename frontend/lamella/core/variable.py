@@ -19,7 +19,7 @@ from lamella.ir.trace import eagerly
 from lamella.names import Name
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 _AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
 
@@ -310,7 +310,7 @@ class Variable:
     def __lamella_operand__(self) -> Tensor:
         return self.value
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
@@ -356,7 +356,7 @@ for _word in "neg abs lt le gt ge getitem".split():
 def _giving(value: np.ndarray) -> Callable[[Any, Any], np.ndarray]:
     """An initializer whose value is known."""
 
-    def initializer(shape: Any, dtype: Any) -> np.ndarray:
+    def initializer(shape: Any, dtype: DTypeLike) -> np.ndarray:
         return value
 
     return initializer

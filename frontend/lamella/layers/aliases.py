@@ -7,7 +7,7 @@ were recurrent layers computed by one GPU kernel: they make an `LSTM`, and a `GR
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamella.errors import ArgumentError
 from lamella.layers.convolution import (
@@ -40,6 +40,9 @@ from lamella.layers.transposed import (
     Conv3DTranspose,
 )
 from lamella.names import deprecated
+
+if TYPE_CHECKING:
+    from lamella.ir.types import Identifier
 
 AvgPool1D = AveragePooling1D
 AvgPool2D = AveragePooling2D
@@ -248,17 +251,17 @@ class AtrousConvolution2D(Conv2D):
 
 def CuDNNLSTM(  # noqa: N802 - a class in Keras 2
     units: int,
-    kernel_initializer: Any = "glorot_uniform",
-    recurrent_initializer: Any = "orthogonal",
-    bias_initializer: Any = "zeros",
+    kernel_initializer: Identifier = "glorot_uniform",
+    recurrent_initializer: Identifier = "orthogonal",
+    bias_initializer: Identifier = "zeros",
     unit_forget_bias: bool = True,
-    kernel_regularizer: Any = None,
-    recurrent_regularizer: Any = None,
-    bias_regularizer: Any = None,
-    activity_regularizer: Any = None,
-    kernel_constraint: Any = None,
-    recurrent_constraint: Any = None,
-    bias_constraint: Any = None,
+    kernel_regularizer: Identifier | None = None,
+    recurrent_regularizer: Identifier | None = None,
+    bias_regularizer: Identifier | None = None,
+    activity_regularizer: Identifier | None = None,
+    kernel_constraint: Identifier | None = None,
+    recurrent_constraint: Identifier | None = None,
+    bias_constraint: Identifier | None = None,
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
@@ -329,16 +332,16 @@ def CuDNNLSTM(  # noqa: N802 - a class in Keras 2
 
 def CuDNNGRU(  # noqa: N802 - a class in Keras 2
     units: int,
-    kernel_initializer: Any = "glorot_uniform",
-    recurrent_initializer: Any = "orthogonal",
-    bias_initializer: Any = "zeros",
-    kernel_regularizer: Any = None,
-    recurrent_regularizer: Any = None,
-    bias_regularizer: Any = None,
-    activity_regularizer: Any = None,
-    kernel_constraint: Any = None,
-    recurrent_constraint: Any = None,
-    bias_constraint: Any = None,
+    kernel_initializer: Identifier = "glorot_uniform",
+    recurrent_initializer: Identifier = "orthogonal",
+    bias_initializer: Identifier = "zeros",
+    kernel_regularizer: Identifier | None = None,
+    recurrent_regularizer: Identifier | None = None,
+    bias_regularizer: Identifier | None = None,
+    activity_regularizer: Identifier | None = None,
+    kernel_constraint: Identifier | None = None,
+    recurrent_constraint: Identifier | None = None,
+    bias_constraint: Identifier | None = None,
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,

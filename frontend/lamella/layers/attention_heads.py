@@ -17,7 +17,7 @@ from lamella.layers.checks import fraction, positive_integer
 from lamella.layers.einsum_dense import EinsumDense
 
 if TYPE_CHECKING:
-    from lamella.ir.types import Tensor
+    from lamella.ir.types import Identifier, Tensor
 
 
 class Heads(Layer):
@@ -35,7 +35,7 @@ class Heads(Layer):
         flash_attention: bool | None,
         use_gate: bool,
         seed: int | None,
-        activity_regularizer: Any = None,
+        activity_regularizer: Identifier | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -31,7 +31,7 @@ from lamella.names import snake_case
 from lamella.tracebacks import Line, filter_methods, filtered
 
 if TYPE_CHECKING:
-    from lamella.ir.types import Tensor
+    from lamella.ir.types import Identifier, Tensor
 
 
 class Layer(Draws, HeldWeights, metaclass=LayerMeta):
@@ -104,7 +104,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         name: str | None = None,
         trainable: bool = True,
         dtype: Any = None,
-        activity_regularizer: Any = None,
+        activity_regularizer: Identifier | None = None,
     ) -> None:
         self._added_to = Models()
         self._calls = Calls()
@@ -180,11 +180,11 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
     def add_weight(
         self,
         shape: Sequence[int] | int | None = None,
-        initializer: Any = None,
+        initializer: Identifier | None = None,
         dtype: Any = None,
         trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
+        regularizer: Identifier | None = None,
+        constraint: Identifier | None = None,
         name: str | None = None,
         **legacy_kwargs: Any,
     ) -> Variable:
@@ -240,7 +240,7 @@ class Layer(Draws, HeldWeights, metaclass=LayerMeta):
         return variable
 
     def add_field(
-        self, field: str, shape: Sequence[Any], *, name: str | None = None, initializer: Any = None
+        self, field: str, shape: Sequence[Any], *, name: str | None = None, initializer: Identifier | None = None
     ) -> Variable:
         """Make a variable for a weight of `weight_fields`, with the layer's initializer, regularizer and constraint for it.
 

@@ -16,7 +16,7 @@ from lamella.ops.ordering import lowest
 from lamella.tracebacks import filter_functions
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 
 def _like(x: Tensor, value: float) -> Tensor:
@@ -634,7 +634,7 @@ def nan_to_num(x: ArrayLike, nan: float = 0.0, posinf: float | None = None, negi
     return ops.where(ops.isnan(x), nan, y)
 
 
-def saturate_cast(x: ArrayLike, dtype: Any) -> Tensor:
+def saturate_cast(x: ArrayLike, dtype: DTypeLike) -> Tensor:
     """`x` in `dtype`; a number outside its range becomes the nearest end.
 
     Args:

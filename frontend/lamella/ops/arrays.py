@@ -21,7 +21,7 @@ from lamella.ops.coerce import common_dtype, dtype_argument, floating, normalize
 from lamella.tracebacks import filter_functions
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 span = slice  # Python's `slice`, whose name a function below takes.
 
@@ -65,7 +65,7 @@ def convert_to_numpy(x: ArrayLike) -> np.ndarray:
     return np.array(to_numpy(operand(x)))
 
 
-def array(x: ArrayLike, dtype: Any = None) -> Tensor:
+def array(x: ArrayLike, dtype: DTypeLike | None = None) -> Tensor:
     """`x` as an array, of `dtype` where one is given.
 
     It is `convert_to_tensor`.
@@ -179,7 +179,7 @@ def dtype(x: ArrayLike) -> str:
     return spec_of(ops.convert_to_tensor(x)).dtype
 
 
-def empty(shape: Sequence[int], dtype: Any = None) -> Tensor:
+def empty(shape: Sequence[int], dtype: DTypeLike | None = None) -> Tensor:
     """An array of `shape`; its entries are zeros.
 
     Args:
@@ -198,7 +198,7 @@ def empty(shape: Sequence[int], dtype: Any = None) -> Tensor:
     return ops.zeros(shape, dtype)
 
 
-def empty_like(x: ArrayLike, dtype: Any = None) -> Tensor:
+def empty_like(x: ArrayLike, dtype: DTypeLike | None = None) -> Tensor:
     """An array of the shape of `x`; its entries are zeros.
 
     Args:
@@ -216,7 +216,7 @@ def empty_like(x: ArrayLike, dtype: Any = None) -> Tensor:
     return ops.zeros_like(x, dtype)
 
 
-def identity(n: int, dtype: Any = None) -> Tensor:
+def identity(n: int, dtype: DTypeLike | None = None) -> Tensor:
     """The identity matrix (n, n).
 
     Args:

@@ -18,7 +18,7 @@ from lamella.ir.trace import as_value, constant_value, current_trace, operand
 from lamella.tracebacks import filtered
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 
 def is_weak(x: Any) -> bool:
@@ -27,7 +27,7 @@ def is_weak(x: Any) -> bool:
 
 
 @filtered
-def as_tensor(x: Any, dtype: Any = None) -> Tensor:
+def as_tensor(x: Any, dtype: DTypeLike | None = None) -> Tensor:
     """`x` as an operand: values, variables and arrays stay, lists and scalars become NumPy arrays.
 
     A Python float, and a NumPy float64 array that meets a trace, become `floatx`; Python integers become int32.
@@ -262,7 +262,7 @@ def full_of(spec: Spec, value: Any) -> Any:
     return np.broadcast_to(scalar, spec.shape)
 
 
-def dtype_argument(dtype: Any, default: str) -> str:
+def dtype_argument(dtype: DTypeLike, default: str) -> str:
     """The name of the requested dtype, or `default` for None; "float" is `floatx`, "int" int32."""
     if dtype is None:
         return default

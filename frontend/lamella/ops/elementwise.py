@@ -13,7 +13,7 @@ from lamella.ops.coerce import as_tensor, broadcast_to, dtype_argument, floating
 from lamella.tracebacks import filter_functions
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 
 def _equal_specs(x: Spec, y: Spec) -> Spec:
@@ -910,7 +910,7 @@ def ceil(x: ArrayLike) -> Tensor:
     return negative(floor(negative(x)))
 
 
-def zeros_like(x: ArrayLike, dtype: Any = None) -> Tensor:
+def zeros_like(x: ArrayLike, dtype: DTypeLike | None = None) -> Tensor:
     """Zeros of the shape of `x`.
 
     Args:
@@ -928,7 +928,7 @@ def zeros_like(x: ArrayLike, dtype: Any = None) -> Tensor:
     return full_like(x, 0, dtype)
 
 
-def ones_like(x: ArrayLike, dtype: Any = None) -> Tensor:
+def ones_like(x: ArrayLike, dtype: DTypeLike | None = None) -> Tensor:
     """Ones of the shape of `x`.
 
     Args:

@@ -18,11 +18,15 @@ from lamella.ops.coerce import floating, in_float32, normalize_axes, normalize_a
 from lamella.tracebacks import filter_functions
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 
 def multi_hot(
-    inputs: ArrayLike, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False
+    inputs: ArrayLike,
+    num_classes: int | None = None,
+    axis: int = -1,
+    dtype: DTypeLike | None = None,
+    sparse: bool = False,
 ) -> Tensor:
     """1 for every class among the integers of a row, 0 for the others
 

@@ -19,7 +19,7 @@ from lamella.ops.coerce import as_tensor, dtype_argument, full_of, normalize_axe
 from lamella.tracebacks import filter_functions
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 Ints = tuple[Any, ...]
 
@@ -618,7 +618,7 @@ def tile(x: Any, repeats: int | Sequence[int]) -> Any:
     return x
 
 
-def zeros(shape: int | Sequence[int], dtype: Any = None) -> Any:
+def zeros(shape: int | Sequence[int], dtype: DTypeLike | None = None) -> Any:
     """Zeros of `shape`.
 
     Args:
@@ -637,7 +637,7 @@ def zeros(shape: int | Sequence[int], dtype: Any = None) -> Any:
     return full(shape, 0, dtype)
 
 
-def ones(shape: int | Sequence[int], dtype: Any = None) -> Tensor:
+def ones(shape: int | Sequence[int], dtype: DTypeLike | None = None) -> Tensor:
     """Ones of `shape`.
 
     Args:

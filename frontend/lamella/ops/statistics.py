@@ -26,7 +26,7 @@ from lamella.ops.ordering import cumsum_
 from lamella.tracebacks import filter_functions
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Tensor
 
 Axis = int | Sequence[int] | None
 
@@ -89,7 +89,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -
     return _kept(y, x, axes, keepdims)
 
 
-def cumsum(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Tensor:
+def cumsum(x: ArrayLike, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """The sums of the entries up to each one along `axis` (None: of the flattened array).
 
     Args:
@@ -115,7 +115,7 @@ def cumsum(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Tensor:
     return cumsum_.bind(x, axis=normalize_axis(axis, spec_of(x).ndim))
 
 
-def cumprod(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Tensor:
+def cumprod(x: ArrayLike, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """The products of the entries up to each one along `axis` (None: of the flattened array).
 
     Args:
@@ -487,7 +487,7 @@ def nanprod(x: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return prod(_without_nan(x, 1.0)[0], axis, keepdims)
 
 
-def nancumsum(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Tensor:
+def nancumsum(x: ArrayLike, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """`cumsum` with NaN counted as 0.
 
     Args:
@@ -509,7 +509,7 @@ def nancumsum(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Tenso
     return cumsum(_without_nan(x, 0.0)[0], axis, dtype)
 
 
-def nancumprod(x: ArrayLike, axis: int | None = None, dtype: Any = None) -> Tensor:
+def nancumprod(x: ArrayLike, axis: int | None = None, dtype: DTypeLike | None = None) -> Tensor:
     """`cumprod` with NaN counted as 1.
 
     Args:

@@ -20,7 +20,7 @@ from lamella.optimizers.own_loop import prepare
 from lamella.optimizers.state import Slot, Slots, Weight
 
 if TYPE_CHECKING:
-    from lamella.ir.types import ArrayLike, Tensor
+    from lamella.ir.types import ArrayLike, DTypeLike, Identifier, Tensor
 
 
 class OptimizerVariable(HeldVariable):
@@ -138,8 +138,8 @@ class KerasStyle:
     def add_variable(
         self,
         shape: Sequence[int],
-        initializer: Any = "zeros",
-        dtype: Any = None,
+        initializer: Identifier = "zeros",
+        dtype: DTypeLike | None = None,
         aggregation: str = "none",
         layout: Any = None,
         name: str | None = None,
@@ -168,7 +168,7 @@ class KerasStyle:
         return variable
 
     def add_variable_from_reference(
-        self, reference_variable: Tensor, name: str | None = None, initializer: Any = "zeros"
+        self, reference_variable: Tensor, name: str | None = None, initializer: Identifier = "zeros"
     ) -> Any:
         """Create a variable for a weight, with its shape and dtype; called in `build`.
 
@@ -187,7 +187,9 @@ class KerasStyle:
         made.order.append((label, number))
         return variable
 
-    def add_optimizer_variables(self, trainable_variables: Sequence[Any], name: Any, initializer: Any = "zeros") -> Any:
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Any], name: Any, initializer: Identifier = "zeros"
+    ) -> Any:
         """Create one variable per weight and return them as a list; for a list of names, one list per name.
 
         Args:
@@ -284,7 +286,7 @@ class KerasStyle:
         return {name: ops.where(updates, value, slots[name]) for name, value in after.items()}
 
 
-def _variable(name: str, shape: tuple[int, ...], dtype: str, initializer: Any) -> OptimizerVariable:
+def _variable(name: str, shape: tuple[int, ...], dtype: str, initializer: Identifier) -> OptimizerVariable:
     drawn = np.asarray((initializers.get(initializer) or initializers.Zeros())(shape, dtype))
     first = drawn.reshape(-1)[0] if drawn.size else 0.0
     return OptimizerVariable(name, shape, dtype, initial=float(first) if (drawn == first).all() else drawn)
