@@ -352,3 +352,10 @@ def test_arguments_of_keras_1_of_a_conv_lstm():
     with pytest.warns(DeprecationWarning):
         layer = layers.ConvLSTM2D(nb_filter=2, nb_row=3, nb_col=2, border_mode="same", inner_activation="hard_sigmoid")
     assert (layer.filters, layer.cell.kernel_size, layer.cell.padding) == (2, (3, 2), "same")
+
+
+@pytest.mark.parametrize(("layer", "taken", "given"), [(layers.LSTM, 2, 1), (layers.LSTM, 2, 3), (layers.GRU, 1, 2)])
+def test_another_number_of_initial_states_is_refused(layer, taken, given):
+    states = [np.zeros((2, 5), "float32")] * given
+    with pytest.raises(ShapeError, match=f"initial_state takes {taken} states, got {given}"):
+        layer(5)(np.ones((2, 3, 4), "float32"), initial_state=states)

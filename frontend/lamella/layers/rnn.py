@@ -218,6 +218,9 @@ class RNN(Layer):
             raise ShapeError(f"stateful for batches of {self._batch} rows, got {shape[0]} rows.")
         if given is not None:
             states = list(given) if isinstance(given, list | tuple) else [given]
+            count, found = (len(flatten(s)[0]) for s in (state_shapes(self.cell, shape[0], shape), states))
+            if found != count:
+                raise ShapeError(f"initial_state takes {count} states, got {found}.")
         elif self.stateful:
             # the first dimension of the states is the batch dimension
             kept = [ops.reshape(ops.convert_to_tensor(s), (shape[0], *s.shape[1:])) for s in self.states or []]

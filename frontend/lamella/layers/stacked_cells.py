@@ -162,4 +162,4 @@ def state_shapes(cell: Any, batch: int, step: Shape) -> Any:
     if isinstance(cell, StackedRNNCells):
         return [state_shapes(c, batch, step) for c in cell.cells]
     sizes = cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size]
-    return [Spec((batch, int(size)), "float32") for size in sizes]
+    return [Spec((batch, *(size if isinstance(size, list | tuple) else (int(size),))), "float32") for size in sizes]
