@@ -359,3 +359,20 @@ def test_another_number_of_initial_states_is_refused(layer, taken, given):
     states = [np.zeros((2, 5), "float32")] * given
     with pytest.raises(ShapeError, match=f"initial_state takes {taken} states, got {given}"):
         layer(5)(np.ones((2, 3, 4), "float32"), initial_state=states)
+
+
+def test_states_of_a_cell_may_be_matrices():
+    class Summing:
+        state_size, output_size = [(3, 4)], 4
+
+        def get_initial_state(self, batch_size):
+            return [ops.zeros((batch_size, 3, 4))]
+
+        def call(self, inputs, states):
+            total = states[0] + ops.expand_dims(inputs, 1)
+            return total[:, 0], [total]
+
+    x = np.arange(24, dtype="float32").reshape(2, 3, 4)
+    layer = layers.RNN(Summing())
+    np.testing.assert_array_equal(layer(x), x.sum(1))
+    np.testing.assert_array_equal(layer(x, initial_state=[np.ones((2, 3, 4), "float32")]), x.sum(1) + 1)

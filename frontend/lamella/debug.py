@@ -20,7 +20,6 @@ from lamella.training.data import check_targets, prepare
 from lamella.training.gradients import loss_program
 
 if TYPE_CHECKING:
-    from lamella.ir.types import Tensor
     from lamella.training.protocol import TrainingModel
 
 
@@ -64,9 +63,7 @@ class NonFinite:
         return text if self.then is None else f"{text}\nthen {self.then}"
 
 
-def first_nonfinite(
-    model: TrainingModel, x: Tensor, y: Any = None, *, training: bool | None = None
-) -> NonFinite | None:
+def first_nonfinite(model: TrainingModel, x: Any, y: Any = None, *, training: bool | None = None) -> NonFinite | None:
     """Find the first NaN or infinity that affects the loss of a batch and its gradients, or the predictions.
 
     Every equation of the model is computed separately, with NumPy. Infinite constants of the program, such as the -inf

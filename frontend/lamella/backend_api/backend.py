@@ -561,7 +561,7 @@ def is_external_optimizer(optimizer: object) -> bool:
     return all(callable(getattr(optimizer, name, None)) for name in ("init", "update"))
 
 
-def _overlap(array: ArrayLike, other: Tensor) -> bool:
+def _overlap(array: object, other: object) -> bool:
     arrays = isinstance(array, np.ndarray) and isinstance(other, np.ndarray)
     return arrays and np.may_share_memory(array, other)  # pyright: ignore[reportUnknownArgumentType]
 

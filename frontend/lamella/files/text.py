@@ -23,7 +23,7 @@ DEPTH = 100
 _TOO_DEEP = f"is nested more than {DEPTH} deep"
 
 _PIECE = 1 << 18
-"""Bytes of a text that are counted at once, so that counting takes no memory beside the text."""
+"""Bytes of a text that are counted at once, which bounds the memory for counting."""
 
 _LONGEST_INTEGER = 20
 """Characters of an integer of 64 bits."""

@@ -12,7 +12,7 @@ from lamella.layers.checks import positive_integer
 from lamella.layers.making import WeightFields
 
 if TYPE_CHECKING:
-    from lamella.ir.types import Tensor
+    from lamella.ir.types import ArrayLike, Tensor
 
 
 class Embedding(Layer):
@@ -49,7 +49,7 @@ class Embedding(Layer):
         output_dim: int,
         *,
         mask_zero: bool = False,
-        weights: Tensor | None = None,
+        weights: ArrayLike | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
